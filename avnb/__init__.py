@@ -1,0 +1,1 @@
+"""avnb: a course you can run, on generating sound and picture together."""
