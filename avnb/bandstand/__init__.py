@@ -1,0 +1,19 @@
+"""The bandstand: an embedded world of musicians whose truth is known."""
+
+from avnb.bandstand.world import (
+    CONTROL_RATE,
+    INSTRUMENTS,
+    ORCHESTRA,
+    Note,
+    Performance,
+    perform,
+)
+
+__all__ = [
+    "CONTROL_RATE",
+    "INSTRUMENTS",
+    "ORCHESTRA",
+    "Note",
+    "Performance",
+    "perform",
+]
