@@ -1,5 +1,6 @@
 """The bandstand: an embedded world of musicians whose truth is known."""
 
+from avnb.bandstand.sound import synthesise
 from avnb.bandstand.world import (
     CONTROL_RATE,
     INSTRUMENTS,
@@ -16,4 +17,5 @@ __all__ = [
     "Note",
     "Performance",
     "perform",
+    "synthesise",
 ]

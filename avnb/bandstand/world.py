@@ -202,7 +202,7 @@ def _score(
         places = _walk(style, len(lengths), len(pitches), rng)
         slur = int(rng.integers(1, 5))  # notes in one bow
         short = 0.55 if style != "hymn" and rng.random() < 0.2 else 0.96
-        level, swell = rng.uniform(0.4, 0.75), rng.uniform(-0.25, 0.45)
+        level, swell = rng.uniform(0.3, 0.8), rng.uniform(-0.25, 0.4)
         start = bow_start = now
         length_all = sum(lengths) * beat
         for index, (length, place) in enumerate(zip(lengths, places, strict=True)):
