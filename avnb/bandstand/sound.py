@@ -40,7 +40,7 @@ class Timbre:
     lowpass: float
     opening: float
     formants: tuple[tuple[float, float, float], ...]
-    ripple: float  # spread of the body's resonances, which differ by player
+    ripple: float  # spread of the body's resonances, most of it shared by all players
     noise: float
     burst: float
     burst_time: float
@@ -208,7 +208,8 @@ def _tone(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """The harmonics, FRAME samples at a time, silent frames left out."""
-    resonances = rng.normal(size=60)
+    shared = generator("body", performance.instrument).normal(size=60)
+    resonances = 0.85 * shared + 0.5 * rng.normal(size=60)
     offset = rng.uniform(0, 2 * np.pi, HARMONICS).astype(np.float32)
     frames = -(-len(cycles) // FRAME)
     edges = np.arange(frames + 1) * FRAME / sample_rate
