@@ -145,9 +145,9 @@ def perform(instrument: str, player: int, *, seconds: float, seed: int) -> Perfo
     """A seeded score in the instrument's range, and the curves of its playing.
 
     Any integer is a player. Performances of one seed share tempo, key and phrases,
-    so that they can be heard together. The same arguments give the same performance in every
-    process. Raises ValueError for an unknown instrument or a length that is not
-    positive.
+    so that they can be heard together. The same arguments give the same performance
+    in every process. Raises ValueError for an unknown instrument or a length that
+    is not positive.
     """
     if instrument not in ORCHESTRA:
         raise ValueError(f"no instrument {instrument!r}: one of {INSTRUMENTS}")
