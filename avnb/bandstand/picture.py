@@ -1,0 +1,498 @@
+"""Draw a musician who plays what is heard.
+
+A picture is a function of a `Performance` and a time: `_scene` turns the sound's
+curves into joints, hands, bow and slide, and both `draw` and `pose` read that scene,
+so that the truth is what is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from . import instruments as made
+from .canvas import Canvas, affine, apply, compose
+from .people import (
+    Body,
+    Look,
+    draw_arm,
+    draw_chair,
+    draw_hair_behind,
+    draw_hand,
+    draw_head,
+    draw_legs,
+    draw_room,
+    draw_torso,
+)
+from .world import CONTROL_RATE, ORCHESTRA, Performance
+
+POSE_NAMES = (
+    "head_x",
+    "head_y",
+    "right_hand_x",
+    "right_hand_y",
+    "left_hand_x",
+    "left_hand_y",
+    "instrument_x",
+    "instrument_y",
+    "instrument_angle",
+    "bow_frog_x",
+    "bow_frog_y",
+    "bow_tip_x",
+    "bow_tip_y",
+    "bow",
+    "along",
+)
+
+# What the camera shows: centre x, centre y and height, cm.
+FRAMES = {
+    "bassoon": (1.0, 13.0, 160.0),
+    "cello": (1.0, 36.0, 158.0),
+    "clarinet": (-3.0, 17.0, 112.0),
+    "double_bass": (0.0, 49.0, 200.0),
+    "flute": (-18.0, 14.0, 112.0),
+    "horn": (-3.0, 17.0, 112.0),
+    "oboe": (0.0, 15.0, 108.0),
+    "sax": (-4.0, 18.0, 114.0),
+    "trombone": (-30.0, 16.0, 140.0),
+    "trumpet": (-16.0, 12.0, 112.0),
+    "tuba": (5.0, 2.0, 150.0),
+    "viola": (20.0, 14.0, 124.0),
+    "violin": (16.0, 12.0, 114.0),
+}
+ALWAYS_SEATED = ("bassoon", "cello", "horn", "tuba")
+
+
+@dataclass(frozen=True)
+class Motion:
+    """The sound's curves at one moment."""
+
+    loudness: float  # 0..1
+    midi: float  # the last pitch heard
+    height: float  # 0..1 within the instrument's compass
+    stroke: float
+    breath: float
+    sway: float  # -1..1
+    rest: float  # 0 sounding, 1 at rest
+
+
+@dataclass(frozen=True)
+class Hold:
+    """How the instrument is held: in cm, hands as places and finger directions."""
+
+    matrix: np.ndarray  # the instrument's coordinates to the stage's
+    centre: np.ndarray
+    right: np.ndarray
+    left: np.ndarray
+    right_degrees: float
+    left_degrees: float
+    along: float
+    bow: tuple[np.ndarray, np.ndarray] | None = None
+    detail: float = 0.0  # the slide's reach, cm
+
+
+@dataclass(frozen=True)
+class Scene:
+    look: Look
+    motion: Motion
+    body: Body
+    hold: Hold
+    camera: np.ndarray  # the stage to the picture's (0..1, 0..1)
+
+
+def _curve(values: np.ndarray, t: float) -> float:
+    k = min(max(t * CONTROL_RATE, 0.0), len(values) - 1.0)
+    i = int(k)
+    j = min(i + 1, len(values) - 1)
+    return float(values[i] + (values[j] - values[i]) * (k - i))
+
+
+@lru_cache(maxsize=64)
+def _curves(performance: Performance) -> tuple[np.ndarray, np.ndarray]:
+    """The pitch as the hands follow it (MIDI, held through rests), and the rests."""
+    hz = performance.pitch_hz
+    sounding = hz > 0
+    low, high = _compass(performance.instrument)
+    if not sounding.any():
+        return np.full(len(hz), (low + high) / 2), np.ones(len(hz))
+    index = np.where(sounding, np.arange(len(hz)), -1)
+    index = np.maximum.accumulate(index)
+    index[index < 0] = int(np.argmax(sounding))
+    midi = 69 + 12 * np.log2(hz[index] / 440.0)
+    width = 5  # a hand takes 50 ms to get there
+    padded = np.concatenate([np.full(width - 1, midi[0]), midi])
+    midi = np.convolve(padded, np.ones(width) / width, mode="valid")
+    kernel = np.hanning(41)
+    quiet = np.convolve(~sounding, kernel / kernel.sum(), mode="same")
+    return midi, np.clip(1.6 * quiet - 0.5, 0.0, 1.0)
+
+
+def _compass(instrument: str) -> tuple[float, float]:
+    return float(ORCHESTRA[instrument].low), float(ORCHESTRA[instrument].high)
+
+
+def _motion(performance: Performance, t: float) -> Motion:
+    midi_curve, rest_curve = _curves(performance)
+    midi = _curve(midi_curve, t)
+    low, high = _compass(performance.instrument)
+    k = min(max(round(t * CONTROL_RATE), 0), len(performance.phase) - 1)
+    return Motion(
+        loudness=_curve(performance.loudness, t),
+        midi=midi,
+        height=min(max((midi - low) / (high - low), 0.0), 1.0),
+        stroke=_curve(performance.stroke, t),
+        breath=_curve(performance.breath, t),
+        sway=math.sin(2 * math.pi * float(performance.phase[k])),
+        rest=_curve(rest_curve, t),
+    )
+
+
+def _body(performance: Performance, look: Look, motion: Motion) -> Body:
+    name = performance.instrument
+    seated = name in ALWAYS_SEATED or (name != "double_bass" and look.seat < 0.4)
+    lean = motion.sway * (1.2 + 4.0 * motion.loudness)
+    bob = -1.5 * motion.loudness + 0.8 * abs(motion.sway)
+    x0 = -15.0 if name == "double_bass" else 0.0
+    neck = np.array([x0 + lean, bob])
+    nod = 2.0 * motion.loudness * motion.sway
+    turn, tilt, side = {
+        "violin": (0.75, 7.0, 2.0),
+        "viola": (0.75, 8.0, 2.0),
+        "cello": (0.2, -4.0, -2.5),
+        "double_bass": (0.35, -3.0, -1.5),
+        "flute": (-0.55, -5.0, -1.0),
+        "trumpet": (-0.6, 0.0, -1.0),
+        "trombone": (-0.75, 0.0, -1.0),
+        "tuba": (-0.2, -3.0, -3.0),
+        "horn": (-0.1, 0.0, 0.0),
+        "bassoon": (-0.15, -3.0, -2.0),
+    }.get(name, (-0.1, 0.0, 0.0))
+    drop = 2.5 * motion.rest
+    head = neck + (side + 0.35 * lean, -17.0 + nod * 0.6 + drop)
+    shoulder = 18.5 * look.width
+    return Body(
+        neck=neck,
+        head=head,
+        head_degrees=tilt + 2.5 * motion.sway,
+        turn=turn,
+        shoulder_right=neck + (-shoulder, 6.0 - 0.25 * lean),
+        shoulder_left=neck + (shoulder, 6.0 + 0.25 * lean),
+        hip=np.array([x0 + 0.15 * lean, 54.0]),
+        seated=seated,
+        knees=25.0 if name == "cello" else 17.0,
+        cheeks=motion.breath * motion.loudness,
+        eyes=1.0 - 0.75 * motion.loudness * (motion.sway > 0.55),
+    )
+
+
+def _bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
+    name = performance.instrument
+    model = made.VIOLS[name]
+    string = min(3.0, motion.height * 4.2)  # 0: the lowest string
+    if name in ("violin", "viola"):
+        droop = 16.0 * motion.rest - 7.0 * motion.loudness
+        degrees = (4.0 if name == "violin" else 10.0) + droop + 2.0 * motion.sway
+        matrix = affine(*(body.neck + (4.5, -2.0)), degrees, squash=0.82)
+        bow_degrees = -50.0 + 9.0 * string + 0.5 * degrees
+        reach, thick = 60.0, 0.75
+        lift = np.array([-4.0, -9.0])
+    else:
+        big = name == "double_bass"
+        pin = (11.0, 139.0) if big else (0.0, 108.0)
+        degrees = (-86.0 if big else -84.0) + 1.2 * motion.sway
+        floor = affine(*pin, degrees)
+        matrix = affine(*apply(floor, (model.pin, 0.0)), degrees)
+        bow_degrees = (16.0 - 7.0 * string) if big else (12.0 - 8.0 * string)
+        reach, thick = (64.0, 1.15) if big else (62.0, 0.95)
+        lift = np.array([-9.0, -6.0])
+    neck_end = 1.02 * model.body
+    along = motion.height**0.85
+    finger = model.nut - 1.0 - along * (model.nut - 1.0 - neck_end)
+    place = apply(matrix, (finger, 0.0))
+    contact = apply(matrix, (model.bowing, 0.0)) + lift * motion.rest
+    share = 0.5 + 0.40 * motion.stroke
+    direction = np.array(
+        [math.cos(math.radians(bow_degrees)), math.sin(math.radians(bow_degrees))]
+    )
+    frog = contact - direction * share * reach
+    tip = frog + direction * reach
+    if name in ("violin", "viola"):
+        left = place + (0.5, 4.0)
+        left_degrees = -100.0
+    else:
+        left = place + (4.0, 0.5)
+        left_degrees = 186.0
+    return Hold(
+        matrix=matrix,
+        centre=apply(matrix, (0.75 * model.body, 0.0)),
+        right=frog + (-1.5, 0.5),
+        left=left,
+        right_degrees=bow_degrees + 25.0,
+        left_degrees=left_degrees,
+        along=along,
+        bow=(frog, tip),
+    )
+
+
+def _mouth(body: Body, look: Look) -> np.ndarray:
+    return apply(
+        affine(body.head[0], body.head[1], body.head_degrees, look.head),
+        (4.2 * body.turn, 7.6),
+    )
+
+
+def _wind(performance: Performance, look: Look, body: Body, motion: Motion) -> Hold:
+    """Hands and angle of a wind instrument; higher and louder lifts it."""
+    name = performance.instrument
+    mouth = _mouth(body, look)
+    rise = 9.0 * motion.loudness + 7.0 * (motion.height - 0.5) - 15.0 * motion.rest
+    sway = 3.0 * motion.sway
+    along = 1.0 - motion.height if name != "trombone" else 0.0
+    low = np.array([0.0, 1.0])
+    detail = 0.0
+    if name == "clarinet":
+        matrix = affine(*mouth, 107.0 + 0.9 * rise + sway)
+        centre, right, left = (33, 0), (38 + 9 * along, 2), (19 + 3 * along, -2)
+        degrees = (35.0, 150.0)
+    elif name == "oboe":
+        matrix = affine(*mouth, 90.0 + 0.5 * rise + sway)
+        centre, right, left = (26, 0), (29 + 8 * along, 2), (13 + 3 * along, -2)
+        degrees = (35.0, 150.0)
+    elif name == "flute":
+        matrix = affine(*(mouth + (0, 1.0)), 176.0 + 0.8 * rise + sway, squash=-1)
+        centre, right, left = (23, 0), (30 + 10 * along, 2), (13 + 4 * along, 2)
+        degrees = (-70.0, -110.0)
+    elif name == "bassoon":
+        lean = -63.0 - 0.35 * rise + sway
+        matrix = affine(*(body.neck + (-27.0, 60.0)), lean)
+        centre, right, left = (60, 0), (14 + 9 * along, 4), (52 + 7 * along, 4)
+        degrees = (-10.0, 190.0)
+    elif name == "sax":
+        matrix = affine(*mouth, 10.0 + 0.7 * rise + sway, squash=1)
+        matrix[:, 0] *= -1.0  # it hangs at the player's right
+        centre, right, left = (20, 32), (15, 32 + 9 * along), (16, 14 + 4 * along)
+        degrees = (10.0, 170.0)
+    elif name == "trumpet":
+        matrix = affine(*mouth, 176.0 + 1.0 * rise + sway, squash=-1)
+        centre, right, left = (28, 4), (25, -3.5), (24, 9)
+        degrees = (125.0, -160.0)
+    elif name == "trombone":
+        along = _slide_position(motion.midi) / 6.0
+        detail = 54.0 + 36.0 * along
+        matrix = affine(*mouth, 168.0 + 0.5 * rise + sway, squash=-1)
+        centre, right, left = (35, -8), (detail - 42.0, 1.5), (5, -3)
+        degrees = (-150.0, -150.0)
+    elif name == "horn":
+        matrix = affine(*(mouth + (-4.0, 31.0)), 0.5 * rise * -1 + sway)
+        reach = 5.0 * motion.height
+        centre, right, left = (-2, 4), (-17 + reach, 17 - 0.4 * reach), (11, 4)
+        degrees = (-20.0, 200.0)
+    else:  # tuba
+        matrix = affine(*(mouth + (15.0, 57.5)), -0.35 * rise + sway)
+        centre, right, left = (2, -35), (-2, -37 + 3 * along), (21, -24)
+        degrees = (-35.0, 230.0)
+    del low
+    return Hold(
+        matrix=matrix,
+        centre=apply(matrix, centre),
+        right=apply(matrix, right),
+        left=apply(matrix, left),
+        right_degrees=degrees[0],
+        left_degrees=degrees[1],
+        along=along,
+        detail=detail,
+    )
+
+
+def _slide_position(midi: float) -> float:
+    """0 (closed) to 6 semitones below a harmonic of B flat; glides between notes."""
+    harmonics = (34.0, 46.0, 53.0, 58.0, 62.0, 65.0, 68.0, 70.0)
+    above = [h for h in harmonics if h >= midi - 0.3]
+    return min(max((above[0] if above else midi) - midi, 0.0), 6.0)
+
+
+def _scene(performance: Performance, t: float) -> Scene:
+    look = _look(performance.player)
+    motion = _motion(performance, t)
+    body = _body(performance, look, motion)
+    if performance.instrument in made.VIOLS:
+        hold = _bowed(performance, body, motion)
+    else:
+        hold = _wind(performance, look, body, motion)
+    x, y, height = FRAMES[performance.instrument]
+    scale = look.zoom / height
+    centre = affine(0.5 + look.shift[0], 0.5 + look.shift[1], look.tilt, scale)
+    return Scene(look, motion, body, hold, compose(centre, affine(-x, -y)))
+
+
+@lru_cache(maxsize=256)
+def _look(player: int) -> Look:
+    return Look.of(player)
+
+
+def _play(canvas: Canvas, performance: Performance, scene: Scene) -> None:
+    """Chair, person and instrument, from back to front."""
+    look, body, hold, motion = scene.look, scene.body, scene.hold, scene.motion
+    name = performance.instrument
+    if body.seated:
+        draw_chair(canvas, look, body)
+    draw_hair_behind(canvas, look, body)
+    draw_legs(canvas, look, body)
+    draw_torso(canvas, look, body)
+    draw_head(canvas, look, body)
+    fingers = _fingers(motion)
+    if hold.bow is not None:
+        model = made.VIOLS[name]
+        draw_arm(canvas, look, body.shoulder_left, hold.left, 1.0)
+        with canvas.at(hold.matrix):
+            made.viol(canvas, model, look.wood, motion.loudness)
+        draw_hand(canvas, look, hold.left, hold.left_degrees, fingers)
+        thick = {"violin": 0.75, "viola": 0.8, "cello": 1.0}.get(name, 1.15)
+        made.bow(canvas, *hold.bow, thick)
+        draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
+        draw_hand(canvas, look, hold.right, hold.right_degrees, length=5.0)
+        return
+    if name == "horn":
+        with canvas.at(hold.matrix):
+            made.horn_back(canvas, look.brass)
+        draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
+        draw_hand(canvas, look, hold.right, hold.right_degrees)
+    with canvas.at(hold.matrix):
+        _wind_instrument(canvas, name, look, hold, motion)
+    if name != "horn":
+        draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
+        draw_hand(canvas, look, hold.right, hold.right_degrees, fingers)
+    draw_arm(canvas, look, body.shoulder_left, hold.left, 1.0)
+    draw_hand(canvas, look, hold.left, hold.left_degrees, fingers)
+
+
+def _fingers(motion: Motion) -> tuple[float, float, float, float]:
+    """Which fingers are lifted: a pattern that changes with each semitone."""
+    if motion.rest > 0.5:
+        return (0.3, 0.3, 0.3, 0.3)
+    step = int(round(motion.midi))
+    return tuple(float((step * k) % 3 == 0) for k in (1, 2, 5, 7))  # type: ignore
+
+
+def _wind_instrument(
+    canvas: Canvas, name: str, look: Look, hold: Hold, motion: Motion
+) -> None:
+    pressed = int(round(10 * (1 - motion.height)))
+    down = made.valves_for(motion.midi)
+    if motion.rest > 0.5:
+        pressed, down = 0, (False, False, False)
+    if name == "clarinet":
+        made.clarinet(canvas, pressed)
+    elif name == "oboe":
+        made.oboe(canvas, pressed)
+    elif name == "flute":
+        made.flute(canvas, pressed)
+    elif name == "bassoon":
+        made.bassoon(canvas, look.wood, pressed)
+    elif name == "sax":
+        made.sax(canvas, look.brass, pressed)
+    elif name == "trumpet":
+        made.trumpet(canvas, look.brass, down)
+    elif name == "trombone":
+        made.trombone(canvas, look.brass, hold.detail)
+    elif name == "horn":
+        made.horn_front(canvas, look.brass, down)
+    else:
+        made.tuba(canvas, look.brass, down)
+
+
+def draw(performance: Performance, t: float, size: int = 64) -> np.ndarray:
+    """One frame at ``t`` seconds, uint8 (size, size, 3)."""
+    room = _room(_look(performance.player).room, size, size)
+    picture = _over(performance, t, room)
+    return _develop(picture, [performance], t)
+
+
+@lru_cache(maxsize=64)
+def _room(room: int, width: int, height: int) -> np.ndarray:
+    return draw_room(room, width, height).astype(np.float32)
+
+
+def _over(performance: Performance, t: float, behind: np.ndarray) -> np.ndarray:
+    """The player over a square background, float32 (size, size, 3)."""
+    size = behind.shape[0]
+    scene = _scene(performance, t)
+    canvas = Canvas(size, size, compose(affine(scale=float(size)), scene.camera))
+    _play(canvas, performance, scene)
+    layer = canvas.pixels().astype(np.float32)
+    cover = layer[:, :, 3:] / 255.0
+    return behind * (1 - cover) + layer[:, :, :3] * cover
+
+
+def _develop(
+    picture: np.ndarray, performances: Sequence[Performance], t: float
+) -> np.ndarray:
+    """Light, colour temperature, vignette and grain of the first player's camera."""
+    first = performances[0]
+    look = _look(first.player)
+    height, width = picture.shape[:2]
+    picture = picture * _light(look, width, height)
+    frame = int(round(t * 1000))
+    rng = np.random.default_rng([first.seed, first.player, frame & 0x7FFFFFFF])
+    grain = rng.standard_normal((height, width, 1), dtype=np.float32)
+    return np.clip(picture + 2.0 * grain + 0.5, 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _light(look: Look, width: int, height: int) -> np.ndarray:
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
+    gain = 1.0 + 0.10 * look.light * x - 0.05 * y - 0.09 * (x**2 + y**2)
+    warm = np.array([1 + 0.05 * look.warmth, 1.0, 1 - 0.06 * look.warmth], np.float32)
+    return (gain * warm * look.exposure).astype(np.float32)
+
+
+def film(
+    performance: Performance, times: Sequence[float] | np.ndarray, size: int = 64
+) -> np.ndarray:
+    """Frames at the given seconds, uint8 (T, size, size, 3)."""
+    frames = np.empty((len(times), size, size, 3), np.uint8)
+    for i, t in enumerate(times):
+        frames[i] = draw(performance, float(t), size)
+    return frames
+
+
+def draw_row(performances: Sequence[Performance], t: float, height: int) -> np.ndarray:
+    """All players side by side in the first one's room, as in URMP's videos.
+
+    Returns uint8 (height, height * players, 3); player i fills the i-th square, in
+    which `pose` holds.
+    """
+    width = height * len(performances)
+    picture = _room(_look(performances[0].player).room, width, height).copy()
+    for i, performance in enumerate(performances):
+        cell = slice(i * height, (i + 1) * height)
+        picture[:, cell] = _over(performance, t, picture[:, cell])
+    return _develop(picture, performances, t)
+
+
+def pose(performance: Performance, times: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Where things are drawn, float32 (T, len(POSE_NAMES)).
+
+    Places are shares of the picture (0..1 from the left and the top); the angle of the
+    instrument's axis is in half turns (-1..1, clockwise from the viewer's right);
+    ``along`` is the hand's (or slide's) place on the instrument, 0..1; ``bow`` is the
+    bow's contact point, -1 (frog) to 1 (tip). Bow columns are NaN for winds.
+    """
+    rows = np.full((len(times), len(POSE_NAMES)), np.nan, np.float32)
+    for i, t in enumerate(times):
+        scene = _scene(performance, float(t))
+        hold = scene.hold
+        axis = compose(scene.camera, hold.matrix)[:, 0]
+        places = [scene.body.head, hold.right, hold.left, hold.centre]
+        rows[i, :8] = apply(scene.camera, np.array(places)).ravel()
+        rows[i, 8] = math.atan2(axis[1], axis[0]) / math.pi
+        if hold.bow is not None:
+            rows[i, 9:13] = apply(scene.camera, np.array(hold.bow)).ravel()
+            rows[i, 13] = scene.motion.stroke
+        rows[i, 14] = hold.along
+    return rows
