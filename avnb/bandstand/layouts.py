@@ -33,7 +33,6 @@ from avnb.bandstand.world import (
     midi_to_hz,
     perform,
 )
-from avnb.media import Clip, write_clip
 
 TRUTH_RATE = 20  # rows a second
 WORLD = 1  # raise it when the same seed no longer gives the same world
@@ -64,11 +63,11 @@ def write_sub_urmp(
     folder: str | os.PathLike[str],
     *,
     songs: int,
-    seconds: float,
+    seconds: float | int,
     seed: int,
     step_ms: int = 100,
     size: int = 64,
-    validation_fraction: float = 0.2,
+    validation_fraction: float | int = 0.2,
     workers: int | None = None,
 ) -> int:
     """The 13 instruments in the layout of the released Sub-URMP.
@@ -119,9 +118,9 @@ def write_urmp(
     folder: str | os.PathLike[str],
     *,
     pieces: int,
-    seconds: float,
+    seconds: float | int,
     seed: int,
-    fps: float = 15.0,
+    fps: float | int = 15.0,
     height: int = 192,
     reused_take: bool = False,
     workers: int | None = None,
@@ -204,7 +203,7 @@ def _write_one(call: tuple) -> None:
 def _whole(path: Path) -> Iterator[Path]:
     """A path to write to that becomes `path` only when all is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
+    unfinished = path.with_name(f".{path.name}.part")
     try:
         yield unfinished
         os.replace(unfinished, path)
@@ -326,12 +325,14 @@ def _write_piece(root: Path, settings: dict, arguments: tuple[str, list[Take]]) 
     _write_wav(folder / f"AuMix_{name}.wav", mix, URMP_RATE, "PCM_24")
     with _whole(folder / f"Sco_{name}.mid") as path:
         path.write_bytes(_midi(performances))
+    from avnb.media import Clip, write_clip
+
     fps = settings["fps"]
     frames = [
         picture.draw_row(performances, index / fps, settings["height"])
         for index in range(round(seconds * fps))
     ]
-    film = Clip(np.stack(frames), mix[None], fps, URMP_RATE)
+    film = Clip(np.stack(frames), mix[None], float(fps), URMP_RATE)
     write_clip(folder / f"Vid_{name}.mp4", film)
 
 

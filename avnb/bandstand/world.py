@@ -141,7 +141,9 @@ def midi_to_hz(midi: float) -> float:
     return 440.0 * 2.0 ** ((midi - 69.0) / 12.0)
 
 
-def perform(instrument: str, player: int, *, seconds: float, seed: int) -> Performance:
+def perform(
+    instrument: str, player: int, *, seconds: float | int, seed: int
+) -> Performance:
     """A seeded score in the instrument's range, and the curves of its playing.
 
     Any integer is a player. Performances of one seed share tempo, key and phrases,
@@ -153,6 +155,7 @@ def perform(instrument: str, player: int, *, seconds: float, seed: int) -> Perfo
         raise ValueError(f"no instrument {instrument!r}: one of {INSTRUMENTS}")
     if not seconds > 0:
         raise ValueError(f"seconds = {seconds}: a performance has a positive length")
+    seconds = float(seconds)
     rng = generator("score", instrument, player, seed)
     tempo, notes = _score(ORCHESTRA[instrument], seconds, generator("piece", seed), rng)
     time = np.arange(int(np.ceil(seconds * CONTROL_RATE))) / CONTROL_RATE
@@ -163,7 +166,7 @@ def perform(instrument: str, player: int, *, seconds: float, seed: int) -> Perfo
         instrument=instrument,
         player=player,
         seed=seed,
-        duration=float(seconds),
+        duration=seconds,
         tempo=tempo,
         notes=notes,
         time=time,
@@ -341,7 +344,7 @@ def _stroke(
         wanted = max(bow * place + lengths[index], lengths[index + 1] - 1.0)
         travel = min(wanted, 1.0) - bow * place
         share = np.cumsum(speed[span]) / max(np.sum(speed[span]), 1e-9)
-        stroke[span] = place + bow * travel * share
+        stroke[span] = np.clip(place + bow * travel * share, -1, 1)
         if span.any():
             place = float(stroke[span][-1])
     return stroke
