@@ -140,6 +140,7 @@ class Canvas:
         self._gc.set_snap(False)
         self._gc.set_capstyle("round")
         self._gc.set_joinstyle("round")
+        self._clips: list[Path] = []
         self._set(matrix)
 
     def _set(self, matrix: np.ndarray) -> None:
@@ -223,7 +224,9 @@ class Canvas:
         colours = np.array([(*first, 1.0)] * 4 + [(*last, 1.0)] * 4)
         index = np.array([[i, i + 1, i + 2] for i in range(6)])
         gc = self._gc
-        gc.set_clip_path(TransformedPath(self._pixels(path), _IDENTITY))
+        # Agg knows its last clip by the path's address: none may be freed and reused.
+        self._clips.append(self._pixels(path))
+        gc.set_clip_path(TransformedPath(self._clips[-1], _IDENTITY))
         self._agg.draw_gouraud_triangles(gc, quad[index], colours[index], _IDENTITY)
         gc.set_clip_path(None)
 

@@ -4,6 +4,7 @@ Bowed strings lie along +x from the end button at (0, 0) to the scroll. Winds st
 the mouthpiece or lip hole at (0, 0). Where an instrument is held is not known here.
 """
 
+# ruff: noqa: RUF005 (adding a tuple to an array is arithmetic here)
 from __future__ import annotations
 
 import math
@@ -225,12 +226,13 @@ def flute(canvas: Canvas, pressed: int) -> None:
 
 
 BASSOON = 128.0
+WING = 74.0  # where the bassoon's bocal leaves it
 
 
 def bassoon(canvas: Canvas, wood: Colour, pressed: int) -> None:
     """The double tube along +x from the boot at (0, 0) to the bell with its ring."""
     red = (wood[0] * 0.72, wood[1] * 0.52, wood[2] * 0.62)
-    wing = [(4, 2.6), (34, 2.5), (60, 2.0), (74, 1.6)]
+    wing = [(4, 2.6), (34, 2.5), (60, 2.0), (WING, 1.6)]
     with canvas.at(affine(0, 3.6)):
         _turned(canvas, wing, red)
     long = [(6, 3.0), (40, 3.0), (96, 2.7), (100, 3.2), (118, 2.5), (124, 3.3)]
@@ -246,6 +248,14 @@ def bassoon(canvas: Canvas, wood: Colour, pressed: int) -> None:
     canvas.line([(2, 0.5), (33, 0.5)], SILVER, 0.8)
     canvas.line([(40, 0.6), (92, -0.8)], SILVER, 0.8)
     _keys(canvas, np.array([8.0, 14, 20, 26, 46, 52, 58, 64]), 1.9, pressed)
+
+
+def bocal(canvas: Canvas, joint: np.ndarray, mouth: np.ndarray) -> None:
+    """The bassoon's curved silver pipe, from its wing joint to the player's reed."""
+    middle = (joint + mouth) / 2
+    path = [joint, joint + (-1.0, -5.0), middle + (0.5, -3.5), mouth + (2.5, 0.2)]
+    canvas.pipe(smooth(path, closed=False), SILVER, 1.3)
+    canvas.line([mouth + (2.8, 0.2), mouth + (-0.5, 0.2)], (0.93, 0.82, 0.55), 1.5)
 
 
 def bell(
@@ -306,7 +316,7 @@ def _valves(
 def valves_for(midi: float) -> tuple[bool, bool, bool]:
     """Which valves lower the harmonic above to this note (0 to 6 semitones)."""
     table = ("", "2", "1", "12", "23", "13", "123")
-    used = table[int(round(58 - midi)) % 7]
+    used = table[round(58 - midi) % 7]
     return "1" in used, "2" in used, "3" in used
 
 
@@ -330,28 +340,29 @@ def trumpet(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -> Non
                 edge=(0.4, 0.4, 0.45), width=0.4)  # fmt: skip
 
 
-def trombone(canvas: Canvas, brass: Colour, slide: float) -> None:
-    """Along +x: the slide reaches to ``slide``; the bell section lies above it."""
-    gap = 7.0
-    bow_back = smooth(
-        [(-2, -gap), (-20, -gap), (-27, -gap - 4), (-27, -gap - 8), (-20, -gap - 12)]
-        + [(0, -gap - 12)],
-        closed=False,
-    )
-    canvas.pipe(bow_back, brass, 2.2)
-    canvas.pipe([(0, -gap - 12), (14, -gap - 12)], brass, 2.6)
-    canvas.line([(-8, -gap), (-8, -gap - 12)], darker(brass, 0.3), 1.2)
-    bell(canvas, (8, -gap - 12), (46, -gap - 12), 1.4, 11.5, brass, 0.34)
-    canvas.pipe([(2, 0), (44, 0)], SILVER, 1.5)
-    canvas.pipe([(-4, -gap), (44, -gap)], SILVER, 1.5)
-    canvas.line([(4, 0), (4, -gap)], darker(brass, 0.2), 1.4)
-    inner = slide - 44.0
-    end = [(slide, 0), (slide + 3.2, -1.4), (slide + 3.8, -gap / 2)]
-    end += [(slide + 3.2, -gap + 1.4), (slide, -gap)]
-    canvas.pipe([(inner, 0), (slide, 0)], brass, 2.0)
-    canvas.pipe([(inner, -gap), (slide, -gap)], brass, 2.0)
-    canvas.pipe(smooth(end, closed=False), brass, 2.0)
-    canvas.line([(inner + 1, 0), (inner + 1, -gap)], SILVER, 1.8)
+SLIDE = 46.0  # length of the slide's tubes
+
+
+def trombone_back(canvas: Canvas, brass: Colour) -> None:
+    """The tuning slide, which passes behind the player's head."""
+    path = [(14, -9.5), (-18, -9.5), (-27, -9.5), (-29, -4.5), (-27, 0.5), (-18, 0.5)]
+    path += [(10, 0.5)]
+    canvas.pipe(smooth(path, closed=False), brass, 2.6)
+
+
+def trombone(canvas: Canvas, brass: Colour, out: float) -> None:
+    """Along +x from the mouthpiece: slide drawn ``out`` cm, and the bell above."""
+    low = 7.0
+    bell(canvas, (10, -9.5), (47, -9.5), 1.4, 12.0, brass, 0.34)
+    canvas.line([(14, -9), (14, low)], darker(brass, 0.2), 1.5)
+    canvas.pipe([(2, 0), (14 + SLIDE, 0)], SILVER, 1.6)
+    canvas.pipe([(12, low), (14 + SLIDE, low)], SILVER, 1.6)
+    near, far = 15.0 + out, 15.0 + out + SLIDE
+    end = [(far - 1, 0), (far + 2.6, 0.8), (far + 4, low / 2), (far + 2.6, low - 0.8)]
+    canvas.pipe([(near, 0), (far, 0)], brass, 2.2)
+    canvas.pipe([(near, low), (far, low)], brass, 2.2)
+    canvas.pipe(smooth([*end, (far - 1, low)], closed=False), brass, 2.2)
+    canvas.line([(near + 1.5, 0), (near + 1.5, low)], SILVER, 2.0)
     canvas.fill(_bar([(-2, 2.0), (0, 1.8), (3, 0.8), (6, 0.8)]), SILVER,
                 edge=(0.4, 0.4, 0.45), width=0.4)  # fmt: skip
 

@@ -5,6 +5,7 @@ y down. The player faces the viewer: their right hand is on the viewer's left. P
 and rooms come from one distribution, whatever the instrument.
 """
 
+# ruff: noqa: RUF005 (adding a tuple to an array is arithmetic here)
 from __future__ import annotations
 
 import math
@@ -212,8 +213,9 @@ def draw_arm(
     wrist = hand - towards * 3.5
     sleeve = look.top if look.cut != "dress" else look.skin
     edge = darker(sleeve, 0.45)
-    canvas.fill(capsule(shoulder, joint, 6.4, 5.2), sleeve, edge=edge)
-    canvas.fill(capsule(joint, wrist, 5.2, 3.5), sleeve, edge=edge)
+    for grow, colour in ((0.35, edge), (-0.3, sleeve)):
+        canvas.fill(capsule(shoulder, joint, 6.4 + grow, 5.2 + grow), colour)
+        canvas.fill(capsule(joint, wrist, 5.2 + grow, 3.5 + grow), colour)
     light = lighter(sleeve, 0.22)
     lit = np.array([-1.2 if look.light < 0 else 1.2, -1.4])
     canvas.line([joint + lit, wrist + lit * 0.6], light, 2.0, alpha=0.55)
@@ -256,11 +258,8 @@ def draw_chair(canvas: Canvas, look: Look, body: Body) -> None:
     metal, pad = (0.25, 0.25, 0.28), darker(look.accent, 0.35)
     for sx in (-19, 19):
         canvas.line([(x + sx, y + 6), (x + sx * 1.1, 112)], metal, 2.2)
-    canvas.fill(
-        smooth([(x - 23, 22), (x + 23, 22), (x + 24, 48), (x - 24, 48)]),
-        pad,
-        edge=darker(pad, 0.5),
-    )
+    back = polygon([(x - 19, 20), (x + 19, 20), (x + 18, 46), (x - 18, 46)])
+    canvas.fill(back, pad, edge=darker(pad, 0.5), width=3.0)
     canvas.fill(
         capsule((x - 20, y + 7), (x + 20, y + 7), 5, 5), pad, edge=darker(pad, 0.5)
     )
@@ -444,7 +443,7 @@ def _features(canvas: Canvas, look: Look, body: Body, t: float) -> None:
         brow = darker(look.hair, 0.25) if look.style != "bald" else darker(skin, 0.5)
         lift = 0.8 * body.cheeks
         canvas.line(
-            [(x - 2.2, -4.2 - lift + 0.3 * s), (x + 2.2, -4.2 - lift - 0.3 * s)],
+            [(x - 2.2, -4.2 - lift - 0.35 * s), (x + 2.2, -4.2 - lift + 0.35 * s)],
             brow, 1.1,
         )  # fmt: skip
         if body.eyes > 0.3:

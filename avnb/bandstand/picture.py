@@ -5,11 +5,12 @@ curves into joints, hands, bow and slide, and both `draw` and `pose` read that s
 so that the truth is what is drawn.
 """
 
+# ruff: noqa: RUF005 (adding a tuple to an array is arithmetic here)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -50,7 +51,7 @@ POSE_NAMES = (
 
 # What the camera shows: centre x, centre y and height, cm.
 FRAMES = {
-    "bassoon": (1.0, 13.0, 160.0),
+    "bassoon": (4.0, 16.0, 156.0),
     "cello": (1.0, 36.0, 158.0),
     "clarinet": (-3.0, 17.0, 112.0),
     "double_bass": (0.0, 49.0, 200.0),
@@ -197,8 +198,8 @@ def _bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
         droop = 16.0 * motion.rest - 7.0 * motion.loudness
         degrees = (4.0 if name == "violin" else 10.0) + droop + 2.0 * motion.sway
         matrix = affine(*(body.neck + (4.5, -2.0)), degrees, squash=0.82)
-        bow_degrees = -50.0 + 9.0 * string + 0.5 * degrees
-        reach, thick = 60.0, 0.75
+        bow_degrees = -55.0 + 7.0 * string + 0.5 * degrees
+        reach = 57.0
         lift = np.array([-4.0, -9.0])
     else:
         big = name == "double_bass"
@@ -207,7 +208,7 @@ def _bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
         floor = affine(*pin, degrees)
         matrix = affine(*apply(floor, (model.pin, 0.0)), degrees)
         bow_degrees = (16.0 - 7.0 * string) if big else (12.0 - 8.0 * string)
-        reach, thick = (64.0, 1.15) if big else (62.0, 0.95)
+        reach = 64.0 if big else 62.0
         lift = np.array([-9.0, -6.0])
     neck_end = 1.02 * model.body
     along = motion.height**0.85
@@ -252,7 +253,6 @@ def _wind(performance: Performance, look: Look, body: Body, motion: Motion) -> H
     rise = 9.0 * motion.loudness + 7.0 * (motion.height - 0.5) - 15.0 * motion.rest
     sway = 3.0 * motion.sway
     along = 1.0 - motion.height if name != "trombone" else 0.0
-    low = np.array([0.0, 1.0])
     detail = 0.0
     if name == "clarinet":
         matrix = affine(*mouth, 107.0 + 0.9 * rise + sway)
@@ -267,12 +267,12 @@ def _wind(performance: Performance, look: Look, body: Body, motion: Motion) -> H
         centre, right, left = (23, 0), (30 + 10 * along, 2), (13 + 4 * along, 2)
         degrees = (-70.0, -110.0)
     elif name == "bassoon":
-        lean = -63.0 - 0.35 * rise + sway
-        matrix = affine(*(body.neck + (-27.0, 60.0)), lean)
+        lean = -57.5 - 0.35 * rise + sway
+        matrix = affine(*(body.neck + (-26.0, 58.0)), lean)
         centre, right, left = (60, 0), (14 + 9 * along, 4), (52 + 7 * along, 4)
         degrees = (-10.0, 190.0)
     elif name == "sax":
-        matrix = affine(*mouth, 10.0 + 0.7 * rise + sway, squash=1)
+        matrix = affine(*mouth, -6.0 + 0.7 * rise + sway, 1.18)
         matrix[:, 0] *= -1.0  # it hangs at the player's right
         centre, right, left = (20, 32), (15, 32 + 9 * along), (16, 14 + 4 * along)
         degrees = (10.0, 170.0)
@@ -282,20 +282,19 @@ def _wind(performance: Performance, look: Look, body: Body, motion: Motion) -> H
         degrees = (125.0, -160.0)
     elif name == "trombone":
         along = _slide_position(motion.midi) / 6.0
-        detail = 54.0 + 36.0 * along
+        detail = 36.0 * along
         matrix = affine(*mouth, 168.0 + 0.5 * rise + sway, squash=-1)
-        centre, right, left = (35, -8), (detail - 42.0, 1.5), (5, -3)
+        centre, right, left = (35, -5), (18.0 + detail, 4.0), (13, 4)
         degrees = (-150.0, -150.0)
     elif name == "horn":
-        matrix = affine(*(mouth + (-4.0, 31.0)), 0.5 * rise * -1 + sway)
-        reach = 5.0 * motion.height
-        centre, right, left = (-2, 4), (-17 + reach, 17 - 0.4 * reach), (11, 4)
+        matrix = affine(*(mouth + (-4.4, 35.0)), -0.5 * rise + sway, 1.08)
+        reach = 6.0 * motion.height
+        centre, right, left = (-2, 4), (-21 + reach, 19 - 0.4 * reach), (12, 4)
         degrees = (-20.0, 200.0)
     else:  # tuba
         matrix = affine(*(mouth + (15.0, 57.5)), -0.35 * rise + sway)
         centre, right, left = (2, -35), (-2, -37 + 3 * along), (21, -24)
         degrees = (-35.0, 230.0)
-    del low
     return Hold(
         matrix=matrix,
         centre=apply(matrix, centre),
@@ -343,6 +342,9 @@ def _play(canvas: Canvas, performance: Performance, scene: Scene) -> None:
     draw_hair_behind(canvas, look, body)
     draw_legs(canvas, look, body)
     draw_torso(canvas, look, body)
+    if name == "trombone":
+        with canvas.at(hold.matrix):
+            made.trombone_back(canvas, look.brass)
     draw_head(canvas, look, body)
     fingers = _fingers(motion)
     if hold.bow is not None:
@@ -356,17 +358,21 @@ def _play(canvas: Canvas, performance: Performance, scene: Scene) -> None:
         draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
         draw_hand(canvas, look, hold.right, hold.right_degrees, length=5.0)
         return
+    # The arms go behind a wind instrument, which stays in full view; the hands on it.
+    draw_arm(canvas, look, body.shoulder_left, hold.left, 1.0)
     if name == "horn":
         with canvas.at(hold.matrix):
             made.horn_back(canvas, look.brass)
-        draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
+    draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
+    if name == "horn":
         draw_hand(canvas, look, hold.right, hold.right_degrees)
     with canvas.at(hold.matrix):
         _wind_instrument(canvas, name, look, hold, motion)
+    if name == "bassoon":
+        joint = apply(hold.matrix, (made.WING, 3.6))
+        made.bocal(canvas, joint, _mouth(body, look))
     if name != "horn":
-        draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
         draw_hand(canvas, look, hold.right, hold.right_degrees, fingers)
-    draw_arm(canvas, look, body.shoulder_left, hold.left, 1.0)
     draw_hand(canvas, look, hold.left, hold.left_degrees, fingers)
 
 
@@ -374,14 +380,14 @@ def _fingers(motion: Motion) -> tuple[float, float, float, float]:
     """Which fingers are lifted: a pattern that changes with each semitone."""
     if motion.rest > 0.5:
         return (0.3, 0.3, 0.3, 0.3)
-    step = int(round(motion.midi))
+    step = round(motion.midi)
     return tuple(float((step * k) % 3 == 0) for k in (1, 2, 5, 7))  # type: ignore
 
 
 def _wind_instrument(
     canvas: Canvas, name: str, look: Look, hold: Hold, motion: Motion
 ) -> None:
-    pressed = int(round(10 * (1 - motion.height)))
+    pressed = round(10 * (1 - motion.height))
     down = made.valves_for(motion.midi)
     if motion.rest > 0.5:
         pressed, down = 0, (False, False, False)
@@ -436,7 +442,7 @@ def _develop(
     look = _look(first.player)
     height, width = picture.shape[:2]
     picture = picture * _light(look, width, height)
-    frame = int(round(t * 1000))
+    frame = round(t * 1000)
     rng = np.random.default_rng([first.seed, first.player, frame & 0x7FFFFFFF])
     grain = rng.standard_normal((height, width, 1), dtype=np.float32)
     return np.clip(picture + 2.0 * grain + 0.5, 0, 255).astype(np.uint8)
