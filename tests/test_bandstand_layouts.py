@@ -18,7 +18,7 @@ from PIL import Image
 from avnb.bandstand import INSTRUMENTS, layouts, picture
 from avnb.bandstand.layouts import sub_urmp_start, write_sub_urmp, write_urmp
 
-SET = {"songs": 3, "seconds": 1.7, "seed": 4, "step_ms": 400, "size": 48, "workers": 1}
+SET = {"songs": 2, "seconds": 1.7, "seed": 4, "step_ms": 400, "size": 48, "workers": 1}
 CODES = {
     "violin": "vn", "viola": "va", "cello": "vc", "double_bass": "db", "flute": "fl",
     "oboe": "ob", "clarinet": "cl", "sax": "sax", "bassoon": "bn", "trumpet": "tpt",
@@ -35,7 +35,7 @@ def listing(folder):
 @pytest.fixture(scope="module")
 def sub_urmp(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sub_urmp")
-    assert write_sub_urmp(folder, **SET) == 39
+    assert write_sub_urmp(folder, **SET) == 26
     return folder
 
 
@@ -60,8 +60,8 @@ def pieces(folder):
 def test_sub_urmp_listing_is_exact(sub_urmp):
     expected = []
     for instrument in CODES:
-        for song in ("00", "01", "02"):
-            split = "validation" if song == "02" else "train"
+        for song in ("00", "01"):
+            split = "validation" if song == "01" else "train"
             for ms in (500, 900, 1300, 1700):
                 item = f"{split}/{instrument}/{instrument}{song}_{ms}"
                 expected += [f"img/{item}.jpg", f"chunk/{item}.wav"]
@@ -78,7 +78,7 @@ def test_chunks_tile_the_recording(sub_urmp):
     folder = sub_urmp / "chunk" / "train" / "cello"
     chunks = []
     for ms in (500, 900, 1300, 1700):
-        with wave.open(str(folder / f"cello01_{ms}.wav")) as file:
+        with wave.open(str(folder / f"cello00_{ms}.wav")) as file:
             assert file.getparams()[:4] == (2, 2, 44100, 22050)
             samples = np.frombuffer(file.readframes(22050), np.int16).reshape(-1, 2)
         assert (samples[:, 0] == samples[:, 1]).all()
@@ -101,11 +101,11 @@ def test_frame_is_the_first_of_its_chunk(sub_urmp, monkeypatch):
     settings = {key: value for key, value in SET.items() if key != "workers"}
     settings |= {"validation": 1}
     other = sub_urmp.parent / "again"
-    layouts._write_song(other, settings, ("violin", 1))
+    layouts._write_song(other, settings, ("violin", 0))
     performance, times = taken[0]
     assert times == pytest.approx([0.0, 0.4, 0.8, 1.2])
     for index, ms in enumerate((500, 900, 1300, 1700)):
-        path = sub_urmp / "img" / "train" / "violin" / f"violin01_{ms}.jpg"
+        path = sub_urmp / "img" / "train" / "violin" / f"violin00_{ms}.jpg"
         shown = np.asarray(Image.open(path)).astype(int)
         drawn = picture.draw(performance, 0.4 * index, 48).astype(int)
         assert shown.shape == (48, 48, 3)
@@ -264,7 +264,7 @@ def test_urmp_annotations_agree_with_the_truth_and_the_sound(urmp):
                     assert pitch[inside].mean() == pytest.approx(hertz, rel=0.02)
                 rows = (f0s[:, 0] > onset) & (f0s[:, 0] < onset + duration)
                 voiced = f0s[rows, 1][f0s[rows, 1] > 0]
-                assert voiced.mean() == pytest.approx(hertz, rel=0.01)
+                assert voiced.mean() == pytest.approx(hertz, rel=0.02)
             onset, hertz, duration = max(notes, key=lambda note: note[2])
             part = sound[int((onset + 0.1) * rate) : int((onset + duration) * rate)]
             heard = librosa.yin(part, fmin=28, fmax=2500, sr=rate, frame_length=8192)
