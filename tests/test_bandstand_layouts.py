@@ -17,6 +17,7 @@ from PIL import Image
 
 from avnb.bandstand import INSTRUMENTS, layouts, picture
 from avnb.bandstand.layouts import sub_urmp_start, write_sub_urmp, write_urmp
+from avnb.media import probe
 
 SET = {"songs": 2, "seconds": 1.7, "seed": 4, "step_ms": 400, "size": 48, "workers": 1}
 CODES = {
@@ -267,7 +268,7 @@ def test_urmp_annotations_agree_with_the_truth_and_the_sound(urmp):
                 assert voiced.mean() == pytest.approx(hertz, rel=0.02)
             onset, hertz, duration = max(notes, key=lambda note: note[2])
             part = sound[int((onset + 0.1) * rate) : int((onset + duration) * rate)]
-            heard = librosa.yin(part, fmin=28, fmax=2500, sr=rate, frame_length=8192)
+            heard = librosa.yin(part, fmin=35, fmax=2500, sr=rate, frame_length=4096)
             assert np.median(heard) == pytest.approx(hertz, rel=0.02)
 
 
@@ -338,8 +339,6 @@ def test_a_take_is_reused_in_two_pieces(urmp):
 
 
 def test_the_video_shows_all_players_with_the_mix(urmp):
-    from avnb.media import probe
-
     for folder in pieces(urmp):
         found = probe(Path(folder) / f"Vid_{folder.name}.mp4")
         assert found.video_codec == "h264"

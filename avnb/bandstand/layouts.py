@@ -33,6 +33,7 @@ from avnb.bandstand.world import (
     midi_to_hz,
     perform,
 )
+from avnb.media import Clip, write_clip
 
 TRUTH_RATE = 20  # rows a second
 WORLD = 1  # raise it when the same seed no longer gives the same world
@@ -325,8 +326,6 @@ def _write_piece(root: Path, settings: dict, arguments: tuple[str, list[Take]]) 
     _write_wav(folder / f"AuMix_{name}.wav", mix, URMP_RATE, "PCM_24")
     with _whole(folder / f"Sco_{name}.mid") as path:
         path.write_bytes(_midi(performances))
-    from avnb.media import Clip, write_clip
-
     fps = settings["fps"]
     frames = [
         picture.draw_row(performances, index / fps, settings["height"])
