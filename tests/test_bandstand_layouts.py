@@ -92,23 +92,23 @@ def test_chunks_tile_the_recording(sub_urmp):
 def test_frame_is_the_first_of_its_chunk(sub_urmp, monkeypatch):
     """The picture is what the players' own drawing gives at the chunk's start."""
     taken = []
-    draw = picture.film
+    draw = picture.draw
 
-    def film(performance, times, size):
-        taken.append((performance, list(times)))
-        return draw(performance, times, size)
+    def watched(performance, t, size):
+        taken.append((performance, t))
+        return draw(performance, t, size)
 
-    monkeypatch.setattr(picture, "film", film)
+    monkeypatch.setattr(picture, "draw", watched)
     settings = {key: value for key, value in SET.items() if key != "workers"}
     settings |= {"validation": 1}
     other = sub_urmp.parent / "again"
     layouts._write_song(other, settings, ("violin", 0))
-    performance, times = taken[0]
-    assert times == pytest.approx([0.0, 0.4, 0.8, 1.2])
+    performance = taken[0][0]
+    assert [t for _, t in taken] == pytest.approx([0.0, 0.4, 0.8, 1.2])
     for index, ms in enumerate((500, 900, 1300, 1700)):
         path = sub_urmp / "img" / "train" / "violin" / f"violin00_{ms}.jpg"
         shown = np.asarray(Image.open(path)).astype(int)
-        drawn = picture.draw(performance, 0.4 * index, 48).astype(int)
+        drawn = draw(performance, 0.4 * index, 48).astype(int)
         assert shown.shape == (48, 48, 3)
         assert np.abs(shown - drawn).mean() < 5
         assert (
@@ -356,9 +356,9 @@ def test_written_pieces_are_left_alone(urmp):
 
 
 def test_every_instrument_gets_its_turn():
-    programme = layouts._programme(44, 0, False)
+    programme = layouts._programme(44, 0, True)
     players = [take for _, takes in programme for take in takes]
     assert {instrument for instrument, _, _ in players} == set(CODES)
     assert {2, 3, 4, 5} == {len(takes) for _, takes in programme}
     for _, takes in programme:
-        assert len({take[:2] for take in takes}) == len(takes)
+        assert len({player for _, player, _ in takes}) == len(takes)

@@ -41,7 +41,7 @@ WORLD = 1  # raise it when the same seed no longer gives the same world
 CHUNK = 0.5  # seconds of sound in one item of Sub-URMP
 FIRST_MS = 500  # the number in the first item's name
 SUB_URMP_RATE = 44100
-PLAYERS = 8  # identities an instrument has in URMP's layout
+PLAYERS = 16  # people in URMP's layout; nobody is twice in a piece
 URMP_RATE = 48000
 URMP_SIZES = (2,) * 11 + (3,) * 12 + (4,) * 14 + (5,) * 7  # players of the 44 pieces
 TITLES = (
@@ -251,9 +251,8 @@ def _write_song(root: Path, settings: dict, arguments: tuple[str, int]) -> None:
     sound = synthesise(performance, SUB_URMP_RATE)
     last = FIRST_MS + int((settings["seconds"] - CHUNK) * 1000 + 1e-6)
     numbers = range(FIRST_MS, last + 1, settings["step_ms"])
-    starts = [sub_urmp_start(ms) for ms in numbers]
-    frames = picture.film(performance, starts, settings["size"])
-    for ms, start, frame in zip(numbers, starts, frames, strict=True):
+    for ms in numbers:
+        start = sub_urmp_start(ms)
         first = round(start * SUB_URMP_RATE)
         chunk = sound[first : first + round(CHUNK * SUB_URMP_RATE)]
         item = f"{split}/{instrument}/{name}_{ms}"
@@ -264,6 +263,7 @@ def _write_song(root: Path, settings: dict, arguments: tuple[str, int]) -> None:
             "PCM_16",
         )
         with _whole(root / "img" / f"{item}.jpg") as unfinished:
+            frame = picture.draw(performance, start, settings["size"])
             Image.fromarray(frame).save(unfinished, format="JPEG", quality=95)
     _write_truth(root / "truth" / f"{name}.parquet", performance)
 
@@ -279,7 +279,7 @@ def _programme(
     """Folder names and takes. The instruments are dealt, so that all of them play."""
     rng = generator("urmp", seed)
     deck: list[str] = []
-    dealt = dict.fromkeys(INSTRUMENTS, 0)
+    player = -1
     programme: list[tuple[str, list[Take]]] = []
     for number in range(1, pieces + 1):
         title = TITLES[(number - 1) % len(TITLES)]
@@ -292,8 +292,10 @@ def _programme(
         for _ in range(size):
             deck = deck or [str(name) for name in rng.permutation(INSTRUMENTS)]
             instrument = deck.pop()
-            takes.append((instrument, dealt[instrument] % PLAYERS, piece_seed))
-            dealt[instrument] += 1
+            player = (player + 1) % PLAYERS
+            if again and player == takes_before[-1][1]:
+                player = (player + 1) % PLAYERS
+            takes.append((instrument, player, piece_seed))
         if again:
             takes.append(takes_before[-1])
         codes = "_".join(ORCHESTRA[instrument].code for instrument, _, _ in takes)
