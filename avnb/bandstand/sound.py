@@ -20,7 +20,7 @@ from avnb.bandstand.world import (
 
 FRAME = 256  # samples over which amplitudes change linearly
 HARMONICS = 80  # at most; those above Nyquist are dropped
-LEVEL = 0.2  # RMS of the sound at loudness 1
+LEVEL = 0.3  # RMS of the sound at loudness 1
 PEAK = 0.9  # no sample is larger
 FLOOR_DB = -64.0  # RMS of the room's own noise, dBFS
 
@@ -40,7 +40,7 @@ class Timbre:
     lowpass: float
     opening: float
     formants: tuple[tuple[float, float, float], ...]
-    ripple: float  # spread of the body's resonances, which differ by player
+    ripple: float  # spread of the body's resonances, most of it shared by all players
     noise: float
     burst: float
     burst_time: float
@@ -52,7 +52,7 @@ TIMBRES = {
     "bassoon": Timbre(
         -5.5, 3.0, 0.0, 2600.0, 0.3,
         ((480.0, 13.0, 0.55), (1180.0, 5.0, 0.4)),
-        2.0, -38.0, -22.0, 0.025, (600.0, 4000.0),
+        3.0, -38.0, -22.0, 0.025, (600.0, 4000.0),
     ),
     "cello": Timbre(
         -5.5, 2.0, 0.0, 4200.0, 0.2,
@@ -60,9 +60,9 @@ TIMBRES = {
         4.5, -32.0, -16.0, 0.05, (500.0, 5000.0),
     ),
     "clarinet": Timbre(
-        -5.0, 4.0, -24.0, 3200.0, 0.5,
+        -6.0, 4.0, -26.0, 2600.0, 0.5,
         ((1500.0, 3.0, 0.6),),
-        1.5, -38.0, -26.0, 0.02, (1000.0, 6000.0),
+        2.8, -38.0, -26.0, 0.02, (1000.0, 6000.0),
     ),
     "double_bass": Timbre(
         -6.5, 2.0, 0.0, 1500.0, 0.3,
@@ -72,37 +72,37 @@ TIMBRES = {
     "flute": Timbre(
         -11.0, 5.0, 0.0, 5000.0, 0.2,
         ((900.0, 4.0, 0.8),),
-        1.5, -24.0, -12.0, 0.04, (800.0, 9000.0),
+        2.8, -24.0, -12.0, 0.04, (800.0, 9000.0),
     ),
     "horn": Timbre(
         -6.5, 5.0, 0.0, 1200.0, 1.0,
         ((360.0, 7.0, 0.7),),
-        1.5, -42.0, -28.0, 0.03, (400.0, 2500.0),
+        2.8, -42.0, -28.0, 0.03, (400.0, 2500.0),
     ),
     "oboe": Timbre(
-        -4.0, 2.0, 0.0, 5200.0, 0.2,
+        -3.0, 2.0, 0.0, 5600.0, 0.2,
         ((1150.0, 12.0, 0.5), (2950.0, 9.0, 0.4)),
-        2.0, -38.0, -24.0, 0.015, (1500.0, 8000.0),
+        3.0, -38.0, -24.0, 0.015, (1500.0, 8000.0),
     ),
     "sax": Timbre(
         -5.0, 4.0, -2.0, 4000.0, 0.5,
         ((700.0, 7.0, 0.5), (1700.0, 6.0, 0.45), (3000.0, 3.0, 0.4)),
-        2.0, -29.0, -18.0, 0.03, (1200.0, 7000.0), growl=0.07,
+        3.0, -29.0, -18.0, 0.03, (1200.0, 7000.0), growl=0.07,
     ),
     "trombone": Timbre(
         -4.0, 6.0, 0.0, 2200.0, 1.5,
         ((520.0, 6.0, 0.6), (1500.0, 3.0, 0.5)),
-        1.5, -42.0, -26.0, 0.025, (400.0, 4000.0),
+        2.8, -42.0, -26.0, 0.025, (400.0, 4000.0),
     ),
     "trumpet": Timbre(
         -4.0, 6.0, 0.0, 3600.0, 1.5,
         ((1200.0, 7.0, 0.6), (2300.0, 5.0, 0.4)),
-        1.5, -40.0, -24.0, 0.02, (800.0, 8000.0),
+        2.8, -40.0, -24.0, 0.02, (800.0, 8000.0),
     ),
     "tuba": Timbre(
-        -7.0, 4.0, 0.0, 650.0, 1.0,
+        -6.5, 4.0, 0.0, 520.0, 0.9,
         ((220.0, 6.0, 0.7),),
-        1.5, -40.0, -26.0, 0.04, (200.0, 1500.0),
+        2.8, -40.0, -26.0, 0.04, (200.0, 1500.0),
     ),
     "viola": Timbre(
         -5.0, 2.0, 0.0, 4800.0, 0.2,
@@ -208,7 +208,8 @@ def _tone(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """The harmonics, FRAME samples at a time, silent frames left out."""
-    resonances = rng.normal(size=60)
+    shared = generator("body", performance.instrument).normal(size=60)
+    resonances = 0.9 * shared + 0.4 * rng.normal(size=60)
     offset = rng.uniform(0, 2 * np.pi, HARMONICS).astype(np.float32)
     frames = -(-len(cycles) // FRAME)
     edges = np.arange(frames + 1) * FRAME / sample_rate

@@ -128,9 +128,9 @@ def voice(instrument: str, player: int) -> Voice:
         tuning=float(np.clip(rng.normal(0, 5), -10, 10)),
         vibrato_rate=float(rng.uniform(4.6, 6.6)),
         vibrato_depth=float(rng.uniform(0.4, 1.4)),
-        brightness=float(rng.uniform(-2.5, 2.5)),
-        noise=float(rng.uniform(0.5, 1.8)),
-        body=float(np.exp(rng.normal(0, 0.07))),
+        brightness=float(rng.uniform(-1.8, 1.8)),
+        noise=float(rng.uniform(0.6, 1.6)),
+        body=float(np.exp(rng.normal(0, 0.04))),
         attack=float(rng.uniform(0.7, 1.5)),
         room=int(rng.integers(1 << 31)),
     )
@@ -141,20 +141,23 @@ def midi_to_hz(midi: float) -> float:
     return 440.0 * 2.0 ** ((midi - 69.0) / 12.0)
 
 
-def perform(instrument: str, player: int, *, seconds: float, seed: int) -> Performance:
+def perform(
+    instrument: str, player: int, *, seconds: float | int, seed: int
+) -> Performance:
     """A seeded score in the instrument's range, and the curves of its playing.
 
-    Any integer is a player. The same arguments give the same performance in every
-    process. Raises ValueError for an unknown instrument or a length that is not
-    positive.
+    Any integer is a player. Performances of one seed share tempo, key and phrases,
+    so that they can be heard together. The same arguments give the same performance
+    in every process. Raises ValueError for an unknown instrument or a length that
+    is not positive.
     """
     if instrument not in ORCHESTRA:
         raise ValueError(f"no instrument {instrument!r}: one of {INSTRUMENTS}")
     if not seconds > 0:
         raise ValueError(f"seconds = {seconds}: a performance has a positive length")
+    seconds = float(seconds)
     rng = generator("score", instrument, player, seed)
-    tempo = float(rng.uniform(72, 132))
-    notes = _score(ORCHESTRA[instrument], 60.0 / tempo, seconds, rng)
+    tempo, notes = _score(ORCHESTRA[instrument], seconds, generator("piece", seed), rng)
     time = np.arange(int(np.ceil(seconds * CONTROL_RATE))) / CONTROL_RATE
     loudness = _loudness(instrument, player, notes, time)
     string = ORCHESTRA[instrument].family == "string"
@@ -163,7 +166,7 @@ def perform(instrument: str, player: int, *, seconds: float, seed: int) -> Perfo
         instrument=instrument,
         player=player,
         seed=seed,
-        duration=float(seconds),
+        duration=seconds,
         tempo=tempo,
         notes=notes,
         time=time,
@@ -176,58 +179,60 @@ def perform(instrument: str, player: int, *, seconds: float, seed: int) -> Perfo
 
 
 def _score(
-    instrument: Instrument, beat: float, seconds: float, rng: np.random.Generator
-) -> tuple[Note, ...]:
-    """Phrases of two to four bars, with rests between them, until the time is up."""
-    tonic = int(rng.integers(12))
-    mode = MODES[str(rng.choice(list(MODES)))]
-    pitches = np.array(
-        [
-            midi
-            for midi in range(instrument.low, instrument.high + 1)
-            if (midi - tonic) % 12 in mode
-        ]
-    )
+    instrument: Instrument,
+    seconds: float,
+    piece: np.random.Generator,
+    player: np.random.Generator,
+) -> tuple[float, tuple[Note, ...]]:
+    """Tempo, and phrases of two to four bars with rests between, to the end.
+
+    What `piece` draws (tempo, key, phrases) is common to all who play the same seed;
+    what `player` draws is this part's own.
+    """
+    tempo = float(piece.uniform(72, 132))
+    beat = 60.0 / tempo
+    tonic = int(piece.integers(12))
+    mode = MODES[str(piece.choice(list(MODES)))]
+    compass = range(instrument.low, instrument.high + 1)
+    pitches = np.array([midi for midi in compass if (midi - tonic) % 12 in mode])
     notes: list[Note] = []
     bow = 1
-    now = float(rng.uniform(0.05, 0.3))
+    now = float(piece.uniform(0.05, 0.3))
     while now < seconds - 0.2:
-        style = str(rng.choice(list(RHYTHMS), p=[0.4, 0.2, 0.2, 0.2]))
-        bars = int(rng.integers(2, 5))
+        bars = int(piece.integers(2, 5))
+        rest = piece.choice([0.12, 0.3, piece.uniform(0.8, 1.6)], p=[0.2, 0.25, 0.55])
+        style = str(player.choice(list(RHYTHMS), p=[0.4, 0.2, 0.2, 0.2]))
+        rhythms = RHYTHMS[style]
         lengths = [
-            float(length)
+            float(beats) * beat
             for _ in range(bars)
-            for length in RHYTHMS[style][rng.integers(len(RHYTHMS[style]))]
+            for beats in rhythms[player.integers(len(rhythms))]
         ]
-        places = _walk(style, len(lengths), len(pitches), rng)
-        slur = int(rng.integers(1, 5))  # notes in one bow
-        short = 0.55 if style != "hymn" and rng.random() < 0.2 else 0.96
-        level, swell = rng.uniform(0.3, 0.8), rng.uniform(-0.25, 0.4)
+        places = _walk(style, len(lengths), len(pitches), player)
+        slur = int(player.integers(1, 5))  # notes in one bow
+        short = 0.55 if style != "hymn" and player.random() < 0.2 else 0.96
+        level, swell = player.uniform(0.3, 0.8), player.uniform(-0.25, 0.4)
         start = bow_start = now
-        length_all = sum(lengths) * beat
         for index, (length, place) in enumerate(zip(lengths, places, strict=True)):
-            if now > seconds - 0.15:
+            if now > seconds - 0.2:
                 break
-            arch = np.sin(np.pi * (now - start) / length_all)
+            arch = np.sin(np.pi * (now - start) / sum(lengths))
             accent = 0.12 if index % 4 == 0 else 0.0
-            velocity = level + swell * arch + accent + rng.normal(0, 0.04)
-            if index % slur == 0 or now + length * beat > bow_start + 1.2:
+            velocity = level + swell * arch + accent + player.normal(0, 0.04)
+            if index % slur == 0 or now + length > bow_start + 1.2:
                 bow, bow_start = -bow, now
-            duration = min(length * beat * short, seconds - now - 0.05)
             notes.append(
                 Note(
-                    round(now, 4),
-                    round(duration, 4),
-                    float(pitches[place]),
-                    float(np.clip(velocity, 0.15, 1.0)),
-                    bow if instrument.family == "string" else 1,
+                    onset=round(now, 4),
+                    duration=round(min(length * short, seconds - now - 0.05), 4),
+                    midi=float(pitches[place]),
+                    velocity=float(np.clip(velocity, 0.15, 1.0)),
+                    bow=bow if instrument.family == "string" else 1,
                 )
             )
-            now += length * beat
-        now += float(
-            rng.choice([0.12, 0.3, rng.uniform(0.8, 1.6)], p=[0.2, 0.25, 0.55])
-        )
-    return tuple(notes)
+            now += length
+        now += float(rest)
+    return tempo, tuple(notes)
 
 
 def _walk(style: str, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -339,7 +344,7 @@ def _stroke(
         wanted = max(bow * place + lengths[index], lengths[index + 1] - 1.0)
         travel = min(wanted, 1.0) - bow * place
         share = np.cumsum(speed[span]) / max(np.sum(speed[span]), 1e-9)
-        stroke[span] = place + bow * travel * share
+        stroke[span] = np.clip(place + bow * travel * share, -1, 1)
         if span.any():
             place = float(stroke[span][-1])
     return stroke
