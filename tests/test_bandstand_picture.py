@@ -235,10 +235,10 @@ def test_the_instrument_shows_in_players_never_seen() -> None:
                 y.append(label)
         return np.array(x), np.array(y)
 
-    x, y = pictures(range(40))
-    unseen, truth = pictures(range(100, 106))
+    x, y = pictures(range(16))
+    unseen, truth = pictures(range(100, 104))
     centre = x.mean(axis=0)
     x, unseen = x - centre, unseen - centre
     kernel = x @ x.T + 10.0 * np.eye(len(x))
     scores = unseen @ (x.T @ np.linalg.solve(kernel, np.eye(13)[y] - 1 / 13))
-    assert (scores.argmax(axis=1) == truth).mean() > 0.6  # chance: 0.08
+    assert (scores.argmax(axis=1) == truth).mean() > 0.75  # chance: 0.08

@@ -159,7 +159,7 @@ class Look:
             shift=(float(rng.uniform(-0.03, 0.03)), float(rng.uniform(-0.02, 0.02))),
             tilt=float(rng.uniform(-2, 2)),
             light=float(rng.uniform(-1, 1)),
-            exposure=float(rng.uniform(0.9, 1.08)),
+            exposure=float(rng.uniform(0.98, 1.16)),
             warmth=float(rng.uniform(-1, 1)),
             room=int(rng.integers(1 << 30)),
         )
@@ -446,7 +446,7 @@ def _features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
         brow = darker(look.hair, 0.25) if look.style != "bald" else darker(skin, 0.5)
         lift = 0.8 * body.cheeks
         canvas.line(
-            [(x - 2.2, -4.2 - lift - 0.35 * s), (x + 2.2, -4.2 - lift + 0.35 * s)],
+            [(x - 2.2, -4.2 - lift - 0.15 * s), (x + 2.2, -4.2 - lift + 0.15 * s)],
             brow, 1.1,
         )  # fmt: skip
         if body.eyes > 0.3:
@@ -519,7 +519,7 @@ def draw_room(room: int, width: int, height: int) -> np.ndarray:
     horizon = float(rng.uniform(74, 84))
     everything = polygon([(0, 0), (span, 0), (span, horizon), (0, horizon)])
     canvas.shade(
-        everything, (0, 0), (0, horizon), darker(wall, 0.25), lighter(wall, 0.12)
+        everything, (0, 0), (0, horizon), darker(wall, 0.12), lighter(wall, 0.2)
     )
     _wall(canvas, rng, wall, span, horizon)
     ground = polygon([(0, horizon), (span, horizon), (span, 100), (0, 100)])
