@@ -8,22 +8,33 @@ matrix maps them to pixels; line widths follow the matrix.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform, TransformedPath
 
-Colour = tuple[float, float, float]
-Points = Sequence[Sequence[float]] | np.ndarray
+Real = float | int
+Colour = tuple[Real, Real, Real]  # red, green, blue: 0..1
+Points = Any  # what np.asarray turns into floats (..., 2): lists of tuples and arrays
 
 _IDENTITY = IdentityTransform()
 _CIRCLE = Path.unit_circle()
+K = 0.5523  # a cubic curve's handle for a quarter circle of radius 1
+_CAPSULE = np.array(
+    [Path.MOVETO]
+    + [Path.CURVE4] * 6
+    + [Path.LINETO]
+    + [Path.CURVE4] * 6
+    + [Path.CLOSEPOLY],
+    np.uint8,
+)
 
 
-def mix(a: Colour, b: Colour, amount: float) -> Colour:
+def mix(a: Colour, b: Colour, amount: Real) -> Colour:
     """Colour between ``a`` (amount 0) and ``b`` (amount 1)."""
     return (
         a[0] + (b[0] - a[0]) * amount,
@@ -32,23 +43,23 @@ def mix(a: Colour, b: Colour, amount: float) -> Colour:
     )
 
 
-def darker(colour: Colour, amount: float) -> Colour:
+def darker(colour: Colour, amount: Real) -> Colour:
     return mix(colour, (0.05, 0.03, 0.06), amount)
 
 
-def lighter(colour: Colour, amount: float) -> Colour:
+def lighter(colour: Colour, amount: Real) -> Colour:
     return mix(colour, (1.0, 0.98, 0.92), amount)
 
 
 def affine(
-    x: float = 0.0,
-    y: float = 0.0,
-    degrees: float = 0.0,
-    scale: float = 1.0,
-    squash: float = 1.0,
+    place: Points = (0.0, 0.0),
+    degrees: Real = 0.0,
+    scale: Real = 1.0,
+    squash: Real = 1.0,
 ) -> np.ndarray:
     """Matrix (2, 3): scale (and squash y), rotate clockwise on the screen, move."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x, y = place
     return np.array(
         [[c * scale, -s * scale * squash, x], [s * scale, c * scale * squash, y]]
     )
@@ -90,48 +101,30 @@ def smooth(points: Points, closed: bool = True) -> Path:
     return Path(vertices, codes)
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, degrees: float = 0.0) -> Path:
-    vertices = _CIRCLE.vertices * (rx, ry)
-    return Path(apply(affine(x, y, degrees), vertices), _CIRCLE.codes)
+def ellipse(x: Real, y: Real, rx: Real, ry: Real, degrees: Real = 0.0) -> Path:
+    vertices = np.asarray(_CIRCLE.vertices) * (rx, ry)
+    return Path(apply(affine((x, y), degrees), vertices), _CIRCLE.codes)
 
 
-def capsule(start: Points, end: Points, r0: float, r1: float) -> Path:
-    """A limb: the hull of two circles, drawn as a smooth tapered bar."""
+def capsule(start: Points, end: Points, r0: Real, r1: Real) -> Path:
+    """A limb: a bar from ``start`` to ``end`` with round ends of radius r0 and r1."""
     a, b = np.asarray(start, float), np.asarray(end, float)
     along = b - a
-    length = math.hypot(*along) or 1.0
-    u = along / length
+    u = along / max(math.hypot(*along), 1e-9)
     n = np.array([-u[1], u[0]])
-    k = 0.5523
-    points = [
-        a + n * r0,
-        a + n * r0 * k * 0 + (b + n * r1 - a) / 3 + n * 0,
-        b + n * r1 - (b - a) / 3,
-        b + n * r1,
-        b + n * r1 + u * r1 * k,
-        b + u * r1 + n * r1 * k,
-        b + u * r1,
-        b + u * r1 - n * r1 * k,
-        b - n * r1 + u * r1 * k,
-        b - n * r1,
-        b - n * r1 - (b - a) / 3,
-        a - n * r0 + (b - a) / 3,
-        a - n * r0,
-        a - n * r0 - u * r0 * k,
-        a - u * r0 - n * r0 * k,
-        a - u * r0,
-        a - u * r0 + n * r0 * k,
-        a + n * r0 - u * r0 * k,
-        a + n * r0,
-    ]
-    points[1] = a + n * r0 + (b - a) / 3
-    codes = np.full(len(points), Path.CURVE4, np.uint8)
-    codes[0] = Path.MOVETO
-    return Path(np.array(points), codes)
+    # Quarter circles in (u, n) as cubic curves, then the straight sides.
+    far = np.array([[0, 1], [K, 1], [1, K], [1, 0], [1, -K], [K, -1], [0, -1]]) * r1
+    near = np.array([[0, -1], [-K, -1], [-1, -K], [-1, 0], [-1, K], [-K, 1], [0, 1]])
+    axes = np.stack([u, n])
+    vertices = np.concatenate([b + far @ axes, a + (near * r0) @ axes])
+    return Path(np.concatenate([vertices, vertices[:1]]), _CAPSULE)
 
 
 class Canvas:
-    """A picture of ``height`` x ``width`` pixels, started from ``background``."""
+    """An empty picture of ``height`` x ``width`` pixels.
+
+    ``matrix`` (2, 3) maps the coordinates that things are drawn in to pixels.
+    """
 
     def __init__(self, width: int, height: int, matrix: np.ndarray) -> None:
         self.width, self.height = width, height
@@ -166,9 +159,9 @@ class Canvas:
         self,
         path: Path,
         colour: Colour,
-        alpha: float = 1.0,
+        alpha: Real = 1.0,
         edge: Colour | None = None,
-        width: float = 0.6,
+        width: Real = 0.6,
     ) -> None:
         """Fill a shape; ``edge`` also draws its outline, ``width`` units thick."""
         gc = self._gc
@@ -180,9 +173,9 @@ class Canvas:
         self,
         path: Path | Points,
         colour: Colour,
-        width: float,
-        alpha: float = 1.0,
-        cap: str = "round",
+        width: Real,
+        alpha: Real = 1.0,
+        cap: Literal["round", "butt"] = "round",
     ) -> None:
         """Stroke a path, or straight lines through points."""
         gc = self._gc
@@ -194,15 +187,13 @@ class Canvas:
         self._agg.draw_path(gc, self._pixels(path), _IDENTITY)
         gc.set_capstyle("round")
 
-    def pipe(
-        self, path: Path | Points, colour: Colour, width: float, shift: float = 0.0
-    ) -> None:
+    def pipe(self, path: Path | Points, colour: Colour, width: Real) -> None:
         """A round tube: dark rim, body colour, a highlight along the lit side."""
         if not isinstance(path, Path):
             path = Path(np.asarray(path, float))
         self.line(path, darker(colour, 0.62), width + 0.7)
         self.line(path, darker(colour, 0.15), width)
-        lit = Path(path.vertices - np.array([0.16, 0.16]) * width, path.codes)
+        lit = Path(np.asarray(path.vertices) - 0.16 * width, path.codes)
         self.line(lit, lighter(colour, 0.22), width * 0.5)
         self.line(lit, lighter(colour, 0.75), width * 0.16)
 

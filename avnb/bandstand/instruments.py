@@ -8,6 +8,7 @@ the mouthpiece or lip hole at (0, 0). Where an instrument is held is not known h
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from matplotlib.path import Path
 from .canvas import (
     Canvas,
     Colour,
+    Points,
+    Real,
     affine,
     capsule,
     darker,
@@ -29,6 +32,8 @@ EBONY: Colour = (0.09, 0.08, 0.09)
 GRENADILLA: Colour = (0.11, 0.10, 0.12)
 SILVER: Colour = (0.82, 0.84, 0.87)
 PALE: Colour = (0.96, 0.93, 0.85)
+
+Profile = Sequence[tuple[Real, Real]]  # (place along the axis, radius)
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,13 @@ VIOLS = {
     "violin": Viol(36.0),
     "viola": Viol(47.0, upper=0.245, lower=0.305),
     "cello": Viol(73.0, pin=26.0),
-    "double_bass": Viol(106.0, upper=0.23, waist=0.17, lower=0.30, slope=True, pin=12),
+    "double_bass": Viol(
+        100.0, upper=0.23, waist=0.17, lower=0.30, slope=True, pin=12.0
+    ),
 }
 
 
-def viol(canvas: Canvas, model: Viol, wood: Colour, loudness: float) -> None:
+def viol(canvas: Canvas, model: Viol, wood: Colour, loudness: Real) -> None:
     """Body, fingerboard, strings (which shimmer with the loudness) and scroll."""
     b = model.body
     u, w, low = model.upper, model.waist, model.lower
@@ -119,17 +126,17 @@ def viol(canvas: Canvas, model: Viol, wood: Colour, loudness: float) -> None:
     canvas.fill(polygon([*board, (0.66 * b, -0.045 * b)]), EBONY)
     canvas.line([(0.46 * b, -0.07 * b), (0.46 * b, 0.07 * b)], PALE, 0.022 * b)
     blur = 1.0 + 1.2 * loudness
-    for s in (-1.5, -0.5, 0.5, 1.5):
-        a, z = (0.34 * b, s * 0.02 * b), (1.37 * b, s * 0.014 * b)
+    for y in (-1.5, -0.5, 0.5, 1.5):
+        a, z = (0.34 * b, y * 0.02 * b), (1.37 * b, y * 0.014 * b)
         canvas.line([a, z], (0.93, 0.92, 0.90), 0.0045 * b * blur, alpha=0.85)
 
 
-def bow(canvas: Canvas, frog: np.ndarray, tip: np.ndarray, thick: float) -> None:
+def bow(canvas: Canvas, frog: np.ndarray, tip: np.ndarray, thick: Real) -> None:
     """Stick, hair and frog between two points of the outer coordinates."""
     along = tip - frog
     length = math.hypot(*along)
     degrees = math.degrees(math.atan2(along[1], along[0]))
-    with canvas.at(affine(frog[0], frog[1], degrees)):
+    with canvas.at(affine(frog, degrees)):
         stick, white = (0.36, 0.16, 0.08), (0.97, 0.96, 0.92)
         canvas.line([(0, 0), (length, 0)], (0.3, 0.28, 0.25), 1.6 * thick, alpha=0.5)
         canvas.line([(0, 0), (length, 0)], white, 1.15 * thick)
@@ -144,12 +151,12 @@ def bow(canvas: Canvas, frog: np.ndarray, tip: np.ndarray, thick: float) -> None
         canvas.fill(ellipse(1.5, -1.1 * thick, 0.9, 0.9), SILVER)
 
 
-def _bar(profile: list[tuple[float, float]]) -> Path:
+def _bar(profile: Profile) -> Path:
     """A turned body: (x, radius) along the axis, mirrored."""
-    return polygon(profile + [(x, -r) for x, r in reversed(profile)])
+    return polygon([*profile, *((x, -r) for x, r in reversed(profile))])
 
 
-def _turned(canvas: Canvas, profile: list[tuple[float, float]], colour: Colour) -> None:
+def _turned(canvas: Canvas, profile: Profile, colour: Colour) -> None:
     """A turned wooden or metal body, lit along its upper side."""
     canvas.fill(_bar(profile), colour, edge=darker(colour, 0.6), width=0.5)
     low = [(x, r * 0.95) for x, r in profile] + [
@@ -160,13 +167,13 @@ def _turned(canvas: Canvas, profile: list[tuple[float, float]], colour: Colour) 
     canvas.line(lit, lighter(colour, 0.55), 0.7, alpha=0.8)
 
 
-def _ring(canvas: Canvas, x: float, r: float, colour: Colour, w: float = 1.2) -> None:
+def _ring(canvas: Canvas, x: Real, r: Real, colour: Colour, w: Real = 1.2) -> None:
     canvas.line([(x, -r), (x, r)], darker(colour, 0.45), w + 0.4, cap="butt")
     canvas.line([(x, -r), (x, r)], colour, w, cap="butt")
     canvas.line([(x, -r * 0.6), (x, -r * 0.2)], lighter(colour, 0.8), w, cap="butt")
 
 
-def _keys(canvas: Canvas, xs: np.ndarray, size: float, pressed: int) -> None:
+def _keys(canvas: Canvas, xs: np.ndarray, size: Real, pressed: int) -> None:
     """A row of silver keys; the first ``pressed`` are down (darker, closer)."""
     for i, x in enumerate(xs):
         lift = 0.0 if i < pressed else -0.5 * size
@@ -175,7 +182,7 @@ def _keys(canvas: Canvas, xs: np.ndarray, size: float, pressed: int) -> None:
             width=0.35,
         )  # fmt: skip
         canvas.fill(ellipse(x - size * 0.3, lift - size * 0.3, size * 0.35, size * 0.3),
-                    (1, 1, 1))  # fmt: skip
+                    (1.0, 1.0, 1.0))  # fmt: skip
 
 
 CLARINET = 66.0
@@ -233,15 +240,15 @@ def bassoon(canvas: Canvas, wood: Colour, pressed: int) -> None:
     """The double tube along +x from the boot at (0, 0) to the bell with its ring."""
     red = (wood[0] * 0.72, wood[1] * 0.52, wood[2] * 0.62)
     wing = [(4, 2.6), (34, 2.5), (60, 2.0), (WING, 1.6)]
-    with canvas.at(affine(0, 3.6)):
+    with canvas.at(affine((0, 3.6))):
         _turned(canvas, wing, red)
     long = [(6, 3.0), (40, 3.0), (96, 2.7), (100, 3.2), (118, 2.5), (124, 3.3)]
-    with canvas.at(affine(0, -2.4)):
+    with canvas.at(affine((0, -2.4))):
         _turned(canvas, [*long, (BASSOON, 3.3)], red)
         _ring(canvas, 126.6, 3.4, PALE, 3.2)
         _ring(canvas, 98, 3.2, SILVER, 1.6)
     boot = [(-6, 4.5), (-5, 6.2), (36, 5.6)]
-    with canvas.at(affine(0, 0.4)):
+    with canvas.at(affine((0, 0.4))):
         _turned(canvas, boot, darker(red, 0.08))
         _ring(canvas, -5, 5.6, SILVER, 2.0)
         _ring(canvas, 36, 5.7, SILVER, 1.6)
@@ -260,12 +267,12 @@ def bocal(canvas: Canvas, joint: np.ndarray, mouth: np.ndarray) -> None:
 
 def bell(
     canvas: Canvas,
-    start: tuple[float, float],
-    rim: tuple[float, float],
-    r0: float,
-    r1: float,
+    start: Points,
+    rim: Points,
+    r0: Real,
+    r1: Real,
     colour: Colour,
-    open_share: float,
+    open_share: Real,
 ) -> None:
     """A flaring bell from ``start`` to the rim's centre; its mouth is an ellipse whose
     narrow radius is ``open_share`` of the wide one (the throat shows)."""
@@ -278,16 +285,17 @@ def bell(
     left = [a + u * length * x + n * r for x, r in side]
     right = [a + u * length * x - n * r for x, r in side]
     upper, lower = smooth(left, closed=False), smooth(right[::-1], closed=False)
-    codes = np.concatenate([upper.codes, lower.codes])
-    codes[len(upper.codes)] = Path.LINETO
-    cone = Path(np.concatenate([upper.vertices, lower.vertices]), codes)
+    vertices = np.concatenate([upper.vertices, lower.vertices])
+    codes = np.full(len(vertices), Path.CURVE4, np.uint8)
+    codes[0], codes[len(vertices) // 2] = Path.MOVETO, Path.LINETO
+    cone = Path(vertices, codes)
     canvas.shade(cone, left[-1], right[-1], lighter(colour, 0.35), darker(colour, 0.4))
     canvas.line(smooth(left, closed=False), darker(colour, 0.6), 0.6)
     canvas.line(smooth(right, closed=False), darker(colour, 0.6), 0.6)
     lit = [a + u * length * x + n * r * 0.4 for x, r in side]
     canvas.line(smooth(lit, closed=False), lighter(colour, 0.75), 0.9, alpha=0.8)
     degrees = math.degrees(math.atan2(u[1], u[0]))
-    with canvas.at(affine(z[0], z[1], degrees)):
+    with canvas.at(affine(z, degrees)):
         canvas.fill(ellipse(0, 0, r1 * open_share + 0.5, r1), lighter(colour, 0.25),
                     edge=darker(colour, 0.6))  # fmt: skip
         rim_x = r1 * open_share
@@ -299,7 +307,7 @@ def bell(
 
 
 def _valves(
-    canvas: Canvas, xs: tuple[float, float, float], y: float, height: float, r: float,
+    canvas: Canvas, xs: Points, y: Real, height: Real, r: Real,
     colour: Colour, down: tuple[bool, bool, bool],
 ) -> None:  # fmt: skip
     """Three upright cylinders with caps; a pressed valve's button is down."""
@@ -313,10 +321,23 @@ def _valves(
         canvas.line([(x - r, y + height), (x + r, y + height)], SILVER, 1.4)
 
 
-def valves_for(midi: float) -> tuple[bool, bool, bool]:
-    """Which valves lower the harmonic above to this note (0 to 6 semitones)."""
-    table = ("", "2", "1", "12", "23", "13", "123")
-    used = table[round(58 - midi) % 7]
+# The brass instruments' fundamentals with no valve or slide in use (MIDI numbers).
+FUNDAMENTALS = {"horn": 29.0, "trombone": 34.0, "trumpet": 46.0, "tuba": 22.0}
+
+
+def semitones_below(midi: np.ndarray, fundamental: Real) -> np.ndarray:
+    """How far valves or slide lower the next harmonic above each note: 0 to 6.
+
+    Brass players use the second harmonic and up: 12 log2(n) semitones.
+    """
+    harmonics = fundamental + 12 * np.log2(np.arange(2, 40))
+    nearest = np.searchsorted(harmonics, midi - 0.4)
+    return np.clip(harmonics[np.minimum(nearest, 37)] - midi, 0.0, 6.0)
+
+
+def valves_for(semitones: Real) -> tuple[bool, bool, bool]:
+    """Which of the three valves lower a harmonic by 0 to 6 semitones."""
+    used = ("", "2", "1", "12", "23", "13", "123")[round(semitones)]
     return "1" in used, "2" in used, "3" in used
 
 
@@ -325,8 +346,6 @@ TRUMPET_VALVES = (20.0, 24.0, 28.0)
 
 def trumpet(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -> None:
     """Along +x: mouthpiece, one flat coil with three valves, bell."""
-    loop = [(42, 0), (14, 0), (10.5, 1.4), (9.5, 4.6), (10.5, 8.0), (14, 9.2)]
-    loop += [(36, 9.2), (40, 8.0), (41.5, 4.6), (40, 1.3), (36, 0), (2, 0)]
     canvas.pipe([(2, 0), (36, 0)], brass, 1.5)
     coil = smooth([(36, 0), (40.5, 1.4), (42, 4.6), (40.5, 7.8), (36, 9.2)], False)
     canvas.pipe(coil, brass, 1.6)
@@ -341,6 +360,7 @@ def trumpet(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -> Non
 
 
 SLIDE = 46.0  # length of the slide's tubes
+SLIDE_TRAVEL = 36.0  # from first to seventh position
 
 
 def trombone_back(canvas: Canvas, brass: Colour) -> None:
@@ -350,7 +370,7 @@ def trombone_back(canvas: Canvas, brass: Colour) -> None:
     canvas.pipe(smooth(path, closed=False), brass, 2.6)
 
 
-def trombone(canvas: Canvas, brass: Colour, out: float) -> None:
+def trombone(canvas: Canvas, brass: Colour, out: Real) -> None:
     """Along +x from the mouthpiece: slide drawn ``out`` cm, and the bell above."""
     low = 7.0
     bell(canvas, (10, -9.5), (47, -9.5), 1.4, 12.0, brass, 0.34)
@@ -372,18 +392,15 @@ def sax(canvas: Canvas, brass: Colour, pressed: int) -> None:
     canvas.fill(_bar([(-2, 0.7), (3, 1.5), (5, 1.6)]), EBONY)
     neck = smooth([(4, 0), (10, -1.6), (14, 0.5), (15.5, 5)], closed=False)
     canvas.pipe(neck, brass, 2.4)
-    path = [(15.5, 5), (14.6, 30), (14.2, 48)]
-    for i, (w, x0) in enumerate(((3.4, 0.0), (4.6, 0.35), (5.8, 0.7))):
-        del i
-        y = 5 + 43 * x0
-        x = 15.5 - 1.3 * x0
-        canvas.pipe([(x, y), path[-1]], brass, w)
+    for share, wide in ((0.0, 3.4), (0.35, 4.6), (0.7, 5.8)):  # a cone in three steps
+        top = (15.5 - 1.3 * share, 5 + 43 * share)
+        canvas.pipe([top, (14.2, 48)], brass, wide)
     under = smooth([(14.2, 46), (15, 55), (20.5, 60), (27, 57), (29, 49)], closed=False)
     canvas.pipe(under, brass, 7.4)
     bell(canvas, (29, 51), (33.5, 23), 4.0, 11.5, brass, 0.42)
     canvas.line([(20, 44), (28, 44)], darker(brass, 0.35), 1.5)
     canvas.line([(17.6, 12), (17.0, 44)], darker(brass, 0.4), 0.8)
-    with canvas.at(affine(15, 12, 91)):
+    with canvas.at(affine((15, 12), 91)):
         _keys(canvas, np.array([0.0, 5, 10, 17, 22, 27, 32]), 2.1, pressed)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from .canvas import (
     Canvas,
     Colour,
+    Real,
     affine,
     capsule,
     darker,
@@ -98,6 +99,9 @@ BRASSES: tuple[Colour, ...] = (
 )
 
 
+Fingers = tuple[Real, Real, Real, Real]  # 0 down, 1 lifted: index to little finger
+
+
 @dataclass(frozen=True)
 class Look:
     """What stays the same about one player: body, clothes, instrument, room, camera."""
@@ -155,7 +159,7 @@ class Look:
             shift=(float(rng.uniform(-0.03, 0.03)), float(rng.uniform(-0.02, 0.02))),
             tilt=float(rng.uniform(-2, 2)),
             light=float(rng.uniform(-1, 1)),
-            exposure=float(rng.uniform(0.9, 1.08)),
+            exposure=float(rng.uniform(0.98, 1.16)),
             warmth=float(rng.uniform(-1, 1)),
             room=int(rng.integers(1 << 30)),
         )
@@ -179,7 +183,7 @@ class Body:
 
 
 def elbow(
-    shoulder: np.ndarray, wrist: np.ndarray, out: float, upper: float, fore: float
+    shoulder: np.ndarray, wrist: np.ndarray, out: Real, upper: float, fore: float
 ) -> np.ndarray:
     """Two-link inverse kinematics; the elbow hangs down and to the side ``out``.
 
@@ -204,7 +208,7 @@ def elbow(
 
 
 def draw_arm(
-    canvas: Canvas, look: Look, shoulder: np.ndarray, hand: np.ndarray, out: float
+    canvas: Canvas, look: Look, shoulder: np.ndarray, hand: np.ndarray, out: Real
 ) -> None:
     """Upper arm, forearm and cuff, ending at the wrist just before the hand."""
     joint = elbow(shoulder, hand, out, 29.0, 27.0)
@@ -234,16 +238,15 @@ def draw_hand(
     canvas: Canvas,
     look: Look,
     hand: np.ndarray,
-    degrees: float,
-    fingers: tuple[float, float, float, float] = (0, 0, 0, 0),
-    spread: float = 1.0,
-    length: float = 6.0,
+    degrees: Real,
+    fingers: Fingers = (0, 0, 0, 0),
+    length: Real = 6.0,
 ) -> None:
     """A hand whose fingers point along ``degrees``; a raised finger (1) is lifted."""
     edge = darker(look.skin, 0.42)
-    with canvas.at(affine(hand[0], hand[1], degrees)):
+    with canvas.at(affine(hand, degrees)):
         for i, lift in enumerate(fingers):
-            y = (i - 1.5) * 2.1 * spread
+            y = (i - 1.5) * 2.1
             tip = (length + 1.6 * lift - abs(i - 1.4) * 0.5, y - 2.4 * lift)
             canvas.fill(
                 capsule((1.5, y * 0.8), tip, 1.35, 1.1), look.skin, edge=edge, width=0.4
@@ -401,7 +404,7 @@ def draw_hair_behind(canvas: Canvas, look: Look, body: Body) -> None:
 
 
 def _head(look: Look, body: Body) -> np.ndarray:
-    return affine(body.head[0], body.head[1], body.head_degrees, look.head)
+    return affine(body.head, body.head_degrees, look.head)
 
 
 def draw_head(canvas: Canvas, look: Look, body: Body) -> None:
@@ -435,7 +438,7 @@ def draw_head(canvas: Canvas, look: Look, body: Body) -> None:
         _front_hair(canvas, look, t)
 
 
-def _features(canvas: Canvas, look: Look, body: Body, t: float) -> None:
+def _features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
     skin = look.skin
     ink = (0.12, 0.09, 0.09)
     for s in (-1, 1):
@@ -443,13 +446,13 @@ def _features(canvas: Canvas, look: Look, body: Body, t: float) -> None:
         brow = darker(look.hair, 0.25) if look.style != "bald" else darker(skin, 0.5)
         lift = 0.8 * body.cheeks
         canvas.line(
-            [(x - 2.2, -4.2 - lift - 0.35 * s), (x + 2.2, -4.2 - lift + 0.35 * s)],
+            [(x - 2.2, -4.2 - lift - 0.15 * s), (x + 2.2, -4.2 - lift + 0.15 * s)],
             brow, 1.1,
         )  # fmt: skip
         if body.eyes > 0.3:
             canvas.fill(ellipse(x, -1.3, 2.1, 1.5 * body.eyes), (0.97, 0.97, 0.96))
             canvas.fill(ellipse(x + t * 0.12, -1.2, 1.25, 1.35 * body.eyes), ink)
-            canvas.fill(ellipse(x + t * 0.12 - 0.4, -1.7, 0.4, 0.4), (1, 1, 1))
+            canvas.fill(ellipse(x + t * 0.12 - 0.4, -1.7, 0.4, 0.4), (1.0, 1.0, 1.0))
         canvas.line([(x - 2.3, -1.9), (x, -2.7), (x + 2.3, -1.9)], ink, 0.55)
         if look.glasses:
             canvas.line(ellipse(x, -1.2, 3.5, 3.0), (0.15, 0.13, 0.15), 0.7)
@@ -475,7 +478,7 @@ def _features(canvas: Canvas, look: Look, body: Body, t: float) -> None:
     )
 
 
-def _front_hair(canvas: Canvas, look: Look, t: float) -> None:
+def _front_hair(canvas: Canvas, look: Look, t: Real) -> None:
     hair, edge = look.hair, darker(look.hair, 0.45)
     if look.style == "bald":
         canvas.fill(
@@ -516,7 +519,7 @@ def draw_room(room: int, width: int, height: int) -> np.ndarray:
     horizon = float(rng.uniform(74, 84))
     everything = polygon([(0, 0), (span, 0), (span, horizon), (0, horizon)])
     canvas.shade(
-        everything, (0, 0), (0, horizon), darker(wall, 0.25), lighter(wall, 0.12)
+        everything, (0, 0), (0, horizon), darker(wall, 0.12), lighter(wall, 0.2)
     )
     _wall(canvas, rng, wall, span, horizon)
     ground = polygon([(0, horizon), (span, horizon), (span, 100), (0, 100)])

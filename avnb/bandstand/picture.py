@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 
 from . import instruments as made
-from .canvas import Canvas, affine, apply, compose
+from .canvas import Canvas, Real, affine, apply, compose
 from .people import (
     Body,
+    Fingers,
     Look,
     draw_arm,
     draw_chair,
@@ -51,21 +53,65 @@ POSE_NAMES = (
 
 # What the camera shows: centre x, centre y and height, cm.
 FRAMES = {
-    "bassoon": (4.0, 16.0, 156.0),
-    "cello": (1.0, 36.0, 158.0),
-    "clarinet": (-3.0, 17.0, 112.0),
-    "double_bass": (0.0, 49.0, 200.0),
+    "bassoon": (4.0, 14.0, 160.0),
+    "cello": (1.0, 36.0, 161.0),
+    "clarinet": (-5.0, 16.0, 115.0),
+    "double_bass": (0.0, 51.0, 194.0),
     "flute": (-18.0, 14.0, 112.0),
-    "horn": (-3.0, 17.0, 112.0),
-    "oboe": (0.0, 15.0, 108.0),
-    "sax": (-4.0, 18.0, 114.0),
-    "trombone": (-30.0, 16.0, 140.0),
-    "trumpet": (-16.0, 12.0, 112.0),
-    "tuba": (5.0, 2.0, 150.0),
-    "viola": (20.0, 14.0, 124.0),
-    "violin": (16.0, 12.0, 114.0),
+    "horn": (-5.0, 17.5, 118.0),
+    "oboe": (-1.0, 14.5, 111.0),
+    "sax": (-6.0, 19.0, 120.0),
+    "trombone": (-34.5, 16.0, 152.0),
+    "trumpet": (-18.0, 12.0, 114.0),
+    "tuba": (7.0, 2.0, 150.0),
+    "viola": (25.0, 14.0, 132.0),
+    "violin": (18.0, 12.0, 114.0),
 }
 ALWAYS_SEATED = ("bassoon", "cello", "horn", "tuba")
+
+
+Place = tuple[Real, Real]
+
+
+@dataclass(frozen=True)
+class Grip:
+    """How a wind instrument is held, in its own coordinates.
+
+    Each hand has two places: for the highest and for the lowest note (the trombone:
+    slide in and slide out).
+    """
+
+    degrees: Real  # of its x axis on the stage
+    lift: Real  # degrees for each degree that the player lifts
+    centre: Place
+    right: tuple[Place, Place]
+    left: tuple[Place, Place]
+    fingers: tuple[Real, Real]  # where right and left fingers point, degrees
+    start: Place = (0.0, 0.0)  # of its origin from the mouth (bassoon: neck), cm
+    scale: Real = 1.0
+    squash: Real = 1.0  # -1: its y axis points up
+
+
+GRIPS = {
+    "bassoon": Grip(-57.5, -0.35, (60, 0), ((14, 4), (23, 4)), ((52, 4), (59, 4)),
+                    (-10, 190), start=(-26.0, 58.0)),
+    "clarinet": Grip(107, 0.9, (33, 0), ((38, 2), (47, 2)), ((19, -2), (22, -2)),
+                     (35, 150)),
+    "flute": Grip(176, 0.8, (23, 0), ((30, 2), (40, 2)), ((13, 2), (17, 2)),
+                  (-70, -110), start=(0.0, 1.0), squash=-1),
+    "horn": Grip(0, -0.5, (-2, 4), ((-15, 16.6), (-21, 19)), ((12, 4), (12, 4)),
+                 (-20, 200), start=(-4.4, 35.0), scale=1.08),
+    "oboe": Grip(90, 0.5, (26, 0), ((29, 2), (37, 2)), ((13, -2), (16, -2)),
+                 (35, 150)),
+    "sax": Grip(-6, 0.7, (20, 32), ((15, 32), (15, 41)), ((16, 14), (16, 18)),
+                (10, 170), scale=1.18),
+    "trombone": Grip(168, 0.5, (35, -5), ((18, 4), (18 + made.SLIDE_TRAVEL, 4)),
+                     ((13, 4), (13, 4)), (-150, -150), squash=-1),
+    "trumpet": Grip(176, 1.0, (28, 4), ((25, -4), (25, -3)), ((24, 9), (24, 9)),
+                    (125, -160), squash=-1),
+    "tuba": Grip(0, -0.35, (2, -35), ((-2, -37), (-2, -34)), ((21, -24), (21, -24)),
+                 (-35, 230), start=(15.0, 57.5)),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,6 +125,7 @@ class Motion:
     breath: float
     sway: float  # -1..1
     rest: float  # 0 sounding, 1 at rest
+    lowering: float  # brass: semitones that valves or slide take off, 0..6
 
 
 @dataclass(frozen=True)
@@ -89,11 +136,11 @@ class Hold:
     centre: np.ndarray
     right: np.ndarray
     left: np.ndarray
-    right_degrees: float
-    left_degrees: float
+    right_degrees: Real
+    left_degrees: Real
     along: float
     bow: tuple[np.ndarray, np.ndarray] | None = None
-    detail: float = 0.0  # the slide's reach, cm
+    slide: float = 0.0  # how far the trombone's is out, cm
 
 
 @dataclass(frozen=True)
@@ -105,7 +152,7 @@ class Scene:
     camera: np.ndarray  # the stage to the picture's (0..1, 0..1)
 
 
-def _curve(values: np.ndarray, t: float) -> float:
+def _curve(values: np.ndarray, t: Real) -> float:
     k = min(max(t * CONTROL_RATE, 0.0), len(values) - 1.0)
     i = int(k)
     j = min(i + 1, len(values) - 1)
@@ -113,31 +160,37 @@ def _curve(values: np.ndarray, t: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def _curves(performance: Performance) -> tuple[np.ndarray, np.ndarray]:
-    """The pitch as the hands follow it (MIDI, held through rests), and the rests."""
+def _curves(performance: Performance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the hands follow: pitch (MIDI, held through rests), rests, and lowering."""
     hz = performance.pitch_hz
     sounding = hz > 0
-    low, high = _compass(performance.instrument)
     if not sounding.any():
-        return np.full(len(hz), (low + high) / 2), np.ones(len(hz))
-    index = np.where(sounding, np.arange(len(hz)), -1)
-    index = np.maximum.accumulate(index)
+        middle = np.full(len(hz), sum(_compass(performance.instrument)) / 2)
+        return middle, np.ones(len(hz)), np.zeros(len(hz))
+    index = np.maximum.accumulate(np.where(sounding, np.arange(len(hz)), -1))
     index[index < 0] = int(np.argmax(sounding))
     midi = 69 + 12 * np.log2(hz[index] / 440.0)
-    width = 5  # a hand takes 50 ms to get there
-    padded = np.concatenate([np.full(width - 1, midi[0]), midi])
-    midi = np.convolve(padded, np.ones(width) / width, mode="valid")
+    lowering = np.zeros(len(hz))
+    if performance.instrument in made.FUNDAMENTALS:
+        fundamental = made.FUNDAMENTALS[performance.instrument]
+        lowering = _late(made.semitones_below(midi, fundamental), 9)
     kernel = np.hanning(41)
     quiet = np.convolve(~sounding, kernel / kernel.sum(), mode="same")
-    return midi, np.clip(1.6 * quiet - 0.5, 0.0, 1.0)
+    return _late(midi, 5), np.clip(1.6 * quiet - 0.5, 0.0, 1.0), lowering
+
+
+def _late(values: np.ndarray, steps: int) -> np.ndarray:
+    """Running mean of the past: a hand takes ``steps`` / CONTROL_RATE s to arrive."""
+    padded = np.concatenate([np.full(steps - 1, values[0]), values])
+    return np.convolve(padded, np.ones(steps) / steps, mode="valid")
 
 
 def _compass(instrument: str) -> tuple[float, float]:
     return float(ORCHESTRA[instrument].low), float(ORCHESTRA[instrument].high)
 
 
-def _motion(performance: Performance, t: float) -> Motion:
-    midi_curve, rest_curve = _curves(performance)
+def _motion(performance: Performance, t: Real) -> Motion:
+    midi_curve, rest_curve, lowering_curve = _curves(performance)
     midi = _curve(midi_curve, t)
     low, high = _compass(performance.instrument)
     k = min(max(round(t * CONTROL_RATE), 0), len(performance.phase) - 1)
@@ -149,6 +202,7 @@ def _motion(performance: Performance, t: float) -> Motion:
         breath=_curve(performance.breath, t),
         sway=math.sin(2 * math.pi * float(performance.phase[k])),
         rest=_curve(rest_curve, t),
+        lowering=_curve(lowering_curve, t),
     )
 
 
@@ -197,7 +251,7 @@ def _bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
     if name in ("violin", "viola"):
         droop = 16.0 * motion.rest - 7.0 * motion.loudness
         degrees = (4.0 if name == "violin" else 10.0) + droop + 2.0 * motion.sway
-        matrix = affine(*(body.neck + (4.5, -2.0)), degrees, squash=0.82)
+        matrix = affine(body.neck + (4.5, -2.0), degrees, squash=0.82)
         bow_degrees = -55.0 + 7.0 * string + 0.5 * degrees
         reach = 57.0
         lift = np.array([-4.0, -9.0])
@@ -205,8 +259,8 @@ def _bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
         big = name == "double_bass"
         pin = (11.0, 139.0) if big else (0.0, 108.0)
         degrees = (-86.0 if big else -84.0) + 1.2 * motion.sway
-        floor = affine(*pin, degrees)
-        matrix = affine(*apply(floor, (model.pin, 0.0)), degrees)
+        floor = affine(pin, degrees)
+        matrix = affine(apply(floor, (model.pin, 0.0)), degrees)
         bow_degrees = (16.0 - 7.0 * string) if big else (12.0 - 8.0 * string)
         reach = 64.0 if big else 62.0
         lift = np.array([-9.0, -6.0])
@@ -241,80 +295,41 @@ def _bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
 
 def _mouth(body: Body, look: Look) -> np.ndarray:
     return apply(
-        affine(body.head[0], body.head[1], body.head_degrees, look.head),
+        affine(body.head, body.head_degrees, look.head),
         (4.2 * body.turn, 7.6),
     )
 
 
 def _wind(performance: Performance, look: Look, body: Body, motion: Motion) -> Hold:
     """Hands and angle of a wind instrument; higher and louder lifts it."""
-    name = performance.instrument
-    mouth = _mouth(body, look)
+    grip = GRIPS[performance.instrument]
     rise = 9.0 * motion.loudness + 7.0 * (motion.height - 0.5) - 15.0 * motion.rest
-    sway = 3.0 * motion.sway
-    along = 1.0 - motion.height if name != "trombone" else 0.0
-    detail = 0.0
-    if name == "clarinet":
-        matrix = affine(*mouth, 107.0 + 0.9 * rise + sway)
-        centre, right, left = (33, 0), (38 + 9 * along, 2), (19 + 3 * along, -2)
-        degrees = (35.0, 150.0)
-    elif name == "oboe":
-        matrix = affine(*mouth, 90.0 + 0.5 * rise + sway)
-        centre, right, left = (26, 0), (29 + 8 * along, 2), (13 + 3 * along, -2)
-        degrees = (35.0, 150.0)
-    elif name == "flute":
-        matrix = affine(*(mouth + (0, 1.0)), 176.0 + 0.8 * rise + sway, squash=-1)
-        centre, right, left = (23, 0), (30 + 10 * along, 2), (13 + 4 * along, 2)
-        degrees = (-70.0, -110.0)
-    elif name == "bassoon":
-        lean = -57.5 - 0.35 * rise + sway
-        matrix = affine(*(body.neck + (-26.0, 58.0)), lean)
-        centre, right, left = (60, 0), (14 + 9 * along, 4), (52 + 7 * along, 4)
-        degrees = (-10.0, 190.0)
-    elif name == "sax":
-        matrix = affine(*mouth, -6.0 + 0.7 * rise + sway, 1.18)
+    degrees = grip.degrees + grip.lift * rise + 3.0 * motion.sway
+    start = body.neck if performance.instrument == "bassoon" else _mouth(body, look)
+    matrix = affine(start + grip.start, degrees, grip.scale, grip.squash)
+    if performance.instrument == "sax":
         matrix[:, 0] *= -1.0  # it hangs at the player's right
-        centre, right, left = (20, 32), (15, 32 + 9 * along), (16, 14 + 4 * along)
-        degrees = (10.0, 170.0)
-    elif name == "trumpet":
-        matrix = affine(*mouth, 176.0 + 1.0 * rise + sway, squash=-1)
-        centre, right, left = (28, 4), (25, -3.5), (24, 9)
-        degrees = (125.0, -160.0)
-    elif name == "trombone":
-        along = _slide_position(motion.midi) / 6.0
-        detail = 36.0 * along
-        matrix = affine(*mouth, 168.0 + 0.5 * rise + sway, squash=-1)
-        centre, right, left = (35, -5), (18.0 + detail, 4.0), (13, 4)
-        degrees = (-150.0, -150.0)
-    elif name == "horn":
-        matrix = affine(*(mouth + (-4.4, 35.0)), -0.5 * rise + sway, 1.08)
-        reach = 6.0 * motion.height
-        centre, right, left = (-2, 4), (-21 + reach, 19 - 0.4 * reach), (12, 4)
-        degrees = (-20.0, 200.0)
-    else:  # tuba
-        matrix = affine(*(mouth + (15.0, 57.5)), -0.35 * rise + sway)
-        centre, right, left = (2, -35), (-2, -37 + 3 * along), (21, -24)
-        degrees = (-35.0, 230.0)
+    along, out = 1.0 - motion.height, 0.0
+    if performance.instrument == "trombone":
+        along = motion.lowering / 6.0
+        out = made.SLIDE_TRAVEL * along
+    hands = [
+        np.array(high) + along * np.subtract(low, high)
+        for high, low in (grip.right, grip.left)
+    ]
     return Hold(
         matrix=matrix,
-        centre=apply(matrix, centre),
-        right=apply(matrix, right),
-        left=apply(matrix, left),
-        right_degrees=degrees[0],
-        left_degrees=degrees[1],
+        centre=apply(matrix, grip.centre),
+        right=apply(matrix, hands[0]),
+        left=apply(matrix, hands[1]),
+        right_degrees=grip.fingers[0],
+        left_degrees=grip.fingers[1],
         along=along,
-        detail=detail,
+        slide=out,
     )
 
 
-def _slide_position(midi: float) -> float:
-    """0 (closed) to 6 semitones below a harmonic of B flat; glides between notes."""
-    harmonics = (34.0, 46.0, 53.0, 58.0, 62.0, 65.0, 68.0, 70.0)
-    above = [h for h in harmonics if h >= midi - 0.3]
-    return min(max((above[0] if above else midi) - midi, 0.0), 6.0)
-
-
-def _scene(performance: Performance, t: float) -> Scene:
+def _scene(performance: Performance, t: Real) -> Scene:
     look = _look(performance.player)
     motion = _motion(performance, t)
     body = _body(performance, look, motion)
@@ -324,8 +339,9 @@ def _scene(performance: Performance, t: float) -> Scene:
         hold = _wind(performance, look, body, motion)
     x, y, height = FRAMES[performance.instrument]
     scale = look.zoom / height
-    centre = affine(0.5 + look.shift[0], 0.5 + look.shift[1], look.tilt, scale)
-    return Scene(look, motion, body, hold, compose(centre, affine(-x, -y)))
+    place = (0.5 + look.shift[0], 0.5 + look.shift[1])
+    centre = affine(place, look.tilt, scale)
+    return Scene(look, motion, body, hold, compose(centre, affine((-x, -y))))
 
 
 @lru_cache(maxsize=256)
@@ -376,19 +392,20 @@ def _play(canvas: Canvas, performance: Performance, scene: Scene) -> None:
     draw_hand(canvas, look, hold.left, hold.left_degrees, fingers)
 
 
-def _fingers(motion: Motion) -> tuple[float, float, float, float]:
+def _fingers(motion: Motion) -> Fingers:
     """Which fingers are lifted: a pattern that changes with each semitone."""
     if motion.rest > 0.5:
         return (0.3, 0.3, 0.3, 0.3)
     step = round(motion.midi)
-    return tuple(float((step * k) % 3 == 0) for k in (1, 2, 5, 7))  # type: ignore
+    first, second, third, fourth = ((step * k) % 3 == 0 for k in (1, 2, 5, 7))
+    return float(first), float(second), float(third), float(fourth)
 
 
 def _wind_instrument(
     canvas: Canvas, name: str, look: Look, hold: Hold, motion: Motion
 ) -> None:
     pressed = round(10 * (1 - motion.height))
-    down = made.valves_for(motion.midi)
+    down = made.valves_for(motion.lowering)
     if motion.rest > 0.5:
         pressed, down = 0, (False, False, False)
     if name == "clarinet":
@@ -404,14 +421,16 @@ def _wind_instrument(
     elif name == "trumpet":
         made.trumpet(canvas, look.brass, down)
     elif name == "trombone":
-        made.trombone(canvas, look.brass, hold.detail)
+        made.trombone(canvas, look.brass, hold.slide)
     elif name == "horn":
         made.horn_front(canvas, look.brass, down)
     else:
         made.tuba(canvas, look.brass, down)
 
 
-def draw(performance: Performance, t: float, size: int = 64) -> np.ndarray:
+def draw(
+    performance: Performance, t: Real, size: int = 64
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """One frame at ``t`` seconds, uint8 (size, size, 3)."""
     room = _room(_look(performance.player).room, size, size)
     picture = _over(performance, t, room)
@@ -423,7 +442,7 @@ def _room(room: int, width: int, height: int) -> np.ndarray:
     return draw_room(room, width, height).astype(np.float32)
 
 
-def _over(performance: Performance, t: float, behind: np.ndarray) -> np.ndarray:
+def _over(performance: Performance, t: Real, behind: np.ndarray) -> np.ndarray:
     """The player over a square background, float32 (size, size, 3)."""
     size = behind.shape[0]
     scene = _scene(performance, t)
@@ -435,7 +454,7 @@ def _over(performance: Performance, t: float, behind: np.ndarray) -> np.ndarray:
 
 
 def _develop(
-    picture: np.ndarray, performances: Sequence[Performance], t: float
+    picture: np.ndarray, performances: Sequence[Performance], t: Real
 ) -> np.ndarray:
     """Light, colour temperature, vignette and grain of the first player's camera."""
     first = performances[0]
@@ -458,8 +477,8 @@ def _light(look: Look, width: int, height: int) -> np.ndarray:
 
 
 def film(
-    performance: Performance, times: Sequence[float] | np.ndarray, size: int = 64
-) -> np.ndarray:
+    performance: Performance, times: Sequence[Real] | np.ndarray, size: int = 64
+) -> UInt8[np.ndarray, "time {size} {size} 3"]:
     """Frames at the given seconds, uint8 (T, size, size, 3)."""
     frames = np.empty((len(times), size, size, 3), np.uint8)
     for i, t in enumerate(times):
@@ -467,7 +486,9 @@ def film(
     return frames
 
 
-def draw_row(performances: Sequence[Performance], t: float, height: int) -> np.ndarray:
+def draw_row(
+    performances: Sequence[Performance], t: Real, height: int
+) -> UInt8[np.ndarray, "{height} width 3"]:
     """All players side by side in the first one's room, as in URMP's videos.
 
     Returns uint8 (height, height * players, 3); player i fills the i-th square, in
@@ -481,7 +502,9 @@ def draw_row(performances: Sequence[Performance], t: float, height: int) -> np.n
     return _develop(picture, performances, t)
 
 
-def pose(performance: Performance, times: Sequence[float] | np.ndarray) -> np.ndarray:
+def pose(
+    performance: Performance, times: Sequence[Real] | np.ndarray
+) -> Float32[np.ndarray, "time names"]:
     """Where things are drawn, float32 (T, len(POSE_NAMES)).
 
     Places are shares of the picture (0..1 from the left and the top); the angle of the
