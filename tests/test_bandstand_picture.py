@@ -203,6 +203,12 @@ def test_row_holds_each_player_in_its_square() -> None:
     assert not differs[144:].any()
 
 
+def test_row_has_one_unbroken_room() -> None:
+    row = draw_row([perform("oboe", i, seconds=2.0, seed=1) for i in range(6)], 1.0, 64)
+    edge = row[-1, ::64].astype(int)  # the floor at each square's left border
+    assert np.abs(np.diff(edge, axis=0)).max() < 60
+
+
 def test_row_and_picture_place_the_player_alike() -> None:
     """The pose of `pose` holds in the row too: same pixels where the bow goes."""
     frog, tip = still("violin", stroke=-0.8), still("violin", stroke=0.8)

@@ -203,12 +203,14 @@ class Canvas:
         """Fill a shape with the linear gradient from ``start`` to ``end``."""
         a = np.asarray(start, float)
         u = np.asarray(end, float) - a
-        far = 300.0 / math.hypot(*u)  # beyond the picture, in steps of u
-        n = np.array([-u[1], u[0]]) * far
+        n = np.array([-u[1], u[0]])
+        # Both ends go on, in their flat colours, as far as the shape does.
+        reach = (np.asarray(path.vertices) - a) @ np.stack([u, n], axis=1) / (u @ u)
+        low, high = reach.min(axis=0) - 0.1, reach.max(axis=0) + 0.1
         corners = [
-            a + n * side + u * step
-            for step in (-far, 0.0, 1.0, 1.0 + far)
-            for side in (-1, 1)
+            a + u * step + n * side
+            for step in (min(low[0], -0.1), 0.0, 1.0, max(high[0], 1.1))
+            for side in (low[1], high[1])
         ]
         quad = apply(self.matrix, np.array(corners))
         quad[:, 1] = self.height - quad[:, 1]
