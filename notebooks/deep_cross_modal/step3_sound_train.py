@@ -24,6 +24,7 @@ from step2_sound import (
 from step4_image import Judge
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics.functional import confusion_matrix
 
 from avnb import lessons, metrics, show, training
 
@@ -116,7 +117,7 @@ def train_classifier(name: str, layers: int, steps: int) -> SoundClassifier:
         settings=settings.as_dict(),
     )
     net, optimizer = run.prepare(net=net, optimizer=optimizer)
-    batches = training.Batches(train.labels, settings.batch, seed=SEED)
+    batches = training.Batches(len(train), settings.batch, seed=SEED, weights=balance)
     for step in run.steps(steps):
         index = batches[step.number].to(device)
         with run.autocast():
@@ -188,7 +189,7 @@ named = answers(ear_encoder, transforms["LMS"], test)
 accuracy = metrics.accuracy(named, test.labels, test.recordings)
 lesson.record("encoder_accuracy", accuracy)
 print(f"sound encoder on unheard recordings: {accuracy}")
-counts = metrics.confusion(test.labels, named, classes)
+counts = confusion_matrix(named, test.labels, "multiclass", num_classes=classes)
 figure = show.confusion(counts, train.classes, title="What the sound encoder hears")
 lesson.figure("confusion", figure, "Which instruments sound alike?")
 
@@ -215,7 +216,7 @@ run = training.Run(
     settings=settings.as_dict(),
 )
 autoencoder, optimizer = run.prepare(net=autoencoder, optimizer=optimizer)
-batches = training.Batches(train.labels, settings.batch, seed=SEED)
+batches = training.Batches(len(train), settings.batch, seed=SEED, weights=balance)
 stacks = len(autoencoder.stacks)
 for step in run.steps(stacks * settings.autoencoder_steps):
     level = step.number // settings.autoencoder_steps
@@ -249,7 +250,9 @@ run = training.Run(
     settings=settings.as_dict(),
 )
 ear, optimizer = run.prepare(net=ear, optimizer=optimizer)
-batches = training.Batches(train.labels, settings.batch, seed=SEED + 1000)
+batches = training.Batches(
+    len(train), settings.batch, seed=SEED + 1000, weights=balance
+)
 for step in run.steps(settings.steps):
     index = batches[step.number].to(device)
     spectrogram = transforms["LMS"](train.waveform(index))[:, None]

@@ -17,6 +17,7 @@ from step1_data import load_pairs
 from step4_image import ImageClassifier, Judge, to_network
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics.functional import confusion_matrix
 
 from avnb import lessons, metrics, show, training
 
@@ -95,7 +96,7 @@ def train_net(name: str, net: nn.Module, loss_of, seed: int) -> nn.Module:
         settings=settings.as_dict(),
     )
     net, optimizer = run.prepare(net=net, optimizer=optimizer)
-    batches = training.Batches(train.labels, settings.batch, seed=seed)
+    batches = training.Batches(len(train), settings.batch, seed=seed, weights=balance)
     for step in run.steps(settings.steps):
         index = batches[step.number].to(device)
         picture = unsettle(to_network(train.pictures[index]))
@@ -143,7 +144,7 @@ display(show.table(rows))
 # pictures is the **ceiling** for every generated one.
 
 # %%
-counts = metrics.confusion(test.labels, named, classes)
+counts = confusion_matrix(named, test.labels, "multiclass", num_classes=classes)
 figure = show.confusion(counts, train.classes, title="What the judge sees")
 lesson.figure("confusion", figure, "Which instruments look alike?")
 
