@@ -143,7 +143,9 @@ def test_stereo_equals_librosa_channelwise() -> None:
 @pytest.mark.parametrize("samples", [9000, 22051, 22053])
 def test_cqt_settings(rate: int, settings: dict, samples: int) -> None:
     y = np.random.default_rng(samples).standard_normal(samples).astype(np.float32)
-    with_librosas_name = {("fmin" if k == "f_min" else k): v for k, v in settings.items()}
+    with_librosas_name = {
+        ("fmin" if k == "f_min" else k): v for k, v in settings.items()
+    }
     expected = np.abs(librosa.cqt(y, sr=rate, **with_librosas_name))
     assert error(CQT(rate, **settings)(torch.from_numpy(y)), expected) < BOUND
 
