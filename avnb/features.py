@@ -241,9 +241,9 @@ class CQT(nn.Module):
             factor = 2 if hop % 2 == 0 else 1
             rate, hop = rate / factor, hop // factor
         for factor in {factor for factor, _ in self.steps} - {1}:
-            self.register_buffer(
-                f"taps{factor}", _soxr_response(factor), persistent=False
-            )
+            taps, head = _soxr_filter(factor)
+            self.register_buffer(f"taps{factor}", taps, persistent=False)
+            self.register_buffer(f"head{factor}", head, persistent=False)
 
     def forward(self, waveform: Waveform) -> Spectrogram:
         """(..., samples) -> magnitude (..., bins, frames)."""
@@ -253,7 +253,9 @@ class CQT(nn.Module):
         responses = []
         for octave, (factor, hop) in enumerate(self.steps):
             if factor > 1:
-                rows = _decimate(rows, getattr(self, f"taps{factor}"), factor)
+                taps = getattr(self, f"taps{factor}")
+                head = getattr(self, f"head{factor}")
+                rows = _decimate(rows, taps, head, factor)
             basis = getattr(self, f"basis{octave}")
             if rows.dtype == torch.float64:
                 basis = basis.to(torch.complex128)
@@ -286,31 +288,41 @@ def _wavelets(freqs: np.ndarray, part: slice, sample_rate: float) -> np.ndarray:
     return np.asarray(sparse.todense())
 
 
-def _soxr_response(factor: int) -> Tensor:
-    """Impulse response of soxr_hq's decimation by `factor`, at the input's rate."""
-    reach = 96 * factor  # beyond it, nothing above 1e-7
-    middle = 64 * reach
+def _soxr_filter(factor: int) -> tuple[Tensor, Tensor]:
+    """soxr_hq's decimation by `factor`: its impulse response and its start-up.
+
+    taps (2 * 96 * factor + 1,): beyond, nothing above 1e-7. head (96, 4 * factor):
+    what the first outputs get from the first inputs otherwise than by the taps (soxr
+    decimates by 4 and more in stages, and each drops what comes before time zero).
+    """
+    reach, early = 96 * factor, 4 * factor
+    at = np.r_[0:early, 2 * reach : 2 * reach + factor]
+    impulses = np.zeros((4 * reach, len(at)))
+    impulses[at, np.arange(len(at))] = 1
+    out = soxr.resample(impulses, factor, 1, quality="soxr_hq")
+    out *= math.sqrt(factor)  # librosa's scale=True keeps the energy
+    # output m meets an impulse at sample p with the tap p - m * factor + reach
+    tap = at - factor * np.arange(len(out))[:, None] + reach
+    inside = (tap >= 0) & (tap <= 2 * reach)
     taps = np.zeros(2 * reach + 1)
-    for shift in range(factor):
-        impulse = np.zeros(2 * middle)
-        impulse[middle + shift] = 1
-        out = soxr.resample(impulse, factor, 1, quality="soxr_hq")
-        # output m meets the impulse at the tap middle + shift - m * factor
-        at = reach + middle + shift - factor * np.arange(len(out))
-        inside = (at >= 0) & (at < len(taps))
-        taps[at[inside]] = out[inside]
-    # sqrt(factor): librosa's scale=True keeps the energy
-    return torch.tensor(taps * math.sqrt(factor), dtype=torch.float32)
+    steady = inside & (at >= early)
+    taps[tap[steady]] = out[steady]
+    by_taps = np.where(inside, taps[np.clip(tap, 0, 2 * reach)], 0)
+    head = (out - by_taps)[:96, :early]
+    return torch.from_numpy(taps).float(), torch.from_numpy(head).float()
 
 
-def _decimate(rows: Tensor, taps: Tensor, factor: int) -> Tensor:
+def _decimate(rows: Tensor, taps: Tensor, head: Tensor, factor: int) -> Tensor:
     """(rows, samples) -> (rows, ceil(samples / factor)), as librosa.resample."""
     n = rows.shape[-1]
     weight = taps.to(rows.dtype)[None, None]
-    out = F.conv1d(rows[:, None], weight, stride=factor, padding=len(taps) // 2)
+    out = F.conv1d(rows[:, None], weight, stride=factor, padding=len(taps) // 2)[:, 0]
+    head = head[: out.shape[-1], :n].to(rows.dtype)
+    start = rows[:, : head.shape[1]] @ head.T
+    out = out + F.pad(start, (0, out.shape[-1] - start.shape[-1]))
     # soxr rounds its length, librosa then pads with a zero up to the ceiling
     rounded = (2 * n + factor) // (2 * factor)
-    return F.pad(out[:, 0, :rounded], (0, out.shape[-1] - rounded))
+    return F.pad(out[:, :rounded], (0, out.shape[-1] - rounded))
 
 
 def mel_basis(

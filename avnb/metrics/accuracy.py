@@ -12,7 +12,7 @@ from torch import Tensor
 from avnb.metrics.intervals import bootstrap_mean, student, wilson
 from avnb.metrics.measure import Measure
 
-Labels = Integer[Tensor, " clips"]
+Labels = Integer[Tensor, " _"]
 
 
 def accuracy(

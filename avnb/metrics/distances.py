@@ -19,7 +19,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from avnb.metrics.intervals import jackknife
 from avnb.metrics.measure import Measure
 
-Images = Shaped[Tensor, "items ..."]
+Images = Shaped[Tensor, "_ ..."]
 Recordings = Sequence[Hashable]
 SUBSET = 1000  # the usual largest subset of the kernel distance
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from avnb.metrics.intervals import bootstrap_mean
 from avnb.metrics.measure import Measure
 
-Pose = Float[Tensor, "clips joints"]
+Pose = Float[Tensor, "_ _"]  # clips, coordinates
 
 
 def pose_error(
