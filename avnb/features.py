@@ -278,9 +278,8 @@ def _wavelets(freqs: np.ndarray, part: slice, sample_rate: float) -> np.ndarray:
     """The octave freqs[part]'s filters in the frequency domain, (bins, n_fft/2+1)."""
     # the bandwidth comes from the whole scale, whose octaves are alike
     ratio = (freqs[1] / freqs[0]) ** 2
-    alpha = np.full(len(freqs[part]), (ratio - 1) / (ratio + 1))
     basis, lengths = librosa.filters.wavelet(
-        freqs=freqs[part], sr=sample_rate, alpha=alpha
+        freqs=freqs[part], sr=sample_rate, alpha=float((ratio - 1) / (ratio + 1))
     )
     n_fft = basis.shape[1]
     spectrum = np.fft.fft(basis * (lengths[:, None] / n_fft))[:, : n_fft // 2 + 1]
@@ -392,15 +391,13 @@ def mel_to_magnitude(
 ) -> Spectrogram:
     """A non-negative STFT magnitude (..., n_fft // 2 + 1, frames) with these mels.
 
-    Non-negative least squares, as librosa.feature.inverse.mel_to_stft, from the
-    clipped pseudo-inverse, by multiplicative updates (Lee and Seung 2001).
+    Non-negative least squares, as librosa.feature.inverse.mel_to_stft, but by
+    multiplicative updates (Lee and Seung 2001), which keep to smooth spectra.
     """
     basis = mel_basis(sample_rate, n_fft, mel.shape[-2], f_min, f_max).to(mel)
     tiny = torch.finfo(mel.dtype).tiny
-    # multiplying never leaves zero: start a little above it
-    start = torch.linalg.pinv(basis) @ mel
-    found = start.clamp(min=0) + 1e-3 * start.abs()
     wanted = basis.T @ mel
+    found = wanted
     for _ in range(n_iter):
         found = found * wanted / (basis.T @ (basis @ found)).clamp(min=tiny)
     return found.pow(1 / power)

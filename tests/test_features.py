@@ -62,11 +62,13 @@ PAIRS: dict[str, tuple[nn.Module, Callable[[np.ndarray], np.ndarray]]] = {
 }
 
 
-def notes(media_folder: Path, every: int = 1) -> list[Path]:
+def notes(media_folder: Path) -> list[Path]:
+    """One recording of each family of notes."""
     folder = media_folder / "notes"
     files = sorted([*folder.rglob("*.mp3"), *folder.rglob("*.wav")])
-    assert len({file.parent.name for file in files}) >= 13
-    return files[::every]
+    families = {file.parent.name: file for file in files}
+    assert len(families) >= 13
+    return list(families.values())
 
 
 @functools.cache
@@ -85,9 +87,9 @@ def error(ours: torch.Tensor, theirs: np.ndarray) -> float:
 def test_equals_librosa_on_every_family(name: str, media_folder: Path) -> None:
     ours, theirs = PAIRS[name]
     random = np.random.default_rng(0)
-    for file in notes(media_folder, every=3):
+    for file in notes(media_folder):
         y = recording(file)
-        y = y[: random.integers(6000, 44100)]
+        y = y[: random.integers(6000, 30000)]
         assert error(ours(torch.from_numpy(y)), theirs(y)) < BOUND, file
 
 
@@ -103,7 +105,7 @@ def test_double_precision(name: str, media_folder: Path) -> None:
 
 def test_unbounded_decibels_in_double(media_folder: Path) -> None:
     # without top_db float32's own rounding shows at -100 dB: compare in double
-    for file in notes(media_folder, every=10):
+    for file in notes(media_folder)[::5]:
         y = recording(file).astype(np.float64)
         expected = librosa.power_to_db(lib_mel(y), top_db=None)
         found = LogMel(top_db=None)(torch.from_numpy(y))
@@ -111,14 +113,14 @@ def test_unbounded_decibels_in_double(media_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PAIRS)
-@pytest.mark.parametrize("batch", [(), (1,), (13,), (3, 2), (2, 1, 3)])
+@pytest.mark.parametrize("batch", [(), (13,), (2, 1, 3)])
 def test_leading_dims_are_clips(
     name: str, batch: tuple[int, ...], media_folder: Path
 ) -> None:
     ours, theirs = PAIRS[name]
     count = int(np.prod(batch))
-    clips = [recording(f, 15000) for f in notes(media_folder, every=6)[:count]]
-    waveform = torch.from_numpy(np.stack(clips)).reshape(*batch, 15000)
+    clips = [recording(f, 9000) for f in notes(media_folder)[:count]]
+    waveform = torch.from_numpy(np.stack(clips)).reshape(*batch, 9000)
     found = ours(waveform)
     assert found.shape[:-2] == batch
     for clip, expected in zip(found.reshape(-1, *found.shape[-2:]), clips, strict=True):
@@ -199,12 +201,9 @@ def test_decibel_helpers() -> None:
     assert scale_db(torch.tensor([-30.0, 10.0]), -70.0, 10.0).tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("name", ["cello", "flute", "trumpet", "viola", "trombone"])
-def test_back_to_sound_is_as_close_as_librosas(name: str, media_folder: Path) -> None:
-    files = [f for f in notes(media_folder) if f.parent.name == name]
-    if not files:
-        pytest.skip(f"no notes of {name}")
-    y = recording(files[0])[2000:24050]
+@pytest.mark.parametrize("family", [0, 7, 12])
+def test_back_to_sound_is_as_close_as_librosas(family: int, media_folder: Path) -> None:
+    y = recording(notes(media_folder)[family])[2000:24050]
     mel = lib_mel(y)
     spectrum = np.abs(librosa.stft(y))
 
@@ -212,8 +211,10 @@ def test_back_to_sound_is_as_close_as_librosas(name: str, media_folder: Path) ->
         rebuilt = np.abs(librosa.stft(waveform))
         return float(np.linalg.norm(rebuilt - spectrum) / np.linalg.norm(spectrum))
 
-    theirs = librosa.feature.inverse.mel_to_audio(
-        mel, sr=RATE, length=len(y), random_state=0
+    theirs = librosa.griffinlim(
+        librosa.feature.inverse.mel_to_stft(mel, sr=RATE),
+        length=len(y),
+        random_state=0,
     )
     ours = mel_to_waveform(torch.from_numpy(mel), length=len(y))
     assert ours.shape == (len(y),)
@@ -221,7 +222,7 @@ def test_back_to_sound_is_as_close_as_librosas(name: str, media_folder: Path) ->
 
 
 def test_magnitude_found_has_the_mels_asked_for(media_folder: Path) -> None:
-    clips = [recording(f, 22050) for f in notes(media_folder, every=20)]
+    clips = [recording(f, 22050) for f in notes(media_folder)[:3]]
     mel = Mel()(torch.from_numpy(np.stack(clips)))
     magnitude = mel_to_magnitude(mel)
     assert magnitude.shape == (len(clips), 1025, 44)

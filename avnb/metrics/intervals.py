@@ -82,7 +82,8 @@ def jackknife(
 
     `statistic` takes the kept indices of each sample. Groups of items (whole
     recordings where given, the same in every sample) are left out in turn; unlike a
-    bootstrap this draws no item twice, which would bias a distance.
+    bootstrap this draws no item twice, which would bias a distance. A sample of one
+    recording gives no interval: it is infinite.
     """
     value = statistic([np.arange(size) for size in sizes])
     random = np.random.default_rng(seed)
@@ -100,7 +101,8 @@ def jackknife(
                 f"{[len(s) for s in number]} recordings for {list(sizes)} items: "
                 "one each is needed"
             )
-    if count < 2:
+    if any((sample == sample[0]).all() for sample in number):
+        # leaving this one group out would leave nothing
         return value, -math.inf, math.inf
     without = [
         statistic([np.flatnonzero(sample != group) for sample in number])
