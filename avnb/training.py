@@ -106,12 +106,7 @@ class Batches:
         self._weights: np.ndarray | None = None
         if weights is not None:
             w = np.asarray(weights, np.float64)
-            if (
-                w.shape != (n,)
-                or not np.isfinite(w).all()
-                or w.min() < 0
-                or not w.sum()
-            ):
+            if w.shape != (n,) or not (0 < w.sum() < math.inf and w.min() >= 0):
                 raise ValueError(
                     f"weights have shape {w.shape}: give {n} finite numbers ≥ 0, "
                     "not all zero"
@@ -211,14 +206,14 @@ class Run:
         self._number = 0
         self._rows: dict[int, dict[str, float]] = {}
         self._waiting: list[tuple[int, str, Tensor | float, bool]] = []
-        self._flushed = time.monotonic()
+        self._flushed = self._looked = time.monotonic()
         self._stop = threading.Event()
         self._panel: _Panel | None = None
-        self._tracking = False
+        self._looping = False  # inside `steps`, trackers at hand
         if fresh and self.accelerator.is_main_process:
             self._clear()
         self.accelerator.wait_for_everyone()
-        self._start_seeds()
+        seed_everything(seed)
 
     def prepare(self, **parts: Any) -> Any:
         """Move modules to the device and name what a checkpoint holds.
@@ -239,7 +234,7 @@ class Run:
             if isinstance(part, nn.Module):
                 part.to(self.device)
                 if any(isinstance(m, _CONV) for m in part.modules()):
-                    part.to(memory_format=torch.channels_last)
+                    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 self._from_first(part.state_dict().values())
             self._parts[name] = part
         found = tuple(parts.values())
@@ -261,7 +256,9 @@ class Run:
         self._waiting.append((self._number, self._name(optimizer), loss.detach(), True))
         if self.device.type == "cpu":
             self._check(*self._waiting.pop()[:3])
-        weights = [p for g in optimizer.param_groups for p in g["params"]]
+        weights = [
+            w for g in optimizer.param_groups for w in g["params"] if w.requires_grad
+        ]
         optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss, inputs=weights)
         if self.accelerator.num_processes > 1:
@@ -298,7 +295,6 @@ class Run:
             self.save()
             self.finished = self._number == total
             progress.update_to(self._number, self._rows, last=True)
-            self.accelerator.end_training()
 
     def stop(self) -> None:
         """End the loop after the present step, with a checkpoint."""
@@ -309,7 +305,10 @@ class Run:
 
         Tensors stay on the device and are brought over every `log_every` steps.
         """
-        number = max(self._number - (self.finished and self._number > 0), 0)
+        if "step" in values:
+            raise ValueError("step is the run's own column: give another name")
+        # After the last step, a value belongs to that step.
+        number = max(self._number - self.finished, 0)
         for name, value in values.items():
             if isinstance(value, Tensor):
                 if value.numel() != 1:
@@ -318,6 +317,8 @@ class Run:
                     )
                 value = value.detach().reshape(()).clone()
             self._waiting.append((number, name, value, False))
+        if not self._looping:
+            self._flush()
 
     @property
     def history(self) -> dict[str, np.ndarray]:
@@ -342,7 +343,8 @@ class Run:
         """
         if not self.accelerator.is_main_process:
             return
-        stem = self.folder / "samples" / f"{name}_{self._number:07d}"
+        done = self._number + self._looping  # with the step that is under way
+        stem = self.folder / "samples" / f"{name}_{done:07d}"
         stem.parent.mkdir(parents=True, exist_ok=True)
         if sample_rate is not None:
             _write_sound(stem.with_suffix(".wav"), value, sample_rate)
@@ -353,11 +355,9 @@ class Run:
         _write(stem.with_suffix(".png"), buffer.getvalue())
         if self._panel is not None:
             self._panel.show_sample(picture)
-        if self._tracking:
+        if self._looping:
             tracker = self.accelerator.get_tracker("tensorboard")
-            tracker.log_images(
-                {name: picture[None]}, step=self._number, dataformats="NHWC"
-            )
+            tracker.log_images({name: picture[None]}, step=done, dataformats="NHWC")
 
     # -- checkpoints --
 
@@ -372,6 +372,9 @@ class Run:
             name: _encode(part.state_dict(), name, tensors)
             for name, part in self._parts.items()
         }
+        for name, part in self._parts.items():
+            if isinstance(part, nn.Module):
+                state[name] = None  # its tensors say all
         for name, words in _random_state(self.generator).items():
             # One row a process. (gather joins along the first axis.)
             words = self.accelerator.gather(words.to(self.device)[None])
@@ -380,6 +383,7 @@ class Run:
             description = {
                 "step": self._number,
                 "settings": self.settings,
+                "parts": self._describe_parts(),
                 "state": state,
             }
             _save(self.folder / "checkpoints", self._number, tensors, description)
@@ -407,7 +411,7 @@ class Run:
 
     def _resume(self, total: int) -> None:
         """Go back to the newest checkpoint, or to the seeds of a fresh start."""
-        self._check_parts()
+        self._describe_parts()  # an error now, not at the first save
         newest = _newest(self.folder)
         self._number = 0
         if newest is None:
@@ -443,25 +447,41 @@ class Run:
             if old != new:
                 problem = f"it was made with {key} = {old!r}, and now {key} is {new!r}"
                 raise CheckpointError(newest, problem, remedy)
-        old, new = sorted(saved["state"]), sorted(self._parts)
-        if old != new:
-            raise CheckpointError(newest, f"it holds {old}, and the run {new}", remedy)
+        parts = self._describe_parts()
+        for name in sorted({*saved["parts"], *parts}):
+            old = saved["parts"].get(name, "nothing")
+            new = parts.get(name, "nothing")
+            if old != new:
+                problem = f"{name} is {old} there and {new} now"
+                raise CheckpointError(newest, problem, remedy)
 
-    def _check_parts(self) -> None:
-        held = {
-            id(weight)
-            for part in self._parts.values()
+    def _describe_parts(self) -> dict[str, str]:
+        """What each part is; of an optimiser, which weights it updates in what order.
+
+        A list of weights is long, so that it stands as a short checksum.
+        """
+        names = {
+            id(weight): f"{name}.{key}"
+            for name, part in self._parts.items()
             if isinstance(part, nn.Module)
-            for weight in part.parameters()
+            for key, weight in part.named_parameters()
         }
+        described = {}
         for name, part in self._parts.items():
-            if isinstance(part, torch.optim.Optimizer):
-                for group in part.param_groups:
-                    if any(id(weight) not in held for weight in group["params"]):
-                        raise ValueError(
-                            f"{name} updates weights of a module that run.prepare was "
-                            "not given: it would be lost when the run resumes"
-                        )
+            described[name] = type(part).__name__
+            if isinstance(part, nn.Module):
+                described[name] = "a module"
+            elif isinstance(part, torch.optim.Optimizer):
+                weights = [w for g in part.param_groups for w in g["params"]]
+                if any(id(weight) not in names for weight in weights):
+                    raise ValueError(
+                        f"{name} updates weights of a module that run.prepare was "
+                        "not given: it would be lost when the run resumes"
+                    )
+                listed = ", ".join(names[id(weight)] for weight in weights)
+                digest = hashlib.sha256(listed.encode()).hexdigest()[:8]
+                described[name] += f" of {len(weights)} weights ({digest})"
+        return described
 
     def _clear(self) -> None:
         for name in ("checkpoints", "samples", "tensorboard"):
@@ -524,7 +544,7 @@ class Run:
             with (self.folder / "history.jsonl").open("a") as file:
                 for number, row in fresh.items():
                     file.write(json.dumps({"step": number, **row}) + "\n")
-        if self._tracking:
+        if self._looping:
             names = dict.fromkeys(name for row in fresh.values() for name in row)
             means = {
                 n: float(np.mean([row[n] for row in fresh.values() if n in row]))
@@ -542,9 +562,9 @@ class Run:
 
     def _track(self) -> None:
         # TensorBoard drops what a killed run had logged past the checkpoint.
-        init = {"tensorboard": {"purge_step": self._number}}
+        init = {"tensorboard": {"purge_step": self._number + 1}}
         self.accelerator.init_trackers("tensorboard", init_kwargs=init)
-        self._tracking = True
+        self._looping = True
 
     # -- stopping --
 
@@ -568,20 +588,24 @@ class Run:
                 self._stop.set()
 
             for number in (signal.SIGINT, signal.SIGTERM):
-                before[number] = signal.signal(number, ask)
+                before[number] = signal.signal(number, ask) or signal.SIG_DFL
         try:
             yield progress
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            for tracker in self.accelerator.trackers:
+                tracker.finish()
             progress.close()
             self._panel = None
-            self._tracking = False
+            self._looping = False
 
     def _stopped(self) -> bool:
         file = self.folder / "stop"
-        if file.exists():
-            self._stop.set()
+        if time.monotonic() - self._looked > 0.2:  # file systems can be slow
+            self._looked = time.monotonic()
+            if file.exists():
+                self._stop.set()
         stop = self._stop.is_set()
         if self.accelerator.num_processes > 1:
             # All must leave at the same step; asking costs, so only now and then.
@@ -596,10 +620,11 @@ class Run:
     # -- many processes, seeds, names --
 
     def _start_seeds(self) -> None:
-        # The loop's own start: what other cells drew in between does not matter.
-        rank = self.accelerator.process_index
-        seed_everything(self.seed + 1_000_003 * rank)
-        self.generator.manual_seed(self.seed + 1_000_003 * rank)
+        # The loop's own start: what other cells drew before it does not matter, and
+        # each process draws its own noise.
+        seed = self.seed + 1_000_003 * self.accelerator.process_index
+        seed_everything(seed)
+        self.generator.manual_seed(seed)
 
     def _from_first(self, tensors: Any) -> None:
         if self.accelerator.num_processes > 1:
@@ -612,7 +637,8 @@ class Run:
         grads = [w.grad for w in weights if w.grad is not None]
         flat = torch.cat([g.reshape(-1) for g in grads])
         flat = self.accelerator.reduce(flat, "mean")
-        for grad, part in zip(grads, flat.split([g.numel() for g in grads])):
+        parts = flat.split([g.numel() for g in grads])
+        for grad, part in zip(grads, parts, strict=True):
             grad.copy_(part.view_as(grad))
 
     def _name(self, optimizer: torch.optim.Optimizer) -> str:
@@ -709,11 +735,11 @@ def _save(
     _write(part / "state.json", json.dumps(description, indent=1).encode())
     os.replace(part, whole)
     _sync_folder(folder)
-    for old in folder.iterdir():
-        if old != whole:
-            hidden = folder / f".{old.name.lstrip('.')}"
-            os.replace(old, hidden)  # a half-deleted one must not be found
-            shutil.rmtree(hidden, ignore_errors=True)
+    for old in folder.glob("step_*"):
+        if old != whole:  # a half-deleted one must not be found
+            os.replace(old, folder / f".{old.name}")
+    for old in folder.glob(".step_*"):
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -733,8 +759,14 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _newest(folder: Path) -> Path | None:
-    found = sorted((folder / "checkpoints").glob("step_*"))
-    return found[-1] if found else None
+    found = [
+        path
+        for path in (folder / "checkpoints").glob("step_*")
+        if path.name.removeprefix("step_").isdecimal()
+    ]
+    return max(
+        found, key=lambda path: int(path.name.removeprefix("step_")), default=None
+    )
 
 
 _DAMAGED = "Delete its folder and train again, or bring it back from a copy"
@@ -748,11 +780,14 @@ def _read(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             raise CheckpointError(
                 path, f"its format is {saved['format']}, not {FORMAT}", _DAMAGED
             )
-        saved["step"] + 0, saved["settings"].keys(), saved["state"].keys()  # noqa: B018
+        if not isinstance(saved["step"], int):
+            raise TypeError("step is no whole number")
+        for key in ("settings", "parts", "state"):
+            saved[key].keys()
         checksum = saved["sha256"]
     except FileNotFoundError:
         raise CheckpointError(path, "it is missing", _DAMAGED) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(path, f"it is damaged ({error!r})", _DAMAGED) from None
     return _read_tensors(checkpoint / "tensors.safetensors", checksum), saved
 
@@ -826,12 +861,7 @@ def _fit_to_weights(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> 
     weights = [p for g in optimizer.param_groups for p in g["params"]]
     for index, values in state["state"].items():
         for key, value in values.items():
-            if isinstance(value, Tensor) and value.dim():
-                if value.shape != weights[index].shape:
-                    raise ValueError(
-                        f"{key} {index} is {tuple(value.shape)}, its weight "
-                        f"{tuple(weights[index].shape)}"
-                    )
+            if isinstance(value, Tensor) and value.shape == weights[index].shape:
                 like = torch.empty_like(weights[index], dtype=value.dtype)
                 values[key] = like.copy_(value)
 
@@ -842,7 +872,7 @@ def _fit_to_weights(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> 
 def _random_state(generator: torch.Generator) -> dict[str, Tensor]:
     """The state of every generator, as uint8 tensors of fixed sizes."""
     _, words, gauss = random.getstate()
-    kind, keys, place, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    _, keys, place, has_gauss, cached = np.random.get_state()  # noqa: NPY002
     state = {
         "python": _bytes(
             np.array(words, np.uint32),
