@@ -437,6 +437,8 @@ class Run:
                 self.generator,
             )
             self._number = saved["step"]
+        if self.accelerator.is_main_process:
+            _tidy(self.folder / "checkpoints", newest)
         self._reread_history()
 
     def _compare(self, newest: Path, saved: dict[str, Any]) -> None:
@@ -735,8 +737,13 @@ def _save(
     _write(part / "state.json", json.dumps(description, indent=1).encode())
     os.replace(part, whole)
     _sync_folder(folder)
+    _tidy(folder, whole)
+
+
+def _tidy(folder: Path, newest: Path | None) -> None:
+    """Delete the checkpoints before, and what a kill has left."""
     for old in folder.glob("step_*"):
-        if old != whole:  # a half-deleted one must not be found
+        if old != newest:  # a half-deleted one must not be found
             os.replace(old, folder / f".{old.name}")
     for old in folder.glob(".step_*"):
         shutil.rmtree(old, ignore_errors=True)
