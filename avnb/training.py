@@ -55,6 +55,7 @@ from tqdm import tqdm
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 FORMAT = 1  # of the checkpoints
+DRAW_EVERY = 2.0  # seconds between drawings of the live panel, or more
 
 
 class CheckpointError(Exception):
@@ -300,7 +301,7 @@ class Run:
         """End the loop after the present step, with a checkpoint."""
         self._stop.set()
 
-    def log(self, **values: Tensor | float) -> None:
+    def log(self, **values: Tensor | float | int) -> None:
         """Keep single numbers of this step: history, TensorBoard, the live view.
 
         Tensors stay on the device and are brought over every `log_every` steps.
@@ -515,7 +516,7 @@ class Run:
 
     def _flush_due(self) -> bool:
         alone = self.accelerator.num_processes == 1
-        waited = time.monotonic() - self._flushed > 2
+        waited = time.monotonic() - self._flushed > DRAW_EVERY
         return self._number % self.log_every == 0 or (alone and waited)
 
     def _flush(self) -> None:
@@ -974,7 +975,7 @@ class _Progress:
 class _Panel:
     """Curves, newest sample, progress and a stop button, in a notebook.
 
-    Drawn at most every two seconds, and for at most a fortieth of the time. The
+    Drawn every `DRAW_EVERY` seconds at most, a fortieth of the time at most. The
     pictures are widget state, overwritten in place, so an executed notebook keeps
     one of each and not the film. JupyterLab 4.4+ hands the button's click to a busy
     kernel (over a subshell); elsewhere the notebook's own interrupt does the same.
@@ -1011,7 +1012,7 @@ class _Panel:
         left = f", {(total - number) / rate:.0f} s left" if rate else ""
         self.text.value = f"step {number} of {total}{left}"
         self.curves.value = _png(_curves(rows))
-        self.next = now + max(2.0, 40 * (time.monotonic() - now))
+        self.next = now + max(DRAW_EVERY, 40 * (time.monotonic() - now))
 
     def show_sample(self, picture: np.ndarray) -> None:
         shown = Image.fromarray(picture)

@@ -139,8 +139,12 @@ def main() -> None:
             one(), other()  # warm up
             pairs = [(one(), other()) for _ in range(asked.rounds)]
         result[precision] = {
-            "bare_cpu_ms_per_step": round(1e3 * statistics.median(a for a, _ in pairs), 2),
-            "run_cpu_ms_per_step": round(1e3 * statistics.median(b for _, b in pairs), 2),
+            "bare_cpu_ms_per_step": round(
+                1e3 * statistics.median(a for a, _ in pairs), 2
+            ),
+            "run_cpu_ms_per_step": round(
+                1e3 * statistics.median(b for _, b in pairs), 2
+            ),
             "ratio": round(statistics.median(b / a for a, b in pairs), 4),
         }
     path = Path(__file__).parent / "results" / "training.json"

@@ -51,9 +51,7 @@ def train(
     opt_g = torch.optim.Adam(G.parameters(), 1e-3, (0.5, 0.999), fused=True)
     opt_d = torch.optim.Adam(D.parameters(), 1e-3, (0.5, 0.999), foreach=True)
     falling = torch.optim.lr_scheduler.StepLR(opt_g, 5, 0.5)
-    run.prepare(
-        G=G, D=D, average=average, opt_g=opt_g, opt_d=opt_d, schedule=falling
-    )
+    run.prepare(G=G, D=D, average=average, opt_g=opt_g, opt_d=opt_d, schedule=falling)
     real = torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     batches = training.Batches(40, 8, seed=3)
     for step in run.steps(steps, save_every=SAVE_EVERY):
@@ -139,7 +137,7 @@ def kill(folder: Path) -> None:
         assert deaths >= 4, (place, deaths)
     # Killed from outside, at any time.
     deaths = 0
-    for turn in range(6):
+    for _ in range(6):
         child = os.fork()
         if not child:
             train(folder / "any", lambda where: time.sleep(0.01))
