@@ -908,10 +908,11 @@ def _set_random_state(state: Mapping[str, Tensor], generator: torch.Generator) -
     np.random.set_state(  # noqa: NPY002
         ("MT19937", keys, int(place), int(has), float(cached))
     )
-    torch.set_rng_state(state["torch"].contiguous())
-    generator.set_state(state["run"].contiguous())
+    # clone: set_rng_state crashes on a view into a larger tensor.
+    torch.set_rng_state(state["torch"].clone())
+    generator.set_state(state["run"].clone())
     if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"].contiguous())
+        torch.cuda.set_rng_state(state["cuda"].clone())
 
 
 def _bytes(*arrays: np.ndarray) -> Tensor:
