@@ -28,7 +28,7 @@ import avnb
 from avnb import show
 
 REPOSITORY = "https://github.com/avnb/avnb"
-REPO = Path(avnb.__file__).resolve().parents[1]
+REPO = Path(avnb.__file__).absolute().parents[1]
 SCALES = ("smoke", "laptop", "gpu", "paper")
 PARAMETERS = ("SCALE", "DATA", "SEED", "RUN_DIR", "OVERRIDES")
 SERIES: dict[str, Path] = {
@@ -431,7 +431,11 @@ def embedded(scale: str) -> Path:
     out = REPO / "data" / f"bandstand-{scale}"
     wanted = {
         "parameters": parameters,
-        "source": source_hash(REPO / "avnb" / "bandstand", REPO / "avnb" / "clips.py"),
+        "source": source_hash(
+            REPO / "avnb" / "bandstand",
+            REPO / "avnb" / "clips.py",
+            REPO / "data_scripts" / "bandstand.py",
+        ),
     }
     made = out / "made.json"
     if made.is_file() and read_json(made) == wanted:
@@ -546,7 +550,7 @@ def show_source(*definitions: Any) -> HTML:
     parts = []
     for definition in definitions:
         lines, first = inspect.getsourcelines(definition)
-        path = Path(inspect.getsourcefile(definition) or "?").resolve()
+        path = Path(inspect.getsourcefile(definition) or "?").absolute()
         where = path.relative_to(REPO) if path.is_relative_to(REPO) else path.name
         parts.append(
             f"<details><summary><code>{html.escape(definition.__qualname__)}</code> "

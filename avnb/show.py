@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import soundfile
+from cycler import cycler
 from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,7 +23,7 @@ from matplotlib.figure import Figure
 # Okabe and Ito's colours: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 STYLE: Any = {
-    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -58,7 +59,7 @@ def png(figure: Figure) -> bytes:
 def plot(
     rows: int = 1, columns: int = 1, *, width: float = 4.0, height: float = 2.6
 ) -> tuple[Plot, np.ndarray]:
-    """An empty figure and its axes (rows, columns); `width`, `height`: inches of one."""
+    """An empty figure and its axes (rows, columns), each width x height inches."""
     with mpl.rc_context(STYLE):
         figure = Plot(figsize=(width * columns, height * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
