@@ -322,14 +322,9 @@ class Lesson:
 
     def image(self, name: str, image: Any, caption: str = "", *, zoom: int = 4) -> None:
         """Save one picture (H, W, 3) for the report, `zoom` times larger; show it."""
-        from matplotlib.image import imsave
-
-        pixels = show.to_uint8(image).repeat(zoom, 0).repeat(zoom, 1)
-        path = self._path("figure", name, ".png")
-        with _whole(path) as partial:
-            imsave(partial, pixels, format="png")
-        self._keep_media("figure", name, path, caption)
-        _display(Image(data=path.read_bytes()))
+        content = show.png_bytes(image, zoom)
+        self._media("figure", name, ".png", content, caption)
+        _display(Image(data=content))
 
     def audio(self, name: str, waveform: Any, rate: int, caption: str = "") -> None:
         """Save a waveform, (samples,) or (channels, samples), and show its player."""

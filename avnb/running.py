@@ -322,7 +322,7 @@ class ThisInterpreter(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
         return KernelSpec(
-            argv=[*argv, "-f", "{connection_file}"],
+            argv=[*argv, "-f", "{connection_file}", "--log-level=CRITICAL"],
             display_name="Python 3",
             language="python",
         )

@@ -19,6 +19,7 @@ from cycler import cycler
 from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 
 # Okabe and Ito's colours: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -85,6 +86,14 @@ def to_uint8(image: Any) -> np.ndarray:
             "map the -1..1 of a tanh with (x + 1) / 2"
         )
     return np.round(array.clip(0, 1) * 255).astype(np.uint8)
+
+
+def png_bytes(image: Any, zoom: int = 1) -> bytes:
+    """One picture as the bytes of a PNG file, each pixel `zoom` pixels wide."""
+    pixels = to_uint8(image).repeat(zoom, 0).repeat(zoom, 1)
+    buffer = io.BytesIO()
+    imsave(buffer, pixels, format="png")
+    return buffer.getvalue()
 
 
 def image_grid(
