@@ -78,6 +78,20 @@ def run(
         raise typer.Exit(130) from None
 
 
+@app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)
+def prepare(context: typer.Context) -> None:
+    """Turn recordings into prepared clips: avnb prepare --help lists the sets."""
+    import data_scripts
+
+    data_scripts.application()(context.args, prog_name="avnb prepare")
+
+
 @app.command()
 def lab() -> None:
     """Open the notebooks in JupyterLab."""

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -40,7 +41,8 @@ _FIRST_CELL = """import os
 import subprocess
 import sys
 
-if "google.colab" in sys.modules and not os.getcwd().endswith("{series}"):
+here = os.path.basename(os.getcwd())
+if "google.colab" in sys.modules and here != "{series}":
     # In Colab: fetch the course, install it, and work in this series' folder.
     subprocess.run(["git", "clone", "--quiet", "{repository}"], check=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
@@ -411,25 +413,27 @@ class Lesson:
         self.save()
 
 
-# What the embedded data is made of at each scale.
+# What the embedded data is made of at each scale: recordings an instrument, seconds
+# of each. Half-second pairs: 13 x songs x length x 2; paper: the paper's 17,555.
 EMBEDDED: dict[str, dict[str, Any]] = {
-    "smoke": {"songs": 2, "seconds": 4.0},
-    "laptop": {"songs": 10, "seconds": 30.0},
-    "gpu": {"songs": 24, "seconds": 60.0},
-    "paper": {"songs": 40, "seconds": 120.0},
+    "smoke": {"songs": 3, "length": 3.0},
+    "laptop": {"songs": 10, "length": 24.0},
+    "gpu": {"songs": 12, "length": 48.0},
+    "paper": {"songs": 8, "length": 84.0},
 }
 
 
 def embedded(scale: str) -> Path:
     """The bandstand's prepared clips for a scale, made when absent or out of date."""
-    parameters = EMBEDDED[check_scale(scale)]
+    options = EMBEDDED[check_scale(scale)]
     out = REPO / "data" / f"bandstand-{scale}"
+    files = out.with_name(f"{out.name}-files")
     wanted = {
-        "parameters": parameters,
+        "options": options,
         "source": source_hash(
             REPO / "avnb" / "bandstand",
-            REPO / "avnb" / "clips.py",
-            REPO / "data_scripts" / "bandstand.py",
+            REPO / "avnb" / "preparing.py",
+            REPO / "data_scripts",
         ),
     }
     made = out / "made.json"
@@ -437,8 +441,14 @@ def embedded(scale: str) -> Path:
         return out
     from data_scripts import bandstand
 
-    print(f"making the embedded data in {out} (once)", flush=True)
-    bandstand.make(out, **parameters)
+    from avnb.preparing import prepare
+
+    print(f"Making the embedded data for scale {scale} (once).", flush=True)
+    shutil.rmtree(files, ignore_errors=True)
+    found, problems = bandstand.sources(files, bandstand.SETTINGS, **options)
+    report = prepare(found, out, bandstand.SETTINGS, problems=problems)
+    if report.problems:
+        raise LessonError(f"the embedded data did not come out whole:\n{report}")
     write_json(made, wanted)
     return out
 
@@ -543,7 +553,7 @@ def _display(item: Any) -> None:
 def show_source(*definitions: Any) -> HTML:
     """The live source of functions or classes, folded, with where it comes from."""
     parts = []
-    for definition in definitions:
+    for definition in map(inspect.unwrap, definitions):
         lines, first = inspect.getsourcelines(definition)
         path = Path(inspect.getsourcefile(definition) or "?").absolute()
         where = path.relative_to(REPO) if path.is_relative_to(REPO) else path.name

@@ -389,14 +389,12 @@ def _write_results(
 
 def provenance() -> dict[str, Any]:
     """What made a result: versions, commit, hardware and date."""
-    import torch
-
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "avnb": importlib.metadata.version("avnb"),
         "commit": git_commit(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": importlib.metadata.version("torch"),
         "hardware": hardware(),
     }
 
@@ -417,9 +415,7 @@ def git_commit() -> str:
 
 
 def hardware() -> str:
-    """The processor, its cores, and the GPUs."""
-    import torch
-
+    """The processor, its cores, and NVIDIA's GPUs."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -427,10 +423,16 @@ def hardware() -> str:
             if line.startswith("model name"):
                 name = line.split(":", 1)[1].strip()
                 break
-    text = f"{name}, {usable_cores()} cores"
-    for i in range(torch.cuda.device_count()):
-        text += f", {torch.cuda.get_device_name(i)}"
-    return text
+    return ", ".join([name, f"{usable_cores()} cores", *_gpus()])
+
+
+def _gpus() -> list[str]:
+    ask = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return [line.strip() for line in told.splitlines() if line.strip()]
 
 
 def usable_cores() -> int:
