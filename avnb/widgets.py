@@ -15,7 +15,7 @@ from typing import Any
 import ipywidgets as ui
 import numpy as np
 
-from avnb import lessons, show
+from avnb import lessons, metrics, show
 
 # Chen et al. 2017, Table 4.
 MEANINGS = {
@@ -71,20 +71,17 @@ class HumanStudy(ui.VBox):
         )
         self._show_next()
 
-    def means(self) -> list[dict[str, Any]]:
-        """One row a method: its mean score, 95 % interval, n, and each score's count.
-
-        The interval is a percentile bootstrap over the sets.
-        """
-        rows = []
-        for method in dict.fromkeys(m for one in self.sets for m in one.pictures):
-            found = [s for (_, name), s in self.scores.items() if name == method]
-            if found:
-                counts = {f"score {k}": found.count(k) for k in sorted(MEANINGS)}
-                measure = _mean(np.array(found, float))
-                rows.append({"method": method, "mean": measure, "n": len(found)})
-                rows[-1] |= counts
-        return rows
+    def records(self) -> list[dict[str, Any]]:
+        """One row a score: set, label, method, score."""
+        return [
+            {
+                "set": index,
+                "label": self.sets[index].label,
+                "method": method,
+                "score": score,
+            }
+            for (index, method), score in self.scores.items()
+        ]
 
     def _show_next(self) -> None:
         self.progress.value = len(self.scores)
@@ -94,7 +91,7 @@ class HumanStudy(ui.VBox):
                 return
         self.question.value = "<b>Thank you, that was all.</b>"
         self.guide.value, self.row.children = "", ()
-        self.result.children = (ui.HTML(_results(self.means())),)
+        self.result.children = (ui.HTML(_results(self.records())),)
 
     def _show_set(self, place: int, index: int) -> None:
         label = html.escape(self.sets[index].label)
@@ -129,16 +126,7 @@ class HumanStudy(ui.VBox):
         self.progress.value = len(self.scores)
 
     def _save(self) -> None:
-        rows = [
-            {
-                "set": index,
-                "label": self.sets[index].label,
-                "method": method,
-                "score": score,
-            }
-            for (index, method), score in self.scores.items()
-        ]
-        study = {"pictures": self.identity, "scores": rows, "means": self.means()}
+        study = {"pictures": self.identity, "scores": self.records()}
         lessons.write_json(self.save_to, study)
 
     def _load(self) -> dict[tuple[int, str], int]:
@@ -163,24 +151,17 @@ def _identity(sets: Sequence[StudySet]) -> str:
     return digest.hexdigest()
 
 
-def _mean(scores: np.ndarray) -> dict[str, float]:
-    rng = np.random.default_rng(0)
-    draws = rng.choice(scores, (2000, len(scores))).mean(1)
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return {"value": float(scores.mean()), "low": float(low), "high": float(high)}
-
-
-def _results(rows: list[dict[str, Any]]) -> str:
-    shares = {
-        row["method"]: [row[f"score {k}"] / row["n"] for k in sorted(MEANINGS)]
-        for row in rows
-    }
+def _results(records: list[dict[str, Any]]) -> str:
+    """Fig. 8 of the paper: the share of each score by method, and the means."""
+    found = metrics.human_scores(records)
+    rows = [{"method": name, "mean score": one.mean} for name, one in found.items()]
     figure, axes = show.plot(width=5.5, height=2.8)
-    width = 0.8 / len(shares)
-    for i, (method, share) in enumerate(shares.items()):
-        places = np.arange(len(MEANINGS)) + (i - (len(shares) - 1) / 2) * width
+    width = 0.8 / len(found)
+    for i, (method, one) in enumerate(found.items()):
+        places = np.arange(len(MEANINGS)) + (i - (len(found) - 1) / 2) * width
+        shares = [share.value for share in one.shares]
         colour = show.COLOURS[i % len(show.COLOURS)]
-        axes[0, 0].bar(places, share, width, label=method, color=colour)
+        axes[0, 0].bar(places, shares, width, label=method, color=colour)
     axes[0, 0].set(xticks=range(len(MEANINGS)), xlabel="score", ylabel="share")
     axes[0, 0].legend(fontsize=8)
     source = show.data_url(show.png(figure), "image/png")
