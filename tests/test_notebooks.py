@@ -103,7 +103,7 @@ def test_the_guard_finds_a_dead_parameter() -> None:
     assert tools.unread_fields(cells) == {"b"}
 
 
-# --- Defining notebooks are modules ---------------------------------------------------
+# --- Defining notebooks are modules --------------------------------------------
 
 DEFINING = [step for step in tools.steps() if tools.is_imported(step[1])]
 PLAIN = (
@@ -152,7 +152,7 @@ def test_importing_is_silent_and_offline(series: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-# --- The paper map ---------------------------------------------------------------------
+# --- The paper map -------------------------------------------------------------
 
 
 def where_column(text: str) -> list[str]:
@@ -231,7 +231,7 @@ def test_the_map_reader_can_tell(tmp_path: Path) -> None:
     assert exists(tmp_path, "avnb.lessons:Lesson.record")
 
 
-# --- Exercises ---------------------------------------------------------------------------
+# --- Exercises -----------------------------------------------------------------
 
 
 def exercises(series: str) -> ModuleType:
@@ -294,7 +294,7 @@ def test_solutions_pass_and_empty_stubs_fail(
     assert "hint: " in capsys.readouterr().out
 
 
-# --- Run whole, with injected parameters -----------------------------------------------
+# --- Run whole, with injected parameters ---------------------------------------
 
 
 @each_series

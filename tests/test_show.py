@@ -4,6 +4,7 @@ import io
 import json
 import re
 from base64 import b64decode
+from datetime import UTC, datetime
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -94,7 +95,7 @@ def test_tables_escape_and_round() -> None:
     assert page.count("<th>") == 5
 
 
-# --- Widgets: their buttons pressed --------------------------------------------------
+# --- Widgets: their buttons pressed --------------------------------------------
 
 
 def study_sets() -> list[widgets.StudySet]:
@@ -186,9 +187,9 @@ def test_noise_between_two_vectors_stays_gaussian() -> None:
 
 
 def upload(play: widgets.SoundToPicture, name: str, content: bytes) -> None:
-    play.upload.value = (
-        {"name": name, "type": "audio/wav", "size": len(content), "content": content},
-    )
+    file = {"name": name, "type": "audio/wav", "size": len(content)}
+    now = datetime.now(UTC)
+    play.upload.value = ({**file, "content": content, "last_modified": now},)
 
 
 def test_an_uploaded_sound_is_heard() -> None:
