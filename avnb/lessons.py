@@ -44,7 +44,8 @@ import sys
 here = os.path.basename(os.getcwd())
 if "google.colab" in sys.modules and here != "{series}":
     # In Colab: fetch the course, install it, and work in this series' folder.
-    subprocess.run(["git", "clone", "--quiet", "{repository}"], check=True)
+    address = "{repository}"
+    subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
     subprocess.run(pip, check=True)
     sys.path.insert(0, os.path.abspath("avnb"))

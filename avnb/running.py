@@ -34,7 +34,8 @@ class Step:
     """One notebook of a series.
 
     `table` is its table of hyper-parameters: field -> (smoke, laptop, gpu, paper), or
-    () where the row is not made of literals.
+    () where the row is not made of literals. `records` is False for a notebook that
+    calls no `lessons.start`: it takes no parameters and leaves no results.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Step:
     notebook: Path
     cells: tuple[str, ...]
     table: Mapping[str, tuple]
+    records: bool = True
 
 
 def read_step(path: Path) -> Step:
@@ -51,7 +53,8 @@ def read_step(path: Path) -> Step:
         raise LessonError(f"{notebook} is missing: make notebooks")
     cells = code_cells(notebook)
     number = int(path.stem.split("_")[0].removeprefix("step"))
-    return Step(number, path.stem, notebook, cells, find_table(cells))
+    records = bool(calls(cells, "lessons.start"))
+    return Step(number, path.stem, notebook, cells, find_table(cells), records)
 
 
 def code_cells(notebook: Path) -> tuple[str, ...]:
@@ -62,13 +65,20 @@ def code_cells(notebook: Path) -> tuple[str, ...]:
 
 def find_table(cells: Sequence[str]) -> dict[str, tuple]:
     """The fields of the `lessons.settings(…, dict(…))` table, read without running."""
-    for node in walk(cells):
-        if not (isinstance(node, ast.Call) and _is_settings(node.func)):
-            continue
-        if len(node.args) == 3 and isinstance(node.args[2], ast.Call):
-            rows = node.args[2].keywords
+    for call in calls(cells, "lessons.settings"):
+        if len(call.args) == 3 and isinstance(call.args[2], ast.Call):
+            rows = call.args[2].keywords
             return {row.arg: _literal_row(row.value) for row in rows if row.arg}
     return {}
+
+
+def calls(cells: Sequence[str], function: str) -> list[ast.Call]:
+    """The calls of a function, written as it is called: "lessons.start"."""
+    return [
+        node
+        for node in walk(cells)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == function
+    ]
 
 
 def walk(cells: Sequence[str]) -> list[ast.AST]:
@@ -80,10 +90,6 @@ def walk(cells: Sequence[str]) -> list[ast.AST]:
         except SyntaxError:  # a cell with magics
             continue
     return nodes
-
-
-def _is_settings(function: ast.expr) -> bool:
-    return ast.unparse(function) == "lessons.settings"
 
 
 def _literal_row(node: ast.expr) -> tuple:
@@ -241,33 +247,39 @@ class _Run:
         else:
             self.done.pop(step.name, None)
             lessons.write_json(self.done_file, self.done)
-            self._execute(step, parameters)
-            results = self.folder / "results" / f"{step.name}.json"
-            if not results.is_file() or not lessons.read_json(results)["finished"]:
-                raise LessonError(f"{step.name}: its last cell must be lesson.finish()")
+            began = time.perf_counter()
+            self._execute(step, parameters if step.records else {})
             self.done[step.name] = {
                 "fingerprint": fingerprint,
                 "run": uuid.uuid4().hex,
-                "results": _hash_file(results),
+                "results": self._results(step),
             }
             lessons.write_json(self.done_file, self.done)
-            minutes = lessons.read_json(results)["minutes"]
-            self._say(f"{step.name}: {minutes:.1f} min")
+            self._say(f"{step.name}: {(time.perf_counter() - began) / 60:.1f} min")
         self.bar.update(self.task, completed=before + len(step.cells) + 1)
+
+    def _results(self, step: Step) -> str:
+        """The hash of what a finished step recorded."""
+        if not step.records:
+            return ""
+        path = self.folder / "results" / f"{step.name}.json"
+        if not path.is_file() or not lessons.read_json(path)["finished"]:
+            raise LessonError(f"{step.name}: its last cell must be lesson.finish()")
+        return _hash_file(path)
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False)
 
     def _is_done(self, step: Step, fingerprint: str) -> bool:
-        old = self.done.get(step.name)
-        results = self.folder / "results" / f"{step.name}.json"
-        return bool(
-            old
-            and old["fingerprint"] == fingerprint
-            and results.is_file()
-            and old["results"] == _hash_file(results)
-            and (self.folder / "notebooks" / step.notebook.name).is_file()
-        )
+        old = self.done.get(step.name, {})
+        if old.get("fingerprint") != fingerprint:
+            return False
+        if not (self.folder / "notebooks" / step.notebook.name).is_file():
+            return False
+        try:
+            return old["results"] == self._results(step)
+        except LessonError:  # half-written by hand since
+            return False
 
     def _fingerprint(
         self, step: Step, everything: Sequence[Step], parameters: dict[str, Any]

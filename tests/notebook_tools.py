@@ -6,7 +6,6 @@ python tests/notebook_tools.py smoke   smoke copies to build/smoke; prints them
 
 import ast
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from papermill.parameterize import parameterize_notebook
 from avnb import lessons, running
 
 SMOKE = lessons.REPO / "build" / "smoke"
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 def steps() -> list[tuple[str, Path]]:
@@ -34,15 +34,20 @@ def sync() -> None:
     """Give each text half its first cell, and write the .ipynb halves."""
     for series, path in steps():
         notebook = jupytext.read(path)
-        if stamp_first_cell(notebook, lessons.first_cell(series)):
-            jupytext.write(notebook, path, fmt="py:percent")
-    texts = [str(path) for _, path in steps()]
-    command = [sys.executable, "-m", "jupytext", "--quiet", "--to", "ipynb", "--update"]
-    subprocess.run([*command, *texts], check=True)
+        stamp_first_cell(notebook, lessons.first_cell(series))
+        text = jupytext.writes(notebook, fmt="py:percent")
+        if text != path.read_text(encoding="utf-8"):
+            path.write_text(text, encoding="utf-8")
+        notebook = jupytext.reads(text, fmt="py:percent")
+        notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+        for number, cell in enumerate(notebook.cells):
+            cell.id = f"{path.stem.split('_')[0]}-{number:03}"
+        text = nbformat.writes(nbformat.from_dict(notebook), version=4)
+        path.with_suffix(".ipynb").write_text(text + "\n", encoding="utf-8")
 
 
-def stamp_first_cell(notebook: Any, text: str) -> bool:
-    """Make `text` the first code cell; whether that changed anything.
+def stamp_first_cell(notebook: Any, text: str) -> None:
+    """Make `text` the first code cell.
 
     A first code cell with the one tag active-ipynb is an older first cell.
     """
@@ -50,12 +55,9 @@ def stamp_first_cell(notebook: Any, text: str) -> bool:
     first = kinds.index("code") if "code" in kinds else len(kinds)
     cell = nbformat.v4.new_code_cell(text, metadata={"tags": ["active-ipynb"]})
     if first < len(kinds) and tags(notebook.cells[first]) == ["active-ipynb"]:
-        if notebook.cells[first].source == text:
-            return False
         notebook.cells[first] = cell
     else:
         notebook.cells.insert(first, cell)
-    return True
 
 
 def smoke() -> list[Path]:
@@ -69,9 +71,10 @@ def smoke() -> list[Path]:
             shutil.copytree(path.parent, folder, ignore=caches)
         notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
         parameters = {"SCALE": "smoke", "RUN_DIR": str(folder / "run")}
-        made = parameterize_notebook(notebook, parameters, kernel_name="python3")
+        if running.read_step(path).records:
+            notebook = parameterize_notebook(notebook, parameters)
         written.append(folder / f"{path.stem}.ipynb")
-        nbformat.write(made, written[-1])
+        nbformat.write(notebook, written[-1])
     return written
 
 
@@ -112,12 +115,12 @@ def imported(path: Path) -> set[str]:
 def unread_fields(cells: list[str]) -> set[str]:
     """Fields of the settings table that no cell reads: dead parameters."""
     nodes = running.walk(cells)
+    tables = running.calls(cells, "lessons.settings")
+    texts = {ast.unparse(table) for table in tables}
     holders = {
         target.id
         for node in nodes
-        if isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Call)
-        and ast.unparse(node.value.func) == "lessons.settings"
+        if isinstance(node, ast.Assign) and ast.unparse(node.value) in texts
         for target in node.targets
         if isinstance(target, ast.Name)
     }

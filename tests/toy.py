@@ -57,7 +57,7 @@ def double(x: int) -> int:
     return 2 * x
 
 # %% tags=["active-ipynb"]
-# lesson.finish()
+# print(double(2))
 """,
     "step3_use": """
 # %%
@@ -78,18 +78,6 @@ lesson.finish()
 }
 
 
-def define_only(text: str) -> str:
-    """The header of a defining notebook: all its cells are commented out."""
-    out = []
-    for line in text.splitlines():
-        if line.startswith("# %%"):
-            tags = '"parameters", ' if "parameters" in line else ""
-            out.append(f'# %% tags=[{tags}"active-ipynb"]')
-        else:
-            out.append(f"# {line}".rstrip())
-    return "\n".join(out) + "\n"
-
-
 class Toy:
     """A folder that looks like a clone: avnb (a link) and notebooks/toy."""
 
@@ -104,7 +92,7 @@ class Toy:
     def write(self, name: str, body: str) -> None:
         """Write both halves of a notebook."""
         header = HEADER.replace("NAME", name)
-        text = (define_only(header) if name == "step2_define" else header) + body
+        text = body if name == "step2_define" else header + body
         path = self.notebooks / f"{name}.py"
         path.write_text(text)
         notebook = jupytext.reads(text, fmt="py:percent")
