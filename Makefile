@@ -23,7 +23,6 @@ lab: .venv/ready
 # The text halves are the source: write the .ipynb halves from them.
 notebooks: .venv/ready
 	$(BIN)/python tests/notebook_tools.py sync
-	$(BIN)/ruff format --quiet notebooks
 
 # Choose versions anew; the lock names no index.
 lock: .venv/ready

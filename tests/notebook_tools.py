@@ -6,18 +6,21 @@ python tests/notebook_tools.py smoke   smoke copies to build/smoke; prints them
 
 import ast
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
+from nbformat import v4
 from papermill.parameterize import parameterize_notebook
 
 from avnb import lessons, running
 
 SMOKE = lessons.REPO / "build" / "smoke"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+METADATA = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
 
 
 def steps() -> list[tuple[str, Path]]:
@@ -31,19 +34,41 @@ def files(series: str) -> list[Path]:
 
 
 def sync() -> None:
-    """Give each text half its first cell, and write the .ipynb halves."""
+    """Write the .ipynb halves from the text halves, both formatted.
+
+    Cells that show are comments in the text half, where ruff cannot format them: so
+    they are formatted as a notebook, and the text half is written again from that.
+    """
     for series, path in steps():
         notebook = jupytext.read(path)
         stamp_first_cell(notebook, lessons.first_cell(series))
-        text = jupytext.writes(notebook, fmt="py:percent")
-        if text != path.read_text(encoding="utf-8"):
-            path.write_text(text, encoding="utf-8")
-        notebook = jupytext.reads(text, fmt="py:percent")
-        notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-        for number, cell in enumerate(notebook.cells):
-            cell.id = f"{path.stem.split('_')[0]}-{number:03}"
-        text = nbformat.writes(nbformat.from_dict(notebook), version=4)
-        path.with_suffix(".ipynb").write_text(text + "\n", encoding="utf-8")
+        write_notebook(path.with_suffix(".ipynb"), notebook.cells)
+    ruff("check", "--fix", "--quiet", "--exit-zero")
+    ruff("format", "--quiet")
+    for _, path in steps():
+        formatted = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+        notebook = jupytext.read(path)
+        notebook.cells = formatted.cells
+        path.write_text(jupytext.writes(notebook, fmt="py:percent"), encoding="utf-8")
+    ruff("format", "--quiet")
+
+
+def write_notebook(path: Path, cells: list[Any]) -> None:
+    """Write an .ipynb half that is the same whenever its cells are."""
+    kept = v4.new_notebook(metadata=METADATA)
+    for number, cell in enumerate(cells):
+        make = {"code": v4.new_code_cell, "markdown": v4.new_markdown_cell}
+        made = make[cell.cell_type](cell.source, id=f"cell-{number:03}")
+        if tags(cell):
+            made.metadata["tags"] = tags(cell)
+        kept.cells.append(made)
+    path.write_text(nbformat.writes(kept) + "\n", encoding="utf-8")
+
+
+def ruff(*arguments: str) -> None:
+    """Run ruff over all notebooks, both halves."""
+    folder = str(lessons.REPO / "notebooks")
+    subprocess.run([sys.executable, "-m", "ruff", *arguments, folder], check=True)
 
 
 def stamp_first_cell(notebook: Any, text: str) -> None:
@@ -53,7 +78,7 @@ def stamp_first_cell(notebook: Any, text: str) -> None:
     """
     kinds = [cell.cell_type for cell in notebook.cells]
     first = kinds.index("code") if "code" in kinds else len(kinds)
-    cell = nbformat.v4.new_code_cell(text, metadata={"tags": ["active-ipynb"]})
+    cell = v4.new_code_cell(text, metadata={"tags": ["active-ipynb"]})
     if first < len(kinds) and tags(notebook.cells[first]) == ["active-ipynb"]:
         notebook.cells[first] = cell
     else:
