@@ -20,6 +20,12 @@ from avnb import lessons, running
 
 SMOKE = lessons.REPO / "build" / "smoke"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+NO_HEADER = {
+    "jupytext": {
+        "notebook_metadata_filter": "-all",
+        "cell_metadata_filter": "tags,-all",
+    }
+}
 METADATA = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
 
 
@@ -43,14 +49,13 @@ def sync() -> None:
         notebook = jupytext.read(path)
         stamp_first_cell(notebook, lessons.first_cell(series))
         write_notebook(path.with_suffix(".ipynb"), notebook.cells)
-    ruff("check", "--fix", "--quiet", "--exit-zero")
-    ruff("format", "--quiet")
+    ruff("check", "--fix", "--silent", "--exit-zero")
+    ruff("format", "--silent")
     for _, path in steps():
         formatted = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
-        notebook = jupytext.read(path)
-        notebook.cells = formatted.cells
+        notebook = v4.new_notebook(cells=formatted.cells, metadata=NO_HEADER)
         path.write_text(jupytext.writes(notebook, fmt="py:percent"), encoding="utf-8")
-    ruff("format", "--quiet")
+    ruff("format", "--silent")
 
 
 def write_notebook(path: Path, cells: list[Any]) -> None:
