@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -143,6 +144,7 @@ def test_importing_is_silent_and_offline(series: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=lessons.SERIES[series],
+        env=os.environ | {"PYTHONPATH": str(lessons.REPO)},
         capture_output=True,
         text=True,
         check=False,
