@@ -292,7 +292,8 @@ display(show.table(i2s))
 # side, **fails** when it lies on the other, and is **undecided** in between.
 
 # %%
-mine = study.claims([lesson.run_dir], series="deep_cross_modal")
+lesson.save()
+mine = study.judge("deep_cross_modal", [study.records(lesson.run_dir)])
 lesson.record("claims", mine)
 display(show.table(mine, "This run alone (one seed: no interval)"))
 kept = study.kept("deep_cross_modal")

@@ -272,6 +272,17 @@ for k in present[:4]:
     )
 
 # %% [markdown]
+# Some classes have more pairs than others. Training draws its batches so that each
+# class is as likely as any other, by giving each pair this weight:
+
+
+# %%
+def class_balance(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """A weight for each item, one over the size of its class."""
+    return 1 / torch.bincount(labels)[labels].float()
+
+
+# %% [markdown]
 # ## Split by video, and check it
 #
 # Two chunks of one video show the same person in the same room. If one is in

@@ -30,8 +30,30 @@ from avnb import features
 # | CQT | 84 | constant Q: a row a semitone |
 # | MFCC | 20 | the spectrum of LMS: timbre without pitch |
 #
-# LMS is also what the I2S network will have to write, so its range is fixed:
-# -80 dB to 0 dB becomes -1 to 1, the same for every recording.
+# LMS is also what the I2S network will have to write, so its range is fixed, the
+# same for every recording: the 80 dB below the mel energy of loud playing (1,000 in
+# librosa's units) become -1 to 1.
+
+
+# %%
+class LMS(nn.Module):
+    """Log-mel spectrogram in [-1, 1]: (B, S) → (B, 128, N)."""
+
+    def __init__(self, sample_rate: int = 44100, loud: float = 1000.0) -> None:
+        super().__init__()
+        self.log_mel = features.LogMel(sample_rate, ref=loud, top_db=None)
+
+    def forward(self, waveform: Float[Tensor, "b s"]) -> Float[Tensor, "b 128 n"]:
+        return features.scale_db(self.log_mel(waveform))
+
+
+def to_sound(
+    lms: Float[Tensor, "b 128 n"], sample_rate: int = 44100, loud: float = 1000.0
+) -> Float[Tensor, "b s"]:
+    """What an LMS sounds like, by Griffin-Lim: (B, 128, N) → (B, samples)."""
+    mel = features.db_to_power(features.unscale_db(lms), ref=loud)
+    return features.mel_to_waveform(mel, sample_rate=sample_rate)
+
 
 # %%
 REPRESENTATIONS = ("MS", "LMS", "CQT", "MFCC", "STFT")
@@ -44,7 +66,7 @@ def representation(name: str, sample_rate: int = 44100) -> nn.Module:
     """
     makers = {
         "MS": lambda: features.Mel(sample_rate),
-        "LMS": lambda: nn.Sequential(features.LogMel(sample_rate), features.ScaleDB()),
+        "LMS": lambda: LMS(sample_rate),
         "CQT": lambda: features.CQT(sample_rate),
         "MFCC": lambda: features.MFCC(sample_rate),
         "STFT": lambda: features.STFT(),

@@ -13,7 +13,7 @@ FIRST_CELL
 # %%
 import torch
 from IPython.display import display
-from step1_data import Pairs, load_pairs
+from step1_data import Pairs, class_balance, load_pairs
 from step2_sound import (
     REPRESENTATIONS,
     SoundClassifier,
@@ -72,6 +72,7 @@ display(lessons.show_source(SoundClassifier, StackedAutoencoder, parameter_group
 device = training.device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
+balance = class_balance(train.labels)
 print(f"{len(train)} training pairs, {len(test)} test pairs, {classes} classes, {device}")
 
 # %% [markdown]

@@ -13,7 +13,7 @@ FIRST_CELL
 # %%
 import torch
 from IPython.display import display
-from step1_data import load_pairs
+from step1_data import class_balance, load_pairs
 from step4_image import ImageClassifier, Judge, to_network
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -59,6 +59,7 @@ display(lessons.show_source(ImageClassifier, Judge))
 device = training.device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
+balance = class_balance(train.labels)
 models = lesson.run_dir / "models"
 
 # %% [markdown]

@@ -15,9 +15,10 @@
 FIRST_CELL
 
 # %%
+import numpy as np
 import torch
 from IPython.display import display
-from step1_data import Pairs, load_pairs
+from step1_data import Pairs, class_balance, load_pairs
 from step2_sound import (
     SoundClassifier,
     StackedAutoencoder,
@@ -173,7 +174,7 @@ def train_s2i(name: str, of: dict[str, Tensor], pool: Tensor, wrong, steps: int)
     """Train on the pairs `pool`; `wrong(index, generator)` gives the wrong pictures."""
     run, G, D, opt_g, opt_d = begin(name)
     batches = training.Batches(
-        len(pool), settings.batch, seed=SEED, weights=balance(train.labels[pool])
+        len(pool), settings.batch, seed=SEED, weights=class_balance(train.labels[pool])
     )
     for step in run.steps(steps):
         index = pool[batches[step.number].to(device)]
@@ -195,12 +196,18 @@ def train_s2i(name: str, of: dict[str, Tensor], pool: Tensor, wrong, steps: int)
 
 
 # %%
+def values(run: training.Run, name: str) -> np.ndarray:
+    """What was logged under a name, without the steps at which nothing was."""
+    logged = run.history.get(name, np.empty(0))
+    return logged[np.isfinite(logged)]
+
+
 def watch(run: training.Run, name: str, G: Generator, of: dict[str, Tensor]) -> None:
     """A point of Fig. 9; the weights are kept when Γ never saw better ones."""
     seen = {split: agreement(G, of, split) for split in ("train", "test")}
-    best = max(run.history.get("train", [0.0]), default=0.0)
+    earlier = values(run, "train")
     run.log(**seen)
-    if seen["train"] >= best:
+    if seen["train"] >= max(earlier, default=0.0):
         path = models / f"{name}.safetensors"
         training.save_model(path, G, width=settings.width)
 
@@ -235,9 +242,9 @@ for name, (encoder, wrong) in variants.items():
 # %%
 curves = {}
 for name, run in runs.items():
-    at = settings.watch * (1 + torch.arange(len(run.history["train"])))
+    at = run.history["step"][np.isfinite(run.history["train"])] + 1
     for split in ("train", "test"):
-        curves[f"{name} {split}"] = (at.numpy(), run.history[split])
+        curves[f"{name} {split}"] = (at, values(run, split))
 figure = show.curves(curves, y="right instrument, says Γ", lines={"chance": 1 / len(train.classes)})
 lesson.figure("figure9", figure, "Accuracy on generated pictures while training.")
 lesson.record("figure9", {name: {"step": x, "accuracy": y} for name, (x, y) in curves.items()})

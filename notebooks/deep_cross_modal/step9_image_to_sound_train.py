@@ -9,10 +9,11 @@
 FIRST_CELL
 
 # %%
+import numpy as np
 import torch
 from IPython.display import display
-from step1_data import Pairs, load_pairs
-from step2_sound import SoundClassifier, Standard, representation
+from step1_data import Pairs, class_balance, load_pairs
+from step2_sound import SoundClassifier, Standard, representation, to_sound
 from step4_image import ImageClassifier, Judge, to_network
 from step6_sound_to_image import (
     discriminator_loss,
@@ -28,7 +29,7 @@ from step8_image_to_sound import (
 from step8_image_to_sound import to_network as to_34_frames
 from torch import Tensor
 
-from avnb import features, lessons, show, training
+from avnb import lessons, show, training
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -129,7 +130,8 @@ run = training.Run(
     settings=settings.as_dict(),
 )
 G, D, opt_g, opt_d = run.prepare(G=G, D=D, opt_g=opt_g, opt_d=opt_d)
-batches = training.Batches(train.labels, settings.batch, seed=SEED)
+balance = class_balance(train.labels)
+batches = training.Batches(len(train), settings.batch, seed=SEED, weights=balance)
 for step in run.steps(settings.steps):
     index = batches[step.number].to(device)
     real, code = spectrograms[index], codes["train"][index]
@@ -146,13 +148,15 @@ for step in run.steps(settings.steps):
     run.log(loss_d=loss_d, loss_g=loss_g)
     if step.due(settings.watch):
         seen = {split: agreement(G, split) for split in ("train", "test")}
-        if seen["train"] >= max(run.history.get("train", []), default=0.0):
+        earlier = run.history.get("train", np.zeros(1))
+        if seen["train"] >= np.nanmax(earlier):
             training.save_model(models / "i2s.safetensors", G, width=settings.width)
         run.log(**seen)
 
 # %%
-at = settings.watch * (1 + torch.arange(len(run.history["train"])))
-curves = {split: (at.numpy(), run.history[split]) for split in ("train", "test")}
+looked = np.isfinite(run.history["train"])
+at = run.history["step"][looked] + 1
+curves = {split: (at, run.history[split][looked]) for split in ("train", "test")}
 lines = {"chance": 1 / len(train.classes), "paper": 0.1117}
 figure = show.curves(curves, y="right instrument", lines=lines)
 lesson.figure("accuracy", figure, "Accuracy on generated sounds while training.")
@@ -194,8 +198,7 @@ lesson.figure("figure11", figure, "Generated above, real below.")
 for i in list(shown)[:4]:
     name = test.classes[present[i]]
     for what, picture in (("generated", painted[i]), ("real, same way", real[i])):
-        mel = features.db_to_power(features.unscale_db(picture))
-        sound = features.mel_to_waveform(mel, test.sample_rate)
+        sound = to_sound(picture[None].float(), test.sample_rate)[0]
         lesson.audio(f"{name}_{what}", sound.numpy(), test.sample_rate, f"{name}, {what}")
 
 # %%
