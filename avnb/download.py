@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import logging
 import os
 import shutil
@@ -18,10 +19,11 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import pooch
 import requests
+from requests.exceptions import ChunkedEncodingError
 from tqdm.auto import tqdm
 
 CHUNK = 2**20
@@ -83,16 +85,15 @@ def _tag(part: Path) -> Path:
 
 
 def _resume(url: str, part: Path, headers: dict[str, str]) -> None:
+    """Go on by itself as long as each try brings something."""
+    broken = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
     for left in reversed(range(TRIES)):
         before = part.stat().st_size if part.exists() else 0
         try:
             return _continue(url, part, headers)
-        except (requests.ConnectionError, requests.Timeout):
+        except broken:
             gained = part.exists() and part.stat().st_size > before
             if not (left and gained):
-                raise
-        except requests.exceptions.ChunkedEncodingError:
-            if not left:
                 raise
     raise AssertionError("unreachable")
 
@@ -185,7 +186,7 @@ def _place(name: str, inside: Path, archive: Path) -> Path:
     return place
 
 
-def _write(file: IO[bytes], place: Path, room: int, archive: Path) -> int:
+def _write(file: io.BufferedIOBase, place: Path, room: int, archive: Path) -> int:
     place.parent.mkdir(parents=True, exist_ok=True)
     size = 0
     with place.open("wb") as out:
@@ -197,7 +198,7 @@ def _write(file: IO[bytes], place: Path, room: int, archive: Path) -> int:
     return size
 
 
-def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _members(archive: Path) -> Iterator[tuple[str, io.BufferedIOBase]]:
     """The regular files, one by one; links and devices are refused."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
@@ -233,7 +234,7 @@ class _Forward:
     member, for which a gzip stream might start from its beginning.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: io.BufferedIOBase) -> None:
         self.stream, self.position = stream, 0
         self.last = self.again = b""
 
@@ -250,11 +251,10 @@ class _Forward:
         return self.position
 
     def seek(self, position: int) -> None:
-        if position == self.position - 1:
+        if position == self.position - 1 and not self.again:
             self.again, self.position = self.last, position
-        while self.position < position and self.read(
-            min(position - self.position, CHUNK)
-        ):
-            pass
-        if position != self.position and position < self.position:
+        if position < self.position:
             raise tarfile.ReadError("its members overlap")
+        while self.position < position:
+            if not self.read(min(position - self.position, CHUNK)):
+                return

@@ -46,7 +46,9 @@ def write_pair(folder: Path, name: str, seconds: float, seed: int = 0) -> Source
     random = np.random.default_rng([seed, *name.encode()])
     folder.mkdir(parents=True, exist_ok=True)
     colour = random.integers(0, 256, 3).astype(np.uint8)
-    Image.fromarray(np.broadcast_to(colour, (8, 8, 3)).copy()).save(folder / f"{name}.png")
+    Image.fromarray(np.broadcast_to(colour, (8, 8, 3)).copy()).save(
+        folder / f"{name}.png"
+    )
     sound = random.uniform(-0.5, 0.5, round(seconds * RATE))
     soundfile.write(folder / f"{name}.wav", sound, RATE)
     return Source(
@@ -221,9 +223,14 @@ def test_datasets_opens_it(pairs, tmp_path, monkeypatch):
     named = [dataclasses.replace(p, recording=f"test_{p.recording}.dev") for p in pairs]
     prepare(named, tmp_path / "train_out", SMALL, workers=1)
     opened = datasets.load_dataset(
-        "parquet", data_dir=str(tmp_path / "train_out"), cache_dir=str(tmp_path / "cache")
+        "parquet",
+        data_dir=str(tmp_path / "train_out"),
+        cache_dir=str(tmp_path / "cache"),
     )
-    assert {name: len(rows) for name, rows in opened.items()} == {"train": 18, "test": 6}
+    assert {name: len(rows) for name, rows in opened.items()} == {
+        "train": 18,
+        "test": 6,
+    }
     row = opened["train"][0]
     frames = np.frombuffer(row["frames"], np.uint8).reshape(row["frames_shape"])
     assert frames.shape == (2, 8, 8, 3)
@@ -470,7 +477,9 @@ def test_stream_gives_every_clip_once(pairs, tmp_path):
         assert sorted(order) == sorted(key)
         orders.append(order)
         where = [key.index(k) for k in order]
-        assert torch.equal(torch.cat([b.waveform for b in batches]), held.waveform[where])
+        assert torch.equal(
+            torch.cat([b.waveform for b in batches]), held.waveform[where]
+        )
         assert torch.equal(torch.cat([b.frames for b in batches]), held.frames[where])
         assert torch.equal(torch.cat([b.labels for b in batches]), held.labels[where])
     assert orders[0] == key != orders[1] != orders[2] == orders[3]
