@@ -19,14 +19,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import pooch
 import requests
 from requests.exceptions import ChunkedEncodingError
 from tqdm.auto import tqdm
 
-CHUNK = 2**20
+CHUNK = 2**16  # bytes: what is lost of an answer that breaks off
 TIMEOUT = 60  # s without a byte
 TRIES = 5
 MEMBERS = 1_000_000
@@ -210,7 +210,7 @@ def _members(archive: Path) -> Iterator[tuple[str, io.BufferedIOBase]]:
                     raise _refused(archive, f"{member.filename!r} is encrypted")
                 if not member.is_dir():
                     with zipped.open(member) as file:
-                        yield member.filename, file
+                        yield member.filename, cast(io.BufferedIOBase, file)
         return
     with contextlib.ExitStack() as stack:
         stream: Any = stack.enter_context(archive.open("rb"))

@@ -153,7 +153,7 @@ def test_two_players_of_one_video_are_no_leak():
 
 def test_copies_share_a_group(pairs):
     assert share_group(pairs) == pairs  # of equal size, but not equal
-    first, second, third, *_ = pairs
+    first, _, third, *_ = pairs
     third.audio.write_bytes(first.audio.read_bytes())
     groups = [source.group for source in share_group(pairs)]
     assert groups[0] == groups[2] is not None

@@ -298,5 +298,5 @@ def test_urmp_download_says_what_to_do_by_hand(server, tmp_path, lacks):
     serve_urmp(server, tmp_path)
     where = f"/api/v2/{lacks}/"
     server.files = {k: v for k, v in server.files.items() if not k.startswith(where)}
-    with pytest.raises(DownloadError, match="by hand|in a browser"):
+    with pytest.raises(DownloadError, match=r"by hand|in a browser"):
         urmp.download(tmp_path / "urmp", server.url)
