@@ -744,30 +744,26 @@ def _chunks(
         for at, waveform in _sounds(source, source.audio, settings):
             yield at, still, waveform
         return
-    pictures = media.iter_clips(
+    first = source.start or 0.0
+    tracks = [source.video] if source.audio is None else [source.video, source.audio]
+    end = min(media.probe(track).duration for track in tracks) - first
+    span = end if source.duration is None else min(end, source.duration)
+    # media keeps a last clip that misses half a frame: at 2 Hz that is 0.25 s of sound
+    whole = math.floor((span - settings.seconds + TAIL) / settings.step) + 1
+    found = media.iter_clips(
         source.video,
         seconds=settings.seconds,
         hop=settings.step,
-        start=source.start,
+        start=first,
         duration=source.duration,
         fps=settings.fps,
         size=settings.size,
         sample_rate=settings.sample_rate,
         crop=source.crop,
+        audio=source.audio,
     )
-    first = source.start or 0.0
-    if source.audio is not None:
-        sounds = _sounds(source, source.audio, settings)
-        for clip, (at, waveform) in zip(pictures, sounds, strict=False):
-            if len(clip.frames) < settings.frames:
-                return
-            yield at, clip.frames[: settings.frames], waveform
-        return
-    for k, clip in enumerate(pictures):
-        whole = _whole(clip.waveform, settings)
-        if whole is None or len(clip.frames) < settings.frames:
-            return
-        yield first + k * settings.step, clip.frames[: settings.frames], whole
+    for k, clip in enumerate(islice(found, max(whole, 0))):
+        yield first + k * settings.step, clip.frames, clip.waveform
 
 
 def _whole(waveform: np.ndarray, settings: Settings) -> np.ndarray | None:
