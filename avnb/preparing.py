@@ -344,9 +344,9 @@ def prepare(
     a bad file is never an error but a problem in the report.
     """
     settings = settings or Settings()
-    sources = list(sources)
     out = Path(out)
     report = Report(str(out), dry_run, problems=list(problems))
+    sources = _there(sources, report)
     recordings, report.notes = split_recordings(sources, settings)
     jobs = _plan(sources, recordings, out, settings, report)
     if dry_run:
@@ -367,6 +367,23 @@ def prepare(
     return report
 
 
+def _there(sources: Iterable[Source], report: Report) -> list[Source]:
+    """The sources whose files are there: the split counts no others."""
+    found = []
+    for source in sources:
+        try:
+            empty = [p.name for p in source.files if p.stat().st_size == 0]
+        except OSError as error:
+            what, remedy = f"cannot be opened: {error.strerror}", "Restore it"
+        else:
+            if not empty:
+                found.append(source)
+                continue
+            what, remedy = f"{empty[0]} has no bytes", "Copy or download it again"
+        report.problems.append(Problem(source.name, what, remedy))
+    return found
+
+
 def _plan(
     sources: Sequence[Source],
     recordings: dict[str, str],
@@ -374,30 +391,23 @@ def _plan(
     settings: Settings,
     report: Report,
 ) -> list[_Job]:
-    """The shards to be, from the sources whose files are there."""
-    by_recording: dict[str, list[tuple[Source, list[list[int]]]]] = defaultdict(list)
-    truths = {source.truth for source in sources if source.truth is not None}
+    """The shards to be, and what each is made from."""
     known: dict[Path, tuple[str, ...]] = {}
-    for path in sorted(truths):
+    for path in sorted({s.truth for s in sources if s.truth is not None}):
         try:
             known[path] = _truth_names(path)
         except _TruthError as error:
             report.problems.append(error.problem)
+    by_recording: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
         if source.truth not in known:
             source = dataclasses.replace(source, truth=None)
-        try:
-            stats = [path.stat() for path in source.files]
-        except OSError as error:
-            what = f"cannot be opened: {error.strerror}"
-            report.problems.append(Problem(source.name, what, "Restore it"))
-        else:
-            marks = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
-            by_recording[source.recording].append((source, marks))
+        by_recording[source.recording].append(source)
 
     names = tuple(sorted(set(chain.from_iterable(known.values()))))
     jobs = []
     for recording, members in sorted(by_recording.items()):
+        members.sort(key=lambda s: (s.offset + (s.start or 0), s.name))
         split = recordings[recording]
         fingerprint = _digest(
             FORMAT,
@@ -405,7 +415,7 @@ def _plan(
             [settings.seconds, settings.step, settings.fps],
             [settings.size, settings.sample_rate],
             names,
-            [[_facts(source), marks] for source, marks in members],
+            [_facts(source) for source in members],
         )
         # not the recording's name: a word like "test" in a file's name is a split's
         # name to `datasets`
@@ -415,7 +425,7 @@ def _plan(
                 recording,
                 split,
                 path,
-                tuple(source for source, _ in members),
+                tuple(members),
                 settings,
                 names,
                 fingerprint,
@@ -425,7 +435,8 @@ def _plan(
 
 
 def _facts(source: Source) -> list[Any]:
-    """What of a source decides its rows, besides its files' bytes."""
+    """What of a source decides its rows; for its files' bytes, size and time."""
+    stats = [path.stat() for path in source.files]
     return [
         source.name,
         source.recording,
@@ -437,6 +448,7 @@ def _facts(source: Source) -> list[Any]:
         source.video.suffix,
         source.audio is not None,
         source.truth is not None,
+        [[stat.st_size, stat.st_mtime_ns] for stat in stats],
     ]
 
 
@@ -530,6 +542,8 @@ def _count_splits(jobs: Sequence[_Job], report: Report) -> None:
         if job.recording in there:
             report.splits[job.split][job.sources[0].label] += 1
     report.splits = {split: dict(labels) for split, labels in report.splits.items()}
+    for label in sorted(report.splits["test"].keys() - report.splits["train"].keys()):
+        report.notes.append(f"{label}: none of its recordings is in train")
 
 
 def _contents(jobs: Sequence[_Job], settings: Settings, report: Report) -> dict:
@@ -642,7 +656,8 @@ def _problem(source: Source, error: media.MediaError) -> Problem:
     name = source.name
     if len(source.files) > 1 and at_fault.name != Path(name).name:
         name = f"{name} ({at_fault.name})"
-    return Problem(name, error.problem, error.remedy)
+    problem = error.problem.replace(str(at_fault), at_fault.name)
+    return Problem(name, problem, error.remedy)
 
 
 def _seal(
