@@ -38,6 +38,7 @@ IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 SOUND_BLOCK = 60.0  # s of sound held at once
 ROW_GROUP = 16 * 2**20  # bytes of rows held at once
 TRUTH_LIMIT = 2**28  # bytes: 100 rows a second of 30 numbers is 24 kB a second
+SHOWN = 20  # problems that a printed report names
 TAIL = 0.01  # s that a chunk may lack at its end and still count as whole
 
 Crop = tuple[int, int, int, int]
@@ -183,7 +184,9 @@ class Report:
         lines += [f"  note: {note}" for note in self.notes]
         if self.problems:
             lines.append(f"  {len(self.problems)} problems:")
-            lines += [f"    {problem}" for problem in self.problems]
+            lines += [f"    {problem}" for problem in self.problems[:SHOWN]]
+            if (more := len(self.problems) - SHOWN) > 0:
+                lines.append(f"    and {more} more, all in report.json")
         return "\n".join(lines)
 
 

@@ -70,7 +70,7 @@ def command(module: ModuleType) -> Callable[..., None]:
             )  # fmt: skip
             if download:
                 if not hasattr(module, "download"):
-                    raise DownloadError(f"{module.NAME}: nothing to download. {ABOUT}")
+                    raise DownloadError(f"{module.NAME}: nothing to download. {about}")
                 module.download(source)
             if writes:
                 options["dry_run"] = dry_run
@@ -86,7 +86,7 @@ def command(module: ModuleType) -> Callable[..., None]:
         if not (report.written or report.skipped):
             raise typer.Exit(1)
 
-    ABOUT = inspect.cleandoc(module.ABOUT)
+    about = inspect.cleandoc(module.ABOUT)
     own = typing.get_type_hints(module.sources, include_extras=True)
     given = inspect.signature(module.sources).parameters.values()
     writes = any(p.name == "dry_run" for p in given)  # it makes the data set itself
@@ -106,6 +106,6 @@ def command(module: ModuleType) -> Callable[..., None]:
     plain = [p.replace(default=places.get(p.name, p.default)) for p in plain]
     run.__signature__ = inspect.Signature([*plain, *extra])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in (*plain, *extra)}
-    run.__doc__ = ABOUT
+    run.__doc__ = about
     run.__name__ = module.NAME
     return run

@@ -43,13 +43,16 @@ def sources(
     """
     from avnb.bandstand.layouts import write_sub_urmp, write_urmp
 
-    world = {"seconds": length, "seed": settings.seed}
+    seed, size = settings.seed, settings.size
     try:
         if not dry_run and layout == "urmp":
-            write_urmp(folder, pieces=songs, reused_take=songs > 1, **world)
+            write_urmp(
+                folder, pieces=songs, seconds=length, seed=seed, reused_take=songs > 1
+            )
         elif not dry_run:
-            size = settings.size
-            write_sub_urmp(folder, songs=songs, step_ms=step, size=size, **world)
+            write_sub_urmp(
+                folder, songs=songs, seconds=length, seed=seed, step_ms=step, size=size
+            )
     except ValueError as error:
         raise ClipsError(str(error)) from error
     if layout == "urmp":

@@ -136,7 +136,10 @@ def leaks():
 
 
 @pytest.mark.parametrize(("what", "sources"), leaks(), ids=lambda x: str(x)[:9])
-def test_a_leak_is_refused(what, sources, tmp_path):
+def test_a_leak_is_refused(what, sources, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in {path for source in sources for path in source.files}:
+        path.write_bytes(b"something")
     with pytest.raises(LeakError) as error:
         prepare(sources, tmp_path / "out", SMALL)
     for source in sources:
@@ -437,8 +440,8 @@ def test_a_process_that_dies_costs_one_recording(pairs, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     deadly = importlib.import_module("deadly")
     monkeypatch.setattr(preparing, "_write_shard", deadly.write_shard)
-    report = prepare(pairs[:3], tmp_path / "out", SMALL, workers=2)
-    assert sorted(report.written) == ["cat0", "cat2"]
+    report = prepare(pairs[:2], tmp_path / "out", SMALL, workers=2)
+    assert [*report.written] == ["cat0"]
     assert [problem.file for problem in report.problems] == ["cat1"]
 
 
