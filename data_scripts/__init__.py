@@ -54,12 +54,13 @@ def command(module: ModuleType) -> Callable[..., None]:
         size: Annotated[int, typer.Option(help="pixels a side")] = default.size,
         seconds: Annotated[float, typer.Option(help="of a clip")] = default.seconds,
         hop: Annotated[
-            float | None, typer.Option(help="s between clips  [default: --seconds]")
+            float | None,
+            typer.Option(help="s between clips; as --seconds if not given"),
         ] = default.hop,
         sample_rate: Annotated[int, typer.Option(help="Hz")] = default.sample_rate,
         seed: Annotated[int, typer.Option(help="of the split")] = default.seed,
         workers: Annotated[
-            int | None, typer.Option(help="processes  [default: one a core]")
+            int | None, typer.Option(help="processes; one a core if not given")
         ] = None,
         **options: Any,
     ) -> None:

@@ -51,10 +51,12 @@ def sources(
     settings: Settings = SETTINGS,
     *,
     images: Annotated[
-        Path | None, typer.Option(help="pictures, a sub-folder a class  [images]")
+        Path | None,
+        typer.Option(help="pictures, a sub-folder a class; SOURCE/images if not given"),
     ] = None,
     sounds: Annotated[
-        Path | None, typer.Option(help="sounds, a sub-folder a class  [sounds]")
+        Path | None,
+        typer.Option(help="sounds, a sub-folder a class; SOURCE/sounds if not given"),
     ] = None,
 ) -> tuple[list[Source], list[Problem]]:
     """One source a clip of sound, each with the next picture of its class and split.
