@@ -78,6 +78,24 @@ def run(
         raise typer.Exit(130) from None
 
 
+@app.command()
+def study(
+    series: Annotated[str, typer.Argument(help="A folder of notebooks/.")],
+    scale: Annotated[str, typer.Option(help="smoke, laptop, gpu or paper.")] = "laptop",
+    seeds: Annotated[str, typer.Option(help="One whole run each.")] = "0,1,2",
+) -> None:
+    """Test the paper's claims: run a series once a seed, keep what holds."""
+    numbers = _parse_steps(seeds)
+    from avnb import lessons
+    from avnb import study as studies
+
+    try:
+        path = studies.run(series, scale=scale, seeds=numbers)
+    except lessons.LessonError as error:
+        raise _fail(error) from None
+    typer.echo(f"kept in {path}")
+
+
 @app.command(
     context_settings={
         "allow_extra_args": True,

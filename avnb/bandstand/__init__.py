@@ -1,0 +1,34 @@
+"""The bandstand: an embedded world of musicians whose truth is known.
+
+    performance = perform("cello", player=3, seconds=10, seed=0)
+    sound = synthesise(performance)
+    frame = draw(performance, t=2.5)
+
+`avnb.bandstand.layouts` writes it to disk as the real data sets are laid out.
+"""
+
+from avnb.bandstand.picture import POSE_NAMES, draw, draw_row, film, pose
+from avnb.bandstand.sound import synthesise
+from avnb.bandstand.world import (
+    CONTROL_RATE,
+    INSTRUMENTS,
+    ORCHESTRA,
+    Note,
+    Performance,
+    perform,
+)
+
+__all__ = [
+    "CONTROL_RATE",
+    "INSTRUMENTS",
+    "ORCHESTRA",
+    "POSE_NAMES",
+    "Note",
+    "Performance",
+    "draw",
+    "draw_row",
+    "film",
+    "perform",
+    "pose",
+    "synthesise",
+]

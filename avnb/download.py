@@ -1,0 +1,260 @@
+"""Fetch large files and unpack archives that nobody vouches for.
+
+``pooch`` checks and places the file; what is added here is resuming a download that
+broke off (HTTP Range, guarded by the server's ETag), and unpacking that cannot leave
+its folder, make links, or fill the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import logging
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+import pooch
+import requests
+from requests.exceptions import ChunkedEncodingError
+from tqdm.auto import tqdm
+
+CHUNK = 2**16  # bytes: what is lost of an answer that breaks off
+TIMEOUT = 60  # s without a byte
+TRIES = 5
+MEMBERS = 1_000_000
+LARGEST = 256 * 2**30  # bytes of an unpacked archive
+HEADER = 2**26  # bytes read at once from a tar: its headers are small
+
+
+class DownloadError(Exception):
+    """A download or an archive that cannot be used: the file, why, what to do."""
+
+
+def fetch(
+    url: str,
+    path: Path | str,
+    *,
+    checksum: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Path:
+    """Download ``url`` to ``path``; what an earlier try left there is continued.
+
+    ``checksum``: "sha256:..." or "md5:..."; a file that is there and has it is kept.
+    Bytes not yet whole lie in ``path`` + ".part". Raises DownloadError.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+
+    def download(url: str, output: str, _: object) -> None:
+        _resume(url, part, dict(headers or {}))
+        os.replace(part, output)
+        _tag(part).unlink(missing_ok=True)
+
+    logging.getLogger("pooch").setLevel(logging.WARNING)  # it asks for a known hash
+    try:
+        found = pooch.retrieve(
+            url, checksum, path.name, path.parent, downloader=download
+        )
+    except requests.HTTPError as error:
+        raise DownloadError(
+            f"{path.name}: no download ({error}). Fetch it by hand to {path}"
+        ) from error
+    except requests.RequestException as error:
+        raise DownloadError(
+            f"{path.name}: the download broke off ({error}). Start it again: it "
+            "continues where it stopped"
+        ) from error
+    except ValueError as error:
+        raise DownloadError(
+            f"{path.name}: its checksum is not {checksum}: damaged on the way, or "
+            f"another file. Download it again; if it stays so, ask where {url} is from"
+        ) from error
+    return Path(found)
+
+
+def _tag(part: Path) -> Path:
+    return part.with_name(part.name + ".etag")
+
+
+def _resume(url: str, part: Path, headers: dict[str, str]) -> None:
+    """Go on by itself as long as each try brings something."""
+    broken = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
+    for left in reversed(range(TRIES)):
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            return _continue(url, part, headers)
+        except broken:
+            gained = part.exists() and part.stat().st_size > before
+            if not (left and gained):
+                raise
+    raise AssertionError("unreachable")
+
+
+def _continue(url: str, part: Path, headers: dict[str, str]) -> None:
+    """Append to ``part`` what is missing, or begin anew where the server must."""
+    have = part.stat().st_size if part.exists() else 0
+    tag = _tag(part).read_text() if _tag(part).exists() else None
+    asked = headers | {"Accept-Encoding": "identity"}
+    if have and tag:
+        asked |= {"Range": f"bytes={have}-", "If-Range": tag}
+    with requests.get(url, headers=asked, stream=True, timeout=TIMEOUT) as answer:
+        if answer.status_code == 416:  # nothing is left to send, or it has changed
+            part.unlink()
+            return _continue(url, part, headers)
+        answer.raise_for_status()
+        begins = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if answer.status_code != 206 or not begins:
+            have = 0
+        # a weak tag does not promise the same bytes
+        new = answer.headers.get("ETag", "")
+        _tag(part).write_text("" if new.startswith("W/") else new)
+        length = int(answer.headers.get("Content-Length", 0))
+        part.parent.mkdir(parents=True, exist_ok=True)
+        if length > (free := shutil.disk_usage(part.parent).free):
+            raise DownloadError(
+                f"{part.name}: {length} bytes to come, {free} free. Make room"
+            )
+        bar = tqdm(
+            desc=part.stem, total=have + length or None, initial=have, unit="B",
+            unit_scale=True,
+        )  # fmt: skip
+        with bar, part.open("ab" if have else "wb") as file:
+            for chunk in answer.iter_content(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+            if length and file.tell() != have + length:
+                raise requests.ConnectionError(
+                    f"{file.tell()} of {have + length} bytes"
+                )
+    return None
+
+
+# ------------------------------------------------------------------ archives
+
+
+def unpack(archive: Path | str, folder: Path | str, *, largest: int = LARGEST) -> Path:
+    """Unpack a zip or tar (also .gz) into ``folder``, which must be new or empty.
+
+    Refuses, and leaves nothing behind: names that lead out of the folder, links,
+    devices, more than ``largest`` bytes or a million members. Raises DownloadError.
+    """
+    archive, folder = Path(archive), Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise DownloadError(f"{folder}: not empty. Unpack {archive.name} elsewhere")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    room = min(largest, shutil.disk_usage(folder.parent).free)
+    with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder.parent) as temporary:
+        inside = Path(temporary, "all")
+        inside.mkdir()
+        try:
+            for count, (name, file) in enumerate(_members(archive)):
+                if count >= MEMBERS:
+                    raise _refused(archive, f"it has more than {MEMBERS} members")
+                room -= _write(file, _place(name, inside, archive), room, archive)
+        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+            raise DownloadError(
+                f"{archive.name}: damaged ({error}). Download it again"
+            ) from error
+        if folder.exists():
+            folder.rmdir()
+        os.replace(inside, folder)
+    return folder
+
+
+def _refused(archive: Path, why: str) -> DownloadError:
+    return DownloadError(
+        f"{archive.name}: refused, {why}. Fetch it from its true source"
+    )
+
+
+def _place(name: str, inside: Path, archive: Path) -> Path:
+    path = PurePosixPath(name)
+    safe = name and not path.is_absolute() and ".." not in path.parts
+    if not safe or any(c in name for c in ("\\", ":", "\0")):
+        raise _refused(archive, f"the name {name!r} leads out of its folder")
+    place = inside.joinpath(*path.parts)
+    if place.exists():
+        raise _refused(archive, f"the name {name!r} occurs twice")
+    return place
+
+
+def _write(file: io.BufferedIOBase, place: Path, room: int, archive: Path) -> int:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    with place.open("wb") as out:
+        while chunk := file.read(CHUNK):
+            size += len(chunk)
+            if size > room:
+                raise _refused(archive, "it unpacks to more than there is room for")
+            out.write(chunk)
+    return size
+
+
+def _members(archive: Path) -> Iterator[tuple[str, io.BufferedIOBase]]:
+    """The regular files, one by one; links and devices are refused."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            for member in zipped.infolist():
+                kind = stat.S_IFMT(member.external_attr >> 16)
+                if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                    raise _refused(archive, f"{member.filename!r} is a link or device")
+                if member.flag_bits & 1:
+                    raise _refused(archive, f"{member.filename!r} is encrypted")
+                if not member.is_dir():
+                    with zipped.open(member) as file:
+                        yield member.filename, cast(io.BufferedIOBase, file)
+        return
+    with contextlib.ExitStack() as stack:
+        stream: Any = stack.enter_context(archive.open("rb"))
+        if stream.peek(2)[:2] == b"\x1f\x8b":
+            stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
+        forward: Any = _Forward(stream)
+        tar: Any = stack.enter_context(tarfile.TarFile(fileobj=forward))
+        while (entry := tar.next()) is not None:
+            tar.members.clear()  # it would keep every header
+            if entry.isdir():
+                continue
+            if not entry.isreg():
+                raise _refused(archive, f"{entry.name!r} is a link or device")
+            yield entry.name, tar.extractfile(entry)
+
+
+class _Forward:
+    """A stream for tarfile: no huge read at once, no rewinding but by one byte.
+
+    tarfile reads a header of any size into memory, and steps back one byte before each
+    member, for which a gzip stream might start from its beginning.
+    """
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        self.stream, self.position = stream, 0
+        self.last = self.again = b""
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        data = self.again[:size] + self.stream.read(max(size - len(self.again), 0))
+        self.again = self.again[size:]
+        self.position += len(data)
+        self.last = data[-1:] or self.last
+        return data
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, position: int) -> None:
+        if position == self.position - 1 and not self.again:
+            self.again, self.position = self.last, position
+        if position < self.position:
+            raise tarfile.ReadError("its members overlap")
+        while self.position < position:
+            if not self.read(min(position - self.position, CHUNK)):
+                return

@@ -1,0 +1,137 @@
+"""Accuracies, the rows that keep them honest, and comparisons over seeds."""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Integer
+from torch import Tensor
+
+from avnb.metrics.intervals import bootstrap_mean, student, wilson
+from avnb.metrics.measure import Measure
+
+Labels = Integer[Tensor, " _"]
+
+
+def accuracy(
+    predicted: Labels,
+    target: Labels,
+    recordings: Sequence[Hashable] | None = None,
+    *,
+    name: str = "accuracy",
+    seed: int = 0,
+) -> Measure:
+    """Fraction of clips whose class is right.
+
+    The interval is a bootstrap over `recordings` (clips of one recording are not
+    independent), or Wilson's over clips where none are given. Where every
+    recording is equally right the bootstrap has no spread: then it is Wilson's with
+    recordings as n.
+    """
+    if len(predicted) != len(target) or len(target) == 0:
+        raise ValueError(
+            f"{len(predicted)} predictions for {len(target)} targets: one each needed"
+        )
+    right = (predicted == target).double().cpu().numpy()
+    value = float(right.mean())
+    if recordings is None:
+        low, high = wilson(int(right.sum()), len(right))
+        note = "Wilson's interval"
+    else:
+        low, high = bootstrap_mean(right, recordings, seed=seed)
+        count = len(set(recordings))
+        note = f"bootstrap over {count} recordings"
+        if low == high or count == 1:
+            low, high = wilson(round(value * count), count)
+            low, high = min(low, value), max(high, value)
+            note = f"Wilson's interval over {count} recordings"
+    return Measure(name, value, low, high, len(right), unit="fraction", note=note)
+
+
+def chance(n_classes: int) -> Measure:
+    """The accuracy of guessing: 1 / n_classes, exactly."""
+    value = 1 / n_classes
+    return Measure(
+        "chance", value, value, value, 0, unit="fraction", note=f"1 of {n_classes}"
+    )
+
+
+def commonest_class(
+    train_labels: Labels,
+    test_labels: Labels,
+    recordings: Sequence[Hashable] | None = None,
+) -> Measure:
+    """The trivial answer: always the commonest class of the training split."""
+    always = torch.mode(train_labels.flatten()).values.to(test_labels)
+    row = accuracy(
+        always.expand(len(test_labels)),
+        test_labels,
+        recordings,
+        name="always the commonest class",
+    )
+    return row.about(note=f"class {int(always)}; {row.note}")
+
+
+def over_seeds(
+    values: Sequence[float], *, name: str = "mean over seeds", unit: str = "fraction"
+) -> Measure:
+    """Mean of one value a seed (a whole run each), with Student's t-interval."""
+    low, high = student(values)
+    return Measure(
+        name,
+        float(np.mean(values)),
+        low,
+        high,
+        len(values),
+        counted="seeds",
+        unit=unit,
+        note="Student's t over seeds",
+    )
+
+
+def paired_difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    name: str = "difference",
+    unit: str = "fraction",
+) -> Measure:
+    """Mean of first - second, run by run with the same seed, with a t-interval."""
+    if len(first) != len(second):
+        raise ValueError(
+            f"{len(first)} and {len(second)} values: pairs need one of each a seed"
+        )
+    difference = [a - b for a, b in zip(first, second, strict=True)]
+    return over_seeds(difference, name=name, unit=unit)
+
+
+def verdict(
+    measure: Measure, above: float = 0.0
+) -> Literal["holds", "fails", "undecided"]:
+    """Whether the claim "measure > above" holds, by the 95 % interval.
+
+    For "A is better than B": `verdict(paired_difference(a, b))`; for "better than
+    chance": `verdict(over_seeds(a), above=1 / 13)`.
+    """
+    if measure.low > above:
+        return "holds"
+    return "fails" if measure.high < above else "undecided"
+
+
+def shares(scores: Sequence[int], values: Sequence[int], name: str) -> list[Measure]:
+    """The fraction of scores at each value, with Wilson's intervals."""
+    counts, n = Counter(scores), len(scores)
+    return [
+        Measure(
+            f"{name}, score {value}",
+            counts[value] / n,
+            *wilson(counts[value], n),
+            n,
+            counted="ratings",
+            unit="fraction",
+            note="Wilson's interval",
+        )
+        for value in values
+    ]

@@ -1,0 +1,84 @@
+"""Whether a generated player's pose fits the sound, where the truth is known."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from avnb.metrics.intervals import bootstrap_mean
+from avnb.metrics.measure import Measure
+
+Pose = Float[Tensor, "_ _"]  # clips, coordinates
+
+
+def pose_error(
+    generated: Pose,
+    true: Pose,
+    recordings: Sequence[Hashable] | None = None,
+    *,
+    name: str = "pose error",
+    seed: int = 0,
+) -> Measure:
+    """Mean absolute error of the pose's coordinates, in the picture's widths.
+
+    Coordinates that are NaN in either (a joint that this instrument lacks) do not
+    count. The interval is a bootstrap over recordings, or over clips.
+    """
+    if generated.shape != true.shape:
+        raise ValueError(
+            f"poses {tuple(generated.shape)} and {tuple(true.shape)}: "
+            "the same clips and joints are needed"
+        )
+    distance = (generated - true).abs().double().cpu().numpy()
+    known = np.isfinite(distance).any(1)
+    if not known.any():
+        raise ValueError("no coordinate is known in both poses")
+    each = np.nanmean(distance[known], axis=1)
+    if recordings is not None:
+        recordings = [r for r, use in zip(recordings, known, strict=True) if use]
+    low, high = bootstrap_mean(each, recordings, seed=seed)
+    over = "clips" if recordings is None else f"{len(set(recordings))} recordings"
+    return Measure(
+        name,
+        float(each.mean()),
+        low,
+        high,
+        len(each),
+        unit="widths",
+        seed=seed,
+        note=f"bootstrap over {over}",
+    )
+
+
+def pose_rows(
+    generated: Pose,
+    true: Pose,
+    read_from_real: Pose,
+    recordings: Sequence[Hashable] | None = None,
+    *,
+    seed: int = 0,
+) -> list[Measure]:
+    """The pose error with the rows that keep it honest.
+
+    Generated; chance (each generated pose against another clip's truth); the
+    trivial answer (always the mean true pose); the floor: what the pose reader,
+    `read_from_real`, misses on the real pictures of the same clips.
+    """
+    # a shuffled cycle: every clip meets another clip's truth
+    order = np.random.default_rng(seed).permutation(len(true))
+    other = np.empty_like(order)
+    other[order] = np.roll(order, 1)
+    rows = {
+        "pose error": (generated, true),
+        "pose error, shuffled pairs (chance)": (generated, true[other.tolist()]),
+        "pose error, mean pose (trivial)": (
+            true.nanmean(0, keepdim=True).expand_as(true),
+            true,
+        ),
+        "pose error, real pictures (floor)": (read_from_real, true),
+    }
+    return [
+        pose_error(a, b, recordings, name=name, seed=seed)
+        for name, (a, b) in rows.items()
+    ]

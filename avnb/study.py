@@ -1,0 +1,128 @@
+"""Claims over seeds: run a series several times and say which of them hold.
+
+A series keeps its claims in `notebooks/<series>/claims.py`: `CLAIMS`, `evidence` and
+`headlines`, which turn one run's records into numbers. The results of a study are
+kept in the repository, as `results/<series>-<scale>.json`.
+"""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from avnb import lessons, metrics, running
+from avnb.lessons import LessonError
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper that holds where a measured number exceeds `above`."""
+
+    name: str
+    text: str
+    paper: str  # where the paper says it, and its own number
+    measured: str  # what the number is
+    above: float = 0.0
+
+
+def of_series(series: str) -> ModuleType:
+    """The module `claims.py` of a series; LessonError where it has none."""
+    path = lessons.series_folder(series) / "claims.py"
+    spec = importlib.util.spec_from_file_location(f"{series}_claims", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise LessonError(f"{path}: this series states no claims, so nothing to study")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def records(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """What the finished steps of a run recorded: step → name → value."""
+    found = {}
+    for path in sorted((run_dir / "results").glob("step*.json")):
+        result = lessons.read_json(path)
+        values = [entry for entry in result["entries"] if entry["kind"] == "value"]
+        found[path.stem] = {entry["name"]: entry["value"] for entry in values}
+    return found
+
+
+def judge(series: str, runs: Sequence[dict[str, dict[str, Any]]]) -> list[dict]:
+    """A row for each claim, from the records of one run a seed.
+
+    One run gives the number alone; two or more its mean over seeds, Student's 95 %
+    interval, and "holds", "fails" or "undecided" by that interval.
+    """
+    module = of_series(series)
+    evidence = [module.evidence(run) for run in runs]
+    rows = []
+    for claim in module.CLAIMS:
+        values = [found[claim.name] for found in evidence]
+        row = {"claim": claim.text, "paper": claim.paper, "measured": claim.measured}
+        if len(values) == 1:
+            here: Any = values[0]
+            holds = "here yes" if here > claim.above else "here no"
+        else:
+            here = metrics.over_seeds(values, name=claim.name)
+            holds = metrics.verdict(here, claim.above)
+        rows.append(row | {"here": here, "needed": f"> {claim.above:g}", "holds": holds})
+    return rows
+
+
+def run(series: str, *, scale: str = "laptop", seeds: Sequence[int] = (0, 1, 2)) -> Path:
+    """Run the whole series once a seed and keep what it says of the claims.
+
+    Finished runs are not repeated. Returns the file that is kept.
+
+    Raises:
+        LessonError: fewer than two seeds, or what `run_series` raises.
+    """
+    if len(set(seeds)) < 2:
+        raise LessonError(f"seeds {list(seeds)}: a study needs at least two, better three")
+    module = of_series(series)
+    folders = [running.run_series(series, scale=scale, seed=seed) for seed in seeds]
+    runs = [records(folder) for folder in folders]
+    headlines = [module.headlines(one) for one in runs]
+    whole = [lessons.read_json(folder / "results.json") for folder in folders]
+    kept = {
+        "series": series,
+        "scale": scale,
+        "seeds": list(seeds),
+        "provenance": running.provenance(),
+        "minutes": [one["minutes"] for one in whole],
+        "peak_memory_mb": max(one["peak_memory_mb"] for one in whole),
+        "claims": lessons.plain(judge(series, runs)),
+        "evidence": [module.evidence(one) for one in runs],
+        "numbers": {
+            name: lessons.plain(
+                metrics.over_seeds([found[name] for found in headlines], name=name)
+            )
+            for name in headlines[0]
+        },
+        "claims_tested": [asdict(claim) for claim in module.CLAIMS],
+    }
+    path = where(series, scale)
+    lessons.write_json(path, kept)
+    return path
+
+
+def where(series: str, scale: str) -> Path:
+    """The file of a study's results in the repository."""
+    return lessons.REPO / "results" / f"{series}-{scale}.json"
+
+
+def kept(series: str, scale: str = "laptop") -> dict[str, Any] | None:
+    """The study that is kept in the repository, or None."""
+    path = where(series, scale)
+    return lessons.read_json(path) if path.is_file() else None
+
+
+def about(study: dict[str, Any]) -> str:
+    """One line on a kept study: seeds, scale, hardware and date."""
+    made = study["provenance"]
+    seeds = ", ".join(map(str, study["seeds"]))
+    return (
+        f"{len(study['seeds'])} seeds ({seeds}) at {study['scale']}, "
+        f"{made['hardware']}, {made['date']}"
+    )

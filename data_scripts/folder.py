@@ -1,0 +1,167 @@
+"""Anybody's own recordings: one sub-folder a class."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from avnb import media
+from avnb.preparing import IMAGES, Problem, Settings, Source, share_group
+
+NAME = "folder"
+ABOUT = """
+Your own recordings, one sub-folder a class.
+
+FOLDER/CLASS/clip.mp4: each video is a recording.
+FOLDER/CLASS/SESSION/clip1.mp4, ...: what lies in one sub-folder of a class stays in one
+split: put there what shows the same performance.
+FOLDER/CLASS/name.png + name.ogg: one picture with one sound.
+FOLDER/CLASS/SESSION/{frame0.jpg, frame1.jpg, ..., audio.wav}: pictures taken at even
+distances over one sound, the first at its start and the last at its end; each clip of
+the sound gets the picture that is nearest to the clip's middle.
+
+Videos that lie in FOLDER itself are of a class named after FOLDER. Copies of the same
+file are found and stay in one split. The rights are yours to know.
+"""
+SETTINGS = Settings(seconds=0.5, fps=2.0)
+
+VIDEOS = frozenset(
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts"}
+    | {".wmv", ".flv", ".3gp", ".ogv"}
+)
+SOUNDS = frozenset(
+    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aiff"}
+)
+
+
+def sources(
+    folder: Path, settings: Settings = SETTINGS
+) -> tuple[list[Source], list[Problem]]:
+    """Everything under ``folder`` that can be a clip; class = the first sub-folder."""
+    found: list[Source] = []
+    problems: list[Problem] = []
+    for inside in _folders(folder):
+        kinds: dict[str, list[Path]] = defaultdict(list)
+        for path in sorted(inside.iterdir()):
+            if path.is_file() and not path.name.startswith("."):
+                kinds[_kind(path)].append(path)
+        found += [_source(folder, path) for path in kinds["video"]]
+        found += _stills(folder, kinds["image"], kinds["sound"], settings, problems)
+    if not found:
+        what = "no videos, and no pictures with sounds"
+        problems.append(
+            Problem(str(folder), what, "Put them into it, one sub-folder a class")
+        )
+    return share_group(found), problems
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    """The folder and all below it that are not hidden."""
+    if not folder.is_dir():
+        return
+    yield folder
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+            yield from _folders(path)
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    kinds = {"video": VIDEOS, "sound": SOUNDS, "image": IMAGES}
+    return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
+
+
+def _source(folder: Path, video: Path, audio: Path | None = None) -> Source:
+    where = video.relative_to(folder)
+    name = where.as_posix()
+    *above, _ = where.parts
+    return Source(
+        name=name,
+        recording=name,
+        label=above[0] if above else folder.resolve().name,
+        video=video,
+        audio=audio,
+        group="/".join(above[:2]) if len(above) > 1 else None,
+    )
+
+
+def _stills(
+    folder: Path,
+    images: list[Path],
+    sounds: list[Path],
+    settings: Settings,
+    problems: list[Problem],
+) -> list[Source]:
+    """Pictures and sounds of one folder: by equal names, or many to its one sound."""
+
+    def say(path: Path, problem: str, remedy: str) -> None:
+        name = path.relative_to(folder).as_posix()
+        problems.append(Problem(name, problem, remedy))
+
+    by_stem = {path.stem: path for path in images}
+    pairs = {by_stem[sound.stem]: sound for sound in sounds if sound.stem in by_stem}
+    if len(sounds) == 1 and images and not pairs:
+        try:
+            return _slides(folder, images, sounds[0], settings)
+        except media.MediaError as error:
+            say(sounds[0], error.problem, error.remedy)
+            return []
+    for sound in sounds:
+        if sound.stem not in by_stem:
+            say(sound, "no picture of the same name", "Add one, or a video instead")
+    for image in images:
+        if image not in pairs:
+            say(image, "no sound of the same name", "Add one")
+    return [_source(folder, image, sound) for image, sound in pairs.items()]
+
+
+def _slides(
+    folder: Path, images: list[Path], sound: Path, settings: Settings
+) -> list[Source]:
+    """Share the clips of a sound among the pictures taken along it."""
+    duration = media.probe(sound).duration
+    if duration is None:
+        raise media.MediaError(sound, "its length is not known", "Write it as wav")
+    images = sorted(images, key=_natural)
+    whole = math.floor((duration - settings.seconds) / settings.step + 1e-3) + 1
+    # half-way between one picture and the next, in clips
+    spacing = duration / max(len(images) - 1, 1)
+    shares: dict[int, list[int]] = defaultdict(list)
+    for k in range(max(whole, 0)):
+        middle = k * settings.step + settings.seconds / 2
+        nearest = math.ceil(middle / spacing - 0.5) if len(images) > 1 else 0
+        shares[min(max(nearest, 0), len(images) - 1)].append(k)
+    recording = sound.parent.relative_to(folder).as_posix()
+    found = []
+    for i, clips in sorted(shares.items()):
+        source = _source(folder, images[i], sound)
+        found.append(
+            Source(
+                name=source.name,
+                recording=recording,
+                label=source.label,
+                video=images[i],
+                audio=sound,
+                start=clips[0] * settings.step,
+                duration=(len(clips) - 1) * settings.step + settings.seconds,
+                group=source.group,
+            )
+        )
+    return found
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """frame2 before frame10."""
+    return [
+        (int(part), "") if part.isdigit() else (-1, part)
+        for part in re.split(r"(\d+)", path.stem)
+    ]
+
+
+if __name__ == "__main__":
+    from data_scripts import main
+
+    main(NAME)

@@ -1,0 +1,176 @@
+"""INIS made anew: any pictures paired with any sounds of the same class."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avnb import media
+from avnb.preparing import IMAGES, Problem, Settings, Source, split_recordings
+from data_scripts.folder import SOUNDS
+
+NAME = "inis"
+ABOUT = """
+INIS (Chen et al. 2017): ImageNet pictures of five instruments with solo recordings of
+the same instruments. It was never released, nor the list of its recordings, so this
+script pairs any folder of pictures with any folder of sounds, one sub-folder a class in
+each (drum, guitar, piano, saxophone, violin, or your own). ImageNet allows research and
+teaching, not passing its pictures on: https://image-net.org, registration needed.
+
+Sounds and pictures are split first, each on its own, then paired within the split: no
+sound and no picture is in both, not even as a copy under another name.
+"""
+SETTINGS = Settings(seconds=0.5, fps=2.0)
+
+ALIASES = {
+    "sax": "saxophone",
+    "drums": "drum",
+    "acoustic_guitar": "guitar",
+    "electric_guitar": "guitar",
+    "grand_piano": "piano",
+    "upright_piano": "piano",
+    # ImageNet's synsets
+    "n02676566": "guitar",
+    "n03272010": "guitar",
+    "n03249569": "drum",
+    "n03452741": "piano",
+    "n04515003": "piano",
+    "n04141076": "saxophone",
+    "n04536866": "violin",
+}
+
+
+def sources(
+    folder: Path,
+    settings: Settings = SETTINGS,
+    *,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="pictures, a sub-folder a class; SOURCE/images if not given"),
+    ] = None,
+    sounds: Annotated[
+        Path | None,
+        typer.Option(help="sounds, a sub-folder a class; SOURCE/sounds if not given"),
+    ] = None,
+) -> tuple[list[Source], list[Problem]]:
+    """One source a clip of sound, each with the next picture of its class and split.
+
+    By default the pictures lie in ``folder/images`` and the sounds in
+    ``folder/sounds``. A class that one of them lacks becomes a problem.
+    """
+    images = folder / "images" if images is None else images
+    sounds = folder / "sounds" if sounds is None else sounds
+    problems: list[Problem] = []
+    seen = _by_class(images, IMAGES)
+    heard = _by_class(sounds, SOUNDS)
+    for label in sorted(seen.keys() ^ heard.keys()):
+        lacking = sounds if label in seen else images
+        what = f"class {label!r} is missing here"
+        problems.append(Problem(str(lacking), what, "Add a sub-folder of that name"))
+    found = []
+    for label in sorted(seen.keys() & heard.keys()):
+        pictures = _split(images, label, seen[label], settings)
+        recordings = _split(sounds, label, heard[label], settings)
+        if not (pictures["test"] and recordings["test"]):
+            what = "one picture or one sound is not enough to test on"
+            problems.append(Problem(f"class {label}", what, "Add another"))
+            pictures = {"train": seen[label], "test": []}
+            recordings = {"train": heard[label], "test": []}
+        for split, members in recordings.items():
+            found += _pair(
+                sounds, label, split, members, pictures[split], settings, problems
+            )
+    if not found:
+        what = "no class with pictures and sounds"
+        problems.append(
+            Problem(str(folder), what, "Make images/CLASS and sounds/CLASS")
+        )
+    return found, problems
+
+
+def _by_class(folder: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(folder.rglob("*")):
+        where = path.relative_to(folder).parts
+        if len(where) > 1 and path.suffix.lower() in suffixes and path.is_file():
+            name = where[0].lower().replace(" ", "_")
+            found[ALIASES.get(name, name)].append(path)
+    return found
+
+
+def _split(
+    folder: Path, label: str, paths: list[Path], settings: Settings
+) -> dict[str, list[Path]]:
+    """By content, so that copies of a file stay together."""
+    units = [
+        Source(
+            path.relative_to(folder).as_posix(),
+            str(path),
+            label,
+            path,
+            group=_content(path),
+        )
+        for path in paths
+    ]
+    recordings, _ = split_recordings(units, settings)
+    split: dict[str, list[Path]] = {"train": [], "test": []}
+    # a seeded order, also of the pictures that are taken first
+    for unit in sorted(units, key=lambda u: _hash(f"{settings.seed} {u.name}")):
+        split[recordings[unit.recording]].append(unit.video)
+    return split
+
+
+def _pair(
+    folder: Path,
+    label: str,
+    split: str,
+    sounds: list[Path],
+    pictures: list[Path],
+    settings: Settings,
+    problems: list[Problem],
+) -> list[Source]:
+    found: list[Source] = []
+    for sound in sorted(sounds):
+        recording = sound.relative_to(folder).as_posix()
+        try:
+            duration = media.probe(sound).duration or 0.0
+        except media.MediaError as error:
+            problems.append(Problem(recording, error.problem, error.remedy))
+            continue
+        clips = math.floor((duration - settings.seconds) / settings.step + 1e-3) + 1
+        one = Source(recording, recording, label, pictures[0], sound, split=split)
+        if clips < 1:
+            found.append(one)  # too short for a clip: preparing it says so
+        for k in range(clips):
+            start = k * settings.step
+            found.append(
+                dataclasses.replace(
+                    one,
+                    name=f"{recording}@{start:.3f}",
+                    video=pictures[len(found) % len(pictures)],
+                    start=start,
+                    duration=settings.seconds,
+                )
+            )
+    return found
+
+
+def _content(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    from data_scripts import main
+
+    main(NAME)

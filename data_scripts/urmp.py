@@ -1,0 +1,231 @@
+"""URMP: pieces of classical music, every player recorded apart, filmed in a row."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote, urljoin
+
+import requests
+import typer
+
+from avnb import media
+from avnb.download import DownloadError, fetch, unpack
+from avnb.preparing import ClipsError, Crop, Problem, Settings, Source, share_group
+
+NAME = "urmp"
+ABOUT = """
+URMP (Li et al. 2018): 44 pieces for 2 to 5 players, 149 parts, 13 instruments, 12 GB.
+
+CC0, at Dryad (doi:10.5061/dryad.ng3r749, one Dataset.tar.gz). Dryad gives files only to
+users with a token: with one in DRYAD_API_TOKEN --download fetches and unpacks the set.
+Without: get a token with a free account at https://datadryad.org, or download in a
+browser and give the unpacked folder as --source. The authors' page
+(https://labsites.rochester.edu/air/projects/URMP.html) asks to fill in a form.
+
+The video shows all players side by side, so each is cut out; the sound is the player's
+own track. A take that occurs in several pieces stays in one split.
+"""
+SETTINGS = Settings(seconds=0.5, fps=2.0)
+
+DRYAD = "https://datadryad.org"
+DOI = "doi:10.5061/dryad.ng3r749"
+ARCHIVE = "Dataset.tar.gz"
+CODES = {
+    "bn": "bassoon",
+    "vc": "cello",
+    "cl": "clarinet",
+    "db": "double_bass",
+    "fl": "flute",
+    "hn": "horn",
+    "ob": "oboe",
+    "sax": "sax",
+    "tbn": "trombone",
+    "tpt": "trumpet",
+    "tba": "tuba",
+    "va": "viola",
+    "vn": "violin",
+}
+# (piece, part) whose file names say another instrument than is heard and seen
+TRUE_CODE = {("15_Surprise", 3): "tbn"}
+PIECE = re.compile(r"(\d{2}_.+?)((?:_(?:" + "|".join(CODES) + "))+)")
+
+
+def sources(
+    folder: Path,
+    settings: Settings = SETTINGS,
+    *,
+    crops: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON: piece folder -> a [left, top, width, height] for each player"
+        ),
+    ] = None,
+) -> tuple[list[Source], list[Problem]]:
+    """One source a player: the own track, and a square of the piece's video.
+
+    The players stand in the order of the folder's name. By default each has an equal
+    share of the picture's width, and the square lies in the middle of the share: where
+    players stand unevenly (some duos) give a table by ``crops``. Files that are
+    missing or misnamed become problems; their piece goes on without them.
+    """
+    table = _table(crops)
+    found: list[Source] = []
+    problems: list[Problem] = []
+    for piece in sorted(path for path in folder.rglob("*") if path.is_dir()):
+        if match := PIECE.fullmatch(piece.name):
+            codes = match[2].split("_")[1:]
+            found += _piece(folder, piece, match[1], codes, table, problems)
+    if not found:
+        what = "no piece folders such as 01_Jupiter_vn_vc with their files"
+        problems.append(Problem(str(folder), what, "Give the folder that holds them"))
+    return share_group(found), problems
+
+
+def _piece(
+    folder: Path,
+    piece: Path,
+    title: str,
+    codes: list[str],
+    table: dict[str, list[Crop]],
+    problems: list[Problem],
+) -> list[Source]:
+    name = piece.relative_to(folder).as_posix()
+
+    def say(file: str, problem: str, remedy: str) -> None:
+        problems.append(Problem(f"{name}/{file}", problem, remedy))
+
+    video = piece / f"Vid_{piece.name}.mp4"
+    if not video.is_file():
+        say(video.name, "missing", "Fetch the piece again")
+        return []
+    try:
+        shares = table.get(piece.name) or _shares(video, len(codes))
+    except media.MediaError as error:
+        say(video.name, error.problem, error.remedy)
+        return []
+    if len(shares) != len(codes):
+        what = f"the table has {len(shares)} crops for {len(codes)} players"
+        say(video.name, what, "Give one a player")
+        return []
+    found = []
+    for part, (code, crop) in enumerate(zip(codes, shares, strict=True), 1):
+        tracks = sorted(piece.glob(f"AuSep_{part}_*_{title}.wav"))
+        if len(tracks) != 1:
+            what = "missing" if not tracks else f"{len(tracks)} tracks for one player"
+            say(f"AuSep_{part}_{code}_{title}.wav", what, "Fetch the piece again")
+            continue
+        track = tracks[0]
+        named = track.name.split("_")[2]
+        true = TRUE_CODE.get((title, part), named)
+        if true not in CODES:
+            say(track.name, f"{named!r} is no instrument", f"Use one of {[*CODES]}")
+            continue
+        if len({true, named, code}) > 1:
+            what = f"folder and file say {code} and {named}: taken as {CODES[true]}"
+            say(track.name, what, "Nothing to do, if that is right")
+        recording = f"{piece.name}/{part}_{CODES[true]}"
+        truth = piece.parent / "truth" / f"{piece.name}_{part}.parquet"
+        found.append(
+            Source(
+                name=f"{name}/{track.name}",
+                recording=recording,
+                label=CODES[true],
+                video=video,
+                audio=track,
+                crop=crop,
+                truth=truth if truth.is_file() else None,
+            )
+        )
+    return found
+
+
+def _shares(video: Path, players: int) -> list[Crop]:
+    """Equal shares of the row, each cut to the square in its middle."""
+    seen = media.probe(video)
+    if not seen.width or not seen.height:
+        raise media.MediaError(video, "no picture", "Fetch the piece again")
+    share = seen.width / players
+    side = int(min(share, seen.height))
+    top = (seen.height - side) // 2
+    return [
+        (int((k + 0.5) * share - side / 2), top, side, side) for k in range(players)
+    ]
+
+
+def _table(path: Path | None) -> dict[str, list[Crop]]:
+    if path is None:
+        return {}
+    try:
+        rows = json.loads(path.read_text())
+        return {
+            str(piece): [(int(a), int(b), int(c), int(d)) for a, b, c, d in crops]
+            for piece, crops in rows.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ClipsError(
+            f"{path}: no table of crops ({error}). Right is JSON such as "
+            '{"01_Jupiter_vn_vc": [[0, 60, 960, 960], [960, 60, 960, 960]]}'
+        ) from error
+
+
+# ---------------------------------------------------------------- download
+
+
+def download(folder: Path, site: str = DRYAD) -> None:
+    """Fetch the set from Dryad, check and unpack it into ``folder/Dataset``.
+
+    Needs a token in the environment variable DRYAD_API_TOKEN.
+    """
+    if (folder / "Dataset").is_dir():
+        return
+    by_hand = (
+        f"Download {ARCHIVE} of {DOI} in a browser, unpack it, and give that folder as "
+        "--source"
+    )
+    dataset = _json(f"{site}/api/v2/datasets/{quote(DOI, safe='')}", by_hand)
+    version = _link(dataset, "stash:version", site, by_hand)
+    listing = _json(f"{version}/files", by_hand)
+    entries = listing.get("_embedded", {}).get("stash:files", [])
+    entry = next((e for e in entries if e.get("path") == ARCHIVE), None)
+    if entry is None:
+        names = [e.get("path") for e in entries]
+        raise DownloadError(f"{ARCHIVE}: not among Dryad's files {names}. {by_hand}")
+    kinds = {"sha-256": "sha256", "md5": "md5"}
+    kind = kinds.get(entry.get("digestType", ""))
+    checksum = f"{kind}:{entry['digest']}" if kind and entry.get("digest") else None
+    token = os.environ.get("DRYAD_API_TOKEN")
+    archive = fetch(
+        _link(entry, "stash:download", site, by_hand),
+        folder / ARCHIVE,
+        checksum=checksum,
+        headers={"Authorization": f"Bearer {token}"} if token else None,
+    )
+    unpack(archive, folder / "Dataset")
+
+
+def _json(url: str, by_hand: str) -> dict[str, Any]:
+    try:
+        answer = requests.get(url, timeout=60)
+        answer.raise_for_status()
+        return dict(answer.json())
+    except (requests.RequestException, ValueError, TypeError) as error:
+        raise DownloadError(f"{url}: no answer of use ({error}). {by_hand}") from error
+
+
+def _link(entry: dict[str, Any], name: str, site: str, by_hand: str) -> str:
+    try:
+        return urljoin(site, entry["_links"][name]["href"])
+    except (KeyError, TypeError) as error:
+        raise DownloadError(
+            f"{site}: no link {name!r} in its answer. {by_hand}"
+        ) from error
+
+
+if __name__ == "__main__":
+    from data_scripts import main
+
+    main(NAME)

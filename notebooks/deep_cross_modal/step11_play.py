@@ -1,0 +1,165 @@
+# %% [markdown]
+# # Step 11 · Play
+#
+# Nothing to learn here, only to try: give the network a sound, yours if you like,
+# and see whom it paints; slide through the noise; let another instrument play the
+# same melody; look at a picture and hear it.
+
+# %% tags=["active-ipynb"]
+FIRST_CELL
+
+# %%
+import numpy as np
+import torch
+from IPython.display import display
+from step1_data import load_pairs
+from step2_sound import SoundClassifier, Standard, representation, to_sound
+from step4_image import ImageClassifier, to_bytes, to_network
+from step6_sound_to_image import Generator
+from step8_image_to_sound import SpectrogramGenerator, from_network
+from torch import nn
+
+from avnb import bandstand, lessons, show, training, widgets
+
+# %% tags=["parameters"]
+SCALE = "laptop"
+DATA = ""
+SEED = 0
+RUN_DIR = ""
+OVERRIDES = {}
+
+# %%
+lesson = lessons.start(
+    "deep_cross_modal",
+    "step11_play",
+    scale=SCALE,
+    data=DATA,
+    seed=SEED,
+    run_dir=RUN_DIR,
+    overrides=OVERRIDES,
+)
+settings = lessons.settings(
+    SCALE,
+    OVERRIDES,
+    dict(
+        #              smoke laptop gpu paper
+        walk=(3, 8, 8, 8),  # pictures on the way from one noise to another
+    ),
+)
+settings
+
+# %%
+device = training.device()
+models = lesson.need("models", "step9_image_to_sound_train")
+test = load_pairs(lesson.data, "test", device)
+rate = test.sample_rate
+
+
+def network(name: str, cls: type[nn.Module]) -> nn.Module:
+    """A finished network of this run."""
+    return training.load_model(models / f"{name}.safetensors", cls).to(device).eval()
+
+
+painter, player = network("s2i_c", Generator), network("i2s", SpectrogramGenerator)
+hear, see = network("sound_encoder", SoundClassifier), network("image_encoder", ImageClassifier)
+of_sound, of_image = network("standard_classifier", Standard), network("standard_image", Standard)
+lms = representation("LMS", rate).to(device)
+
+# %% [markdown]
+# ## Two functions: sound → picture, picture → sound
+
+
+# %%
+@torch.no_grad()
+def paint(waveform: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Half a second of sound (S,) and noise (Z,) → picture (64, 64, 3)."""
+    wanted = rate // 2
+    sound = np.pad(waveform[:wanted], (0, max(0, wanted - len(waveform))))
+    code = of_sound(hear.encode(lms(torch.from_numpy(sound).float()[None].to(device))))
+    z = torch.from_numpy(noise).float()[None].to(device)
+    return to_bytes(painter(z, code))[0].cpu().numpy()
+
+
+@torch.no_grad()
+def play(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """A picture (64, 64, 3) and noise (Z,) → half a second of sound (S,)."""
+    code = of_image(see.encode(to_network(torch.from_numpy(picture)[None].to(device))))
+    z = torch.from_numpy(noise).float()[None].to(device)
+    spectrogram = from_network(player(z, code)).cpu()
+    return to_sound(spectrogram, rate)[0].numpy()
+
+
+# %% [markdown]
+# ## Pick a sound, or bring one
+#
+# Any sound file will do (the first half second counts). What does it make of a
+# voice, or of an instrument it never heard?
+
+# %%
+present = sorted(set(test.labels.tolist()))
+first = {k: int(torch.nonzero(test.labels == k)[0, 0]) for k in present}
+sounds = {
+    test.classes[k]: test.waveform(torch.tensor([i], device=device))[0].cpu().numpy()
+    for k, i in first.items()
+}
+display(widgets.sound_to_picture(paint, sounds, rate, noise=painter.noise, seed=SEED))
+
+# %% [markdown]
+# ## A walk through the noise
+#
+# The sound stays, the noise moves from one draw to another. What changes is what the
+# sound does not decide: the person, the room, the light.
+
+# %%
+rng = np.random.default_rng(SEED)
+start, end = rng.standard_normal((2, painter.noise))
+shares = np.linspace(0, 1, settings.walk)
+chosen = [test.classes[k] for k in present[:4]]
+walks = [
+    [paint(sounds[name], widgets.between(start, end, share)) for share in shares]
+    for name in chosen
+]
+figure = show.image_grid(walks, rows=chosen, columns=[f"{share:.2f}" for share in shares])
+lesson.figure("walk", figure, "One sound a row, the noise sliding from left to right.")
+
+# %% [markdown]
+# ## Swap the instrument
+#
+# The same noise for every instrument: does the player stay the same person?
+
+# %%
+swap = [
+    [paint(sound, rng_noise) for sound in sounds.values()]
+    for rng_noise in rng.standard_normal((3, painter.noise))
+]
+figure = show.image_grid(swap, columns=list(sounds))
+lesson.figure("swap", figure, "The same noise in each row, another instrument in each column.")
+
+# %% [markdown]
+# ## A melody, half a second at a time
+#
+# A whole performance, cut into half seconds, each painted with the same noise: the
+# nearest this paper comes to a film.
+
+# %%
+melody = bandstand.perform("violin", 101, seconds=4.0, seed=SEED)
+tune = bandstand.synthesise(melody, rate)
+pieces = tune[: len(tune) // (rate // 2) * (rate // 2)].reshape(-1, rate // 2)
+film = [paint(piece, start) for piece in pieces]
+figure = show.film_strip(film, np.arange(len(film)) / 2)
+lesson.figure("melody", figure, "Four seconds of an unheard violin.")
+lesson.audio("melody", tune, rate, "The violin above")
+
+# %% [markdown]
+# ## Pick a picture and hear it
+
+# %%
+pictures = {test.classes[k]: test.pictures[i].cpu().numpy() for k, i in first.items()}
+display(widgets.picture_to_sound(play, pictures, rate, noise=player.noise, seed=SEED))
+
+# %%
+for name in list(pictures)[:3]:
+    lesson.audio(f"heard_{name}", play(pictures[name], start), rate, f"from a {name}")
+
+# %%
+lesson.finish()

@@ -1,0 +1,369 @@
+# %% [markdown]
+# # Step 1 · Data: half a second of sound, one picture
+#
+# *Deep Cross-Modal Audio-Visual Generation* (Chen et al. 2017) asks a simple
+# question: if you **hear** somebody play, can a network **paint** them? And the
+# other way round? All it needs are pairs: a bit of sound and the picture that was
+# seen while it sounded. This notebook makes them, as Sec. 4 of the paper does:
+#
+# 1. cut every video into half-second chunks,
+# 2. keep the first frame of each chunk,
+# 3. drop the chunks in which nothing sounds,
+# 4. put 80 % of the *videos* into training and 20 % into testing.
+#
+# Each of these is one line, and each hides a trap.
+#
+# **Letters.** N pairs · T frames · C channels of sound · S samples a chunk
+# (22,050) · H, W height and width (64).
+
+# %% tags=["active-ipynb"]
+FIRST_CELL
+
+# %%
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int, Int16, UInt8
+from torch import Tensor
+
+from avnb import clips
+
+# %% tags=["parameters"]
+SCALE = "laptop"
+DATA = ""
+SEED = 0
+RUN_DIR = ""
+OVERRIDES = {}
+
+# %% tags=["active-ipynb"]
+import numpy as np
+
+from avnb import bandstand, features, lessons, show
+
+lesson = lessons.start(
+    "deep_cross_modal",
+    "step1_data",
+    scale=SCALE,
+    data=DATA,
+    seed=SEED,
+    run_dir=RUN_DIR,
+    overrides=OVERRIDES,
+)
+settings = lessons.settings(
+    SCALE,
+    OVERRIDES,
+    dict(
+        #                 smoke  laptop gpu   paper
+        recital_seconds=(4.0, 12.0, 12.0, 12.0),  # the recording we take apart
+        neighbours=(40, 400, 400, 400),  # chunks used to show the leak
+    ),
+)
+settings
+
+# %% [markdown]
+# ## A recording
+#
+# The embedded data come from **the bandstand**: musicians drawn by a program who
+# move *because* of what they play. The bow changes direction when the note does,
+# the left hand climbs with the pitch. So we know the truth about every frame,
+# which no recording of real people tells us. Here is one of them, before any
+# cutting.
+
+# %% tags=["active-ipynb"]
+recital = bandstand.perform("cello", 3, seconds=settings.recital_seconds, seed=SEED)
+sound = bandstand.synthesise(recital)
+times = np.arange(0, settings.recital_seconds, 0.1)
+film = bandstand.film(recital, times, size=128)
+lesson.figure(
+    "recording",
+    show.film_strip(film[::10], times[::10]),
+    "One second apart: the bow and the left hand follow the music.",
+)
+lesson.audio("recording", sound, 44100, "The cellist above")
+
+# %% [markdown]
+# ## Chunks and their first frames
+#
+# A chunk is half a second long and chunks do not overlap: chunk $j$ covers
+# $[0.5j,\ 0.5j + 0.5)$ seconds, and its picture is the frame that is on the screen
+# when it begins. What is left over at the end is dropped.
+#
+# `sound (S_all,), frames (T, H, W, 3) → chunks (N, S), pictures (N, H, W, 3)`
+
+
+# %%
+def cut(
+    sound: Float[Tensor, " s"],
+    frames: UInt8[Tensor, "t h w 3"],
+    *,
+    sample_rate: int,
+    fps: float,
+    seconds: float = 0.5,
+) -> tuple[Float[Tensor, "n c"], UInt8[Tensor, "n h w 3"]]:
+    """Half-second chunks of a recording, each with its first frame (Sec. 4)."""
+    samples = round(seconds * sample_rate)
+    count = min(len(sound) // samples, int(len(frames) / fps / seconds + 1e-9))
+    first = [int(j * seconds * fps + 1e-9) for j in range(count)]
+    return sound[: count * samples].view(count, samples), frames[first]
+
+
+# %% tags=["active-ipynb"]
+chunks, pictures = cut(
+    torch.from_numpy(sound), torch.from_numpy(film), sample_rate=44100, fps=10
+)
+print(f"chunks {tuple(chunks.shape)}, pictures {tuple(pictures.shape)}")
+lesson.figure("chunks", show.image_grid([pictures[:8]]), "The first frame of each chunk.")
+
+# %% [markdown]
+# ## The gate: -45 dBFS
+#
+# A player who rests makes no sound, and a picture beside silence teaches nothing.
+# The paper keeps a chunk when its loudness exceeds $\Theta = -45$ dBFS:
+#
+# $$\Gamma = 20 \log_{10}\frac{|\psi|}{\max\psi} > \Theta .$$
+#
+# As printed that is one number *per sample*, and $\max\psi$ of the chunk itself
+# would make every chunk, however quiet, reach 0 dB. We read $|\psi|$ as the
+# root mean square of the chunk and $\max\psi$ as the peak of the whole recording.
+
+
+# %%
+def loudness_dbfs(
+    chunks: Float[Tensor, "n s"], peak: Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """RMS of each chunk against the peak of its recording, in dB; silence is -inf."""
+    rms = chunks.square().mean(dim=1).sqrt()
+    level = 20 * torch.log10(rms / peak)
+    return torch.where(rms > 0, level, -torch.inf)
+
+
+def audible(
+    chunks: Float[Tensor, "n s"], peak: Float[Tensor, " n"], threshold: float = -45.0
+) -> Tensor:
+    """True where something sounds: louder than the threshold, as in Sec. 4."""
+    return loudness_dbfs(chunks, peak) > threshold
+
+
+# %% tags=["active-ipynb"]
+loudness = loudness_dbfs(chunks, chunks.abs().max().expand(len(chunks)))
+fig, axes = show.plot(width=8)
+ax = axes[0, 0]
+ax.bar(np.arange(len(loudness)) * 0.5, loudness.clamp(min=-80) + 80, 0.45, bottom=-80)
+ax.axhline(-45, color="crimson", label="Θ = -45 dBFS")
+ax.set(xlabel="start of the chunk [s]", ylabel="loudness [dBFS]", ylim=(-80, 0))
+ax.legend()
+lesson.figure("gate", fig, "Chunks below the line are dropped.")
+
+# %% [markdown]
+# ## The whole set
+#
+# Cutting a film is the same work for every paper in this course, so it is done
+# once, in the package: `avnb prepare` turns any of the data sets (the bandstand,
+# Sub-URMP, URMP, your own folder) into **prepared clips**, a Parquet table with a
+# row a chunk. What is *this* paper's own, the gate and the first frame, stays
+# here: `load_pairs` is what every later notebook calls.
+
+
+# %%
+@dataclass(frozen=True)
+class Pairs:
+    """N pairs of a picture and half a second of sound, on one device."""
+
+    pictures: UInt8[Tensor, "n h w 3"]
+    sounds: Int16[Tensor, "n s"]
+    labels: Int[Tensor, " n"]
+    classes: tuple[str, ...]
+    recordings: tuple[str, ...]
+    sample_rate: int
+    truth: dict[str, Tensor]  # (N,) each, at the picture's instant; may be empty
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def waveform(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
+        """The chosen chunks as float samples in [-1, 1)."""
+        return self.sounds[index].float() / 32768
+
+
+# %%
+def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
+    """The audible pairs of one split ("train" or "test") of prepared clips."""
+    table = clips.load(folder, split, device)
+    mono = table.waveform.float().mean(dim=1) / 32768
+    keep = audible(mono, table.peak)
+    index = torch.nonzero(keep)[:, 0]
+    return Pairs(
+        pictures=table.frames[index, 0],
+        sounds=table.waveform[index].float().mean(dim=1).round().to(torch.int16),
+        labels=table.labels[index],
+        classes=tuple(table.classes),
+        recordings=tuple(table.recordings[i] for i in index.tolist()),
+        sample_rate=table.sample_rate,
+        truth={name: values[index, 0] for name, values in table.truth.items()},
+    )
+
+
+# %% tags=["active-ipynb"]
+train, test = (load_pairs(lesson.data, split) for split in ("train", "test"))
+whole = {split: clips.load(lesson.data, split) for split in ("train", "test")}
+rows = [
+    {
+        "split": split,
+        "recordings": len(set(whole[split].recordings)),
+        "chunks": len(whole[split].labels),
+        "audible pairs": len(pairs),
+    }
+    for split, pairs in (("train", train), ("test", test))
+]
+lesson.record("pairs", rows)
+show.table(rows)
+
+
+# %% [markdown]
+# The paper's Table 2, for this data:
+
+
+# %%
+def pairs_per_class(pairs: Pairs) -> dict[str, int]:
+    """How many pairs each class has (Table 2)."""
+    counts = Counter(pairs.labels.tolist())
+    return {name: counts[i] for i, name in enumerate(pairs.classes)}
+
+
+# %% tags=["active-ipynb"]
+of_train, of_test = pairs_per_class(train), pairs_per_class(test)
+rows = [
+    {"instrument": name, "train": of_train[name], "test": of_test[name]}
+    for name in train.classes
+]
+lesson.record("table2", rows)
+show.table(rows)
+
+# %% [markdown]
+# Look at them. Every column is an instrument, every row another recording.
+
+# %% tags=["active-ipynb"]
+generator = np.random.default_rng(SEED)
+present = sorted(set(train.labels.tolist()))
+grid = [
+    [
+        train.pictures[generator.choice(np.flatnonzero(train.labels.numpy() == k))]
+        for k in present
+    ]
+    for _ in range(4)
+]
+columns = [train.classes[k] for k in present]
+figure = show.image_grid(grid, columns=columns)
+lesson.figure("pairs", figure, "Training pictures, four a class.")
+
+# %% [markdown]
+# And listen:
+
+# %% tags=["active-ipynb"]
+for k in present[:4]:
+    i = int(torch.nonzero(train.labels == k)[0, 0])
+    lesson.audio(
+        f"pair_{train.classes[k]}",
+        train.waveform(torch.tensor([i]))[0].numpy(),
+        train.sample_rate,
+        train.classes[k],
+    )
+
+# %% [markdown]
+# Some classes have more pairs than others. Training draws its batches so that each
+# class is as likely as any other, by giving each pair this weight:
+
+
+# %%
+def class_balance(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """A weight for each item, one over the size of its class."""
+    return 1 / torch.bincount(labels)[labels].float()
+
+
+# %% [markdown]
+# ## Split by video, and check it
+#
+# Two chunks of one video show the same person in the same room. If one is in
+# training and the other in testing, a network can score well by remembering
+# faces. So whole recordings go to one side. Nothing may be on both:
+
+# %% tags=["active-ipynb"]
+both = set(train.recordings) & set(test.recordings)
+assert not both, f"recordings in both splits: {sorted(both)[:5]}"
+print(f"{len(set(train.recordings))} recordings train, {len(set(test.recordings))} test")
+
+# %% [markdown]
+# ## Why the released set leaks
+#
+# The released Sub-URMP is not the set the paper counts. Its chunks start every
+# **100 ms** (ten pairs a second, 80,805 in all against the 17,555 of the paper), so
+# neighbours share four fifths of their sound. Whoever splits *those* at random puts
+# near copies on both sides. Measure it: how far is each test sound from its nearest
+# training sound, when the split is random, and when it is by recording?
+
+
+# %%
+def nearest(
+    test: Float[Tensor, "m d"], train: Float[Tensor, "n d"]
+) -> Float[Tensor, " m"]:
+    """Euclidean distance of each test item to its nearest training item."""
+    return torch.cdist(test, train).min(dim=1).values
+
+
+# %% tags=["active-ipynb"]
+lms = features.LogMel(44100)
+starts = np.arange(0, len(sound) - 22050, 4410)
+overlapping = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])
+here = lms(overlapping).flatten(1)
+shuffled = torch.randperm(len(here), generator=torch.Generator().manual_seed(SEED))
+half = len(here) // 2
+random_split = nearest(here[shuffled[:half]], here[shuffled[half:]])
+
+label = train.classes.index("cello") if "cello" in train.classes else 0
+chosen = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
+other = lms(train.waveform(chosen)).flatten(1)
+by_recording = nearest(here, other)
+
+fig, axes = show.plot(width=8)
+ax = axes[0, 0]
+bins = np.linspace(0, float(by_recording.max()), 40)
+ax.hist(random_split, bins, alpha=0.7, label="random split of overlapping chunks")
+ax.hist(by_recording, bins, alpha=0.7, label="another recording of the instrument")
+ax.set(xlabel="distance to the nearest training sound [dB]", ylabel="chunks")
+ax.legend()
+lesson.figure("leak", fig, "A random split has near copies on both sides.")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. A recording with one loud accident (a cough, a dropped bow) has a large peak.
+#    What does the gate do to the rest of it? Write a gate that does not care.
+# 2. Write a function that lists the recordings two splits share.
+
+# %% tags=["active-ipynb"]
+import exercises
+
+
+def robust_gate(chunks, threshold=-45.0):
+    """True where a chunk is louder than `threshold` dB below the *typical* loud one.
+
+    chunks (N, S) of one recording.
+    """
+    ...  # your code
+
+
+lessons.try_exercise(exercises.ROBUST_GATE, robust_gate)
+
+
+# %% tags=["active-ipynb"]
+def shared_recordings(first, second):
+    """The recordings that both lists hold, sorted."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.SHARED_RECORDINGS, shared_recordings)
+
+# %% tags=["active-ipynb"]
+lesson.finish()

@@ -1,0 +1,322 @@
+# %% [markdown]
+# # Step 7 · Train sound to image: three variants, one curve, and a pose
+#
+# Everything is ready: encodings of the sounds (step 3), Γ to watch (step 5), the
+# two players and their losses (step 6). Here they train:
+#
+# | network | sound encoding | wrong pairs |
+# |---|---|---|
+# | **S2I-C** | classifier | another instrument (Eq. 5) |
+# | **S2I-N** | classifier | none |
+# | **S2I-A** | autoencoder | another instrument (Eq. 5) |
+# | **pose** | classifier | another moment, same instrument (Eq. 6) |
+
+# %% tags=["active-ipynb"]
+FIRST_CELL
+
+# %%
+import numpy as np
+import torch
+from IPython.display import display
+from step1_data import Pairs, class_balance, load_pairs
+from step2_sound import (
+    SoundClassifier,
+    StackedAutoencoder,
+    Standard,
+    representation,
+)
+from step4_image import ImageClassifier, to_bytes, to_network
+from step6_sound_to_image import (
+    Discriminator,
+    Generator,
+    discriminator_loss,
+    generator_loss,
+    start_weights,
+    wrong_class,
+    wrong_moment,
+)
+from torch import Tensor, nn
+
+from avnb import lessons, show, training
+
+# %% tags=["parameters"]
+SCALE = "laptop"
+DATA = ""
+SEED = 0
+RUN_DIR = ""
+OVERRIDES = {}
+
+# %%
+lesson = lessons.start(
+    "deep_cross_modal",
+    "step7_sound_to_image_train",
+    scale=SCALE,
+    data=DATA,
+    seed=SEED,
+    run_dir=RUN_DIR,
+    overrides=OVERRIDES,
+)
+settings = lessons.settings(
+    SCALE,
+    OVERRIDES,
+    dict(
+        #               smoke laptop   gpu   paper
+        width=(4, 32, 64, 128),  # W of the generator
+        width_d=(4, 32, 64, 64),  # W of the discriminator
+        batch=(8, 64, 64, 64),
+        steps=(4, 700, 20000, 165000),  # the paper's 600 epochs of GAN-CLS
+        pose_steps=(2, 250, 5000, 20000),
+        pose_classes=(("cello",), ("cello",), ("cello", "violin", "viola"), ()),
+        watch=(2, 50, 500, 1372),  # steps between two points of Fig. 9
+        rate=(2e-4, 4e-4, 2e-4, 2e-4),
+        precision=("float32", "auto", "auto", "auto"),
+    ),
+)
+settings
+
+# %%
+display(lessons.show_source(Generator, Discriminator, generator_loss))
+display(lessons.show_source(discriminator_loss, wrong_class, wrong_moment))
+
+# %% [markdown]
+# ## Encode every sound once
+#
+# The encoders are finished and do not change any more, so each sound is encoded
+# once.
+
+# %%
+device = training.device()
+train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
+models = lesson.need("models", "step3_sound_train")
+lms = representation("LMS", train.sample_rate).to(device)
+encoders = {
+    "classifier": training.load_model(models / "sound_encoder.safetensors", SoundClassifier),
+    "autoencoder": training.load_model(models / "autoencoder.safetensors", StackedAutoencoder),
+}
+lesson.need("models/image_encoder.safetensors", "step5_image_train")
+gamma = training.load_model(models / "image_encoder.safetensors", ImageClassifier)
+gamma = gamma.to(device).eval()
+
+
+# %%
+@torch.no_grad()
+def encode(encoder: nn.Module, pairs: Pairs) -> Tensor:
+    """The encodings of all sounds of `pairs`, (N, 128)."""
+    encoder = encoder.to(device).eval()
+    parts = torch.arange(len(pairs), device=device).split(256)
+    return torch.cat([encoder.encode(lms(pairs.waveform(part))) for part in parts])
+
+
+codes = {}
+for name, encoder in encoders.items():
+    raw = encode(encoder, train)
+    standard = Standard().to(device).fit(raw)
+    codes[name] = {"train": standard(raw), "test": standard(encode(encoder, test))}
+    training.save_model(models / f"standard_{name}.safetensors", standard)
+
+# %% [markdown]
+# ## Γ watches (Fig. 9)
+#
+# Every so often the generator paints a picture for some training sounds and for the
+# test sounds, and Γ names what it sees. The curve over the *training* sounds decides
+# which weights are kept (the paper's early stop); the other is only looked at.
+
+# %%
+fixed = torch.Generator().manual_seed(SEED)
+watched = {
+    "train": torch.randperm(len(train), generator=fixed)[:256].to(device),
+    "test": torch.randperm(len(test), generator=fixed)[:256].to(device),
+}
+labels = {"train": train.labels, "test": test.labels}
+
+
+@torch.no_grad()
+def agreement(G: Generator, of: dict[str, Tensor], split: str) -> float:
+    """The share of painted pictures in which Γ sees the right instrument."""
+    index = watched[split]
+    z = torch.randn(len(index), G.noise, generator=torch.Generator().manual_seed(SEED))
+    painted = G.eval()(z.to(device), of[split][index]).float()
+    G.train()
+    named = gamma(painted).argmax(dim=1)
+    return (named == labels[split][index]).float().mean().item()
+
+
+# %% [markdown]
+# ## The training loop
+#
+# Two updates a step. The discriminator sees a true, a generated and a wrong pair
+# (Eq. 4); then the generator is moved so that its picture scores higher (Eq. 3).
+
+
+# %%
+def begin(name: str) -> tuple:
+    """Both players with their optimisers and the run that looks after them."""
+    training.seed_everything(SEED)
+    nets = Generator(settings.width), Discriminator(settings.width_d)
+    opts = [
+        torch.optim.Adam(
+            net.apply(start_weights).parameters(), settings.rate, (0.5, 0.999)
+        )
+        for net in nets
+    ]
+    run = training.Run(
+        lesson.run_dir / name,
+        seed=SEED,
+        precision=settings.precision,
+        settings=settings.as_dict(),
+    )
+    players = dict(G=nets[0], D=nets[1], opt_g=opts[0], opt_d=opts[1])
+    return run, *run.prepare(**players)
+
+
+# %%
+def train_s2i(name: str, of: dict[str, Tensor], pool: Tensor, wrong, steps: int):
+    """Train on the pairs `pool`; `wrong(index, generator)` gives the wrong pictures."""
+    run, G, D, opt_g, opt_d = begin(name)
+    batches = training.Batches(
+        len(pool), settings.batch, seed=SEED, weights=class_balance(train.labels[pool])
+    )
+    for step in run.steps(steps):
+        index = pool[batches[step.number].to(device)]
+        real, code = to_network(train.pictures[index]), of["train"][index]
+        z = torch.randn(len(index), G.noise, generator=run.generator).to(device)
+        other = wrong(index, run.generator)
+        with run.autocast():
+            fake = G(z, code)
+            score_wrong = None if other is None else D(other, code)
+            loss_d = discriminator_loss(D(real, code), D(fake.detach(), code), score_wrong)
+        run.step(opt_d, loss_d)
+        with run.autocast():
+            loss_g = generator_loss(D(fake, code))
+        run.step(opt_g, loss_g)
+        run.log(loss_d=loss_d, loss_g=loss_g)
+        if step.due(settings.watch):
+            watch(run, name, G, of)
+    return run
+
+
+# %%
+def values(run: training.Run, name: str) -> np.ndarray:
+    """What was logged under a name, without the steps at which nothing was."""
+    logged = run.history.get(name, np.empty(0))
+    return logged[np.isfinite(logged)]
+
+
+def watch(run: training.Run, name: str, G: Generator, of: dict[str, Tensor]) -> None:
+    """A point of Fig. 9; the weights are kept when Γ never saw better ones."""
+    seen = {split: agreement(G, of, split) for split in ("train", "test")}
+    earlier = values(run, "train")
+    run.log(**seen)
+    if seen["train"] >= max(earlier, default=0.0):
+        path = models / f"{name}.safetensors"
+        training.save_model(path, G, width=settings.width)
+
+
+# %% [markdown]
+# ## S2I-C, S2I-N, S2I-A
+
+
+# %%
+def other_instrument(index: Tensor, generator: torch.Generator) -> Tensor:
+    """ω of Eq. 5: pictures of other instruments than those at `index`."""
+    return to_network(train.pictures[wrong_class(train.labels[index], train.labels, generator)])
+
+
+def nothing_wrong(index: Tensor, generator: torch.Generator) -> None:
+    """S2I-N is trained without wrong pairs."""
+
+
+everything = torch.arange(len(train), device=device)
+variants = {
+    "s2i_c": ("classifier", other_instrument),
+    "s2i_n": ("classifier", nothing_wrong),
+    "s2i_a": ("autoencoder", other_instrument),
+}
+runs = {}
+for name, (encoder, wrong) in variants.items():
+    runs[name] = train_s2i(name, codes[encoder], everything, wrong, settings.steps)
+
+# %% [markdown]
+# ## Fig. 9: does it get better, and does it fall again?
+
+# %%
+curves = {}
+for name, run in runs.items():
+    at = run.history["step"][np.isfinite(run.history["train"])] + 1
+    for split in ("train", "test"):
+        curves[f"{name} {split}"] = (at, values(run, split))
+figure = show.curves(curves, y="right instrument, says Γ", lines={"chance": 1 / len(train.classes)})
+lesson.figure("figure9", figure, "Accuracy on generated pictures while training.")
+lesson.record("figure9", {name: {"step": x, "accuracy": y} for name, (x, y) in curves.items()})
+
+# %% [markdown]
+# The losses tell less. With $S_r = S_w = S_f = \tfrac12$ they would be
+# $2\ln 2 = 1.39$ for the discriminator and $\ln 2 = 0.69$ for the generator.
+
+# %%
+losses = {f"{key} {name}": run.history[key] for name, run in runs.items() for key in ("loss_d", "loss_g")}
+figure = show.curves(losses, lines={"2 ln 2": 1.386, "ln 2": 0.693})
+lesson.figure("losses", figure, "Both losses of the three variants.")
+
+# %% [markdown]
+# ## Look: Fig. 1
+#
+# One column an instrument, one row a network, the same unheard sound in each
+# column, the real picture at the bottom.
+
+
+# %%
+@torch.no_grad()
+def paint(name: str, code: Tensor, seed: int = SEED) -> Tensor:
+    """Pictures (B, 64, 64, 3) in bytes by the best weights of a network."""
+    G = training.load_model(models / f"{name}.safetensors", Generator).to(device).eval()
+    z = torch.randn(len(code), G.noise, generator=torch.Generator().manual_seed(seed))
+    return to_bytes(G(z.to(device), code)).cpu()
+
+
+present = sorted(set(test.labels.tolist()))
+first = torch.tensor([int(torch.nonzero(test.labels == k)[0, 0]) for k in present])
+grid = [paint(name, codes[encoder]["test"][first]) for name, (encoder, _) in variants.items()]
+figure = show.image_grid(
+    [*grid, test.pictures[first].cpu()],
+    rows=["S2I-C", "S2I-N", "S2I-A", "real"],
+    columns=[test.classes[k] for k in present],
+)
+lesson.figure("figure1", figure, "Unheard sounds, painted.")
+
+# %% [markdown]
+# Same sound, other noise: what is left to chance?
+
+# %%
+rows = [paint("s2i_c", codes["classifier"]["test"][first], seed) for seed in range(1, 5)]
+figure = show.image_grid(rows, columns=[test.classes[k] for k in present])
+lesson.figure("noise", figure, "S2I-C, four draws of noise for each unheard sound.")
+
+# %% [markdown]
+# ## Pose-oriented: one model an instrument (Eq. 6, Fig. 10)
+#
+# Now the wrong picture shows the same instrument at another moment. Whether the
+# pose then follows the sound is measured in step 10.
+
+
+# %%
+def other_moment(index: Tensor, generator: torch.Generator) -> Tensor:
+    """ω of Eq. 6: pictures of the same instrument at another moment."""
+    return to_network(train.pictures[wrong_moment(index, train.labels, generator)])
+
+
+wanted = [name for name in settings.pose_classes or train.classes if name in train.classes]
+for name in wanted or train.classes[:1]:
+    pool = torch.nonzero(train.labels == train.classes.index(name))[:, 0]
+    run = train_s2i(f"pose_{name}", codes["classifier"], pool, other_moment, settings.pose_steps)
+lesson.record("pose_models", wanted or list(train.classes[:1]))
+
+# %%
+name = (wanted or train.classes)[0]
+of_class = torch.nonzero(test.labels == test.classes.index(name))[:8, 0]
+painted = paint(f"pose_{name}", codes["classifier"]["test"][of_class])
+figure = show.image_grid([painted, test.pictures[of_class].cpu()], rows=["pose S2I", "real"])
+lesson.figure("figure10", figure, f"Eight unheard half-seconds of {name}.")
+
+# %%
+lesson.finish()
