@@ -137,8 +137,8 @@ def image_grid(
     return figure
 
 
-def film_strip(frames: Any, times: Sequence[float] = (), *, title: str = "") -> Plot:
-    """The frames (T, H, W, 3) of one film side by side, with their times in s."""
+def film_strip(frames: Any, times: Any = (), *, title: str = "") -> Plot:
+    """The frames (T, H, W, 3) of one film side by side, with their times (T,) in s."""
     return image_grid([frames], columns=[f"{t:.2f} s" for t in times], title=title)
 
 
@@ -198,8 +198,8 @@ def curves(
     *,
     x: str = "step",
     y: str = "",
-    lines: Mapping[str, float] | None = None,
-    mark: float | None = None,
+    lines: Mapping[str, float | int] | None = None,
+    mark: float | int | None = None,
     logarithmic: bool = False,
     title: str = "",
 ) -> Plot:
@@ -254,7 +254,7 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str = "") -> Plot:
 def bars(
     measures: Mapping[str, Any],
     *,
-    lines: Mapping[str, float] | None = None,
+    lines: Mapping[str, float | int] | None = None,
     y: str = "",
     title: str = "",
 ) -> Plot:
@@ -397,7 +397,7 @@ def _bare(place: Axes) -> None:
         spine.set_visible(False)
 
 
-def _dashed(place: Axes, lines: Mapping[str, float] | None) -> None:
+def _dashed(place: Axes, lines: Mapping[str, float | int] | None) -> None:
     for i, (name, height) in enumerate((lines or {}).items()):
         colour = COLOURS[(i + 1) % len(COLOURS)]
         place.axhline(height, color=colour, linestyle="--", linewidth=1, label=name)

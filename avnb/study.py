@@ -66,11 +66,15 @@ def judge(series: str, runs: Sequence[dict[str, dict[str, Any]]]) -> list[dict]:
         else:
             here = metrics.over_seeds(values, name=claim.name)
             holds = metrics.verdict(here, claim.above)
-        rows.append(row | {"here": here, "needed": f"> {claim.above:g}", "holds": holds})
+        rows.append(
+            row | {"here": here, "needed": f"> {claim.above:g}", "holds": holds}
+        )
     return rows
 
 
-def run(series: str, *, scale: str = "laptop", seeds: Sequence[int] = (0, 1, 2)) -> Path:
+def run(
+    series: str, *, scale: str = "laptop", seeds: Sequence[int] = (0, 1, 2)
+) -> Path:
     """Run the whole series once a seed and keep what it says of the claims.
 
     Finished runs are not repeated. Returns the file that is kept.
@@ -79,7 +83,9 @@ def run(series: str, *, scale: str = "laptop", seeds: Sequence[int] = (0, 1, 2))
         LessonError: fewer than two seeds, or what `run_series` raises.
     """
     if len(set(seeds)) < 2:
-        raise LessonError(f"seeds {list(seeds)}: a study needs at least two, better three")
+        raise LessonError(
+            f"seeds {list(seeds)}: a study needs at least two, better three"
+        )
     module = of_series(series)
     folders = [running.run_series(series, scale=scale, seed=seed) for seed in seeds]
     runs = [records(folder) for folder in folders]

@@ -14,6 +14,7 @@ from typing import Any
 import jupytext
 import nbformat
 from nbformat import v4
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from avnb import lessons, running
@@ -99,7 +100,7 @@ def smoke() -> list[Path]:
         if not folder.is_dir():
             caches = shutil.ignore_patterns("*.ipynb", "__pycache__", ".*")
             shutil.copytree(path.parent, folder, ignore=caches)
-        notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+        notebook = load_notebook_node(str(path.with_suffix(".ipynb")))
         parameters = {"SCALE": "smoke", "RUN_DIR": str(folder / "run")}
         if running.read_step(path).records:
             notebook = parameterize_notebook(notebook, parameters)

@@ -66,7 +66,6 @@ def test_tracked_files_name_no_machine() -> None:
         "/ho" + "me/",
         "/ro" + "ot/",
         "/Use" + "rs/",
-        "/tm" + "p/",
     ]
     hosts = ["py" + "pi.org", "python" + "hosted", "index" + "-url"]
     for path in tracked():
