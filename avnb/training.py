@@ -38,7 +38,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors.torch
@@ -53,6 +53,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+Module = TypeVar("Module", bound=nn.Module)
 PRECISIONS = ("float32", "bfloat16", "auto")
 FORMAT = 1  # of the checkpoints
 DRAW_EVERY = 2.0  # seconds between drawings of the live panel, or more
@@ -390,26 +391,6 @@ class Run:
             _save(self.folder / "checkpoints", self._number, tensors, description)
         self.accelerator.wait_for_everyone()
 
-    def keep(self, name: str, *modules: str) -> None:
-        """Keep the weights of this moment (of `modules`, or all) under a name.
-
-        For the best epoch: `run.keep("best")`, later `training.load(folder, "best",
-        G=G)`. Not a checkpoint: no run resumes from it.
-        """
-        if not name.isidentifier() or name == "tensors":
-            raise ValueError(f"{name!r}: give a name of letters, digits and _")
-        if not self.accelerator.is_main_process:
-            return
-        tensors: dict[str, Tensor] = {}
-        for part in modules or self._parts:
-            if isinstance(self._parts[part], nn.Module):
-                _encode(self._parts[part].state_dict(), part, tensors)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _write(
-            self.folder / f"{name}.safetensors",
-            safetensors.torch.save(_contiguous(tensors)),
-        )
-
     def _resume(self, total: int) -> None:
         """Go back to the newest checkpoint, or to the seeds of a fresh start."""
         self._describe_parts()  # an error now, not at the first save
@@ -656,26 +637,70 @@ class Run:
 _CONV = (nn.Conv2d, nn.ConvTranspose2d)
 
 
-def load(
-    folder: str | os.PathLike[str], kept: str | None = None, /, **modules: nn.Module
-) -> None:
-    """Load a run's newest weights (or those `kept` under a name) into modules.
+def load(folder: str | os.PathLike[str], **modules: nn.Module) -> None:
+    """Load a run's newest weights into modules.
 
     `load(folder, G=G)` fills `G` from what the run prepared as `G`, strictly: each
     name and shape must agree. Raises CheckpointError.
     """
-    if kept is None:
-        found = _newest(Path(folder))
-        if found is None:
-            raise CheckpointError(
-                Path(folder), "no checkpoint is there", "Train the run first"
-            )
-        path, tensors = found / "tensors.safetensors", _read(found)[0]
-    else:
-        path = Path(folder) / f"{kept}.safetensors"
-        tensors = _read_tensors(path)
+    found = _newest(Path(folder))
+    if found is None:
+        raise CheckpointError(
+            Path(folder), "no checkpoint is there", "Train the run first"
+        )
+    tensors = _read(found)[0]
     for name, module in modules.items():
-        _load_module(path, name, module, tensors)
+        _load_module(found / "tensors.safetensors", name, module, tensors)
+
+
+def save_model(path: str | os.PathLike[str], module: nn.Module, **config: Any) -> None:
+    """Keep a module as one safetensors file: weights, and the arguments of its class.
+
+    `config` are those arguments, plain values; `load_model` builds the module from
+    them. Written whole or not at all, by the first process alone.
+    """
+    if not PartialState().is_main_process:
+        return
+    tensors: dict[str, Tensor] = {}
+    _encode(module.state_dict(), "model", tensors)
+    about = {"class": type(module).__name__, "config": json.dumps(config)}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, safetensors.torch.save(_contiguous(tensors), metadata=about))
+
+
+def load_model(path: str | os.PathLike[str], cls: type[Module]) -> Module:
+    """The module of `save_model`, on the CPU and in eval mode.
+
+    Raises CheckpointError where the file is missing, damaged, of another class, or
+    its weights do not fit its own description.
+    """
+    path = Path(path)
+    tensors = _read_tensors(path)
+    with safetensors.safe_open(path, "pt") as file:
+        about = file.metadata() or {}
+    if about.get("class") != cls.__name__:
+        raise CheckpointError(
+            path, f"it holds a {about.get('class')}, not a {cls.__name__}", _DAMAGED
+        )
+    try:
+        config = json.loads(about["config"])
+        # Without memory first: a file may claim any size.
+        with torch.device("meta"):
+            claimed = cls(**config).state_dict()
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(path, f"it describes no {cls.__name__}", _DAMAGED) from error
+    sizes = [sum(t.numel() for t in of.values()) for of in (claimed, tensors)]
+    if sizes[0] > sizes[1]:
+        raise CheckpointError(path, "it holds fewer weights than it claims", _DAMAGED)
+    module = cls(**config)
+    _load_module(path, "model", module, tensors)
+    return module.eval()
+
+
+def device() -> torch.device:
+    """The device that runs train on: a GPU where there is one."""
+    return PartialState().device
 
 
 # -- Checkpoints ---------------------------------------------------------------------

@@ -251,14 +251,10 @@ def test_a_damaged_checkpoint_names_its_file_and_the_remedy(
 def test_load_fills_modules_or_says_what_does_not_fit(tmp_path: Path) -> None:
     run = small(tmp_path)
     go(run, 2)
-    run.keep("best", "net")
-    best = run._parts["net"].weight.detach().clone()
     go(run, 4)
     net = nn.Linear(3, 1)
     training.load(tmp_path, net=net)
     assert torch.equal(net.weight, run._parts["net"].weight)
-    training.load(tmp_path, "best", net=net)
-    assert torch.equal(net.weight, best)
     for wrong, match in (
         (nn.Linear(4, 1), r"weight is \(1, 3\), the module has \(1, 4\)"),
         (nn.Linear(3, 1, bias=False), "bias is unknown"),
@@ -270,6 +266,29 @@ def test_load_fills_modules_or_says_what_does_not_fit(tmp_path: Path) -> None:
         training.load(tmp_path, other=net)
     with pytest.raises(CheckpointError, match="Train the run first"):
         training.load(tmp_path / "nowhere", net=net)
+
+
+def test_a_model_comes_back_from_its_own_description(tmp_path: Path) -> None:
+    path = tmp_path / "models" / "net.safetensors"
+    net = nn.Linear(3, 5, bias=False).to(torch.float32)
+    training.save_model(path, net, in_features=3, out_features=5, bias=False)
+    again = training.load_model(path, nn.Linear)
+    assert torch.equal(again.weight, net.weight)
+    assert not again.training
+    with pytest.raises(CheckpointError, match="it holds a Linear, not a Conv2d"):
+        training.load_model(path, nn.Conv2d)
+    with pytest.raises(CheckpointError, match="missing"):
+        training.load_model(tmp_path / "none.safetensors", nn.Linear)
+    huge = 10**7  # a description that asks for far more than the file holds
+    training.save_model(path, net, in_features=huge, out_features=huge)
+    with pytest.raises(CheckpointError, match="fewer weights than it claims"):
+        training.load_model(path, nn.Linear)
+    training.save_model(path, net, wrong=3)
+    with pytest.raises(CheckpointError, match="describes no Linear"):
+        training.load_model(path, nn.Linear)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(CheckpointError, match="damaged"):
+        training.load_model(path, nn.Linear)
 
 
 def test_average_is_the_closed_form() -> None:
