@@ -294,7 +294,6 @@ def write_clip(path: File, clip: Clip) -> None:
     rate = Fraction(clip.fps).limit_denominator(1001)
     if rate <= 0:
         raise ValueError(f"fps = {clip.fps}: must be at least 0.001")
-    # Above all, no odd size: pad as the frames go out, not the whole film at once.
     odd = ((0, height % 2), (0, width % 2), (0, 0))
     with _replacing(path) as temporary:
         options = {"movflags": "+faststart"}
@@ -336,7 +335,7 @@ def _add_sound(out: Any, clip: Clip) -> Iterator[float]:
             for i in range(0, clip.waveform.shape[1], _BLOCK)
         )
         for block in _resampled(blocks, wanted, rate):
-            data = np.ascontiguousarray(np.clip(block, -1, 1), dtype=np.float32)
+            data = np.clip(np.nan_to_num(block), -1, 1).astype(np.float32, order="C")
             frame = av.AudioFrame.from_ndarray(data, format="fltp", layout=layout)
             frame.sample_rate, frame.pts = rate, at
             frame.time_base = Fraction(1, rate)
@@ -401,9 +400,10 @@ def _open(path: File) -> Iterator[Any]:
             f"file:{Path(path)}", options=options, metadata_errors="replace"
         )
     except (av.FFmpegError, OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise MediaError(
             path,
-            f"not a media file, or its header is damaged ({error})",
+            f"not a media file, or its header is damaged ({why})",
             f"{_AGAIN}, or convert it: ffmpeg -i FILE out.mp4",
         ) from error
     with container:
@@ -447,7 +447,7 @@ def _too_large(path: File, width: int, height: int) -> MediaError:
 def _rate(path: File, stream: Any) -> float:
     rate = stream.average_rate or stream.guessed_rate
     if not rate:
-        raise MediaError(path, "it states no frame rate", "Give fps=")
+        raise MediaError(path, "it states no frame rate", _CONVERT)
     return float(rate)
 
 
