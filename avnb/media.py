@@ -44,6 +44,7 @@ Frames = UInt8[np.ndarray, "time height width 3"]
 Picture = UInt8[np.ndarray, "height width 3"]
 Waveform = Float[np.ndarray, "channels samples"]
 File = str | os.PathLike[str]
+Number = int | float  # a whole number of seconds is one of seconds
 Size = int | tuple[int, int] | None
 Crop = tuple[int, int, int, int] | None
 
@@ -92,7 +93,7 @@ class Clip:
 
     frames: Frames
     waveform: Waveform
-    fps: float
+    fps: Number
     sample_rate: int
 
 
@@ -107,7 +108,7 @@ class Probe:
     duration: float
     width: int | None = None
     height: int | None = None
-    fps: float | None = None
+    fps: Number | None = None
     video_codec: str | None = None
     rotation: int = 0
     reflected: bool = False
@@ -122,9 +123,9 @@ class Probe:
 def read_clip(
     path: File,
     *,
-    start: float | None = None,
-    duration: float | None = None,
-    fps: float | None = None,
+    start: Number | None = None,
+    duration: Number | None = None,
+    fps: Number | None = None,
     size: Size = None,
     sample_rate: int | None = None,
     mono: bool = True,
@@ -132,6 +133,9 @@ def read_clip(
     audio: File | None = None,
 ) -> Clip:
     """Read picture and sound of a file, or of `duration` seconds of it from `start`.
+
+    A part holds what the same part of the whole does (a codec that fills in random
+    noise, as AAC may, draws that anew; stamps in milliseconds move sound by less).
 
     fps, sample_rate: None keeps the file's own (the average, where it varies).
     size: None keeps it; an int cuts out the central square and resizes it; (H, W)
@@ -157,11 +161,11 @@ def read_clip(
 def iter_clips(
     path: File,
     *,
-    seconds: float,
-    hop: float | None = None,
-    start: float | None = None,
-    duration: float | None = None,
-    fps: float | None = None,
+    seconds: Number,
+    hop: Number | None = None,
+    start: Number | None = None,
+    duration: Number | None = None,
+    fps: Number | None = None,
     size: Size = None,
     sample_rate: int | None = None,
     mono: bool = True,
@@ -186,9 +190,9 @@ def iter_clips(
 def read_frames(
     path: File,
     *,
-    start: float | None = None,
-    duration: float | None = None,
-    fps: float | None = None,
+    start: Number | None = None,
+    duration: Number | None = None,
+    fps: Number | None = None,
     size: Size = None,
     crop: Crop = None,
 ) -> tuple[Frames, float]:
@@ -202,8 +206,8 @@ def read_frames(
 def read_audio(
     path: File,
     *,
-    start: float | None = None,
-    duration: float | None = None,
+    start: Number | None = None,
+    duration: Number | None = None,
     sample_rate: int | None = None,
     mono: bool = True,
 ) -> tuple[Waveform, int]:
@@ -290,7 +294,6 @@ def write_clip(path: File, clip: Clip) -> None:
     rate = Fraction(clip.fps).limit_denominator(1001)
     if rate <= 0:
         raise ValueError(f"fps = {clip.fps}: must be at least 0.001")
-    # Above all, no odd size: pad as the frames go out, not the whole film at once.
     odd = ((0, height % 2), (0, width % 2), (0, 0))
     with _replacing(path) as temporary:
         options = {"movflags": "+faststart"}
@@ -332,7 +335,7 @@ def _add_sound(out: Any, clip: Clip) -> Iterator[float]:
             for i in range(0, clip.waveform.shape[1], _BLOCK)
         )
         for block in _resampled(blocks, wanted, rate):
-            data = np.ascontiguousarray(np.clip(block, -1, 1), dtype=np.float32)
+            data = np.clip(np.nan_to_num(block), -1, 1).astype(np.float32, order="C")
             frame = av.AudioFrame.from_ndarray(data, format="fltp", layout=layout)
             frame.sample_rate, frame.pts = rate, at
             frame.time_base = Fraction(1, rate)
@@ -397,9 +400,10 @@ def _open(path: File) -> Iterator[Any]:
             f"file:{Path(path)}", options=options, metadata_errors="replace"
         )
     except (av.FFmpegError, OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise MediaError(
             path,
-            f"not a media file, or its header is damaged ({error})",
+            f"not a media file, or its header is damaged ({why})",
             f"{_AGAIN}, or convert it: ffmpeg -i FILE out.mp4",
         ) from error
     with container:
@@ -443,7 +447,7 @@ def _too_large(path: File, width: int, height: int) -> MediaError:
 def _rate(path: File, stream: Any) -> float:
     rate = stream.average_rate or stream.guessed_rate
     if not rate:
-        raise MediaError(path, "it states no frame rate", "Give fps=")
+        raise MediaError(path, "it states no frame rate", _CONVERT)
     return float(rate)
 
 
@@ -483,7 +487,7 @@ class _Decoded:
 
 
 def _decoded(
-    path: File, kind: str, first: float, last: float = math.inf
+    path: File, kind: str, first: Number, last: Number = math.inf
 ) -> Iterator[_Decoded]:
     """Decode one track from at or before `first`, on to the first frame past `last`.
 
@@ -496,6 +500,10 @@ def _decoded(
             for other in container.streams:
                 if other is not stream:
                     other.discard = av.stream.Discard.all
+            if kind == "video":
+                # Two, not all there are: whole folders are read by many processes.
+                stream.thread_type = "AUTO"
+                stream.codec_context.thread_count = 2
             if first <= back or container.format.name in BARE:
                 yield from _in_order(path, kind, container, stream, last, False)
                 return
@@ -513,7 +521,7 @@ def _decoded(
 
 
 def _in_order(
-    path: File, kind: str, container: Any, stream: Any, last: float, sought: bool
+    path: File, kind: str, container: Any, stream: Any, last: Number, sought: bool
 ) -> Iterator[_Decoded]:
     """Frames with their times; raises for damage once the readable ones are out."""
     origin, tick = _origin(container), float(stream.time_base)
@@ -581,6 +589,8 @@ def _check_damage(
         )
     # Files with an index say how long they should be; the others just end.
     stated = float((stream.duration or 0) * stream.time_base) if stream.frames else 0
+    if kind == "video" and stream.container.format.name == "avi":
+        stated = stream.frames / _rate(path, stream)  # its duration fits what is there
     if end is not None and end < 0.9 * stated - 0.1:
         raise MediaError(
             path,
@@ -621,8 +631,8 @@ class _Turn:
         return np.ascontiguousarray(picture)
 
     def stored(
-        self, box: tuple[float, ...], displayed: tuple[float, float]
-    ) -> tuple[float, ...]:
+        self, box: tuple[int, ...], displayed: tuple[int, int]
+    ) -> tuple[int, ...]:
         """Where a displayed (left, top, width, height) lies in the stored picture."""
         left, top, width, height = box
         if self.flip_x:
@@ -705,6 +715,7 @@ class _Fit:
         # Area averages all of what is shrunk; it is coarse where it enlarges.
         kind = "area" if size[0] <= h and size[1] <= w else "bicubic"
         graph = Graph()
+        graph.threads = 1
         graph.link_nodes(
             graph.add_buffer(
                 width=frame.width,
@@ -724,11 +735,11 @@ class _Fit:
 class _Plan:
     """The clips asked of a file: number i starts at start + i * hop."""
 
-    start: float
-    seconds: float  # of each; inf: all there is
-    hop: float | None = None  # None: there is but the one
-    span: float = math.inf  # the clips end within it
-    fps: float | None = None
+    start: Number
+    seconds: Number  # of each; inf: all there is
+    hop: Number | None = None  # None: there is but the one
+    span: Number = math.inf  # the clips end within it
+    fps: Number | None = None
 
     def __post_init__(self) -> None:
         for name in ("seconds", "hop", "span", "fps"):
@@ -738,7 +749,7 @@ class _Plan:
         if not 0 <= self.start < math.inf:
             raise ValueError(f"start = {self.start}: must be 0 or more")
 
-    def starts(self, fps: float) -> Iterator[float]:
+    def starts(self, fps: float) -> Iterator[Number]:
         """When each clip starts (s); a last half frame may lie beyond the span."""
         yield self.start
         k = 1
@@ -749,7 +760,7 @@ class _Plan:
 
 @dataclass
 class _Window:
-    first: float  # s
+    first: Number  # s
     pixels: bytearray = field(default_factory=bytearray)
     count: int = 0
 
@@ -759,8 +770,8 @@ class _Window:
 
 @dataclass(frozen=True)
 class _Film:
-    first: float  # s
-    shown: float  # s from there to where the picture, or the clip, ends
+    first: Number  # s
+    shown: Number  # s from there to where the picture, or the clip, ends
     frames: Frames
     fps: float
 
@@ -844,7 +855,7 @@ class _Sound:
     """
 
     def __init__(
-        self, path: File, first: float, sample_rate: int | None, mono: bool
+        self, path: File, first: Number, sample_rate: int | None, mono: bool
     ) -> None:
         self.path, self.mono = path, mono
         # Room for codecs to settle after a seek, and for the resampler's filter.
@@ -866,7 +877,7 @@ class _Sound:
         waveform = self.read(first, count)
         return np.pad(waveform, ((0, 0), (0, count - waveform.shape[1])))
 
-    def read(self, first: int, count: float) -> Waveform:
+    def read(self, first: int, count: Number) -> Waveform:
         """The same as far as the sound goes; `first` must not fall."""
         pieces = [] if self.buffer is None else [self.buffer]
         end = self.at + sum(piece.shape[1] for piece in pieces)
@@ -919,10 +930,10 @@ class _Sound:
             middle = 1 << (8 * data.dtype.itemsize - 1)
             low = middle if data.dtype.kind == "u" else 0
             data = (data.astype(np.float32) - low) / middle
-        if self.mono:
-            data = data.mean(axis=0, keepdims=True)
-        # Damaged or hostile floating-point sound.
-        return np.nan_to_num(data.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        data = data.astype(np.float32, copy=False)
+        if not np.isfinite(data.sum()):  # only damaged or hostile files
+            data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
+        return data.mean(axis=0, keepdims=True) if self.mono else data
 
 
 def _resampled(
@@ -940,7 +951,8 @@ def _resampled(
         ]
         frames = []
         for channel in block:
-            frame = av.AudioFrame.from_ndarray(channel[None], "fltp", "mono")
+            one = np.ascontiguousarray(channel)[None]
+            frame = av.AudioFrame.from_ndarray(one, "fltp", "mono")
             frame.sample_rate = rate
             frames.append(frame)
         yield _through(filters, frames)
