@@ -156,7 +156,7 @@ lesson.figure("confusion", figure, "Which instruments look alike?")
 # the pose from real pictures can then read it from generated ones. Values that an
 # instrument has not (a flute has no bow) are left out of the loss.
 
-# %%
+# %% tags=["pose-reader"]
 names = sorted(name for name in train.truth if name.startswith("pose_"))
 if names:
     truth = {

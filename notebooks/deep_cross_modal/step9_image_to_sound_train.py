@@ -117,7 +117,7 @@ def agreement(G: SpectrogramGenerator, split: str) -> float:
     return (ear(sound).argmax(dim=1) == labels[split][index]).float().mean().item()
 
 
-# %%
+# %% tags=["training"]
 training.seed_everything(SEED)
 G = SpectrogramGenerator(settings.width).apply(start_weights)
 D = SpectrogramDiscriminator(settings.width_d).apply(start_weights)
