@@ -121,7 +121,9 @@ def test_the_gate_drops_what_lies_at_the_threshold_and_silent_recordings(
     at = 20 * math.log10(0.5)
     assert data.audible(square, torch.ones(3), at).tolist() == [False, False, True]
     # a recording in which nothing ever sounds has peak 0: 0 / 0 is no sound
-    assert not data.audible(torch.zeros(2, 8), torch.zeros(2)).any()
+    nothing = torch.zeros(2, 8), torch.zeros(2)
+    assert data.loudness_dbfs(*nothing).tolist() == [-math.inf] * 2
+    assert not data.audible(*nothing).any()
 
 
 def test_class_balance_makes_classes_alike(data: ModuleType) -> None:

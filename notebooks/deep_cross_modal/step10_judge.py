@@ -325,10 +325,10 @@ display(form)
 # %% [markdown]
 # ## Exercises
 #
-# 1. Ten right of ten: is the accuracy surely 100 %? Write Wilson's interval, which holds
-#    every p with $|\hat p - p| \le 1.96\sqrt{p(1-p)/n}$.
-# 2. Write KID (of one batch) so that it is 0 *on average* for two sets of the same kind,
-#    however small they are.
+# 1. Ten right of ten: is the accuracy surely 100 %? Write Wilson's interval, which
+#    holds every p with $|\hat p - p| \le 1.96\sqrt{p(1-p)/n}$.
+# 2. Write KID (of one batch) so that it is 0 *on average* for two sets of the same
+#    kind, however small they are.
 
 # %% tags=["active-ipynb"]
 import exercises
