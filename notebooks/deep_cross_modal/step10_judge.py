@@ -126,7 +126,7 @@ painted = {
 # chose the epoch. Intervals come from resampling recordings.
 
 
-# %%
+# %% tags=["table5"]
 def named(net: nn.Module, x: Tensor) -> Tensor:
     """The class that `net` names for each item, on the CPU."""
     return in_parts(net, x).argmax(dim=1)
@@ -232,7 +232,7 @@ def pose_table(name: str, x: Tensor, index: Tensor) -> list[dict]:
     return [{"network": name, "row": row.name, "error": row} for row in rows]
 
 
-# %%
+# %% tags=["pose"]
 pose = []
 if (models / "pose_reader.safetensors").exists():
     pose += pose_table("S2I-C", painted["S2I-C", "test"], chosen["test"])
@@ -259,7 +259,7 @@ else:
 # The ear, which taught nobody, listens. Two rows show what the way itself costs: real
 # spectrograms, and real spectrograms squeezed to 34 frames and back.
 
-# %%
+# %% tags=["i2s"]
 G, standard = network("i2s", SpectrogramGenerator), standards["image"]
 z = torch.randn(len(chosen["test"]), G.noise, generator=fixed)
 sounds = {
@@ -291,7 +291,7 @@ display(show.table(i2s))
 # `results/`. A claim **holds** when the whole 95 % interval over seeds lies on its
 # side, **fails** when it lies on the other, and is **undecided** in between.
 
-# %%
+# %% tags=["claims"]
 lesson.save()
 mine = study.judge("deep_cross_modal", [study.records(lesson.run_dir)])
 lesson.record("claims", mine)
@@ -310,7 +310,7 @@ else:
 # painted which. Score these; every click is kept, and at the end means with intervals
 # appear. With no one to click (papermill), the form is only shown.
 
-# %%
+# %% tags=["human-study"]
 order = torch.randperm(len(chosen["test"]), generator=fixed)
 sets = []
 for k in sorted(set(labels["test"].tolist())):
@@ -321,6 +321,34 @@ for k in sorted(set(labels["test"].tolist())):
         sets.append(widgets.StudySet(classes[k], four))
 form = widgets.human_study(sets, lesson.run_dir / "human_study.json", seed=SEED)
 display(form)
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Ten right of ten: is the accuracy surely 100 %? Write Wilson's interval, which
+#    holds every p with $|\hat p - p| \le 1.96\sqrt{p(1-p)/n}$.
+# 2. Write KID (of one batch) so that it is 0 *on average* for two sets of the same
+#    kind, however small they are.
+
+# %% tags=["active-ipynb"]
+import exercises
+
+
+def wilson(right, n):
+    """(low, high), the 95 % interval of a share when `right` of `n` were right."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.WILSON, wilson)
+
+
+# %% tags=["active-ipynb"]
+def kernel_distance(x, y):
+    """Unbiased squared MMD of x (n, d) and y (m, d), kernel (a·b / d + 1)³."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.KERNEL_DISTANCE, kernel_distance)
 
 # %%
 lesson.finish()

@@ -161,5 +161,32 @@ display(widgets.picture_to_sound(play, pictures, rate, noise=player.noise, seed=
 for name in list(pictures)[:3]:
     lesson.audio(f"heard_{name}", play(pictures[name], start), rate, f"from a {name}")
 
+# %% [markdown]
+# ## Exercises
+#
+# 1. Halfway between two noises of length 10 the straight line is only 7 long, where the
+#    generator has hardly been. Walk along the sphere instead.
+# 2. Half-seconds set end to end click. Join two sounds with a crossfade.
+
+# %% tags=["active-ipynb"]
+import exercises
+
+
+def slerp(a, b, share):
+    """A point on the great circle from a (share 0) to b (share 1), of their length."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.SLERP, slerp)
+
+
+# %% tags=["active-ipynb"]
+def crossfade(first, second, overlap):
+    """One sound of two: `overlap` samples at the seam fade from first to second."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.CROSSFADE, crossfade)
+
 # %%
 lesson.finish()

@@ -244,7 +244,7 @@ show.table(rows)
 # %% [markdown]
 # Look at them. Every column is an instrument, every row another recording.
 
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "figure6"]
 generator = np.random.default_rng(SEED)
 present = sorted(set(train.labels.tolist()))
 grid = [
@@ -289,7 +289,7 @@ def class_balance(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
 # training and the other in testing, a network can score well by remembering
 # faces. So whole recordings go to one side. Nothing may be on both:
 
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "split"]
 both = set(train.recordings) & set(test.recordings)
 assert not both, f"recordings in both splits: {sorted(both)[:5]}"
 print(f"{len(set(train.recordings))} recordings train, {len(set(test.recordings))} test")
@@ -312,7 +312,7 @@ def nearest(
     return torch.cdist(test, train).min(dim=1).values
 
 
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "leak"]
 lms = features.LogMel(44100)
 starts = np.arange(0, len(sound) - 22050, 4410)
 overlapping = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])

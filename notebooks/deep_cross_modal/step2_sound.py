@@ -241,4 +241,33 @@ class Standard(nn.Module):
         return (x - self.mean) / self.std
 
 
-# %%
+# %% [markdown]
+# ## Exercises
+#
+# 1. A sound has 22,050 samples and 44 frames: frame n is centred on sample 512 n and
+#    sees 2048 samples. In how many frames is one click heard? List them.
+# 2. How many rows of the spectrogram does one output of the four convolutions see?
+#    Write it for any stack of (kernel, stride) layers: a 3×3 convolution is (3, 1),
+#    a pooling (2, 2).
+
+# %% tags=["active-ipynb"]
+import exercises
+
+from avnb import lessons
+
+
+def frames_that_hear(sample):
+    """The numbers of the frames, 0 to 43, whose window holds this sample, in order."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.FRAMES_THAT_HEAR, frames_that_hear)
+
+
+# %% tags=["active-ipynb"]
+def receptive_field(layers):
+    """How many inputs in a row one output sees; layers is [(kernel, stride), ...]."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.RECEPTIVE_FIELD, receptive_field)

@@ -80,7 +80,7 @@ print(f"{len(train)} training pairs, {len(test)} test pairs, {classes} classes, 
 #
 # The representations are computed on the training device, batch by batch.
 
-# %%
+# %% tags=["figure3"]
 transforms = {name: representation(name, train.sample_rate) for name in REPRESENTATIONS}
 transforms = {name: transform.to(device) for name, transform in transforms.items()}
 one = train.waveform(torch.tensor([0], device=device))
@@ -145,7 +145,7 @@ def answers(net: nn.Module, transform: nn.Module, pairs: Pairs) -> Tensor:
 # from resampling *recordings*: chunks of one recording are no independent
 # witnesses. The paper's column stands beside ours; it is another data set.
 
-# %%
+# %% tags=["table1"]
 PAPER = {  # Table 1, per cent: (3 layers, 4 layers)
     "MS": (62.01, 66.09),
     "LMS": (84.12, 87.44),
@@ -269,6 +269,38 @@ listen = nn.Sequential(transforms["LMS"], nn.Unflatten(1, (1, rows)))
 accuracy = metrics.accuracy(answers(ear, listen, test), test.labels, test.recordings)
 lesson.record("ear_accuracy", accuracy)
 print(f"the ear on unheard recordings: {accuracy}")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. A network that always says "violin" has a fine accuracy where most pairs are
+#    violins. Write an accuracy that this does not lift above chance.
+# 2. Chunks of one recording are right or wrong together. Write the interval that
+#    knows it: draw whole *recordings* again, 2000 times.
+
+# %% tags=["active-ipynb"]
+import exercises
+
+
+def balanced_accuracy(named, labels):
+    """Each class's own accuracy, averaged over the classes in labels; both (N,)."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.BALANCED_ACCURACY, balanced_accuracy)
+
+
+# %% tags=["active-ipynb"]
+def interval(right, recordings, seed=0):
+    """(low, high): the 95 % interval of right.mean(), by drawing recordings.
+
+    right (N,) holds 1 where the answer was right and 0 where not, recordings (N,) the
+    name of each chunk's recording; both are numpy arrays.
+    """
+    ...  # your code
+
+
+lessons.try_exercise(exercises.INTERVAL, interval)
 
 # %%
 lesson.finish()

@@ -122,4 +122,31 @@ class Judge(ResNet):
         return self.fc(self.features(x))
 
 
-# %%
+# %% [markdown]
+# ## Exercises
+#
+# 1. What share of Γ's weights sits in its three fully connected layers? Guess before
+#    you count (convolutions have no biases here; leave the norms out).
+# 2. Write `to_bytes` for a numpy array so that every byte comes back unchanged.
+
+# %% tags=["active-ipynb"]
+import exercises
+
+from avnb import lessons
+
+
+def share_in_full(width=32, classes=13):
+    """Weights in the fully connected layers of Γ over all its weights, 0 to 1."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.SHARE_IN_FULL, share_in_full)
+
+
+# %% tags=["active-ipynb"]
+def bytes_of(x):
+    """Undo byte / 127.5 - 1: an array of floats to uint8; outside [-1, 1] is cut."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.BYTES_OF, bytes_of)

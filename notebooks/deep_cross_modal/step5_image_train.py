@@ -156,7 +156,7 @@ lesson.figure("confusion", figure, "Which instruments look alike?")
 # the pose from real pictures can then read it from generated ones. Values that an
 # instrument has not (a flute has no bow) are left out of the loss.
 
-# %%
+# %% tags=["pose-reader"]
 names = sorted(name for name in train.truth if name.startswith("pose_"))
 if names:
     truth = {
@@ -187,6 +187,38 @@ if names:
     print(f"always the average pose:          {trivial}")
 else:
     print("this data has no truth about poses, so there is no pose reader")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Not every player has a bow: where the truth is nan, the pose reader must learn
+#    nothing. Write a *squared* error over the known values whose gradient is sound.
+# 2. We do not flip pictures. If you wanted to, the truth would have to flip too:
+#    write the mirror of a picture with its pose.
+
+# %% tags=["active-ipynb"]
+import exercises
+
+
+def known_error(read, truth):
+    """Mean squared error over the values of truth that are not nan; both (B, P)."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.KNOWN_ERROR, known_error)
+
+
+# %% tags=["active-ipynb"]
+def mirror(picture, pose):
+    """The picture (H, W, 3) flipped left to right, and its pose to match.
+
+    pose maps names to numbers; those named *_x are places, 0 (left) to 1 (right).
+    Give back both, and leave what was given as it is.
+    """
+    ...  # your code
+
+
+lessons.try_exercise(exercises.MIRROR, mirror)
 
 # %%
 lesson.finish()

@@ -294,4 +294,36 @@ def wrong_moment(
     return torch.multinomial(same, 1, generator=generator)[:, 0]
 
 
-# %%
+# %% [markdown]
+# ## Exercises
+#
+# 1. Write Eq. 4 as a loss of logits, without help from torch's own losses but finite
+#    for logits of ±200. What is it when every score is 1/2?
+# 2. ω draws *pictures* uniformly, so an instrument with many pictures is the wrong one
+#    most of the time. Write a sampler that draws the other *class* uniformly.
+
+# %% tags=["active-ipynb"]
+import exercises
+
+from avnb import lessons
+
+
+def equation_4(real, fake, wrong):
+    """The discriminator's loss, a number, from the logits (B,) of three pairs each."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.EQUATION_4, equation_4)
+
+
+# %% tags=["active-ipynb"]
+def wrong_by_class(label, pool, random):
+    """An index into pool (N,), labels, of another class than label.
+
+    Every other class is as likely as any other, and so is each picture within a
+    class. random is a numpy Generator.
+    """
+    ...  # your code
+
+
+lessons.try_exercise(exercises.WRONG_BY_CLASS, wrong_by_class)

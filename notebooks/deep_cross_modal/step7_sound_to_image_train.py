@@ -239,7 +239,7 @@ for name, (encoder, wrong) in variants.items():
 # %% [markdown]
 # ## Fig. 9: does it get better, and does it fall again?
 
-# %%
+# %% tags=["figure9"]
 curves = {}
 for name, run in runs.items():
     at = run.history["step"][np.isfinite(run.history["train"])] + 1
@@ -265,7 +265,7 @@ lesson.figure("losses", figure, "Both losses of the three variants.")
 # column, the real picture at the bottom.
 
 
-# %%
+# %% tags=["figure1"]
 @torch.no_grad()
 def paint(name: str, code: Tensor, seed: int = SEED) -> Tensor:
     """Pictures (B, 64, 64, 3) in bytes by the best weights of a network."""
@@ -311,12 +311,41 @@ for name in wanted or train.classes[:1]:
     run = train_s2i(f"pose_{name}", codes["classifier"], pool, other_moment, settings.pose_steps)
 lesson.record("pose_models", wanted or list(train.classes[:1]))
 
-# %%
+# %% tags=["figure10"]
 name = (wanted or train.classes)[0]
 of_class = torch.nonzero(test.labels == test.classes.index(name))[:8, 0]
 painted = paint(f"pose_{name}", codes["classifier"]["test"][of_class])
 figure = show.image_grid([painted, test.pictures[of_class].cpu()], rows=["pose S2I", "real"])
 lesson.figure("figure10", figure, f"Eight unheard half-seconds of {name}.")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Suppose you knew how likely a pair is as a real, as a generated and as a wrong one.
+#    Which score S should the discriminator give it, by Eq. 4? What does it say when
+#    all three are alike, and where do the lines in the plot of losses come from?
+# 2. Read Fig. 9 honestly: given both curves, where does training stop, and what is the
+#    accuracy on unheard sounds there?
+
+# %% tags=["active-ipynb"]
+import exercises
+
+
+def best_score(real, fake, wrong):
+    """The S that maximises Eq. 4, given the densities of the same pairs, (N,) each."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.BEST_SCORE, best_score)
+
+
+# %% tags=["active-ipynb"]
+def early_stop(train, test):
+    """(place, test accuracy there): where the training curve is best, the last such."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.EARLY_STOP, early_stop)
 
 # %%
 lesson.finish()

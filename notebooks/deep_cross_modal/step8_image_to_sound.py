@@ -133,4 +133,32 @@ class SpectrogramDiscriminator(nn.Module):
         return self.pair(self.look(self.added(self.square(spectrogram))), encoding)
 
 
-# %%
+# %% [markdown]
+# ## Exercises
+#
+# 1. How does a 32×32 map become 128×34? Write the size after any row of transposed
+#    convolutions, each (kernel, (stride of rows, stride of columns), padding).
+# 2. Resize a spectrogram in time as numpy's `resize` should have done it: by straight
+#    lines between neighbouring frames, without torch.
+
+# %% tags=["active-ipynb"]
+import exercises
+
+from avnb import lessons
+
+
+def grown(size, layers):
+    """(rows, columns) after transposed convolutions [(kernel, strides, padding), …]."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.GROWN, grown)
+
+
+# %% tags=["active-ipynb"]
+def at_frames(spectrogram, frames):
+    """(rows, n) → (rows, frames), linear in time; the first and last frame stay."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.AT_FRAMES, at_frames)

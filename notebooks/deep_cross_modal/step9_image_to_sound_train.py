@@ -117,7 +117,7 @@ def agreement(G: SpectrogramGenerator, split: str) -> float:
     return (ear(sound).argmax(dim=1) == labels[split][index]).float().mean().item()
 
 
-# %%
+# %% tags=["training"]
 training.seed_everything(SEED)
 G = SpectrogramGenerator(settings.width).apply(start_weights)
 D = SpectrogramDiscriminator(settings.width_d).apply(start_weights)
@@ -170,7 +170,7 @@ lesson.figure("losses", show.curves(losses), "Both losses.")
 # as real LMS". Look whether harmonics have formed: parallel lines whose distance is
 # the pitch.
 
-# %%
+# %% tags=["figure11"]
 G = training.load_model(models / "i2s.safetensors", SpectrogramGenerator)
 G = G.to(device).eval()
 present = sorted(set(test.labels.tolist()))
@@ -194,12 +194,40 @@ lesson.figure("figure11", figure, "Generated above, real below.")
 # A mel spectrogram has no phase and blurs the high frequencies. Griffin-Lim looks for
 # a phase that fits; the real sound sent the same way shows what that alone costs.
 
-# %%
+# %% tags=["listen"]
 for i in list(shown)[:4]:
     name = test.classes[present[i]]
     for what, picture in (("generated", painted[i]), ("real, same way", real[i])):
         sound = to_sound(picture[None].float(), test.sample_rate)[0]
         lesson.audio(f"{name}_{what}", sound.numpy(), test.sample_rate, f"{name}, {what}")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. What the network writes, -1 to 1, are decibels in disguise: turn them back into mel
+#    energies. How much weaker than a white pixel is a grey one (0)?
+# 2. The parallel lines in Fig. 11 are partials. Somebody reads their frequencies off,
+#    but misses some, perhaps the lowest: what is the pitch?
+
+# %% tags=["active-ipynb"]
+import exercises
+
+
+def energy(lms, loud=1000.0):
+    """-1…1 to mel energy: 1 is `loud`, -1 lies 80 dB below (a numpy array)."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.ENERGY, energy)
+
+
+# %% tags=["active-ipynb"]
+def pitch(partials):
+    """The pitch in Hz from a list of partials in Hz, some of them missing."""
+    ...  # your code
+
+
+lessons.try_exercise(exercises.PITCH, pitch)
 
 # %%
 lesson.finish()
