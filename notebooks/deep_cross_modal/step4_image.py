@@ -56,7 +56,10 @@ def to_bytes(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 64 3"]:
 
 # %% tags=["active-ipynb"]
 PLAYED = ("cello", "flute", "horn", "violin")
-players = [bandstand.perform(name, 1, seconds=2, seed=0) for name in PLAYED]
+players = [
+    bandstand.perform(name, player, seconds=2, seed=0)
+    for player, name in enumerate(PLAYED, start=1)
+]
 drawn = torch.from_numpy(np.stack([bandstand.draw(one, 1.0) for one in players]))
 x = to_network(drawn)
 print(f"bytes {tuple(drawn.shape)} → network {tuple(x.shape)}")
