@@ -185,19 +185,13 @@ def panel(ax, name: str, picture: torch.Tensor) -> None:
 
 
 # %% tags=["active-ipynb"]
-def five(waveform: torch.Tensor) -> show.Plot:
-    """Fig. 3: the wave and its five pictures."""
-    figure, axes = show.plot(2, 3, width=3.0, height=2.3)
-    wave = axes[0, 0]
-    wave.plot(np.arange(22050) / 44100, waveform[0], linewidth=0.3)
-    wave.set(title="Wave  22050", xlabel="time [s]", ylabel="amplitude")
-    names = ("STFT", "MS", "LMS", "CQT", "MFCC")
-    for ax, name in zip(axes.flat[1:], names, strict=True):
-        panel(ax, name, representation(name)(waveform)[0])
-    return figure
-
-
-five(violin)
+figure, axes = show.plot(2, 3, width=3.0, height=2.3)
+axes[0, 0].plot(np.arange(22050) / 44100, violin[0], linewidth=0.3)
+axes[0, 0].set(title="Wave  22050", xlabel="time [s]", ylabel="amplitude")
+names = ("STFT", "MS", "LMS", "CQT", "MFCC")
+for ax, name in zip(axes.flat[1:], names, strict=True):
+    panel(ax, name, pictures[name])
+figure
 
 # %% [markdown]
 # The note is a ladder: the rung at 440 Hz is the pitch, the rungs above it are its
@@ -234,7 +228,7 @@ for ax, label in zip(axes[0], ("MS [energy]", "LMS [dB]"), strict=True):
     for harmonic in range(1, 7):
         ax.axvline(440 * harmonic, color="#bbbbbb", linestyle=":", linewidth=0.8)
     ax.set(xscale="log", xlim=(200, 16000), xlabel="frequency [Hz]", ylabel=label)
-axes[0, 0].legend()
+axes[0, 0].legend(frameon=False)
 figure
 
 # %% [markdown]
@@ -320,6 +314,7 @@ class SoundClassifier(nn.Module):
 # Follow half a second through the four convolutions. Each 3×3 convolution looks at
 # its neighbourhood; each 2×2 maximum halves height and width. So the maps shrink
 # while their channels multiply: fewer places, more said about each.
+
 
 # %% tags=["active-ipynb"]
 def sizes(layers: int, width: int = 32) -> dict[str, torch.Size]:
@@ -438,9 +433,8 @@ class StackedAutoencoder(nn.Module):
     def __init__(self, rows: int, frames: int, width: int = 16) -> None:
         super().__init__()
         widths = (1, width, 2 * width, 4 * width)
-        stacks = [Stack(before, after) for before, after in pairwise(widths)]
-        left = (-(-rows // 8), -(-frames // 8))  # halved three times, rounded up
-        self.stacks = nn.ModuleList([*stacks, Projection(widths[-1], *left)])
+        self.stacks = nn.ModuleList(Stack(*pair) for pair in pairwise(widths))
+        self.stacks.append(Projection(4 * width, -(-rows // 8), -(-frames // 8)))
 
     def input_of(self, level: int, x: Float[Tensor, "b f n"]) -> Tensor:
         """What stack `level` sees: x through the convolutions of those before."""
@@ -462,7 +456,8 @@ class StackedAutoencoder(nn.Module):
 
 # %% [markdown]
 # The shapes, stack by stack. (The paper writes that the last stack sees an array of
-# 120×36, which no halving of 128×44 yields; ours sees what is left after three.)
+# 120×36, which no halving of 128×44 yields; ours sees what is left after three, an
+# eighth of each side, rounded up.)
 
 # %% tags=["active-ipynb"]
 autoencoder = StackedAutoencoder(128, 44, width=4)
@@ -477,7 +472,7 @@ assert autoencoder.encode(both).shape == (2, 128)
 show.table(rows)
 
 # %% [markdown]
-# A stack learns quickly. Give the first one a few seconds with 13 notes, one from
+# A stack learns quickly. Give the first one a moment with 13 notes, one from
 # each instrument, and see how it redraws the violin:
 
 # %% tags=["active-ipynb"]
@@ -486,8 +481,8 @@ notes = LMS()(torch.cat([hold(name, 60) for name in bandstand.INSTRUMENTS]))
 first = autoencoder.stacks[0]
 adam = torch.optim.Adam(first.parameters(), lr=1e-2)
 redrawn, losses = [], []
-for step in range(101):
-    if step in (0, 10, 100):
+for step in range(61):
+    if step in (0, 10, 60):
         with torch.no_grad():
             drawing = first.decode(first.encode(both[:1, None]), both[:1, None])
         redrawn.append(drawing[0, 0].clamp(-1, 1))
@@ -496,11 +491,9 @@ for step in range(101):
     loss.backward()
     adam.step()
     losses.append(loss.item())
-captions = ["violin, A4", "redrawn, untrained", "after 10 steps", "after 100 steps"]
+captions = ["violin, A4", "redrawn, untrained", "after 10 steps", "after 60 steps"]
 print(f"mean squared error {losses[0]:.3f} → {losses[-1]:.4f}")
-show.spectrograms(
-    [both[0], *redrawn], hop=512 / 44100, hz=mel_hz, captions=captions
-)
+show.spectrograms([both[0], *redrawn], hop=512 / 44100, hz=mel_hz, captions=captions)
 
 # %% [markdown]
 # ## Encodings on one scale

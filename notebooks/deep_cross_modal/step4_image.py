@@ -125,6 +125,20 @@ def conv(before: int, after: int, *, halve: bool) -> nn.Sequential:
 
 
 # %%
+def six_convolutions(width: int) -> nn.Sequential:
+    """The table above: (B, 3, 64, 64) → (B, 64 W)."""
+    return nn.Sequential(
+        conv(3, width, halve=False),
+        conv(width, width, halve=True),
+        conv(width, 2 * width, halve=False),
+        conv(2 * width, 2 * width, halve=True),
+        conv(2 * width, 4 * width, halve=True),
+        conv(4 * width, 4 * width, halve=True),
+        nn.Flatten(),
+    )
+
+
+# %%
 class ImageClassifier(nn.Module):
     """Γ, Fig. 5: picture (B, 3, 64, 64) in [-1, 1] → logits (B, K).
 
@@ -133,15 +147,7 @@ class ImageClassifier(nn.Module):
 
     def __init__(self, classes: int, width: int = 32) -> None:
         super().__init__()
-        self.convs = nn.Sequential(
-            conv(3, width, halve=False),
-            conv(width, width, halve=True),
-            conv(width, 2 * width, halve=False),
-            conv(2 * width, 2 * width, halve=True),
-            conv(2 * width, 4 * width, halve=True),
-            conv(4 * width, 4 * width, halve=True),
-            nn.Flatten(),
-        )
+        self.convs = six_convolutions(width)
         self.encoding = nn.Sequential(
             nn.Linear(64 * width, 512), nn.ReLU(), nn.Dropout(0.3), nn.Linear(512, 128)
         )
@@ -169,6 +175,7 @@ show.feature_maps(shapes)
 # What do the first 32 patterns find? Even untrained ones are little edge finders:
 # each map is bright where its random 3×3 pattern fits. Training keeps the useful
 # ones and the layers above combine them.
+
 
 # %% tags=["active-ipynb"]
 def maps(picture: torch.Tensor, channels: int = 7) -> list:
@@ -226,6 +233,7 @@ show.diagram(boxes, arrows, fills=fills, width=9, height=3.4)
 # sounds (the *ear* of step 3), of one.
 #
 # `(B, 3, 64, 64) or (B, 1, 128, 44) → (B, K)`
+
 
 # %%
 class Judge(ResNet):

@@ -51,16 +51,16 @@ boxes = {
     "phi": (0.34, 0.6, "φ(A)\n128 → 64"),
     "G": (0.5, 0.78, "G"),
     "fake": (0.63, 0.78, "x̂\n3 × 64 × 64"),
-    "real": (0.63, 0.54, "its picture\n3 × 64 × 64"),
-    "wrong": (0.63, 0.33, "wrong picture ω\n3 × 64 × 64"),
-    "phiD": (0.19, 0.1, "φ(A) of D\n128 → 64"),
+    "real": (0.63, 0.56, "its picture\n3 × 64 × 64"),
+    "wrong": (0.63, 0.35, "wrong picture ω\n3 × 64 × 64"),
+    "phiD": (0.19, 0.07, "φ(A) of D\n128 → 64"),
     "D": (0.86, 0.33, "D"),
     "S": (0.96, 0.33, "S_f\nS_r\nS_w"),
 }
 arrows = [("sound", "encoder", ""), ("encoder", "phi", "128"), ("z", "G", "")]
 arrows += [("phi", "G", ""), ("G", "fake", ""), ("fake", "D", ""), ("real", "D", "")]
 arrows += [("wrong", "D", ""), ("encoder", "phiD", "128"), ("D", "S", "")]
-arrows += [("phiD", "D", "64")]
+arrows += [("phiD", "D", "")]
 fills = dict.fromkeys(("sound", "encoder", "z", "real", "wrong"), given)
 show.diagram(boxes, arrows, fills=fills, width=9.5, height=3.6)
 
@@ -147,19 +147,23 @@ for name, layer in layers.items():
 #
 # $$\text{size}_\text{out} = (\text{size}_\text{in} - 1)\,s - 2p + k,$$
 #
-# so $k = 4,\ s = 2,\ p = 1$ doubles exactly. One pixel, then two neighbours, then all:
+# so $k = 4,\ s = 2,\ p = 1$ doubles exactly. One pixel, two neighbours, all of them;
+# and all of them once more, with a random kernel:
 
 # %% tags=["active-ipynb"]
 stamp = nn.ConvTranspose2d(1, 1, 4, 2, 1, bias=False)
 ramp = torch.tensor([1.0, 2.0, 2.0, 1.0])
 stamp.weight.data = (ramp[:, None] * ramp).view(1, 1, 4, 4)
-spots = torch.zeros(3, 1, 4, 4)
+spots = torch.zeros(4, 1, 4, 4)
 spots[0, 0, 1, 1] = spots[1, 0, 1, 1] = spots[1, 0, 1, 2] = 1
-spots[2] = 1
+spots[2:] = 1
 stamped = stamp(spots).detach()
-assert stamped.shape == (3, 1, 8, 8)
-figure, axes = show.plot(2, 3, width=2.2, height=2.2)
-for column, title in enumerate(("one pixel", "two neighbours", "all of them")):
+stamp.weight.data = torch.rand(1, 1, 4, 4)
+stamped[3] = stamp(spots[3:]).detach()[0]
+assert stamped.shape == (4, 1, 8, 8)
+figure, axes = show.plot(2, 4, width=2.2, height=2.2)
+titles = ("one pixel", "two neighbours", "all", "all, random kernel")
+for column, title in enumerate(titles):
     axes[0, column].imshow(spots[column, 0], vmin=0, cmap="magma")
     axes[0, column].set_title(f"{title}, 4×4")
     axes[1, column].imshow(stamped[column, 0], vmin=0, cmap="magma")
@@ -169,9 +173,9 @@ for ax in axes.flat:
 figure
 
 # %% [markdown]
-# This kernel is smooth, so a flat map stays flat inside. A *random* kernel does not:
-# with stride 2 the even and the odd output places are stamped by different entries of
-# it, and untrained nets draw a **checkerboard**. You will see one in a minute.
+# The first kernel is smooth, so a flat map stays flat inside. A *random* kernel does
+# not keep it flat: with stride 2 the even and the odd places are stamped by different
+# entries of it, and what comes out is a **checkerboard**.
 #
 # ## Generator: from 164 numbers to a picture
 #

@@ -42,9 +42,9 @@ boxes = {
     "phi": (0.34, 0.6, "ϕ(I)\n128 → 64"),
     "G": (0.5, 0.78, "G"),
     "fake": (0.63, 0.78, "x̂\n128 × 34"),
-    "real": (0.63, 0.54, "its sound\n128 × 44 → 34"),
-    "wrong": (0.63, 0.33, "wrong sound ω\n128 × 44 → 34"),
-    "phiD": (0.19, 0.1, "ϕ(I) of D\n128 → 64"),
+    "real": (0.63, 0.56, "its sound\n128 × 44 → 34"),
+    "wrong": (0.63, 0.35, "wrong sound ω\n128 × 44 → 34"),
+    "phiD": (0.19, 0.07, "ϕ(I) of D\n128 → 64"),
     "D": (0.86, 0.33, "D"),
     "S": (0.96, 0.33, "S_f\nS_r\nS_w"),
     "heard": (0.86, 0.78, "128 × 44\nGriffin-Lim"),
@@ -52,7 +52,7 @@ boxes = {
 arrows = [("picture", "encoder", ""), ("encoder", "phi", "128"), ("z", "G", "")]
 arrows += [("phi", "G", ""), ("G", "fake", ""), ("fake", "D", ""), ("real", "D", "")]
 arrows += [("wrong", "D", ""), ("encoder", "phiD", "128"), ("D", "S", "")]
-arrows += [("phiD", "D", "64"), ("fake", "heard", "")]
+arrows += [("phiD", "D", ""), ("fake", "heard", "")]
 fills = dict.fromkeys(("picture", "encoder", "z", "real", "wrong", "heard"), given)
 show.diagram(boxes, arrows, fills=fills, width=9.5, height=3.6)
 
@@ -140,16 +140,20 @@ inside = to_network(lms)
 sheared = torch.from_numpy(np.resize(lms[0].numpy(), (128, 34)))
 assert lms.shape == (1, 128, 44)
 assert inside.shape == (1, 1, 128, 34)
-captions = ["real, 128 × 44", "interpolated, 128 × 34", "np.resize, 128 × 34"]
-mel_hz = librosa.mel_frequencies(130, fmin=0, fmax=22050)[1:-1]
-show.spectrograms(
-    [lms[0], inside[0, 0], sheared], hop=512 / 44100, hz=mel_hz, captions=captions
-)
+figure, axes = show.plot(1, 3, width=3.0, height=2.5)
+views = {"real": lms[0], "interpolated": inside[0, 0], "np.resize": sheared}
+for ax, (name, view) in zip(axes[0], views.items(), strict=True):
+    ax.imshow(view, origin="lower", aspect="auto", cmap="magma")
+    ax.grid(False)
+    sides = " × ".join(str(side) for side in view.shape)
+    ax.set(title=f"{name}, {sides}", xlabel="frame", ylabel="mel band")
+figure
 
 # %% [markdown]
 # In the third, the harmonics have become slanting stripes, and the upper bands are
 # missing: 128·34 numbers are only the first 99 of 128 rows. (A network would learn
-# that too, but what it then writes has to be un-sheared before anybody can hear it.)
+# that too, but what it writes would then have to be stretched to 44 frames by another
+# cut and shear. Sec. 5.4 itself suspects the resizing of the low score of I2S.)
 #
 # Interpolating costs something as well. There and back:
 
@@ -159,6 +163,7 @@ assert back.shape == lms.shape
 loss = (back - lms)[0].abs() * 40  # 2 units are 80 dB
 print(f"44 → 34 → 44 frames: off by {loss.mean():.2f} dB, at most {loss.max():.1f} dB")
 captions = ["real", "44 → 34 → 44", "what was lost"]
+mel_hz = librosa.mel_frequencies(130, fmin=0, fmax=22050)[1:-1]
 display(
     show.spectrograms(
         [lms[0], back[0], loss], hop=512 / 44100, hz=mel_hz, captions=captions
@@ -220,8 +225,8 @@ full = SpectrogramGenerator(width=128)
 for layer in (*full.trunk, full.added, *full.stretch):
     x = layer(x)
     if not isinstance(layer, nn.BatchNorm2d | nn.ReLU | Bottleneck):
-        name = "added 3×3, twice" if layer is full.added else "stamped"
-        shapes[f"{name} {len(shapes)}"] = x.shape[1:]
+        name = f"stamped {len(shapes)}" if layer is not full.added else "two added 3×3"
+        shapes[name] = x.shape[1:]
 show.feature_maps(shapes)
 
 # %% [markdown]
@@ -235,9 +240,7 @@ z, encoding = torch.randn(3, 100), torch.randn(3, 128)
 with torch.no_grad():
     written = generator(z, encoding)
 assert written.shape == (3, 1, 128, 34)
-display(
-    show.spectrograms(from_network(written), hop=512 / 44100, hz=mel_hz)
-)
+display(show.spectrograms(from_network(written), hop=512 / 44100, hz=mel_hz))
 noise = to_sound(from_network(written))
 show.listen(0.1 * noise / noise.abs().max(), 44100, ["first", "second", "third"])
 
