@@ -20,6 +20,7 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from matplotlib.patches import Rectangle
 
 # Okabe and Ito's colours: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -280,6 +281,81 @@ def bars(
         place.set(ylabel=y, title=title)
         if lines:
             place.legend(fontsize=8)
+    return figure
+
+
+def diagram(
+    boxes: Mapping[str, tuple[float, float, str]],
+    arrows: Sequence[tuple[str, str, str]],
+    *,
+    fills: Mapping[str, str] | None = None,
+    width: float = 8.0,
+    height: float = 2.6,
+) -> Plot:
+    """Boxes and arrows: how data flow.
+
+    Args:
+        boxes: name -> (x, y, text), the centre in the unit square.
+        arrows: (from, to, label), an empty label for none.
+        fills: name -> colour of the box, light blue for the others.
+    """
+    figure, axes = plot(width=width, height=height)
+    place: Axes = axes[0, 0]
+    drawn = {}
+    with mpl.rc_context(STYLE):
+        place.set(xlim=(0, 1), ylim=(0, 1))
+        place.set_axis_off()
+        for name, (x, y, text) in boxes.items():
+            fill = (fills or {}).get(name, "#dcecf7")
+            frame = {"boxstyle": "round,pad=0.5", "fc": fill, "ec": "#555555"}
+            drawn[name] = place.text(x, y, text, ha="center", va="center", bbox=frame)
+        for start, end, label in arrows:
+            (x0, y0, _), (x1, y1, _) = boxes[start], boxes[end]
+            style = {
+                "arrowstyle": "-|>",
+                "color": "#333333",
+                "patchA": drawn[start].get_bbox_patch(),
+                "patchB": drawn[end].get_bbox_patch(),
+            }
+            place.annotate("", (x1, y1), (x0, y0), arrowprops=style)
+            halo = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"}
+            if label:
+                middle = ((x0 + x1) / 2, (y0 + y1) / 2)
+                place.text(*middle, label, ha="center", va="center", bbox=halo)
+    return figure
+
+
+def feature_maps(maps: Mapping[str, Sequence[int]], *, height: float = 2.4) -> Plot:
+    """Maps (channels, h, w) side by side, h and w to scale, deeper where many.
+
+    Args:
+        maps: a caption -> its shape, in the order of the data's way.
+    """
+    tallest = max(h for _, h, _ in maps.values())
+    least, step = tallest / 30, tallest / 40
+    planes = [1 + round(np.log2(channels)) for channels, _, _ in maps.values()]
+    sides = [(max(h, least), max(w, least)) for _, h, w in maps.values()]
+    pairs = zip(planes, sides, strict=True)
+    slots = [max(w + n * step, 0.75 * tallest) + 0.15 * tallest for n, (_, w) in pairs]
+    figure, axes = plot(width=sum(slots) / (1.8 * tallest) * height, height=height)
+    place: Axes = axes[0, 0]
+    left = 0.0
+    with mpl.rc_context(STYLE):
+        for (caption, shape), n, (h, w), slot in zip(
+            maps.items(), planes, sides, slots, strict=True
+        ):
+            start = left + (slot - w - n * step) / 2
+            for k in reversed(range(n)):
+                corner = (start + k * step, (k - n / 2) * step - h / 2)
+                sheet = Rectangle(corner, w, h, fc="#dcecf7", ec=COLOURS[0])
+                place.add_patch(sheet)
+            text = f"{caption}\n" + " × ".join(str(side) for side in shape)
+            middle, below = left + slot / 2, -0.68 * tallest
+            place.text(middle, below, text, ha="center", va="top", fontsize=8)
+            left += slot
+        place.set(xlim=(0, left), ylim=(-1.1 * tallest, 0.7 * tallest))
+        place.set_aspect("equal")
+        place.set_axis_off()
     return figure
 
 

@@ -74,6 +74,27 @@ def test_figures_show_their_data_and_pyplot_holds_none() -> None:
     assert plt.get_fignums() == before
 
 
+def test_a_diagram_has_its_boxes_and_arrows() -> None:
+    boxes = {"a": (0.1, 0.5, "sound"), "b": (0.9, 0.5, "picture")}
+    figure = show.diagram(boxes, [("a", "b", "128")], fills={"b": "#ffffff"})
+    place = figure.axes[0]
+    assert [text.get_text() for text in place.texts] == ["sound", "picture", "", "128"]
+    assert place.texts[1].get_bbox_patch().get_facecolor() == (1, 1, 1, 1)
+    with pytest.raises(KeyError, match="c"):
+        show.diagram(boxes, [("a", "c", "")])
+
+
+def test_feature_maps_are_drawn_to_scale() -> None:
+    figure = show.feature_maps({"in": (1, 64, 32), "out": (8, 32, 16)})
+    place = figure.axes[0]
+    sheets = [(sheet.get_height(), sheet.get_width()) for sheet in place.patches]
+    assert sheets == [(64, 32)] + [(32, 16)] * 4  # 1 + log2(8) sheets
+    assert [text.get_text() for text in place.texts] == [
+        "in\n1 × 64 × 32",
+        "out\n8 × 32 × 16",
+    ]
+
+
 def test_a_player_plays_the_waveform() -> None:
     sound = RNG.uniform(-1, 1, (2, 400)).astype(np.float32)
     page = show.listen([sound], 8000, ["<duo>"]).data

@@ -7,7 +7,10 @@
 # whether that is a good idea.
 #
 # **Letters.** B batch · E encoding size (128) · W width of the first layers ·
-# K classes.
+# K classes · h, w height and width of a map.
+
+# %% tags=["active-ipynb"]
+FIRST_CELL
 
 # %%
 import torch
@@ -15,11 +18,24 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
+# %% tags=["active-ipynb"]
+import numpy as np
+
+from avnb import bandstand, show
+
 # %% [markdown]
 # ## Pixels to numbers
 #
-# Pictures are stored as bytes. Networks see them in [-1, 1], the range of the
-# generator's tanh, so real and generated pictures are treated alike.
+# A picture is stored as bytes, 0 to 255, one each for red, green and blue. Networks
+# like numbers around zero, and the generator ends in a tanh, whose range is
+# [-1, 1]. So every picture, real or generated, is brought there:
+#
+# $$x = \frac{b}{127.5} - 1 \qquad\text{and back}\qquad
+# b = \mathrm{round}\big(127.5\,(x + 1)\big).$$
+#
+# The channels move to the front, where PyTorch's convolutions expect them.
+#
+# `(B, 64, 64, 3) bytes ⇄ (B, 3, 64, 64) in [-1, 1]`
 
 
 # %%
@@ -35,7 +51,51 @@ def to_bytes(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 64 3"]:
 
 
 # %% [markdown]
+# Here is what the network gets of a cellist: 64×64 pixels, and a close-up of 8×8 of
+# them, its red channel as bytes and as the network sees it.
+
+# %% tags=["active-ipynb"]
+PLAYED = ("cello", "flute", "horn", "violin")
+players = [
+    bandstand.perform(name, player, seconds=2, seed=0)
+    for player, name in enumerate(PLAYED, start=1)
+]
+drawn = torch.from_numpy(np.stack([bandstand.draw(one, 1.0) for one in players]))
+x = to_network(drawn)
+print(f"bytes {tuple(drawn.shape)} → network {tuple(x.shape)}")
+every = torch.arange(256, dtype=torch.uint8).repeat(48).view(1, 64, 64, 3)
+assert torch.equal(to_bytes(to_network(every)), every)  # each byte comes back
+
+# %% tags=["active-ipynb"]
+top, left = 28, 28
+patch = np.s_[top : top + 8, left : left + 8]
+figure, axes = show.plot(1, 3, width=3.2, height=3.0)
+axes[0, 0].imshow(drawn[0])
+box = [left - 0.5, left + 7.5, left + 7.5, left - 0.5, left - 0.5]
+axes[0, 0].plot(box, [top - 0.5] * 2 + [top + 7.5] * 2 + [top - 0.5], color="white")
+red = {"bytes": drawn[0, ..., 0][patch], "as the network sees it": x[0, 0][patch]}
+for ax, (title, values) in zip(axes[0, 1:], red.items(), strict=True):
+    ax.imshow(values, cmap="Reds_r", vmin=values.min() * 1.0 - 0.1)
+    ax.set_title(title)
+    for (r, c), value in np.ndenumerate(values.numpy()):
+        text = f"{value}" if title == "bytes" else f"{value:.1f}"
+        ax.text(c, r, text, ha="center", va="center", fontsize=7)
+for ax in axes.flat:
+    ax.set_axis_off()
+figure
+
+# %% [markdown]
 # ## The classifier of Fig. 5
+#
+# What makes a picture of a cellist a picture of a cellist? Not one pixel, but edges,
+# which form strings and arms, which form somebody with a cello. A stack of
+# convolutions finds them in that order. One convolution computes, for each output
+# channel $c$ and place $(i, j)$,
+#
+# $$y_c[i, j] = \sum_{d}\sum_{u=-1}^{1}\sum_{v=-1}^{1}
+# W_{c,d}[u, v]\; x_d[i + u,\ j + v]:$$
+#
+# it slides one small pattern over the picture and notes where it fits.
 #
 # Six 3×3 convolutions, three fully connected layers, the last but one 128 wide.
 # After each pair of convolutions the map is halved; the paper does not print the
@@ -47,6 +107,10 @@ def to_bytes(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 64 3"]:
 # | conv, conv, pool | 16×16×2W |
 # | conv, pool, conv, pool | 4×4×4W |
 # | fully connected | 512, **128**, K |
+#
+# The 128 numbers are the **image encoding** (Sec. 3.4). As for sound, they are
+# trained by way of the last layer's answer, $p = \mathrm{softmax}(\cdot)$, and the
+# loss $-\log p_k$ of the true instrument $k$.
 
 
 # %%
@@ -60,6 +124,21 @@ def conv(before: int, after: int, *, halve: bool) -> nn.Sequential:
     )
 
 
+# %%
+def six_convolutions(width: int) -> nn.Sequential:
+    """The table above: (B, 3, 64, 64) → (B, 64 W)."""
+    return nn.Sequential(
+        conv(3, width, halve=False),
+        conv(width, width, halve=True),
+        conv(width, 2 * width, halve=False),
+        conv(2 * width, 2 * width, halve=True),
+        conv(2 * width, 4 * width, halve=True),
+        conv(4 * width, 4 * width, halve=True),
+        nn.Flatten(),
+    )
+
+
+# %%
 class ImageClassifier(nn.Module):
     """Γ, Fig. 5: picture (B, 3, 64, 64) in [-1, 1] → logits (B, K).
 
@@ -68,15 +147,7 @@ class ImageClassifier(nn.Module):
 
     def __init__(self, classes: int, width: int = 32) -> None:
         super().__init__()
-        self.convs = nn.Sequential(
-            conv(3, width, halve=False),
-            conv(width, width, halve=True),
-            conv(width, 2 * width, halve=False),
-            conv(2 * width, 2 * width, halve=True),
-            conv(2 * width, 4 * width, halve=True),
-            conv(4 * width, 4 * width, halve=True),
-            nn.Flatten(),
-        )
+        self.convs = six_convolutions(width)
         self.encoding = nn.Sequential(
             nn.Linear(64 * width, 512), nn.ReLU(), nn.Dropout(0.3), nn.Linear(512, 128)
         )
@@ -89,8 +160,42 @@ class ImageClassifier(nn.Module):
         return self.head(self.encode(picture))
 
 
+# %% tags=["active-ipynb"]
+torch.manual_seed(0)
+classifier = ImageClassifier(classes=13).eval()
+assert classifier.encode(x).shape == (4, 128)
+assert classifier(x).shape == (4, 13)
+shapes, y = {"picture": x.shape[1:]}, x
+for number, layer in enumerate(classifier.convs[:-1], start=1):
+    y = layer(y)
+    shapes[f"conv {number}"] = y.shape[1:]
+show.feature_maps(shapes)
+
+# %% [markdown]
+# What do the first 32 patterns find? Even untrained ones are little edge finders:
+# each map is bright where its random 3×3 pattern fits. Training keeps the useful
+# ones and the layers above combine them.
+
+
+# %% tags=["active-ipynb"]
+def maps(picture: torch.Tensor, channels: int = 7) -> list:
+    """The picture and its first few first-layer maps, each from black to white."""
+    with torch.no_grad():
+        found = classifier.convs[0](picture[None])[0, :channels]
+    low, high = found.amin((1, 2), True), found.amax((1, 2), True)
+    grey = (found - low) / (high - low).clamp(min=1e-6)
+    return [to_bytes(picture[None])[0], *grey[:, None].expand(-1, 3, -1, -1)]
+
+
+columns = ["picture", *(f"map {k}" for k in range(1, 8))]
+show.image_grid([maps(one) for one in x], rows=PLAYED, columns=columns)
+
 # %% [markdown]
 # ## Why Γ should not judge alone
+#
+# A painter who is taught by a critic learns what *this critic* likes. If the same
+# critic later gives the marks, they are high, and you cannot tell whether the
+# paintings are good or the painter knows the critic.
 #
 # In the paper, Γ encodes pictures for the I2S network *and* grades the pictures
 # of the S2I network; the sound encoder likewise grades the I2S network that was
@@ -99,6 +204,35 @@ class ImageClassifier(nn.Module):
 # (a small ResNet from torchvision), another seed, no part in any training of a
 # generator. Γ is kept for what the paper does with it during training: choosing
 # the best epoch (Fig. 9).
+
+# %% tags=["active-ipynb"]
+teach, judge = "#fbe3d0", "#d5efe5"
+boxes = {
+    "data": (0.08, 0.5, "real pairs\ntraining split"),
+    "ear": (0.32, 0.82, "sound encoder\n(step 3)"),
+    "gamma": (0.32, 0.5, "Γ, image\nclassifier"),
+    "judge": (0.32, 0.16, "Judge\nother network, other seed"),
+    "s2i": (0.62, 0.82, "S2I\nsound → picture"),
+    "i2s": (0.62, 0.5, "I2S\npicture → sound"),
+    "marks": (0.9, 0.16, "the marks\nof step 10"),
+}
+arrows = [("data", name, "trains") for name in ("ear", "gamma", "judge")]
+arrows += [("ear", "s2i", "encodes for"), ("gamma", "i2s", "encodes for")]
+arrows += [("gamma", "s2i", "picks its epoch")]
+arrows += [("s2i", "marks", ""), ("i2s", "marks", ""), ("judge", "marks", "gives")]
+fills = {"ear": teach, "gamma": teach, "judge": judge, "marks": judge}
+show.diagram(boxes, arrows, fills=fills, width=9, height=3.4)
+
+# %% [markdown]
+# Orange teaches, green judges, and no arrow leads from orange to the marks. Both
+# have seen the training recordings only, so real *test* pictures are as new to the
+# judge as generated ones.
+#
+# The judge is a residual network: each block adds what it finds to what came in,
+# $y = \mathrm{ReLU}(x + f(x))$. There is one for pictures, of 3 channels, and one for
+# sounds (the *ear* of step 3), of one.
+#
+# `(B, 3, 64, 64) or (B, 1, 128, 44) → (B, K)`
 
 
 # %%
@@ -121,6 +255,19 @@ class Judge(ResNet):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         return self.fc(self.features(x))
 
+
+# %% tags=["active-ipynb"]
+eye, ear = Judge(13).eval(), Judge(13, channels=1).eval()
+assert eye(x).shape == (4, 13)
+assert eye.features(x).shape == (4, 512)
+assert ear(torch.randn(2, 1, 128, 44)).shape == (2, 13)
+show.table(
+    [
+        {"network": name, "weights": sum(p.numel() for p in network.parameters())}
+        | {"layers": sum(isinstance(m, nn.Conv2d) for m in network.modules())}
+        for name, network in (("Γ", classifier), ("judge", eye))
+    ]
+)
 
 # %% [markdown]
 # ## Exercises

@@ -5,19 +5,30 @@
 # This notebook builds both players of that game exactly once; the next one
 # trains them.
 #
-# **Letters used below.** B batch · Z noise size (100) · E encoding size (128) ·
-# C compressed encoding (64) · W base width of a network (the paper's is 128 for
-# the generator and 64 for the discriminator).
+# **Letters.** B batch · Z noise size (100) · E encoding size (128) · C compressed
+# encoding (64) · W base width of a network (128 for the generator, as in Sec. 3.1,
+# and 64 for the discriminator, as in GAN-CLS) · h, w height and width of a map ·
+# N pictures to draw wrong pairs from.
+
+# %% tags=["active-ipynb"]
+FIRST_CELL
 
 # %% [markdown]
 # ## The idea in one paragraph
 #
+# A **generator** $G$ paints, a **discriminator** $D$ says whether a picture is real,
+# and each learns from the other's mistakes (Eq. 1):
+#
+# $$\min_G \max_D\ \mathbb E_{x \sim p_\text{data}}[\log D(x)]
+# + \mathbb E_{z \sim p_z}[\log(1 - D(G(z)))] .$$
+#
 # A generator that sees only noise can paint *a* musician. We want the musician
 # who makes *this* sound, so both networks also see an encoding of the sound: a
-# **conditional** GAN (Eq. 2). One trap remains: a discriminator that only asks
-# "is this a real photograph?" never looks at the sound. Reed et al. (GAN-CLS)
-# close it with a third kind of pair: a real picture beside the **wrong** sound,
-# which the discriminator must reject as well.
+# **conditional** GAN (Eq. 2), $D(x \mid y)$ and $G(z \mid y)$ for $D(x)$ and $G(z)$.
+# One trap remains: a discriminator that only asks "is this a real photograph?"
+# never looks at the sound. Reed et al. (GAN-CLS) close it with a third kind of pair:
+# a sound beside a real picture that is **wrong** for it, which the discriminator
+# must reject as well. The whole of it is Fig. 2(a):
 
 # %%
 import torch
@@ -26,7 +37,37 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# %% tags=["active-ipynb"]
+from IPython.display import display
+
+from avnb import bandstand, show
+
+# %% tags=["active-ipynb"]
+made, given = "#dcecf7", "#eeeeee"
+boxes = {
+    "sound": (0.05, 0.78, "sound\n0.5 s"),
+    "encoder": (0.19, 0.78, "encoder\nof step 2"),
+    "z": (0.34, 0.91, "noise z\n100"),
+    "phi": (0.34, 0.6, "φ(A)\n128 → 64"),
+    "G": (0.5, 0.78, "G"),
+    "fake": (0.63, 0.78, "x̂\n3 × 64 × 64"),
+    "real": (0.63, 0.56, "its picture\n3 × 64 × 64"),
+    "wrong": (0.63, 0.35, "wrong picture ω\n3 × 64 × 64"),
+    "phiD": (0.19, 0.07, "φ(A) of D\n128 → 64"),
+    "D": (0.86, 0.33, "D"),
+    "S": (0.96, 0.33, "S_f\nS_r\nS_w"),
+}
+arrows = [("sound", "encoder", ""), ("encoder", "phi", "128"), ("z", "G", "")]
+arrows += [("phi", "G", ""), ("G", "fake", ""), ("fake", "D", ""), ("real", "D", "")]
+arrows += [("wrong", "D", ""), ("encoder", "phiD", "128"), ("D", "S", "")]
+arrows += [("phiD", "D", "")]
+fills = dict.fromkeys(("sound", "encoder", "z", "real", "wrong"), given)
+show.diagram(boxes, arrows, fills=fills, width=9.5, height=3.6)
+
 # %% [markdown]
+# Blue is what this notebook builds and step 7 trains; grey is given. D sees one
+# picture at a time, always beside the same sound, and gives it a score.
+#
 # ## Compress the encoding
 #
 # $\varphi(A)$: the 128 numbers of the sound encoder pass a fully connected layer
@@ -43,6 +84,10 @@ class Compress(nn.Sequential):
     def __init__(self, encoding: int = 128, compressed: int = 64) -> None:
         super().__init__(nn.Linear(encoding, compressed), nn.LeakyReLU(0.2))
 
+
+# %% tags=["active-ipynb"]
+torch.manual_seed(0)
+print("(5, 128) →", tuple(Compress()(torch.randn(5, 128)).shape))
 
 # %% [markdown]
 # ## A residual bottleneck
@@ -78,11 +123,66 @@ class Bottleneck(nn.Module):
 
 
 # %% [markdown]
+# The shape stays, and so does the input: a block whose last norm is zero has
+# $f(x) = 0$ and passes on $\sigma(x)$. A deep network of such blocks starts as
+# a shallow one and grows as deep as it needs.
+
+# %% tags=["active-ipynb"]
+block, x = Bottleneck(16, nn.ReLU()), torch.randn(2, 16, 4, 4)
+assert block(x).shape == x.shape
+nn.init.zeros_(block.body[-1].weight)
+assert torch.equal(block(x), x.relu())
+layers = {"a block": Bottleneck(1024, nn.ReLU()), "a 3×3": nn.Conv2d(1024, 1024, 3)}
+for name, layer in layers.items():
+    weights = sum(p.numel() for p in layer.parameters())
+    print(f"{name} at width 1024: {weights:,} weights")
+
+# %% [markdown]
+# ## How to make a map larger: transposed convolution
+#
+# An ordinary convolution gathers: each output is a weighted sum of a window of
+# inputs. Turned round it **scatters**: each input pixel stamps the kernel, times its
+# own value, onto the output, and overlapping stamps add up. With kernel $k$, stride
+# $s$ and padding $p$
+#
+# $$\text{size}_\text{out} = (\text{size}_\text{in} - 1)\,s - 2p + k,$$
+#
+# so $k = 4,\ s = 2,\ p = 1$ doubles exactly. One pixel, two neighbours, all of them;
+# and all of them once more, with a random kernel:
+
+# %% tags=["active-ipynb"]
+stamp = nn.ConvTranspose2d(1, 1, 4, 2, 1, bias=False)
+ramp = torch.tensor([1.0, 2.0, 2.0, 1.0])
+stamp.weight.data = (ramp[:, None] * ramp).view(1, 1, 4, 4)
+spots = torch.zeros(4, 1, 4, 4)
+spots[0, 0, 1, 1] = spots[1, 0, 1, 1] = spots[1, 0, 1, 2] = 1
+spots[2:] = 1
+stamped = stamp(spots).detach()
+torch.manual_seed(132)
+stamp.weight.data = torch.rand(1, 1, 4, 4)
+stamped[3] = stamp(spots[3:]).detach()[0]
+assert stamped.shape == (4, 1, 8, 8)
+figure, axes = show.plot(2, 4, width=2.2, height=2.2)
+titles = ("one pixel", "two neighbours", "all", "all, random kernel")
+for column, title in enumerate(titles):
+    axes[0, column].imshow(spots[column, 0], vmin=0, cmap="magma")
+    axes[0, column].set_title(f"{title}, 4×4")
+    axes[1, column].imshow(stamped[column, 0], vmin=0, cmap="magma")
+    axes[1, column].set_title("stamped, 8×8")
+for ax in axes.flat:
+    ax.set_axis_off()
+figure
+
+# %% [markdown]
+# The first kernel is smooth, so a flat map stays flat inside. A *random* kernel does
+# not keep it flat: with stride 2 the even and the odd places are stamped by different
+# entries of it, and what comes out is stripes or a **checkerboard**.
+#
 # ## Generator: from 164 numbers to a picture
 #
-# $\hat x_I \leftarrow G_{S\mapsto I}(z, \varphi(A))$. Noise and compressed sound
-# stand side by side as a 1×1 "image" of 164 channels, and four transposed
-# convolutions double it until it is 64×64:
+# $\hat x_I \leftarrow G_{S\mapsto I}(z, \varphi(A))$ (Sec. 3.1). Noise and compressed
+# sound stand side by side as a 1×1 "image" of 164 channels. One transposed
+# convolution makes it 4×4, four more double it until it is 64×64:
 #
 # | map | channels | by |
 # |---|---|---|
@@ -104,6 +204,7 @@ def grow(before: int, after: int) -> nn.Sequential:
     )
 
 
+# %%
 def trunk(inputs: int, width: int) -> nn.Sequential:
     """From (B, inputs, 1, 1) to the (B, W, 32, 32) map that both generators share."""
     return nn.Sequential(
@@ -118,6 +219,7 @@ def trunk(inputs: int, width: int) -> nn.Sequential:
     )
 
 
+# %%
 class Generator(nn.Module):
     """G_S→I: noise and a sound's encoding to a picture in [-1, 1] (Sec. 3.1).
 
@@ -139,6 +241,19 @@ class Generator(nn.Module):
         return torch.tanh(self.picture(x))
 
 
+# %% tags=["active-ipynb"]
+generator = Generator(width=8)
+z, encoding = torch.randn(6, 100), torch.randn(6, 128)
+assert generator(z, encoding).shape == (6, 3, 64, 64)
+shapes, x = {"z, φ(A)": (164, 1, 1)}, torch.randn(2, 164, 1, 1)
+for layer in Generator(width=128).trunk:
+    x = layer(x)
+    if not isinstance(layer, nn.BatchNorm2d | nn.ReLU):
+        name = "block" if isinstance(layer, Bottleneck) else "stamped"
+        shapes[f"{name} {len(shapes)}"] = x.shape[1:]
+shapes["x̂"] = (3, 64, 64)
+show.feature_maps(shapes)
+
 # %% [markdown]
 # ## Discriminator: is this pair genuine?
 #
@@ -146,7 +261,9 @@ class Generator(nn.Module):
 # shrunk to 4×4 does the sound join in, copied to each of the 16 places; a 1×1
 # convolution lets every place compare what it sees with what is heard, and one
 # 4×4 convolution turns the map into a single **logit** (the score $S$ of the
-# paper is its sigmoid).
+# paper is its sigmoid). A high logit says "genuine": a real picture, of this sound.
+#
+# `(B, 3, 64, 64), (B, 128) → (B,)`
 
 
 # %%
@@ -159,6 +276,7 @@ def shrink(before: int, after: int) -> nn.Sequential:
     )
 
 
+# %%
 class PairScore(nn.Module):
     """The last storey of both discriminators: a 4×4 map meets the condition."""
 
@@ -205,6 +323,22 @@ class Discriminator(nn.Module):
         return self.pair(self.look(picture), encoding)
 
 
+# %% tags=["active-ipynb"]
+discriminator = Discriminator(width=8).eval()
+pictures = torch.rand(6, 3, 64, 64) * 2 - 1
+score = discriminator(pictures, encoding)
+assert score.shape == (6,)
+assert not torch.equal(score, discriminator(pictures, encoding.roll(1, 0)))
+shapes, x = {"picture": (3, 64, 64)}, pictures
+for layer in Discriminator(width=64).look:
+    x = layer(x)
+    if not isinstance(layer, nn.LeakyReLU):
+        name = "block" if isinstance(layer, Bottleneck) else "halved"
+        shapes[f"{name} {len(shapes)}"] = x.shape[1:]
+shapes["with φ(A)"] = (shapes["block 5"][0] + 64, 4, 4)
+shapes["logit"] = (1, 1, 1)
+show.feature_maps(shapes)
+
 # %% [markdown]
 # ## Where the weights start
 #
@@ -215,7 +349,7 @@ class Discriminator(nn.Module):
 # %%
 def start_weights(module: nn.Module) -> None:
     """GAN-CLS's initialisation, for `network.apply(start_weights)`."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
@@ -226,10 +360,33 @@ def start_weights(module: nn.Module) -> None:
 
 
 # %% [markdown]
+# What does a generator paint that has learned nothing? Nearly grey. Turn up the
+# contrast and go close, and there is the checkerboard's grid. Everything better than
+# this will have been learned from the discriminator.
+
+# %% tags=["active-ipynb"]
+generator.apply(start_weights)
+with torch.no_grad():
+    paint = generator(z, encoding)
+print(f"untrained: from {paint.min():.2f} to {paint.max():.2f}")
+close = paint[:, :, 16:40, 16:40] / paint.abs().max()
+loud = paint / paint.abs().max()
+show.image_grid(
+    [(paint + 1) / 2, (loud + 1) / 2, (close + 1) / 2],
+    rows=["as it is", "contrast up", "close-up"],
+)
+
+# %% [markdown]
 # ## The scores and the two losses (Eq. 3, 4)
 #
-# The generator maximises $\log S_f$. The discriminator maximises
-# $\log S_r + \tfrac12\left(\log(1-S_w) + \log(1-S_f)\right)$.
+# Three kinds of pairs, three scores: $S_r$ of a real pair, $S_f$ of a generated
+# picture with its sound, $S_w$ of a wrong pair. The generator maximises
+#
+# $$\log S_f \tag{3}$$
+#
+# and the discriminator
+#
+# $$\log S_r + \tfrac12\left(\log(1-S_w) + \log(1-S_f)\right). \tag{4}$$
 #
 # With logits $s$, $\log\sigma(s) = -\mathrm{softplus}(-s)$ and
 # $\log(1-\sigma(s)) = -\mathrm{softplus}(s)$: the same numbers without a
@@ -242,6 +399,7 @@ def generator_loss(fake: Float[Tensor, " b"]) -> Float[Tensor, ""]:
     return F.softplus(-fake).mean()
 
 
+# %%
 def discriminator_loss(
     real: Float[Tensor, " b"],
     fake: Float[Tensor, " b"],
@@ -255,6 +413,50 @@ def discriminator_loss(
 
 
 # %% [markdown]
+# The same numbers as the formulas, where those can be computed; a logit of -200
+# shows where they cannot.
+
+# %% tags=["active-ipynb"]
+real, fake, wrong = torch.randn(3, 16, dtype=torch.float64)
+S_r, S_f, S_w = (s.sigmoid() for s in (real, fake, wrong))
+by_hand = -(S_r.log() + ((1 - S_w).log() + (1 - S_f).log()) / 2).mean()
+assert torch.isclose(discriminator_loss(real, fake, wrong), by_hand)
+assert torch.isclose(generator_loss(fake), -S_f.log().mean())
+hopeless = torch.tensor([-200.0])
+print("by logarithm", -hopeless.sigmoid().log().item(), end=", ")
+print("by softplus", generator_loss(hopeless).item())
+
+# %% [markdown]
+# ### Why the generator maximises $\log S_f$ and does not minimise $\log(1 - S_f)$
+#
+# Eq. 1 says the latter, Eq. 3 the former, and both want $S_f$ high. Early in
+# training the discriminator sees through every fake: the logit $s$ is far below
+# zero. There $\log(1 - \sigma(s))$ is **flat**. Its slope is $-\sigma(s) \approx 0$, so
+# the generator hears "bad" and never "this way". The slope of
+# $-\log\sigma(s) = \mathrm{softplus}(-s)$ is $\sigma(s) - 1 \approx -1$: the worse the
+# fake, the clearer the advice.
+
+# %% tags=["active-ipynb"]
+s = torch.linspace(-8, 8, 201, requires_grad=True)
+losses = {
+    "softplus(-s) = -log S: G (Eq. 3), and D on real pairs": F.softplus(-s),
+    "softplus(s) = -log(1 - S): D on fake and wrong pairs": F.softplus(s),
+    "-softplus(s) = log(1 - S): the G of Eq. 1, saturating": -F.softplus(s),
+}
+figure, axes = show.plot(1, 2, width=4.4, height=3.4)
+for (name, loss), line in zip(losses.items(), ("-", "-", "--"), strict=True):
+    (slope,) = torch.autograd.grad(loss.sum(), s)
+    axes[0, 0].plot(s.detach(), loss.detach(), line, label=name)
+    axes[0, 1].plot(s.detach(), slope, line)
+for ax, title in zip(axes[0], ("loss", "its slope"), strict=True):
+    ax.axvspan(-8, -3, color="#f2f2f2")
+    ax.set(xlabel="logit s of a pair", title=title)
+axes[0, 1].text(-7.8, 0.5, "fakes that D\nsees through", color="#666666")
+handles = axes[0, 0].get_legend_handles_labels()
+figure.legend(*handles, loc="outside lower center", frameon=False)
+figure
+
+# %% [markdown]
 # ## ω, the sampler of wrong pairs (Eq. 5 and Eq. 6)
 #
 # *Which* pairs count as wrong decides what the generator learns:
@@ -263,6 +465,9 @@ def discriminator_loss(
 #   another instrument. To please the discriminator, get the instrument right.
 # - **pose-oriented** (Eq. 6): $\omega(\mathbf I_i^{-j})$, another picture of the
 #   *same* instrument. Now the instrument is not enough: get the moment right.
+#
+# In both, $S_w = D(\omega(\cdot), \varphi(A_i^j))$: the sound stays, its picture is
+# swapped. `labels (B,), pool (N,) → index (B,)`
 
 
 # %%
@@ -279,6 +484,7 @@ def wrong_class(
     return torch.multinomial(others, 1, generator=generator)[:, 0]
 
 
+# %%
 def wrong_moment(
     index: Int[Tensor, " b"], labels: Int[Tensor, " n"], generator: torch.Generator
 ) -> Int[Tensor, " b"]:
@@ -295,6 +501,42 @@ def wrong_moment(
 
 
 # %% [markdown]
+# See and hear the three kinds of pairs. A little data set: four instruments, two
+# players each, three moments a player.
+
+# %% tags=["active-ipynb"]
+names, pictures, sounds, labels = ("cello", "flute", "horn", "violin"), [], [], []
+for label, name in enumerate(names):
+    for player in (1, 2):
+        played = bandstand.perform(name, player, seconds=6, seed=player)
+        wave = bandstand.synthesise(played)
+        for t in (1.0, 2.5, 4.0):
+            pictures.append(bandstand.draw(played, t))
+            sounds.append(wave[int(44100 * t) : int(44100 * (t + 0.5))])
+            labels.append(label)
+labels = torch.tensor(labels)
+print(f"{len(labels)} pairs, {len(names)} instruments")
+
+# %% tags=["active-ipynb"]
+random = torch.Generator().manual_seed(35)
+index = torch.tensor([0, 7, 13, 19])  # one pair of each instrument
+other_class = wrong_class(labels[index], labels, random)
+other_moment = wrong_moment(index, labels, random)
+assert (labels[other_class] != labels[index]).all()
+assert (labels[other_moment] == labels[index]).all()
+assert (other_moment != index).all()
+rows = [[pictures[i] for i in row] for row in (index, other_class, other_moment)]
+kinds = ["true: S_r high", "wrong by Eq. 5: S_w low", "wrong by Eq. 6: S_w low"]
+heard = [f"{names[k]} heard" for k in labels[index]]
+display(show.image_grid(rows, rows=kinds, columns=heard, size=1.3))
+show.listen([sounds[i] for i in index], 44100, heard)
+
+# %% [markdown]
+# Read a column downwards: one sound, three pictures. In the second row any child
+# sees the mistake. In the third you have to know how the bow moves, or simply who
+# plays: another *player* is wrong by Eq. 6 as well, and easier to tell than another
+# moment. Keep that in mind when you look at the pose-oriented pictures of step 7.
+
 # ## Exercises
 #
 # 1. Write Eq. 4 as a loss of logits, without help from torch's own losses but finite
