@@ -440,9 +440,8 @@ def embedded(scale: str) -> Path:
     made = out / "made.json"
     if made.is_file() and read_json(made) == wanted:
         return out
-    from data_scripts import bandstand
-
     from avnb.preparing import prepare
+    from data_scripts import bandstand
 
     print(f"Making the embedded data for scale {scale} (once).", flush=True)
     shutil.rmtree(files, ignore_errors=True)

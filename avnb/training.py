@@ -689,7 +689,8 @@ def load_model(path: str | os.PathLike[str], cls: type[Module]) -> Module:
         with torch.device("meta"):
             claimed = cls(**config).state_dict()
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(path, f"it describes no {cls.__name__}", _DAMAGED) from error
+        problem = f"it describes no {cls.__name__}"
+        raise CheckpointError(path, problem, _DAMAGED) from error
     sizes = [sum(t.numel() for t in of.values()) for of in (claimed, tensors)]
     if sizes[0] > sizes[1]:
         raise CheckpointError(path, "it holds fewer weights than it claims", _DAMAGED)

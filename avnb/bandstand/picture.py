@@ -464,7 +464,9 @@ def _develop(
     frame = round(t * 1000)
     rng = np.random.default_rng([first.seed, first.player, frame & 0x7FFFFFFF])
     grain = rng.standard_normal((height, width, 1), dtype=np.float32)
-    return np.clip(picture + 2.0 * grain + 0.5, 0, 255).astype(np.uint8)
+    # a small picture is a large one scaled down: its grain averages out
+    strength = 2.0 * min(1.0, height / 256)
+    return np.clip(picture + strength * grain + 0.5, 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,19 @@
 # one.
 
 # %% tags=["active-ipynb"]
-FIRST_CELL
+# import os
+# import subprocess
+# import sys
+#
+# here = os.path.basename(os.getcwd())
+# if "google.colab" in sys.modules and here != "deep_cross_modal":
+#     # In Colab: fetch the course, install it, and work in this series' folder.
+#     address = "https://github.com/avnb/avnb"
+#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+#     subprocess.run(pip, check=True)
+#     sys.path.insert(0, os.path.abspath("avnb"))
+#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import torch
@@ -40,6 +52,8 @@ lesson = lessons.start(
     run_dir=RUN_DIR,
     overrides=OVERRIDES,
 )
+
+# %%
 settings = lessons.settings(
     SCALE,
     OVERRIDES,
@@ -70,7 +84,9 @@ listeners = {
     "classifier": network("sound_encoder", SoundClassifier),
     "autoencoder": network("autoencoder", StackedAutoencoder),
 }
-standards = {name: network(f"standard_{name}", Standard) for name in (*listeners, "image")}
+standards = {
+    name: network(f"standard_{name}", Standard) for name in (*listeners, "image")
+}
 
 # %%
 fixed = torch.Generator().manual_seed(SEED)
@@ -80,7 +96,8 @@ chosen = {
 }
 labels = {split: of.labels[chosen[split]] for split, of in pairs.items()}
 recordings = {
-    split: [of.recordings[i] for i in chosen[split].tolist()] for split, of in pairs.items()
+    split: [of.recordings[i] for i in chosen[split].tolist()]
+    for split, of in pairs.items()
 }
 real = {
     split: to_network(of.pictures[chosen[split]]).cpu() for split, of in pairs.items()
@@ -119,6 +136,7 @@ painted = {
     for split in ("train", "test")
 }
 
+
 # %% [markdown]
 # ## Table 5: is it the right instrument?
 #
@@ -126,12 +144,13 @@ painted = {
 # chose the epoch. Intervals come from resampling recordings.
 
 
-# %% tags=["table5"]
+# %%
 def named(net: nn.Module, x: Tensor) -> Tensor:
     """The class that `net` names for each item, on the CPU."""
     return in_parts(net, x).argmax(dim=1)
 
 
+# %% tags=["table5"]
 PAPER = {  # Table 5
     ("S2I-C", "train"): 0.8737,
     ("S2I-C", "test"): 0.7556,
@@ -146,7 +165,9 @@ for split in ("train", "test"):
     for what, x in pictures.items():
         row = {"sounds": split, "pictures": what}
         for examiner, net in (("judge", judge), ("Γ", gamma)):
-            right = metrics.accuracy(named(net, x), labels[split].cpu(), recordings[split])
+            right = metrics.accuracy(
+                named(net, x), labels[split].cpu(), recordings[split]
+            )
             row[examiner] = accuracy[what, split, examiner] = right
         table5.append(row | {"paper": PAPER.get((what, split), "")})
 lesson.record("table5", table5)
@@ -203,6 +224,7 @@ distances.append(
 )
 lesson.record("distances", distances)
 display(show.table(distances))
+
 
 # %% [markdown]
 # ## Does the pose fit the sound?
@@ -273,7 +295,10 @@ encoder = listeners["classifier"]
 i2s = []
 for what, x in sounds.items():
     row = {"sounds": what}
-    for examiner, net in (("ear", lambda x: ear(x[:, None])), ("sound encoder", encoder)):
+    for examiner, net in (
+        ("ear", lambda x: ear(x[:, None])),
+        ("sound encoder", encoder),
+    ):
         row[examiner] = metrics.accuracy(
             named(net, x), labels["test"].cpu(), recordings["test"]
         )
@@ -331,24 +356,23 @@ display(form)
 #    kind, however small they are.
 
 # %% tags=["active-ipynb"]
-import exercises
-
-
-def wilson(right, n):
-    """(low, high), the 95 % interval of a share when `right` of `n` were right."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.WILSON, wilson)
-
+# import exercises
+#
+#
+# def wilson(right, n):
+#     """(low, high), the 95 % interval of a share when `right` of `n` were right."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.WILSON, wilson)
 
 # %% tags=["active-ipynb"]
-def kernel_distance(x, y):
-    """Unbiased squared MMD of x (n, d) and y (m, d), kernel (a·b / d + 1)³."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.KERNEL_DISTANCE, kernel_distance)
+# def kernel_distance(x, y):
+#     """Unbiased squared MMD of x (n, d) and y (m, d), kernel (a·b / d + 1)³."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.KERNEL_DISTANCE, kernel_distance)
 
 # %%
 lesson.finish()

@@ -6,7 +6,19 @@
 # same melody; look at a picture and hear it.
 
 # %% tags=["active-ipynb"]
-FIRST_CELL
+# import os
+# import subprocess
+# import sys
+#
+# here = os.path.basename(os.getcwd())
+# if "google.colab" in sys.modules and here != "deep_cross_modal":
+#     # In Colab: fetch the course, install it, and work in this series' folder.
+#     address = "https://github.com/avnb/avnb"
+#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+#     subprocess.run(pip, check=True)
+#     sys.path.insert(0, os.path.abspath("avnb"))
+#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import numpy as np
@@ -38,6 +50,8 @@ lesson = lessons.start(
     run_dir=RUN_DIR,
     overrides=OVERRIDES,
 )
+
+# %%
 settings = lessons.settings(
     SCALE,
     OVERRIDES,
@@ -61,9 +75,16 @@ def network(name: str, cls: type[nn.Module]) -> nn.Module:
 
 
 painter, player = network("s2i_c", Generator), network("i2s", SpectrogramGenerator)
-hear, see = network("sound_encoder", SoundClassifier), network("image_encoder", ImageClassifier)
-of_sound, of_image = network("standard_classifier", Standard), network("standard_image", Standard)
+hear, see = (
+    network("sound_encoder", SoundClassifier),
+    network("image_encoder", ImageClassifier),
+)
+of_sound, of_image = (
+    network("standard_classifier", Standard),
+    network("standard_image", Standard),
+)
 lms = representation("LMS", rate).to(device)
+
 
 # %% [markdown]
 # ## Two functions: sound → picture, picture → sound
@@ -119,7 +140,9 @@ walks = [
     [paint(sounds[name], widgets.between(start, end, share)) for share in shares]
     for name in chosen
 ]
-figure = show.image_grid(walks, rows=chosen, columns=[f"{share:.2f}" for share in shares])
+figure = show.image_grid(
+    walks, rows=chosen, columns=[f"{share:.2f}" for share in shares]
+)
 lesson.figure("walk", figure, "One sound a row, the noise sliding from left to right.")
 
 # %% [markdown]
@@ -133,7 +156,9 @@ swap = [
     for rng_noise in rng.standard_normal((3, painter.noise))
 ]
 figure = show.image_grid(swap, columns=list(sounds))
-lesson.figure("swap", figure, "The same noise in each row, another instrument in each column.")
+lesson.figure(
+    "swap", figure, "The same noise in each row, another instrument in each column."
+)
 
 # %% [markdown]
 # ## A melody, half a second at a time
@@ -169,24 +194,23 @@ for name in list(pictures)[:3]:
 # 2. Half-seconds set end to end click. Join two sounds with a crossfade.
 
 # %% tags=["active-ipynb"]
-import exercises
-
-
-def slerp(a, b, share):
-    """A point on the great circle from a (share 0) to b (share 1), of their length."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.SLERP, slerp)
-
+# import exercises
+#
+#
+# def slerp(a, b, share):
+#     """A point on the great circle from a (share 0) to b (share 1), as long."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.SLERP, slerp)
 
 # %% tags=["active-ipynb"]
-def crossfade(first, second, overlap):
-    """One sound of two: `overlap` samples at the seam fade from first to second."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.CROSSFADE, crossfade)
+# def crossfade(first, second, overlap):
+#     """One sound of two: `overlap` samples at the seam fade from first to second."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.CROSSFADE, crossfade)
 
 # %%
 lesson.finish()

@@ -17,7 +17,19 @@
 # (22,050) · H, W height and width (64).
 
 # %% tags=["active-ipynb"]
-FIRST_CELL
+# import os
+# import subprocess
+# import sys
+#
+# here = os.path.basename(os.getcwd())
+# if "google.colab" in sys.modules and here != "deep_cross_modal":
+#     # In Colab: fetch the course, install it, and work in this series' folder.
+#     address = "https://github.com/avnb/avnb"
+#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+#     subprocess.run(pip, check=True)
+#     sys.path.insert(0, os.path.abspath("avnb"))
+#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 from collections import Counter
@@ -37,30 +49,33 @@ SEED = 0
 RUN_DIR = ""
 OVERRIDES = {}
 
+
 # %% tags=["active-ipynb"]
-import numpy as np
+# import numpy as np
+#
+# from avnb import bandstand, features, lessons, show
+#
+# lesson = lessons.start(
+#     "deep_cross_modal",
+#     "step1_data",
+#     scale=SCALE,
+#     data=DATA,
+#     seed=SEED,
+#     run_dir=RUN_DIR,
+#     overrides=OVERRIDES,
+# )
 
-from avnb import bandstand, features, lessons, show
-
-lesson = lessons.start(
-    "deep_cross_modal",
-    "step1_data",
-    scale=SCALE,
-    data=DATA,
-    seed=SEED,
-    run_dir=RUN_DIR,
-    overrides=OVERRIDES,
-)
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
-    dict(
-        #                 smoke  laptop gpu   paper
-        recital_seconds=(4.0, 12.0, 12.0, 12.0),  # the recording we take apart
-        neighbours=(40, 400, 400, 400),  # chunks used to show the leak
-    ),
-)
-settings
+# %% tags=["active-ipynb"]
+# settings = lessons.settings(
+#     SCALE,
+#     OVERRIDES,
+#     dict(
+#         #                 smoke  laptop gpu   paper
+#         recital_seconds=(4.0, 12.0, 12.0, 12.0),  # the recording we take apart
+#         neighbours=(40, 400, 400, 400),  # chunks used to show the leak
+#     ),
+# )
+# settings
 
 # %% [markdown]
 # ## A recording
@@ -72,16 +87,16 @@ settings
 # cutting.
 
 # %% tags=["active-ipynb"]
-recital = bandstand.perform("cello", 3, seconds=settings.recital_seconds, seed=SEED)
-sound = bandstand.synthesise(recital)
-times = np.arange(0, settings.recital_seconds, 0.1)
-film = bandstand.film(recital, times, size=128)
-lesson.figure(
-    "recording",
-    show.film_strip(film[::10], times[::10]),
-    "One second apart: the bow and the left hand follow the music.",
-)
-lesson.audio("recording", sound, 44100, "The cellist above")
+# recital = bandstand.perform("cello", 3, seconds=settings.recital_seconds, seed=SEED)
+# sound = bandstand.synthesise(recital)
+# times = np.arange(0, settings.recital_seconds, 0.1)
+# film = bandstand.film(recital, times, size=128)
+# lesson.figure(
+#     "recording",
+#     show.film_strip(film[::10], times[::10]),
+#     "One second apart: the bow and the left hand follow the music.",
+# )
+# lesson.audio("recording", sound, 44100, "The cellist above")
 
 # %% [markdown]
 # ## Chunks and their first frames
@@ -110,11 +125,13 @@ def cut(
 
 
 # %% tags=["active-ipynb"]
-chunks, pictures = cut(
-    torch.from_numpy(sound), torch.from_numpy(film), sample_rate=44100, fps=10
-)
-print(f"chunks {tuple(chunks.shape)}, pictures {tuple(pictures.shape)}")
-lesson.figure("chunks", show.image_grid([pictures[:8]]), "The first frame of each chunk.")
+# chunks, pictures = cut(
+#     torch.from_numpy(sound), torch.from_numpy(film), sample_rate=44100, fps=10
+# )
+# print(f"chunks {tuple(chunks.shape)}, pictures {tuple(pictures.shape)}")
+# lesson.figure(
+#     "chunks", show.image_grid([pictures[:8]]), "The first frame of each chunk."
+# )
 
 # %% [markdown]
 # ## The gate: -45 dBFS
@@ -147,14 +164,14 @@ def audible(
 
 
 # %% tags=["active-ipynb"]
-loudness = loudness_dbfs(chunks, chunks.abs().max().expand(len(chunks)))
-fig, axes = show.plot(width=8)
-ax = axes[0, 0]
-ax.bar(np.arange(len(loudness)) * 0.5, loudness.clamp(min=-80) + 80, 0.45, bottom=-80)
-ax.axhline(-45, color="crimson", label="Θ = -45 dBFS")
-ax.set(xlabel="start of the chunk [s]", ylabel="loudness [dBFS]", ylim=(-80, 0))
-ax.legend()
-lesson.figure("gate", fig, "Chunks below the line are dropped.")
+# loudness = loudness_dbfs(chunks, chunks.abs().max().expand(len(chunks)))
+# fig, axes = show.plot(width=8)
+# ax = axes[0, 0]
+# ax.bar(np.arange(len(loudness)) * 0.5, loudness.clamp(min=-80) + 80, 0.45, bottom=-80)
+# ax.axhline(-45, color="crimson", label="Θ = -45 dBFS")
+# ax.set(xlabel="start of the chunk [s]", ylabel="loudness [dBFS]", ylim=(-80, 0))
+# ax.legend()
+# lesson.figure("gate", fig, "Chunks below the line are dropped.")
 
 # %% [markdown]
 # ## The whole set
@@ -206,20 +223,19 @@ def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
 
 
 # %% tags=["active-ipynb"]
-train, test = (load_pairs(lesson.data, split) for split in ("train", "test"))
-whole = {split: clips.load(lesson.data, split) for split in ("train", "test")}
-rows = [
-    {
-        "split": split,
-        "recordings": len(set(whole[split].recordings)),
-        "chunks": len(whole[split].labels),
-        "audible pairs": len(pairs),
-    }
-    for split, pairs in (("train", train), ("test", test))
-]
-lesson.record("pairs", rows)
-show.table(rows)
-
+# train, test = (load_pairs(lesson.data, split) for split in ("train", "test"))
+# whole = {split: clips.load(lesson.data, split) for split in ("train", "test")}
+# rows = [
+#     {
+#         "split": split,
+#         "recordings": len(set(whole[split].recordings)),
+#         "chunks": len(whole[split].labels),
+#         "audible pairs": len(pairs),
+#     }
+#     for split, pairs in (("train", train), ("test", test))
+# ]
+# lesson.record("pairs", rows)
+# show.table(rows)
 
 # %% [markdown]
 # The paper's Table 2, for this data:
@@ -233,43 +249,43 @@ def pairs_per_class(pairs: Pairs) -> dict[str, int]:
 
 
 # %% tags=["active-ipynb"]
-of_train, of_test = pairs_per_class(train), pairs_per_class(test)
-rows = [
-    {"instrument": name, "train": of_train[name], "test": of_test[name]}
-    for name in train.classes
-]
-lesson.record("table2", rows)
-show.table(rows)
+# of_train, of_test = pairs_per_class(train), pairs_per_class(test)
+# rows = [
+#     {"instrument": name, "train": of_train[name], "test": of_test[name]}
+#     for name in train.classes
+# ]
+# lesson.record("table2", rows)
+# show.table(rows)
 
 # %% [markdown]
 # Look at them. Every column is an instrument, every row another recording.
 
 # %% tags=["active-ipynb", "figure6"]
-generator = np.random.default_rng(SEED)
-present = sorted(set(train.labels.tolist()))
-grid = [
-    [
-        train.pictures[generator.choice(np.flatnonzero(train.labels.numpy() == k))]
-        for k in present
-    ]
-    for _ in range(4)
-]
-columns = [train.classes[k] for k in present]
-figure = show.image_grid(grid, columns=columns)
-lesson.figure("pairs", figure, "Training pictures, four a class.")
+# generator = np.random.default_rng(SEED)
+# present = sorted(set(train.labels.tolist()))
+# grid = [
+#     [
+#         train.pictures[generator.choice(np.flatnonzero(train.labels.numpy() == k))]
+#         for k in present
+#     ]
+#     for _ in range(4)
+# ]
+# columns = [train.classes[k] for k in present]
+# figure = show.image_grid(grid, columns=columns)
+# lesson.figure("pairs", figure, "Training pictures, four a class.")
 
 # %% [markdown]
 # And listen:
 
 # %% tags=["active-ipynb"]
-for k in present[:4]:
-    i = int(torch.nonzero(train.labels == k)[0, 0])
-    lesson.audio(
-        f"pair_{train.classes[k]}",
-        train.waveform(torch.tensor([i]))[0].numpy(),
-        train.sample_rate,
-        train.classes[k],
-    )
+# for k in present[:4]:
+#     i = int(torch.nonzero(train.labels == k)[0, 0])
+#     lesson.audio(
+#         f"pair_{train.classes[k]}",
+#         train.waveform(torch.tensor([i]))[0].numpy(),
+#         train.sample_rate,
+#         train.classes[k],
+#     )
 
 # %% [markdown]
 # Some classes have more pairs than others. Training draws its batches so that each
@@ -290,9 +306,11 @@ def class_balance(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
 # faces. So whole recordings go to one side. Nothing may be on both:
 
 # %% tags=["active-ipynb", "split"]
-both = set(train.recordings) & set(test.recordings)
-assert not both, f"recordings in both splits: {sorted(both)[:5]}"
-print(f"{len(set(train.recordings))} recordings train, {len(set(test.recordings))} test")
+# both = set(train.recordings) & set(test.recordings)
+# assert not both, f"recordings in both splits: {sorted(both)[:5]}"
+# print(
+#     f"{len(set(train.recordings))} recordings train, {len(set(test.recordings))} test"
+# )
 
 # %% [markdown]
 # ## Why the released set leaks
@@ -313,27 +331,27 @@ def nearest(
 
 
 # %% tags=["active-ipynb", "leak"]
-lms = features.LogMel(44100)
-starts = np.arange(0, len(sound) - 22050, 4410)
-overlapping = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])
-here = lms(overlapping).flatten(1)
-shuffled = torch.randperm(len(here), generator=torch.Generator().manual_seed(SEED))
-half = len(here) // 2
-random_split = nearest(here[shuffled[:half]], here[shuffled[half:]])
-
-label = train.classes.index("cello") if "cello" in train.classes else 0
-chosen = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
-other = lms(train.waveform(chosen)).flatten(1)
-by_recording = nearest(here, other)
-
-fig, axes = show.plot(width=8)
-ax = axes[0, 0]
-bins = np.linspace(0, float(by_recording.max()), 40)
-ax.hist(random_split, bins, alpha=0.7, label="random split of overlapping chunks")
-ax.hist(by_recording, bins, alpha=0.7, label="another recording of the instrument")
-ax.set(xlabel="distance to the nearest training sound [dB]", ylabel="chunks")
-ax.legend()
-lesson.figure("leak", fig, "A random split has near copies on both sides.")
+# lms = features.LogMel(44100)
+# starts = np.arange(0, len(sound) - 22050, 4410)
+# overlapping = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])
+# here = lms(overlapping).flatten(1)
+# shuffled = torch.randperm(len(here), generator=torch.Generator().manual_seed(SEED))
+# half = len(here) // 2
+# random_split = nearest(here[shuffled[:half]], here[shuffled[half:]])
+#
+# label = train.classes.index("cello") if "cello" in train.classes else 0
+# chosen = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
+# other = lms(train.waveform(chosen)).flatten(1)
+# by_recording = nearest(here, other)
+#
+# fig, axes = show.plot(width=8)
+# ax = axes[0, 0]
+# bins = np.linspace(0, float(by_recording.max()), 40)
+# ax.hist(random_split, bins, alpha=0.7, label="random split of overlapping chunks")
+# ax.hist(by_recording, bins, alpha=0.7, label="another recording of the instrument")
+# ax.set(xlabel="distance to the nearest training sound [dB]", ylabel="chunks")
+# ax.legend()
+# lesson.figure("leak", fig, "A random split has near copies on both sides.")
 
 # %% [markdown]
 # ## Exercises
@@ -343,27 +361,26 @@ lesson.figure("leak", fig, "A random split has near copies on both sides.")
 # 2. Write a function that lists the recordings two splits share.
 
 # %% tags=["active-ipynb"]
-import exercises
-
-
-def robust_gate(chunks, threshold=-45.0):
-    """True where a chunk is louder than `threshold` dB below the *typical* loud one.
-
-    chunks (N, S) of one recording.
-    """
-    ...  # your code
-
-
-lessons.try_exercise(exercises.ROBUST_GATE, robust_gate)
-
-
-# %% tags=["active-ipynb"]
-def shared_recordings(first, second):
-    """The recordings that both lists hold, sorted."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.SHARED_RECORDINGS, shared_recordings)
+# import exercises
+#
+#
+# def robust_gate(chunks, threshold=-45.0):
+#     """True where a chunk is louder than `threshold` dB below the *typical* loud one.
+#
+#     chunks (N, S) of one recording.
+#     """
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.ROBUST_GATE, robust_gate)
 
 # %% tags=["active-ipynb"]
-lesson.finish()
+# def shared_recordings(first, second):
+#     """The recordings that both lists hold, sorted."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.SHARED_RECORDINGS, shared_recordings)
+
+# %% tags=["active-ipynb"]
+# lesson.finish()

@@ -8,7 +8,19 @@
 # the end another network, the **ear**, which will judge what step 9 generates.
 
 # %% tags=["active-ipynb"]
-FIRST_CELL
+# import os
+# import subprocess
+# import sys
+#
+# here = os.path.basename(os.getcwd())
+# if "google.colab" in sys.modules and here != "deep_cross_modal":
+#     # In Colab: fetch the course, install it, and work in this series' folder.
+#     address = "https://github.com/avnb/avnb"
+#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+#     subprocess.run(pip, check=True)
+#     sys.path.insert(0, os.path.abspath("avnb"))
+#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import torch
@@ -45,6 +57,8 @@ lesson = lessons.start(
     run_dir=RUN_DIR,
     overrides=OVERRIDES,
 )
+
+# %%
 settings = lessons.settings(
     SCALE,
     OVERRIDES,
@@ -73,7 +87,9 @@ device = training.device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
 balance = class_balance(train.labels)
-print(f"{len(train)} training pairs, {len(test)} test pairs, {classes} classes, {device}")
+print(
+    f"{len(train)} training pairs, {len(test)} test pairs, {classes} classes, {device}"
+)
 
 # %% [markdown]
 # ## The same sound, five times (Fig. 3)
@@ -94,6 +110,7 @@ figure = show.spectrograms(
     columns=5,
 )
 lesson.figure("representations", figure, f"One {train.classes[train.labels[0]]} sound.")
+
 
 # %% [markdown]
 # ## Train one classifier
@@ -122,7 +139,9 @@ def train_classifier(name: str, layers: int, steps: int) -> SoundClassifier:
     for step in run.steps(steps):
         index = batches[step.number].to(device)
         with run.autocast():
-            loss = F.cross_entropy(net(transform(train.waveform(index))), train.labels[index])
+            loss = F.cross_entropy(
+                net(transform(train.waveform(index))), train.labels[index]
+            )
         run.step(optimizer, loss)
         run.log(loss=loss)
     return net.eval()
@@ -176,7 +195,9 @@ honesty = [
 lesson.record("table1_honesty", honesty)
 display(show.table(honesty))
 bars = {f"{row['representation']} {row['layers']}": row["accuracy"] for row in table}
-figure = show.bars(bars, lines={"chance": 1 / classes}, y="accuracy, unheard recordings")
+figure = show.bars(
+    bars, lines={"chance": 1 / classes}, y="accuracy, unheard recordings"
+)
 lesson.figure("table1", figure, "Table 1 on this data.")
 
 # %% [markdown]
@@ -279,28 +300,27 @@ print(f"the ear on unheard recordings: {accuracy}")
 #    knows it: draw whole *recordings* again, 2000 times.
 
 # %% tags=["active-ipynb"]
-import exercises
-
-
-def balanced_accuracy(named, labels):
-    """Each class's own accuracy, averaged over the classes in labels; both (N,)."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.BALANCED_ACCURACY, balanced_accuracy)
-
+# import exercises
+#
+#
+# def balanced_accuracy(named, labels):
+#     """Each class's own accuracy, averaged over the classes in labels; both (N,)."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.BALANCED_ACCURACY, balanced_accuracy)
 
 # %% tags=["active-ipynb"]
-def interval(right, recordings, seed=0):
-    """(low, high): the 95 % interval of right.mean(), by drawing recordings.
-
-    right (N,) holds 1 where the answer was right and 0 where not, recordings (N,) the
-    name of each chunk's recording; both are numpy arrays.
-    """
-    ...  # your code
-
-
-lessons.try_exercise(exercises.INTERVAL, interval)
+# def interval(right, recordings, seed=0):
+#     """(low, high): the 95 % interval of right.mean(), by drawing recordings.
+#
+#     right (N,) holds 1 where the answer was right and 0 where not, recordings (N,) the
+#     name of each chunk's recording; both are numpy arrays.
+#     """
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.INTERVAL, interval)
 
 # %%
 lesson.finish()

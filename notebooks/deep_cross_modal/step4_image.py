@@ -10,7 +10,19 @@
 # K classes · h, w height and width of a map.
 
 # %% tags=["active-ipynb"]
-FIRST_CELL
+# import os
+# import subprocess
+# import sys
+#
+# here = os.path.basename(os.getcwd())
+# if "google.colab" in sys.modules and here != "deep_cross_modal":
+#     # In Colab: fetch the course, install it, and work in this series' folder.
+#     address = "https://github.com/avnb/avnb"
+#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+#     subprocess.run(pip, check=True)
+#     sys.path.insert(0, os.path.abspath("avnb"))
+#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import torch
@@ -18,10 +30,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-# %% tags=["active-ipynb"]
-import numpy as np
 
-from avnb import bandstand, show
+# %% tags=["active-ipynb"]
+# import numpy as np
+#
+# from avnb import bandstand, show
 
 # %% [markdown]
 # ## Pixels to numbers
@@ -55,34 +68,34 @@ def to_bytes(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 64 3"]:
 # them, its red channel as bytes and as the network sees it.
 
 # %% tags=["active-ipynb"]
-PLAYED = ("cello", "flute", "horn", "violin")
-players = [
-    bandstand.perform(name, player, seconds=2, seed=0)
-    for player, name in enumerate(PLAYED, start=1)
-]
-drawn = torch.from_numpy(np.stack([bandstand.draw(one, 1.0) for one in players]))
-x = to_network(drawn)
-print(f"bytes {tuple(drawn.shape)} → network {tuple(x.shape)}")
-every = torch.arange(256, dtype=torch.uint8).repeat(48).view(1, 64, 64, 3)
-assert torch.equal(to_bytes(to_network(every)), every)  # each byte comes back
+# PLAYED = ("cello", "flute", "horn", "violin")
+# players = [
+#     bandstand.perform(name, player, seconds=2, seed=0)
+#     for player, name in enumerate(PLAYED, start=1)
+# ]
+# drawn = torch.from_numpy(np.stack([bandstand.draw(one, 1.0) for one in players]))
+# x = to_network(drawn)
+# print(f"bytes {tuple(drawn.shape)} → network {tuple(x.shape)}")
+# every = torch.arange(256, dtype=torch.uint8).repeat(48).view(1, 64, 64, 3)
+# assert torch.equal(to_bytes(to_network(every)), every)  # each byte comes back
 
 # %% tags=["active-ipynb"]
-top, left = 28, 28
-patch = np.s_[top : top + 8, left : left + 8]
-figure, axes = show.plot(1, 3, width=3.2, height=3.0)
-axes[0, 0].imshow(drawn[0])
-box = [left - 0.5, left + 7.5, left + 7.5, left - 0.5, left - 0.5]
-axes[0, 0].plot(box, [top - 0.5] * 2 + [top + 7.5] * 2 + [top - 0.5], color="white")
-red = {"bytes": drawn[0, ..., 0][patch], "as the network sees it": x[0, 0][patch]}
-for ax, (title, values) in zip(axes[0, 1:], red.items(), strict=True):
-    ax.imshow(values, cmap="Reds_r", vmin=values.min() * 1.0 - 0.1)
-    ax.set_title(title)
-    for (r, c), value in np.ndenumerate(values.numpy()):
-        text = f"{value}" if title == "bytes" else f"{value:.1f}"
-        ax.text(c, r, text, ha="center", va="center", fontsize=7)
-for ax in axes.flat:
-    ax.set_axis_off()
-figure
+# top, left = 28, 28
+# patch = np.s_[top : top + 8, left : left + 8]
+# figure, axes = show.plot(1, 3, width=3.2, height=3.0)
+# axes[0, 0].imshow(drawn[0])
+# box = [left - 0.5, left + 7.5, left + 7.5, left - 0.5, left - 0.5]
+# axes[0, 0].plot(box, [top - 0.5] * 2 + [top + 7.5] * 2 + [top - 0.5], color="white")
+# red = {"bytes": drawn[0, ..., 0][patch], "as the network sees it": x[0, 0][patch]}
+# for ax, (title, values) in zip(axes[0, 1:], red.items(), strict=True):
+#     ax.imshow(values, cmap="Reds_r", vmin=values.min() * 1.0 - 0.1)
+#     ax.set_title(title)
+#     for (r, c), value in np.ndenumerate(values.numpy()):
+#         text = f"{value}" if title == "bytes" else f"{value:.1f}"
+#         ax.text(c, r, text, ha="center", va="center", fontsize=7)
+# for ax in axes.flat:
+#     ax.set_axis_off()
+# figure
 
 # %% [markdown]
 # ## The classifier of Fig. 5
@@ -161,34 +174,33 @@ class ImageClassifier(nn.Module):
 
 
 # %% tags=["active-ipynb"]
-torch.manual_seed(0)
-classifier = ImageClassifier(classes=13).eval()
-assert classifier.encode(x).shape == (4, 128)
-assert classifier(x).shape == (4, 13)
-shapes, y = {"picture": x.shape[1:]}, x
-for number, layer in enumerate(classifier.convs[:-1], start=1):
-    y = layer(y)
-    shapes[f"conv {number}"] = y.shape[1:]
-show.feature_maps(shapes)
+# torch.manual_seed(0)
+# classifier = ImageClassifier(classes=13).eval()
+# assert classifier.encode(x).shape == (4, 128)
+# assert classifier(x).shape == (4, 13)
+# shapes, y = {"picture": x.shape[1:]}, x
+# for number, layer in enumerate(classifier.convs[:-1], start=1):
+#     y = layer(y)
+#     shapes[f"conv {number}"] = y.shape[1:]
+# show.feature_maps(shapes)
 
 # %% [markdown]
 # What do the first 32 patterns find? Even untrained ones are little edge finders:
 # each map is bright where its random 3×3 pattern fits. Training keeps the useful
 # ones and the layers above combine them.
 
-
 # %% tags=["active-ipynb"]
-def maps(picture: torch.Tensor, channels: int = 7) -> list:
-    """The picture and its first few first-layer maps, each from black to white."""
-    with torch.no_grad():
-        found = classifier.convs[0](picture[None])[0, :channels]
-    low, high = found.amin((1, 2), True), found.amax((1, 2), True)
-    grey = (found - low) / (high - low).clamp(min=1e-6)
-    return [to_bytes(picture[None])[0], *grey[:, None].expand(-1, 3, -1, -1)]
-
-
-columns = ["picture", *(f"map {k}" for k in range(1, 8))]
-show.image_grid([maps(one) for one in x], rows=PLAYED, columns=columns)
+# def maps(picture: torch.Tensor, channels: int = 7) -> list:
+#     """The picture and its first few first-layer maps, each from black to white."""
+#     with torch.no_grad():
+#         found = classifier.convs[0](picture[None])[0, :channels]
+#     low, high = found.amin((1, 2), True), found.amax((1, 2), True)
+#     grey = (found - low) / (high - low).clamp(min=1e-6)
+#     return [to_bytes(picture[None])[0], *grey[:, None].expand(-1, 3, -1, -1)]
+#
+#
+# columns = ["picture", *(f"map {k}" for k in range(1, 8))]
+# show.image_grid([maps(one) for one in x], rows=PLAYED, columns=columns)
 
 # %% [markdown]
 # ## Why Γ should not judge alone
@@ -206,22 +218,22 @@ show.image_grid([maps(one) for one in x], rows=PLAYED, columns=columns)
 # the best epoch (Fig. 9).
 
 # %% tags=["active-ipynb"]
-teach, judge = "#fbe3d0", "#d5efe5"
-boxes = {
-    "data": (0.08, 0.5, "real pairs\ntraining split"),
-    "ear": (0.32, 0.82, "sound encoder\n(step 3)"),
-    "gamma": (0.32, 0.5, "Γ, image\nclassifier"),
-    "judge": (0.32, 0.16, "Judge\nother network, other seed"),
-    "s2i": (0.62, 0.82, "S2I\nsound → picture"),
-    "i2s": (0.62, 0.5, "I2S\npicture → sound"),
-    "marks": (0.9, 0.16, "the marks\nof step 10"),
-}
-arrows = [("data", name, "trains") for name in ("ear", "gamma", "judge")]
-arrows += [("ear", "s2i", "encodes for"), ("gamma", "i2s", "encodes for")]
-arrows += [("gamma", "s2i", "picks its epoch")]
-arrows += [("s2i", "marks", ""), ("i2s", "marks", ""), ("judge", "marks", "gives")]
-fills = {"ear": teach, "gamma": teach, "judge": judge, "marks": judge}
-show.diagram(boxes, arrows, fills=fills, width=9, height=3.4)
+# teach, judge = "#fbe3d0", "#d5efe5"
+# boxes = {
+#     "data": (0.08, 0.5, "real pairs\ntraining split"),
+#     "ear": (0.32, 0.82, "sound encoder\n(step 3)"),
+#     "gamma": (0.32, 0.5, "Γ, image\nclassifier"),
+#     "judge": (0.32, 0.16, "Judge\nother network, other seed"),
+#     "s2i": (0.62, 0.82, "S2I\nsound → picture"),
+#     "i2s": (0.62, 0.5, "I2S\npicture → sound"),
+#     "marks": (0.9, 0.16, "the marks\nof step 10"),
+# }
+# arrows = [("data", name, "trains") for name in ("ear", "gamma", "judge")]
+# arrows += [("ear", "s2i", "encodes for"), ("gamma", "i2s", "encodes for")]
+# arrows += [("gamma", "s2i", "picks its epoch")]
+# arrows += [("s2i", "marks", ""), ("i2s", "marks", ""), ("judge", "marks", "gives")]
+# fills = {"ear": teach, "gamma": teach, "judge": judge, "marks": judge}
+# show.diagram(boxes, arrows, fills=fills, width=9, height=3.4)
 
 # %% [markdown]
 # Orange teaches, green judges, and no arrow leads from orange to the marks. Both
@@ -257,17 +269,17 @@ class Judge(ResNet):
 
 
 # %% tags=["active-ipynb"]
-eye, ear = Judge(13).eval(), Judge(13, channels=1).eval()
-assert eye(x).shape == (4, 13)
-assert eye.features(x).shape == (4, 512)
-assert ear(torch.randn(2, 1, 128, 44)).shape == (2, 13)
-show.table(
-    [
-        {"network": name, "weights": sum(p.numel() for p in network.parameters())}
-        | {"layers": sum(isinstance(m, nn.Conv2d) for m in network.modules())}
-        for name, network in (("Γ", classifier), ("judge", eye))
-    ]
-)
+# eye, ear = Judge(13).eval(), Judge(13, channels=1).eval()
+# assert eye(x).shape == (4, 13)
+# assert eye.features(x).shape == (4, 512)
+# assert ear(torch.randn(2, 1, 128, 44)).shape == (2, 13)
+# show.table(
+#     [
+#         {"network": name, "weights": sum(p.numel() for p in network.parameters())}
+#         | {"layers": sum(isinstance(m, nn.Conv2d) for m in network.modules())}
+#         for name, network in (("Γ", classifier), ("judge", eye))
+#     ]
+# )
 
 # %% [markdown]
 # ## Exercises
@@ -277,23 +289,22 @@ show.table(
 # 2. Write `to_bytes` for a numpy array so that every byte comes back unchanged.
 
 # %% tags=["active-ipynb"]
-import exercises
-
-from avnb import lessons
-
-
-def share_in_full(width=32, classes=13):
-    """Weights in the fully connected layers of Γ over all its weights, 0 to 1."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.SHARE_IN_FULL, share_in_full)
-
+# import exercises
+#
+# from avnb import lessons
+#
+#
+# def share_in_full(width=32, classes=13):
+#     """Weights in the fully connected layers of Γ over all its weights, 0 to 1."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.SHARE_IN_FULL, share_in_full)
 
 # %% tags=["active-ipynb"]
-def bytes_of(x):
-    """Undo byte / 127.5 - 1: an array of floats to uint8; outside [-1, 1] is cut."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.BYTES_OF, bytes_of)
+# def bytes_of(x):
+#     """Undo byte / 127.5 - 1: an array of floats to uint8; outside [-1, 1] is cut."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.BYTES_OF, bytes_of)

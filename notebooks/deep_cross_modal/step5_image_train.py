@@ -8,7 +8,19 @@
 # bow are, which the paper had to leave at "hard to quantify".
 
 # %% tags=["active-ipynb"]
-FIRST_CELL
+# import os
+# import subprocess
+# import sys
+#
+# here = os.path.basename(os.getcwd())
+# if "google.colab" in sys.modules and here != "deep_cross_modal":
+#     # In Colab: fetch the course, install it, and work in this series' folder.
+#     address = "https://github.com/avnb/avnb"
+#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+#     subprocess.run(pip, check=True)
+#     sys.path.insert(0, os.path.abspath("avnb"))
+#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import torch
@@ -38,6 +50,8 @@ lesson = lessons.start(
     run_dir=RUN_DIR,
     overrides=OVERRIDES,
 )
+
+# %%
 settings = lessons.settings(
     SCALE,
     OVERRIDES,
@@ -62,6 +76,7 @@ classes = len(train.classes)
 balance = class_balance(train.labels)
 models = lesson.run_dir / "models"
 
+
 # %% [markdown]
 # ## A little unrest for the training pictures
 #
@@ -78,7 +93,8 @@ def unsettle(x: Tensor) -> Tensor:
     by = torch.randint(0, 2 * s + 1, (len(x), 2), device=x.device).tolist()
     height, width = x.shape[-2:]
     moved = [
-        p[:, i : i + height, j : j + width] for p, (i, j) in zip(padded, by, strict=True)
+        p[:, i : i + height, j : j + width]
+        for p, (i, j) in zip(padded, by, strict=True)
     ]
     gain = 1 + 0.2 * (torch.rand(len(x), 1, 1, 1, device=x.device) - 0.5)
     return torch.stack(moved) * gain
@@ -108,6 +124,7 @@ def train_net(name: str, net: nn.Module, loss_of, seed: int) -> nn.Module:
     return net.eval()
 
 
+# %%
 @torch.no_grad()
 def outputs(net: nn.Module, pictures: Tensor) -> Tensor:
     """What `net` says of each picture, batch by batch."""
@@ -116,6 +133,7 @@ def outputs(net: nn.Module, pictures: Tensor) -> Tensor:
 
 # %% [markdown]
 # ## Γ and the judge
+
 
 # %%
 def naming_loss(logits: Tensor, index: Tensor) -> Tensor:
@@ -197,28 +215,27 @@ else:
 #    write the mirror of a picture with its pose.
 
 # %% tags=["active-ipynb"]
-import exercises
-
-
-def known_error(read, truth):
-    """Mean squared error over the values of truth that are not nan; both (B, P)."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.KNOWN_ERROR, known_error)
-
+# import exercises
+#
+#
+# def known_error(read, truth):
+#     """Mean squared error over the values of truth that are not nan; both (B, P)."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.KNOWN_ERROR, known_error)
 
 # %% tags=["active-ipynb"]
-def mirror(picture, pose):
-    """The picture (H, W, 3) flipped left to right, and its pose to match.
-
-    pose maps names to numbers; those named *_x are places, 0 (left) to 1 (right).
-    Give back both, and leave what was given as it is.
-    """
-    ...  # your code
-
-
-lessons.try_exercise(exercises.MIRROR, mirror)
+# def mirror(picture, pose):
+#     """The picture (H, W, 3) flipped left to right, and its pose to match.
+#
+#     pose maps names to numbers; those named *_x are places, 0 (left) to 1 (right).
+#     Give back both, and leave what was given as it is.
+#     """
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.MIRROR, mirror)
 
 # %%
 lesson.finish()

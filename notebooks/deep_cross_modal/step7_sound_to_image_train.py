@@ -12,7 +12,19 @@
 # | **pose** | classifier | another moment, same instrument (Eq. 6) |
 
 # %% tags=["active-ipynb"]
-FIRST_CELL
+# import os
+# import subprocess
+# import sys
+#
+# here = os.path.basename(os.getcwd())
+# if "google.colab" in sys.modules and here != "deep_cross_modal":
+#     # In Colab: fetch the course, install it, and work in this series' folder.
+#     address = "https://github.com/avnb/avnb"
+#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+#     subprocess.run(pip, check=True)
+#     sys.path.insert(0, os.path.abspath("avnb"))
+#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import numpy as np
@@ -56,6 +68,8 @@ lesson = lessons.start(
     run_dir=RUN_DIR,
     overrides=OVERRIDES,
 )
+
+# %%
 settings = lessons.settings(
     SCALE,
     OVERRIDES,
@@ -90,8 +104,12 @@ train, test = (load_pairs(lesson.data, split, device) for split in ("train", "te
 models = lesson.need("models", "step3_sound_train")
 lms = representation("LMS", train.sample_rate).to(device)
 encoders = {
-    "classifier": training.load_model(models / "sound_encoder.safetensors", SoundClassifier),
-    "autoencoder": training.load_model(models / "autoencoder.safetensors", StackedAutoencoder),
+    "classifier": training.load_model(
+        models / "sound_encoder.safetensors", SoundClassifier
+    ),
+    "autoencoder": training.load_model(
+        models / "autoencoder.safetensors", StackedAutoencoder
+    ),
 }
 lesson.need("models/image_encoder.safetensors", "step5_image_train")
 gamma = training.load_model(models / "image_encoder.safetensors", ImageClassifier)
@@ -184,7 +202,9 @@ def train_s2i(name: str, of: dict[str, Tensor], pool: Tensor, wrong, steps: int)
         with run.autocast():
             fake = G(z, code)
             score_wrong = None if other is None else D(other, code)
-            loss_d = discriminator_loss(D(real, code), D(fake.detach(), code), score_wrong)
+            loss_d = discriminator_loss(
+                D(real, code), D(fake.detach(), code), score_wrong
+            )
         run.step(opt_d, loss_d)
         with run.autocast():
             loss_g = generator_loss(D(fake, code))
@@ -219,7 +239,9 @@ def watch(run: training.Run, name: str, G: Generator, of: dict[str, Tensor]) -> 
 # %%
 def other_instrument(index: Tensor, generator: torch.Generator) -> Tensor:
     """ω of Eq. 5: pictures of other instruments than those at `index`."""
-    return to_network(train.pictures[wrong_class(train.labels[index], train.labels, generator)])
+    return to_network(
+        train.pictures[wrong_class(train.labels[index], train.labels, generator)]
+    )
 
 
 def nothing_wrong(index: Tensor, generator: torch.Generator) -> None:
@@ -245,18 +267,27 @@ for name, run in runs.items():
     at = run.history["step"][np.isfinite(run.history["train"])] + 1
     for split in ("train", "test"):
         curves[f"{name} {split}"] = (at, values(run, split))
-figure = show.curves(curves, y="right instrument, says Γ", lines={"chance": 1 / len(train.classes)})
+figure = show.curves(
+    curves, y="right instrument, says Γ", lines={"chance": 1 / len(train.classes)}
+)
 lesson.figure("figure9", figure, "Accuracy on generated pictures while training.")
-lesson.record("figure9", {name: {"step": x, "accuracy": y} for name, (x, y) in curves.items()})
+lesson.record(
+    "figure9", {name: {"step": x, "accuracy": y} for name, (x, y) in curves.items()}
+)
 
 # %% [markdown]
 # The losses tell less. With $S_r = S_w = S_f = \tfrac12$ they would be
 # $2\ln 2 = 1.39$ for the discriminator and $\ln 2 = 0.69$ for the generator.
 
 # %%
-losses = {f"{key} {name}": run.history[key] for name, run in runs.items() for key in ("loss_d", "loss_g")}
+losses = {
+    f"{key} {name}": run.history[key]
+    for name, run in runs.items()
+    for key in ("loss_d", "loss_g")
+}
 figure = show.curves(losses, lines={"2 ln 2": 1.386, "ln 2": 0.693})
 lesson.figure("losses", figure, "Both losses of the three variants.")
+
 
 # %% [markdown]
 # ## Look: Fig. 1
@@ -276,7 +307,10 @@ def paint(name: str, code: Tensor, seed: int = SEED) -> Tensor:
 
 present = sorted(set(test.labels.tolist()))
 first = torch.tensor([int(torch.nonzero(test.labels == k)[0, 0]) for k in present])
-grid = [paint(name, codes[encoder]["test"][first]) for name, (encoder, _) in variants.items()]
+grid = [
+    paint(name, codes[encoder]["test"][first])
+    for name, (encoder, _) in variants.items()
+]
 figure = show.image_grid(
     [*grid, test.pictures[first].cpu()],
     rows=["S2I-C", "S2I-N", "S2I-A", "real"],
@@ -288,9 +322,12 @@ lesson.figure("figure1", figure, "Unheard sounds, painted.")
 # Same sound, other noise: what is left to chance?
 
 # %%
-rows = [paint("s2i_c", codes["classifier"]["test"][first], seed) for seed in range(1, 5)]
+rows = [
+    paint("s2i_c", codes["classifier"]["test"][first], seed) for seed in range(1, 5)
+]
 figure = show.image_grid(rows, columns=[test.classes[k] for k in present])
 lesson.figure("noise", figure, "S2I-C, four draws of noise for each unheard sound.")
+
 
 # %% [markdown]
 # ## Pose-oriented: one model an instrument (Eq. 6, Fig. 10)
@@ -305,17 +342,23 @@ def other_moment(index: Tensor, generator: torch.Generator) -> Tensor:
     return to_network(train.pictures[wrong_moment(index, train.labels, generator)])
 
 
-wanted = [name for name in settings.pose_classes or train.classes if name in train.classes]
+wanted = [
+    name for name in settings.pose_classes or train.classes if name in train.classes
+]
 for name in wanted or train.classes[:1]:
     pool = torch.nonzero(train.labels == train.classes.index(name))[:, 0]
-    run = train_s2i(f"pose_{name}", codes["classifier"], pool, other_moment, settings.pose_steps)
+    run = train_s2i(
+        f"pose_{name}", codes["classifier"], pool, other_moment, settings.pose_steps
+    )
 lesson.record("pose_models", wanted or list(train.classes[:1]))
 
 # %% tags=["figure10"]
 name = (wanted or train.classes)[0]
 of_class = torch.nonzero(test.labels == test.classes.index(name))[:8, 0]
 painted = paint(f"pose_{name}", codes["classifier"]["test"][of_class])
-figure = show.image_grid([painted, test.pictures[of_class].cpu()], rows=["pose S2I", "real"])
+figure = show.image_grid(
+    [painted, test.pictures[of_class].cpu()], rows=["pose S2I", "real"]
+)
 lesson.figure("figure10", figure, f"Eight unheard half-seconds of {name}.")
 
 # %% [markdown]
@@ -328,24 +371,23 @@ lesson.figure("figure10", figure, f"Eight unheard half-seconds of {name}.")
 #    accuracy on unheard sounds there?
 
 # %% tags=["active-ipynb"]
-import exercises
-
-
-def best_score(real, fake, wrong):
-    """The S that maximises Eq. 4, given the densities of the same pairs, (N,) each."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.BEST_SCORE, best_score)
-
+# import exercises
+#
+#
+# def best_score(real, fake, wrong):
+#     """The S that maximises Eq. 4, given densities of the same pairs, (N,) each."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.BEST_SCORE, best_score)
 
 # %% tags=["active-ipynb"]
-def early_stop(train, test):
-    """(place, test accuracy there): where the training curve is best, the last such."""
-    ...  # your code
-
-
-lessons.try_exercise(exercises.EARLY_STOP, early_stop)
+# def early_stop(train, test):
+#     """(place, test accuracy there): where the training curve is best, last."""
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.EARLY_STOP, early_stop)
 
 # %%
 lesson.finish()
