@@ -15,7 +15,7 @@ test: .venv/ready
 	mkdir -p build
 	$(BIN)/python tests/notebook_tools.py smoke > build/smoke.txt
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 $$(cat build/smoke.txt)
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lab: .venv/ready
 	$(BIN)/avnb lab

@@ -28,6 +28,7 @@
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, ResNet
 
 
@@ -201,6 +202,44 @@ class ImageClassifier(nn.Module):
 #
 # columns = ["picture", *(f"map {k}" for k in range(1, 8))]
 # show.image_grid([maps(one) for one in x], rows=PLAYED, columns=columns)
+
+# %% [markdown]
+# ## A little unrest
+#
+# A few recordings a class are few people in few rooms, and a network soon knows them
+# by heart. **Jitter** moves each picture by some pixels and changes its brightness
+# and contrast, differently every time. It does not flip: a flipped violinist is
+# left-handed. The classifiers train on jittered pictures; step 6 gives it a second
+# use, for which it has to be differentiable.
+
+
+# %%
+def jitter(
+    x: Float[Tensor, "b c h w"], shift: int, light: float
+) -> Float[Tensor, "b c h w"]:
+    """Each picture moved by up to `shift` pixels, its light changed by up to `light`.
+
+    The edge is repeated into what the move uncovers. Gradients reach `x`.
+    """
+    b, _, h, w = x.shape
+    padded = F.pad(x, (shift,) * 4, mode="replicate")
+    by = torch.randint(0, 2 * shift + 1, (2, b, 1), device=x.device)
+    rows = by[0] + torch.arange(h, device=x.device)
+    columns = by[1] + torch.arange(w, device=x.device)
+    item = torch.arange(b, device=x.device)[:, None, None]
+    moved = padded[item, :, rows[:, :, None], columns[:, None, :]]  # (b, h, w, c)
+    moved = moved.permute(0, 3, 1, 2)
+    contrast, brightness = light * (2 * torch.rand(2, b, 1, 1, 1, device=x.device) - 1)
+    mean = moved.mean(dim=(1, 2, 3), keepdim=True)
+    return (moved - mean) * (1 + contrast) + mean + brightness
+
+
+# %% tags=["active-ipynb"]
+# grey = torch.zeros(2, 3, 64, 64, requires_grad=True)
+# jitter(grey, 8, 0.3).sum().backward()
+# assert grey.grad.abs().sum() > 0
+# six = to_network(drawn[:1]).repeat(6, 1, 1, 1)
+# show.image_grid([to_bytes(jitter(six, 8, 0.3))], title="one picture, jittered")
 
 # %% [markdown]
 # ## Why Γ should not judge alone

@@ -470,6 +470,24 @@ def discriminator_loss(
 # figure
 
 # %% [markdown]
+# ## When the discriminator learns by heart
+#
+# Trained as printed on a few dozen recordings, the discriminator soon knows every
+# real picture: its loss falls towards zero, the scores of generated pictures drop
+# out of reach, and the generator, pushed by a judge that no longer compares but
+# remembers, ends in coloured noise. It is the paper's own Fig. 9, come early: rise,
+# then fall.
+#
+# The cure leaves Eq. 3 and 4 as they are. The discriminator never sees a picture as
+# it is, but `jitter`ed (step 4), **the real, the wrong and the generated alike**, and
+# because jitter is differentiable the generator still learns through it (Zhao et al.
+# 2020, *Differentiable Augmentation*). What cannot be remembered has to be compared.
+#
+# The generator's weights are also averaged over the last steps (an exponential
+# moving average), which removes the jitter of its own path; the average is what is
+# judged and kept.
+
+# %% [markdown]
 # ## ω, the sampler of wrong pairs (Eq. 5 and Eq. 6)
 #
 # *Which* pairs count as wrong decides what the generator learns:

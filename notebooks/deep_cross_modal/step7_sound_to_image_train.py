@@ -37,7 +37,7 @@ from step2_sound import (
     Standard,
     representation,
 )
-from step4_image import ImageClassifier, to_bytes, to_network
+from step4_image import ImageClassifier, jitter, to_bytes, to_network
 from step6_sound_to_image import (
     Discriminator,
     Generator,
@@ -75,14 +75,18 @@ settings = lessons.settings(
     OVERRIDES,
     dict(
         #               smoke laptop   gpu   paper
-        width=(4, 32, 64, 128),  # W of the generator
-        width_d=(4, 32, 64, 64),  # W of the discriminator
-        batch=(8, 64, 64, 64),
-        steps=(4, 700, 20000, 165000),  # the paper's 600 epochs of GAN-CLS
-        pose_steps=(2, 250, 5000, 20000),
+        width=(4, 48, 64, 128),  # W of the generator
+        width_d=(4, 24, 64, 64),  # W of the discriminator
+        batch=(8, 16, 64, 64),
+        steps=(4, 1500, 20000, 165000),  # the paper's 600 epochs of GAN-CLS
+        pose_steps=(2, 400, 5000, 20000),
         pose_classes=(("cello",), ("cello",), ("cello", "violin", "viola"), ()),
-        watch=(2, 50, 500, 1372),  # steps between two points of Fig. 9
-        rate=(2e-4, 4e-4, 2e-4, 2e-4),
+        watch=(2, 100, 500, 1372),  # steps between two points of Fig. 9
+        rate=(2e-4, 4e-4, 2e-4, 2e-4),  # of the generator
+        rate_d=(2e-4, 1.5e-4, 2e-4, 2e-4),  # of the discriminator
+        shift=(8, 8, 8, 8),  # of jitter before the discriminator, in pixels
+        light=(0.3, 0.3, 0.3, 0.3),  # of jitter
+        average=(0.5, 0.99, 0.999, 0.999),  # decay of the generator's average
         precision=("float32", "auto", "auto", "auto"),
     ),
 )
@@ -154,7 +158,6 @@ def agreement(G: Generator, of: dict[str, Tensor], split: str) -> float:
     index = watched[split]
     z = torch.randn(len(index), G.noise, generator=torch.Generator().manual_seed(SEED))
     painted = G.eval()(z.to(device), of[split][index]).float()
-    G.train()
     named = gamma(painted).argmax(dim=1)
     return (named == labels[split][index]).float().mean().item()
 
@@ -168,50 +171,55 @@ def agreement(G: Generator, of: dict[str, Tensor], split: str) -> float:
 
 # %%
 def begin(name: str) -> tuple:
-    """Both players with their optimisers and the run that looks after them."""
+    """The run, both players, the average of the generator, and the optimisers."""
     training.seed_everything(SEED)
-    nets = Generator(settings.width), Discriminator(settings.width_d)
-    opts = [
-        torch.optim.Adam(
-            net.apply(start_weights).parameters(), settings.rate, (0.5, 0.999)
-        )
-        for net in nets
-    ]
+    G = Generator(settings.width).apply(start_weights)
+    D = Discriminator(settings.width_d).apply(start_weights)
     run = training.Run(
         lesson.run_dir / name,
         seed=SEED,
         precision=settings.precision,
         settings=settings.as_dict(),
     )
-    players = dict(G=nets[0], D=nets[1], opt_g=opts[0], opt_d=opts[1])
-    return run, *run.prepare(**players)
+    return run, *run.prepare(
+        G=G,
+        D=D,
+        average=training.Average(G, settings.average),
+        opt_g=torch.optim.Adam(G.parameters(), settings.rate, (0.5, 0.999)),
+        opt_d=torch.optim.Adam(D.parameters(), settings.rate_d, (0.5, 0.999)),
+    )
+
+
+# %%
+def seen_by_d(x: Tensor) -> Tensor:
+    """A picture as the discriminator gets to see it."""
+    return jitter(x, settings.shift, settings.light)
 
 
 # %%
 def train_s2i(name: str, of: dict[str, Tensor], pool: Tensor, wrong, steps: int):
     """Train on the pairs `pool`; `wrong(index, generator)` gives the wrong pictures."""
-    run, G, D, opt_g, opt_d = begin(name)
-    batches = training.Batches(
-        len(pool), settings.batch, seed=SEED, weights=class_balance(train.labels[pool])
-    )
+    run, G, D, average, opt_g, opt_d = begin(name)
+    balance = class_balance(train.labels[pool])
+    batches = training.Batches(len(pool), settings.batch, seed=SEED, weights=balance)
     for step in run.steps(steps):
         index = pool[batches[step.number].to(device)]
-        real, code = to_network(train.pictures[index]), of["train"][index]
-        z = torch.randn(len(index), G.noise, generator=run.generator).to(device)
-        other = wrong(index, run.generator)
+        code = of["train"][index]
+        real, other = to_network(train.pictures[index]), wrong(index, run.generator)
+        z = torch.randn(len(index), G.noise, generator=run.generator, device=device)
         with run.autocast():
             fake = G(z, code)
-            score_wrong = None if other is None else D(other, code)
-            loss_d = discriminator_loss(
-                D(real, code), D(fake.detach(), code), score_wrong
-            )
+            score = [D(seen_by_d(x), code) for x in (real, fake.detach())]
+            score_wrong = None if other is None else D(seen_by_d(other), code)
+            loss_d = discriminator_loss(*score, score_wrong)
         run.step(opt_d, loss_d)
         with run.autocast():
-            loss_g = generator_loss(D(fake, code))
+            loss_g = generator_loss(D(seen_by_d(fake), code))
         run.step(opt_g, loss_g)
+        average.update_parameters(G)
         run.log(loss_d=loss_d, loss_g=loss_g)
         if step.due(settings.watch):
-            watch(run, name, G, of)
+            watch(run, name, average.module, of)
     return run
 
 
