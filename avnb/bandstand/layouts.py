@@ -12,10 +12,10 @@ import json
 import os
 import struct
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -181,15 +181,11 @@ def _write_missing(
     missing = [job for job in jobs if not (root / "truth" / f"{job[0]}.json").exists()]
     workers = min(workers or os.cpu_count() or 1, max(len(missing), 1))
     calls = [(root, settings, name, arguments, write) for name, arguments in missing]
-    with tqdm(total=len(calls), desc=settings["layout"], disable=None) as bar:
-        if workers == 1:
-            for call in calls:
-                _write_one(call)
-                bar.update()
-        else:
-            with ProcessPoolExecutor(workers) as pool:
-                for _ in pool.map(_write_one, calls):
-                    bar.update()
+    # joblib's processes are fresh ones: a fork of one with threads may never wake
+    parallel = joblib.Parallel(workers, return_as="generator_unordered")
+    made = parallel(joblib.delayed(_write_one)(call) for call in calls)
+    for _ in tqdm(made, desc=settings["layout"], total=len(calls), disable=None):
+        pass
     return len(missing)
 
 
