@@ -82,8 +82,9 @@ settings = lessons.settings(
         pose_steps=(2, 400, 5000, 20000),
         pose_classes=(("cello",), ("cello",), ("cello", "violin", "viola"), ()),
         watch=(2, 100, 500, 1372),  # steps between two points of Fig. 9
-        rate=(2e-4, 4e-4, 2e-4, 2e-4),  # of the generator
-        rate_d=(2e-4, 1.5e-4, 2e-4, 2e-4),  # of the discriminator
+        rate=(2e-4, 1e-3, 2e-4, 2e-4),  # of the generator
+        rate_d=(2e-4, 2e-4, 2e-4, 2e-4),  # of the discriminator
+        updates_g=(1, 2, 1, 1),  # of the generator for each of the discriminator
         shift=(8, 8, 8, 8),  # of jitter before the discriminator, in pixels
         light=(0.3, 0.3, 0.3, 0.3),  # of jitter
         average=(0.5, 0.99, 0.999, 0.999),  # decay of the generator's average
@@ -213,9 +214,11 @@ def train_s2i(name: str, of: dict[str, Tensor], pool: Tensor, wrong, steps: int)
             score_wrong = None if other is None else D(seen_by_d(other), code)
             loss_d = discriminator_loss(*score, score_wrong)
         run.step(opt_d, loss_d)
-        with run.autocast():
-            loss_g = generator_loss(D(seen_by_d(fake), code))
-        run.step(opt_g, loss_g)
+        for _ in range(settings.updates_g):
+            with run.autocast():
+                z = torch.randn(z.shape, generator=run.generator, device=device)
+                loss_g = generator_loss(D(seen_by_d(G(z, code)), code))
+            run.step(opt_g, loss_g)
         average.update_parameters(G)
         run.log(loss_d=loss_d, loss_g=loss_g)
         if step.due(settings.watch):

@@ -67,12 +67,15 @@ settings = lessons.settings(
     OVERRIDES,
     dict(
         #         smoke laptop gpu   paper
-        width=(4, 16, 64, 128),  # W of the generator
-        width_d=(4, 16, 64, 64),  # W of the discriminator
-        batch=(8, 64, 64, 64),
-        steps=(4, 500, 20000, 165000),
-        watch=(2, 50, 500, 1372),  # steps between two looks at the accuracy
-        rate=(2e-4, 4e-4, 2e-4, 2e-4),
+        width=(4, 24, 64, 128),  # W of the generator
+        width_d=(4, 12, 64, 64),  # W of the discriminator
+        batch=(8, 16, 64, 64),
+        steps=(4, 1000, 20000, 165000),
+        watch=(2, 100, 500, 1372),  # steps between two looks at the accuracy
+        rate=(2e-4, 1e-3, 2e-4, 2e-4),  # of the generator
+        rate_d=(2e-4, 2e-4, 2e-4, 2e-4),  # of the discriminator
+        updates_g=(1, 2, 1, 1),  # of the generator for each of the discriminator
+        average=(0.5, 0.99, 0.999, 0.999),  # decay of the generator's average
         precision=("float32", "auto", "auto", "auto"),
     ),
 )
@@ -129,7 +132,6 @@ def agreement(G: SpectrogramGenerator, split: str) -> float:
     index = watched[split]
     z = torch.randn(len(index), G.noise, generator=torch.Generator().manual_seed(SEED))
     sound = from_network(G.eval()(z.to(device), codes[split][index]).float())
-    G.train()
     return (ear(sound).argmax(dim=1) == labels[split][index]).float().mean().item()
 
 
@@ -138,23 +140,27 @@ training.seed_everything(SEED)
 G = SpectrogramGenerator(settings.width).apply(start_weights)
 D = SpectrogramDiscriminator(settings.width_d).apply(start_weights)
 opt_g = torch.optim.Adam(G.parameters(), settings.rate, (0.5, 0.999))
-opt_d = torch.optim.Adam(D.parameters(), settings.rate, (0.5, 0.999))
+opt_d = torch.optim.Adam(D.parameters(), settings.rate_d, (0.5, 0.999))
 run = training.Run(
     lesson.run_dir / "i2s",
     seed=SEED,
     precision=settings.precision,
     settings=settings.as_dict(),
 )
-G, D, opt_g, opt_d = run.prepare(G=G, D=D, opt_g=opt_g, opt_d=opt_d)
+average = training.Average(G, settings.average)
+G, D, average, opt_g, opt_d = run.prepare(
+    G=G, D=D, average=average, opt_g=opt_g, opt_d=opt_d
+)
 
 
 def watch() -> None:
     """Log the agreement; keep the weights when it never was better."""
     earlier = run.history.get("train", np.zeros(1))
-    seen = {split: agreement(G, split) for split in ("train", "test")}
+    seen = {split: agreement(average.module, split) for split in ("train", "test")}
     run.log(**seen)
     if seen["train"] >= np.nanmax(earlier):
-        training.save_model(models / "i2s.safetensors", G, width=settings.width)
+        path = models / "i2s.safetensors"
+        training.save_model(path, average.module, width=settings.width)
 
 
 # %% tags=["training"]
@@ -164,15 +170,18 @@ for step in run.steps(settings.steps):
     index = batches[step.number].to(device)
     real, code = spectrograms[index], codes["train"][index]
     other = wrong_class(train.labels[index], train.labels, run.generator)
-    z = torch.randn(len(index), G.noise, generator=run.generator).to(device)
+    z = torch.randn(len(index), G.noise, generator=run.generator, device=device)
     with run.autocast():
         fake = G(z, code)
         score_wrong = D(spectrograms[other], code)
         loss_d = discriminator_loss(D(real, code), D(fake.detach(), code), score_wrong)
     run.step(opt_d, loss_d)
-    with run.autocast():
-        loss_g = generator_loss(D(fake, code))
-    run.step(opt_g, loss_g)
+    for _ in range(settings.updates_g):
+        with run.autocast():
+            z = torch.randn(z.shape, generator=run.generator, device=device)
+            loss_g = generator_loss(D(G(z, code), code))
+        run.step(opt_g, loss_g)
+    average.update_parameters(G)
     run.log(loss_d=loss_d, loss_g=loss_g)
     if step.due(settings.watch):
         watch()
