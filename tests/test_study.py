@@ -1,0 +1,94 @@
+"""Claims over seeds: the verdict follows the numbers, not the wish."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from avnb import lessons, study
+from avnb.lessons import LessonError
+
+SERIES = "deep_cross_modal"
+
+
+def run_of(c: float, n: float, last: float = 0.8) -> dict:
+    """Records of a run in which S2I-C scores `c` and S2I-N `n`."""
+
+    def measure(value: float) -> dict:
+        return {"value": value}
+
+    names = ("MS", "LMS", "CQT", "MFCC", "STFT")
+    table1 = [
+        {"representation": name, "layers": layers, "accuracy": measure(score)}
+        for name, score in zip(names, (0.6, 0.9, 0.7, 0.8, 0.75), strict=True)
+        for layers in (3, 4)
+    ]
+    table5 = [
+        {"sounds": "test", "pictures": name, "judge": measure(s), "Γ": measure(s)}
+        for name, s in (("S2I-C", c), ("S2I-N", n), ("S2I-A", 0.1), ("real", 0.95))
+    ]
+    i2s = [
+        {"sounds": name, "ear": measure(score)}
+        for name, score in (("I2S", 0.5), ("real", 0.9), ("chance", 1 / 13))
+    ]
+    curve = {"s2i_c train": {"step": [1, 2, 3], "accuracy": [0.1, 0.8, last]}}
+    return {
+        "step3_sound_train": {"table1": table1},
+        "step5_image_train": {"image_encoder_accuracy": measure(0.97)},
+        "step7_sound_to_image_train": {"figure9": curve},
+        "step10_judge": {"table5": table5, "i2s": i2s},
+    }
+
+
+def verdicts(runs: list[dict]) -> dict[str, str]:
+    claims = study.of_series(SERIES).CLAIMS
+    rows = study.judge(SERIES, runs)
+    return {c.name: row["holds"] for c, row in zip(claims, rows, strict=True)}
+
+
+def test_a_claim_holds_fails_or_stays_open_by_its_interval() -> None:
+    clear = verdicts([run_of(0.8, 0.2), run_of(0.82, 0.21), run_of(0.79, 0.2)])
+    assert clear["c_over_n"] == "holds"
+    assert clear["fall"] == "fails"  # the curve ends at its best
+    assert clear["i2s_above_chance"] == "holds"
+    worse = verdicts([run_of(0.2, 0.8), run_of(0.21, 0.82), run_of(0.2, 0.79)])
+    assert worse["c_over_n"] == "fails"
+    mixed = verdicts([run_of(0.2, 0.8), run_of(0.8, 0.2), run_of(0.5, 0.5)])
+    assert mixed["c_over_n"] == "undecided"
+
+
+def test_one_run_has_no_interval_and_says_so() -> None:
+    one = verdicts([run_of(0.8, 0.2, last=0.1)])
+    assert one["c_over_n"] == "here yes"
+    assert one["fall"] == "here yes"
+    assert verdicts([run_of(0.2, 0.8)])["c_over_n"] == "here no"
+
+
+def test_headlines_are_the_tables_numbers() -> None:
+    found = study.of_series(SERIES).headlines(run_of(0.8, 0.2))
+    assert found["S2I-C, test sounds, judge"] == 0.8
+    assert found["I2S, heard by the ear"] == 0.5
+    assert found["LMS, 4 layers"] == 0.9
+
+
+def test_a_study_needs_two_seeds_and_a_series_with_claims() -> None:
+    with pytest.raises(LessonError, match="at least two"):
+        study.run(SERIES, scale="smoke", seeds=(1, 1))
+    with pytest.raises(LessonError, match=r"there is: .*deep_cross_modal"):
+        study.of_series("deep_cross")
+
+
+def test_records_and_the_kept_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results").mkdir()
+    entries = [
+        {"kind": "value", "name": "a", "value": 3},
+        {"kind": "figure", "name": "b", "file": "b.png"},
+    ]
+    (tmp_path / "results" / "step1_x.json").write_text(json.dumps({"entries": entries}))
+    assert study.records(tmp_path) == {"step1_x": {"a": 3}}
+    monkeypatch.setattr(lessons, "REPO", tmp_path)
+    assert study.kept(SERIES) is None
+    lessons.write_json(study.where(SERIES, "laptop"), {"seeds": [0]})
+    assert study.kept(SERIES) == {"seeds": [0]}
