@@ -27,8 +27,8 @@ notebooks: .venv/ready
 # Choose versions anew; the lock names no index.
 lock: .venv/ready
 	$(BIN)/uv pip compile pyproject.toml --extra test --universal --fork-strategy fewest \
-		--generate-hashes --no-header --no-annotate --no-emit-index-url \
-		--quiet --output-file requirements.lock
+		--generate-hashes --no-header --no-annotate --quiet \
+		--output-file requirements.lock
 
 clean:
 	rm -rf .venv build
