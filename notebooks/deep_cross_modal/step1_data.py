@@ -71,7 +71,7 @@ OVERRIDES = {}
 #     OVERRIDES,
 #     dict(
 #         #                 smoke  laptop gpu   paper
-#         recital_seconds=(4.0, 12.0, 12.0, 12.0),  # the recording we take apart
+#         recital_seconds=(4.0, 20.0, 20.0, 20.0),  # the recording we take apart
 #         neighbours=(40, 400, 400, 400),  # chunks used to show the leak
 #     ),
 # )
@@ -87,16 +87,16 @@ OVERRIDES = {}
 # cutting.
 
 # %% tags=["active-ipynb"]
-# recital = bandstand.perform("cello", 3, seconds=settings.recital_seconds, seed=SEED)
+# recital = bandstand.perform("violin", 8, seconds=settings.recital_seconds, seed=SEED)
 # sound = bandstand.synthesise(recital)
 # times = np.arange(0, settings.recital_seconds, 0.1)
 # film = bandstand.film(recital, times, size=128)
 # lesson.figure(
 #     "recording",
-#     show.film_strip(film[::10], times[::10]),
-#     "One second apart: the bow and the left hand follow the music.",
+#     show.film_strip(film[::20], times[::20]),
+#     "Two seconds apart: the bow and the left hand follow the music.",
 # )
-# lesson.audio("recording", sound, 44100, "The cellist above")
+# lesson.audio("recording", sound, 44100, "The violinist above")
 
 # %% [markdown]
 # ## Chunks and their first frames
@@ -171,7 +171,7 @@ def audible(
 # ax.axhline(-45, color="crimson", label="Θ = -45 dBFS")
 # ax.set(xlabel="start of the chunk [s]", ylabel="loudness [dBFS]", ylim=(-80, 0))
 # ax.legend()
-# lesson.figure("gate", fig, "Chunks below the line are dropped.")
+# lesson.figure("gate", fig, "Chunks below the line are dropped: the violinist rests.")
 
 # %% [markdown]
 # ## The whole set
@@ -339,7 +339,7 @@ def nearest(
 # half = len(here) // 2
 # random_split = nearest(here[shuffled[:half]], here[shuffled[half:]])
 #
-# label = train.classes.index("cello") if "cello" in train.classes else 0
+# label = train.classes.index("violin") if "violin" in train.classes else 0
 # chosen = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
 # other = lms(train.waveform(chosen)).flatten(1)
 # by_recording = nearest(here, other)
