@@ -197,12 +197,17 @@ def seen_by_d(x: Tensor) -> Tensor:
     return jitter(x, settings.shift, settings.light)
 
 
+def balanced_batches(pool: Tensor) -> training.Batches:
+    """Batches of places in `pool` in which each class is as likely as any other."""
+    balance = class_balance(train.labels[pool])
+    return training.Batches(len(pool), settings.batch, seed=SEED, weights=balance)
+
+
 # %%
 def train_s2i(name: str, of: dict[str, Tensor], pool: Tensor, wrong, steps: int):
     """Train on the pairs `pool`; `wrong(index, generator)` gives the wrong pictures."""
     run, G, D, average, opt_g, opt_d = begin(name)
-    balance = class_balance(train.labels[pool])
-    batches = training.Batches(len(pool), settings.batch, seed=SEED, weights=balance)
+    batches = balanced_batches(pool)
     for step in run.steps(steps):
         index = pool[batches[step.number].to(device)]
         code = of["train"][index]
