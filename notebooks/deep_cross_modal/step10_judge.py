@@ -317,7 +317,6 @@ display(show.table(i2s))
 # side, **fails** when it lies on the other, and is **undecided** in between.
 
 # %% tags=["claims"]
-lesson.save()
 mine = study.judge("deep_cross_modal", [study.records(lesson.run_dir)])
 lesson.record("claims", mine)
 display(show.table(mine, "This run alone (one seed: no interval)"))
