@@ -208,16 +208,6 @@ def _literal(text: str) -> Any:
 # --- The lesson: where a notebook's run lives and what it records ----------------
 
 
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """A sentence of the paper, and whether it holds here (None: cannot be said)."""
-
-    text: str
-    holds: bool | None
-    evidence: str
-    paper: str = ""
-
-
 def default_run_dir(series: str, scale: str, data: str = "", seed: int = 0) -> Path:
     """Where a run lives when nobody says: runs/<series>/<scale>[-data][-seedN]."""
     name = scale
@@ -307,9 +297,10 @@ class Lesson:
         return peak_memory()
 
     def record(self, name: str, value: Any) -> None:
-        """Keep a value in results/<step>.json: number, text, Measure, `Claim`, table.
+        """Keep a value in results/<step>.json: number, text, Measure or table.
 
         A table is a list of dicts, one a row. Recording a name again replaces it.
+        Names that begin with "claims" stand at the top of the report.
         """
         self._keep({"kind": "value", "name": name, "value": plain(value)})
 

@@ -10,7 +10,6 @@ import nbformat
 from avnb import lessons, show
 
 KINDS = {".png": "image/png", ".wav": "audio/wav", ".mp4": "video/mp4"}
-VERDICTS = {True: "holds", False: "does not hold", None: "cannot be said"}
 CSS = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --link: #0072b2; }
 @media (prefers-color-scheme: dark) { :root { --link: #56b4e9; } }
@@ -38,19 +37,20 @@ def build(run_dir: Path) -> Path:
     for name, step in results["steps"].items():
         title = html.escape(_title(run_dir, name))
         links.append(f"<a href='#{name}'>{title}</a>")
-        found = [entry["value"] for entry in step["entries"] if _is_claim(entry)]
-        claims += found
+        claims += [entry for entry in step["entries"] if _is_claim(entry)]
+        others = [entry for entry in step["entries"] if not _is_claim(entry)]
         sections.append(
             f"<h2 id='{name}'>{title}</h2><p class='quiet'>{name}: "
             f"{step['minutes']:.1f} minutes, {step['peak_memory_mb']} MB</p>"
-            + _entries(run_dir, step["entries"])
+            + _entries(run_dir, others)
         )
+    top = "<h2>Claims</h2>" + _entries(run_dir, claims) if claims else ""
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width'>"
         f"<title>{series} ({scale})</title><style>{CSS}</style></head><body>"
         f"<h1>{series}</h1><p class='quiet'>{_summary(results)}</p>"
-        f"<p>{' · '.join(links)}</p>{_claims(claims)}{''.join(sections)}"
+        f"<p>{' · '.join(links)}</p>{top}{''.join(sections)}"
         "</body></html>\n"
     )
     path = run_dir / "report.html"
@@ -84,21 +84,6 @@ def _summary(results: Mapping[str, Any]) -> str:
     return html.escape(" · ".join(parts + changed))
 
 
-def _claims(claims: list[Mapping[str, Any]]) -> str:
-    if not claims:
-        return ""
-    rows = [
-        {
-            "the paper says": claim["text"],
-            "there": claim["paper"],
-            "here it": VERDICTS[claim["holds"]],
-            "because": claim["evidence"],
-        }
-        for claim in claims
-    ]
-    return "<h2>Claims</h2>" + show.table_html(rows)
-
-
 def _entries(run_dir: Path, entries: list[Mapping[str, Any]]) -> str:
     """Entries in their order; single values that follow each other share a table."""
     parts: list[str] = []
@@ -110,7 +95,7 @@ def _entries(run_dir: Path, entries: list[Mapping[str, Any]]) -> str:
         if values:
             parts.append(show.table_html(values))
             values = []
-        if entry is None or _is_claim(entry):
+        if entry is None:
             continue
         is_value = entry["kind"] == "value"
         parts.append(_value(entry) if is_value else _media(run_dir, entry))
@@ -118,12 +103,11 @@ def _entries(run_dir: Path, entries: list[Mapping[str, Any]]) -> str:
 
 
 def _is_claim(entry: Mapping[str, Any]) -> bool:
-    value = entry.get("value")
-    return isinstance(value, Mapping) and value.get("type") == "Claim"
+    return entry["name"].startswith("claims")
 
 
 def _is_single(entry: Mapping[str, Any]) -> bool:
-    if entry["kind"] != "value" or _is_claim(entry):
+    if entry["kind"] != "value":
         return False
     value = entry["value"]
     return not isinstance(value, list | Mapping) or _is_measure(value)

@@ -136,14 +136,16 @@ class Batches:
 
 
 class Average(AveragedModel):
-    """An exponential moving average of a module's weights (its buffers are copied).
+    """An exponential moving average of a module's weights and running statistics.
 
     Give it to `run.prepare` beside the module, and call `update_parameters(module)`
     after each update. `average.module` is the averaged network.
     """
 
     def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
-        super().__init__(module, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        super().__init__(
+            module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
+        )
         self.requires_grad_(False)
 
 

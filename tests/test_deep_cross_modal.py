@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
+from torch.nn import functional as F
 
 from avnb import lessons
 
@@ -318,6 +319,32 @@ def test_weights_start_as_in_gan_cls(s2i: ModuleType) -> None:
     gains = torch.cat([norm.weight for norm in layers(net, nn.BatchNorm2d)])
     assert gains.mean().item() == pytest.approx(1, abs=0.01)
     assert gains.std().item() == pytest.approx(0.02, rel=0.3)
+
+
+@pytest.mark.parametrize("network", ["s2i", "i2s"])
+def test_without_norm_a_score_is_the_pairs_own(
+    s2i: ModuleType, i2s: ModuleType, network: str
+) -> None:
+    makers = {
+        "s2i": (lambda: s2i.Discriminator(12), (3, 64, 64)),
+        "i2s": (lambda: i2s.SpectrogramDiscriminator(12), (1, 128, 34)),
+    }
+    make, shape = makers[network]
+    torch.manual_seed(0)
+    x, code = torch.randn(6, *shape), torch.randn(6, 128)
+    others = torch.cat([x[:1], 3 * x[1:] + 1])
+    for D, alone in (
+        (make().apply(s2i.start_weights), False),
+        (s2i.without_norm(make()), True),
+    ):
+        first, second = D(x, code)[0], D(others, code)[0]
+        assert torch.isclose(first, second, rtol=1e-4, atol=1e-6) == alone
+        assert bool(layers(D, nn.BatchNorm2d)) != alone
+    # He's start keeps the signal's size through all layers
+    assert 0.1 < D(x, code).std() < 10
+    for block in layers(D, s2i.Residual):
+        y = torch.randn(2, block.body[0].in_channels, 5, 5)
+        torch.testing.assert_close(block(y), F.leaky_relu(y, 0.2))
 
 
 # --- Step 2: penalties, the autoencoder, scales ----------------------------------

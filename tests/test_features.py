@@ -127,6 +127,18 @@ def test_leading_dims_are_clips(
         assert error(clip, theirs(expected)) < BOUND
 
 
+@pytest.mark.parametrize("n_mels", [1, 3, 40, 300])  # 300: some filters are empty
+@pytest.mark.filterwarnings("ignore:Empty filters")
+def test_any_number_of_mels(n_mels: int) -> None:
+    y = np.random.default_rng(0).standard_normal(6000).astype(np.float32)
+    span = {"n_mels": n_mels, "n_fft": 1024}
+    found = Mel(16000, **span, f_min=200.0, f_max=6000.0)(torch.from_numpy(y))
+    expected = librosa.feature.melspectrogram(
+        y=y, sr=16000, **span, hop_length=512, fmin=200, fmax=6000
+    )
+    assert error(found, expected) < BOUND
+
+
 def test_stereo_equals_librosa_channelwise() -> None:
     y = np.random.default_rng(1).standard_normal((2, 30000)).astype(np.float32)
     assert error(Mel()(torch.from_numpy(y)), lib_mel(y)) < BOUND

@@ -41,7 +41,7 @@ settings
 lesson.record("count", settings.count)
 lesson.record("doubled", settings.count * settings.rate * 2)
 lesson.record("table", [{"who": "a", "score": {"value": 0.5, "low": 0.4, "high": 0.6}}])
-lesson.record("claim", lessons.Claim("two is more than one", True, "counted", "Fig. 1"))
+lesson.record("claims", [{"claim": "two is more than one", "holds": "counted: yes"}])
 (lesson.run_dir / "checkpoint.txt").write_text(f"{SEED}")
 
 # %%

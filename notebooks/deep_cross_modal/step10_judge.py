@@ -324,7 +324,7 @@ kept = study.kept("deep_cross_modal")
 if kept is None:
     print("no study is kept in the repository")
 else:
-    lesson.record("study", kept["claims"])
+    lesson.record("claims_study", kept["claims"])
     display(show.table(kept["claims"], study.about(kept)))
 
 # %% [markdown]

@@ -113,13 +113,24 @@ class Compress(nn.Sequential):
 
 
 # %%
-class Bottleneck(nn.Module):
+class Residual(nn.Module):
+    """σ(x + f(x)) for any f that keeps the shape (B, W, h, w)."""
+
+    def __init__(self, body: nn.Sequential, activation: nn.Module) -> None:
+        super().__init__()
+        self.body, self.activation = body, activation
+
+    def forward(self, x: Float[Tensor, "b w h v"]) -> Float[Tensor, "b w h v"]:
+        return self.activation(x + self.body(x))
+
+
+# %%
+class Bottleneck(Residual):
     """Residual bottleneck of GAN-CLS: 1×1, 3×3, 3×3 at a quarter of the width."""
 
     def __init__(self, width: int, activation: nn.Module) -> None:
-        super().__init__()
         narrow = width // 4
-        self.body = nn.Sequential(
+        body = nn.Sequential(
             nn.Conv2d(width, narrow, 1, bias=False),
             nn.BatchNorm2d(narrow),
             activation,
@@ -129,10 +140,7 @@ class Bottleneck(nn.Module):
             nn.Conv2d(narrow, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
         )
-        self.activation = activation
-
-    def forward(self, x: Float[Tensor, "b w h v"]) -> Float[Tensor, "b w h v"]:
-        return self.activation(x + self.body(x))
+        super().__init__(body, activation)
 
 
 # %% [markdown]
@@ -375,6 +383,57 @@ def start_weights(module: nn.Module) -> None:
 
 
 # %% [markdown]
+# ## A discriminator without batch norm
+#
+# Batch norm measures every picture against its batch. GAN-CLS shows D its real, its
+# wrong and its generated pictures in three batches, so D need not look at a *picture*
+# at all: what the **batch** has in common betrays it, and about that G gets no useful
+# advice. With GAN-CLS's long trainings on many pictures this evens out; in a short
+# training D wins within some hundred steps, its loss near 0, and G is left with
+# coloured noise. So every scale but `paper` takes the norms out of D.
+#
+# Without norms the weights must keep the signal's size themselves. He's start does:
+# for a convolution with $n$ inputs a kernel and leaky ReLUs of slope $a$,
+# $\operatorname{Var}(w) = \frac{2}{(1 + a^2)\,n}$. Residual blocks start as $f(x) = 0$.
+
+
+# %%
+def without_norm(network: nn.Module) -> nn.Module:
+    """Take the batch norms out of a discriminator; start its weights as He et al."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, nn.Identity())
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, a=0.2)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, Residual):
+            last = [m for m in module.body if isinstance(m, nn.Conv2d)][-1]
+            nn.init.zeros_(last.weight)
+    return network
+
+
+# %% [markdown]
+# The proof is in who else is in the batch. The same picture with the same sound, once
+# beside one set of neighbours and once beside another: with norms its score changes,
+# without them it is the picture's own.
+
+# %% tags=["active-ipynb"]
+# torch.manual_seed(0)
+# seen, heard = torch.rand(8, 3, 64, 64) * 2 - 1, torch.randn(8, 128)
+# beside = torch.cat([seen[:1], seen[1:] * 0.1])
+# players = {
+#     "with norms": Discriminator(width=8).apply(start_weights),
+#     "without": without_norm(Discriminator(width=8)),
+# }
+# for name, D in players.items():
+#     first, second = (D(x, heard)[0].item() for x in (seen, beside))
+#     print(f"{name:10}  {first:+.4f} and, beside others, {second:+.4f}")
+
+# %% [markdown]
 # What does a generator paint that has learned nothing? Nearly grey. Turn up the
 # contrast and go close, and there is the checkerboard's grid. Everything better than
 # this will have been learned from the discriminator.
@@ -418,7 +477,7 @@ def generator_loss(fake: Float[Tensor, " b"]) -> Float[Tensor, ""]:
 def discriminator_loss(
     real: Float[Tensor, " b"],
     fake: Float[Tensor, " b"],
-    wrong: Float[Tensor, " b"] | None,
+    wrong: Float[Tensor, " b"] | None = None,
 ) -> Float[Tensor, ""]:
     """The negative of Eq. 4; without wrong pairs (S2I-N) that of Eq. 2."""
     true_pairs = F.softplus(-real).mean()

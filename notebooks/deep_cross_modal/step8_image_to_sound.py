@@ -29,7 +29,14 @@
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from step6_sound_to_image import Bottleneck, Compress, PairScore, shrink, trunk
+from step6_sound_to_image import (
+    Bottleneck,
+    Compress,
+    PairScore,
+    Residual,
+    shrink,
+    trunk,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -274,21 +281,18 @@ class SpectrogramGenerator(nn.Module):
 
 
 # %%
-class Residual(nn.Module):
-    """Two 3×3 convolutions around which the input is carried: (B, W, h, w)."""
+class AddedBlock(Residual):
+    """Two of the added layers with a way round them: (B, W, h, w) → (B, W, h, w)."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
+        body = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.LeakyReLU(0.2),
             nn.Conv2d(width, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
         )
-
-    def forward(self, x: Float[Tensor, "b w h v"]) -> Float[Tensor, "b w h v"]:
-        return F.leaky_relu(x + self.body(x), 0.2)
+        super().__init__(body, nn.LeakyReLU(0.2))
 
 
 # %%
@@ -304,7 +308,7 @@ class SpectrogramDiscriminator(nn.Module):
             nn.BatchNorm2d(width),
             nn.LeakyReLU(0.2),
         )
-        self.added = nn.Sequential(*[Residual(width) for _ in range(6)])
+        self.added = nn.Sequential(*[AddedBlock(width) for _ in range(6)])
         self.look = nn.Sequential(
             shrink(width, 2 * width),
             shrink(2 * width, 4 * width),
