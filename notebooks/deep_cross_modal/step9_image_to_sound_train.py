@@ -154,6 +154,7 @@ G, D, average, opt_g, opt_d = run.prepare(
 )
 
 
+# %%
 def watch() -> None:
     """Log the agreement; keep the weights when it never was better."""
     earlier = run.history.get("train", np.zeros(1))
