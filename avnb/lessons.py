@@ -26,7 +26,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import HTML, Image, display
 
 import avnb
-from avnb import show
+from avnb import files, show
 
 REPOSITORY = "https://github.com/avnb/avnb"
 REPO = Path(avnb.__file__).absolute().parents[1]
@@ -354,7 +354,7 @@ class Lesson:
     def save(self) -> None:
         """Write results/<step>.json, whole or not at all."""
         if self.is_main:
-            write_json(
+            files.write_json(
                 self.run_dir / "results" / f"{self.step}.json",
                 {
                     "series": self.series,
@@ -389,7 +389,7 @@ class Lesson:
     ) -> None:
         path = self._path(kind, name, suffix)
         if self.is_main:
-            write_bytes(path, content)
+            files.write_bytes(path, content)
         self._keep_media(kind, name, path, caption)
 
     def _keep_media(self, kind: str, name: str, path: Path, caption: str) -> None:
@@ -419,7 +419,7 @@ def embedded(scale: str) -> Path:
     """The bandstand's prepared clips for a scale, made when absent or out of date."""
     options = EMBEDDED[check_scale(scale)]
     out = REPO / "data" / f"bandstand-{scale}"
-    files = out.with_name(f"{out.name}-files")
+    media = out.with_name(f"{out.name}-files")
     wanted = {
         "options": options,
         "source": source_hash(
@@ -435,46 +435,16 @@ def embedded(scale: str) -> Path:
     from data_scripts import bandstand
 
     print(f"Making the embedded data for scale {scale} (once).", flush=True)
-    shutil.rmtree(files, ignore_errors=True)
-    found, problems = bandstand.sources(files, bandstand.SETTINGS, **options)
+    shutil.rmtree(media, ignore_errors=True)
+    found, problems = bandstand.sources(media, bandstand.SETTINGS, **options)
     report = prepare(found, out, bandstand.SETTINGS, problems=problems)
     if report.problems:
         raise LessonError(f"the embedded data did not come out whole:\n{report}")
-    write_json(made, wanted)
+    files.write_json(made, wanted)
     return out
 
 
-# --- Files, whole or not at all ---------------------------------------------------
-
-
-class _whole:
-    """A temporary name beside `path`, which becomes `path` when all went well."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-
-    def __enter__(self) -> Path:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return self.partial
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        if kind is None:
-            os.replace(self.partial, self.path)
-        else:
-            self.partial.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all; makes its folder."""
-    with _whole(path) as partial:
-        partial.write_bytes(content)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write plain values as JSON, whole or not at all."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
+# --- Values as JSON --------------------------------------------------------------
 
 
 def read_json(path: Path) -> Any:

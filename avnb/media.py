@@ -22,7 +22,6 @@ than `LIMIT_PIXELS` a frame or `LIMIT_BYTES` a result.
 import math
 import os
 import struct
-import tempfile
 import warnings
 from collections import deque
 from collections.abc import Iterator
@@ -39,6 +38,8 @@ import soundfile
 from av.filter import Graph
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
+
+from avnb import files
 
 Frames = UInt8[np.ndarray, "time height width 3"]
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -295,7 +296,7 @@ def write_clip(path: File, clip: Clip) -> None:
     if rate <= 0:
         raise ValueError(f"fps = {clip.fps}: must be at least 0.001")
     odd = ((0, height % 2), (0, width % 2), (0, 0))
-    with _replacing(path) as temporary:
+    with files.whole(path) as temporary:
         options = {"movflags": "+faststart"}
         with av.open(str(temporary), "w", format="mp4", options=options) as out:
             video = out.add_stream("libx264", rate=rate)
@@ -349,26 +350,9 @@ def _add_sound(out: Any, clip: Clip) -> Iterator[float]:
 
 def write_audio(path: File, waveform: Waveform, sample_rate: int) -> None:
     """Write a 24-bit WAV file; values beyond [-1, 1] are clipped."""
-    with _replacing(path) as temporary:
+    with files.whole(path) as temporary:
         samples = np.clip(waveform.T, -1, 1)
         soundfile.write(temporary, samples, sample_rate, format="WAV", subtype="PCM_24")
-
-
-@contextmanager
-def _replacing(path: File) -> Iterator[Path]:
-    """A temporary name in the same folder that becomes `path` once all went well."""
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's files are its owner's alone
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # ----------------------------------------------------------------- opening files

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from avnb import media
+from avnb import files, media
 
 SPLITS = ("train", "test")
 FORMAT = 1  # raise it when the same sources and settings give other rows
@@ -165,7 +165,7 @@ class Report:
     def save(self, path: Path | None = None) -> Path:
         """Write it as JSON, by default to ``OUT/report.json``."""
         path = Path(self.out, "report.json") if path is None else Path(path)
-        _write_json(path, dataclasses.asdict(self))
+        files.write_json(path, dataclasses.asdict(self))
         return path
 
     def __str__(self) -> str:
@@ -365,7 +365,7 @@ def prepare(
         _run(todo, workers or os.cpu_count() or 1, report)
         _count_splits(jobs, report)
         report.problems.sort(key=lambda p: (p.file, p.problem))
-        _write_json(out / "clips.json", _contents(jobs, settings, report))
+        files.write_json(out / "clips.json", _contents(jobs, settings, report))
         report.save()
     return report
 
@@ -601,18 +601,16 @@ def _write_shard(job: _Job) -> tuple[str, int, list[Problem]]:
     spool file as they come, then, with the peak, into the shard.
     """
     spool = job.path.with_name(f".{job.path.stem}.spool.tmp")
-    temporary = job.path.with_name(f".{job.path.stem}.tmp")
     problems: list[Problem] = []
     try:
         owners, peak = _spool(job, spool, problems)
         if not any(ok for ok, _ in owners):
             return job.recording, 0, problems
-        rows = _seal(job, spool, temporary, owners, peak, problems)
-        os.replace(temporary, job.path)
+        with files.whole(job.path) as partial:
+            rows = _seal(job, spool, partial, owners, peak, problems)
         return job.recording, rows, problems
     finally:
         spool.unlink(missing_ok=True)
-        temporary.unlink(missing_ok=True)
 
 
 def _spool(
@@ -911,9 +909,3 @@ def _digest(*parts: Any) -> str:
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_json(path: Path, value: Any) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-    os.replace(temporary, path)

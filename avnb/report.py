@@ -7,7 +7,7 @@ from typing import Any
 
 import nbformat
 
-from avnb import lessons, show
+from avnb import files, lessons, show
 
 KINDS = {".png": "image/png", ".wav": "audio/wav", ".mp4": "video/mp4"}
 CSS = """
@@ -54,7 +54,7 @@ def build(run_dir: Path) -> Path:
         "</body></html>\n"
     )
     path = run_dir / "report.html"
-    lessons.write_bytes(path, page.encode())
+    files.write_bytes(path, page.encode())
     return path
 
 

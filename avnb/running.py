@@ -25,7 +25,7 @@ from papermill.exceptions import PapermillExecutionError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from avnb import lessons, report
+from avnb import files, lessons, report
 from avnb.lessons import LessonError
 
 
@@ -246,7 +246,7 @@ class _Run:
             self._say(f"{step.name}: done before")
         else:
             self.done.pop(step.name, None)
-            lessons.write_json(self.done_file, self.done)
+            files.write_json(self.done_file, self.done)
             began = time.perf_counter()
             self._execute(step, parameters if step.records else {})
             self.done[step.name] = {
@@ -254,7 +254,7 @@ class _Run:
                 "run": uuid.uuid4().hex,
                 "results": self._results(step),
             }
-            lessons.write_json(self.done_file, self.done)
+            files.write_json(self.done_file, self.done)
             self._say(f"{step.name}: {(time.perf_counter() - began) / 60:.1f} min")
         self.bar.update(self.task, completed=before + len(step.cells) + 1)
 
@@ -382,7 +382,7 @@ def _write_results(
         if path.is_file() and (result := lessons.read_json(path))["finished"]:
             found[step.name] = result
     memory = [result["peak_memory_mb"] for result in found.values()]
-    lessons.write_json(
+    files.write_json(
         folder / "results.json",
         {
             "series": series,

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from avnb import lessons, metrics, running
+from avnb import files, lessons, metrics, running
 from avnb.lessons import LessonError
 
 
@@ -109,7 +109,7 @@ def run(
         "claims_tested": [asdict(claim) for claim in module.CLAIMS],
     }
     path = where(series, scale)
-    lessons.write_json(path, kept)
+    files.write_json(path, kept)
     return path
 
 

@@ -25,14 +25,12 @@ carries devices, processes (``accelerate launch``) and trackers underneath.
 import contextlib
 import hashlib
 import importlib.metadata
-import io
 import json
 import math
 import os
 import random
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,18 +43,17 @@ import safetensors.torch
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
+
+from avnb import files, show
+from avnb.live import DRAW_EVERY, Panel, Progress, as_picture, in_kernel
+from avnb.media import write_audio
 
 Module = TypeVar("Module", bound=nn.Module)
 PRECISIONS = ("float32", "bfloat16", "auto")
 FORMAT = 1  # of the checkpoints
-DRAW_EVERY = 2.0  # seconds between drawings of the live panel, or more
 
 
 class CheckpointError(Exception):
@@ -205,14 +202,14 @@ class Run:
         self.log_every = log_every
         self.finished = False
         self.generator = torch.Generator(self.device)
-        self._live = _in_kernel() if live is None else live
+        self._live = in_kernel() if live is None else live
         self._parts: dict[str, Any] = {}
         self._number = 0
         self._rows: dict[int, dict[str, float]] = {}
         self._waiting: list[tuple[int, str, Tensor | float, bool]] = []
         self._flushed = self._looked = time.monotonic()
         self._stop = threading.Event()
-        self._panel: _Panel | None = None
+        self._panel: Panel | None = None
         self._looping = False  # inside `steps`, trackers at hand
         if fresh and self.accelerator.is_main_process:
             self._clear()
@@ -349,14 +346,12 @@ class Run:
             return
         done = self._number + self._looping  # with the step that is under way
         stem = self.folder / "samples" / f"{name}_{done:07d}"
-        stem.parent.mkdir(parents=True, exist_ok=True)
         if sample_rate is not None:
-            _write_sound(stem.with_suffix(".wav"), value, sample_rate)
+            wave = torch.as_tensor(value).detach().float().cpu().numpy()
+            write_audio(stem.with_suffix(".wav"), np.atleast_2d(wave), sample_rate)
             return
-        picture = _picture(value)
-        buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, "PNG")
-        _write(stem.with_suffix(".png"), buffer.getvalue())
+        picture = as_picture(value)
+        files.write_bytes(stem.with_suffix(".png"), show.png_bytes(picture))
         if self._panel is not None:
             self._panel.show_sample(picture)
         if self._looping:
@@ -494,7 +489,7 @@ class Run:
         if self.accelerator.is_main_process:
             lines = [json.dumps({"step": n, **row}) for n, row in self._rows.items()]
             self.folder.mkdir(parents=True, exist_ok=True)
-            _write(path, "".join(line + "\n" for line in lines).encode())
+            files.write_bytes(path, "".join(line + "\n" for line in lines).encode())
         self.accelerator.wait_for_everyone()
 
     def _flush_due(self) -> bool:
@@ -555,14 +550,14 @@ class Run:
     # -- stopping --
 
     @contextlib.contextmanager
-    def _watch(self, total: int) -> Iterator["_Progress"]:
+    def _watch(self, total: int) -> Iterator[Progress]:
         """Show the progress, and let signals end the loop instead of the process."""
         self._stop.clear()
         (self.folder / "stop").unlink(missing_ok=True)
         main = self.accelerator.is_main_process
         if self._live and main:
-            self._panel = _Panel(self.stop, self.folder.name)
-        progress = _Progress(
+            self._panel = Panel(self.stop, self.folder.name)
+        progress = Progress(
             self._number, total, self.folder.name, self._panel, hidden=not main
         )
         before = {}
@@ -666,9 +661,8 @@ def save_model(path: str | os.PathLike[str], module: nn.Module, **config: Any) -
     tensors: dict[str, Tensor] = {}
     _encode(module.state_dict(), "model", tensors)
     about = {"class": type(module).__name__, "config": json.dumps(config)}
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, safetensors.torch.save(_contiguous(tensors), metadata=about))
+    content = safetensors.torch.save(_contiguous(tensors), metadata=about)
+    files.write_bytes(path, content)
 
 
 def load_model(path: str | os.PathLike[str], cls: type[Module]) -> Module:
@@ -762,8 +756,8 @@ def _save(
         return
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    _write(part / "tensors.safetensors", data)
-    _write(part / "state.json", json.dumps(description, indent=1).encode())
+    files.write_bytes(part / "tensors.safetensors", data)
+    files.write_bytes(part / "state.json", json.dumps(description, indent=1).encode())
     os.replace(part, whole)
     _sync_folder(folder)
     _tidy(folder, whole)
@@ -776,15 +770,6 @@ def _tidy(folder: Path, newest: Path | None) -> None:
             os.replace(old, folder / f".{old.name}")
     for old in folder.glob(".step_*"):
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -959,156 +944,3 @@ def _precision(asked: str, device: torch.device) -> str:
         has = torch.cpu.get_capabilities()
         able = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
     return "bfloat16" if able and device.type in ("cuda", "cpu") else "float32"
-
-
-# -- What is shown -------------------------------------------------------------------
-
-
-def _in_kernel() -> bool:
-    if "IPython" not in sys.modules:
-        return False
-    return hasattr(sys.modules["IPython"].get_ipython(), "kernel")
-
-
-class _Progress:
-    """A progress bar on the terminal, or the live panel in a notebook."""
-
-    def __init__(
-        self, start: int, total: int, title: str, panel: "_Panel | None", hidden: bool
-    ) -> None:
-        self.total, self.panel = total, panel
-        self.bar = tqdm(
-            total=total,
-            initial=start,
-            desc=title,
-            unit="step",
-            mininterval=1,
-            disable=hidden or panel is not None,
-        )
-
-    def update_to(
-        self, number: int, rows: dict[int, dict[str, float]], last: bool = False
-    ) -> None:
-        if rows and not self.bar.disable:
-            self.bar.set_postfix(next(reversed(rows.values())), refresh=False)
-        self.bar.update(number - self.bar.n)
-        if self.panel is not None:
-            self.panel.update(number, self.total, rows, last)
-
-    def close(self) -> None:
-        self.bar.close()
-        if self.panel is not None:
-            self.panel.close()
-
-
-class _Panel:
-    """Curves, newest sample, progress and a stop button, in a notebook.
-
-    Drawn every `DRAW_EVERY` seconds at most, a fortieth of the time at most. The
-    pictures are widget state, overwritten in place, so an executed notebook keeps
-    one of each and not the film. JupyterLab 4.4+ hands the button's click to a busy
-    kernel (over a subshell); elsewhere the notebook's own interrupt does the same.
-    """
-
-    def __init__(self, stop: Any, title: str) -> None:
-        import ipywidgets
-        from IPython.display import display
-
-        self.bar = ipywidgets.IntProgress(description=title, max=1)
-        self.text = ipywidgets.Label()
-        self.button = ipywidgets.Button(description="Stop", icon="stop")
-        self.button.on_click(lambda _: stop())
-        empty = _png(np.full((1, 1, 3), 255, np.uint8))
-        self.curves = ipywidgets.Image(value=empty, format="png")
-        self.samples = ipywidgets.Image(value=empty, format="png")
-        top = ipywidgets.HBox([self.bar, self.text, self.button])
-        bottom = ipywidgets.HBox([self.curves, self.samples])
-        self.start = time.monotonic()
-        self.next = 0.0
-        self.first: int | None = None
-        display(ipywidgets.VBox([top, bottom]))
-
-    def update(
-        self, number: int, total: int, rows: dict[int, dict[str, float]], last: bool
-    ) -> None:
-        now = time.monotonic()
-        if now < self.next and not last:
-            return
-        if self.first is None:
-            self.first = number
-        self.bar.max, self.bar.value = total, number
-        rate = (number - self.first) / max(now - self.start, 1e-9)
-        left = f", {(total - number) / rate:.0f} s left" if rate else ""
-        self.text.value = f"step {number} of {total}{left}"
-        self.curves.value = _png(_curves(rows))
-        self.next = now + max(DRAW_EVERY, 40 * (time.monotonic() - now))
-
-    def show_sample(self, picture: np.ndarray) -> None:
-        shown = Image.fromarray(picture)
-        shown.thumbnail((512, 512))
-        self.samples.value = _png(np.asarray(shown))
-
-    def close(self) -> None:
-        self.button.disabled = True
-
-
-def _curves(rows: dict[int, dict[str, float]], points: int = 400) -> np.ndarray:
-    """The logged values over the steps, drawn (H, W, 3)."""
-    figure = Figure(figsize=(5, 3), dpi=80, layout="constrained")
-    axes = figure.subplots()
-    few = list(rows.items())[:: max(1, len(rows) // points)]
-    for name in dict.fromkeys(name for _, row in few for name in row):
-        line = [(step, row[name]) for step, row in few if name in row]
-        axes.plot(*zip(*line, strict=True), label=name, linewidth=1)
-    axes.set_xlabel("step")
-    if few:
-        axes.legend(loc="upper right", fontsize="small")
-    return _drawn(figure)
-
-
-def _drawn(figure: Figure) -> np.ndarray:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _png(picture: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _picture(value: Any) -> np.ndarray:
-    """A tensor, array or figure as (H, W, 3) uint8."""
-    if isinstance(value, Figure):
-        return _drawn(value)
-    image = torch.as_tensor(value).detach().cpu()
-    if image.dim() == 3 and image.shape[-1] == 3 and image.dtype == torch.uint8:
-        image = image.permute(2, 0, 1)
-    if image.dim() not in (3, 4) or image.shape[-3] not in (1, 3):
-        raise ValueError(
-            f"the sample has shape {tuple(image.shape)}: give (C, H, W), (N, C, H, W), "
-            "C 1 or 3, or a waveform with its sample_rate"
-        )
-    if image.dtype != torch.uint8:
-        low, high = image.min().item(), image.max().item()
-        if not -0.05 <= low <= high <= 1.05:
-            raise ValueError(
-                f"the sample lies in [{low:.3g}, {high:.3g}]: give [0, 1] "
-                "(of a tanh: (x + 1) / 2)"
-            )
-        image = (image.float().clamp(0, 1) * 255).round().to(torch.uint8)
-    if image.dim() == 4:
-        from torchvision.utils import make_grid
-
-        image = make_grid(image, nrow=math.ceil(math.sqrt(len(image))))
-    return image.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
-
-
-def _write_sound(path: Path, value: Any, sample_rate: int) -> None:
-    import soundfile
-
-    wave = torch.as_tensor(value).detach().float().cpu().clamp(-1, 1)
-    buffer = io.BytesIO()
-    soundfile.write(buffer, wave.t().numpy(), sample_rate, format="WAV")
-    _write(path, buffer.getvalue())

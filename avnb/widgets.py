@@ -15,7 +15,7 @@ from typing import Any
 import ipywidgets as ui
 import numpy as np
 
-from avnb import lessons, metrics, show
+from avnb import files, lessons, metrics, show
 
 # Chen et al. 2017, Table 4.
 MEANINGS = {
@@ -127,7 +127,7 @@ class HumanStudy(ui.VBox):
 
     def _save(self) -> None:
         study = {"pictures": self.identity, "scores": self.records()}
-        lessons.write_json(self.save_to, study)
+        files.write_json(self.save_to, study)
 
     def _load(self) -> dict[tuple[int, str], int]:
         if not self.save_to.is_file():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from toy import Toy, toy  # noqa: F401  (a fixture)
 
-from avnb import lessons
+from avnb import files, lessons
 
 TABLE = {
     "width": (8, 32, 64, 128),
@@ -98,14 +98,14 @@ def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.json"
-    lessons.write_json(path, 1)
+    files.write_json(path, 1)
 
-    def broken(self: Path, content: bytes) -> int:
+    def broken(handle: int) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(Path, "write_bytes", broken)
+    monkeypatch.setattr("os.fsync", broken)
     with pytest.raises(OSError, match="disk full"):
-        lessons.write_json(path, 2)
+        files.write_json(path, 2)
     assert lessons.read_json(path) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from avnb import lessons, study
+from avnb import files, lessons, study
 from avnb.lessons import LessonError
 
 SERIES = "deep_cross_modal"
@@ -90,5 +90,5 @@ def test_records_and_the_kept_file(
     assert study.records(tmp_path) == {"step1_x": {"a": 3}}
     monkeypatch.setattr(lessons, "REPO", tmp_path)
     assert study.kept(SERIES) is None
-    lessons.write_json(study.where(SERIES, "laptop"), {"seeds": [0]})
+    files.write_json(study.where(SERIES, "laptop"), {"seeds": [0]})
     assert study.kept(SERIES) == {"seeds": [0]}

@@ -327,10 +327,14 @@ def test_samples_are_pictures_of_what_was_given(tmp_path: Path) -> None:
     run = Run(tmp_path, live=False)
     chess = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).expand(3, 2, 2)
     run.sample(chess, "image")
-    found = np.asarray(Image.open(tmp_path / "samples" / "image_0000000.png"))
+    found = np.asarray(
+        Image.open(tmp_path / "samples" / "image_0000000.png").convert("RGB")
+    )
     assert (found == (chess.permute(1, 2, 0).numpy() * 255)).all()
     run.sample(chess.permute(1, 2, 0).mul(255).byte().numpy(), "bytes")
-    again = np.asarray(Image.open(tmp_path / "samples" / "bytes_0000000.png"))
+    again = np.asarray(
+        Image.open(tmp_path / "samples" / "bytes_0000000.png").convert("RGB")
+    )
     assert (again == found).all()
     run.sample(torch.rand(5, 1, 8, 8), "grid")
     run.sample(Figure(), "figure")

@@ -11,8 +11,7 @@ made from, so that an interrupted run goes on and another setting is noticed.
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import joblib
@@ -23,6 +22,7 @@ import soundfile
 from PIL import Image
 from tqdm import tqdm
 
+from avnb import files
 from avnb.bandstand import picture
 from avnb.bandstand.sound import synthesise
 from avnb.bandstand.world import (
@@ -192,24 +192,12 @@ def _write_missing(
 def _write_one(call: tuple) -> None:
     root, settings, name, arguments, write = call
     write(root, settings, arguments)
-    with _whole(root / "truth" / f"{name}.json") as path:
+    with files.whole(root / "truth" / f"{name}.json") as path:
         path.write_text(json.dumps(settings, indent=1) + "\n")
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes `path` only when all is written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        yield unfinished
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def _write_wav(path: Path, waveform: np.ndarray, rate: int, subtype: str) -> None:
-    with _whole(path) as unfinished:
+    with files.whole(path) as unfinished:
         soundfile.write(unfinished, waveform, rate, subtype=subtype, format="WAV")
 
 
@@ -228,7 +216,7 @@ def _write_truth(path: Path, performance: Performance) -> None:
     }
     poses = picture.pose(performance, times)
     columns |= dict(zip(picture.POSE_NAMES, poses.T, strict=True))
-    with _whole(path) as unfinished:
+    with files.whole(path) as unfinished:
         pq.write_table(pa.table(columns), unfinished)
 
 
@@ -258,7 +246,7 @@ def _write_song(root: Path, settings: dict, arguments: tuple[str, int]) -> None:
             SUB_URMP_RATE,
             "PCM_16",
         )
-        with _whole(root / "img" / f"{item}.jpg") as unfinished:
+        with files.whole(root / "img" / f"{item}.jpg") as unfinished:
             frame = picture.draw(performance, start, settings["size"])
             Image.fromarray(frame).save(unfinished, format="JPEG", quality=95)
     _write_truth(root / "truth" / f"{name}.parquet", performance)
@@ -315,14 +303,14 @@ def _write_piece(root: Path, settings: dict, arguments: tuple[str, list[Take]]) 
         code = ORCHESTRA[performance.instrument].code
         track = f"{part}_{code}_{number}_{title}"
         _write_wav(folder / f"AuSep_{track}.wav", sound, URMP_RATE, "PCM_24")
-        with _whole(folder / f"F0s_{track}.txt") as path:
+        with files.whole(folder / f"F0s_{track}.txt") as path:
             path.write_text(_f0_lines(performance))
-        with _whole(folder / f"Notes_{track}.txt") as path:
+        with files.whole(folder / f"Notes_{track}.txt") as path:
             path.write_text(_note_lines(performance))
         _write_truth(root / "truth" / f"{name}_{part}.parquet", performance)
     mix *= min(1.0, 0.9 / float(np.abs(mix).max()))
     _write_wav(folder / f"AuMix_{name}.wav", mix, URMP_RATE, "PCM_24")
-    with _whole(folder / f"Sco_{name}.mid") as path:
+    with files.whole(folder / f"Sco_{name}.mid") as path:
         path.write_bytes(_midi(performances))
     fps = settings["fps"]
     frames = [

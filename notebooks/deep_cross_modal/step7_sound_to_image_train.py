@@ -154,13 +154,18 @@ labels = {"train": train.labels, "test": test.labels}
 
 
 @torch.no_grad()
-def agreement(G: Generator, of: dict[str, Tensor], split: str) -> float:
+def try_out(G: Generator, of: dict[str, Tensor], split: str) -> Tensor:
+    """What G paints for the watched sounds, always from the same noise."""
+    code = of[split][watched[split]]
+    z = torch.randn(len(code), G.noise, generator=torch.Generator().manual_seed(SEED))
+    return G.eval()(z.to(device), code).float()
+
+
+@torch.no_grad()
+def agreement(painted: Tensor, split: str) -> float:
     """The share of painted pictures in which Γ sees the right instrument."""
-    index = watched[split]
-    z = torch.randn(len(index), G.noise, generator=torch.Generator().manual_seed(SEED))
-    painted = G.eval()(z.to(device), of[split][index]).float()
     named = gamma(painted).argmax(dim=1)
-    return (named == labels[split][index]).float().mean().item()
+    return (named == labels[split][watched[split]]).float().mean().item()
 
 
 # %% [markdown]
@@ -240,9 +245,11 @@ def values(run: training.Run, name: str) -> np.ndarray:
 
 def watch(run: training.Run, name: str, G: Generator, of: dict[str, Tensor]) -> None:
     """A point of Fig. 9; the weights are kept when Γ never saw better ones."""
-    seen = {split: agreement(G, of, split) for split in ("train", "test")}
+    painted = {split: try_out(G, of, split) for split in ("train", "test")}
+    seen = {split: agreement(x, split) for split, x in painted.items()}
     earlier = values(run, "train")
     run.log(**seen)
+    run.sample((painted["test"][:16] + 1) / 2, "unheard")
     if seen["train"] >= max(earlier, default=0.0):
         path = models / f"{name}.safetensors"
         training.save_model(path, G, width=settings.width)

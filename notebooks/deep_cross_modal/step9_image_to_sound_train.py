@@ -127,12 +127,18 @@ labels = {"train": train.labels, "test": test.labels}
 
 
 @torch.no_grad()
-def agreement(G: SpectrogramGenerator, split: str) -> float:
+def try_out(G: SpectrogramGenerator, split: str) -> Tensor:
+    """What G writes for the watched pictures, always from the same noise."""
+    code = codes[split][watched[split]]
+    z = torch.randn(len(code), G.noise, generator=torch.Generator().manual_seed(SEED))
+    return G.eval()(z.to(device), code).float()
+
+
+@torch.no_grad()
+def agreement(written: Tensor, split: str) -> float:
     """The share of generated sounds in which the sound encoder hears the instrument."""
-    index = watched[split]
-    z = torch.randn(len(index), G.noise, generator=torch.Generator().manual_seed(SEED))
-    sound = from_network(G.eval()(z.to(device), codes[split][index]).float())
-    return (ear(sound).argmax(dim=1) == labels[split][index]).float().mean().item()
+    named = ear(from_network(written)).argmax(dim=1)
+    return (named == labels[split][watched[split]]).float().mean().item()
 
 
 # %%
@@ -158,8 +164,10 @@ G, D, average, opt_g, opt_d = run.prepare(
 def watch() -> None:
     """Log the agreement; keep the weights when it never was better."""
     earlier = run.history.get("train", np.zeros(1))
-    seen = {split: agreement(average.module, split) for split in ("train", "test")}
+    written = {split: try_out(average.module, split) for split in ("train", "test")}
+    seen = {split: agreement(x, split) for split, x in written.items()}
     run.log(**seen)
+    run.sample((written["test"][:16].flip(2) + 1) / 2, "unseen")
     if seen["train"] >= np.nanmax(earlier):
         path = models / "i2s.safetensors"
         training.save_model(path, average.module, width=settings.width)
