@@ -23,9 +23,9 @@ from torch.nn import functional as F
 Waveform = Float[Tensor, "*batch samples"]
 Spectrogram = Float[Tensor, "*batch bins frames"]
 
-# A CPU is several times faster when a chunk's frames stay in its cache: about five
+# A CPU is several times faster when a chunk's frames stay in its cache: about ten
 # half-second clips at a time.
-CPU_CHUNK = 2**17  # samples
+CPU_CHUNK = 2**18  # samples
 
 
 def _in_chunks(transform: Callable[[Tensor], Tensor], waveform: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def _stft(
 def _power(spectrum: Tensor, power: float) -> Tensor:
     """|spectrum| ** power; the power spectrum needs no square root."""
     if power == 2:
-        return spectrum.real.square() + spectrum.imag.square()
+        return spectrum.real.square().addcmul(spectrum.imag, spectrum.imag)
     return spectrum.abs() if power == 1 else spectrum.abs().pow(power)
 
 
@@ -129,16 +129,18 @@ class Mel(nn.Module):
 
     def forward(self, waveform: Waveform) -> Spectrogram:
         """(..., samples) -> (..., mels, frames)."""
-        basis = self.basis.to(waveform.dtype)
+        return _in_chunks(self.of_chunk, waveform)
 
-        def rows_to_mel(rows: Tensor) -> Tensor:
-            spectrum = _stft(rows, self.n_fft, self.hop_length, hann=True)
-            # frames before bins: one matrix product a band for the whole chunk
-            energy = _power(spectrum, self.power).mT
-            parts = [energy[..., b] @ basis[m, b].T for m, b in self.bands]
-            return torch.cat(parts, dim=-1).mT
-
-        return _in_chunks(rows_to_mel, waveform)
+    def of_chunk(
+        self, rows: Float[Tensor, "rows samples"]
+    ) -> Float[Tensor, "rows mels frames"]:
+        """The same for a few clips at once."""
+        basis = self.basis.to(rows.dtype)
+        spectrum = _stft(rows, self.n_fft, self.hop_length, hann=True)
+        # frames before bins: one matrix product a band for the whole chunk
+        energy = _power(spectrum, self.power).mT
+        parts = [energy[..., b] @ basis[m, b].T for m, b in self.bands]
+        return torch.cat(parts, dim=-1).mT
 
 
 class LogMel(nn.Module):
@@ -170,7 +172,12 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Waveform) -> Spectrogram:
         """(..., samples) -> dB (..., mels, frames)."""
-        return power_to_db(self.mel(waveform), ref=self.ref, top_db=self.top_db)
+        return _in_chunks(
+            lambda rows: power_to_db(
+                self.mel.of_chunk(rows), ref=self.ref, top_db=self.top_db
+            ),
+            waveform,
+        )
 
 
 class MFCC(nn.Module):

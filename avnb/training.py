@@ -45,7 +45,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from avnb import files, show
 from avnb.live import DRAW_EVERY, Panel, Progress, as_picture, in_kernel
@@ -136,13 +136,26 @@ class Average(AveragedModel):
     """An exponential moving average of a module's weights and running statistics.
 
     Give it to `run.prepare` beside the module, and call `update_parameters(module)`
-    after each update. `average.module` is the averaged network.
+    after each update. `average.module` is the averaged network. After n updates the
+    decay is min(decay, (1 + n) / (10 + n)), so that the weights it started from are
+    soon forgotten.
     """
 
     def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
-        super().__init__(
-            module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
-        )
+        @torch.no_grad()
+        def average(
+            old: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int
+        ) -> None:
+            # a tensor throughout: no step waits for the device
+            n = torch.as_tensor(count)
+            share = 1 - ((1 + n) / (10 + n)).clamp(max=decay)
+            for a, b in zip(old, new, strict=True):
+                if a.is_floating_point():
+                    a.lerp_(b, share.to(a.dtype))
+                else:
+                    a.copy_(b)
+
+        super().__init__(module, multi_avg_fn=average, use_buffers=True)
         self.requires_grad_(False)
 
 

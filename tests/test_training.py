@@ -292,16 +292,20 @@ def test_a_model_comes_back_from_its_own_description(tmp_path: Path) -> None:
 
 
 def test_average_is_the_closed_form() -> None:
-    net = nn.Linear(2, 1)
-    average = training.Average(net, 0.9)
-    expected = None
-    for _ in range(4):
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    average = training.Average(net, 0.4)
+    expected: dict[str, torch.Tensor] = {}
+    for n in range(6):
         with torch.no_grad():
-            net.weight.add_(torch.randn(1, 2))
+            net[0].weight.add_(torch.randn(3, 2))
+        net(torch.randn(4, 2))
         average.update_parameters(net)
-        now = net.weight.detach().clone()
-        expected = now if expected is None else 0.9 * expected + 0.1 * now
-    torch.testing.assert_close(average.module.weight, expected)
+        share = min(0.4, (1 + n) / (10 + n)) if n else 0
+        for name, now in net.state_dict().items():
+            if now.is_floating_point():
+                now = share * expected.get(name, 0 * now) + (1 - share) * now
+            expected[name] = now.clone()
+    torch.testing.assert_close(dict(average.module.state_dict()), expected)
 
 
 def test_two_precisions_in_one_process(tmp_path: Path) -> None:

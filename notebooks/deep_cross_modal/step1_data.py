@@ -319,7 +319,8 @@ def class_balance(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
 # **100 ms** (ten pairs a second, 80,805 in all against the 17,555 of the paper), so
 # neighbours share four fifths of their sound. Whoever splits *those* at random puts
 # near copies on both sides. Measure it: how far is each test sound from its nearest
-# training sound, when the split is random, and when it is by recording?
+# training sound, and each test picture from its nearest training picture, when the
+# split is random, and when it is by recording?
 
 
 # %%
@@ -331,26 +332,28 @@ def nearest(
 
 
 # %% tags=["active-ipynb", "leak"]
-# lms = features.LogMel(44100)
 # starts = np.arange(0, len(sound) - 22050, 4410)
-# overlapping = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])
-# here = lms(overlapping).flatten(1)
-# shuffled = torch.randperm(len(here), generator=torch.Generator().manual_seed(SEED))
-# half = len(here) // 2
-# random_split = nearest(here[shuffled[:half]], here[shuffled[half:]])
-#
+# heard = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])
+# seen = torch.from_numpy(bandstand.film(recital, starts / 44100, size=64)).float()
 # label = train.classes.index("violin") if "violin" in train.classes else 0
-# chosen = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
-# other = lms(train.waveform(chosen)).flatten(1)
-# by_recording = nearest(here, other)
-#
-# fig, axes = show.plot(width=8)
-# ax = axes[0, 0]
-# bins = np.linspace(0, float(by_recording.max()), 40)
-# ax.hist(random_split, bins, alpha=0.7, label="random split of overlapping chunks")
-# ax.hist(by_recording, bins, alpha=0.7, label="another recording of the instrument")
-# ax.set(xlabel="distance to the nearest training sound [dB]", ylabel="chunks")
-# ax.legend()
+# others = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
+# lms = features.LogMel(44100)
+# sounds = lms(heard).mean(dim=2), lms(train.waveform(others)).mean(dim=2)
+# pictures = seen.flatten(1), train.pictures[others].float().flatten(1)
+# random = torch.randperm(len(seen), generator=torch.Generator().manual_seed(SEED))
+# fifth = len(random) // 5
+# fig, axes = show.plot(1, 2, width=4.5, height=2.6)
+# kinds = {"average spectrum [dB]": sounds, "picture [grey levels]": pictures}
+# for ax, (kind, (here, elsewhere)) in zip(axes[0], kinds.items(), strict=True):
+#     test, rest = here[random[:fifth]], here[random[fifth:]]
+#     far = {"random split": nearest(test, rest)}
+#     far["by recording"] = nearest(test, elsewhere)
+#     far = {name: d / here.shape[1] ** 0.5 for name, d in far.items()}
+#     bins = np.linspace(0, float(max(d.max() for d in far.values())), 40)
+#     for name, d in far.items():
+#         ax.hist(d, bins, alpha=0.7, label=f"{name}: median {d.median():.1f}")
+#     ax.set(xlabel=f"to the nearest training {kind}", ylabel="test chunks")
+#     ax.legend()
 # lesson.figure("leak", fig, "A random split has near copies on both sides.")
 
 # %% [markdown]
