@@ -202,6 +202,7 @@ def curves(
     lines: Mapping[str, float | int] | None = None,
     mark: float | int | None = None,
     logarithmic: bool = False,
+    smooth: int = 1,
     title: str = "",
 ) -> Plot:
     """Named curves over a common axis.
@@ -210,6 +211,7 @@ def curves(
         history: name -> the values y, or a pair (xs, ys).
         lines: name -> height of a dashed line (chance, real data).
         mark: an x to point out (the best epoch).
+        smooth: each point is the mean of so many neighbours, at most all.
     """
     figure, axes = plot(width=5.5, height=3.0)
     place: Axes = axes[0, 0]
@@ -218,6 +220,9 @@ def curves(
             pair = isinstance(values, tuple) and len(values) == 2
             ys = _array(values[1] if pair else values)
             xs = _array(values[0]) if pair else np.arange(len(ys))
+            window = max(1, min(smooth, len(ys)))
+            ys = np.convolve(ys, np.full(window, 1 / window), "valid")
+            xs = xs[(window - 1) // 2 :][: len(ys)]
             place.plot(xs, ys, label=name, linewidth=1.3)
         _dashed(place, lines)
         if mark is not None:

@@ -245,3 +245,15 @@ def test_picture_to_sound_plays_what_is_made() -> None:
     play.choice.value = "black"
     assert not made[-1].any()
     assert play.player.value == show.listen([made[-1]], 8000).data
+
+
+@pytest.mark.parametrize(("points", "smooth"), [(1, 5), (4, 4), (9, 4), (9, 1), (3, 9)])
+def test_smooth_curves_are_means_of_neighbours(points: int, smooth: int) -> None:
+    values = np.random.default_rng(0).standard_normal(points)
+    (line,) = show.curves({"loss": values}, smooth=smooth).axes[0].lines
+    window = min(smooth, points)
+    found = dict(zip(*line.get_data(), strict=True))
+    for start in range(points - window + 1):
+        mean = values[start : start + window].mean()
+        assert found.pop(start + (window - 1) // 2) == pytest.approx(mean)
+    assert not found

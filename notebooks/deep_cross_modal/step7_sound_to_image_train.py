@@ -308,7 +308,7 @@ losses = {
     for name, run in runs.items()
     for key in ("loss_d", "loss_g")
 }
-figure = show.curves(losses, lines={"2 ln 2": 1.386, "ln 2": 0.693})
+figure = show.curves(losses, lines={"2 ln 2": 1.386, "ln 2": 0.693}, smooth=50)
 lesson.figure("losses", figure, "Both losses of the three variants.")
 
 
@@ -329,7 +329,8 @@ def paint(name: str, code: Tensor, seed: int = SEED) -> Tensor:
 
 
 present = sorted(set(test.labels.tolist()))
-first = torch.tensor([int(torch.nonzero(test.labels == k)[0, 0]) for k in present])
+of_class = [torch.nonzero(test.labels == k)[:, 0] for k in present]
+first = torch.stack([places[len(places) // 2] for places in of_class]).cpu()
 grid = [
     paint(name, codes[encoder]["test"][first])
     for name, (encoder, _) in variants.items()
@@ -342,7 +343,8 @@ figure = show.image_grid(
 lesson.figure("figure1", figure, "Unheard sounds, painted.")
 
 # %% [markdown]
-# Same sound, other noise: what is left to chance?
+# Same sound, other noise: what is left to chance? Where the rows hardly differ, the
+# sound has decided everything, down to the person and the room.
 
 # %%
 rows = [

@@ -203,7 +203,7 @@ lines = {"chance": 1 / len(train.classes), "paper": 0.1117}
 figure = show.curves(curves, y="right instrument", lines=lines)
 lesson.figure("accuracy", figure, "Accuracy on generated sounds while training.")
 losses = {name: run.history[name] for name in ("loss_d", "loss_g")}
-lesson.figure("losses", show.curves(losses), "Both losses.")
+lesson.figure("losses", show.curves(losses, smooth=50), "Both losses.")
 
 # %% [markdown]
 # ## Fig. 11: generated and real spectrograms
@@ -216,7 +216,8 @@ lesson.figure("losses", show.curves(losses), "Both losses.")
 G = training.load_model(models / "i2s.safetensors", SpectrogramGenerator)
 G = G.to(device).eval()
 present = sorted(set(test.labels.tolist()))
-first = torch.tensor([int(torch.nonzero(test.labels == k)[0, 0]) for k in present])
+of_class = [torch.nonzero(test.labels == k)[:, 0] for k in present]
+first = torch.stack([places[len(places) // 2] for places in of_class]).cpu()
 with torch.no_grad():
     z = torch.randn(len(first), G.noise, generator=torch.Generator().manual_seed(SEED))
     painted = from_network(G(z.to(device), codes["test"][first])).cpu()
