@@ -385,12 +385,13 @@ def start_weights(module: nn.Module) -> None:
 # %% [markdown]
 # ## A discriminator without batch norm
 #
-# Batch norm measures every picture against its batch. GAN-CLS shows D its real, its
-# wrong and its generated pictures in three batches, so D need not look at a *picture*
-# at all: what the **batch** has in common betrays it, and about that G gets no useful
-# advice. With GAN-CLS's long trainings on many pictures this evens out; in a short
-# training D wins within some hundred steps, its loss near 0, and G is left with
-# coloured noise. So every scale but `paper` takes the norms out of D.
+# Batch norm measures every picture against its batch, and D gets its real, its wrong
+# and its generated pictures in three batches: what a *batch* has in common can give
+# it away, without a look at any one picture, and about that G gets no useful advice.
+# GAN-CLS trains so for hundreds of epochs. In a training of some hundred steps, as at
+# `laptop`, D wins: its loss nears 0 and G is left with coloured noise. Without norms
+# each picture has to be judged by itself, and G keeps up. So every scale but `paper`
+# takes the norms out of D; `OVERRIDES = {"norm_d": True}` in step 7 leaves them in.
 #
 # Without norms the weights must keep the signal's size themselves. He's start does:
 # for a convolution with $n$ inputs a kernel and leaky ReLUs of slope $a$,
