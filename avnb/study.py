@@ -1,12 +1,13 @@
 """Claims over seeds: run a series several times and say which of them hold.
 
 A series keeps its claims in `notebooks/<series>/claims.py`: `CLAIMS`, `evidence` and
-`headlines`, which turn one run's records into numbers. The results of a study are
+`headlines`, which turn one run's records into numbers. `OVERRIDES` (scale → field →
+value) are what a study sets and a single run does not. The results of a study are
 kept in the repository, as `results/<series>-<scale>.json`.
 """
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -52,7 +53,8 @@ def judge(series: str, runs: Sequence[dict[str, dict[str, Any]]]) -> list[dict]:
     """A row for each claim, from the records of one run a seed.
 
     One run gives the number alone; two or more its mean over seeds, Student's 95 %
-    interval, and "holds", "fails" or "undecided" by that interval.
+    interval, and "holds", "fails" or "undecided" by that interval. A claim on which a
+    run has no evidence is "not compared".
     """
     module = of_series(series)
     evidence = [module.evidence(run) for run in runs]
@@ -60,8 +62,11 @@ def judge(series: str, runs: Sequence[dict[str, dict[str, Any]]]) -> list[dict]:
     for claim in module.CLAIMS:
         values = [found[claim.name] for found in evidence]
         row = {"claim": claim.text, "paper": claim.paper, "measured": claim.measured}
-        if len(values) == 1:
-            here: Any = values[0]
+        here: Any
+        if None in values:
+            here, holds = "", "not compared"
+        elif len(values) == 1:
+            here = values[0]
             holds = "here yes" if here > claim.above else "here no"
         else:
             here = metrics.over_seeds(values, name=claim.name)
@@ -87,7 +92,17 @@ def run(
             f"seeds {list(seeds)}: a study needs at least two, better three"
         )
     module = of_series(series)
-    folders = [running.run_series(series, scale=scale, seed=seed) for seed in seeds]
+    overrides = module.OVERRIDES.get(scale, {})
+    folders = [
+        running.run_series(
+            series,
+            scale=scale,
+            seed=seed,
+            overrides=overrides,
+            run_dir=_folder(series, scale, seed, overrides),
+        )
+        for seed in seeds
+    ]
     runs = [records(folder) for folder in folders]
     headlines = [module.headlines(one) for one in runs]
     whole = [lessons.read_json(folder / "results.json") for folder in folders]
@@ -111,6 +126,12 @@ def run(
     path = where(series, scale)
     files.write_json(path, kept)
     return path
+
+
+def _folder(series: str, scale: str, seed: int, overrides: Mapping[str, Any]) -> Path:
+    """A run of a study that sets nothing is one that `avnb run` may have done."""
+    folder = lessons.default_run_dir(series, scale, seed=seed)
+    return folder.with_name(f"{folder.name}-study") if overrides else folder
 
 
 def where(series: str, scale: str) -> Path:

@@ -504,6 +504,7 @@ def test_evidence_is_what_the_records_say(load: Load) -> None:
         {
             "sounds": split,
             "pictures": what,
+            "steps": 100,
             "judge": {"value": value + shift},
             "Γ": {"value": 0.5},
         }

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from avnb import files, lessons, study
+from avnb import files, lessons, running, study
 from avnb.lessons import LessonError
 
 SERIES = "deep_cross_modal"
 
 
-def run_of(c: float, n: float, last: float = 0.8) -> dict:
-    """Records of a run in which S2I-C scores `c` and S2I-N `n`."""
+def run_of(c: float, n: float, last: float = 0.8, others: int = 9) -> dict:
+    """Records of a run in which S2I-C scores `c`, and S2I-N `n` after `others`."""
 
     def measure(value: float) -> dict:
         return {"value": value}
@@ -24,8 +24,14 @@ def run_of(c: float, n: float, last: float = 0.8) -> dict:
         for layers in (3, 4)
     ]
     table5 = [
-        {"sounds": "test", "pictures": name, "judge": measure(s), "Γ": measure(s)}
-        for name, s in (("S2I-C", c), ("S2I-N", n), ("S2I-A", 0.1), ("real", 0.95))
+        {"sounds": "test", "pictures": name, "steps": steps}
+        | {"judge": measure(s), "Γ": measure(s)}
+        for name, s, steps in (
+            ("S2I-C", c, 9),
+            ("S2I-N", n, others),
+            ("S2I-A", 0.1, others),
+            ("real", 0.95, ""),
+        )
     ]
     i2s = [
         {"sounds": name, "ear": measure(score)}
@@ -62,6 +68,24 @@ def test_one_run_has_no_interval_and_says_so() -> None:
     assert one["c_over_n"] == "here yes"
     assert one["fall"] == "here yes"
     assert verdicts([run_of(0.2, 0.8)])["c_over_n"] == "here no"
+
+
+def test_variants_of_unequal_training_are_not_compared() -> None:
+    found = verdicts([run_of(0.8, 0.2, others=3)])
+    assert found["c_over_n"] == found["c_over_a"] == "not compared"
+    assert found["n_over_a"] == "here yes"
+    mixed = verdicts([run_of(0.8, 0.2), run_of(0.8, 0.2, others=3)])
+    assert mixed["c_over_n"] == "not compared"
+
+
+def test_a_study_trains_all_variants_alike() -> None:
+    module = study.of_series(SERIES)
+    (path,) = lessons.series_folder(SERIES).glob("step7_*.py")
+    table = running.read_step(path).table
+    for i, scale in enumerate(lessons.SCALES):
+        row = {name: values[i] for name, values in table.items() if values}
+        row |= module.OVERRIDES.get(scale, {})
+        assert row["steps_others"] == row["steps"]
 
 
 def test_headlines_are_the_tables_numbers() -> None:

@@ -159,11 +159,13 @@ PAPER = {  # Table 5
     ("S2I-N", "train"): 0.1262,
     ("S2I-N", "test"): 0.1232,
 }
+trained = lesson.result("step7_sound_to_image_train")["steps"]
 table5, accuracy = [], {}
 for split in ("train", "test"):
     pictures = {v: painted[v, split] for v in VARIANTS} | {"real": real[split]}
     for what, x in pictures.items():
-        row = {"sounds": split, "pictures": what}
+        steps = trained.get(what.lower().replace("-", "_"), "")
+        row = {"sounds": split, "pictures": what, "steps": steps}
         for examiner, net in (("judge", judge), ("Γ", gamma)):
             right = metrics.accuracy(
                 named(net, x), labels[split].cpu(), recordings[split]
@@ -314,7 +316,8 @@ display(show.table(i2s))
 # the claims are tested over several seeds by a study of its own
 # (`avnb study deep_cross_modal`), whose results are kept in the repository under
 # `results/`. A claim **holds** when the whole 95 % interval over seeds lies on its
-# side, **fails** when it lies on the other, and is **undecided** in between.
+# side, **fails** when it lies on the other, and is **undecided** in between. Variants
+# that this run trained for different numbers of steps are not compared.
 
 # %% tags=["claims"]
 mine = study.judge("deep_cross_modal", [study.records(lesson.run_dir)])
