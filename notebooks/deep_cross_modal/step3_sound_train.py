@@ -66,7 +66,7 @@ settings = lessons.settings(
         #               smoke laptop   gpu   paper
         batch=(8, 32, 64, 64),
         width=(4, 16, 32, 32),  # channels of the first convolution
-        table_steps=(2, 120, 2000, 10000),  # for each classifier of Table 1
+        table_steps=(2, 60, 2000, 10000),  # for each classifier of Table 1
         steps=(3, 500, 4000, 20000),  # for the encoder and the ear
         autoencoder_steps=(2, 100, 1000, 5000),  # for each of the four stacks
         rate=(1e-3, 1e-3, 1e-3, 1e-3),
