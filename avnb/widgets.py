@@ -176,13 +176,13 @@ def sound_to_picture(
     noise: int,
     seed: int = 0,
 ) -> "SoundToPicture":
-    """Pick or upload a sound, slide the noise, see the picture.
+    """Pick or upload a sound, mix in another, slide the noise, see the picture.
 
     Args:
         generate: (waveform (samples,) float32, noise (noise,) float32) -> a picture
             that `show.to_uint8` takes.
         sounds: name -> waveform (samples,), the bundled ones; swapping the instrument
-            is choosing another.
+            is choosing another, or sliding `mix` from the one to the other.
         rate: their sample rate, Hz; uploads are resampled to it and cut to the
             length of the longest bundled sound.
         noise: the length of a noise vector.
@@ -207,20 +207,30 @@ class SoundToPicture(ui.VBox):
         ends = np.random.default_rng(seed).standard_normal((2, noise))
         self.ends = ends.astype(np.float32)
         self.choice = ui.Dropdown(options=list(self.sounds), description="sound")
+        self.other = ui.Dropdown(options=list(self.sounds), description="and")
+        self.other.value = list(self.sounds)[-1]
+        self.mix = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
+        self.mix.description, self.mix.continuous_update = "mix", False
         self.upload = ui.FileUpload(accept="audio/*,video/*", multiple=False)
         self.slider = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
         self.slider.description, self.slider.continuous_update = "noise", False
         self.picture, self.player = ui.HBox(), ui.HTML()
         self.message = ui.HTML()
-        self.choice.observe(lambda _: self._update(), names="value")
-        self.slider.observe(lambda _: self._update(), names="value")
+        for control in (self.choice, self.other, self.mix, self.slider):
+            control.observe(lambda _: self._update(), names="value")
         self.upload.observe(lambda _: self._uploaded(), names="value")
-        controls = ui.VBox([self.choice, self.upload, self.slider, self.player])
+        controls = ui.VBox(
+            [self.choice, self.other, self.mix, self.slider, self.upload, self.player]
+        )
         super().__init__([ui.HBox([controls, self.picture]), self.message])
         self._update()
 
     def _update(self) -> None:
-        sound = self.sounds[self.choice.value]
+        sound = between_sounds(
+            self.sounds[self.choice.value],
+            self.sounds[self.other.value],
+            self.mix.value,
+        )
         self.message.value = ""
         self.player.value = show.listen([sound], self.rate).data
         made = self.generate(
@@ -239,8 +249,9 @@ class SoundToPicture(ui.VBox):
             return
         name = f"{file['name']} (yours)"
         self.sounds[name] = sound[: self.length]
-        self.choice.options = list(self.sounds)
-        self.choice.value = name
+        other = self.other.value
+        self.other.options = self.choice.options = list(self.sounds)
+        self.other.value, self.choice.value = other, name
 
 
 def picture_to_sound(
@@ -294,6 +305,14 @@ class PictureToSound(ui.VBox):
             picture, between(self.ends[0], self.ends[1], self.slider.value)
         )
         self.player.value = show.listen([made], self.rate).data
+
+
+def between_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """Two waveforms (samples,) at once, `share` of the second; as long as the longer."""
+    mixed = np.zeros(max(len(first), len(second)), dtype=np.float32)
+    mixed[: len(first)] += (1 - share) * first
+    mixed[: len(second)] += share * second
+    return mixed
 
 
 def between(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:

@@ -201,6 +201,16 @@ def test_sliding_the_noise_and_swapping_the_instrument_redraws() -> None:
     assert np.array_equal(noises[1], noises[2])
 
 
+def test_mixing_two_sounds_redraws_and_plays_the_mixture() -> None:
+    play, calls = playground()
+    assert play.other.value == "horn"
+    play.mix.value = 0.25
+    sound = calls[-1][0]
+    assert np.allclose(sound[:80], 0.75 * 0.1 + 0.25 * 0.2)
+    assert np.allclose(sound[80:], 0.75 * 0.1)
+    assert play.player.value == show.listen([sound], 8000).data
+
+
 def test_noise_between_two_vectors_stays_gaussian() -> None:
     start, end = RNG.standard_normal((2, 100_000))
     for share in (0.0, 0.3, 0.5, 1.0):

@@ -114,7 +114,8 @@ def play(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
 # ## Pick a sound, or bring one
 #
 # Any sound file will do (the first half second counts). What does it make of a
-# voice, or of an instrument it never heard?
+# voice, or of an instrument it never heard? Slide `mix` from one sound to another: does
+# a duet become one player, or two?
 
 # %%
 present = sorted(set(test.labels.tolist()))
