@@ -308,7 +308,7 @@ class PictureToSound(ui.VBox):
 
 
 def between_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    """Two waveforms (samples,) at once, `share` of the second; as long as the longer."""
+    """Two waveforms (samples,) at once, `share` of the second, none cut short."""
     mixed = np.zeros(max(len(first), len(second)), dtype=np.float32)
     mixed[: len(first)] += (1 - share) * first
     mixed[: len(second)] += share * second
