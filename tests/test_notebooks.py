@@ -295,6 +295,21 @@ def test_solutions_pass_and_empty_stubs_fail(
 # --- Run whole, with injected parameters ---------------------------------------
 
 
+RECORDED = {  # what a report on the embedded data must have
+    "deep_cross_modal": (
+        "table1",
+        "figure9",
+        "table5",
+        "table5_honesty",
+        "distances",
+        "pose_floor",
+        "pose",
+        "i2s",
+        "claims",
+    )
+}
+
+
 @each_series
 def test_the_series_runs_with_injected_parameters(series: str, tmp_path: Path) -> None:
     running.run_series(series, scale="smoke", seed=1, run_dir=tmp_path)
@@ -303,3 +318,7 @@ def test_the_series_runs_with_injected_parameters(series: str, tmp_path: Path) -
     assert list(results["steps"]) == [step.name for step in steps if step.records]
     assert {step["seed"] for step in results["steps"].values()} == {1}
     assert "data:image/png" in (tmp_path / "report.html").read_text()
+    recorded = {
+        entry["name"] for step in results["steps"].values() for entry in step["entries"]
+    }
+    assert set(RECORDED.get(series, ())) <= recorded

@@ -243,12 +243,10 @@ display(show.table(distances))
 def pose_table(name: str, x: Tensor, index: Tensor) -> list[dict]:
     """The pose error of generated pictures with its three honest rows."""
     of = pairs["test"]
-    coordinates = sorted(key for key in of.truth if key.startswith("pose_"))
-    truth = torch.stack([of.truth[key][index] for key in coordinates], dim=1)
     reader = network("pose_reader", Judge)
     rows = metrics.pose_rows(
         in_parts(reader, x),
-        truth.float().cpu(),
+        of.pose()[index].cpu(),
         in_parts(reader, to_network(of.pictures[index])),
         [of.recordings[i] for i in index.tolist()],
         seed=SEED,

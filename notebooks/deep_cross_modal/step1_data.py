@@ -182,6 +182,10 @@ def audible(
 # row a chunk. What is *this* paper's own, the gate and the first frame, stays
 # here: `load_pairs` is what every later notebook calls.
 
+# %%
+PARTS = ("head", "left_hand", "right_hand", "bow_frog", "bow_tip")
+POSE = tuple(f"{part}_{axis}" for part in PARTS for axis in "xy")
+
 
 # %%
 @dataclass(frozen=True)
@@ -202,6 +206,12 @@ class Pairs:
     def waveform(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
         """The chosen chunks as float samples in [-1, 1)."""
         return self.sounds[index].float() / 32768
+
+    def pose(self) -> Float[Tensor, "n p"] | None:
+        """Where the POSE is, in picture widths; nan: has none. None: not known."""
+        if not set(POSE) <= set(self.truth):
+            return None
+        return torch.stack([self.truth[name] for name in POSE], dim=1).float()
 
 
 # %%

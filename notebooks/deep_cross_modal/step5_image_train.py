@@ -25,7 +25,7 @@
 # %%
 import torch
 from IPython.display import display
-from step1_data import class_balance, load_pairs
+from step1_data import POSE, class_balance, load_pairs
 from step4_image import ImageClassifier, Judge, jitter, to_network
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -154,12 +154,8 @@ lesson.figure("confusion", figure, "Which instruments look alike?")
 # instrument has not (a flute has no bow) are left out of the loss.
 
 # %% tags=["pose-reader"]
-names = sorted(name for name in train.truth if name.startswith("pose_"))
-if names:
-    truth = {
-        split: torch.stack([pairs.truth[name] for name in names], dim=1).float()
-        for split, pairs in (("train", train), ("test", test))
-    }
+truth = {"train": train.pose(), "test": test.pose()}
+if truth["train"] is not None:
 
     def pose_loss(read: Tensor, index: Tensor) -> Tensor:
         """Mean absolute error over the values that exist."""
@@ -168,12 +164,12 @@ if names:
         return (read - torch.where(known, wanted, 0)).abs()[known].mean()
 
     training.seed_everything(SEED + 2000)
-    reader = train_net("pose_reader", Judge(len(names)), pose_loss, SEED + 2000, 0)
-    config = dict(classes=len(names), channels=3)
+    reader = train_net("pose_reader", Judge(len(POSE)), pose_loss, SEED + 2000, 0)
+    config = dict(classes=len(POSE), channels=3)
     training.save_model(models / "pose_reader.safetensors", reader, **config)
 
 # %%
-if names:
+if truth["train"] is not None:
     read = outputs(reader, test.pictures)
     error = metrics.pose_error(read, truth["test"], test.recordings)
     lesson.record("pose_floor", error)
