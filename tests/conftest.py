@@ -7,6 +7,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Two workers that fill one cache of numba's (librosa's compiled functions) at the same
+# time leave code in it that crashes whoever loads it later: a cache for each worker.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+os.environ["NUMBA_CACHE_DIR"] = str(ROOT / "build" / f"numba-{WORKER}")
+
 
 @pytest.fixture(scope="session")
 def media_folder() -> Path:

@@ -183,8 +183,18 @@ def audible(
 # here: `load_pairs` is what every later notebook calls.
 
 # %%
-PARTS = ("head", "left_hand", "right_hand", "bow_frog", "bow_tip")
-POSE = tuple(f"{part}_{axis}" for part in PARTS for axis in "xy")
+POSE = (
+    "head_x",
+    "head_y",
+    "left_hand_x",
+    "left_hand_y",
+    "right_hand_x",
+    "right_hand_y",
+    "bow_frog_x",
+    "bow_frog_y",
+    "bow_tip_x",
+    "bow_tip_y",
+)
 
 
 # %%
