@@ -26,7 +26,7 @@ import torch
 from IPython.display import display
 from step1_data import load_pairs
 from step2_sound import SoundClassifier, StackedAutoencoder, Standard, representation
-from step4_image import ImageClassifier, Judge, to_bytes, to_network
+from step4_image import ImageClassifier, Judge, PoseReader, to_bytes, to_network
 from step6_sound_to_image import Generator
 from step8_image_to_sound import SpectrogramGenerator, from_network
 from step8_image_to_sound import to_network as to_34_frames
@@ -243,7 +243,7 @@ display(show.table(distances))
 def pose_table(name: str, x: Tensor, index: Tensor) -> list[dict]:
     """The pose error of generated pictures with its three honest rows."""
     of = pairs["test"]
-    reader = network("pose_reader", Judge)
+    reader = network("pose_reader", PoseReader)
     rows = metrics.pose_rows(
         in_parts(reader, x),
         of.pose()[index].cpu(),

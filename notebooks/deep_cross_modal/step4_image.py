@@ -321,6 +321,79 @@ class Judge(ResNet):
 # )
 
 # %% [markdown]
+# ## A reader of poses
+#
+# On the bandstand it is known where each hand is. To ask the same of a *generated*
+# picture, a network has to read it off. The judge's own form is bad at that: it
+# averages over the whole picture before it decides, and with the place goes the pose.
+# So this one keeps a map $h$ of 16×16 for each point and returns where the map's
+# weight lies (a **soft argmax**):
+#
+# $$(\hat x, \hat y) = \sum_{u,v} \mathrm{softmax}(h)_{uv}\,(u, v) .$$
+#
+# Shift the picture, and the answer shifts with it: nothing about places has to be
+# learned anew for each place.
+#
+# `(B, 3, 64, 64) → (B, 2P)`: x and y of each point, in picture widths
+
+
+# %%
+def halving(inputs: int, outputs: int) -> BasicBlock:
+    """A residual block that halves both sides: (B, inputs, h, w) → (B, outputs, …)."""
+    way_round = nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs)
+    )
+    return BasicBlock(inputs, outputs, 2, way_round)
+
+
+# %%
+class PoseReader(nn.Module):
+    """Where `points` points are: (B, 3, h, w) → (B, 2·points), x and y in widths."""
+
+    def __init__(self, points: int, width: int = 32) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(
+            nn.Conv2d(3, width, 5, 2, 2, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            BasicBlock(width, width),
+            halving(width, 2 * width),
+            BasicBlock(2 * width, 2 * width),
+            halving(2 * width, 4 * width),
+            BasicBlock(4 * width, 4 * width),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(4 * width, points, 3, padding=1),
+        )
+
+    def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b q"]:
+        maps = self.maps(x).float()
+        weight = maps.flatten(2).softmax(dim=2).view_as(maps)
+        height, width = maps.shape[2:]
+        u = (torch.arange(width, device=x.device) + 0.5) / width
+        v = (torch.arange(height, device=x.device) + 0.5) / height
+        place = [(weight.sum(2) * u).sum(2), (weight.sum(3) * v).sum(2)]
+        return torch.stack(place, dim=2).flatten(1)
+
+
+# %% [markdown]
+# One point, a map of a single bright spot: the reader must name its middle. Set by
+# hand, the maps answer before anything is learned:
+
+# %% tags=["active-ipynb"]
+# reader = PoseReader(points=1).eval()
+# spot = torch.full((1, 1, 16, 16), -20.0)
+# spot[0, 0, 12, 3] = 20.0
+# reader.maps = nn.Identity()
+# where = reader(spot)[0]
+# assert where.shape == (2,)
+# figure, axes = show.plot(1, 1, width=2.6, height=2.6)
+# axes[0, 0].imshow(spot[0, 0], extent=(0, 1, 1, 0), cmap="magma")
+# axes[0, 0].plot(*where, "c+", markersize=14, markeredgewidth=2)
+# axes[0, 0].set(title=f"x = {where[0]:.2f}, y = {where[1]:.2f}")
+# axes[0, 0].grid(False)
+# figure
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. What share of Γ's weights sits in its three fully connected layers? Guess before

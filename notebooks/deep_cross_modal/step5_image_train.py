@@ -26,7 +26,7 @@
 import torch
 from IPython.display import display
 from step1_data import POSE, class_balance, load_pairs
-from step4_image import ImageClassifier, Judge, jitter, to_network
+from step4_image import ImageClassifier, Judge, PoseReader, jitter, to_network
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional import confusion_matrix
@@ -59,7 +59,8 @@ settings = lessons.settings(
         #               smoke laptop   gpu   paper
         batch=(8, 64, 64, 64),
         width=(4, 16, 32, 32),  # of Γ's first convolutions
-        steps=(3, 400, 3000, 20000),  # for each of the three
+        steps=(3, 400, 3000, 20000),  # for Γ and the judge
+        pose_steps=(3, 200, 2000, 10000),  # for the pose reader
         rate=(1e-3, 1e-3, 1e-3, 1e-3),
         decay=(0.05, 0.05, 0.05, 0.05),
         shift=(4, 4, 4, 4),  # of jitter, in pixels
@@ -70,7 +71,7 @@ settings = lessons.settings(
 settings
 
 # %%
-display(lessons.show_source(ImageClassifier, Judge))
+display(lessons.show_source(ImageClassifier, Judge, PoseReader))
 device = training.device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
@@ -79,7 +80,7 @@ models = lesson.run_dir / "models"
 
 
 # %%
-def train_net(name: str, net: nn.Module, loss_of, seed: int, shift: int) -> nn.Module:
+def train_net(name: str, net: nn.Module, loss_of, seed: int, steps: int, shift: int):
     """Train `net` on the training pictures; `loss_of(output, index)` is its loss."""
     optimizer = torch.optim.AdamW(
         net.parameters(), lr=settings.rate, weight_decay=settings.decay
@@ -92,7 +93,7 @@ def train_net(name: str, net: nn.Module, loss_of, seed: int, shift: int) -> nn.M
     )
     net, optimizer = run.prepare(net=net, optimizer=optimizer)
     batches = training.Batches(len(train), settings.batch, seed=seed, weights=balance)
-    for step in run.steps(settings.steps):
+    for step in run.steps(steps):
         index = batches[step.number].to(device)
         picture = jitter(to_network(train.pictures[index]), shift, settings.light)
         with run.autocast():
@@ -126,7 +127,8 @@ makers = {
 rows = []
 for name, (cls, config, offset) in makers.items():
     training.seed_everything(SEED + offset)
-    net = train_net(name, cls(**config), naming_loss, SEED + offset, settings.shift)
+    training_of = (SEED + offset, settings.steps, settings.shift)
+    net = train_net(name, cls(**config), naming_loss, *training_of)
     training.save_model(models / f"{name}.safetensors", net, **config)
     named = outputs(net, test.pictures).argmax(dim=1)
     accuracy = metrics.accuracy(named, test.labels, test.recordings)
@@ -148,10 +150,10 @@ lesson.figure("confusion", figure, "Which instruments look alike?")
 # %% [markdown]
 # ## The pose reader
 #
-# The bandstand writes down where every hand is. (No shift here: it would move the
-# hands, but not what is written.) A network that learns to read
-# the pose from real pictures can then read it from generated ones. Values that an
-# instrument has not (a flute has no bow) are left out of the loss.
+# The bandstand writes down where every hand is. A network that learns to read the
+# pose from real pictures can then read it from generated ones. (No shift here: it
+# would move the hands, but not what is written.) Values that an instrument has not
+# (a flute has no bow) are left out of the loss.
 
 # %% tags=["pose-reader"]
 truth = {"train": train.pose(), "test": test.pose()}
@@ -164,9 +166,11 @@ if truth["train"] is not None:
         return (read - torch.where(known, wanted, 0)).abs()[known].mean()
 
     training.seed_everything(SEED + 2000)
-    reader = train_net("pose_reader", Judge(len(POSE)), pose_loss, SEED + 2000, 0)
-    config = dict(classes=len(POSE), channels=3)
-    training.save_model(models / "pose_reader.safetensors", reader, **config)
+    reader = PoseReader(points=len(POSE) // 2)
+    training_of = (SEED + 2000, settings.pose_steps, 0)
+    reader = train_net("pose_reader", reader, pose_loss, *training_of)
+    path = models / "pose_reader.safetensors"
+    training.save_model(path, reader, points=len(POSE) // 2)
 
 # %%
 if truth["train"] is not None:

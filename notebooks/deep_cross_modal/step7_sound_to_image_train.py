@@ -154,19 +154,24 @@ watched = {
 labels = {"train": train.labels, "test": test.labels}
 
 
+def watched_in(pool: Tensor) -> dict[str, Tensor]:
+    """Of the watched sounds those whose instrument occurs among the pairs `pool`."""
+    wanted = train.labels[pool].unique()
+    known = {k: at[torch.isin(labels[k][at], wanted)] for k, at in watched.items()}
+    return {split: at for split, at in known.items() if len(at)}
+
+
 @torch.no_grad()
-def try_out(G: Generator, of: dict[str, Tensor], split: str) -> Tensor:
-    """What G paints for the watched sounds, always from the same noise."""
-    code = of[split][watched[split]]
+def try_out(G: Generator, code: Tensor) -> Tensor:
+    """What G paints for these encodings, always from the same noise."""
     z = torch.randn(len(code), G.noise, generator=torch.Generator().manual_seed(SEED))
     return G.eval()(z.to(device), code).float()
 
 
 @torch.no_grad()
-def agreement(painted: Tensor, split: str) -> float:
+def agreement(painted: Tensor, label: Tensor) -> float:
     """The share of painted pictures in which Γ sees the right instrument."""
-    named = gamma(painted).argmax(dim=1)
-    return (named == labels[split][watched[split]]).float().mean().item()
+    return (gamma(painted).argmax(dim=1) == label).float().mean().item()
 
 
 # %% [markdown]
@@ -178,12 +183,17 @@ def agreement(painted: Tensor, split: str) -> float:
 
 
 # %%
-def begin(name: str) -> tuple:
-    """The run, both players, the average of the generator, and the optimisers."""
+def begin(name: str, start: str = "") -> tuple:
+    """The run, both players, the average of the generator, and the optimisers.
+
+    The players begin as those of the run `start` ended, if one is named.
+    """
     training.seed_everything(SEED)
     G = Generator(settings.width).apply(start_weights)
     D = Discriminator(settings.width_d)
     D = D.apply(start_weights) if settings.norm_d else without_norm(D)
+    if start:
+        training.load(lesson.run_dir / start, G=G, D=D)
     run = training.Run(
         lesson.run_dir / name,
         seed=SEED,
@@ -212,10 +222,10 @@ def balanced_batches(pool: Tensor) -> training.Batches:
 
 
 # %%
-def train_s2i(name: str, of: dict[str, Tensor], pool: Tensor, wrong, steps: int):
+def train_s2i(name: str, of: dict, pool: Tensor, wrong, steps: int, start: str = ""):
     """Train on the pairs `pool`; `wrong(index, generator)` gives the wrong pictures."""
-    run, G, D, average, opt_g, opt_d = begin(name)
-    batches = balanced_batches(pool)
+    run, G, D, average, opt_g, opt_d = begin(name, start)
+    batches, places = balanced_batches(pool), watched_in(pool)
     for step in run.steps(steps):
         index = pool[batches[step.number].to(device)]
         code = of["train"][index]
@@ -233,7 +243,7 @@ def train_s2i(name: str, of: dict[str, Tensor], pool: Tensor, wrong, steps: int)
         average.update_parameters(G)
         run.log(loss_d=loss_d, loss_g=loss_g)
         if step.due(settings.watch):
-            watch(run, name, average.module, of)
+            watch(run, name, average.module, of, places)
     return run
 
 
@@ -244,13 +254,14 @@ def values(run: training.Run, name: str) -> np.ndarray:
     return logged[np.isfinite(logged)]
 
 
-def watch(run: training.Run, name: str, G: Generator, of: dict[str, Tensor]) -> None:
+def watch(run: training.Run, name: str, G: Generator, of: dict, places: dict) -> None:
     """A point of Fig. 9; the weights are kept when Γ never saw better ones."""
-    painted = {split: try_out(G, of, split) for split in ("train", "test")}
-    seen = {split: agreement(x, split) for split, x in painted.items()}
+    painted = {split: try_out(G, of[split][at]) for split, at in places.items()}
+    seen = {k: agreement(x, labels[k][places[k]]) for k, x in painted.items()}
     earlier = values(run, "train")
     run.log(**seen)
-    run.sample((painted["test"][:16] + 1) / 2, "unheard")
+    split, shown = list(painted.items())[-1]
+    run.sample((shown[:16] + 1) / 2, split)
     if seen["train"] >= max(earlier, default=0.0):
         path = models / f"{name}.safetensors"
         training.save_model(path, G, width=settings.width)
@@ -365,8 +376,9 @@ lesson.figure("noise", figure, "S2I-C, four draws of noise for each unheard soun
 # %% [markdown]
 # ## Pose-oriented: one model an instrument (Eq. 6, Fig. 10)
 #
-# Now the wrong picture shows the same instrument at another moment. Whether the
-# pose then follows the sound is measured in step 10.
+# Now the wrong picture shows the same instrument at another moment. So that the few
+# pictures of one instrument need not teach painting from nothing, both players begin
+# where S2I-C ended. Whether the pose then follows the sound is measured in step 10.
 
 
 # %%
@@ -380,9 +392,8 @@ wanted = [
 ]
 for name in wanted or train.classes[:1]:
     pool = torch.nonzero(train.labels == train.classes.index(name))[:, 0]
-    run = train_s2i(
-        f"pose_{name}", codes["classifier"], pool, other_moment, settings.pose_steps
-    )
+    of = (codes["classifier"], pool, other_moment, settings.pose_steps)
+    run = train_s2i(f"pose_{name}", *of, start="s2i_c")
 lesson.record("pose_models", wanted or list(train.classes[:1]))
 
 # %% tags=["figure10"]
