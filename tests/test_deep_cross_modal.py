@@ -294,6 +294,25 @@ def test_judge_scores_by_its_features(
     torch.testing.assert_close(body(x), judge.features(x))
 
 
+def test_pose_reader_says_where_the_weight_of_each_map_lies(
+    image: ModuleType,
+) -> None:
+    reader = image.PoseReader(points=2, width=4).eval()
+    x = torch.randn(3, 3, 64, 48)
+    maps = reader.maps(x)
+    assert maps.shape == (3, 2, 16, 12)
+    told = reader(x).double()
+    for b, point in np.ndindex(3, 2):
+        weight = np.exp(maps[b, point].detach().double().numpy())
+        place = np.zeros(2)
+        for v, u in np.ndindex(16, 12):
+            place += weight[v, u] * np.array([(u + 0.5) / 12, (v + 0.5) / 16])
+        expected = torch.from_numpy(place / weight.sum())
+        torch.testing.assert_close(
+            told[b, 2 * point :][:2], expected, rtol=1e-5, atol=0
+        )
+
+
 def test_the_added_layers_of_i2s(s2i: ModuleType, i2s: ModuleType) -> None:
     G, D = i2s.SpectrogramGenerator(8), i2s.SpectrogramDiscriminator(8)
     assert len(layers(G.added, nn.Conv2d)) == 2
