@@ -347,6 +347,18 @@ def halving(inputs: int, outputs: int) -> BasicBlock:
 
 
 # %%
+def soft_argmax(maps: Float[Tensor, "b p h w"]) -> Float[Tensor, "b q"]:
+    """The mean place of each map's weight: x and y of each point, in widths."""
+    maps = maps.float()
+    weight = maps.flatten(2).softmax(dim=2).view_as(maps)
+    height, width = maps.shape[2:]
+    u = (torch.arange(width, device=maps.device) + 0.5) / width
+    v = (torch.arange(height, device=maps.device) + 0.5) / height
+    place = [(weight.sum(2) * u).sum(2), (weight.sum(3) * v).sum(2)]
+    return torch.stack(place, dim=2).flatten(1)
+
+
+# %%
 class PoseReader(nn.Module):
     """Where `points` points are: (B, 3, h, w) → (B, 2·points), x and y in widths."""
 
@@ -366,26 +378,17 @@ class PoseReader(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b q"]:
-        maps = self.maps(x).float()
-        weight = maps.flatten(2).softmax(dim=2).view_as(maps)
-        height, width = maps.shape[2:]
-        u = (torch.arange(width, device=x.device) + 0.5) / width
-        v = (torch.arange(height, device=x.device) + 0.5) / height
-        place = [(weight.sum(2) * u).sum(2), (weight.sum(3) * v).sum(2)]
-        return torch.stack(place, dim=2).flatten(1)
+        return soft_argmax(self.maps(x))
 
 
 # %% [markdown]
-# One point, a map of a single bright spot: the reader must name its middle. Set by
-# hand, the maps answer before anything is learned:
+# A map with a single bright spot: the reader must name the middle of the spot.
 
 # %% tags=["active-ipynb"]
-# reader = PoseReader(points=1).eval()
+# assert PoseReader(points=5)(x).shape == (4, 10)
 # spot = torch.full((1, 1, 16, 16), -20.0)
 # spot[0, 0, 12, 3] = 20.0
-# reader.maps = nn.Identity()
-# where = reader(spot)[0]
-# assert where.shape == (2,)
+# where = soft_argmax(spot)[0]
 # figure, axes = show.plot(1, 1, width=2.6, height=2.6)
 # axes[0, 0].imshow(spot[0, 0], extent=(0, 1, 1, 0), cmap="magma")
 # axes[0, 0].plot(*where, "c+", markersize=14, markeredgewidth=2)

@@ -161,6 +161,7 @@ def watched_in(pool: Tensor) -> dict[str, Tensor]:
     return {split: at for split, at in known.items() if len(at)}
 
 
+# %%
 @torch.no_grad()
 def try_out(G: Generator, code: Tensor) -> Tensor:
     """What G paints for these encodings, always from the same noise."""

@@ -358,6 +358,42 @@ class SpectrogramDiscriminator(nn.Module):
 # show.spectrograms(seen, hop=512 / 44100 * 44 / 34, hz=mel_hz, captions=captions)
 
 # %% [markdown]
+# ## Coming to rest
+#
+# Two players who answer each other need not come to rest: each step of the one moves
+# the goal of the other. For pictures that does little harm. The spectrograms' accuracy
+# swings to the end at a constant rate, and from seed to seed, and which weights the
+# last step leaves is luck. So over the last half of the training the rate falls in a
+# straight line to nothing. (GAN-CLS halves it every 100 epochs.) In step 9,
+# `OVERRIDES = {"decay": 0.0}` keeps it constant: compare the curves.
+
+
+# %%
+def falling(rate: float, step: int, total: int, decay: float) -> float:
+    """The rate at a step: `rate`, over the last share `decay` falling to nothing."""
+    left = (total - step) / total
+    return rate * min(1.0, left / decay) if decay else rate
+
+
+# %%
+def set_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
+    """Let the optimisers go on at another rate."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
+# %% tags=["active-ipynb"]
+# figure, axes = show.plot(1, 1, width=4.5, height=2.0)
+# for decay in (0.0, 0.5, 1.0):
+#     rates = [falling(1e-3, step, 1300, decay) for step in range(1300)]
+#     axes[0, 0].plot(rates, label=f"decay = {decay}")
+# assert falling(1e-3, 975, 1300, 0.5) == 5e-4
+# axes[0, 0].set(xlabel="step", ylabel="rate", ylim=(0, None))
+# axes[0, 0].legend()
+# figure
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. How does a 32×32 map become 128×34? Write the size after any row of transposed

@@ -37,7 +37,9 @@ from step6_sound_to_image import (
 from step8_image_to_sound import (
     SpectrogramDiscriminator,
     SpectrogramGenerator,
+    falling,
     from_network,
+    set_rate,
 )
 from step8_image_to_sound import to_network as to_34_frames
 from torch import Tensor
@@ -68,13 +70,14 @@ settings = lessons.settings(
     OVERRIDES,
     dict(
         #         smoke laptop gpu   paper
-        width=(4, 24, 64, 128),  # W of the generator
-        width_d=(4, 12, 64, 64),  # W of the discriminator
+        width=(4, 32, 64, 128),  # W of the generator
+        width_d=(4, 16, 64, 64),  # W of the discriminator
         norm_d=(False, False, False, True),  # batch norm in the discriminator
         batch=(8, 32, 64, 64),
-        steps=(4, 800, 20000, 165000),
+        steps=(4, 900, 20000, 165000),
         watch=(2, 100, 500, 1372),  # steps between two looks at the accuracy
         rate=(2e-4, 1e-3, 2e-4, 2e-4),  # of both players
+        decay=(0.5, 0.5, 0.5, 0.5),  # the last share of the steps, in which it falls
         average=(0.5, 0.995, 0.999, 0.999),  # decay of the generator's average
         precision=("float32", "auto", "auto", "auto"),
     ),
@@ -177,6 +180,8 @@ def watch() -> None:
 balance = class_balance(train.labels)
 batches = training.Batches(len(train), settings.batch, seed=SEED, weights=balance)
 for step in run.steps(settings.steps):
+    rate = falling(settings.rate, step.number, step.total, settings.decay)
+    set_rate(rate, opt_g, opt_d)
     index = batches[step.number].to(device)
     real, code = spectrograms[index], codes["train"][index]
     other = wrong_class(train.labels[index], train.labels, run.generator)
