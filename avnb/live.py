@@ -76,7 +76,8 @@ class Panel:
         self.curves = ipywidgets.Image(value=empty, format="png")
         self.samples = ipywidgets.Image(value=empty, format="png")
         top = ipywidgets.HBox([self.bar, self.text, self.button])
-        bottom = ipywidgets.HBox([self.curves, self.samples])
+        natural = ipywidgets.Layout(align_items="flex-start")  # not stretched
+        bottom = ipywidgets.HBox([self.curves, self.samples], layout=natural)
         self.start = time.monotonic()
         self.next = 0.0
         self.first: int | None = None

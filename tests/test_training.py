@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from jupyter_client.manager import KernelManager
 from matplotlib.figure import Figure
 from nbclient import NotebookClient
 from PIL import Image
@@ -388,3 +389,47 @@ def test_the_panel_runs_headless_stops_and_stays_small(tmp_path: Path) -> None:
     ).execute()
     assert notebook.cells[0].outputs[-1]["data"]["text/plain"] == "(10, False)"
     assert len(nbformat.writes(notebook)) < 300_000
+
+
+# --- the stop button ---------------------------------------------------------
+
+BUSY = """
+import threading, time
+from avnb.live import Panel
+stop = threading.Event()
+panel = Panel(stop.set, "run")
+for tenth in range(600):
+    if stop.wait(0.1):
+        break
+    time.sleep(0.01)
+print("stopped" if stop.is_set() else "nobody pressed")
+"""
+
+
+def test_the_stop_button_reaches_a_busy_kernel() -> None:
+    """The click goes as JupyterLab sends it: over a subshell, while the cell runs."""
+    manager = KernelManager()
+    manager.start_kernel(cwd=str(Path(__file__).parents[1]))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        client.execute(BUSY)
+        while True:
+            message = client.get_iopub_msg(timeout=60)
+            state = message["content"].get("data", {}).get("state", {})
+            if state.get("_model_name") == "ButtonModel":
+                break
+        click = {"method": "custom", "content": {"event": "click"}}
+        data = {"comm_id": message["content"]["comm_id"], "data": click}
+        click = client.session.msg("comm_msg", data)
+        client.control_channel.send(client.session.msg("create_subshell_request"))
+        made = client.get_control_msg(timeout=60)["content"]
+        click["header"]["subshell_id"] = made["subshell_id"]
+        client.shell_channel.send(click)
+        while message["msg_type"] != "stream":
+            message = client.get_iopub_msg(timeout=60)
+        assert message["content"]["text"] == "stopped\n"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
