@@ -7,7 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Items = Float[Tensor, "items *size"]
+Items = Float[Tensor, "_ ..."]
 Scores = Float[Tensor, "..."]  # any shape: one score an item, or a map of patches
 Scalar = Float[Tensor, ""]
 
@@ -76,7 +76,7 @@ def shuffle_time(
         raise ValueError(f"a video of {count} frame has no other order: give 2 or more")
     device = video.device if generator is None else generator.device
     true = torch.arange(count, device=device)
-    orders = []
+    orders: list[Tensor] = []
     while len(orders) < len(video):
         order = torch.randperm(count, generator=generator, device=device)
         if not torch.equal(order, true):
@@ -88,8 +88,8 @@ def shuffle_time(
 
 def perceptual_loss(
     features: nn.Module | Callable[[Tensor], Tensor],
-    real: Float[Tensor, "*items 3 height width"],
-    fake: Float[Tensor, "*items 3 height width"],
+    real: Float[Tensor, "... 3 _ _"],
+    fake: Float[Tensor, "... 3 _ _"],
 ) -> Scalar:
     """Mean squared difference of a network's features (Redondo 2024, α's term, Eq. 6).
 

@@ -83,7 +83,8 @@ def alexnet() -> StagedFeatures:
 def vgg16() -> StagedFeatures:
     """VGG16 to relu1_2, relu2_2, relu3_3, relu4_3, relu5_3 (Simonyan 2015)."""
     widths = (64, 128, 256, 512, 512)
-    stages, last = [], 3
+    stages: list[nn.Module] = []
+    last = 3
     for width, count in zip(widths, (2, 2, 3, 3, 3), strict=True):
         layers: list[nn.Module] = [nn.MaxPool2d(2)] if stages else []
         for _ in range(count):
@@ -290,6 +291,6 @@ class InceptionFID(nn.Module):
         self, pictures: UInt8[Tensor, "items 3 height width"]
     ) -> Float[Tensor, "items 2048"]:
         x = F.interpolate(
-            pictures.to(self.layers[0][0].weight.dtype), (299, 299), mode="bilinear"
+            pictures.to(next(self.parameters()).dtype), (299, 299), mode="bilinear"
         )
         return self.layers((x - 128) / 128)

@@ -14,8 +14,6 @@ from avnb.layers.conditional import (
     NoiseInjection,
 )
 
-Norm = Literal["batch", "instance", "layer", "none"]
-
 
 class UpBlock(nn.Module):
     """Twice the size, then two convolutions beside a shortcut (Fig. 3a).
@@ -84,10 +82,10 @@ class DownBlock(nn.Module):
     gates" is for the generator's end, as in the released code). It comes before the
     pool in Fig. 3(b): the two commute, and after it costs a quarter.
 
-    norm="batch" is the paper's. At one video a step it ties the frames of an image
-    critic's batch together, where WGAN-GP's penalty is about each item alone (Gulrajani
-    et al. 2017, Sec. 4): "layer", "instance" (an item and channel on its own) and
-    "none" are sound there.
+    `norm` is "batch" (the paper's), "instance", "layer" or "none". A batch norm ties
+    the items of a batch together, where WGAN-GP's penalty is about each item alone
+    (Gulrajani et al. 2017, Sec. 4): the others are sound there. With one item a batch,
+    as in the paper, it is an instance norm as long as it trains.
     """
 
     def __init__(
@@ -96,7 +94,7 @@ class DownBlock(nn.Module):
         out_channels: int,
         *,
         dims: Literal[2, 3] = 2,
-        norm: Norm = "batch",
+        norm: str = "batch",
         colours: int = 3,
     ) -> None:
         super().__init__()
@@ -131,7 +129,7 @@ def _halve(x: Tensor) -> Tensor:
     return F.avg_pool3d(x, (min(2, x.shape[2]), 2, 2))
 
 
-def _norm(kind: Norm, channels: int, dims: int) -> nn.Module:
+def _norm(kind: str, channels: int, dims: int) -> nn.Module:
     if kind == "batch":
         return nn.BatchNorm2d(channels) if dims == 2 else nn.BatchNorm3d(channels)
     if kind == "instance":

@@ -33,7 +33,7 @@ def motion(frames: UInt8[Tensor, "time 3 height width"]) -> Float[np.ndarray, " 
         flow = cv2.calcOpticalFlowFarneback(
             before,
             after,
-            None,  # type: ignore[arg-type]
+            np.empty((*before.shape, 2), np.float32),
             pyr_scale=0.5,
             levels=3,
             winsize=15,

@@ -1,7 +1,7 @@
 """FID, KID and FVD proper: on the networks that these names stand for."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ def fvd(
     generated: Clips,
     network: nn.Module,
     *,
-    protocol: Literal["canonical", "listen_and_move"] = "canonical",
+    protocol: str = "canonical",
     network_name: str = "I3D Kinetics-400",
     recordings: Recordings | None = None,
     seed: int = 0,

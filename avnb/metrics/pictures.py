@@ -15,7 +15,7 @@ from avnb.metrics.intervals import bootstrap_mean
 from avnb.metrics.measure import Measure
 from avnb.networks import StagedFeatures
 
-Pictures = Shaped[Tensor, "clips *time 3 height width"]
+Pictures = Shaped[Tensor, "_ ... 3 _ _"]
 
 
 def as_floats(pictures: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
