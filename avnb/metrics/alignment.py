@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from avnb.media import Number
 from avnb.metrics.intervals import bootstrap_mean
 from avnb.metrics.measure import Measure
 
@@ -47,7 +48,7 @@ def motion(frames: UInt8[Tensor, "time 3 height width"]) -> Float[np.ndarray, " 
 
 
 def motion_peaks(
-    frames: UInt8[Tensor, "time 3 height width"], fps: float, least: float = LEAST
+    frames: UInt8[Tensor, "time 3 height width"], fps: Number, least: float = LEAST
 ) -> Times:
     """When the flow is larger than before and after, and ≥ `least` pixels, in seconds.
 
@@ -57,7 +58,7 @@ def motion_peaks(
     flow = motion(frames)
     inside = flow[1:-1]
     peak = (inside > flow[:-2]) & (inside > flow[2:]) & (inside >= least)
-    return (np.flatnonzero(peak) + 1.5) / fps
+    return (np.flatnonzero(peak) + 1.5) / float(fps)
 
 
 def matches(first: Times, second: Times, window: float) -> int:
@@ -108,7 +109,7 @@ def _measure(
 def av_align(
     generated: UInt8[Tensor, "clips time 3 height width"],
     waveforms: Float[Tensor, "clips samples"],
-    fps: float,
+    fps: Number,
     sample_rate: int,
     recordings: Sequence[Hashable] | None = None,
     *,
@@ -122,7 +123,7 @@ def av_align(
     where `real` is given, the real pictures. The first published version counted a
     peak twice, and is not comparable.
     """
-    window = 1 / fps + 1e-9
+    window = float(1 / fps) + 1e-9
     sound = [sound_peaks(waveform, sample_rate) for waveform in waveforms]
     moves = [motion_peaks(clip, fps) for clip in generated]
     # a shuffled cycle: every clip meets another clip's sound

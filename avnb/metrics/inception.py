@@ -19,8 +19,8 @@ from avnb.metrics.intervals import student
 from avnb.metrics.measure import Measure
 from avnb.metrics.pictures import as_bytes, as_floats
 
-Frames = Shaped[Tensor, "items 3 height width"]
-Clips = Shaped[Tensor, "clips time 3 height width"]
+Frames = Shaped[Tensor, "_ 3 _ _"]
+Clips = Shaped[Tensor, "_ _ 3 _ _"]
 Recordings = tuple[Sequence[Hashable], Sequence[Hashable]]
 
 

@@ -79,19 +79,19 @@ def ssim(
 ) -> Measure:
     """Structural similarity, up to 1: an 11 × 11 Gaussian window of σ 1.5, RGB.
 
-    Wang et al. 2004, on values of [0, 1], windows wholly inside the frame, by
-    torchmetrics. The released code of Redondo 2024 pads with zeros at the edges.
+    Wang et al. 2004, on values of [0, 1], of the windows wholly inside the frame. The
+    released code of Redondo 2024 has windows over the edges too, filled with zeros.
     """
     if min(real.shape[-2:]) < 11:
         raise ValueError(f"frames of {tuple(real.shape[-2:])}: SSIM needs 11 × 11")
 
     def score(a: Tensor, b: Tensor) -> Tensor:
         a, b = ((x.float() + 1) / 2 for x in (a, b))
-        values = structural_similarity_index_measure(
-            b, a, data_range=1.0, reduction="none"
+        _, places = structural_similarity_index_measure(
+            b, a, data_range=1.0, return_full_image=True
         )
-        assert isinstance(values, Tensor)
-        return values.reshape(-1)
+        # torchmetrics mirrors the edges: without them, as Wang et al. have it
+        return places[..., 5:-5, 5:-5].mean((1, 2, 3))
 
     return _paired("SSIM", score, real, generated, recordings, seed, batch)
 
