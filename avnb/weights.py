@@ -42,6 +42,7 @@ from avnb import files, networks
 from avnb.download import TIMEOUT, DownloadError, fetch, unpack
 from avnb.metrics.measure import state_checksum
 
+CONNECT = 10  # s to reach an index
 LARGEST = 2**29  # bytes of an unpacked archive
 EPSILON = 1e-3  # of the batch norms, in I3D and in Inception
 Arrays = list[np.ndarray]
@@ -183,7 +184,9 @@ def indexes() -> list[str]:
             main = [PyPI.simple_url]
         except ImportError:  # an environment of uv's has no pip
             main = []
-    every = [url for url in [*main, *more] if url and url.startswith("http")]
+    # uv's may have a name: "inside=https://…"; pip's may be folders
+    every = [re.sub(r"^[\w-]+=", "", url) for url in [*main, *more] if url]
+    every = [url for url in every if url.startswith("http")]
     return list(dict.fromkeys(every))
 
 
@@ -202,7 +205,8 @@ def _link(index: str, source: Source, headers: dict[str, str]) -> str:
     """The archive's address on an index (the simple API, as HTML or JSON)."""
     page = f"{index.rstrip('/')}/{source.package}/"
     accept = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
-    answer = requests.get(page, headers=headers | {"Accept": accept}, timeout=TIMEOUT)
+    asked = headers | {"Accept": accept}
+    answer = requests.get(page, headers=asked, timeout=(CONNECT, TIMEOUT))
     answer.raise_for_status()
     if "json" in answer.headers.get("Content-Type", ""):
         links = {entry["filename"]: entry["url"] for entry in answer.json()["files"]}

@@ -251,7 +251,7 @@ def test_indexes_are_the_users(tmp_path, monkeypatch):
     found = weights.indexes()
     assert {"https://one/simple", "https://two/s"} <= set(found)
     assert all(url.startswith("http") for url in found)
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv/simple")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "inside=https://uv/simple")
     assert weights.indexes()[0] == "https://uv/simple"
     monkeypatch.delenv("UV_DEFAULT_INDEX")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
