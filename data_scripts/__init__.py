@@ -22,7 +22,9 @@ import typer
 from avnb.download import DownloadError
 from avnb.preparing import ClipsError, Settings, prepare
 
-NAMES = ("bandstand", "folder", "inis", "sub_urmp", "urmp")
+NAMES = (
+    "bandstand", "folder", "inis", "performer", "single_video", "sub_urmp", "urmp",
+)  # fmt: skip
 
 
 def application() -> typer.Typer:
