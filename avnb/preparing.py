@@ -942,8 +942,9 @@ def sample_truth(
 ) -> np.ndarray:
     """A known quantity at the given times (T,), s of the recording.
 
-    The nearest sample; an ``onset`` is an instant, so there it is the largest value
-    in [time, time + spacing). NaN where the truth does not reach, or is not known.
+    The nearest sample; an onset (all names that begin so) is an instant, so there it is
+    the largest value in [time, time + spacing). NaN where the truth does not reach, or
+    is not known.
     """
     values = truth.get(name)
     if values is None or len(values) == 0:
@@ -951,7 +952,7 @@ def sample_truth(
     known = truth["time"]
     step = (known[-1] - known[0]) / max(len(known) - 1, 1) or 1.0
     inside = (times >= known[0] - step) & (times <= known[-1] + step)
-    if name == "onset":
+    if name.startswith("onset"):
         begin = np.searchsorted(known, times - 1e-6)
         end = np.searchsorted(known, times + spacing - 1e-6)
         found = [values[a:b].max(initial=0) for a, b in zip(begin, end, strict=True)]

@@ -65,7 +65,8 @@ def sources(
     settings: Settings = SETTINGS,
     *,
     crop: Annotated[
-        str, typer.Option(help="LEFT,TOP,RIGHT,BOTTOM in pixels of the picture")
+        str,
+        typer.Option(help="LEFT,TOP,RIGHT,BOTTOM, pixels; its middle square is used"),
     ] = "",
     start: Annotated[
         float | None, typer.Option(help="s: where the used part begins")

@@ -67,11 +67,11 @@ class Piece:
 
 KIT = {
     "hat": Piece((-43, 50), 15, 0, ((20, -15), None), 0.035, 0.30),
-    "ride": Piece((-47, 12), 19, 0, ((18, 18), None), 0.22, 0.34),
+    "ride": Piece((-54, 7), 18, 0, ((21, 21), None), 0.22, 0.34),
     "tom": Piece((-13, 49), 13, 15, ((-11, -21), (20, -18)), 0.13, 0.80),
     "snare": Piece((19, 56), 15, 10, ((-25, -16), (15, -21)), 0.07, 0.90),
     "floor": Piece((47, 65), 17, 28, ((-30, -20), (-15, -24)), 0.17, 0.85),
-    "crash": Piece((47, 9), 20, 0, (None, (-17, 19)), 0.40, 0.80),
+    "crash": Piece((55, 5), 19, 0, (None, (-21, 21)), 0.40, 0.80),
     "kick": Piece((0, 88), 26, 0, (None, None), 0.10, 1.00),
 }
 CYMBALS = ("hat", "ride", "crash")
@@ -397,13 +397,13 @@ def paint(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
             u = towards / max(math.hypot(*towards), 1e-6)
             canvas.line([arm.hand - u * 4, arm.tip], darker(STICK, 0.55), 2.8)
             canvas.line([arm.hand - u * 4, arm.tip], STICK, 2.0)
-            canvas.fill(ellipse(*arm.tip, 1.5, 1.5), lighter(STICK, 0.4))
+            canvas.fill(ellipse(arm.tip[0], arm.tip[1], 1.5, 1.5), lighter(STICK, 0.4))
             degrees = math.degrees(math.atan2(u[1], u[0]))
             draw_hand(canvas, look, arm.hand, degrees, length=4.0)
 
 
 def _stands(canvas: Canvas) -> None:
-    for name, foot in (("hat", -46), ("ride", -54), ("crash", 56), ("snare", 24)):
+    for name, foot in (("hat", -45), ("ride", -60), ("crash", 61), ("snare", 24)):
         x, y = KIT[name].place
         canvas.line([(x, y), (foot, 112)], darker(STEEL, 0.35), 1.6)
         canvas.line([(foot - 8, 113), (foot, 103), (foot + 8, 113)], STEEL, 1.4)

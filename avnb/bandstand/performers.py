@@ -7,7 +7,7 @@ head).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -44,10 +44,12 @@ def take(performer: str, *, player: int, seconds: float | int, seed: int) -> Tak
 
     Raises ValueError for an unknown performer or a length below a second.
     """
-    kinds = {
-        "melodic": Melodic, "harmonic": Harmonic, "percussive": Percussive,
+    kinds: dict[str, Callable[[int, float, int], Take]] = {
+        "melodic": Melodic,
+        "harmonic": Harmonic,
+        "percussive": Percussive,
         "speaking": Speaking,
-    }  # fmt: skip
+    }
     if performer not in kinds:
         raise ValueError(f"no performer {performer!r}: one of {PERFORMERS}")
     if not seconds >= 1:

@@ -246,7 +246,7 @@ def harmonics(
     tone = np.zeros((frames, FRAME), dtype=np.float32)
     ramp = np.arange(FRAME, dtype=np.float32) / FRAME
     phases = phase.reshape(frames, FRAME)
-    loud = amplitude.any(axis=1)
+    loud = np.asarray(amplitude.any(axis=1))
     sounding = np.flatnonzero(loud[:-1] | loud[1:])
     for block in np.array_split(sounding, max(1, len(sounding) // 32)):
         if not len(block):

@@ -188,8 +188,8 @@ def _curves(
     noises = {band: smoothed(noise, 0.02) for band, noise in noises.items()}
     hertz = np.zeros(size)
     for begin, end in phrases:  # the pitch falls along a phrase and rises on stress
-        here = (time >= begin - 0.1) & (time < end + 0.1)
-        hertz[here] = 1.12 - 0.26 * np.clip((time[here] - begin) / (end - begin), 0, 1)
+        said = (time >= begin - 0.1) & (time < end + 0.1)
+        hertz[said] = 1.12 - 0.26 * np.clip((time[said] - begin) / (end - begin), 0, 1)
     lift = np.zeros(size)
     for spoken in phones:
         if spoken.vowel:
