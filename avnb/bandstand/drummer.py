@@ -49,6 +49,9 @@ SKIN_HEAD: Colour = (0.93, 0.92, 0.88)  # of a drum
 STICK: Colour = (0.93, 0.78, 0.52)
 
 
+Place = tuple[Real, Real]
+
+
 @dataclass(frozen=True)
 class Piece:
     """One drum or cymbal: where a tip strikes it, its size, its sound.
@@ -57,12 +60,12 @@ class Piece:
     in which its loudness falls to 1/e; ``level``: loudness of a full stroke.
     """
 
-    place: tuple[float, float]
-    radius: float
-    depth: float
-    grip: tuple[tuple[float, float] | None, tuple[float, float] | None]
-    decay: float
-    level: float
+    place: Place
+    radius: Real
+    depth: Real
+    grip: tuple[Place | None, Place | None]
+    decay: Real
+    level: Real
 
 
 KIT = {
@@ -97,6 +100,7 @@ FILLS = (
     "snare snare snare snare tom tom floor floor",
     "floor tom snare tom floor tom snare floor",
 )
+OUT = 3.0  # elbows point outside: with less they jump when a hand is raised
 VELOCITY = {"O": 0.95, "o": 0.65, "g": 0.3}
 ROLL = 0.17  # s: a hand is not asked to strike one drum again any sooner
 
@@ -230,12 +234,13 @@ def _voice(name: str, rate: int, rng: np.random.Generator) -> np.ndarray:
     t = np.arange(int(7 * piece.decay * rate)) / rate
     fade = np.exp(-t / piece.decay)
 
-    def drop(high: float, low: float, fall: float) -> np.ndarray:
+    def drop(high: Real, low: Real, fall: Real) -> np.ndarray:
         cycles = low * t + (high - low) * fall * (1 - np.exp(-t / fall))
         return np.sin(2 * np.pi * cycles)
 
-    def noise(low: float, high: float) -> np.ndarray:
-        return band_noise(len(t), (low, min(high, 0.45 * rate)), rate, rng)
+    def noise(low: Real, high: Real) -> np.ndarray:
+        band = (float(low), min(float(high), 0.45 * rate))
+        return band_noise(len(t), band, rate, rng)
 
     tune = float(np.exp(rng.normal(0, 0.01)))
     click = noise(1500, 6000) * np.exp(-t / 0.004)
@@ -318,7 +323,7 @@ def _arm(drumming: Drumming, limb: str, t: Real) -> Arm:
     else:
         share = _ease(1 - until / min(gap, 0.5))
     place = np.array(one.place) * (1 - share) + np.array(two.place) * share
-    grip = np.array(one.grip[side]) * (1 - share) + np.array(two.grip[side]) * share
+    grip = _grip(one, side) * (1 - share) + _grip(two, side) * share
     hover = 7.0
     rebound = 30.0 * (1 - math.exp(-since / 0.09))
     strike = hover
@@ -331,6 +336,11 @@ def _arm(drumming: Drumming, limb: str, t: Real) -> Arm:
     height = min(rebound, strike)
     # the wrist goes up about half as far as the tip
     return Arm(place + (0.0, -height), place + grip + (0.0, -0.45 * height), height)
+
+
+def _grip(piece: Piece, side: int) -> np.ndarray:
+    """From the tip to the hand; a hand is only sent where it has one."""
+    return np.array(piece.grip[side] or (0.0, 0.0), float)
 
 
 def _ring(drumming: Drumming, name: str, t: Real, decay: Real) -> tuple[float, float]:
@@ -388,8 +398,7 @@ def paint(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
             _drum(canvas, drumming, name, look, t)
         for name in CYMBALS:
             _cymbal(canvas, drumming, name, t)
-        # elbows stay outside: with less they would jump when a hand is raised
-        for limb, out in (("right", -3.0), ("left", 3.0)):
+        for limb, out in (("right", -OUT), ("left", OUT)):
             arm = arms[limb]
             shoulder = body.shoulder_right if limb == "right" else body.shoulder_left
             draw_arm(canvas, look, shoulder, arm.hand, out)

@@ -7,9 +7,9 @@ head).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from .world import CONTROL_RATE, Performance, generator, perform
 PERFORMERS = ("melodic", "harmonic", "percussive", "speaking")
 
 
-class Take(Protocol):
+class Take(ABC):
     """Something that is performed: heard, seen, and known.
 
     ``truth`` gives, at even times (T,), s, each known quantity (T,): ``pitch_hz``
@@ -31,11 +31,17 @@ class Take(Protocol):
 
     duration: float
 
-    def sound(self, sample_rate: int) -> np.ndarray: ...
+    @abstractmethod
+    def sound(self, sample_rate: int) -> np.ndarray:
+        """float32 (samples,)"""
 
-    def draw(self, t: Real, size: int) -> np.ndarray: ...
+    @abstractmethod
+    def draw(self, t: Real, size: int) -> np.ndarray:
+        """uint8 (size, size, 3)"""
 
-    def truth(self, times: np.ndarray) -> dict[str, np.ndarray]: ...
+    @abstractmethod
+    def truth(self, times: np.ndarray) -> dict[str, np.ndarray]:
+        """name -> float32 (T,)"""
 
 
 @lru_cache(maxsize=2)
@@ -57,7 +63,7 @@ def take(performer: str, *, player: int, seconds: float | int, seed: int) -> Tak
     return kinds[performer](player, float(seconds), seed)
 
 
-class Melodic:
+class Melodic(Take):
     """A cellist alone."""
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
@@ -92,7 +98,7 @@ QUINTET = (
 SCALE = 1 / 205  # of a centimetre
 
 
-class Harmonic:
+class Harmonic(Take):
     """Five musicians who share tempo, key and phrases, in one picture."""
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
@@ -144,7 +150,7 @@ class Harmonic:
         return found
 
 
-class Percussive:
+class Percussive(Take):
     """A drummer at a kit."""
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
@@ -179,7 +185,7 @@ class Percussive:
         }
 
 
-class Speaking:
+class Speaking(Take):
     """A talking head."""
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:

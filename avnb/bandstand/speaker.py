@@ -34,12 +34,12 @@ class Phone:
     ``band``: of its noise, Hz. ``shut``: a stop, silent before its burst.
     """
 
-    formants: tuple[float, float, float]
-    voiced: float
-    jaw: float
-    lips: float
+    formants: tuple[Real, Real, Real]
+    voiced: Real
+    jaw: Real
+    lips: Real
     seconds: float
-    noise: float = 0.0
+    noise: Real = 0.0
     band: str = ""
     shut: bool = False
 
