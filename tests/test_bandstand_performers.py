@@ -68,7 +68,7 @@ def flux(sound: np.ndarray) -> np.ndarray:
     return np.maximum(np.diff(level, axis=0), 0).sum(axis=1)
 
 
-@pytest.mark.parametrize("kind", ["melodic", "percussive", "speaking"])
+@pytest.mark.parametrize("kind", ["melodic", "percussive"])
 def test_onsets_are_heard_where_the_truth_has_them(kind, takes):
     made = takes[kind]
     rise = flux(made.sound(RATE))
@@ -77,8 +77,7 @@ def test_onsets_are_heard_where_the_truth_has_them(kind, takes):
     for row in rows:  # the frame, and what the attack and the window take
         near[max(0, row - 3) : row + 10] = True
     peaks = np.array([rise[max(0, r - 3) : r + 10].max() for r in rows[:-1]])
-    # a vowel that follows l or r hardly starts anew
-    assert (peaks > 2 * np.median(rise)).mean() > (0.8 if kind == "speaking" else 0.9)
+    assert (peaks > 2 * np.median(rise)).mean() > 0.9
     assert rise[near].mean() > 1.3 * rise[~near].mean()
     if kind == "percussive":  # nothing starts that is not struck
         assert rise[~near].max() < 0.5 * np.median(peaks)
