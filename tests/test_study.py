@@ -116,3 +116,15 @@ def test_records_and_the_kept_file(
     assert study.kept(SERIES) is None
     files.write_json(study.where(SERIES, "laptop"), {"seeds": [0]})
     assert study.kept(SERIES) == {"seeds": [0]}
+
+
+def test_the_readme_tells_what_the_study_found() -> None:
+    kept = study.kept(SERIES)
+    assert kept is not None
+    readme = (lessons.REPO / "README.md").read_text()
+    for row in kept["claims"]:
+        here = [f"{100 * row['here'][key]:.1f}" for key in ("value", "low", "high")]
+        line = "| {} | {} [{}, {}] | {} |".format(row["claim"], *here, row["holds"])
+        assert line in readme
+    for name in ("S2I-C, test sounds, judge", "I2S, heard by the ear"):
+        assert f"{100 * kept['numbers'][name]['value']:.1f} %" in readme
