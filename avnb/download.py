@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import logging
 import os
 import shutil
 import stat
@@ -58,7 +57,7 @@ def fetch(
         os.replace(part, output)
         _tag(part).unlink(missing_ok=True)
 
-    logging.getLogger("pooch").setLevel(logging.WARNING)  # it asks for a known hash
+    pooch.get_logger().setLevel("WARNING")  # it asks for a known hash
     try:
         found = pooch.retrieve(
             url, checksum, path.name, path.parent, downloader=download
