@@ -52,10 +52,8 @@ class PlainConv(nn.Module):
         elif axis == "h":
             sizes = [(width, 1) for width in range(1, kernel_size + 1, 2)]
         self.strips = nn.ModuleList(
-            nn.Conv2d(
-                channels, out, size, padding=(size[0] // 2, size[1] // 2), bias=False
-            )
-            for size in sizes
+            nn.Conv2d(channels, out, (a, b), padding=(a // 2, b // 2), bias=False)
+            for a, b in sizes
         )
         self.bias = nn.Parameter(torch.randn(out))
 
@@ -140,7 +138,7 @@ def of_gru(plain: PlainDilatedGRU, read: Read) -> dict[str, Tensor]:
 
 
 def of_conv_gru(plain: PlainConvGRU, read: Read, number: int = 0) -> dict[str, Tensor]:
-    """The same for ConvGRU and DirectionalConvGRU: gates z, r and n one above another."""
+    """The same for a convolutional GRU: gates z, r and n one above another."""
     gates = [plain.update, plain.reset, plain.new]
     found = {f"kernels.{number}.bias": torch.cat([read(gate.bias) for gate in gates])}
     for s in range(len(plain.new.strips)):

@@ -1,9 +1,9 @@
 """The recurrent layers against plain loops written from the equations."""
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import given, settings
@@ -88,9 +88,12 @@ def same(
         torch.testing.assert_close(gradient(parameter), grads[name], **tolerance)
 
 
-def unchecked(layer: nn.Module, *given: Tensor | None) -> Any:
-    """Calls a layer without the tests' own check of types, which would speak first."""
-    return inspect.unwrap(type(layer).forward)(layer, *given)
+@pytest.fixture
+def no_type_checks() -> Iterator[None]:
+    """As users run it: the tests' own checks of types would speak first."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def in_windows(layer: nn.Module, x: Tensor, cuts: list[int]) -> tuple[Tensor, Tensor]:
@@ -185,12 +188,12 @@ def test_window_by_window_is_one_pass(name: str, device: str) -> None:
         torch.testing.assert_close(state, last, **EXACT)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ["gru", "centre", "h", "v", "prediction"])
 def test_gradients_by_finite_differences(name: str) -> None:
     torch.manual_seed(0)
     make, shape = LAYERS[name]
     layer = make().double()
-    x = torch.randn(1, 4, *[min(n, 3) for n in shape[2:-1]], shape[-1]).double()
+    x = torch.randn(1, 2, *shape[2:3], *[2 for _ in shape[3:]]).double()
     _, state = layer(x)
     state = torch.randn_like(state).requires_grad_()
     assert torch.autograd.gradcheck(layer, (x.requires_grad_(), state))
@@ -322,16 +325,18 @@ def test_memory_layout_changes_nothing(dtype: torch.dtype, channels: int) -> Non
         torch.testing.assert_close(second, first, **tolerance)
 
 
-@pytest.mark.parametrize("name", [name for name in LAYERS if "gru" not in name])
+@pytest.mark.usefixtures("no_type_checks")
+@pytest.mark.parametrize("name", ["h", "prediction", "recomputed"])
 def test_compiles_whole(name: str) -> None:
     torch.manual_seed(0)
     make, shape = LAYERS[name]
-    layer, x = make(), torch.randn(shape)[:, :4]
+    layer, x = make(), torch.randn(shape)[:, :2]
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     for found, expected in zip(compiled(x), layer(x), strict=True):
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.usefixtures("no_type_checks")
 @pytest.mark.parametrize("name", LAYERS)
 def test_wrong_shapes_are_named(name: str) -> None:
     make, shape = LAYERS[name]
@@ -341,13 +346,14 @@ def test_wrong_shapes_are_named(name: str) -> None:
     wider = torch.zeros(*shape[:2], 9, *shape[3:])
     for wrong in (wider, good[0], good[:, :0]):
         with pytest.raises(ValueError, match=r"^x is \(.* must be \(batch, time, "):
-            unchecked(layer, wrong)
+            layer(wrong)
     for wrong in (state[:, :-1], state[:1], state[0], torch.cat([state] * 2, -1)):
         expected = str(tuple(state.shape)).replace("(", r"\(").replace(")", r"\)")
         with pytest.raises(ValueError, match=rf"^state is .* must be {expected}$"):
-            unchecked(layer, good, wrong)
+            layer(good, wrong)
 
 
+@pytest.mark.usefixtures("no_type_checks")
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(ValueError, match="kernel_size=4"):
         ConvGRU(2, 3, 4)
@@ -360,6 +366,4 @@ def test_wrong_settings_are_named() -> None:
     with pytest.raises(ValueError, match="size=0"):
         ResidualDilatedGRU(0)
     with pytest.raises(ValueError, match="axis='x'"):
-        inspect.unwrap(DirectionalConvGRU.__init__)(
-            DirectionalConvGRU.__new__(DirectionalConvGRU), 2, 3, axis="x"
-        )
+        DirectionalConvGRU(2, 3, axis="x")  # type: ignore[arg-type]

@@ -82,17 +82,13 @@ def _borders(directions: Sequence[str], frame: Tensor, k: int) -> Tensor:
     axis, and there the edge is repeated: with the strips folded into one kernel, it is
     the frame whose edge is repeated along the axis.
     """
-    height, width = frame.shape[-2:]
-
-    def line(size: int, repeated: bool) -> Tensor:
-        return F.pad(frame.new_ones(size), (k, k), value=float(repeated))
-
-    return torch.stack(
-        [
-            line(height, name[0] == "v")[:, None] * line(width, name[0] == "h")
-            for name in directions
-        ]
-    )[:, None]
+    ones = [frame.new_ones(size) for size in frame.shape[-2:]]
+    borders = []
+    for name in directions:
+        rows = F.pad(ones[0], (k, k), value=float(name[0] == "v"))
+        columns = F.pad(ones[1], (k, k), value=float(name[0] == "h"))
+        borders.append(rows[:, None] * columns)
+    return torch.stack(borders)[:, None]
 
 
 def _folded(kernels: nn.ModuleList, channels: int) -> list[tuple[Tensor, ...]]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 def _dilated(gru: nn.GRU, x: Tensor, past: Tensor) -> Tensor:
     """h_t = GRU(x_t, h_{t-d}): (B, T, S) and the last d states (B, d, S) -> (B, T, S).
 
-    Steps that lie d apart never meet the others: d sequences, side by side in one batch.
+    Steps that lie d apart never meet the others: d sequences, one batch of them.
     """
     time, d = x.shape[1], past.shape[1]
     whole = F.pad(x, (0, 0, 0, -time % d))  # the states of the extra steps are cut off
@@ -33,10 +33,10 @@ class ResidualDilatedGRU(nn.Module):
     Redondo 2024, Sec. 3.2, Eq. 1 and Fig. 2. Where they disagree, this is as the
     released code: dilation 2**l with l from 0 (the text counts from 1, the figure shows
     1, 2, 4); the recurrence is on the GRU's hidden state h, as the text's words say,
-    not on the layer's output m, as the formula's letters do; and m_l = LeakyReLU((h +
-    m_{l-1}) / sqrt(2)) keeps the variance, where Eq. 1 has the plain sum. A single layer
-    has no residual and is a plain GRU: the baseline of Table 1. Weights start uniform,
-    as torch's (the paper says normal).
+    not on the layer's output m, as the formula's letters do; and the output is
+    LeakyReLU((h + input) / sqrt(2)), slope 0.2, where Eq. 1 has the plain sum. A single
+    layer has no residual and is a plain GRU: the baseline of Table 1. Weights start
+    uniform, as torch's do (the paper says normal).
     """
 
     def __init__(self, size: int, num_layers: int = 3) -> None:
