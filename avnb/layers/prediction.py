@@ -60,11 +60,10 @@ class _Kernels(nn.Module):
         return pair if self.axis == "v" else [kernel.mT for kernel in pair]
 
 
-def _pad(images: Tensor, border: Tensor) -> Tensor:
-    """(N, D, I, H, W) -> (N, D, I, H + 2k, W + 2k): edges repeated, times `border`."""
-    k = (border.shape[-1] - images.shape[-1]) // 2
+def _pad(images: Tensor, k: int) -> Tensor:
+    """(N, D, I, H, W) -> (N, D, I, H + 2k, W + 2k), the edges repeated."""
     padded = F.pad(images.flatten(1, 2), (k, k, k, k), mode="replicate")
-    return padded.unflatten(1, images.shape[1:3]) * border
+    return padded.unflatten(1, images.shape[1:3])
 
 
 def _look(padded: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -83,12 +82,12 @@ def _borders(directions: Sequence[str], frame: Tensor, k: int) -> Tensor:
     the frame whose edge is repeated along the axis.
     """
     ones = [frame.new_ones(size) for size in frame.shape[-2:]]
-    borders = []
-    for name in directions:
-        rows = F.pad(ones[0], (k, k), value=float(name[0] == "v"))
-        columns = F.pad(ones[1], (k, k), value=float(name[0] == "h"))
-        borders.append(rows[:, None] * columns)
-    return torch.stack(borders)[:, None]
+    border = {}
+    for axis in {name[0] for name in directions}:
+        rows = F.pad(ones[0], (k, k), value=float(axis == "v"))
+        columns = F.pad(ones[1], (k, k), value=float(axis == "h"))
+        border[axis] = rows[:, None] * columns
+    return torch.stack([border[name[0]] for name in directions])[:, None]
 
 
 def _folded(kernels: nn.ModuleList, channels: int) -> list[tuple[Tensor, ...]]:
@@ -99,12 +98,16 @@ def _folded(kernels: nn.ModuleList, channels: int) -> list[tuple[Tensor, ...]]:
     bias = torch.stack(biases)
     hidden = weight.shape[2] - channels
     parts = []
-    for gates in (slice(2 * hidden), slice(2 * hidden, None)):
+    for gates, offset in zip(
+        weight.split([2 * hidden, hidden], dim=1),
+        bias.split([2 * hidden, hidden], dim=1),
+        strict=True,
+    ):
         # Contiguous, whatever the layout of the parameters: with weights and states in
         # channels_last torch's CPU gives wrong gradients in float64, silently.
-        sides = weight[:, gates].flatten(0, 1).split([channels, hidden], dim=1)
+        sides = gates.flatten(0, 1).split([channels, hidden], dim=1)
         x, h = (side.contiguous() for side in sides)
-        parts.append((x, h, bias[:, gates].flatten()))
+        parts.append((x, h, offset.flatten()))
     return parts
 
 
@@ -136,20 +139,25 @@ class _ConvGRUs(nn.Module):
         h = self.start(x, state).unflatten(1, (len(self.directions), self.hidden))
         gate_of, new_of = _folded(self.kernels, self.channels)
         border = _borders(self.directions, h, self.reach)
-        frames = _pad(x.flatten(0, 1)[:, None], border)
+        frames = _pad(x.flatten(0, 1)[:, None], self.reach) * border
         gates = _look(frames, gate_of[0], gate_of[2]).unflatten(0, x.shape[:2])
         news = _look(frames, new_of[0], new_of[2]).unflatten(0, x.shape[:2])
-        # autocast would cast these again at each step
-        gate_h, new_h = gate_of[1].to(gates.dtype), new_of[1].to(news.dtype)
+        # A copy of h's kernels for each step (none is made): their gradients are added
+        # all at once. Cast here, or autocast would do it at each step.
+        gate_h, new_h = (
+            kernel.to(gates.dtype).expand(x.shape[1], *kernel.shape).unbind()
+            for kernel in (gate_of[1], new_of[1])
+        )
+        h = _pad(h, self.reach) * border  # and it stays padded: z and r have borders too
         states = []
-        for gate, new in zip(gates.unbind(1), news.unbind(1), strict=True):
-            past = _pad(h, border)
-            z, r = (gate + _look(past, gate_h)).sigmoid().chunk(2, dim=2)
-            # `past` has its border already: r's edge, repeated, times it is r h, padded
-            n = (new + _look(_pad(r, past), new_h)).tanh()
-            h = torch.lerp(h, n.to(h.dtype), z.to(h.dtype))
+        steps = zip(gates.unbind(1), news.unbind(1), gate_h, new_h, strict=True)
+        for gate, new, W, W_n in steps:
+            z, r = _pad((gate + _look(h, W)).sigmoid(), self.reach).chunk(2, dim=2)
+            n = _pad((new + _look(r * h, W_n)).tanh(), self.reach) * border
+            h = h + z * (n - h)
             states.append(h)
-        return torch.stack(states, dim=1).flatten(2, 3), h.flatten(1, 2)
+        hidden = F.pad(torch.stack(states, dim=1), [-self.reach] * 4).flatten(2, 3)
+        return hidden, hidden[:, -1]
 
     def start(self, x: Tensor, state: Tensor | None) -> Tensor:
         """The state before the first frame: `state`, or zeros; ValueError by shape."""
