@@ -268,7 +268,8 @@ def test_borders_pixel_by_pixel(sign: int, size: tuple[int, int]) -> None:
         turn = (lambda y: y) if axis == "v" else (lambda y: y.mT)
         frame = turn(x)[None, None, None]
         border = _borders([axis + ("+" if sign == 1 else "-")], frame, 2)
-        found = _look(_pad(frame, 2) * border, turn(dense).contiguous())
+        kernel, bias = turn(dense).contiguous(), dense.new_zeros(1)
+        found = _look(_pad(frame, 2) * border, kernel, bias)
         torch.testing.assert_close(turn(found[0, 0, 0]), expected, **EXACT)
 
 

@@ -1,4 +1,11 @@
-"""The dilated residual recurrence over sound of Listen and Move (Redondo 2024)."""
+"""The dilated residual recurrence over sound of Listen and Move (Redondo 2024).
+
+Where Eq. 1, the text and Fig. 2 disagree, this is as the released code: dilation 2**l
+with l from 0 (the text counts from 1, the figure shows 1, 2, 4); the recurrence is on
+the GRU's hidden state h, as the text's words say, not on the layer's output m, as the
+formula's letters do; the output is LeakyReLU((h + input) / sqrt(2)), slope 0.2, where
+Eq. 1 has the plain sum; the weights start uniform, as torch's do (the text: normal).
+"""
 
 import math
 
@@ -30,13 +37,8 @@ class ResidualDilatedGRU(nn.Module):
     the next window (detached, in training), it goes on as if in one pass; None is
     silence before the beginning, all zeros.
 
-    Redondo 2024, Sec. 3.2, Eq. 1 and Fig. 2. Where they disagree, this is as the
-    released code: dilation 2**l with l from 0 (the text counts from 1, the figure shows
-    1, 2, 4); the recurrence is on the GRU's hidden state h, as the text's words say,
-    not on the layer's output m, as the formula's letters do; and the output is
-    LeakyReLU((h + input) / sqrt(2)), slope 0.2, where Eq. 1 has the plain sum. A single
-    layer has no residual and is a plain GRU: the baseline of Table 1. Weights start
-    uniform, as torch's do (the paper says normal).
+    Redondo 2024, Sec. 3.2, Eq. 1 and Fig. 2. A single layer has no residual and is a
+    plain GRU: the baseline of Table 1.
     """
 
     def __init__(self, size: int, num_layers: int = 3) -> None:
