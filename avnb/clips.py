@@ -36,20 +36,24 @@ from avnb.preparing import (
     prepare,
     schema,
     share_group,
+    split_in_time,
     split_recordings,
 )
 
 __all__ = [
     "Clips",
     "ClipsError",
+    "Film",
     "LeakError",
     "Problem",
     "Report",
     "Settings",
     "Source",
     "load",
+    "load_film",
     "prepare",
     "share_group",
+    "split_in_time",
     "split_recordings",
     "stream",
 ]
@@ -136,6 +140,73 @@ def load(folder: Path | str, split: str, device: torch.device | str = "cpu") -> 
         what = f"lists {opened.clips} {split} clips, the shards hold {filled}"
         raise _broken(Path(folder, "clips.json"), what)
     return held
+
+
+@dataclass(frozen=True)
+class Film:
+    """One recording, or one part of it, without a gap: T frames and S samples.
+
+    Attributes:
+        frames: (T, H, W, 3) uint8; frame t is seen at t / fps s
+        waveform: (S,) float32 in [-1, 1]; S = T / fps * sample_rate
+        times: (T,) s from the start of the recording, which may lie before this part
+        recording, label: its names
+        fps, sample_rate: Hz
+        truth: name -> (T,), where known: the quantity at each frame
+    """
+
+    frames: UInt8[Tensor, "T H W 3"]
+    waveform: Float32[Tensor, " S"]
+    times: Float32[Tensor, " T"]
+    recording: str
+    label: str
+    fps: float
+    sample_rate: int
+    truth: dict[str, Float32[Tensor, " T"]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def load_film(
+    folder: Path | str, split: str, device: torch.device | str = "cpu"
+) -> Film:
+    """The clips of a split joined to one film, onto ``device``.
+
+    For what ``avnb prepare single_video`` makes: one recording a split, whose clips
+    follow each other. Raises ClipsError as ``load``, and where that is not so.
+    """
+    clips = load(folder, split, device)
+    if len(set(clips.recordings)) != 1:
+        raise ClipsError(
+            f"{folder}/{split}: {len(set(clips.recordings))} recordings, a film is of "
+            "one. Prepare one video with avnb prepare single_video"
+        )
+    length = clips.waveform.shape[-1] / clips.sample_rate
+    frames = clips.frames.shape[1]
+    gaps = (clips.start.diff() - length).abs() > 0.5 / clips.fps
+    whole = math.isclose(frames / clips.fps, length, rel_tol=1e-6)
+    if gaps.any() or not whole:
+        where = clips.start[1:][gaps][0].item() if gaps.any() else frames / clips.fps
+        raise ClipsError(
+            f"{folder}/{split}: its clips of {length:g} s do not follow each other at "
+            f"{where:g} s. Prepare them with avnb prepare single_video"
+        )
+    within = torch.arange(frames, device=clips.start.device) / clips.fps
+    return Film(
+        frames=clips.frames.flatten(0, 1),
+        waveform=clips.waveform[:, 0].flatten() / 32767,
+        times=(clips.start[:, None] + within).flatten(),
+        recording=clips.recordings[0],
+        label=clips.classes[int(clips.labels[0])],
+        fps=clips.fps,
+        sample_rate=clips.sample_rate,
+        truth={
+            name: values.flatten()
+            for name, values in clips.truth.items()
+            if name != "time"  # of the clip; `times` is the film's
+        },
+    )
 
 
 def stream(

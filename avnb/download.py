@@ -13,15 +13,16 @@ import io
 import os
 import shutil
 import stat
+import struct
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import pooch
 import requests
+from filelock import FileLock, Timeout
 from requests.exceptions import ChunkedEncodingError
 from tqdm.auto import tqdm
 
@@ -30,7 +31,10 @@ TIMEOUT = 60  # s without a byte
 TRIES = 5
 MEMBERS = 1_000_000
 LARGEST = 256 * 2**30  # bytes of an unpacked archive
-HEADER = 2**26  # bytes read at once from a tar: its headers are small
+HEADER = 2**26  # bytes read at once of a tar's header or of a zip's directory
+PARTS = 999  # of one zip
+END = struct.Struct("<4sHHHHIIH")  # a zip's last record; APPNOTE.TXT, 4.3.16
+MEMBER = struct.Struct("<4sHHHHHHIIIHHHHHII")  # of its directory; 4.3.12
 
 
 class DownloadError(Exception):
@@ -142,30 +146,48 @@ def _continue(url: str, part: Path, headers: dict[str, str]) -> None:
 def unpack(archive: Path | str, folder: Path | str, *, largest: int = LARGEST) -> Path:
     """Unpack a zip or tar (also .gz) into ``folder``, which must be new or empty.
 
-    Refuses, and leaves nothing behind: names that lead out of the folder, links,
-    devices, more than ``largest`` bytes or a million members. Raises DownloadError.
+    Of a zip in parts (NAME.z01, NAME.z02, ..., NAME.zip, as `zip -s` makes) give the
+    .zip; the others lie beside it. Refuses, and leaves nothing behind: names that lead
+    out of the folder, links, devices, more than ``largest`` bytes or a million members.
+    ``folder`` is there only when all is in it: what an unpacking that was killed left
+    beside it is removed by the next. Raises DownloadError.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise DownloadError(f"{folder}: not empty. Unpack {archive.name} elsewhere")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    room = min(largest, shutil.disk_usage(folder.parent).free)
-    with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder.parent) as temporary:
-        inside = Path(temporary, "all")
-        inside.mkdir()
-        try:
-            for count, (name, file) in enumerate(_members(archive)):
-                if count >= MEMBERS:
-                    raise _refused(archive, f"it has more than {MEMBERS} members")
-                room -= _write(file, _place(name, inside, archive), room, archive)
-        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
-            raise DownloadError(
-                f"{archive.name}: damaged ({error}). Download it again"
-            ) from error
-        if folder.exists():
-            folder.rmdir()
-        os.replace(inside, folder)
+    beside = folder.parent / f".unpack-{folder.name}"
+    beside.mkdir(exist_ok=True)
+    try:
+        with FileLock(beside / "lock", timeout=0):
+            inside = beside / "all"
+            shutil.rmtree(inside, ignore_errors=True)
+            inside.mkdir()
+            _unpack(archive, inside, largest)
+            if folder.exists():
+                folder.rmdir()
+            os.replace(inside, folder)
+        shutil.rmtree(beside, ignore_errors=True)
+    except Timeout as error:
+        raise DownloadError(f"{folder}: another process unpacks into it") from error
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     return folder
+
+
+def _unpack(archive: Path, inside: Path, largest: int) -> None:
+    room = min(largest, shutil.disk_usage(inside).free)
+    damage = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, struct.error)
+    try:
+        for count, (name, file) in enumerate(_members(archive)):
+            if count >= MEMBERS:
+                raise _refused(archive, f"it has more than {MEMBERS} members")
+            room -= _write(file, _place(name, inside, archive), room, archive)
+    except damage as error:
+        raise DownloadError(
+            f"{archive.name}: damaged ({error}). Download it again"
+        ) from error
 
 
 def _refused(archive: Path, why: str) -> DownloadError:
@@ -200,7 +222,9 @@ def _write(file: io.BufferedIOBase, place: Path, room: int, archive: Path) -> in
 def _members(archive: Path) -> Iterator[tuple[str, io.BufferedIOBase]]:
     """The regular files, one by one; links and devices are refused."""
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as zipped:
+        with contextlib.ExitStack() as stack:
+            whole = stack.enter_context(_joined(archive))
+            zipped = stack.enter_context(zipfile.ZipFile(whole))
             for member in zipped.infolist():
                 kind = stat.S_IFMT(member.external_attr >> 16)
                 if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -224,6 +248,122 @@ def _members(archive: Path) -> Iterator[tuple[str, io.BufferedIOBase]]:
             if not entry.isreg():
                 raise _refused(archive, f"{entry.name!r} is a link or device")
             yield entry.name, tar.extractfile(entry)
+
+
+@contextlib.contextmanager
+def _joined(archive: Path) -> Iterator[IO[bytes]]:
+    """A zip as one stream, also one in parts: read as it lies, nothing is copied.
+
+    The directory at the end of a zip in parts says of each member in which part it
+    lies and where there. It is written anew, in memory, with places in the whole.
+    """
+    with archive.open("rb") as last, contextlib.ExitStack() as stack:
+        size = archive.stat().st_size
+        last.seek(max(0, size - 2**16 - END.size))
+        tail = last.read()
+        at = tail.rfind(b"PK\5\6")
+        fields = END.unpack_from(tail, at) if at >= 0 else (0,) * 8
+        _, number, first, _, count, length, offset, _ = fields
+        last.seek(0)
+        if not 0 < number < 0xFFFF:
+            yield last
+            return
+        if number > PARTS or first > number or length > HEADER:
+            raise _refused(archive, "it is too large for a zip in parts")
+        parts = [archive.with_suffix(f".z{k:02d}") for k in range(1, number + 1)]
+        if missing := [part.name for part in parts if not part.is_file()]:
+            raise DownloadError(
+                f"{archive.name}: parts are missing: {', '.join(missing)}. Put all "
+                "into one folder"
+            )
+        files = [stack.enter_context(part.open("rb")) for part in parts]
+        stream = _Parts([*files, last])
+        begins = stream.begins[first] + offset
+        stream.seek(begins)
+        directory = _in_the_whole(stream.read(length), count, stream.begins)
+        here = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count,
+                           len(directory), begins)  # fmt: skip
+        there = struct.pack("<4sIQI", b"PK\6\7", 0, begins + len(directory), 1)
+        end = END.pack(b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+        yield cast(IO[bytes], _Parts(
+            [*files, last], begins, io.BytesIO(directory + here + there + end)
+        ))  # fmt: skip
+
+
+def _in_the_whole(directory: bytes, count: int, begins: list[int]) -> bytes:
+    """A directory whose members' places are counted from the first part's start."""
+    found, at = [], 0
+    for _ in range(count):
+        fields = list(MEMBER.unpack_from(directory, at))
+        names, extra, comment, part, place = (fields[k] for k in (10, 11, 12, 13, 16))
+        if fields[0] != b"PK\1\2" or part >= len(begins) or place == 0xFFFFFFFF:
+            raise zipfile.BadZipFile("its directory names parts that are not there")
+        rest = at + MEMBER.size
+        at = rest + names + extra + comment
+        more = struct.pack("<HHQ", 1, 8, begins[part] + place)  # zip64: the place
+        fields[11], fields[13], fields[16] = extra + len(more), 0, 0xFFFFFFFF
+        middle = rest + names
+        found += [
+            MEMBER.pack(*fields),
+            directory[rest:middle],
+            more,
+            directory[middle:at],
+        ]
+    return b"".join(found)
+
+
+class _Parts(io.RawIOBase):
+    """Files one after another as one, up to ``until``, then ``tail``."""
+
+    def __init__(
+        self,
+        files: list[IO[bytes]],
+        until: int | None = None,
+        tail: io.BytesIO | None = None,
+    ) -> None:
+        lengths = [file.seek(0, os.SEEK_END) for file in files]
+        self.begins = [sum(lengths[:k]) for k in range(len(files))]
+        end = sum(lengths) if until is None else until
+        kept = [(b, f) for b, f in zip(self.begins, files, strict=True) if b < end]
+        self.files: list[tuple[int, IO[bytes]]] = list(kept)
+        self.length = end
+        if tail is not None:
+            self.files.append((end, tail))
+            self.length += len(tail.getvalue())
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.length}
+        if base[whence] + offset < 0:
+            raise OSError("before its start")
+        self.position = base[whence] + offset
+        return self.position
+
+    def tell(self) -> int:
+        return self.position
+
+    def read(self, size: int = -1) -> bytes:
+        wanted = self.length - self.position
+        wanted = wanted if size is None or size < 0 else min(size, wanted)
+        found = []
+        while wanted > 0:
+            k = max(i for i, (b, _) in enumerate(self.files) if b <= self.position)
+            begin, file = self.files[k]
+            until = self.files[k + 1][0] if k + 1 < len(self.files) else self.length
+            file.seek(self.position - begin)
+            data = file.read(min(wanted, until - self.position))
+            if not data:
+                raise OSError("a part has become shorter")
+            found.append(data)
+            wanted -= len(data)
+            self.position += len(data)
+        return b"".join(found)
 
 
 class _Forward:

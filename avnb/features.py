@@ -26,6 +26,7 @@ Spectrogram = Float[Tensor, "*batch bins frames"]
 # A CPU is several times faster when a chunk's frames stay in its cache: about ten
 # half-second clips at a time.
 CPU_CHUNK = 2**18  # samples
+COLUMNS = 8  # of a `ChunkFeatures` chunk: Redondo 2024's A, 85 ms
 
 
 def _in_chunks(transform: Callable[[Tensor], Tensor], waveform: Tensor) -> Tensor:
@@ -47,15 +48,22 @@ def _in_chunks(transform: Callable[[Tensor], Tensor], waveform: Tensor) -> Tenso
 
 
 def _stft(
-    rows: Float[Tensor, "rows samples"], n_fft: int, hop_length: int, *, hann: bool
+    rows: Float[Tensor, "rows samples"],
+    n_fft: int,
+    hop_length: int,
+    *,
+    hann: bool,
+    win_length: int | None = None,
 ) -> Complex[Tensor, "rows bins frames"]:
     """Centred, zero-padded STFT, as librosa.stft."""
     window = torch.hann_window if hann else torch.ones
+    length = n_fft if win_length is None else win_length
     return torch.stft(
         rows,
         n_fft,
         hop_length,
-        window=window(n_fft, dtype=rows.dtype, device=rows.device),
+        length,
+        window=window(length, dtype=rows.dtype, device=rows.device),
         center=True,
         pad_mode="constant",
         return_complex=True,
@@ -107,6 +115,7 @@ class Mel(nn.Module):
 
     (..., samples) -> (..., n_mels, 1 + samples // hop_length). `power` is the
     exponent of the magnitude: 2 for energy (librosa's default), 1 for amplitude.
+    `win_length`: samples of the window, at most n_fft, which it is by default.
     """
 
     basis: Tensor
@@ -120,9 +129,11 @@ class Mel(nn.Module):
         f_min: float = 0.0,
         f_max: float | None = None,
         power: float = 2.0,
+        win_length: int | None = None,
     ) -> None:
         super().__init__()
         self.n_fft, self.hop_length, self.power = n_fft, hop_length, power
+        self.win_length = win_length
         basis = mel_basis(sample_rate, n_fft, n_mels, f_min, f_max)
         self.register_buffer("basis", basis, persistent=False)
         self.bands = _bands(basis)
@@ -136,7 +147,9 @@ class Mel(nn.Module):
     ) -> Float[Tensor, "rows mels frames"]:
         """The same for a few clips at once."""
         basis = self.basis.to(rows.dtype)
-        spectrum = _stft(rows, self.n_fft, self.hop_length, hann=True)
+        spectrum = _stft(
+            rows, self.n_fft, self.hop_length, hann=True, win_length=self.win_length
+        )
         # frames before bins: one matrix product a band for the whole chunk
         energy = _power(spectrum, self.power).mT
         parts = [energy[..., b] @ basis[m, b].T for m, b in self.bands]
@@ -178,6 +191,101 @@ class LogMel(nn.Module):
             ),
             waveform,
         )
+
+
+class ChunkFeatures(nn.Module):
+    """One vector of sound a video frame (Redondo 2024, Sec. 3.1).
+
+    (..., samples) -> dB (..., frames, n_mels). Log-mel bands of windows of 25 ms every
+    10 ms (Φ); chunk t is Φ's columns H t to H t + A - 1, with H = 5 (at 20 fps) and
+    A = 8, from the time of video frame t on; its vector is their mean. All values are
+    in [-80, 0] dB: `scale_db` makes them -1..1.
+
+    `reference`, what 0 dB is:
+        "chunk": each chunk's own largest value, as in the released code. Loudness is
+            lost, and digital silence, all of whose values are the largest, is 0 dB in
+            every band: the opposite of a very quiet sound.
+        "recording": the largest value of the whole waveform; silence is -80 dB.
+        a number: the mel energy itself, so that other waveforms, or parts of one, are
+            measured by the same rule: `loudest` of the training part.
+
+    The released code first resamples to 64 kHz. No band reaches above 7.5 kHz, so
+    16 kHz gives the same bands (both have a bin each 31.25 Hz).
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        fps: float | int = 20,
+        reference: Literal["chunk", "recording"] | float = "recording",
+        n_mels: int = 64,
+        f_min: float = 125.0,
+        f_max: float = 7500.0,
+    ) -> None:
+        super().__init__()
+        if sample_rate % 100:
+            raise ValueError(
+                f"sample_rate={sample_rate}: 10 ms of it are no whole samples; "
+                "resample to 16000"
+            )
+        self.hop = round(100 / fps)  # H
+        if not math.isclose(self.hop * fps, 100) or self.hop > COLUMNS:
+            raise ValueError(
+                f"fps={fps}: a frame must last 1 to {COLUMNS} hops of 10 ms; use 20"
+            )
+        known = reference in ("chunk", "recording")
+        if not known and not (isinstance(reference, float) and reference > 0):
+            raise ValueError(
+                f'reference={reference!r}: "chunk", "recording" or a mel energy above 0'
+            )
+        self.reference: Literal["chunk", "recording"] | float = reference
+        window = sample_rate // 40
+        n_fft = 2 ** math.ceil(math.log2(window))
+        self.mel = Mel(
+            sample_rate, n_fft, sample_rate // 100, n_mels, f_min, f_max,
+            win_length=window,
+        )  # fmt: skip
+
+    def forward(
+        self, waveform: Waveform, frames: int | None = None
+    ) -> Float[Tensor, "*batch frames n_mels"]:
+        """(..., samples) -> dB (..., frames, n_mels).
+
+        `frames`: how many; where the sound ends before the last chunk does, silence
+        follows. By default those whose chunks are whole. Raises ValueError for samples
+        that are not finite, and for a sound shorter than a chunk.
+        """
+        if not waveform.isfinite().all():
+            bad = int((~waveform.isfinite()).sum())
+            raise ValueError(
+                f"{bad} of the waveform's {waveform.numel()} samples are not finite "
+                "(nan or inf): read or clean the recording again"
+            )
+        step = self.mel.hop_length
+        if frames is None:
+            frames = (waveform.shape[-1] // step + 1 - COLUMNS) // self.hop + 1
+        if frames < 1:
+            raise ValueError(
+                f"the sound of {waveform.shape[-1]} samples is shorter than a chunk of "
+                f"{(COLUMNS - 1) * step}"
+            )
+        columns = self.hop * (frames - 1) + COLUMNS
+        missing = max(0, (columns - 1) * step - waveform.shape[-1])
+        energy = self.mel(F.pad(waveform, (0, missing)))
+        # (..., mels, columns) -> (..., frames, mels, A)
+        chunks = energy[..., :columns].unfold(-1, COLUMNS, self.hop).transpose(-3, -2)
+        if self.reference == "chunk":
+            return power_to_db(chunks, ref="max", top_db=80.0).mean(dim=-1)
+        if self.reference == "recording":
+            loudest = energy.amax((-2, -1))[..., None, None, None]
+        else:
+            loudest = energy.new_tensor(self.reference)
+        share = chunks / loudest.clamp(min=torch.finfo(energy.dtype).tiny)
+        return 10 * share.clamp(1e-8, 1.0).log10().mean(dim=-1)
+
+    def loudest(self, waveform: Waveform) -> float:
+        """The largest mel energy of a waveform: a `reference` for others."""
+        return float(self.mel(waveform).max())
 
 
 class MFCC(nn.Module):

@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import hashlib
 import html
+import importlib
 import inspect
 import json
 import math
@@ -279,7 +280,9 @@ class Lesson:
     @cached_property
     def data(self) -> Path:
         """The folder of prepared clips: DATA, or the embedded data, made if absent."""
-        return Path(self.chosen_data) if self.chosen_data else embedded(self.scale)
+        if self.chosen_data:
+            return Path(self.chosen_data)
+        return embedded(self.scale, self.series)
 
     @property
     def is_main(self) -> bool:
@@ -405,20 +408,43 @@ class Lesson:
         self.save()
 
 
-# What the embedded data is made of at each scale: recordings an instrument, seconds
-# of each. Half-second pairs: 13 x songs x length x 2; paper: the paper's 17,555.
-EMBEDDED: dict[str, dict[str, Any]] = {
-    "smoke": {"songs": 3, "length": 3.0},
-    "laptop": {"songs": 10, "length": 24.0},
-    "gpu": {"songs": 12, "length": 48.0},
-    "paper": {"songs": 8, "length": 84.0},
+# What a series' embedded data is: the script that makes it, and its options at each
+# scale; "size", pixels a side, is the prepared clips' own.
+# deep_cross_modal: recordings an instrument, seconds of each. Half-second pairs:
+# 13 x songs x length x 2; paper: the paper's 17,555. listen_and_move: one video.
+EMBEDDED: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
+    "deep_cross_modal": (
+        "bandstand",
+        {
+            "smoke": {"songs": 3, "length": 3.0},
+            "laptop": {"songs": 10, "length": 24.0},
+            "gpu": {"songs": 12, "length": 48.0},
+            "paper": {"songs": 8, "length": 84.0},
+        },
+    ),
+    "listen_and_move": (
+        "performer",
+        {
+            "smoke": {"length": 8.0},
+            "laptop": {"length": 240.0},
+            "gpu": {"length": 480.0, "size": 128},
+            "paper": {"length": 480.0, "size": 128},
+        },
+    ),
 }
 
 
-def embedded(scale: str) -> Path:
+def embedded(scale: str, series: str = "deep_cross_modal") -> Path:
     """The bandstand's prepared clips for a scale, made when absent or out of date."""
-    options = EMBEDDED[check_scale(scale)]
-    out = REPO / "data" / f"bandstand-{scale}"
+    check_scale(scale)
+    if series not in EMBEDDED:
+        raise LessonError(
+            f"{series} has no embedded data: give DATA, a folder of prepared clips; "
+            f"there is some for {', '.join(EMBEDDED)}"
+        )
+    script, scales = EMBEDDED[series]
+    options = scales[scale]
+    out = REPO / "data" / f"{script}-{scale}"
     media = out.with_name(f"{out.name}-files")
     wanted = {
         "options": options,
@@ -432,12 +458,15 @@ def embedded(scale: str) -> Path:
     if made.is_file() and read_json(made) == wanted:
         return out
     from avnb.preparing import prepare
-    from data_scripts import bandstand
 
     print(f"Making the embedded data for scale {scale} (once).", flush=True)
     shutil.rmtree(media, ignore_errors=True)
-    found, problems = bandstand.sources(media, bandstand.SETTINGS, **options)
-    report = prepare(found, out, bandstand.SETTINGS, problems=problems)
+    module = importlib.import_module(f"data_scripts.{script}")
+    given = {name: value for name, value in options.items() if name != "size"}
+    size = options.get("size", module.SETTINGS.size)
+    chosen = dataclasses.replace(module.SETTINGS, size=size)
+    found, problems = module.sources(media, chosen, **given)
+    report = prepare(found, out, chosen, problems=problems)
     if report.problems:
         raise LessonError(f"the embedded data did not come out whole:\n{report}")
     files.write_json(made, wanted)

@@ -24,7 +24,7 @@ import os
 import struct
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -289,12 +289,27 @@ def write_clip(path: File, clip: Clip) -> None:
     waveform (0 channels or samples) writes no audio track. Written whole or not at
     all: under a temporary name first.
     """
-    if not len(clip.frames) or not clip.frames.size:
+    if not clip.frames.size:
         raise ValueError(f"frames {clip.frames.shape}: a clip needs one or more")
-    height, width = clip.frames.shape[1:3]
-    rate = Fraction(clip.fps).limit_denominator(1001)
+    write_film(path, clip.frames, clip.waveform, clip.fps, clip.sample_rate)
+
+
+def write_film(
+    path: File,
+    pictures: Iterable[Picture],
+    waveform: Waveform,
+    fps: Number,
+    sample_rate: int,
+) -> None:
+    """As `write_clip`, for pictures that come one by one: they are not all held."""
+    rate = Fraction(fps).limit_denominator(1001)
     if rate <= 0:
-        raise ValueError(f"fps = {clip.fps}: must be at least 0.001")
+        raise ValueError(f"fps = {fps}: must be at least 0.001")
+    coming = iter(pictures)
+    first = next(coming, None)
+    if first is None:
+        raise ValueError(f"{path}: a film needs one picture or more")
+    height, width = first.shape[:2]
     odd = ((0, height % 2), (0, width % 2), (0, 0))
     with files.whole(path) as temporary:
         options = {"movflags": "+faststart"}
@@ -302,10 +317,13 @@ def write_clip(path: File, clip: Clip) -> None:
             video = out.add_stream("libx264", rate=rate)
             video.width, video.height = width + width % 2, height + height % 2
             video.pix_fmt = "yuv420p"
-            video.options = {"crf": "18", "preset": "veryfast"}
-            sound = _add_sound(out, clip) if clip.waveform.size else iter(())
+            # one thread: the same bytes, whatever the number of cores
+            video.options = {"crf": "18", "preset": "veryfast", "threads": "1"}
+            sound: Iterator[float] = iter(())
+            if waveform.size:
+                sound = _add_sound(out, waveform, sample_rate)
             heard = 0.0
-            for k, picture in enumerate(clip.frames):
+            for k, picture in enumerate(chain([first], coming)):
                 frame = av.VideoFrame.from_ndarray(
                     np.pad(picture, odd, mode="edge"), format="rgb24"
                 )
@@ -318,10 +336,9 @@ def write_clip(path: File, clip: Clip) -> None:
                 pass
 
 
-def _add_sound(out: Any, clip: Clip) -> Iterator[float]:
+def _add_sound(out: Any, waveform: Waveform, wanted: int) -> Iterator[float]:
     """Encode the sound block by block; each yields the second it reaches."""
-    channels = len(clip.waveform)
-    wanted = clip.sample_rate
+    channels = len(waveform)
     rate = min(_AAC_RATES, key=lambda r: (r < wanted, abs(r - wanted)))
     layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(channels)
     if layout is None:
@@ -332,8 +349,7 @@ def _add_sound(out: Any, clip: Clip) -> Iterator[float]:
     def blocks() -> Iterator[float]:
         at = 0
         blocks = (
-            clip.waveform[:, i : i + _BLOCK]
-            for i in range(0, clip.waveform.shape[1], _BLOCK)
+            waveform[:, i : i + _BLOCK] for i in range(0, waveform.shape[1], _BLOCK)
         )
         for block in _resampled(blocks, wanted, rate):
             data = np.clip(np.nan_to_num(block), -1, 1).astype(np.float32, order="C")

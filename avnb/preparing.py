@@ -68,6 +68,8 @@ class Source:
     group: recordings with the same group share a split; None = the recording alone
     truth: a Parquet file with a column ``time`` (s of the recording) and one column
         for each known quantity
+    cut_in_time: a part, from ``start`` on for ``duration``, of a file whose other
+        parts may lie in the other split: see ``split_in_time``
     """
 
     name: str
@@ -82,6 +84,7 @@ class Source:
     split: str | None = None
     group: str | None = None
     truth: Path | None = None
+    cut_in_time: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -202,7 +205,8 @@ def split_recordings(
     order of a hash of seed and name, and the first ``test_fraction`` of them (rounded,
     at least 1 where there are 2) are the test: a new recording so moves at most one
     other group. Raises LeakError where one group, recording or file (with the same
-    crop) is declared to be in both splits.
+    crop) is declared to be in both splits; parts of a file that ``split_in_time`` cut
+    may be, where they share no moment.
     """
     groups: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
@@ -237,15 +241,75 @@ def split_recordings(
             notes.append(f"{label}: its only recording ({names[0]}) went to train")
 
     recordings = {s.recording: split[s.group or s.recording] for s in sources}
-    seen: dict[tuple[Path, Crop | None], Source] = {}
+    seen: dict[tuple[Path, Crop | None], list[Source]] = defaultdict(list)
     for source in sources:
-        for key in ((source.video, source.crop), (source.audio, None)):
-            if key[0] is None:
+        for path, crop in ((source.video, source.crop), (source.audio, None)):
+            if path is None:
                 continue
-            other = seen.setdefault(key, source)  # type: ignore[arg-type]
-            if recordings[other.recording] != recordings[source.recording]:
-                raise _leak(f"file {key[0].name}", other, source)
+            others = seen[path, crop]
+            for other in others:
+                apart = recordings[other.recording] != recordings[source.recording]
+                if apart and not _disjoint(other, source):
+                    raise _leak(f"file {path.name}", other, source)
+            # of those that are whole, which are all in one split, one is enough
+            if source.cut_in_time or all(other.cut_in_time for other in others):
+                others.append(source)
     return recordings, notes
+
+
+def split_in_time(source: Source, settings: Settings) -> list[Source]:
+    """One recording as two: its first part trains, its last is tested on.
+
+    The one exception to the rule that no recording is in both splits, for papers that
+    learn a single video (Redondo 2024, Sec. 5: the last 20 %). ``source`` says where
+    it starts and how long it is. The cut falls between two whole clips, so that no
+    clip of one part shares a moment with the other. Raises ClipsError where the
+    recording is shorter than two clips, or the clips overlap.
+    """
+    if source.duration is None:
+        raise ClipsError(f"{source.name}: cut in time, it needs its duration")
+    if settings.step != settings.seconds:
+        raise ClipsError(
+            f"hop is {settings.hop}: the clips of a recording cut in time follow each "
+            f"other, {settings.seconds} s apart"
+        )
+    first = source.start or 0.0
+    clips = math.floor((source.duration + TAIL) / settings.seconds)
+    if clips < 2:
+        raise ClipsError(
+            f"{source.name}: {source.duration:.2f} s are shorter than two clips of "
+            f"{settings.seconds} s, one to train on and one to test on"
+        )
+    tested = min(max(round(settings.test_fraction * clips), 1), clips - 1)
+    parts = []
+    for split, start, count in (
+        ("train", 0, clips - tested),
+        ("test", clips - tested, tested),
+    ):
+        begin, duration = first + start * settings.seconds, count * settings.seconds
+        name = f"{source.name} [{begin:g} to {begin + duration:g} s]"
+        parts.append(
+            dataclasses.replace(
+                source,
+                name=name,
+                recording=name,
+                group=None,
+                split=split,
+                start=begin,
+                duration=duration,
+                cut_in_time=True,
+            )
+        )
+    return parts
+
+
+def _disjoint(one: Source, other: Source) -> bool:
+    """Whether both are parts of one recording, cut in time, that share no moment."""
+    if not (one.cut_in_time and other.cut_in_time):
+        return False
+    first, last = sorted((one, other), key=lambda source: source.start or 0.0)
+    length = math.inf if first.duration is None else first.duration
+    return (first.start or 0.0) + length <= (last.start or 0.0) + 1e-6
 
 
 def _check_recordings(sources: Sequence[Source]) -> None:
@@ -878,8 +942,9 @@ def sample_truth(
 ) -> np.ndarray:
     """A known quantity at the given times (T,), s of the recording.
 
-    The nearest sample; an ``onset`` is an instant, so there it is the largest value
-    in [time, time + spacing). NaN where the truth does not reach, or is not known.
+    The nearest sample; an onset (all names that begin so) is an instant, so there it is
+    the largest value in [time, time + spacing). NaN where the truth does not reach, or
+    is not known.
     """
     values = truth.get(name)
     if values is None or len(values) == 0:
@@ -887,7 +952,7 @@ def sample_truth(
     known = truth["time"]
     step = (known[-1] - known[0]) / max(len(known) - 1, 1) or 1.0
     inside = (times >= known[0] - step) & (times <= known[-1] + step)
-    if name == "onset":
+    if name.startswith("onset"):
         begin = np.searchsorted(known, times - 1e-6)
         end = np.searchsorted(known, times + spacing - 1e-6)
         found = [values[a:b].max(initial=0) for a, b in zip(begin, end, strict=True)]

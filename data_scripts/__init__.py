@@ -2,8 +2,9 @@
 
 Each script is a module with NAME, ABOUT, SETTINGS (its defaults) and
 ``sources(folder, settings, *, ...) -> (sources, problems)``, whose keyword arguments
-become options; ``download(folder)`` where there is a source to download from. Each runs
-alone (``python data_scripts/folder.py --help``) and as ``avnb prepare NAME``.
+become options; ``download(folder)`` where there is a source to download from. One that
+makes a table of sounds instead of clips has its own ``run``. Each runs alone
+(``python data_scripts/folder.py --help``) and as ``avnb prepare NAME``.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ import typer
 from avnb.download import DownloadError
 from avnb.preparing import ClipsError, Settings, prepare
 
-NAMES = ("bandstand", "folder", "inis", "sub_urmp", "urmp")
+NAMES = (
+    "bandstand", "folder", "inis", "performer", "single_video", "sub_urmp", "urmp",
+)  # fmt: skip
+TABLES = ("fsd50k",)  # of sounds without pictures
 
 
 def application() -> typer.Typer:
     """All scripts as one Typer app, a command each: mount it as ``prepare``."""
     app = typer.Typer(no_args_is_help=True, help="Turn recordings into prepared clips.")
-    for name in NAMES:
+    for name in (*NAMES, *TABLES):
         module = importlib.import_module(f"data_scripts.{name}")
         app.command(name)(command(module))
     return app
@@ -41,6 +45,8 @@ def main(name: str) -> None:
 
 def command(module: ModuleType) -> Callable[..., None]:
     """The command of a script: its own options after the common ones."""
+    if module.NAME in TABLES:
+        return module.run
     default: Settings = module.SETTINGS
 
     def run(

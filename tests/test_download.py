@@ -4,14 +4,19 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
+import struct
+import subprocess
 import tarfile
 import threading
+import tracemalloc
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from avnb import download
 from avnb.download import DownloadError, fetch, unpack
@@ -300,3 +305,123 @@ def test_urmp_download_says_what_to_do_by_hand(server, tmp_path, lacks):
     server.files = {k: v for k, v in server.files.items() if not k.startswith(where)}
     with pytest.raises(DownloadError, match=r"by hand|in a browser"):
         urmp.download(tmp_path / "urmp", server.url)
+
+
+# ------------------------------------------------------------- zips in parts
+
+
+def split_zip(path: Path, part: int) -> list[Path]:
+    """What `zip -s` makes of a zip: parts of ``part`` bytes, places by part."""
+    whole = b"PK\7\x08" + path.read_bytes()
+    at = whole.rindex(b"PK\5\6")
+    count, _, offset = struct.unpack_from("<HII", whole, at + 10)
+    entry = begin = offset + 4
+    out = bytearray(whole)
+    for _ in range(count):
+        names = struct.unpack_from("<HHH", whole, entry + 28)
+        (place,) = struct.unpack_from("<I", whole, entry + 42)
+        disk, here = divmod(place + 4, part)
+        struct.pack_into("<H", out, entry + 34, disk)
+        struct.pack_into("<I", out, entry + 42, here)
+        entry += 46 + sum(names)
+    last = (len(whole) - 1) // part
+    struct.pack_into("<HH", out, at + 4, last, begin // part)
+    struct.pack_into("<I", out, at + 16, begin % part)
+    path.unlink()
+    parts = [path.with_suffix(f".z{k + 1:02d}") for k in range(last)] + [path]
+    for k, name in enumerate(parts):
+        name.write_bytes(out[k * part : (k + 1) * part])
+    return parts
+
+
+MANY = {f"a/{k}.bin": DATA[k * 700 : k * 1400 + 5] for k in range(60)} | {"e": b""}
+
+
+def unpacked(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+@pytest.mark.parametrize("part", [2001, 4096, 30001])
+def test_zips_in_parts(tmp_path, part):
+    """Members, headers and the directory itself go over the parts' borders."""
+    parts = split_zip(make_zip(tmp_path / "a.zip", MANY), part)
+    assert len(parts) > 2
+    before = [path.read_bytes() for path in parts]
+    assert unpacked(unpack(tmp_path / "a.zip", tmp_path / "out")) == MANY
+    assert [path.read_bytes() for path in parts] == before
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="no program zip")
+def test_what_zip_itself_splits(tmp_path):
+    noise = np.random.default_rng(0).bytes(300_000)  # zip's smallest part is 64 kB
+    files = {"wav/one.bin": noise, "wav/two.bin": noise[::-1], "three.txt": b"3" * 99}
+    for name, data in files.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(data)
+    command = ["zip", "-q", "-r", "-s", "64k", "../a.zip", "."]
+    subprocess.run(command, cwd=tmp_path / "in", check=True)
+    assert (tmp_path / "a.z09").is_file()
+    assert unpacked(unpack(tmp_path / "a.zip", tmp_path / "out")) == files
+
+
+def test_a_missing_or_damaged_part(tmp_path):
+    parts = split_zip(make_zip(tmp_path / "a.zip", MANY), 4096)
+    data = parts[1].read_bytes()
+    parts[1].unlink()
+    with pytest.raises(DownloadError, match=r"a\.zip: parts are missing: a\.z02"):
+        unpack(parts[-1], tmp_path / "out")
+    parts[1].write_bytes(data[:-100])
+    with pytest.raises(DownloadError, match=r"a\.zip: damaged"):
+        unpack(parts[-1], tmp_path / "out")
+    parts[1].write_bytes(data[:2000] + bytes(96) + data[2096:])
+    with pytest.raises(DownloadError, match=r"a\.zip: damaged"):
+        unpack(parts[-1], tmp_path / "out")
+    end = bytearray(parts[-1].read_bytes())
+    at = end.rindex(b"PK\5\6")
+    struct.pack_into("<H", end, at + 6, 7777)  # the directory's part
+    parts[-1].write_bytes(end)
+    with pytest.raises(DownloadError, match="refused"):
+        unpack(parts[-1], tmp_path / "out")
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == sorted(p.name for p in parts)
+
+
+def test_names_in_a_split_zip_cannot_lead_out(tmp_path):
+    split_zip(make_zip(tmp_path / "a.zip", {**MANY, "../../evil": b"1"}), 4096)
+    with pytest.raises(DownloadError, match="leads out"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_split_zip_is_not_held(tmp_path):
+    data = np.random.default_rng(1).bytes(4_000_000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_STORED) as archive:
+        for k in range(5):
+            archive.writestr(f"{k}.bin", data)
+    split_zip(tmp_path / "a.zip", 3_000_000)
+    tracemalloc.start()
+    unpack(tmp_path / "a.zip", tmp_path / "out")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2_000_000
+    assert (tmp_path / "out/4.bin").read_bytes() == data
+
+
+def test_what_a_killed_unpacking_left_is_removed(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", GOOD)
+    left = tmp_path / ".unpack-out" / "all"
+    left.mkdir(parents=True)
+    (left / "half").write_bytes(b"1")
+    unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out" / "half").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip", "out"]
+    (tmp_path / ".unpack-two").mkdir()
+    with (
+        FileLock(tmp_path / ".unpack-two" / "lock"),
+        pytest.raises(DownloadError, match="another process"),
+    ):
+        unpack(archive, tmp_path / "two")

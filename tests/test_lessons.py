@@ -1,6 +1,8 @@
 """Settings, records, exercises; a toy series run for real by the command."""
 
 import html
+import importlib
+import inspect
 import json
 from pathlib import Path
 
@@ -231,3 +233,16 @@ def test_a_step_alone_says_which_step_it_needs(toy: Toy) -> None:  # noqa: F811
     )
     assert done.returncode == 1
     assert "step1_count makes it" in done.stderr
+
+
+def test_every_series_data_is_made_by_a_script_that_takes_its_options() -> None:
+    for script, scales in lessons.EMBEDDED.values():
+        module = importlib.import_module(f"data_scripts.{script}")
+        assert tuple(scales) == lessons.SCALES
+        known = {"size", *inspect.signature(module.sources).parameters}
+        for options in scales.values():
+            assert set(options) <= known
+    with pytest.raises(
+        lessons.LessonError, match="toy has no embedded data: give DATA"
+    ):
+        lessons.embedded("smoke", "toy")

@@ -7,6 +7,7 @@
 `avnb.bandstand.layouts` writes it to disk as the real data sets are laid out.
 """
 
+from avnb.bandstand.performers import PERFORMERS, Take, take
 from avnb.bandstand.picture import POSE_NAMES, draw, draw_row, film, pose
 from avnb.bandstand.sound import synthesise
 from avnb.bandstand.world import (
@@ -22,13 +23,16 @@ __all__ = [
     "CONTROL_RATE",
     "INSTRUMENTS",
     "ORCHESTRA",
+    "PERFORMERS",
     "POSE_NAMES",
     "Note",
     "Performance",
+    "Take",
     "draw",
     "draw_row",
     "film",
     "perform",
     "pose",
     "synthesise",
+    "take",
 ]

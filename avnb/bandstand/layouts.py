@@ -6,12 +6,15 @@ second, with the columns time (s), pitch_hz (0 = silent), loudness (0..1), onset
 where a note starts before the next row, else 0), and one a name of
 `picture.POSE_NAMES`; and one JSON file a finished recording, which names what it was
 made from, so that an interrupted run goes on and another setting is noticed.
+
+`write_video` writes one long video of one performer instead, with the truth beside it
+in the same way; which columns it has, `performers.Take` says.
 """
 
 import json
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import joblib
@@ -23,7 +26,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from avnb import files
-from avnb.bandstand import picture
+from avnb.bandstand import performers, picture
 from avnb.bandstand.sound import synthesise
 from avnb.bandstand.world import (
     INSTRUMENTS,
@@ -33,7 +36,7 @@ from avnb.bandstand.world import (
     midi_to_hz,
     perform,
 )
-from avnb.media import Clip, write_clip
+from avnb.media import Clip, write_clip, write_film
 
 TRUTH_RATE = 20  # rows a second
 WORLD = 1  # raise it when the same seed no longer gives the same world
@@ -44,6 +47,8 @@ SUB_URMP_RATE = 44100
 PLAYERS = 16  # people in URMP's layout; nobody is twice in a piece
 URMP_RATE = 48000
 URMP_SIZES = (2,) * 11 + (3,) * 12 + (4,) * 14 + (5,) * 7  # players of the 44 pieces
+VIDEO_RATE = 32000
+SPAN = 100  # frames that a process draws before it hands them on
 TITLES = (
     "Lantern", "Harbour", "Orchard", "Meadow", "Skylark", "Bellfounder", "Millrace",
     "Frost", "Weaver", "Tideline", "Bonfire", "Ferry",
@@ -160,7 +165,73 @@ def write_urmp(
     return _write_missing(Path(folder), settings, jobs, _write_piece, workers)
 
 
-# What both layouts share.
+def write_video(
+    folder: str | os.PathLike[str],
+    *,
+    performer: str,
+    seconds: float | int,
+    seed: int,
+    player: int = 0,
+    fps: float | int = 20,
+    size: int = 128,
+    workers: int | None = None,
+) -> int:
+    """One long video of one performer: `PERFORMER.mp4`, and `truth/` beside it.
+
+    `performer` is one of `performers.PERFORMERS`. The picture is (size, size); H.264
+    keeps colour at half that, so read it at half the size or less. Frame k shows
+    k / fps s. The same arguments give the same frames, with any number of `workers`.
+
+    Returns how many videos were written: 0 where it is there already. Raises ValueError
+    for a setting that is out of range, or where `folder` holds one of other settings.
+    """
+    if size < 2 or size % 2:
+        raise ValueError(f"size = {size}: H.264 needs an even number of pixels")
+    if not fps > 0:
+        raise ValueError(f"fps = {fps}: must be above 0")
+    settings = {
+        "layout": "video",
+        "world": WORLD,
+        "performer": performer,
+        "seconds": seconds,
+        "seed": seed,
+        "player": player,
+        "fps": fps,
+        "size": size,
+    }
+    root = Path(folder)
+    _check_marks(root, settings)
+    if (root / "truth" / f"{performer}.json").exists():
+        return 0
+    take = performers.take(performer, player=player, seconds=seconds, seed=seed)
+    times = np.arange(round(seconds * fps)) / fps
+    waveform = take.sound(VIDEO_RATE)[None]
+    pictures = _drawn(settings, times, workers or os.cpu_count() or 1)
+    write_film(root / f"{performer}.mp4", pictures, waveform, fps, VIDEO_RATE)
+    rows = np.arange(int(seconds * TRUTH_RATE)) / TRUTH_RATE
+    with files.whole(root / "truth" / f"{performer}.parquet") as path:
+        pq.write_table(pa.table({"time": rows} | take.truth(rows)), path)
+    _mark(root, settings, performer)
+    return 1
+
+
+def _drawn(settings: dict, times: np.ndarray, workers: int) -> Iterator[np.ndarray]:
+    """The frames in their order, SPAN at a time in each process."""
+    spans = [times[i : i + SPAN] for i in range(0, len(times), SPAN)]
+    parallel = joblib.Parallel(min(workers, len(spans)), return_as="generator")
+    made = parallel(joblib.delayed(_draw_span)(settings, span) for span in spans)
+    for frames in tqdm(made, desc="drawing", total=len(spans), disable=None):
+        yield from frames
+
+
+def _draw_span(settings: dict, times: np.ndarray) -> np.ndarray:
+    performer = settings["performer"]
+    who = {name: settings[name] for name in ("player", "seconds", "seed")}
+    take = performers.take(performer, **who)
+    return np.stack([take.draw(float(t), settings["size"]) for t in times])
+
+
+# What the layouts share.
 
 
 def _write_missing(
@@ -171,13 +242,7 @@ def _write_missing(
     workers: int | None,
 ) -> int:
     """Each job that has no mark yet, in `workers` processes; its mark when done."""
-    for mark in sorted((root / "truth").glob("*.json")):
-        made_with = json.loads(mark.read_text())
-        if made_with != settings:
-            raise ValueError(
-                f"{root} holds recordings made with other settings: {made_with}, not "
-                f"{settings}. Choose another folder, or delete this one"
-            )
+    _check_marks(root, settings)
     missing = [job for job in jobs if not (root / "truth" / f"{job[0]}.json").exists()]
     workers = min(workers or os.cpu_count() or 1, max(len(missing), 1))
     calls = [(root, settings, name, arguments, write) for name, arguments in missing]
@@ -192,6 +257,20 @@ def _write_missing(
 def _write_one(call: tuple) -> None:
     root, settings, name, arguments, write = call
     write(root, settings, arguments)
+    _mark(root, settings, name)
+
+
+def _check_marks(root: Path, settings: dict) -> None:
+    for mark in sorted((root / "truth").glob("*.json")):
+        made_with = json.loads(mark.read_text())
+        if made_with != settings:
+            raise ValueError(
+                f"{root} holds recordings made with other settings: {made_with}, not "
+                f"{settings}. Choose another folder, or delete this one"
+            )
+
+
+def _mark(root: Path, settings: dict, name: str) -> None:
     with files.whole(root / "truth" / f"{name}.json") as path:
         path.write_text(json.dumps(settings, indent=1) + "\n")
 

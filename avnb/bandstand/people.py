@@ -180,6 +180,8 @@ class Body:
     knees: float  # half distance between the knees
     cheeks: float  # 0..1: full of air
     eyes: float  # 0 shut, 1 open
+    jaw: float | None = None  # who speaks: 0 lips closed, 1 wide open
+    lips: float = 0.0  # who speaks: -1 rounded, 1 spread
 
 
 def elbow(
@@ -415,13 +417,15 @@ def draw_head(canvas: Canvas, look: Look, body: Body) -> None:
         capsule(body.head + (0, 8), body.neck + (0, 1), 5.3, 6.0), shadow, edge=edge
     )
     t = body.turn * 4.2
+    drop = 2.4 * (body.jaw or 0.0)  # of the chin
     with canvas.at(_head(look, body)):
         for s in (-1, 1):
             ear = ellipse(s * 11.2 - t * 0.3, 0.5, 2.2, 3.4)
             canvas.fill(ear, shadow, edge=edge, width=0.4)
         face = smooth(
             [(-10.4, -8), (0, -14), (10.4, -8), (11.1, 1), (8.6 + t * 0.2, 8.5)]
-            + [(3.6 + t * 0.5, 13), (-3.6 + t * 0.5, 13), (-8.6 + t * 0.2, 8.5)]
+            + [(3.6 + t * 0.5, 13 + drop), (-3.6 + t * 0.5, 13 + drop)]
+            + [(-8.6 + t * 0.2, 8.5)]
             + [(-11.1, 1)]
         )
         lit, dim = lighter(skin, 0.18), darker(skin, 0.18)
@@ -467,15 +471,38 @@ def _features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
     if look.beard:
         beard = smooth(
             [(-9 + t * 0.4, 4), (-4 + t, 5.3), (t, 4.6), (4 + t, 5.3)]
-            + [(9 + t * 0.4, 4), (7.4 + t * 0.3, 10), (t * 0.6, 14.3)]
-            + [(-7.4 + t * 0.3, 10)]
+            + [(9 + t * 0.4, 4), (7.4 + t * 0.3, 10)]
+            + [(t * 0.6, 14.3 + 2.4 * (body.jaw or 0.0)), (-7.4 + t * 0.3, 10)]
         )
         canvas.fill(beard, darker(look.hair, 0.1), alpha=0.93)
+    if body.jaw is not None:
+        _mouth(canvas, look, body.jaw, body.lips, t)
+        return
     canvas.line(
         [(t - 2.3, 7.2), (t, 7.8), (t + 2.3, 7.2)],
         mix(skin, (0.6, 0.1, 0.1), 0.55),
         1.2,
     )
+
+
+def _mouth(canvas: Canvas, look: Look, jaw: Real, lips: Real, t: Real) -> None:
+    """Lips about an opening as high as ``jaw`` and as wide as ``lips`` say."""
+    red = mix(look.skin, (0.70, 0.14, 0.18), 0.55)
+    wide, high = 3.1 + 1.0 * lips, 0.2 + 3.0 * jaw
+    y = 7.4 + 0.75 * high
+    canvas.fill(ellipse(t, y, wide + 0.9, high + 1.0), red, edge=darker(red, 0.35),
+                width=0.3)  # fmt: skip
+    if jaw < 0.06:
+        shut = [(t - wide, y), (t, y + 0.15), (t + wide, y)]
+        canvas.line(shut, darker(red, 0.6), 0.5)
+        return
+    canvas.fill(ellipse(t, y, wide, high), (0.20, 0.05, 0.07))
+    if high > 0.7:
+        canvas.fill(ellipse(t, y + 0.62 * high, 0.62 * wide, 0.34 * high),
+                    (0.80, 0.36, 0.38))  # fmt: skip
+    teeth = min(0.9, 0.5 * high)
+    canvas.fill(ellipse(t, y - high + teeth, 0.74 * wide, teeth * 0.8),
+                (0.97, 0.96, 0.93))  # fmt: skip
 
 
 def _front_hair(canvas: Canvas, look: Look, t: Real) -> None:

@@ -9,7 +9,7 @@ so that the truth is what is drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -330,7 +330,7 @@ def _wind(performance: Performance, look: Look, body: Body, motion: Motion) -> H
 
 
 def _scene(performance: Performance, t: Real) -> Scene:
-    look = _look(performance.player)
+    look = look_of(performance.player)
     motion = _motion(performance, t)
     body = _body(performance, look, motion)
     if performance.instrument in made.VIOLS:
@@ -345,7 +345,7 @@ def _scene(performance: Performance, t: Real) -> Scene:
 
 
 @lru_cache(maxsize=256)
-def _look(player: int) -> Look:
+def look_of(player: int) -> Look:
     return Look.of(player)
 
 
@@ -432,9 +432,50 @@ def draw(
     performance: Performance, t: Real, size: int = 64
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """One frame at ``t`` seconds, uint8 (size, size, 3)."""
-    room = _room(_look(performance.player).room, size, size)
-    picture = _over(performance, t, room)
-    return _develop(picture, [performance], t)
+    paint = _painter(performance, t)
+    return shoot(paint, performance.player, performance.seed, t, size)
+
+
+def _painter(performance: Performance, t: Real) -> Callable[[Canvas], None]:
+    scene = _scene(performance, t)
+
+    def paint(canvas: Canvas) -> None:
+        with canvas.at(scene.camera):
+            _play(canvas, performance, scene)
+
+    return paint
+
+
+def shoot(
+    paint: Callable[[Canvas], None], player: int, seed: int, t: Real, size: int
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """What ``paint`` draws, whose units are the picture's, in the player's room."""
+    room = _room(look_of(player).room, size, size)
+    return _develop(_over(paint, room), player, seed, t)
+
+
+def paint_at(
+    canvas: Canvas, performance: Performance, t: Real, place: np.ndarray
+) -> None:
+    """Draw one player of several.
+
+    ``place`` maps the stage (cm, the player's neck at about (0, 0)) to the canvas.
+    """
+    with canvas.at(place):
+        _play(canvas, performance, _scene(performance, t))
+
+
+def joints(
+    performance: Performance, t: Real, place: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Where head and hands are drawn, through ``place``: name -> (x, y)."""
+    scene = _scene(performance, t)
+    found = {
+        "head": scene.body.head,
+        "right_hand": scene.hold.right,
+        "left_hand": scene.hold.left,
+    }
+    return {name: apply(place, point) for name, point in found.items()}
 
 
 @lru_cache(maxsize=64)
@@ -442,27 +483,23 @@ def _room(room: int, width: int, height: int) -> np.ndarray:
     return draw_room(room, width, height).astype(np.float32)
 
 
-def _over(performance: Performance, t: Real, behind: np.ndarray) -> np.ndarray:
-    """The player over a square background, float32 (size, size, 3)."""
+def _over(paint: Callable[[Canvas], None], behind: np.ndarray) -> np.ndarray:
+    """What is painted over a square background, float32 (size, size, 3)."""
     size = behind.shape[0]
-    scene = _scene(performance, t)
-    canvas = Canvas(size, size, compose(affine(scale=float(size)), scene.camera))
-    _play(canvas, performance, scene)
+    canvas = Canvas(size, size, affine(scale=float(size)))
+    paint(canvas)
     layer = canvas.pixels().astype(np.float32)
     cover = layer[:, :, 3:] / 255.0
     return behind * (1 - cover) + layer[:, :, :3] * cover
 
 
-def _develop(
-    picture: np.ndarray, performances: Sequence[Performance], t: Real
-) -> np.ndarray:
-    """Light, colour temperature, vignette and grain of the first player's camera."""
-    first = performances[0]
-    look = _look(first.player)
+def _develop(picture: np.ndarray, player: int, seed: int, t: Real) -> np.ndarray:
+    """Light, colour temperature, vignette and grain of the player's camera."""
+    look = look_of(player)
     height, width = picture.shape[:2]
     picture = picture * _light(look, width, height)
     frame = round(t * 1000)
-    rng = np.random.default_rng([first.seed, first.player, frame & 0x7FFFFFFF])
+    rng = np.random.default_rng([seed, player, frame & 0x7FFFFFFF])
     grain = rng.standard_normal((height, width, 1), dtype=np.float32)
     # a small picture is a large one scaled down: its grain averages out
     strength = 2.0 * min(1.0, height / 256)
@@ -497,11 +534,12 @@ def draw_row(
     which `pose` holds.
     """
     width = height * len(performances)
-    picture = _room(_look(performances[0].player).room, width, height).copy()
+    picture = _room(look_of(performances[0].player).room, width, height).copy()
     for i, performance in enumerate(performances):
         cell = slice(i * height, (i + 1) * height)
-        picture[:, cell] = _over(performance, t, picture[:, cell])
-    return _develop(picture, performances, t)
+        picture[:, cell] = _over(_painter(performance, t), picture[:, cell])
+    first = performances[0]
+    return _develop(picture, first.player, first.seed, t)
 
 
 def pose(

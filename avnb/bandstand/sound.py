@@ -137,13 +137,20 @@ def synthesise(performance: Performance, sample_rate: int = 44100) -> np.ndarray
     tone = _tone(performance, timbre, own, hertz, cycles, sample_rate, rng)
     if timbre.growl:
         tone *= 1 + timbre.growl * own.noise * np.cos(np.pi * cycles)
-    noise = _band_noise(samples, timbre.band, sample_rate, rng_take)
+    noise = band_noise(samples, timbre.band, sample_rate, rng_take)
     noise *= 0.75 + 0.25 * np.cos(2 * np.pi * cycles)  # it comes in puffs
     air = np.interp(now, performance.time, _air(performance, timbre)) * own.noise
     dry = LEVEL * (tone + loudness * air * noise)
-    wet = dry + _room(dry, own.room, sample_rate)
+    return in_a_room(dry, own.room, sample_rate, rng_take)
+
+
+def in_a_room(
+    dry: np.ndarray, seed: int, sample_rate: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Add the room's echo and its own noise; float32, |sample| <= PEAK."""
+    wet = dry + reverberation(dry, seed, sample_rate)
     wet = wet * min(1.0, 0.98 * PEAK / max(float(np.abs(wet).max()), 1e-9))
-    floor = _band_noise(samples, (60.0, 3000.0), sample_rate, rng_take)
+    floor = band_noise(len(dry), (60.0, 3000.0), sample_rate, rng)
     wet += 10 ** (FLOOR_DB / 20) * floor
     return np.clip(wet, -PEAK, PEAK).astype(np.float32)
 
@@ -220,13 +227,27 @@ def _tone(
     amplitude = amplitude * shimmer * loudness[:, None]
     order = np.arange(1, HARMONICS + 1)
     amplitude[pitch[:, None] * order > 0.47 * sample_rate] = 0.0
+    return harmonics(amplitude, cycles, offset)
 
+
+def harmonics(
+    amplitude: np.ndarray, cycles: np.ndarray, offset: np.ndarray
+) -> np.ndarray:
+    """The sum of harmonics of one fundamental, (samples,).
+
+    ``amplitude`` (frames + 1, harmonics): at the edges of frames of FRAME samples,
+    between which it is linear. ``cycles`` (samples,): the fundamental's. ``offset``
+    (harmonics,): phases, radians, float32.
+    """
+    frames = len(amplitude) - 1
+    order = np.arange(1, amplitude.shape[1] + 1)
     phase = np.zeros(frames * FRAME, dtype=np.float32)
     phase[: len(cycles)] = 2 * np.pi * (cycles % 1.0)
     tone = np.zeros((frames, FRAME), dtype=np.float32)
     ramp = np.arange(FRAME, dtype=np.float32) / FRAME
     phases = phase.reshape(frames, FRAME)
-    sounding = np.flatnonzero((loudness[:-1] > 0) | (loudness[1:] > 0))
+    loud = np.asarray(amplitude.any(axis=1))
+    sounding = np.flatnonzero(loud[:-1] | loud[1:])
     for block in np.array_split(sounding, max(1, len(sounding) // 32)):
         if not len(block):
             continue
@@ -242,7 +263,7 @@ def _tone(
     return tone.reshape(-1)[: len(cycles)].astype(np.float64)
 
 
-def _band_noise(
+def band_noise(
     samples: int, band: tuple[float, float], sample_rate: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Noise of unit RMS between two frequencies, with skirts of 12 dB an octave."""
@@ -256,7 +277,7 @@ def _band_noise(
     return noise / np.sqrt(np.mean(noise**2))
 
 
-def _room(dry: np.ndarray, seed: int, sample_rate: int) -> np.ndarray:
+def reverberation(dry: np.ndarray, seed: int, sample_rate: int) -> np.ndarray:
     """The reverberation alone: a few early reflections and a short, dark tail."""
     rng = generator("room", seed)
     decay = rng.uniform(0.18, 0.38)  # seconds to -60 dB

@@ -173,7 +173,7 @@ def perform(
         pitch_hz=_pitch(instrument, player, notes, time, loudness),
         loudness=loudness,
         stroke=_stroke(notes, time, loudness) if string else silent,
-        breath=silent if string else _smooth(loudness, 0.12),
+        breath=silent if string else smoothed(loudness, 0.12),
         phase=_sway(tempo, loudness, rng.uniform()),
     )
 
@@ -350,7 +350,7 @@ def _stroke(
     return stroke
 
 
-def _smooth(curve: np.ndarray, seconds: float) -> np.ndarray:
+def smoothed(curve: np.ndarray, seconds: float) -> np.ndarray:
     """The curve through a Hann window of that width, centred."""
     width = 2 * int(seconds * CONTROL_RATE / 2) + 1
     window = np.hanning(width + 2)[1:-1]
@@ -360,5 +360,5 @@ def _smooth(curve: np.ndarray, seconds: float) -> np.ndarray:
 
 def _sway(tempo: float, loudness: np.ndarray, start: float) -> np.ndarray:
     """Sway in cycles: one in four beats at full loudness, slower when soft."""
-    speed = tempo / 60 / 4 * (0.25 + 0.75 * np.sqrt(_smooth(loudness, 0.5)))
+    speed = tempo / 60 / 4 * (0.25 + 0.75 * np.sqrt(smoothed(loudness, 0.5)))
     return (start + np.cumsum(speed) / CONTROL_RATE) % 1.0

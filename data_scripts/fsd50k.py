@@ -1,0 +1,218 @@
+"""FSD50K, or any folder of sounds: what a trained network has never heard."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import requests
+import typer
+
+from avnb.download import DownloadError, fetch, unpack
+from avnb.preparing import ClipsError, Problem
+from avnb.sounds import SoundFile, write_sounds
+from data_scripts.folder import SOUNDS
+
+NAME = "fsd50k"
+ABOUT = """
+FSD50K (Fonseca et al. 2022): everyday sounds, here its development part, 40,966 sounds
+of 0.3 to 30 s, as sounds that a network has not learned (Redondo 2024, Table 2).
+
+--download fetches it from Zenodo (record 4060432: about 20 GB in six parts, as much
+again unpacked). The set is CC BY 4.0, but each sound has a licence of its own. Those
+for non-commercial use alone (CC BY-NC) are left out; --non-commercial takes them in.
+
+--source may also be any folder of sounds, FOLDER/CLASS/name.ogg: their rights are
+yours to know.
+
+What comes out is a table, OUT/sounds.parquet, with the first seconds of each sound, its
+licence and who made it; avnb.sounds.load_sounds reads it.
+"""
+
+RECORD = "https://zenodo.org/api/records/4060432"
+PARTS = (
+    *(f"FSD50K.dev_audio.z{k:02d}" for k in range(1, 6)),
+    "FSD50K.dev_audio.zip",
+    "FSD50K.ground_truth.zip",
+    "FSD50K.metadata.zip",
+)
+TABLE, INFOS, AUDIO = "dev.csv", "dev_clips_info_FSD50K.json", "FSD50K.dev_audio"
+INFOS_LIMIT = 2**28  # bytes
+# What is in a licence's address, and its name; Creative Commons' own order.
+LICENCES = {
+    "/publicdomain/zero/": "CC0",
+    "/licenses/by/": "CC BY",
+    "/licenses/by-nc/": "CC BY-NC",
+    "/licenses/sampling+/": "CC Sampling+",
+}
+
+
+def sounds(
+    folder: Path, *, non_commercial: bool = False
+) -> tuple[list[SoundFile], list[Problem], Counter[str]]:
+    """The sounds of a folder, problems, and how many were left out by licence.
+
+    FSD50K where its ``dev.csv`` is below ``folder``; else every file of sound, whose
+    label is the first sub-folder. A sound of FSD50K whose licence is not known is left
+    out too.
+    """
+    if not folder.is_dir():
+        raise ClipsError(f"{folder}: no such folder. Give it, or --download")
+    if not (tables := sorted(folder.rglob(TABLE))):
+        return _any(folder), [], Counter()
+    infos, audio = _only(folder, INFOS), _only(folder, AUDIO)
+    licences = _licences(infos)
+    found, problems, left = [], [], Counter[str]()
+    with tables[0].open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if not {"fname", "labels"} <= set(reader.fieldnames or ()):
+            raise ClipsError(f"{tables[0]}: no columns fname and labels. Fetch it anew")
+        for row in reader:
+            name, labels = row["fname"] or "", row["labels"] or ""
+            if not re.fullmatch(r"\d+", name):
+                what = f"fname {name[:40]!r} is no number"
+                problems.append(Problem(TABLE, what, "Fetch the table anew"))
+                continue
+            licence, creator = licences.get(name, ("unknown", ""))
+            if licence == "unknown" or (licence == "CC BY-NC" and not non_commercial):
+                left[licence] += 1
+                continue
+            path = audio / f"{name}.wav"
+            if not path.is_file():
+                problems.append(Problem(path.name, "missing", "Unpack the set anew"))
+                continue
+            found.append(SoundFile(path.name, path, labels, licence, creator))
+    return found, problems, left
+
+
+def _any(folder: Path) -> list[SoundFile]:
+    found = []
+    for path in sorted(folder.rglob("*")):
+        where = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in where.parts)
+        if path.suffix.lower() in SOUNDS and path.is_file() and not hidden:
+            label = where.parts[0] if len(where.parts) > 1 else folder.resolve().name
+            found.append(SoundFile(where.as_posix(), path, label))
+    if not found:
+        raise ClipsError(f"{folder}: no sounds in it. Give a folder of sound files")
+    return found
+
+
+def _only(folder: Path, name: str) -> Path:
+    if not (found := sorted(folder.rglob(name))):
+        raise ClipsError(
+            f"{folder}: {name} is missing. Unpack all of FSD50K.dev_audio, "
+            "FSD50K.ground_truth and FSD50K.metadata there"
+        )
+    return found[0]
+
+
+def _licences(path: Path) -> dict[str, tuple[str, str]]:
+    """Sound -> (licence, who made it)."""
+    if path.stat().st_size > INFOS_LIMIT:
+        raise ClipsError(f"{path}: {path.stat().st_size} bytes. Fetch it anew")
+    try:
+        infos = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: (_licence(info.get("license")), str(info.get("uploader") or ""))
+            for name, info in infos.items()
+        }
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ClipsError(f"{path}: cannot be read ({error}). Fetch it anew") from error
+
+
+def _licence(address: Any) -> str:
+    text = str(address).lower()
+    return next((name for part, name in LICENCES.items() if part in text), "unknown")
+
+
+def download(folder: Path, record: str = RECORD) -> None:
+    """Fetch the parts from Zenodo and unpack them; goes on where it stopped.
+
+    Raises DownloadError, which says what to do by hand.
+    """
+    by_hand = (
+        f"Download {', '.join(PARTS)} from https://zenodo.org/records/4060432 into "
+        f"{folder} by hand, and start this again"
+    )
+    todo = [part for part in PARTS if part.endswith(".zip") and not _done(folder, part)]
+    needed = [p for p in PARTS if any(p.startswith(Path(z).stem + ".") for z in todo)]
+    if missing := [part for part in needed if not (folder / part).is_file()]:
+        try:
+            answer = requests.get(record, timeout=60)
+            answer.raise_for_status()
+            entries = {entry["key"]: entry for entry in answer.json()["files"]}
+            asked = [
+                (part, entries[part]["links"]["self"], entries[part]["checksum"])
+                for part in missing
+            ]
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            raise DownloadError(f"{record}: no list of files ({error!r}). {by_hand}") \
+                from error  # fmt: skip
+        for part, address, checksum in asked:
+            fetch(address, folder / part, checksum=checksum)
+    for part in todo:
+        unpack(folder / part, _place(folder, part))
+
+
+def _place(folder: Path, part: str) -> Path:
+    return folder / part.removesuffix(".zip").removeprefix("FSD50K.")
+
+
+def _done(folder: Path, part: str) -> bool:
+    place = _place(folder, part)
+    return place.is_dir() and any(place.iterdir())
+
+
+def run(
+    source: Annotated[Path, typer.Option(help="FSD50K's folder, or any of sounds")] = (
+        Path("data/fsd50k")
+    ),
+    out: Annotated[Path, typer.Option(help="where sounds.parquet goes")] = (
+        Path("data/fsd50k_sounds")
+    ),
+    download_: Annotated[bool, typer.Option("--download", help="fetch it")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check and say, write nothing")
+    ] = False,
+    count: Annotated[int, typer.Option(help="sounds, drawn at random")] = 500,
+    seconds: Annotated[float, typer.Option(help="of each, from its start")] = 5.0,
+    least: Annotated[float, typer.Option(help="s: shorter ones are not used")] = 1.0,
+    sample_rate: Annotated[int, typer.Option(help="Hz")] = 16000,
+    seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    non_commercial: Annotated[
+        bool, typer.Option("--non-commercial", help="also CC BY-NC sounds")
+    ] = False,
+) -> None:
+    try:
+        if download_:
+            download(source)
+        found, problems, left = sounds(source, non_commercial=non_commercial)
+        kept = Counter(sound.licence or "unknown" for sound in found)
+        for what, counted in (("found", kept), ("left out", left)):
+            by = ", ".join(f"{name} {n}" for name, n in sorted(counted.items()))
+            typer.echo(f"{source}: {counted.total()} sounds {what} ({by or 'none'})")
+        if dry_run:
+            return
+        report = write_sounds(
+            found, out, count=count, seconds=seconds, least=least,
+            sample_rate=sample_rate, seed=seed,
+        )  # fmt: skip
+    except (ClipsError, DownloadError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    report.problems[:0] = problems
+    typer.echo(report)
+
+
+run.__doc__ = inspect.cleandoc(ABOUT)
+
+if __name__ == "__main__":
+    from data_scripts import main
+
+    main(NAME)
