@@ -328,7 +328,7 @@ def check_blend_by_hand(answer: Callable) -> None:
     W_x, b_x = torch.randn(7, 3, generator=random), torch.randn(3, generator=random)
     W_a, b_a = torch.randn(7, generator=random), torch.tensor(0.3)
     open_mask = answer(x, X, W_x, b_x, torch.zeros(7), torch.tensor(40.0))
-    close(open_mask, x, "a mask of 1 keeps the frame: x''", 1e-4)
+    close(given(open_mask, "frame"), x, "a mask of 1 keeps the frame: x''", 1e-4)
     weight = torch.cat([W_x.T, W_a[None]])[:, :, None, None]
     both = F.conv2d(X[None], weight, torch.cat([b_x, b_a[None]]))[0]
     right = torch.lerp(both[:3], x, both[3:].sigmoid())
@@ -344,5 +344,79 @@ BLEND_BY_HAND = Exercise(
         'torch.einsum("dhw,dc->chw", X, W_x) multiplies at every pixel.',
         "The mask is one map for all channels: broadcasting does the rest.",
         "Where the mask is 1 the painted frame stays.",
+    ),
+)
+
+# --- Step 5: critics -------------------------------------------------------------
+
+
+def penalty_by_hand(
+    critic: Callable, real: torch.Tensor, fake: torch.Tensor, epsilon: torch.Tensor
+) -> torch.Tensor:
+    between = (epsilon * real + (1 - epsilon) * fake).detach().requires_grad_(True)
+    scores = critic(between).sum()
+    (gradient,) = torch.autograd.grad(scores, between, create_graph=True)
+    return (gradient.norm(dim=1) - 1).square().mean()
+
+
+def check_penalty_by_hand(answer: Callable) -> None:
+    random = torch.Generator().manual_seed(13)
+    real, fake = torch.randn(2, 6, 3, generator=random)
+    epsilon = torch.rand(6, 1, generator=random)
+    w = torch.tensor([3.0, 0.0, 4.0], requires_grad=True)
+    got = answer(lambda x: x @ w, real, fake, epsilon)
+    close(given(got, "penalty"), 16.0, "a linear critic of slope 5: (5 - 1)²")
+    assert got.requires_grad, (
+        "the penalty must reach the critic's weights: create_graph=True"
+    )
+    (gradient,) = torch.autograd.grad(got, w)
+    close(gradient, [4.8, 0, 6.4], "its gradient: 2 (5 - 1) w / 5")
+    got = answer(lambda x: x.square().sum(dim=1), real, fake, epsilon)
+    between = epsilon * real + (1 - epsilon) * fake
+    right = (2 * between.norm(dim=1) - 1).square().mean()
+    close(got, right, "D(x) = |x|²: the slope is 2|x| at the point between")
+
+
+PENALTY_BY_HAND = Exercise(
+    "the gradient penalty",
+    "How far the critic's slope, on the way from made to real, is from 1.",
+    check_penalty_by_hand,
+    penalty_by_hand,
+    (
+        "The point between: epsilon * real + (1 - epsilon) * fake; it needs gradients.",
+        "torch.autograd.grad(critic(x).sum(), x, create_graph=True) gives (gradient,).",
+        "The norm is over each item's values; the mean is over the items.",
+    ),
+)
+
+
+def deranged(count: int, random: np.random.Generator) -> list[int]:
+    while True:
+        order = random.permutation(count)
+        if (order != np.arange(count)).all():
+            return order.tolist()
+
+
+def check_deranged(answer: Callable) -> None:
+    random = np.random.default_rng(17)
+    orders = [tuple(given(answer(4, random), "order")) for _ in range(400)]
+    for order in orders:
+        assert sorted(order) == [0, 1, 2, 3], f"{order}: each of 0 … 3 once"
+        kept = [i for i, frame in enumerate(order) if i == frame]
+        assert not kept, f"{order}: frame {kept and kept[0]} is at its own place"
+    found = len(set(orders))
+    assert found == 9, (
+        f"only {found} orders ever come; of 4 frames there are 9 that move every frame"
+    )
+
+
+DERANGED = Exercise(
+    "nobody keeps their place",
+    "A random order in which no frame is where it was.",
+    check_deranged,
+    deranged,
+    (
+        "Draw an order, look at it, and draw again if a frame has stayed.",
+        "Rotating by one moves every frame as well, but is only one of many orders.",
     ),
 )

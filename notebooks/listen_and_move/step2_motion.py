@@ -110,9 +110,10 @@ from avnb.layers import ResidualDilatedGRU
 #         if here and t + d <= 8:
 #             ax.annotate("", (t + d, y), (t, y), arrowprops=arrow | bent)
 #     ax.annotate("", (8, y), (8, y - 1), arrowprops=arrow)
-#     ax.annotate("", (8.12, y + 0.3), (8.12, y - 1), arrowprops=arrow | {"ls": ":"})
+#     around = {"connectionstyle": "arc3,rad=0.5", "linestyle": ":"}
+#     ax.annotate("", (8, y + 0.42), (8, y - 0.5), arrowprops=arrow | around)
 #     ax.text(-0.5, y, f"layer {y}, d = {d}: {50 * d} ms", ha="right", va="center")
-# ax.text(8.35, 2.2, "dotted:\nresidual")
+# ax.text(8.5, 2.2, "dotted:\nresidual")
 # ax.text(8, -0.3, "$r_t$", ha="center")
 # ax.set(xlim=(-3, 9.4), ylim=(-0.5, 3.6))
 # ax.set_axis_off()
@@ -258,8 +259,8 @@ def sensitivity(network: nn.Module, length: int, size: int) -> Float[Tensor, " t
 # %% [markdown]
 # The same as pictures: row $t$ is the motion at frame $t$, column $s$ the input at
 # frame $s$, dark where it does not matter. Nothing lies above the diagonal: $R$ is
-# causal (its features look 80 ms ahead, step 1). In the third picture you can count
-# the dilations: the bright lines lie 1, 2 and 4 frames apart.
+# causal (its features look 80 ms ahead, step 1). In the third picture the dilations
+# show as stripes: those 4 frames apart are the brightest, between them those of 2.
 
 # %% tags=["active-ipynb", "receptive-field"]
 # def dependence(network, length=20):
@@ -275,7 +276,8 @@ def sensitivity(network: nn.Module, length: int, size: int) -> Float[Tensor, " t
 #     assert strength.triu(1).max() == 0
 #     log = strength.clamp(min=1e-4).log10()
 #     seen = ax.imshow(log, vmin=-4, vmax=0.5)
-#     ax.set(title=name, xlabel="heard at frame")
+#     ticks = range(0, 20, 4)
+#     ax.set(title=name, xlabel="heard at frame", xticks=ticks, yticks=ticks)
 #     ax.grid(False)
 # axes[0, 0].set_ylabel("motion at frame")
 # figure.colorbar(seen, ax=axes[0, -1], label="log₁₀ of the gradient", shrink=0.8)
@@ -344,8 +346,8 @@ def windows(frames: int, length: int, offset: int = 0) -> list[slice]:
 # figure, axes = show.plot(width=8, height=2.3)
 # axes[0, 0].plot(np.arange(160) / 20, 100 * jolt, label="reset at each window")
 # axes[0, 0].plot(np.arange(160) / 20, 0 * jolt, label="carried: as in one pass")
-# axes[0, 0].set(xlabel="s", ylabel="error of the motion [%]")
-# axes[0, 0].legend()
+# axes[0, 0].set(xlabel="s", ylabel="error of the motion [%]", ylim=(-5, 115))
+# axes[0, 0].legend(ncols=2, loc="upper center")
 # figure
 
 # %% [markdown]

@@ -421,7 +421,7 @@ def weights(network: nn.Module) -> int:
 # rows = []
 # for name, design in ablation().items():
 #     torch.manual_seed(0)
-#     network = Animator(design, size=64, base=128).eval()
+#     network = Animator(design, size=64, base=128)
 #     noise = network.motion.noise(16)
 #     with torch.no_grad():
 #         one, two = (network(f, noise=noise)[0][-1] for f in (features, other))
