@@ -223,11 +223,11 @@ OVERRIDES = {}
 
 # %% [markdown]
 # On the left the two lines of music lie on each other, the two of noise likewise, and
-# the silence is farthest of all from the softest noise, though no ear could tell
-# those two apart. On the right softer is lower, everywhere, and silence is the lowest.
-# One number for the whole of training makes it so: the largest mel energy of the
-# training part. It goes with the network, so that any other sound is measured by the
-# same rule.
+# silence above them all: the less there is to hear, the higher the numbers. On the
+# right softer is lower, everywhere, and silence is the lowest. (The softest noise is
+# below the floor of -80 dB, and so lies under the line of silence.)
+# One number for all of training makes it so: the largest mel energy of the training
+# part. It goes with the network, so that any other sound is measured by the same rule.
 #
 # The second trap waits in the network. Features of tens of decibels, fed as they are,
 # drive every sigmoid of a GRU into its corners (step 2 shows it). So ours are brought
@@ -296,8 +296,8 @@ class Hearing(nn.Module):
 
 # %% [markdown]
 # How much does that matter? Take test frames both ways and look how far the nearest
-# training frame is. Cut at random, each has a near twin in training; cut by time, it
-# has not, but the performer comes back to the same poses, so it is not far either.
+# training frame is. Cut at random, each has a near twin in training, its neighbour in
+# time; cut by time, the nearest is some other moment with a like pose.
 
 
 # %%
@@ -319,15 +319,12 @@ def nearest(
 #     "cut at random": nearest(pool[:cut], pool[cut:]),
 #     "cut by time": nearest(small["test"], small["train"]),
 # }
-# lesson.figure(
-#     "leak",
-#     show.curves(
-#         {name: far.sort().values for name, far in apart.items()},
-#         x="test frames, the nearest first",
-#         y="grey levels",
-#     ),
-#     "How far a test frame is from the nearest training frame.",
-# )
+# curves = {
+#     name: (np.linspace(0, 100, len(far)), far.sort().values)
+#     for name, far in apart.items()
+# }
+# figure = show.curves(curves, x="% of the test frames are nearer", y="grey levels")
+# lesson.figure("leak", figure, "From a test frame to the nearest training frame.")
 
 # %% [markdown]
 # ## The performer, whole

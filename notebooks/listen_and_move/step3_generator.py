@@ -70,8 +70,10 @@ from avnb.layers.conditional import SLOPE
 #     boxes, arrows, fills=dict.fromkeys(("f", "e"), given), width=9.5, height=3.2
 # )
 # ax = figure.axes[0]
-# ax.plot([0.05, 0.05, 0.75], [0.7, 0.9, 0.9], color="#333333", linewidth=1)
-# ax.annotate("", (0.75, 0.54), (0.75, 0.9), arrowprops={"arrowstyle": "-|>"})
+# ax.plot([0.05, 0.05, 0.75], [0.63, 0.9, 0.9], color="#333333", linewidth=1)
+# ax.annotate(
+#     "", (0.75, 0.46), (0.75, 0.9), arrowprops={"arrowstyle": "-|>", "shrinkA": 0}
+# )
 # ax.text(0.4, 0.93, "3 normalisation", ha="center")
 # figure
 
@@ -432,13 +434,17 @@ def weights(network: nn.Module) -> int:
 # show.table(rows)
 
 # %% [markdown]
+# These are no verdicts: nothing has been learned yet. But one thing shows already. In
+# the last two rows the picture changes less, since about half of it comes from the
+# prediction, that is, from the frames before.
+#
 # At the paper's size, 128×128 and base 1,024, the whole model and the baseline have so
-# many millions of weights in G:
+# many millions of weights in R and G (the released code's have the same):
 
 # %% tags=["active-ipynb"]
 # with torch.device("meta"):  # shapes alone: no memory, no time
 #     for name in ("All + DirConvGRU", "Baseline (MfS)"):
-#         millions = weights(Generator(ablation()[name], size=128)) / 1e6
+#         millions = weights(Animator(ablation()[name], size=128)) / 1e6
 #         print(f"{name:18} {millions:.2f} million")
 
 # %% [markdown]

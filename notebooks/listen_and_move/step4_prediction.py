@@ -237,12 +237,17 @@ def blended(
 # %% tags=["active-ipynb", "mask"]
 # with torch.no_grad():
 #     seen = steady.predict(trembling)
-# rows = [(trembling[0] + 1) / 2, seen.mask[0].expand(-1, 3, -1, -1)]
+# mask = (seen.mask[0] / seen.mask.max()).expand(-1, 3, -1, -1)
+# rows = [(trembling[0] + 1) / 2, mask]
 # rows += [(seen.predicted[0] + 1) / 2, (seen.output[0] + 1) / 2]
 # names = ["painted x", "mask a", "predicted x′", "blended x″"]
 # show.image_grid([row.clamp(0, 1)[1:] for row in rows], rows=names)
 
 # %% [markdown]
+# The mask (brightest where most of the painted frame is kept) has found the player,
+# without having been told of one. The wall, which stands still, is left to the past. In
+# the first column there is little past to go by, so more of the frame is kept.
+#
 # ## A film of any length
 #
 # The layer gives its state out and takes it back, as R does. So a film is made window

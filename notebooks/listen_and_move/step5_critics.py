@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Step 5 · Two critics: one for pictures, one for motion
 #
-# Nobody can write down what makes a film of a cellist look right, so two networks
+# Nobody can write down what makes a film of a drummer look right, so two networks
 # learn it. The **image critic** $D_I$ sees one frame: is it sharp, is it the performer?
 # The **video critic** $D_V$ sees all frames of a window: does it move as the performer
 # does? Neither says real or fake. Each gives a number, as high as it can for real and
@@ -44,16 +44,17 @@ from avnb.layers import DownBlock, PatchHead
 # %% tags=["active-ipynb"]
 # import numpy as np
 # import torch
+# from IPython.display import display
 # from step3_generator import start_weights
 # from torch.nn import functional as F
 #
 # from avnb import bandstand, lessons, networks, show, weights
 
 # %% [markdown]
-# Sixteen frames of a cellist, 0.8 seconds, to be judged:
+# Sixteen frames of a drummer, 0.8 seconds, to be judged:
 
 # %% tags=["active-ipynb"]
-# take = bandstand.take("melodic", player=6, seconds=4, seed=0)
+# take = bandstand.take("percussive", player=6, seconds=4, seed=0)
 # times = 1 + np.arange(16) / 20
 # drawn = np.stack([take.draw(float(t), 64) for t in times])
 # real = torch.from_numpy(drawn).permute(0, 3, 1, 2)[None].float() / 127.5 - 1
@@ -140,22 +141,29 @@ def video_critic(size: int, base: int = 1024, norm: str = "batch") -> Critic:
 # ## How much does one patch see?
 #
 # Ask the gradient again: which pixels change the score of one patch, and by how much?
-# A critic without norms, so that only its kernels speak:
+# The mean of sixteen small critics as they start, without norms, so that it is the
+# layers that speak and not the luck of one's weights:
 
 # %% tags=["active-ipynb", "patch"]
 # torch.manual_seed(0)
-# plain = image_critic(64, base=128, norm="none")
-# x = torch.randn(8, 3, 64, 64, requires_grad=True)
+# patches = ((0, 0), (1, 2), (3, 3))
+# seen = torch.zeros(3, 64, 64)
+# for _ in range(16):
+#     plain = image_critic(64, base=64, norm="none")
+#     x = torch.randn(1, 3, 64, 64, requires_grad=True)
+#     scores = plain(x)[0]
+#     for picture, (row, column) in zip(seen, patches, strict=True):
+#         (slope,) = torch.autograd.grad(scores[row, column], x, retain_graph=True)
+#         picture += slope[0].abs().mean(dim=0)
 # figure, axes = show.plot(1, 3, width=2.5, height=2.6)
-# for ax, (row, column) in zip(axes[0], ((0, 0), (1, 2), (3, 3)), strict=True):
-#     (seen,) = torch.autograd.grad(plain(x)[:, row, column].sum(), x)
-#     ax.imshow(seen.abs().mean(dim=(0, 1)).sqrt())
+# for ax, picture, (row, column) in zip(axes[0], seen, patches, strict=True):
+#     ax.imshow(picture, vmin=0)
 #     ax.set(title=f"patch {row}, {column}", xticks=[], yticks=[])
 #     ax.grid(False)
 # figure
 
 # %% [markdown]
-# Each patch minds its own quarter of the sides most, and looks a good way beyond.
+# Each patch minds its own place most, and looks a good way beyond it.
 #
 # ## The loss of the image critic (Eq. 5)
 #
@@ -198,7 +206,8 @@ def image_critic_loss(
 # What the penalty does, in the smallest world there is: real numbers near 1, made ones
 # near -1, and a critic of one input. Without it the slope grows as long as one trains;
 # with it the critic becomes a ramp, and everywhere between the two, the made numbers
-# are told which way to go.
+# are told which way to go. (It starts flat. A critic of one input that starts with a
+# slope of -1 would stay there: the penalty asks how steep it is, not which way.)
 
 # %% tags=["active-ipynb", "penalty"]
 # figure, axes = show.plot(width=6, height=2.8)
@@ -206,6 +215,7 @@ def image_critic_loss(
 # for λ in (0.0, 10.0):
 #     torch.manual_seed(0)
 #     tiny = nn.Sequential(nn.Linear(1, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1))
+#     nn.init.zeros_(tiny[2].weight)
 #     optimizer = torch.optim.Adam(tiny.parameters(), lr=0.01)
 #     for _ in range(150):
 #         yes, no = 1 + 0.1 * torch.randn(32, 1), -1 + 0.1 * torch.randn(32, 1)
@@ -236,10 +246,17 @@ def image_critic_loss(
 # %% tags=["active-ipynb"]
 # shuffled = losses.shuffle_time(real, generator=torch.Generator().manual_seed(1))
 # assert torch.allclose(shuffled.mean(dim=1), real.mean(dim=1), atol=1e-5)
-# rows = [(video[0, ::2] + 1) / 2 for video in (real, shuffled)]
-# show.image_grid(rows, rows=["real v", "shuffled v̂"])
+# films = {"real v": real[0], "shuffled v̂": shuffled[0]}
+# display(show.image_grid([(v[::2] + 1) / 2 for v in films.values()], rows=[*films]))
+# change = {
+#     name: 127.5 * v.diff(dim=0).abs().mean((1, 2, 3)) for name, v in films.items()
+# }
+# show.curves(change, x="frame", y="change [grey levels]")
 
 # %% [markdown]
+# Frame by frame nobody could tell. But the real film goes in small steps, with the
+# strokes here and there, and the shuffled one jumps all the time.
+#
 # Eq. 6 as printed has a hole. It has the real film once and two fakes, so its scores
 # weigh $1 - 1 - 1 = -1$: a critic that lowers *all* its scores by a thousand gains a
 # thousand, and nothing holds it. The released code takes the real film against each
