@@ -47,6 +47,7 @@ SEED = 0
 RUN_DIR = ""
 OVERRIDES = {}
 
+
 # %% tags=["active-ipynb"]
 # import numpy as np
 # from matplotlib.patches import Rectangle

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from avnb.layers import ResidualDilatedGRU
 
+
 # %% tags=["active-ipynb"]
 # import math
 #
@@ -359,12 +360,14 @@ def windows(frames: int, length: int, offset: int = 0) -> list[slice]:
 # ## See the motion
 #
 # Untrained already, the motion follows the music. Above the features that go in, below
-# the 66 numbers that come out, brought to mean 0 each.
+# the 66 numbers that come out, each brought to mean 0 and deviation 1. The two
+# uppermost are where the noise goes in: they know little of the music.
 
 # %% tags=["active-ipynb"]
 # figure, axes = show.plot(2, 1, width=9, height=1.9)
+# alike = (m - m.mean(dim=0)) / m.std(dim=0)
 # for ax, name, what in zip(
-#     axes[:, 0], ("feature", "motion"), (features, m - m.mean(dim=0)), strict=True
+#     axes[:, 0], ("feature", "motion"), (features, alike.clamp(-3, 3)), strict=True
 # ):
 #     extent = (0, 8, 0, what.shape[1])
 #     ax.imshow(what.T, origin="lower", aspect="auto", extent=extent)

@@ -42,6 +42,7 @@ from torch.nn import functional as F
 from avnb.layers import NoiseInjection, UpBlock, VideoPrediction
 from avnb.layers.conditional import SLOPE
 
+
 # %% tags=["active-ipynb"]
 # from avnb import layers, lessons, show
 #

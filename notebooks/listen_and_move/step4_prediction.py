@@ -37,6 +37,7 @@ from step3_generator import Animator
 from torch import Tensor
 from torch.nn import functional as F
 
+
 # %% tags=["active-ipynb"]
 # import numpy as np
 # from step3_generator import Design

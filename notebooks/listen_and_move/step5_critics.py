@@ -41,6 +41,7 @@ from torch import Tensor, nn
 from avnb import losses
 from avnb.layers import DownBlock, PatchHead
 
+
 # %% tags=["active-ipynb"]
 # import numpy as np
 # import torch
