@@ -112,7 +112,7 @@ OVERRIDES = {}
 # three columns of eight: 37.5 %. What two frames both hear cannot differ, so the
 # features change smoothly before any network has done a thing.
 
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "chunks"]
 # hop = ChunkFeatures(rate, fps).hop
 # figure, axes = show.plot(width=8, height=2.4)
 # ax = axes[0, 0]
@@ -149,7 +149,7 @@ OVERRIDES = {}
 # Too short, and a chunk does not even hold one period of a low tone; too long, and two
 # notes fall into one. The things that sound consists of, beside the chunk:
 
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "why-85-ms"]
 # lengths = {
 #     "one period of 125 Hz": (8, 8),
 #     "frames of speech recognition": (10, 20),
@@ -198,7 +198,7 @@ OVERRIDES = {}
 # See it with five sounds of a second each: the performer, the same 30 dB softer, very
 # soft noise, noise softer still, and nothing at all.
 
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "silence"]
 # level = hear.loudest(film.waveform)
 # music = film.waveform[rate : 2 * rate]
 # noise = torch.randn(rate, generator=torch.Generator().manual_seed(SEED))

@@ -334,8 +334,8 @@ def animator_loss(
 # show.table(rows)
 
 # %% [markdown]
-# Light that is a little different costs next to nothing, a blur a hundred times as
-# much, and that is what an animator trained on pixels alone likes to paint.
+# Light that is a little different costs next to nothing, a blur dozens of times as
+# much, and blur is what an animator trained on pixels alone likes to paint.
 #
 # ## Batch norm in a critic at batch 1
 #
