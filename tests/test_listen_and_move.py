@@ -1,0 +1,241 @@
+"""The definitions of the series listen_and_move against independent references."""
+
+import importlib
+import math
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from plain_recurrent import PlainDilatedGRU, of_gru
+from torch import nn
+
+from avnb import clips, lessons
+from avnb.layers import DirectionalConvGRU
+
+FOLDER = lessons.REPO / "notebooks" / "listen_and_move"
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture(scope="module")
+def load() -> Iterator[Load]:
+    """A module of the series by its name; forgotten again afterwards."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(FOLDER))
+    yield importlib.import_module
+    sys.path.remove(str(FOLDER))
+    for name in set(sys.modules) - before:
+        if name.startswith(("step", "exercises")):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def data(load: Load) -> ModuleType:
+    return load("step1_data")
+
+
+@pytest.fixture(scope="module")
+def motion(load: Load) -> ModuleType:
+    return load("step2_motion")
+
+
+@pytest.fixture(scope="module")
+def generator(load: Load) -> ModuleType:
+    return load("step3_generator")
+
+
+@pytest.fixture(scope="module")
+def prediction(load: Load) -> ModuleType:
+    return load("step4_prediction")
+
+
+@pytest.fixture(scope="module")
+def critics(load: Load) -> ModuleType:
+    return load("step5_critics")
+
+
+def weights(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+# --- Step 1 ----------------------------------------------------------------------
+
+
+def test_louder_is_higher_and_silence_the_lowest(data: ModuleType) -> None:
+    noise = torch.randn(16000, generator=torch.Generator().manual_seed(0))
+    ours, released = data.Hearing(16000, level=10.0), data.Hearing(16000)
+    means = [ours(noise * gain).mean().item() for gain in (0.1, 0.01, 0.001)]
+    assert means == sorted(means, reverse=True)
+    assert (ours(torch.zeros(16000)) == -1).all()
+    assert torch.allclose(released(noise), released(0.1 * noise), atol=1e-3)
+    assert (released(torch.zeros(16000)) == 0).all()
+
+
+def performer(data: ModuleType, frames: int = 10) -> object:
+    pictures = torch.arange(frames, dtype=torch.uint8).view(-1, 1, 1, 1)
+    film = clips.Film(
+        pictures.expand(-1, 4, 4, 3).contiguous(),
+        torch.zeros(800 * frames),
+        torch.arange(frames) / 20,
+        "solo",
+        "cello",
+        20.0,
+        16000,
+    )
+    features = torch.arange(frames).float()[:, None].expand(-1, 64)
+    return data.Performer(film.frames, features, film, data.Hearing(16000, level=1.0))
+
+
+def test_a_window_is_frames_with_their_own_features(data: ModuleType) -> None:
+    video, features = performer(data).window(3, 4)
+    assert video.shape == (4, 3, 4, 4)
+    assert ((video[:, 0, 0, 0] + 1) * 127.5).tolist() == pytest.approx([3, 4, 5, 6])
+    assert features[:, 0].tolist() == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("start", "count"), [(-1, 2), (7, 4), (11, 0)])
+def test_a_window_beyond_the_film(data: ModuleType, start: int, count: int) -> None:
+    with pytest.raises(ValueError, match="there are 10 of solo"):
+        performer(data).window(start, count)
+
+
+def test_nearest_is_the_nearest(data: ModuleType) -> None:
+    a, b = np.random.default_rng(1).normal(size=(2, 5, 3))
+    right = [min(math.sqrt(np.mean((x - y) ** 2)) for y in b) for x in a]
+    found = data.nearest(torch.from_numpy(a).float(), torch.from_numpy(b).float())
+    assert found.tolist() == pytest.approx(right, rel=1e-3)
+
+
+# --- Step 2 ----------------------------------------------------------------------
+
+
+def test_motion_is_the_plain_loop(motion: ModuleType) -> None:
+    plain, network = PlainDilatedGRU(9), motion.Motion(bands=7, noise=2)
+    network.recurrence.load_state_dict(of_gru(plain, lambda p: p.detach()))
+    features, noise = torch.randn(13, 7), torch.randn(13, 2)
+    whole = plain(torch.cat([features, noise], dim=1)[None])[0]
+    state, parts = None, []
+    for part in motion.windows(12, 4):
+        m, state = network(features[part], noise[part], state)
+        parts.append(m)
+    parts.append(network(features[12:], noise[12:], state)[0])
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-5)
+
+
+def test_the_baseline_is_a_plain_gru(motion: ModuleType) -> None:
+    network = motion.Motion(bands=4, noise=2, layers=1)
+    gru = nn.GRU(6, 6)
+    gru.load_state_dict(network.recurrence.layers[0].state_dict())
+    r = torch.randn(5, 6)
+    assert torch.allclose(network(r[:, :4], r[:, 4:])[0], gru(r)[0], atol=1e-6)
+
+
+def test_windows_follow_each_other(motion: ModuleType) -> None:
+    found = motion.windows(100, 32, 3)
+    assert [(s.start, s.stop) for s in found] == [(3, 35), (35, 67), (67, 99)]
+    for frames, length, offset in ((31, 32, 0), (100, 32, 69), (100, 32, -1)):
+        with pytest.raises(ValueError, match="do not fit"):
+            motion.windows(frames, length, offset)
+
+
+# --- Step 3 ----------------------------------------------------------------------
+
+
+def test_every_row_of_table_1_paints_and_learns(generator: ModuleType) -> None:
+    for name, design in generator.ablation().items():
+        animator = generator.Animator(design, size=16, bands=5, base=16)
+        animator.apply(generator.start_weights)
+        video, states = animator(torch.randn(4, 5))
+        assert video.shape == (4, 3, 16, 16), name
+        again, _ = animator(torch.randn(4, 5), tuple(s.detach() for s in states))
+        again.square().mean().backward()
+        idle = [k for k, p in animator.named_parameters() if p.grad is None]
+        assert not idle, f"{name}: {idle} learn nothing"
+
+
+def test_as_many_weights_as_the_released_code(
+    generator: ModuleType, critics: ModuleType
+) -> None:
+    designs = generator.ablation()
+    with torch.device("meta"):
+        counts = [
+            weights(generator.Animator(designs[name], size=128))
+            for name in ("All + DirConvGRU", "Baseline (MfS)")
+        ]
+        counts += [
+            weights(critics.image_critic(128)),
+            weights(critics.video_critic(128)),
+        ]
+    assert [round(n / 1e6, 2) for n in counts] == [8.43, 7.84, 9.43, 28.27]
+
+
+def test_channels_and_layers(generator: ModuleType) -> None:
+    widths = [generator.channels(s) for s in range(generator.layers_for(256) + 1)]
+    assert widths == [512, 512, 256, 128, 64, 32, 16]
+    for size in (0, 4, 48, 100):
+        with pytest.raises(ValueError, match=f"size is {size}"):
+            generator.layers_for(size)
+
+
+def test_an_unknown_prediction_is_named(generator: ModuleType) -> None:
+    with pytest.raises(ValueError, match="'sideways'"):
+        generator.Design(prediction="sideways")
+
+
+# --- Step 4 ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 7])
+@pytest.mark.parametrize("axis", ["h", "v"])
+def test_the_triangle_is_the_layers(
+    prediction: ModuleType, size: int, axis: str
+) -> None:
+    kernel = DirectionalConvGRU(1, 1, size, axis=axis).kernels[0]
+    strips = [strip[0, 0].flatten() for strip in kernel.strips]
+    for sign, dense in zip("+-", kernel.dense(), strict=True):
+        assert torch.equal(prediction.triangle(strips, axis + sign), dense[0, 0])
+
+
+def test_a_film_is_the_same_in_any_windows(
+    prediction: ModuleType, generator: ModuleType
+) -> None:
+    animator = generator.Animator(generator.Design(), size=16, bands=5, base=16)
+    features = torch.randn(11, 5)
+    films = [prediction.film(animator, features, length) for length in (11, 4, 1)]
+    assert films[0].shape == (11, 16, 16, 3)
+    for other in films[1:]:
+        assert (films[0].int() - other.int()).abs().max() <= 1
+    assert not torch.equal(films[0], prediction.film(animator, features, seed=1))
+
+
+# --- Step 5 ----------------------------------------------------------------------
+
+
+def test_a_constant_changes_no_loss(critics: ModuleType) -> None:
+    film, made = torch.randn(2, 1, 4, 3, 8, 8)
+    critic = critics.video_critic(8, base=8, norm="none")
+    losses = []
+    for constant in (0.0, 50.0):
+        torch.manual_seed(2)
+        nn.init.constant_(critic.head.decision.bias, constant)
+        losses.append(critics.video_critic_loss(critic, film, made).item())
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
+def test_a_linear_critics_loss_by_hand(critics: ModuleType) -> None:
+    class Linear(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 3 * x[:, 0, 0, 0]
+
+    real, fake = torch.ones(2, 1, 1, 1), torch.zeros(2, 1, 1, 1)
+    loss = critics.image_critic_loss(Linear(), real, fake, penalty=10)
+    assert loss.item() == pytest.approx(-3 + 10 * (3 - 1) ** 2, abs=1e-4)
+
+
+def test_the_animator_gains_by_scores_and_likeness(critics: ModuleType) -> None:
+    loss = critics.animator_loss(
+        torch.full((1, 4, 4), 2.0), torch.ones(1, 4, 4), 0.5, 4
+    )
+    assert loss.item() == pytest.approx(-2 - 1 + 2)
