@@ -1,9 +1,7 @@
 """The definitions of the series deep_cross_modal against independent references."""
 
-import importlib
 import math
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -20,18 +18,6 @@ from avnb import lessons
 
 FOLDER = lessons.REPO / "notebooks" / "deep_cross_modal"
 Load = Callable[[str], ModuleType]
-
-
-@pytest.fixture(scope="module")
-def load() -> Iterator[Load]:
-    """A module of the series by its name; forgotten again afterwards."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(FOLDER))
-    yield importlib.import_module
-    sys.path.remove(str(FOLDER))
-    for name in set(sys.modules) - before:
-        if name.startswith(("step", "claims", "exercises")):
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

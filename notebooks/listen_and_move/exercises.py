@@ -5,7 +5,6 @@ gradient, a closed form), and says what is wrong with it. Read the solutions las
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,33 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from avnb.layers import UpBlock
-from avnb.lessons import Exercise
-
-
-def given(answer: Any, what: str) -> Any:
-    """The answer itself; says so when it is None."""
-    assert answer is not None, f"no {what} came back: the function returns None"
-    return answer
-
-
-def numbers(answer: Any, what: str) -> np.ndarray:
-    """The answer as an array of float64, whatever it came as."""
-    if isinstance(given(answer, what), torch.Tensor):
-        answer = answer.detach().cpu().numpy()
-    return np.asarray(answer, np.float64)
-
-
-def close(answer: Any, right: Any, what: str, tolerance: float = 1e-5) -> None:
-    """Assert that the answer has the right shape and numbers, naming the worst."""
-    mine, right = numbers(answer, what), np.asarray(right, np.float64)
-    assert mine.shape == right.shape, f"{what}: shape {mine.shape}, not {right.shape}"
-    wrong = ~np.isclose(mine, right, rtol=tolerance, atol=tolerance)
-    if wrong.any():
-        at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        place = f" at {list(at)}" if at else ""
-        raise AssertionError(
-            f"{what}{place}: {mine[at]:.6g}, should be {right[at]:.6g}"
-        )
+from avnb.lessons import Exercise, close, given, numbers
 
 
 # --- Step 1: data ----------------------------------------------------------------
