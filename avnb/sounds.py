@@ -59,7 +59,7 @@ class Sounds:
     names, labels, licences, creators: "" where unknown
     """
 
-    waveforms: list[Float32[Tensor, " S"]]
+    waveforms: list[Float32[Tensor, " _"]]
     names: list[str]
     labels: list[str]
     licences: list[str]
