@@ -65,7 +65,7 @@ class Index:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.host = f"127.0.0.1:{self.http.server_port}"
-        self.url = f"http://{self.host}/simple"
+        self.url = f"http://{self.host}/index"
         threading.Thread(
             target=self.http.serve_forever, args=[0.01], daemon=True
         ).start()
@@ -75,11 +75,11 @@ class Index:
         kind = "text/html"
         if request.path == "/files/x.tar.gz":
             body = self.content
-        elif request.path == "/simple/small/" and self.json:
+        elif request.path == "/index/small/" and self.json:
             kind = "application/vnd.pypi.simple.v1+json"
             entry = {"filename": "small-1.0.tar.gz", "url": self.link}
             body = json.dumps({"files": [entry]}).encode()
-        elif request.path == "/simple/small/":
+        elif request.path == "/index/small/":
             other = '<a href="../../files/old">small-0.9.tar.gz</a>'
             page = f'<html>{other}<a href="{self.link}">small-1.0.tar.gz</a></html>'
             body = page.encode()
@@ -187,7 +187,7 @@ def test_another_archive_is_refused(index):
 
 def test_without_an_index_it_says_what_to_do(index, monkeypatch):
     content = index.content
-    monkeypatch.setattr(weights, "indexes", lambda: ["http://127.0.0.1:9/simple"])
+    monkeypatch.setattr(weights, "indexes", lambda: ["http://127.0.0.1:9/index"])
     with pytest.raises(WeightsError, match=r"small 1\.0.*SHA-256.*put the") as caught:
         weights.load("small")
     place = Path(str(caught.value).rsplit(" at ", 1)[1])
@@ -202,7 +202,7 @@ def test_without_an_index_it_says_what_to_do(index, monkeypatch):
 
 
 def test_the_next_index_is_asked(index, monkeypatch):
-    first = index.url.replace("/simple", "/none")
+    first = index.url.replace("/index", "/none")
     monkeypatch.setattr(weights, "indexes", lambda: [first, index.url])
     weights.load("small")
 
@@ -244,15 +244,15 @@ def test_indexes_are_the_users(tmp_path, monkeypatch):
     config = tmp_path / "pip.conf"
     setting = "index" + "_url"
     config.write_text(
-        f"[global]\n{setting} = https://one/simple\nextra_{setting} = https://two/s\n"
+        f"[global]\n{setting} = https://one/index\nextra_{setting} = https://two/s\n"
         "  file:///three\n"
     )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
     found = weights.indexes()
-    assert {"https://one/simple", "https://two/s"} <= set(found)
+    assert {"https://one/index", "https://two/s"} <= set(found)
     assert all(url.startswith("http") for url in found)
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "inside=https://uv/simple")
-    assert weights.indexes()[0] == "https://uv/simple"
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "inside=https://uv/index")
+    assert weights.indexes()[0] == "https://uv/index"
     monkeypatch.delenv("UV_DEFAULT_INDEX")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     assert weights.indexes()  # pip's own
