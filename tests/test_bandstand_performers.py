@@ -184,7 +184,7 @@ def test_a_hit_is_seen_at_64_pixels(takes):
     """Where a drum is struck the picture changes, at the hit and not before."""
     made = takes["percussive"]
     look = drums.Look.of(6)
-    camera = drums._camera(look)
+    camera = drums.camera(look, drums.FRAME, shift=0.4)
     seen = 0
     for piece in ("snare", "kick", "tom"):
         hits = [h for h in made.played.hits if h.piece == piece and h.velocity > 0.4]

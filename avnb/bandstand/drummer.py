@@ -22,7 +22,6 @@ from .canvas import (
     Real,
     affine,
     apply,
-    compose,
     darker,
     ellipse,
     lighter,
@@ -32,6 +31,7 @@ from .canvas import (
 from .people import (
     Body,
     Look,
+    camera,
     draw_arm,
     draw_hair_behind,
     draw_hand,
@@ -377,17 +377,11 @@ def _body(drumming: Drumming, look: Look, t: Real) -> Body:
     )
 
 
-def _camera(look: Look) -> np.ndarray:
-    x, y, height = FRAME
-    place = (0.5 + 0.4 * look.shift[0], 0.5 + 0.4 * look.shift[1])
-    return compose(affine(place, look.tilt, 1.0 / height), affine((-x, -y)))
-
-
 def paint(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
     """Drummer and kit, back to front; the canvas' units are the picture's height."""
     body = _body(drumming, look, t)
     arms = {limb: _arm(drumming, limb, t) for limb in ("right", "left")}
-    with canvas.at(_camera(look)):
+    with canvas.at(camera(look, FRAME, shift=0.4)):
         draw_hair_behind(canvas, look, body)
         draw_legs(canvas, look, body)
         draw_torso(canvas, look, body)
@@ -498,11 +492,11 @@ def truth(
     0 at the moment of a stroke.
     """
     rows = np.empty((len(times), len(TRUTH_NAMES)), np.float32)
-    camera = _camera(look)
+    view = camera(look, FRAME, shift=0.4)
     for i, t in enumerate(times):
         arms = [_arm(drumming, limb, float(t)) for limb in ("right", "left")]
         head = _body(drumming, look, float(t)).head
         places = [head, *(a.hand for a in arms), *(a.tip for a in arms)]
-        rows[i, :10] = apply(camera, np.array(places)).ravel()
+        rows[i, :10] = apply(view, np.array(places)).ravel()
         rows[i, 10:] = [arm.height / FRAME[2] for arm in arms]
     return rows

@@ -19,6 +19,7 @@ from .canvas import (
     Real,
     affine,
     capsule,
+    compose,
     darker,
     ellipse,
     lighter,
@@ -163,6 +164,19 @@ class Look:
             warmth=float(rng.uniform(-1, 1)),
             room=int(rng.integers(1 << 30)),
         )
+
+
+def camera(
+    look: Look, frame: tuple[float, float, float], shift: float = 1.0, zoom: float = 1.0
+) -> np.ndarray:
+    """Where centimetres lie in a picture that shows `frame`, in picture heights.
+
+    `frame` is the centre's x and y and the height, in cm. `shift` is the part of the
+    look's own shift that is kept, `zoom` enlarges.
+    """
+    x, y, height = frame
+    place = (0.5 + shift * look.shift[0], 0.5 + shift * look.shift[1])
+    return compose(affine(place, look.tilt, zoom / height), affine((-x, -y)))
 
 
 @dataclass(frozen=True)

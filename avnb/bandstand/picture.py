@@ -22,6 +22,7 @@ from .people import (
     Body,
     Fingers,
     Look,
+    camera,
     draw_arm,
     draw_chair,
     draw_hair_behind,
@@ -337,11 +338,8 @@ def _scene(performance: Performance, t: Real) -> Scene:
         hold = _bowed(performance, body, motion)
     else:
         hold = _wind(performance, look, body, motion)
-    x, y, height = FRAMES[performance.instrument]
-    scale = look.zoom / height
-    place = (0.5 + look.shift[0], 0.5 + look.shift[1])
-    centre = affine(place, look.tilt, scale)
-    return Scene(look, motion, body, hold, compose(centre, affine((-x, -y))))
+    frame = FRAMES[performance.instrument]
+    return Scene(look, motion, body, hold, camera(look, frame, zoom=look.zoom))
 
 
 @lru_cache(maxsize=256)

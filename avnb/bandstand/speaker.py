@@ -16,8 +16,8 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float32
 
-from .canvas import Canvas, Real, affine, apply, compose
-from .people import Body, Look, draw_hair_behind, draw_head, draw_torso
+from .canvas import Canvas, Real, affine, apply
+from .people import Body, Look, camera, draw_hair_behind, draw_head, draw_torso
 from .sound import FRAME as BLOCK
 from .sound import HARMONICS, LEVEL, band_noise, harmonics, in_a_room
 from .world import CONTROL_RATE, generator, smoothed
@@ -320,16 +320,10 @@ def _body(speech: Speech, look: Look, t: Real) -> Body:
     )
 
 
-def _camera(look: Look) -> np.ndarray:
-    x, y, height = FRAME
-    place = (0.5 + 0.6 * look.shift[0], 0.5 + 0.6 * look.shift[1])
-    return compose(affine(place, look.tilt, 1.0 / height), affine((-x, -y)))
-
-
 def paint(canvas: Canvas, speech: Speech, look: Look, t: Real) -> None:
     """Head and shoulders; the canvas' units are the picture's height."""
     body = _body(speech, look, t)
-    with canvas.at(_camera(look)):
+    with canvas.at(camera(look, FRAME, shift=0.6)):
         draw_hair_behind(canvas, look, body)
         draw_torso(canvas, look, body)
         draw_head(canvas, look, body)
@@ -342,13 +336,13 @@ def truth(
     ``mouth_open`` 0..1, ``mouth_width`` -1 (rounded) to 1, ``head_angle`` in half
     turns, ``eyes`` 0 (shut) to 1."""
     rows = np.empty((len(times), len(TRUTH_NAMES)), np.float32)
-    camera = _camera(look)
+    view = camera(look, FRAME, shift=0.6)
     for i, t in enumerate(times):
         body = _body(speech, look, float(t))
         head = affine(body.head, body.head_degrees, look.head)
         mouth = apply(head, (4.2 * body.turn, 7.6))
-        rows[i, :2] = apply(camera, body.head)
+        rows[i, :2] = apply(view, body.head)
         rows[i, 2] = (look.tilt + body.head_degrees) / 180
-        rows[i, 3:5] = apply(camera, mouth)
+        rows[i, 3:5] = apply(view, mouth)
         rows[i, 5:] = body.jaw, body.lips, body.eyes
     return rows
