@@ -348,6 +348,24 @@ def test_down_block_gradients(dims: int) -> None:
     )
 
 
+def test_3d_weights_learn_the_same_in_bfloat16() -> None:
+    """torch's own 3-d convolution gives weights of 32 channels and two frames a
+    gradient of whatever memory held before."""
+    worst = 0.0
+    for trial in range(10):
+        torch.manual_seed(trial)
+        block = DownBlock(32, 64, dims=3, norm="none")
+        picture, x = torch.randn(1, 3, 4, 8, 8), torch.randn(1, 32, 4, 8, 8)
+        exact = torch.autograd.grad(block(picture, x)[0].sum(), block.conv1.weight)[0]
+        junk = [torch.full((exact.numel() + 997 * k,), 1e4) for k in range(6)]
+        del junk  # what the next tensors find in their memory
+        with torch.autocast("cpu", torch.bfloat16):
+            total = block(picture, x)[0].float().sum()
+        found = torch.autograd.grad(total, block.conv1.weight)[0]
+        worst = max(worst, ((found - exact).norm() / exact.norm()).item())
+    assert worst < 0.02
+
+
 def test_unknown_norm() -> None:
     with pytest.raises(ValueError, match="give batch, instance, layer or none"):
         DownBlock(2, 2, norm="spectral")

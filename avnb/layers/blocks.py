@@ -70,6 +70,20 @@ def _twice(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
+class _Conv3d(nn.Conv3d):
+    """On a CPU always in float32.
+
+    Under bfloat16 torch 2.11's weight gradient there is made of memory that nobody
+    wrote, without a message, when two frames are left and channels are 32 or more.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.device.type != "cpu":
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.to(self.weight.dtype))
+
+
 class DownBlock(nn.Module):
     """Half the size, with the picture coming in at every scale (Fig. 3b).
 
@@ -98,7 +112,7 @@ class DownBlock(nn.Module):
         colours: int = 3,
     ) -> None:
         super().__init__()
-        conv = nn.Conv2d if dims == 2 else nn.Conv3d
+        conv = nn.Conv2d if dims == 2 else _Conv3d
         self.from_rgb = conv(colours, in_channels, 1)
         self.conv1 = conv(in_channels, out_channels, 3, padding=1)
         self.conv2 = conv(out_channels, out_channels, 3, padding=1)
@@ -146,7 +160,7 @@ class PatchHead(nn.Module):
 
     def __init__(self, channels: int, *, dims: Literal[2, 3] = 2) -> None:
         super().__init__()
-        conv = nn.Conv2d if dims == 2 else nn.Conv3d
+        conv = nn.Conv2d if dims == 2 else _Conv3d
         self.decision = conv(channels, 1, 1)
 
     def forward(
