@@ -37,7 +37,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import conv_flop_count, flop_registry
@@ -57,7 +57,6 @@ from step5_critics import (
 
 FRAMES, BANDS = 32, 64
 PARTS = ("video", "D_V", "D_I", "animator")
-STANDING = ("weights", "gradients", "adam", "films_and_vgg")
 CARD = 24e9  # bytes; a card of 24 GiB has more, but CUDA itself takes some of it
 RESULTS = Path(__file__).parent / "results" / "listen_and_move.json"
 
@@ -67,9 +66,7 @@ class Saving:
     """Ways to save memory that leave the gradients as they are."""
 
     recompute: int = 0  # VideoPrediction's
-    apart: bool = (
-        False  # a backward pass for each term of a loss, which frees its graph
-    )
+    apart: bool = False  # a backward pass for each term of a loss frees its graph
     frames: int = FRAMES  # so many at a time through VGG16, if apart
 
 
@@ -204,6 +201,7 @@ class Step:
         at = int(torch.randint(len(self.real), ()))
         with self.autocast:
             video, _ = self.animator(self.features)
+        video = video.to(self.real.dtype)  # under bfloat16: penalties mix it with real
         yield "video"
         real, fake, apart = self.real, video.detach(), self.saving.apart
         terms = video_critic_terms if apart else whole(video_critic_loss)
@@ -273,6 +271,12 @@ class Alive(TorchDispatchMode):
             self.flop += conv_flop_count(*shapes, transposed) * sum(wanted[:2])
         elif kind in flop_registry:
             self.flop += flop_registry[kind](*args, **(kwargs or {}), out_val=out)
+        if kind is torch.ops.aten.mse_loss and out.is_meta:
+            # The kernel takes all squares into a tensor of its own, and its result, a
+            # number, keeps the memory that was laid out for them. Meta's does neither.
+            squares = args[0].nbytes
+            self.peak = max(self.peak, self.now + 2 * squares)
+            out.untyped_storage().resize_(squares)
         for leaf in tree_leaves(out):
             if isinstance(leaf, Tensor):
                 self.add(leaf)
@@ -315,14 +319,8 @@ def nbytes(tensors: Any) -> int:
     return sum(t.nbytes for t in tree_leaves(tensors) if torch.is_tensor(t))
 
 
-@patch.object(losses, "shuffle_time", lambda film: film.flip(1))
 def counted(step: Step) -> dict[str, Any]:
-    """The second step, when Adam's states are there: a row for each of its parts.
-
-    `shuffle_time` asks for values, which meta tensors lack; one order is as large as
-    another.
-    """
-    step()
+    """A step after the first, so with Adam's states: a row for each of its parts."""
     optimizers = step.optimizers.values()
     weights = [w for o in optimizers for w in o.param_groups[0]["params"]]
     adam = [list(o.state.values()) for o in optimizers]
@@ -333,11 +331,14 @@ def counted(step: Step) -> dict[str, Any]:
     result: dict[str, Any] = {
         "parameters": sum(w.numel() for w in weights),
         "weights_gb": nbytes(weights) / 1e9,
-        "gradients_gb": nbytes([w.grad for w in weights]) / 1e9,
+        "gradients_gb": nbytes(weights) / 1e9,
         "adam_gb": nbytes(adam) / 1e9,
         "films_and_vgg_gb": nbytes(others) / 1e9,
     }
-    kept, alive = Kept(*fixed), Alive(*fixed, *(w.grad for w in weights))
+    before = [w.grad for w in weights if w.grad is not None]
+    kept, alive = Kept(*fixed), Alive(*fixed, *before)
+    del before
+    result["before_gb"] = alive.now / 1e9
     with alive, kept:
         for part in step.parts():
             row = {"kept_gb": kept.peak / 1e9, "peak_gb": alive.peak / 1e9}
@@ -349,6 +350,13 @@ def counted(step: Step) -> dict[str, Any]:
     result["tflop"] = sum(row["tflop"] for row in rows)
     result["fits_in_24_gb"] = result["peak_gb"] * 1e9 < CARD
     return result
+
+
+def after_one(size: int, base: int = 1024, **given: Any) -> Step:
+    """A step that was made once."""
+    step = Step(size, base, **given)
+    step()
+    return step
 
 
 def kept_by(step: Step) -> dict[str, float]:
@@ -377,69 +385,81 @@ def kept_by(step: Step) -> dict[str, float]:
     return result
 
 
+# `shuffle_time` asks for values, which meta tensors lack; any order is as large.
+any_order = patch.object(losses, "shuffle_time", lambda film: film.flip(1))
+
+
+@any_order
 def arithmetic(sizes: list[int]) -> dict[str, Any]:
     """For each size and setting; at 512 also for the released code's kernel size."""
     result: dict[str, Any] = {
-        "what": "arithmetic in float32 on torch's meta device: no GPU, no measurement"
+        "what": "arithmetic in float32 on torch's meta device: no GPU, no measurement; "
+        "peak: all tensors alive, kernels' own workspaces not; kept: by autograd, "
+        "without what a checkpoint makes again"
     }
     for size in sizes:
         rows = {
-            name: counted(Step(size, saving=saving, device="meta"))
+            name: counted(after_one(size, saving=saving, device="meta"))
             for name, saving in SETTINGS.items()
         }
         for name in SETTINGS if size >= 512 else ():
-            step = Step(size, saving=SETTINGS[name], device="meta", kernel_size=5)
+            given: dict[str, Any] = {"saving": SETTINGS[name], "kernel_size": 5}
+            step = after_one(size, device="meta", **given)
             rows[f"{name}, kernel 5"] = counted(step)
         rows["plain"]["kept_by_part_gb"] = kept_by(Step(size, device="meta"))
         result[f"{size}x{size}"] = rows
         for name, row in rows.items():
-            print(
-                f"{size} {name:20} {row['peak_gb']:6.2f} GB {row['tflop']:6.2f} TFLOP"
-            )
+            print(f"{size} {name:20} {row['peak_gb']:.2f} GB {row['tflop']:.2f} TFLOP")
     return result
 
 
 def profiled(step: Step) -> dict[str, float]:
-    """On a CPU, by torch.profiler: how much each part takes beyond what was there."""
-    step()
-    result: dict[str, float] = {}
-    parts = step.parts()
-    while len(result) < len(PARTS):
-        cpu = [ProfilerActivity.CPU]
-        with profile(activities=cpu, profile_memory=True, acc_events=True) as record:
-            part = next(parts)
-        held = peak = 0
-        events = record.profiler.kineto_results.events()
-        memory = [event for event in events if event.name() == "[memory]"]
-        for event in sorted(memory, key=lambda event: event.start_ns()):
+    """On a CPU, by torch.profiler: the most MB beyond what was there, in each part.
+
+    The profiler does not see the end of what was made before it began: there must be
+    no gradients yet.
+    """
+    parts, cpu = step.parts(), [ProfilerActivity.CPU]
+    with profile(activities=cpu, profile_memory=True, acc_events=True) as record:
+        for number in range(len(PARTS)):
+            with record_function(f"part {number}"):
+                next(parts)
+    events = record.profiler.kineto_results.events()
+    ends = {e.name(): e.start_ns() + e.duration_ns() for e in events}
+    result, held = dict.fromkeys(PARTS, 0.0), 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        if event.name() == "[memory]":
             held += event.nbytes()
-            peak = max(peak, held)
-        result[part] = peak / 1e6
+            at = sum(event.start_ns() > ends[f"part {n}"] for n in range(len(PARTS)))
+            part = PARTS[min(at, len(PARTS) - 1)]
+            result[part] = max(result[part], held / 1e6)
     return result
 
 
-def beyond(count: dict[str, Any]) -> dict[str, float]:
-    """The same of a count."""
-    there = sum(count[f"{part}_gb"] for part in STANDING)
-    result = {}
-    for part in PARTS:
-        result[part] = 1e3 * (count[part]["peak_gb"] - there)
-        there = count[part]["after_gb"]
-    return result
-
-
+@any_order
 def checked(size: int = 64, base: int = 128) -> dict[str, Any]:
     """The count on meta against the profiler, and against the count on a CPU."""
     result: dict[str, Any] = {"size": size, "base": base, "frames": FRAMES}
     for name, saving in SETTINGS.items():
-        count = counted(Step(size, base, saving, "meta"))
-        on_cpu = counted(Step(size, base, saving, "cpu"))
-        measured, by_count = profiled(Step(size, base, saving)), beyond(count)
+        steps = [
+            after_one(size, base, saving=saving, device=device)
+            for device in ("meta", "cpu", "cpu")
+        ]
+        for step in steps:
+            for optimizer in step.optimizers.values():
+                optimizer.zero_grad(set_to_none=True)
+        count, on_cpu = (counted(step) for step in steps[:2])
+        measured = profiled(steps[2])
+        beyond, beyond_on_cpu = (
+            {part: 1e3 * (c[part]["peak_gb"] - c["before_gb"]) for part in PARTS}
+            for c in (count, on_cpu)
+        )
         result[name] = {
             "profiler_mb": measured,
-            "counted_mb": by_count,
-            "counted_of_profiler": {p: by_count[p] / measured[p] for p in PARTS},
-            "peak_on_meta_of_peak_on_cpu": count["peak_gb"] / on_cpu["peak_gb"],
+            "counted_mb": beyond,
+            "counted_on_cpu_mb": beyond_on_cpu,
+            "counted_of_profiler": {p: beyond[p] / measured[p] for p in PARTS},
+            "peak_of_profiler": max(beyond.values()) / max(measured.values()),
         }
         print(name, json.dumps(result[name], indent=1))
     return result
@@ -501,7 +521,7 @@ def measurement(steps: int, rounds: int) -> Iterator[dict[str, Any]]:
     }
     for name, saving in reversed(SETTINGS.items()):
         for bfloat16 in (False, True):
-            setting = {"saving": saving, "bfloat16": bfloat16}
+            setting: dict[str, Any] = {"saving": saving, "bfloat16": bfloat16}
             key = f"{name}, {'bfloat16' if bfloat16 else 'float32'}"
             row = memory(512, **setting)
             row["within_24e9_bytes"] = memory(512, CARD, **setting)
