@@ -231,9 +231,7 @@ def test_the_animator_gains_by_scores_and_likeness(critics: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(("frames", "length"), [(40, 16), (31, 16), (16, 16), (100, 7)])
-def test_each_step_has_its_window(
-    motion: ModuleType, frames: int, length: int
-) -> None:
+def test_each_step_has_its_window(motion: ModuleType, frames: int, length: int) -> None:
     seen, last, begun = set(), -1, []
     for step in range(1000):
         part, fresh = motion.window_at(step, frames, length, seed=3)

@@ -379,7 +379,8 @@ def other_moment(sound: Shaped[Tensor, "t ..."]) -> Shaped[Tensor, "t ..."]:
 # %% tags=["active-ipynb"]
 # real = held["test"].frames
 # still = held["train"].frames.float().mean(dim=0).byte().expand_as(real)
-# for name, frames in {"one still": still, "another moment": other_moment(real)}.items():
+# rivals = {"one still": still, "another moment": other_moment(real)}
+# for name, frames in rivals.items():
 #     error = error_where(where, frames, real).mean()
 #     print(f"{name:15} is {error:.1f} grey levels off where it moves")
 
