@@ -59,10 +59,12 @@ def test_louder_is_higher_and_silence_the_lowest(data: ModuleType) -> None:
     assert (released(torch.zeros(16000)) == 0).all()
 
 
-def performer(data: ModuleType, frames: int = 10) -> object:
+def performer(
+    data: ModuleType, frames: int = 10, size: tuple[int, int] = (4, 4)
+) -> object:
     pictures = torch.arange(frames, dtype=torch.uint8).view(-1, 1, 1, 1)
     film = clips.Film(
-        pictures.expand(-1, 4, 4, 3).contiguous(),
+        pictures.expand(-1, *size, 3).contiguous(),
         torch.zeros(800 * frames),
         torch.arange(frames) / 20,
         "solo",
@@ -72,6 +74,25 @@ def performer(data: ModuleType, frames: int = 10) -> object:
     )
     features = torch.arange(frames).float()[:, None].expand(-1, 64)
     return data.Performer(film.frames, features, film, data.Hearing(16000, level=1.0))
+
+
+def test_films_that_the_networks_cannot_take_are_named(data: ModuleType) -> None:
+    performer(data, 40, (8, 8)).need(40)
+    with pytest.raises(clips.ClipsError, match=r"solo: 40 frames .* window has 41"):
+        performer(data, 40, (8, 8)).need(41)
+    for size in ((8, 16), (12, 12), (4, 4)):
+        wrong = rf"solo: pictures of {size[0]}×{size[1]}.*--size 64"
+        with pytest.raises(clips.ClipsError, match=wrong):
+            performer(data, 40, size).need(4)
+
+
+def test_a_silent_film_is_named(
+    data: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = performer(data).film
+    monkeypatch.setattr(data.clips, "load_film", lambda *args: silent)
+    with pytest.raises(clips.ClipsError, match=r"clips/train: solo is silent"):
+        data.load_performer("clips", "test")
 
 
 def test_a_window_is_frames_with_their_own_features(data: ModuleType) -> None:

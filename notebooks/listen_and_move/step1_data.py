@@ -411,6 +411,21 @@ class Performer:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def need(self, window: int) -> None:
+        """Raise ClipsError, naming the film, where the networks cannot take it."""
+        count, height, width = self.frames.shape[:3]
+        name = self.film.recording
+        if height != width or height < 8 or height & (height - 1):
+            raise clips.ClipsError(
+                f"{name}: pictures of {height}×{width}, the networks take 64×64, "
+                "128×128, …: prepare it again with --size 64"
+            )
+        if count < window:
+            raise clips.ClipsError(
+                f"{name}: {count} frames from {self.film.times[0]:.1f} s on, and a "
+                f"window has {window}: give a longer video, or a smaller window"
+            )
+
     def window(
         self, start: int, count: int
     ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n b"]]:
@@ -442,6 +457,11 @@ def load_performer(
             .to(device)
             .loudest(train.waveform)
         )
+        if not 0 < level < float("inf"):
+            raise clips.ClipsError(
+                f"{folder}/train: {film.recording} is silent (loudest mel energy "
+                f"{level}): prepare another span of it, or another video"
+            )
     hearing = Hearing(film.sample_rate, film.fps, level).to(device)
     features = hearing(film.waveform, frames=len(film))
     return Performer(film.frames, features, film, hearing)

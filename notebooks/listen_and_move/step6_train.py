@@ -114,6 +114,8 @@ device = training.device()
 train, test = (
     load_performer(lesson.data, split, device) for split in ("train", "test")
 )
+for part in (train, test):
+    part.need(settings.window)
 size, level = train.frames.shape[1], train.hearing.level
 models = lesson.run_dir / "models"
 hears = {"sample_rate": train.film.sample_rate, "fps": train.film.fps, "level": level}

@@ -108,7 +108,14 @@ def paint(name: str, features: Tensor) -> Tensor:
     path = lesson.run_dir / "models" / f"{name}.safetensors"
     animator = training.load_model(path, Animator).to(device)
     torch.manual_seed(SEED)
-    return film(animator, features)
+    painted = film(animator, features)
+    if painted.shape[1:] != real.shape[1:]:
+        sizes = " and ".join(f"{x.shape[1]}×{x.shape[2]}" for x in (painted, real))
+        raise lessons.LessonError(
+            f"{path} and {lesson.data}: pictures of {sizes}; judge it on the film that "
+            "it was trained on, or train it again (step 6)"
+        )
+    return painted
 
 
 ROWS = {
