@@ -31,6 +31,7 @@
 # %%
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -342,10 +343,12 @@ class Animator(nn.Module):
     """R and G: features (T, B) → video (T, 3, N, N) in -1…1, and both states."""
 
     def __init__(
-        self, design: Design, size: int, bands: int = 64, noise: int = 2,
+        self, design: Design | Mapping, size: int, bands: int = 64, noise: int = 2,
         base: int = 1024,
     ) -> None:  # fmt: skip
         super().__init__()
+        if isinstance(design, Mapping):  # as a file of weights keeps it
+            design = Design(**design)
         self.motion = Motion(bands, noise, design.motion_layers)
         self.generator = Generator(design, size, bands, noise, base)
 
