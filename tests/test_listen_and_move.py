@@ -182,7 +182,8 @@ def test_an_animator_comes_back_from_its_file(
     again = training.load_model(tmp_path / "animator", generator.Animator)
     heard, noise = torch.randn(3, 5), torch.randn(3, 2)
     with torch.no_grad():
-        assert torch.equal(animator(heard, None, noise)[0], again(heard, None, noise)[0])
+        films = [network(heard, None, noise)[0] for network in (animator, again)]
+    assert torch.equal(*films)
 
 
 # --- Step 4 ----------------------------------------------------------------------
