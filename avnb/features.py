@@ -103,7 +103,8 @@ def _bands(
     Each filter touches few bins: in four bands the product is a quarter of the work.
     """
     found = []
-    for mels in torch.arange(len(basis)).chunk(parts):
+    # beside the basis: a model that is built without memory has its own device
+    for mels in torch.arange(len(basis), device=basis.device).chunk(parts):
         rows = slice(int(mels[0]), int(mels[-1]) + 1)
         used = torch.nonzero(basis[rows].any(dim=0))[:, 0].tolist() or [0]
         found.append((rows, slice(used[0], used[-1] + 1)))

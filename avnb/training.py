@@ -858,7 +858,7 @@ def _load_module(
         for key in own
         if key in saved and saved[key].shape != own[key].shape
     ]
-    if not saved:
+    if own and not saved:
         held = sorted({key.split(".")[0] for key in tensors} - {"rng"})
         problems = [f"the file holds {held}"]
     if problems:

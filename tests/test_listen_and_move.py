@@ -96,6 +96,15 @@ def test_nearest_is_the_nearest(data: ModuleType) -> None:
     assert found.tolist() == pytest.approx(right, rel=1e-3)
 
 
+def test_a_hearing_comes_back_from_its_file(data: ModuleType, tmp_path: Path) -> None:
+    config = {"sample_rate": 16000, "fps": 20.0, "level": 3.5}
+    hearing = data.Hearing(**config)
+    training.save_model(tmp_path / "hearing", hearing, **config)
+    again = training.load_model(tmp_path / "hearing", data.Hearing)
+    sound = torch.randn(4000, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(hearing(sound), again(sound))
+
+
 # --- Step 2 ----------------------------------------------------------------------
 
 
