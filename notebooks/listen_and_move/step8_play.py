@@ -142,11 +142,11 @@ made = animate(mine)
 real = own.frames[: len(made)].numpy()
 assert made.shape == real.shape
 keep("own", np.concatenate([real, made], axis=2), mine, "Left real, right made.")
-every = max(1, shown // 8)
+eight = np.arange(8) * shown // 8  # moments, evenly over the film
 figure = show.image_grid(
-    [real[::every][:8], made[::every][:8]],
+    [real[eight], made[eight]],
     rows=["real", "made"],
-    columns=[f"{t:.2f} s" for t in np.arange(shown)[::every][:8] / fps],
+    columns=[f"{t:.2f} s" for t in eight / fps],
 )
 lesson.figure("own", figure, "Its own music, unheard: real frames and made ones.")
 
@@ -209,10 +209,9 @@ for i, (name, sound) in enumerate(sounds.items()):
     above, below = axes[row, column], axes[row + 1, column]
     heard = hearing(torch.from_numpy(sound).float().to(device), shown).cpu()
     style = {"aspect": "auto", "extent": (0, settings.seconds, 0, 1)}
-    above.imshow(heard.T, origin="lower", vmin=-1, vmax=1, **style)
+    above.imshow(heard.T, origin="lower", vmin=-1, vmax=1, cmap="magma", **style)
     above.set_title(name)
-    moments = films[name][0][::every][:8]
-    below.imshow(np.concatenate(list(moments), axis=1), **style)
+    below.imshow(np.concatenate(list(films[name][0][eight]), axis=1), **style)
     for ax in (above, below):
         ax.set(xticks=[], yticks=[])
         ax.grid(False)
