@@ -74,7 +74,8 @@ def shuffle_time(
     count = video.shape[1]
     if count < 2:
         raise ValueError(f"a video of {count} frame has no other order: give 2 or more")
-    device = video.device if generator is None else generator.device
+    # without a generator on the CPU, so that no step waits for the device
+    device = torch.device("cpu") if generator is None else generator.device
     true = torch.arange(count, device=device)
     orders: list[Tensor] = []
     while len(orders) < len(video):

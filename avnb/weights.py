@@ -77,17 +77,21 @@ def cache() -> Path:
     return Path(os.environ.get("AVNB_CACHE") or pooch.os_cache("avnb"))
 
 
-def load(name: str) -> Any:
+def load(name: str, *, published: bool = True) -> Any:
     """The network of that key of SOURCES, filled, in eval mode, on the CPU.
 
     Its weights take no gradients; its input does. The first time it is fetched: 47 to
-    81 MB. Raises WeightsError, with what to do, where that is impossible.
+    81 MB. Raises WeightsError, with what to do, where that is impossible. With
+    `published` False they stay random: nothing is fetched, and the code around runs,
+    but what the network says means nothing.
     """
     if name not in SOURCES:
         raise WeightsError(f"no weights {name!r}: there are {', '.join(SOURCES)}")
     source = SOURCES[name]
     with torch.random.fork_rng([]):  # what it draws is overwritten
         network = source.build()
+    if not published:
+        return network.eval().requires_grad_(False)
     place = cache() / f"{name}-{source.checksum[:16]}.safetensors"
     cache().mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(place.with_suffix(".lock")):

@@ -250,3 +250,70 @@ def test_the_animator_gains_by_scores_and_likeness(critics: ModuleType) -> None:
         torch.full((1, 4, 4), 2.0), torch.ones(1, 4, 4), 0.5, 4
     )
     assert loss.item() == pytest.approx(-2 - 1 + 2)
+
+
+# --- Step 6: what training needs ---------------------------------------------------
+
+
+@pytest.mark.parametrize(("frames", "length"), [(40, 16), (31, 16), (16, 16), (100, 7)])
+def test_each_step_has_its_window(motion: ModuleType, frames: int, length: int) -> None:
+    seen, last, begun = set(), -1, []
+    for step in range(1000):
+        part, fresh = motion.window_at(step, frames, length, seed=3)
+        assert part.stop - part.start == length
+        assert 0 <= part.start <= part.stop <= frames
+        assert fresh or part.start == last, "the film goes on where it was"
+        last = part.stop
+        begun += [part.start] if fresh else []
+        seen |= set(range(frames)[part])
+        assert motion.window_at(step, frames, length, seed=3) == (part, fresh)
+    assert len(seen) > frames - length, "a few at the end may never be"
+    assert set(begun) == set(range(max(min(length, frames - length + 1), 1)))
+
+
+def test_a_film_shorter_than_a_window_is_refused(motion: ModuleType) -> None:
+    with pytest.raises(ValueError, match="16 frames from 0 on do not fit in 15"):
+        motion.window_at(0, 15, 16, seed=0)
+
+
+@pytest.mark.parametrize("row", ["Baseline (MfS)", "All + DirConvGRU"])
+def test_carried_states_go_on_as_in_one_pass(generator: ModuleType, row: str) -> None:
+    torch.manual_seed(0)
+    animator = generator.Animator(generator.ablation()[row], size=16, base=32)
+    animator.generator.trunk.format.norm.momentum = 0.0  # windows share it in eval
+    carried = generator.Carried(animator)
+    assert animator.training
+    animator.eval()
+    features, noise = torch.randn(9, 64), torch.randn(9, 2)
+    with torch.no_grad():
+        whole, _ = animator(features, None, noise)
+    parts = []
+    for part in (slice(0, 4), slice(4, 9)):
+        video, states = animator(features[part], carried.states, noise[part])
+        carried.keep(states)
+        parts.append(video)
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-5)
+    assert not any(state.requires_grad for state in carried.states)
+    assert carried.motion.abs().sum() > 0
+    saved = carried.state_dict()
+    carried.begin()
+    assert carried.motion.abs().sum() == 0
+    carried.load_state_dict(saved)
+
+
+def test_where_it_moves_and_by_how_much(data: ModuleType) -> None:
+    frames = torch.full((30, 10, 10, 3), 100, dtype=torch.uint8)
+    frames[::2, :4, :5] = 200  # a fifth of the pixels
+    where = data.moving(frames)
+    assert where[:4, :5].all()
+    assert where.sum() == 20
+    made = frames.clone()
+    made[3, :4, :5] += 3
+    made[4, 5:] = 0  # where nothing moves
+    error = data.error_where(where, made, frames)
+    assert error[3].item() == pytest.approx(3)
+    assert error.sum().item() == pytest.approx(3)
+
+
+def test_another_moment_is_half_the_film_away(data: ModuleType) -> None:
+    assert data.other_moment(torch.arange(6)).tolist() == [3, 4, 5, 0, 1, 2]

@@ -306,7 +306,20 @@ RECORDED = {  # what a report on the embedded data must have
         "pose",
         "i2s",
         "claims",
-    )
+    ),
+    "listen_and_move": (
+        "listening",
+        "control",
+        "gain",
+        "bias",
+        "table1",
+        "gains",
+        "table2",
+        "hand",
+        "onsets",
+        "av_align",
+        "claims",
+    ),
 }
 
 

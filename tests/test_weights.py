@@ -466,3 +466,28 @@ def test_real_inception_has_its_known_features() -> None:
     assert int(features.argmax()) == 271
     expected = torch.tensor([1.3306, 0.0, 0.0093, 0.0322])
     torch.testing.assert_close(features[:4], expected, atol=1e-4, rtol=0)
+
+
+def test_a_judge_that_remembers_is_the_same_judge() -> None:
+    seen = []
+
+    class Counting(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(len(x))
+            return super().forward(x)
+
+    network = Counting(6, 3).requires_grad_(False)
+    once = networks.Once(network)
+    x = torch.randn(5, 6)
+    assert torch.equal(once(x), nn.Linear.forward(network, x))
+    y = torch.cat([x[2:4], torch.randn(1, 6), x[:1]])
+    assert torch.allclose(once(y), nn.Linear.forward(network, y))
+    assert seen == [5, 1]
+    assert state_checksum(once) == state_checksum(network)
+
+
+def test_unpublished_networks_are_fetched_from_nowhere(monkeypatch) -> None:
+    monkeypatch.setattr(weights, "cache", lambda: pytest.fail("asked for the cache"))
+    network = weights.load("vgg16", published=False)
+    assert not network.training
+    assert not any(p.requires_grad for p in network.parameters())

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import nn
 from torch.nn import functional as F
 
@@ -393,6 +394,114 @@ DERANGED = Exercise(
     (
         "Draw an order, look at it, and draw again if a frame has stayed.",
         "Rotating by one moves every frame as well, but is only one of many orders.",
+    ),
+)
+
+# --- Step 6: training -------------------------------------------------------------
+
+
+def frames_behind(t: int, start: int, length: int) -> int:
+    return (t - start) % length
+
+
+def check_frames_behind(answer: Callable) -> None:
+    for t, start, length in ((0, 0, 16), (15, 0, 16), (16, 0, 16), (40, 5, 16)):
+        close(
+            answer(t, start, length),
+            frames_behind(t, start, length),
+            f"frame {t}, windows of {length} from {start} on",
+        )
+
+
+FRAMES_BEHIND = Exercise(
+    "how far back a mistake teaches",
+    "Of how many earlier frames does the sound get a gradient from frame t's error?",
+    check_frames_behind,
+    frames_behind,
+    (
+        "The carried state brings values of all the past, but its gradient is cut.",
+        "So count from the first frame of the window that t lies in.",
+    ),
+)
+
+
+def averaged(weights: np.ndarray, decay: float) -> float:
+    mean = weights[0]
+    for n, weight in enumerate(weights[1:]):
+        share = min(decay, (1 + n) / (10 + n))
+        mean = share * mean + (1 - share) * weight
+    return float(mean)
+
+
+def check_averaged(answer: Callable) -> None:
+    random = np.random.default_rng(3)
+    for count, decay in ((2, 0.99), (30, 0.99), (2000, 0.9)):
+        weights = random.normal(size=count).cumsum()
+        close(answer(weights, decay), averaged(weights, decay), f"{count} weights")
+
+
+AVERAGED = Exercise(
+    "the average that paints",
+    "The moving average of a weight, whose decay begins small.",
+    check_averaged,
+    averaged,
+    (
+        "It begins as the first weight itself.",
+        "At update n (from 0) the old mean keeps a share of min(decay, (1+n)/(10+n)).",
+    ),
+)
+
+
+# --- Step 7: judging --------------------------------------------------------------
+
+
+def listens(own: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    gain = other - own
+    half = stats.t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / len(gain) ** 0.5
+    return float(gain.mean() - half), float(gain.mean() + half)
+
+
+def check_listens(answer: Callable) -> None:
+    random = np.random.default_rng(5)
+    for name, gain in (("a listener", 0.5), ("a deaf one", 0.0)):
+        other = 10 + random.normal(size=24)
+        own = other - gain - 0.3 * random.normal(size=24)
+        found = given(answer(own, other), "interval")
+        close(found, listens(own, other), f"{name}: (low, high)")
+
+
+LISTENS = Exercise(
+    "does it listen?",
+    "The 95 % interval of what the right sound gains over another, clip by clip.",
+    check_listens,
+    listens,
+    (
+        "Subtract first: the same clip is hard or easy for both sounds.",
+        "Mean ± t · s / √n, with t of scipy.stats.t at 0.975 and n - 1 degrees.",
+    ),
+)
+
+
+def frechet_of_numbers(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2)
+
+
+def check_frechet_of_numbers(answer: Callable) -> None:
+    random = np.random.default_rng(6)
+    a, b = random.normal(size=50), 2 + 3 * random.normal(size=50)
+    close(answer(a, a), 0.0, "of something with itself")
+    close(answer(a, a + 2), 4.0, "of something moved by 2")
+    close(answer(a, b), frechet_of_numbers(a, b), "of two different ones")
+
+
+FRECHET_OF_NUMBERS = Exercise(
+    "FVD of a single number",
+    "The Fréchet distance where a clip has one feature only.",
+    check_frechet_of_numbers,
+    frechet_of_numbers,
+    (
+        "With one feature the covariance is the variance, and its root is σ.",
+        "σ² + τ² - 2 √(σ² τ²) is (σ - τ)². Take ddof=1.",
     ),
 )
 

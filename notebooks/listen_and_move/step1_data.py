@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from avnb import clips
@@ -328,6 +328,67 @@ def nearest(
 # lesson.figure("leak", figure, "From a test frame to the nearest training frame.")
 
 # %% [markdown]
+# ## Where does it move, and does it move *with the sound*?
+#
+# Most of each frame is a wall. Whoever paints the wall right has a small error already,
+# and a still picture may win. So the later notebooks also look at the fifth of the
+# pixels that change most in training:
+
+
+# %%
+def moving(frames: UInt8[Tensor, "t h w 3"]) -> Bool[Tensor, "h w"]:
+    """The fifth of the pixels that change most, by their deviation over time."""
+    change = frames.float().std(dim=0).mean(dim=-1)
+    return change > change.quantile(0.8)
+
+
+# %%
+def error_where(
+    where: Bool[Tensor, "h w"],
+    made: UInt8[Tensor, "t h w 3"],
+    real: UInt8[Tensor, "t h w 3"],
+) -> Float[Tensor, " t"]:
+    """Root mean square difference of each frame, in grey levels, at these pixels."""
+    difference = made[:, where].float() - real[:, where].float()
+    return difference.square().mean(dim=(1, 2)).sqrt()
+
+
+# %% tags=["active-ipynb", "moving"]
+# where = moving(held["train"].frames)
+# first, mask = held["train"].frames[0], where[..., None].byte()
+# figure = show.image_grid(
+#     [[first, (255 * mask).expand_as(first), first * mask]],
+#     columns=["a frame", "what moves", "both"],
+#     size=1.8,
+# )
+# lesson.figure("moving", figure, "The fifth of the pixels that change most.")
+
+# %% [markdown]
+# A network may also paint fine frames and not listen at all. The test for that is a
+# **control**: the same network hears the sound of *another moment* of the same film.
+# Its sounds are as likely, its motion as lively, only at the wrong time. If the right
+# sound brings the frames no nearer to the real ones, the network is deaf.
+
+
+# %%
+def other_moment(sound: Shaped[Tensor, "t ..."]) -> Shaped[Tensor, "t ..."]:
+    """What is heard (or seen) half the film later; the second half gets the first."""
+    return sound.roll(len(sound) // 2, dims=0)
+
+
+# %% tags=["active-ipynb"]
+# real = held["test"].frames
+# still = held["train"].frames.float().mean(dim=0).byte().expand_as(real)
+# rivals = {"one still": still, "another moment": other_moment(real)}
+# for name, frames in rivals.items():
+#     error = error_where(where, frames, real).mean()
+#     print(f"{name:15} is {error:.1f} grey levels off where it moves")
+
+# %% [markdown]
+# Remember the two: a network that does not beat the still has learned nothing of the
+# motion, however sharp it paints; and the real performer at the wrong moment is *worse*
+# than the still. Errors punish motion that comes at the wrong time.
+#
 # ## The performer, whole
 #
 # Everything that the later notebooks learn from or are judged on: the frames of a part

@@ -30,6 +30,7 @@
 #     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,7 +41,6 @@ from avnb.layers import ResidualDilatedGRU
 # %% tags=["active-ipynb"]
 # import math
 #
-# import numpy as np
 # from step1_data import Hearing
 # from torch.nn import functional as F
 #
@@ -334,6 +334,30 @@ def windows(frames: int, length: int, offset: int = 0) -> list[slice]:
     starts = range(offset, frames - length + 1, length)
     return [slice(start, start + length) for start in starts]
 
+
+# %% [markdown]
+# Training asks the other way round: which window has step 1,234? A function of the
+# step's number alone, so that a run which was stopped goes on as if it had not been.
+
+
+# %%
+def window_at(step: int, frames: int, length: int, seed: int) -> tuple[slice, bool]:
+    """The window of a training step, and whether the film begins anew with it.
+
+    Each epoch has an offset of its own, drawn by seed and epoch, and as many windows
+    as fit behind the largest; the film's last frames may be in none.
+    """
+    last = max(min(length - 1, frames - length), 0)
+    count = len(windows(frames, length, last))
+    epoch, place = divmod(step, count)
+    offset = int(np.random.default_rng([seed, epoch]).integers(last + 1))
+    return windows(frames, length, offset)[place], place == 0
+
+
+# %% tags=["active-ipynb"]
+# for step in range(8):
+#     part, fresh = window_at(step, len(features), 32, seed=0)
+#     print(f"step {step}: frames {part.start:3} to {part.stop - 1:3}", "anew" * fresh)
 
 # %% tags=["active-ipynb"]
 # carried, reset, state = [], [], None

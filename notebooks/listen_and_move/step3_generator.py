@@ -33,6 +33,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -340,15 +341,17 @@ class Generator(nn.Module):
 
 # %%
 class Animator(nn.Module):
-    """R and G: features (T, B) → video (T, 3, N, N) in -1…1, and both states."""
+    """R and G: features (T, B) → video (T, 3, N, N) in -1…1, and both states.
+
+    `design` may be a mapping of Design's fields, as a saved model holds it.
+    """
 
     def __init__(
-        self, design: Design | Mapping, size: int, bands: int = 64, noise: int = 2,
-        base: int = 1024,
+        self, design: Design | Mapping[str, Any], size: int, bands: int = 64,
+        noise: int = 2, base: int = 1024,
     ) -> None:  # fmt: skip
         super().__init__()
-        if isinstance(design, Mapping):  # as a file of weights keeps it
-            design = Design(**design)
+        design = design if isinstance(design, Design) else Design(**design)
         self.motion = Motion(bands, noise, design.motion_layers)
         self.generator = Generator(design, size, bands, noise, base)
 
@@ -364,6 +367,37 @@ class Animator(nn.Module):
         m, before = self.motion(features, e, before)
         video, painted = self.generator(m, features, painted)
         return video, (before, painted)
+
+
+# %% [markdown]
+# Between two windows of training the states wait in a part of its own, so that a
+# checkpoint holds them too. At the film's beginning they are zeros.
+
+
+# %%
+class Carried(nn.Module):
+    """Both states of an animator, from one window to the next, without gradients."""
+
+    def __init__(self, animator: Animator, bands: int = 64) -> None:
+        super().__init__()
+        with torch.no_grad():
+            states = animator.eval()(torch.zeros(1, bands))[1]
+        animator.train()
+        for name, state in zip(("motion", "painted"), states, strict=True):
+            self.register_buffer(name, torch.zeros_like(state))
+
+    @property
+    def states(self) -> tuple[Tensor, Tensor]:
+        return self.motion.clone(), self.painted.clone()
+
+    def keep(self, states: tuple[Tensor, Tensor]) -> None:
+        for held, state in zip((self.motion, self.painted), states, strict=True):
+            held.copy_(state.detach())
+
+    def begin(self) -> None:
+        """The film begins: silence before it, nothing painted."""
+        for held in (self.motion, self.painted):
+            held.zero_()
 
 
 # %% [markdown]

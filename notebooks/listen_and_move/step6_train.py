@@ -1,0 +1,395 @@
+# %% [markdown]
+# # Step 6 · Train: two critics, one animator, a film that goes on
+#
+# Everything is ready: the performer (step 1), R (step 2), G (step 3) with its
+# prediction (step 4), the critics and their losses (step 5). Here they train, one
+# window of the film after another:
+#
+# | network | trained for |
+# |---|---|
+# | the whole model, "All + DirConvGRU" | all steps |
+# | the other five rows of Table 1 | `steps_others` |
+# | the whole model, critics with another norm | `steps_others` |
+#
+# Of the whole model a copy is kept after `steps_others` steps, so that step 7 compares
+# networks that have learned equally long.
+
+# %% tags=["active-ipynb"]
+# import os
+# import subprocess
+# import sys
+#
+# here = os.path.basename(os.getcwd())
+# if "google.colab" in sys.modules and here != "listen_and_move":
+#     # In Colab: fetch the course, install it, and work in this series' folder.
+#     address = "https://github.com/avnb/avnb"
+#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+#     subprocess.run(pip, check=True)
+#     sys.path.insert(0, os.path.abspath("avnb"))
+#     os.chdir("avnb/notebooks/listen_and_move")
+
+# %%
+import dataclasses
+
+import numpy as np
+import torch
+from IPython.display import display
+from step1_data import (
+    Hearing,
+    error_where,
+    load_performer,
+    moving,
+    other_moment,
+)
+from step2_motion import window_at
+from step3_generator import Animator, Carried, Design, ablation, start_weights
+from step4_prediction import film
+from step5_critics import (
+    animator_loss,
+    image_critic,
+    image_critic_loss,
+    video_critic,
+    video_critic_loss,
+)
+from torch import Tensor
+
+from avnb import lessons, losses, show, training, weights
+
+# %% tags=["parameters"]
+SCALE = "laptop"
+DATA = ""
+SEED = 0
+RUN_DIR = ""
+OVERRIDES = {}
+
+# %%
+lesson = lessons.start(
+    "listen_and_move",
+    "step6_train",
+    scale=SCALE,
+    data=DATA,
+    seed=SEED,
+    run_dir=RUN_DIR,
+    overrides=OVERRIDES,
+)
+
+# %%
+settings = lessons.settings(
+    SCALE,
+    OVERRIDES,
+    dict(
+        #             smoke laptop    gpu  paper
+        window=(8, 16, 32, 32),  # T, frames
+        base=(16, 128, 512, 1024),  # channels of the animator
+        base_d=(16, 64, 512, 1024),  # of the critics
+        steps=(4, 1000, 20000, 50000),  # the paper's, at 128×128
+        steps_others=(2, 250, 20000, 50000),  # of the other networks
+        norm=("batch", "batch", "batch", "batch"),  # in the critics
+        other_norm=("layer", "layer", "layer", "layer"),  # the alternative
+        rate=(1e-3, 1e-3, 1e-4, 1e-4),  # of the animator
+        rate_d=(4e-4, 4e-4, 4e-4, 4e-4),  # of the critics
+        seen=(2, 4, 32, 32),  # frames of a window that the perceptual term sees
+        average=(0.5, 0.99, 0.999, 0.999),  # decay of the animator's average
+        watch=(2, 100, 500, 1000),  # steps between two looks
+        watched=(16, 320, 320, 320),  # frames of the unheard part that are looked at
+        precision=("float32", "float32", "auto", "auto"),
+        weights=("random", "published", "published", "published"),  # of VGG16
+    ),
+)
+settings
+
+# %%
+display(lessons.show_source(Animator, image_critic_loss, video_critic_loss))
+display(lessons.show_source(animator_loss, losses.perceptual_loss, window_at))
+
+# %% [markdown]
+# ## What is learned from
+#
+# The training part of the film, and the unheard part to look at meanwhile. The hearing
+# is kept beside the networks: a sound of yours is to be measured as the film's was.
+
+# %%
+device = training.device()
+train, test = (
+    load_performer(lesson.data, split, device) for split in ("train", "test")
+)
+size, level = train.frames.shape[1], train.hearing.level
+models = lesson.run_dir / "models"
+hears = {"sample_rate": train.film.sample_rate, "fps": train.film.fps, "level": level}
+training.save_model(models / "hearing.safetensors", Hearing(**hears), **hears)
+vgg = weights.load("vgg16", published=settings.weights == "published")
+vgg = vgg.to(device).first(2)
+where = moving(train.frames)
+BETAS = (0.3, 0.999)  # of Adam
+print(f"{len(train)} frames of {size}×{size} to learn from, {len(test)} unheard ones")
+
+
+# %% [markdown]
+# ## The players
+#
+# Rates apart (TTUR): the critics' is 4·10⁻⁴, the animator's 10⁻⁴, in Adam with
+# $\beta = (0.3, 0.999)$. At `laptop` there is a thousandth of the paper's time, and the
+# animator takes larger steps. `average` is a mean of the animator's weights over the
+# last steps: it is what paints the films, since the weights themselves tremble.
+
+
+# %%
+def begin(name: str, design: Design, norm: str) -> tuple:
+    """The run of a network, the players, what is carried over, and the optimisers."""
+    training.seed_everything(SEED)
+    animator = Animator(design, size, base=settings.base).apply(start_weights)
+    D_I = image_critic(size, settings.base_d, norm).apply(start_weights)
+    D_V = video_critic(size, settings.base_d, norm).apply(start_weights)
+    run = training.Run(
+        lesson.run_dir / name,
+        seed=SEED,
+        precision=settings.precision,
+        settings=settings.as_dict() | dataclasses.asdict(design) | {"norm": norm},
+    )
+    rates = {"opt_a": (animator, settings.rate), "opt_i": (D_I, settings.rate_d)}
+    rates |= {"opt_v": (D_V, settings.rate_d)}
+    return run, *run.prepare(
+        animator=animator,
+        D_I=D_I,
+        D_V=D_V,
+        carried=Carried(animator),
+        average=training.Average(animator, settings.average),
+        **{
+            k: torch.optim.Adam(p.parameters(), r, BETAS) for k, (p, r) in rates.items()
+        },
+    )
+
+
+# %% [markdown]
+# ## One step
+#
+# The critics first: they see what was made as it is, and no gradient goes back through
+# it. Then the animator, by both critics and by what VGG16 sees. The window was made
+# once; the critics have moved on since, so they score it anew.
+
+
+# %%
+def lower_critics(
+    run: training.Run, critics: tuple, real: Tensor, made: Tensor, t: int
+) -> dict[str, Tensor]:
+    """A step of D_V on the whole window and of D_I on its frame t; their losses."""
+    D_I, D_V, opt_i, opt_v = critics
+    with run.autocast():
+        loss_v = video_critic_loss(D_V, real[None], made[None])
+    run.step(opt_v, loss_v)
+    with run.autocast():
+        loss_i = image_critic_loss(D_I, real[t : t + 1], made[t : t + 1])
+    run.step(opt_i, loss_i)
+    return {"loss_v": loss_v, "loss_i": loss_i}
+
+
+# %%
+def lower_animator(
+    run: training.Run, critics: tuple, opt_a, real: Tensor, made: Tensor, t: int
+) -> dict[str, Tensor]:
+    """A step of R and G; α's term is of `seen` frames of the window, drawn anew."""
+    D_I, D_V = critics[:2]
+    seen = torch.randperm(len(made), generator=run.generator, device=device)
+    seen = seen[: settings.seen]
+    with run.autocast():
+        difference = losses.perceptual_loss(vgg, real[seen], made[seen])
+        by_picture, by_film = D_I(made[t : t + 1]), D_V(made[None].transpose(1, 2))
+        loss = animator_loss(by_picture, by_film, difference)
+    run.step(opt_a, loss)
+    return {"perceptual": difference, "D_I": by_picture.mean(), "D_V": by_film.mean()}
+
+
+# %% [markdown]
+# ## The loop
+#
+# Windows come in their order, and the states go on from one to the next, cut off from
+# their gradients. Where the film begins again, so do they.
+
+
+# %%
+def learn(name: str, design: Design, norm: str, steps: int) -> training.Run:
+    """Train one network; keep a copy after `steps_others` steps, and the last."""
+    run, animator, D_I, D_V, carried, average, opt_a, opt_i, opt_v = begin(
+        name, design, norm
+    )
+    critics = (D_I, D_V, opt_i, opt_v)
+    for step in run.steps(steps, save_every=settings.watch):
+        part, fresh = window_at(step.number, len(train), settings.window, SEED)
+        real, heard = train.window(part.start, settings.window)
+        if fresh:
+            carried.begin()
+        with run.autocast():
+            made, states = animator(heard, carried.states)
+        carried.keep(states)
+        t, made = int(torch.randint(len(made), ())), made.float()
+        logged = lower_critics(run, critics, real, made.detach(), t)
+        logged |= lower_animator(run, critics, opt_a, real, made, t)
+        average.update_parameters(animator)
+        run.log(**logged)
+        if step.number + 1 == settings.steps_others:
+            keep(f"{name}_early", average.module, design)
+        if step.due(settings.watch):
+            watch(run, average.module)
+    keep(name, average.module, design)
+    return run
+
+
+# %%
+def keep(name: str, animator: Animator, design: Design) -> None:
+    """Save an animator, with all that builds it, under its name."""
+    how = {"design": dataclasses.asdict(design), "size": size, "base": settings.base}
+    training.save_model(models / f"{name}.safetensors", animator, **how)
+
+
+# %% [markdown]
+# ## Does it listen yet?
+#
+# While it learns, a piece of the *unheard* part is painted twice: by its own sound, and
+# by the sound of another moment. Where the two curves part, the picture follows the
+# sound. (Nothing is chosen by them: the last weights are kept, whatever they show.)
+
+
+# %%
+def watch(run: training.Run, animator: Animator) -> None:
+    """Log how far off the frames are where it moves, by either sound; show some."""
+    count = min(settings.watched, len(test))
+    real, heard = test.frames[:count], test.features[:count]
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        mine, other = film(animator, heard), film(animator, other_moment(heard))
+    run.log(
+        own_sound=error_where(where, mine, real).mean(),
+        other_sound=error_where(where, other, real).mean(),
+    )
+    shown = torch.linspace(0, count - 1, 8).long()
+    strips = torch.cat([frames[shown] for frames in (real, mine, other)])
+    run.sample(strips.permute(0, 3, 1, 2).cpu(), "real_own_other")
+
+
+# %% [markdown]
+# ## Train
+#
+# First the whole model. Then the rest of Table 1, and the whole model once more with
+# critics that have another norm (step 5: batch norm does not belong into WGAN-GP).
+
+# %%
+steps = {"animator": settings.steps}
+runs = {"animator": learn("animator", Design(), settings.norm, settings.steps)}
+
+# %%
+for row, design in enumerate(ablation().values(), start=1):
+    if design != Design():  # the whole model's early copy is its row
+        name = f"table1_row{row}"
+        runs[name] = learn(name, design, settings.norm, settings.steps_others)
+runs["other_norm"] = learn(
+    "other_norm", Design(), settings.other_norm, settings.steps_others
+)
+lesson.record("steps", {"whole model": settings.steps, "rows": settings.steps_others})
+lesson.record("judge", settings.weights)
+
+
+# %% [markdown]
+# ## Look: does it listen, and how did it get there?
+
+
+# %% tags=["listening"]
+def logged(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of what was logged under a name."""
+    values = run.history.get(name, np.empty(0))
+    known = np.isfinite(values)
+    return run.history["step"][known] + 1, values[known]
+
+
+still = train.frames.float().mean(dim=0).byte().expand_as(test.frames)
+lines = {"one still": error_where(where, still, test.frames).mean().item()}
+names = {"own_sound": "its own sound", "other_sound": "another moment's sound"}
+curves = {label: logged(runs["animator"], key) for key, label in names.items()}
+figure = show.curves(curves, y="grey levels off", lines=lines)
+lesson.figure("listening", figure, "Error on unheard frames, where it moves.")
+lesson.record(
+    "listening",
+    [{"step": x} | {k: curves[v][1][i] for k, v in names.items()}
+     for i, x in enumerate(curves["its own sound"][0])],
+)  # fmt: skip
+
+# %% [markdown]
+# The still is the mean of all training frames. It knows nothing of the sound, and with
+# few steps nothing beats it: right motion must be learned before wrong motion stops to
+# cost.
+
+# %%
+parts = ("loss_v", "loss_i", "perceptual")
+curves = {f"{name}": logged(runs["animator"], name) for name in parts}
+figure = show.curves(curves, smooth=50)
+lesson.figure("losses", figure, "Both critics' losses and the perceptual term.")
+
+
+# %% [markdown]
+# The critics' losses fall because the penalty does: they learn to have slope 1 before
+# they learn anything else. The perceptual term falls all the way; early on it alone
+# makes a picture.
+#
+# ## Look: frames
+#
+# One column a moment that was never heard in training.
+
+
+# %% tags=["frames"]
+def painted(name: str, frames: int = 160, moments: int = 10) -> Tensor:
+    """Some frames that a kept network paints for the unheard sound, (n, N, N, 3)."""
+    animator = training.load_model(models / f"{name}.safetensors", Animator).to(device)
+    torch.manual_seed(SEED)
+    made = film(animator, test.features[:frames])
+    return made[:: max(len(made) // moments, 1)][:moments].cpu()
+
+
+shown = {"real": test.frames[:160][:: max(len(test.frames[:160]) // 10, 1)][:10].cpu()}
+shown[f"{settings.steps} steps"] = painted("animator")
+shown[f"{settings.steps_others} steps"] = painted("animator_early")
+shown["other norm"] = painted("other_norm")
+figure = show.image_grid(list(shown.values()), rows=list(shown))
+lesson.figure("frames", figure, "Unheard moments: real, and painted by their sound.")
+
+# %% tags=["figure6"]
+rows = list(ablation())
+early = [n if n in runs else "animator_early" for n in
+         (f"table1_row{i}" for i in range(1, len(rows) + 1))]  # fmt: skip
+figure = show.image_grid([shown["real"], *map(painted, early)], rows=["real", *rows])
+lesson.figure(
+    "rows", figure, f"Table 1's networks after {settings.steps_others} steps."
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. A frame comes out wrong. The sound of how many frames before it is told so?
+# 2. The average that paints: write it.
+
+# %% tags=["active-ipynb"]
+# import exercises
+#
+#
+# def frames_behind(t, start, length):
+#     """How many earlier frames' sounds get a gradient from the error of frame t.
+#
+#     Windows of `length` frames begin at `start`; the carried state is detached.
+#     """
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.FRAMES_BEHIND, frames_behind)
+
+# %% tags=["active-ipynb"]
+# def averaged(weights, decay):
+#     """The average after all these values (N,) of one weight, the first as it is.
+#
+#     Update n, from 0, keeps min(decay, (1 + n) / (10 + n)) of the old average.
+#     """
+#     ...  # your code
+#
+#
+# lessons.try_exercise(exercises.AVERAGED, averaged)
+
+# %%
+lesson.finish()
