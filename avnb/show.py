@@ -8,6 +8,7 @@ back as HTML that shows itself in the same way.
 import base64
 import html
 import io
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -408,6 +409,32 @@ def video(path: str | Path, *, width: int = 320) -> HTML:
     """A player for a file that browsers play (MP4 with H.264 and AAC)."""
     source = data_url(Path(path).read_bytes(), "video/mp4")
     return HTML(f"<video controls loop width='{width}' src='{source}'></video>")
+
+
+def mp4(
+    frames: Any,
+    waveform: Any,
+    fps: float | int,
+    rate: int,
+    *,
+    zoom: int = 1,
+) -> bytes:
+    """A film with its sound as an MP4 file that browsers play.
+
+    Args:
+        frames: pictures one by one, each (H, W, 3) as `to_uint8` takes them.
+        waveform: (samples,) or (channels, samples), in -1..1.
+        zoom: how many pixels wide each pixel becomes: H.264 halves the colours' own,
+            which a small picture does not stand.
+    """
+    from avnb import media
+
+    pictures = (to_uint8(f).repeat(zoom, 0).repeat(zoom, 1) for f in frames)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "film.mp4")
+        sound = np.atleast_2d(_array(waveform))
+        media.write_film(path, pictures, sound, fps, rate)
+        return path.read_bytes()
 
 
 def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> HTML:

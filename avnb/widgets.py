@@ -1,4 +1,4 @@
-"""Things to play with in a notebook: a study with people, and two playgrounds.
+"""Things to play with in a notebook: a study with people, and three playgrounds.
 
 They take plain functions and arrays, so that they work with any model, and they are
 ipywidgets through and through, so that a test can press their buttons.
@@ -16,6 +16,8 @@ import ipywidgets as ui
 import numpy as np
 
 from avnb import files, lessons, metrics, show
+
+WIDTH = 320  # pixels of a film's player
 
 # Chen et al. 2017, Table 4.
 MEANINGS = {
@@ -168,6 +170,48 @@ def _results(records: list[dict[str, Any]]) -> str:
     return show.table_html(rows) + f"<img src='{source}'>"
 
 
+class _Sounds(ui.VBox):
+    """Sounds to choose from: the bundled ones, and what is uploaded.
+
+    `length`: the samples that an upload is cut to. A subclass hears of a new sound by
+    `_added`, which is to choose it.
+    """
+
+    def __init__(self, sounds: Mapping[str, Any], rate: int, length: int) -> None:
+        self.rate, self.length = rate, length
+        self.sounds = {name: _mono(sound) for name, sound in sounds.items()}
+        self.choice = ui.Dropdown(options=list(self.sounds), description="sound")
+        self.upload = ui.FileUpload(accept="audio/*,video/*", multiple=False)
+        self.upload.observe(lambda _: self._uploaded(), names="value")
+        self.message = ui.HTML()
+        super().__init__()
+
+    def _added(self, name: str) -> None:
+        raise NotImplementedError
+
+    def _uploaded(self) -> None:
+        if not self.upload.value:
+            return
+        file = self.upload.value[0]
+        seconds = (self.length + 1) / self.rate  # one sample more tells what is longer
+        try:
+            sound = read_upload(
+                bytes(file["content"]), file["name"], self.rate, seconds=seconds
+            )
+        except UploadError as error:
+            self._say(str(error))
+            return
+        name = f"{file['name']} (yours)"
+        self.sounds[name] = sound[: self.length]
+        self._added(name)
+        if len(sound) > self.length:
+            kept = f"the first {self.length / self.rate:g} s"
+            self._say(f"{file['name']} is longer: {kept} are taken.")
+
+    def _say(self, text: str) -> None:
+        self.message.value = f"<b>{html.escape(text)}</b>"
+
+
 def sound_to_picture(
     generate: Callable[[np.ndarray, np.ndarray], Any],
     sounds: Mapping[str, Any],
@@ -190,7 +234,7 @@ def sound_to_picture(
     return SoundToPicture(generate, sounds, rate, noise, seed)
 
 
-class SoundToPicture(ui.VBox):
+class SoundToPicture(_Sounds):
     """The widget of `sound_to_picture`."""
 
     def __init__(
@@ -201,28 +245,24 @@ class SoundToPicture(ui.VBox):
         noise: int,
         seed: int,
     ) -> None:
-        self.generate, self.rate = generate, rate
-        self.sounds = {name: _mono(sound) for name, sound in sounds.items()}
-        self.length = max(len(sound) for sound in self.sounds.values())
+        longest = max(len(_mono(sound)) for sound in sounds.values())
+        super().__init__(sounds, rate, longest)
+        self.generate = generate
         ends = np.random.default_rng(seed).standard_normal((2, noise))
         self.ends = ends.astype(np.float32)
-        self.choice = ui.Dropdown(options=list(self.sounds), description="sound")
         self.other = ui.Dropdown(options=list(self.sounds), description="and")
         self.other.value = list(self.sounds)[-1]
         self.mix = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
         self.mix.description, self.mix.continuous_update = "mix", False
-        self.upload = ui.FileUpload(accept="audio/*,video/*", multiple=False)
         self.slider = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
         self.slider.description, self.slider.continuous_update = "noise", False
         self.picture, self.player = ui.HBox(), ui.HTML()
-        self.message = ui.HTML()
         for control in (self.choice, self.other, self.mix, self.slider):
             control.observe(lambda _: self._update(), names="value")
-        self.upload.observe(lambda _: self._uploaded(), names="value")
         controls = ui.VBox(
             [self.choice, self.other, self.mix, self.slider, self.upload, self.player]
         )
-        super().__init__([ui.HBox([controls, self.picture]), self.message])
+        self.children = (ui.HBox([controls, self.picture]), self.message)
         self._update()
 
     def _update(self) -> None:
@@ -238,20 +278,90 @@ class SoundToPicture(ui.VBox):
         )
         self.picture.children = (_enlarged(made),)
 
-    def _uploaded(self) -> None:
-        if not self.upload.value:
-            return
-        file = self.upload.value[0]
-        try:
-            sound = read_upload(bytes(file["content"]), file["name"], self.rate)
-        except UploadError as error:
-            self.message.value = f"<b>{html.escape(str(error))}</b>"
-            return
-        name = f"{file['name']} (yours)"
-        self.sounds[name] = sound[: self.length]
+    def _added(self, name: str) -> None:
         other = self.other.value
         self.other.options = self.choice.options = list(self.sounds)
         self.other.value, self.choice.value = other, name
+
+
+def sound_to_film(
+    generate: Callable[[np.ndarray, int], Any],
+    sounds: Mapping[str, Any],
+    rate: int,
+    *,
+    fps: float | int,
+    seconds: float | int = 20.0,
+    seed: int = 0,
+) -> "SoundToFilm":
+    """Pick or upload a sound, choose the noise's seed, make the film and play it.
+
+    Args:
+        generate: (waveform (samples,) float32, seed) -> frames (T, H, W, 3), each a
+            picture that `show.to_uint8` takes.
+        sounds: name -> waveform (samples,), the bundled ones.
+        rate: their sample rate, Hz; uploads are resampled to it.
+        fps: frames a second of what `generate` gives.
+        seconds: how long a film may be; longer sounds are cut.
+        seed: the first seed of the slider.
+    """
+    return SoundToFilm(generate, sounds, rate, fps, seconds, seed)
+
+
+class SoundToFilm(_Sounds):
+    """The widget of `sound_to_film`.
+
+    A film takes its time, so nothing is made before the button is pressed.
+    """
+
+    def __init__(
+        self,
+        generate: Callable[[np.ndarray, int], Any],
+        sounds: Mapping[str, Any],
+        rate: int,
+        fps: float | int,
+        seconds: float | int,
+        seed: int,
+    ) -> None:
+        super().__init__(sounds, rate, round(seconds * rate))
+        self.sounds = {k: sound[: self.length] for k, sound in self.sounds.items()}
+        self.generate, self.fps = generate, fps
+        self.seed = ui.IntSlider(seed, min=seed, max=seed + 20, description="seed")
+        self.button = ui.Button(description="Make film", icon="film")
+        self.player, self.screen = ui.HTML(), ui.HBox()
+        self.button.on_click(lambda _: self._make())
+        self.choice.observe(lambda _: self._chosen(), names="value")
+        bring = ui.HBox([self.upload, ui.Label(f"at most {seconds:g} s")])
+        controls = [self.choice, self.player, bring, self.seed, self.button]
+        self.children = (ui.HBox([ui.VBox(controls), self.screen]), self.message)
+        self._chosen()
+
+    @property
+    def sound(self) -> np.ndarray:
+        """The chosen one."""
+        return self.sounds[self.choice.value]
+
+    def _added(self, name: str) -> None:
+        self.choice.options = list(self.sounds)
+        self.choice.value = name
+
+    def _chosen(self) -> None:
+        self.message.value = ""
+        self.player.value = show.listen([self.sound], self.rate).data
+
+    def _make(self) -> None:
+        self._say(f"A film of {len(self.sound) / self.rate:.1f} s is being made …")
+        self.button.disabled = True
+        try:
+            frames = self.generate(self.sound, self.seed.value)
+            zoom = max(1, WIDTH // np.shape(frames)[2])
+            film = show.mp4(frames, self.sound, self.fps, self.rate, zoom=zoom)
+        except Exception as error:  # nobody sees what a button raises
+            self._say(f"{self.choice.value}: no film came of it. {error!r}")
+        else:
+            player = ui.Video(value=film, width=WIDTH, autoplay=False)
+            self.screen.children, self.message.value = (player,), ""
+        finally:
+            self.button.disabled = False
 
 
 def picture_to_sound(
@@ -329,8 +439,12 @@ class UploadError(Exception):
     """An uploaded file that cannot be heard; the text says why."""
 
 
-def read_upload(content: bytes, name: str, rate: int) -> np.ndarray:
+def read_upload(
+    content: bytes, name: str, rate: int, *, seconds: float | None = None
+) -> np.ndarray:
     """The sound of an uploaded file, (samples,) float32 at `rate`.
+
+    `seconds`: how much of it is read, from its beginning; by default all.
 
     Raises:
         UploadError: what is wrong with the file and what to do.
@@ -341,9 +455,11 @@ def read_upload(content: bytes, name: str, rate: int) -> np.ndarray:
         path = Path(folder) / f"upload{Path(name).suffix}"
         path.write_bytes(content)
         try:
-            waveform, _ = media.read_audio(path, sample_rate=rate)
+            waveform, _ = media.read_audio(path, duration=seconds, sample_rate=rate)
         except media.MediaError as error:
             raise UploadError(f"{name}: {error.problem}. {error.remedy}") from error
+    if not waveform.size:
+        raise UploadError(f"{name}: its sound has no length. Record it again")
     return _mono(waveform)
 
 

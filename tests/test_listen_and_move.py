@@ -1,7 +1,9 @@
 """The definitions of the series listen_and_move against independent references."""
 
+import dataclasses
 import math
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from plain_recurrent import PlainDilatedGRU, of_gru
 from torch import nn
 
-from avnb import clips, lessons
+from avnb import clips, lessons, training
 from avnb.layers import DirectionalConvGRU
 
 FOLDER = lessons.REPO / "notebooks" / "listen_and_move"
@@ -115,6 +117,15 @@ def test_nearest_is_the_nearest(data: ModuleType) -> None:
     assert found.tolist() == pytest.approx(right, rel=1e-3)
 
 
+def test_a_hearing_comes_back_from_its_file(data: ModuleType, tmp_path: Path) -> None:
+    config = {"sample_rate": 16000, "fps": 20.0, "level": 3.5}
+    hearing = data.Hearing(**config)
+    training.save_model(tmp_path / "hearing", hearing, **config)
+    again = training.load_model(tmp_path / "hearing", data.Hearing)
+    sound = torch.randn(4000, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(hearing(sound), again(sound))
+
+
 # --- Step 2 ----------------------------------------------------------------------
 
 
@@ -189,6 +200,20 @@ def test_channels_and_layers(generator: ModuleType) -> None:
 def test_an_unknown_prediction_is_named(generator: ModuleType) -> None:
     with pytest.raises(ValueError, match="'sideways'"):
         generator.Design(prediction="sideways")
+
+
+def test_an_animator_comes_back_from_its_file(
+    generator: ModuleType, tmp_path: Path
+) -> None:
+    design = generator.Design(content=False, prediction="centre")
+    config = {"design": dataclasses.asdict(design), "size": 16, "bands": 5, "base": 16}
+    animator = generator.Animator(**config).eval()
+    training.save_model(tmp_path / "animator", animator, **config)
+    again = training.load_model(tmp_path / "animator", generator.Animator)
+    heard, noise = torch.randn(3, 5), torch.randn(3, 2)
+    with torch.no_grad():
+        films = [network(heard, None, noise)[0] for network in (animator, again)]
+    assert torch.equal(*films)
 
 
 # --- Step 4 ----------------------------------------------------------------------

@@ -1,10 +1,8 @@
 """Pictures and players show what they were given, and leave nothing behind."""
 
 import io
-import json
 import re
 from base64 import b64decode
-from datetime import UTC, datetime
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -14,7 +12,7 @@ import soundfile
 import torch
 from matplotlib.image import imread
 
-from avnb import lessons, show, widgets
+from avnb import media, show
 
 RNG = np.random.default_rng(0)
 RED = np.zeros((8, 8, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
@@ -105,6 +103,20 @@ def test_a_player_plays_the_waveform() -> None:
     assert np.abs(read.T - sound).max() < 2 / 2**15
 
 
+def test_a_film_is_written_with_its_sound(tmp_path: Path) -> None:
+    frames = np.full((6, 8, 10, 3), 30, np.uint8)
+    frames[3:, :, 5:] = 220
+    sound = 0.5 * np.sin(2 * np.pi * 500 * np.arange(4800) / 16000)
+    path = tmp_path / "film.mp4"
+    path.write_bytes(show.mp4(torch.from_numpy(frames), sound, 20, 16000, zoom=4))
+    clip = media.read_clip(path)
+    assert (clip.frames.shape, clip.fps) == ((6, 32, 40, 3), 20)
+    seen = clip.frames[:, 2::4, 2::4].astype(int)
+    assert np.abs(seen - frames).max() < 12
+    heard = clip.waveform[0, : len(sound)]
+    assert np.corrcoef(heard, sound[: len(heard)])[0, 1] > 0.99
+
+
 def test_tables_escape_and_round() -> None:
     page = show.table(
         [{"who": "<b>", "score": {"value": 0.70123, "low": 0.6, "high": 0.8}},
@@ -114,147 +126,6 @@ def test_tables_escape_and_round() -> None:
     for text in ("&lt;b&gt;", "0.701 [0.6, 0.8]", "12345", "nan", "True", "A &amp; B"):
         assert text in page
     assert page.count("<th>") == 5
-
-
-# --- Widgets: their buttons pressed --------------------------------------------
-
-
-def study_sets() -> list[widgets.StudySet]:
-    def picture(i: int) -> np.ndarray:
-        return np.full((8, 8, 3), i, np.uint8)
-
-    return [
-        widgets.StudySet(f"class {i}", {m: picture(4 * i + j) for j, m in methods()})
-        for i in range(3)
-    ]
-
-
-def methods() -> list[tuple[int, str]]:
-    return list(enumerate(["S2I-C", "S2I-N", "real"]))
-
-
-def press(study: widgets.HumanStudy, place: int, score: int) -> None:
-    study.row.children[place].children[1].value = score
-
-
-def test_the_study_is_blind_saved_and_resumed(tmp_path: Path) -> None:
-    path = tmp_path / "study" / "scores.json"
-    study = widgets.human_study(study_sets(), path, seed=1)
-    shown = str([w.get_state() for w in study.row.children]) + study.question.value
-    assert not any(name in shown for _, name in methods())
-    assert len({tuple(names) for names in study.shuffled}) > 1
-
-    press(study, 0, 2)
-    first = study.shuffled[study.order[0]][0]
-    saved = json.loads(path.read_text())["scores"]
-    assert [(row["method"], row["score"]) for row in saved] == [(first, 2)]
-
-    again = widgets.human_study(study_sets(), path, seed=1)
-    assert again.progress.value == 1
-    assert again.row.children[0].children[1].value == 2
-    press(again, 0, 3)  # a change of mind replaces the score
-    assert len(json.loads(path.read_text())["scores"]) == 1
-    for place in (1, 2):
-        press(again, place, 1)
-    assert "Set 2 of 3" in again.question.value
-
-    other = [widgets.StudySet("x", {"a": RED})]
-    with pytest.raises(lessons.LessonError, match="other pictures"):
-        widgets.human_study(other, path)
-
-
-def test_the_study_ends_with_the_means(tmp_path: Path) -> None:
-    study = widgets.human_study(study_sets(), tmp_path / "s.json")
-    wanted = {"S2I-C": [3, 1, 2], "S2I-N": [0, 0, 0], "real": [3, 3, 3]}
-    for index in list(study.order):
-        for place, method in enumerate(study.shuffled[index]):
-            press(study, place, wanted[method][index])
-    assert "Thank you" in study.question.value
-    page = study.result.children[0].value
-    rows = re.findall(r"<td>([^<]*)</td><td>([^<]*)</td>", page)
-    means = {method: float(text.split()[0]) for method, text in rows}
-    assert means == {"S2I-C": 2, "S2I-N": 0, "real": 3}
-    assert "data:image/png" in page
-
-
-def playground() -> tuple[widgets.SoundToPicture, list]:
-    calls: list = []
-
-    def generate(sound: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        calls.append((sound, noise))
-        return np.full((8, 8, 3), len(calls), np.uint8)
-
-    sounds = {"cello": np.full(100, 0.1), "horn": np.full((1, 80), 0.2)}
-    return widgets.sound_to_picture(generate, sounds, 8000, noise=16), calls
-
-
-def test_sliding_the_noise_and_swapping_the_instrument_redraws() -> None:
-    play, calls = playground()
-    first = play.picture.children[0].value
-    play.slider.value = 1.0
-    assert play.picture.children[0].value != first
-    play.choice.value = "horn"
-    sounds, noises = zip(*calls, strict=True)
-    assert [round(float(sound[0]), 3) for sound in sounds] == [0.1, 0.1, 0.2]
-    assert np.allclose(noises[0], play.ends[0])
-    assert np.allclose(noises[1], play.ends[1], atol=1e-6)
-    assert np.array_equal(noises[1], noises[2])
-
-
-def test_mixing_two_sounds_redraws_and_plays_the_mixture() -> None:
-    play, calls = playground()
-    assert play.other.value == "horn"
-    play.mix.value = 0.25
-    sound = calls[-1][0]
-    assert np.allclose(sound[:80], 0.75 * 0.1 + 0.25 * 0.2)
-    assert np.allclose(sound[80:], 0.75 * 0.1)
-    assert play.player.value == show.listen([sound], 8000).data
-
-
-def test_noise_between_two_vectors_stays_gaussian() -> None:
-    start, end = RNG.standard_normal((2, 100_000))
-    for share in (0.0, 0.3, 0.5, 1.0):
-        assert widgets.between(start, end, share).std() == pytest.approx(1, abs=0.02)
-
-
-def upload(play: widgets.SoundToPicture, name: str, content: bytes) -> None:
-    file = {"name": name, "type": "audio/wav", "size": len(content)}
-    now = datetime.now(UTC)
-    play.upload.value = ({**file, "content": content, "last_modified": now},)
-
-
-def test_an_uploaded_sound_is_heard() -> None:
-    play, calls = playground()
-    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(1600) / 16000)
-    upload(play, "tone.wav", show.wav(tone, 16000))
-    assert play.choice.value == "tone.wav (yours)"
-    assert len(calls[-1][0]) == play.length
-    assert np.abs(calls[-1][0]).max() == pytest.approx(0.5, abs=0.05)
-
-
-def test_a_broken_upload_is_told_kindly() -> None:
-    play, calls = playground()
-    upload(play, "broken<.wav", b"RIFF nothing here")
-    assert "broken&lt;.wav" in play.message.value
-    assert len(calls) == 1
-    assert play.choice.value == "cello"
-
-
-def test_picture_to_sound_plays_what_is_made() -> None:
-    made: list[np.ndarray] = []
-
-    def generate(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        made.append(np.full(100, picture.mean() / 255 * np.abs(noise).min()))
-        return made[-1]
-
-    pictures = {"red": RED, "black": RED * 0}
-    play = widgets.picture_to_sound(generate, pictures, 8000, noise=4)
-    first = play.player.value
-    play.slider.value = 0.5
-    assert play.player.value != first
-    play.choice.value = "black"
-    assert not made[-1].any()
-    assert play.player.value == show.listen([made[-1]], 8000).data
 
 
 @pytest.mark.parametrize(("points", "smooth"), [(1, 5), (4, 4), (9, 4), (9, 1), (3, 9)])

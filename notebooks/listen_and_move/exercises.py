@@ -4,6 +4,7 @@ A check compares the answer with something found another way (a plain loop, torc
 gradient, a closed form), and says what is wrong with it. Read the solutions last.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import stats
 from torch import nn
 from torch.nn import functional as F
 
+from avnb.features import ChunkFeatures
 from avnb.layers import UpBlock
 from avnb.lessons import Exercise, close, given, numbers
 
@@ -395,7 +397,6 @@ DERANGED = Exercise(
     ),
 )
 
-
 # --- Step 6: training -------------------------------------------------------------
 
 
@@ -501,5 +502,80 @@ FRECHET_OF_NUMBERS = Exercise(
     (
         "With one feature the covariance is the variance, and its root is σ.",
         "σ² + τ² - 2 √(σ² τ²) is (σ - τ)². Take ddof=1.",
+    ),
+)
+
+# --- Step 8: playing -------------------------------------------------------------
+
+
+def frames_ready(samples: int, sample_rate: int = 16000) -> int:
+    column, half = sample_rate // 100, sample_rate // 80
+    return max(0, (samples - 7 * column - half) // (5 * column) + 1)
+
+
+def check_frames_ready(answer: Callable) -> None:
+    random = torch.Generator().manual_seed(19)
+    for rate in (16000, 32000):
+        sound = torch.randn(rate, generator=random, requires_grad=True)
+        features = ChunkFeatures(rate, reference=1e3)(sound, frames=8)
+        ends = []
+        for chunk in features:
+            (slope,) = torch.autograd.grad(chunk.sum(), sound, retain_graph=True)
+            ends.append(int(slope.nonzero().max()) + 1)
+        for t, end in enumerate(ends):
+            for samples, right in ((end - 1, t), (end, t + 1)):
+                got = given(answer(samples, rate), "number")
+                assert got == right, (
+                    f"{samples} samples at {rate} Hz: {right} frames, not {got:g}; "
+                    f"chunk {t} needs {end}"
+                )
+    assert answer(0) == 0, "before the sound there is no frame"
+
+
+FRAMES_READY = Exercise(
+    "painted by now",
+    "How many frames can be painted when only the first samples have come in?",
+    check_frames_ready,
+    frames_ready,
+    (
+        "Chunk t's last column is number 5 t + 7; column n is centred on 10 n ms.",
+        "Its window reaches 12.5 ms further: sample_rate // 80 samples.",
+        "Solve 5 t columns + that reach <= samples for t; t counts from 0.",
+        "(…) // n rounds down, below zero too; fewer than no frames there cannot be.",
+    ),
+)
+
+
+def on_stage(frames: torch.Tensor, work: float) -> torch.Tensor:
+    late = min(math.ceil((82.5 + work) / 50), len(frames))
+    return torch.cat([torch.zeros_like(frames[:late]), frames[: len(frames) - late]])
+
+
+def check_on_stage(answer: Callable) -> None:
+    frames = torch.arange(1, 10).view(9, 1, 1, 1).expand(9, 2, 2, 3)
+    for work in (0.0, 17.5, 18.0, 300.0, 1000.0):
+        right = torch.zeros_like(frames)
+        for tick in range(9):
+            for t in range(9):
+                if 50 * t + 82.5 + work <= 50 * tick:
+                    right[tick] = frames[t]
+        got = given(answer(frames, work), "film")
+        assert got.shape == frames.shape, (
+            f"{tuple(frames.shape)} in, {tuple(got.shape)} out: as many ticks as frames"
+        )
+        late, mine = (int((film[:, 0, 0, 0] == 0).sum()) for film in (right, got))
+        assert mine == late, f"{work:g} ms of work: {late} black frames, not {mine}"
+        close(got, right, f"the film, {work:g} ms of work")
+
+
+ON_STAGE = Exercise(
+    "as the audience sees it",
+    "The film delayed by whole frames, until no frame needs sound to come.",
+    check_on_stage,
+    on_stage,
+    (
+        "Every frame is late by the same: 82.5 ms and the work.",
+        "A frame is shown at a tick, each 50 ms: round the delay up to whole ticks.",
+        "When the delay is longer than the film, all of it is black.",
     ),
 )
