@@ -319,6 +319,7 @@ RECORDED = {  # what a report on the embedded data must have
         "onsets",
         "av_align",
         "claims",
+        "reactions",
     ),
 }
 
