@@ -409,7 +409,7 @@ def check_frames_behind(answer: Callable) -> None:
         close(
             answer(t, start, length),
             frames_behind(t, start, length),
-            f"frame {t}, windows of {length} from {start} on",
+            f"count for frame {t}, windows of {length} from {start} on",
         )
 
 
@@ -437,7 +437,9 @@ def check_averaged(answer: Callable) -> None:
     random = np.random.default_rng(3)
     for count, decay in ((2, 0.99), (30, 0.99), (2000, 0.9)):
         weights = random.normal(size=count).cumsum()
-        close(answer(weights, decay), averaged(weights, decay), f"{count} weights")
+        close(
+            answer(weights, decay), averaged(weights, decay), f"mean of {count} weights"
+        )
 
 
 AVERAGED = Exercise(
@@ -489,9 +491,9 @@ def frechet_of_numbers(a: np.ndarray, b: np.ndarray) -> float:
 def check_frechet_of_numbers(answer: Callable) -> None:
     random = np.random.default_rng(6)
     a, b = random.normal(size=50), 2 + 3 * random.normal(size=50)
-    close(answer(a, a), 0.0, "of something with itself")
-    close(answer(a, a + 2), 4.0, "of something moved by 2")
-    close(answer(a, b), frechet_of_numbers(a, b), "of two different ones")
+    close(answer(a, a), 0.0, "distance of a thing from itself")
+    close(answer(a, a + 2), 4.0, "distance of a thing moved by 2")
+    close(answer(a, b), frechet_of_numbers(a, b), "distance of two different ones")
 
 
 FRECHET_OF_NUMBERS = Exercise(
