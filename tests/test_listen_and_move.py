@@ -61,6 +61,14 @@ def test_louder_is_higher_and_silence_the_lowest(data: ModuleType) -> None:
     assert (released(torch.zeros(16000)) == 0).all()
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_sound_that_is_no_sound_is_refused(data: ModuleType, bad: float) -> None:
+    sound = torch.zeros(16000)
+    sound[700] = bad
+    with pytest.raises(ValueError, match=rf"sample 700 of the sound is {bad}"):
+        data.Hearing(16000, level=1.0)(sound)
+
+
 def performer(
     data: ModuleType, frames: int = 10, size: tuple[int, int] = (4, 4)
 ) -> object:
@@ -338,3 +346,67 @@ def test_where_it_moves_and_by_how_much(data: ModuleType) -> None:
 
 def test_another_moment_is_half_the_film_away(data: ModuleType) -> None:
     assert data.other_moment(torch.arange(6)).tolist() == [3, 4, 5, 0, 1, 2]
+
+
+def climbing(data: ModuleType, frames: int) -> object:
+    """A film of a bright bar, as high as a band of its sound: all random."""
+    random = torch.Generator().manual_seed(2)
+    height = torch.randint(0, 4, (frames // 4,), generator=random)
+    height = height.repeat_interleave(4)  # it stays for four frames
+    pictures = torch.full((frames, 16, 16, 3), 30, dtype=torch.uint8)
+    features = torch.full((frames, 64), -0.5)
+    for t, place in enumerate(height.tolist()):
+        pictures[t, 4 * place : 4 * place + 4] = 220
+        features[t, 16 * place : 16 * place + 16] = 0.5
+    film = performer(data, frames).film
+    return data.Performer(pictures, features, film, data.Hearing(16000, level=1.0))
+
+
+def test_training_makes_it_listen(
+    data: ModuleType,
+    motion: ModuleType,
+    generator: ModuleType,
+    prediction: ModuleType,
+    critics: ModuleType,
+) -> None:
+    """The whole model, by the losses of step 5 and the windows of step 6, follows a
+    sound that it has not heard, and not another moment's."""
+    torch.manual_seed(0)
+    train, test = climbing(data, 200), climbing(data, 120)
+    animator = generator.Animator(generator.Design(), size=16, base=32)
+    animator.apply(generator.start_weights)
+    D_I = critics.image_critic(16, 16).apply(generator.start_weights)
+    D_V = critics.video_critic(16, 16).apply(generator.start_weights)
+    carried = generator.Carried(animator)
+    adam = [
+        torch.optim.Adam(player.parameters(), rate, (0.3, 0.999))
+        for player, rate in ((animator, 2e-3), (D_I, 4e-4), (D_V, 4e-4))
+    ]
+    for step in range(80):
+        part, fresh = motion.window_at(step, len(train), 8, seed=0)
+        real, heard = train.window(part.start, 8)
+        if fresh:
+            carried.begin()
+        made, states = animator(heard, carried.states)
+        carried.keep(states)
+        fake = made.detach()
+        for optimizer, player, loss in (
+            (adam[2], D_V, critics.video_critic_loss(D_V, real[None], fake[None])),
+            (adam[1], D_I, critics.image_critic_loss(D_I, real[:1], fake[:1])),
+        ):
+            player.zero_grad()
+            loss.backward()
+            optimizer.step()
+        by = D_I(made[:1]), D_V(made[None].transpose(1, 2))
+        animator.zero_grad()
+        critics.animator_loss(*by, nn.functional.mse_loss(made, real)).backward()
+        adam[0].step()
+    where = data.moving(train.frames)
+    other = data.other_moment(test.features)
+    own, wrong = (
+        data.error_where(where, prediction.film(animator, heard), test.frames).mean()
+        for heard in (test.features, other)
+    )
+    still = train.frames.float().mean(dim=0).byte().expand_as(test.frames)
+    assert own < 0.8 * wrong
+    assert own < data.error_where(where, still, test.frames).mean()

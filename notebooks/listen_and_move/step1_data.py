@@ -258,6 +258,11 @@ class Hearing(nn.Module):
         self, sound: Float[Tensor, " s"], frames: int | None = None
     ) -> Float[Tensor, "t b"]:
         """The features of `frames` frames, by default of those with a whole chunk."""
+        if not (finite := torch.isfinite(sound)).all():
+            first = int((~finite).nonzero()[0])
+            raise ValueError(
+                f"sample {first} of the sound is {sound[first].item()}: mend or cut it"
+            )
         db = self.chunks(sound, frames)
         return db if self.level is None else scale_db(db)
 
@@ -339,7 +344,10 @@ def nearest(
 def moving(frames: UInt8[Tensor, "t h w 3"]) -> Bool[Tensor, "h w"]:
     """The fifth of the pixels that change most, by their deviation over time."""
     change = frames.float().std(dim=0).mean(dim=-1)
-    return change > change.quantile(0.8)
+    most = change.flatten().topk(max(change.numel() // 5, 1)).indices
+    where = torch.zeros(change.numel(), dtype=torch.bool, device=change.device)
+    where[most] = True
+    return where.view_as(change)
 
 
 # %%
