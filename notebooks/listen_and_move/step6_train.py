@@ -90,6 +90,12 @@ settings = lessons.settings(
         rate=(1e-3, 1e-3, 1e-4, 1e-4),  # of the animator
         rate_d=(4e-4, 4e-4, 4e-4, 4e-4),  # of the critics
         seen=(2, 4, 32, 32),  # frames of a window that the perceptual term sees
+        recompute=(
+            4,
+            0,
+            0,
+            4,
+        ),  # frames that the prediction makes again backwards, or 0
         average=(0.5, 0.99, 0.999, 0.999),  # decay of the animator's average
         watch=(2, 100, 500, 1000),  # steps between two looks
         watched=(16, 320, 320, 320),  # frames of the unheard part that are looked at
@@ -133,7 +139,9 @@ print(f"{len(train)} frames of {size}×{size} to learn from, {len(test)} unheard
 # Rates apart (TTUR): the critics' is 4·10⁻⁴, the animator's 10⁻⁴, in Adam with
 # $\beta = (0.3, 0.999)$. At `laptop` there is a thousandth of the paper's time, and the
 # animator takes larger steps. `average` is a mean of the animator's weights over the
-# last steps: it is what paints the films, since the weights themselves tremble.
+# last steps: it is what paints the films, since the weights themselves tremble. And
+# `recompute` trades time for memory: at 256×256 and the paper's width a step needs half
+# the memory (step 4; `benchmarks/listen_and_move.py` has the arithmetic).
 
 
 # %%
@@ -141,6 +149,7 @@ def begin(name: str, design: Design, norm: str) -> tuple:
     """The run of a network, the players, what is carried over, and the optimisers."""
     training.seed_everything(SEED)
     animator = Animator(design, size, base=settings.base).apply(start_weights)
+    animator.generator.prediction.recompute = settings.recompute
     D_I = image_critic(size, settings.base_d, norm).apply(start_weights)
     D_V = video_critic(size, settings.base_d, norm).apply(start_weights)
     run = training.Run(
