@@ -137,7 +137,7 @@ print(f"{len(train)} frames of {size}×{size} to learn from, {len(test)} unheard
 # ## The players
 #
 # Rates apart (TTUR): the critics' is 4·10⁻⁴, the animator's 10⁻⁴, in Adam with
-# $\beta = (0.3, 0.999)$. At `laptop` there is a thousandth of the paper's time, and the
+# $\beta = (0.3, 0.999)$. At `laptop` there are far fewer steps than the paper's, and the
 # animator takes larger steps. `average` is a mean of the animator's weights over the
 # last steps: it is what paints the films, since the weights themselves tremble. And
 # `recompute` trades time for memory: at 256×256 and the paper's width a step needs half
