@@ -507,7 +507,7 @@ def _bare(place: Axes) -> None:
 
 def _dashed(place: Axes, lines: Mapping[str, float | int] | None) -> None:
     for i, (name, height) in enumerate((lines or {}).items()):
-        colour = COLOURS[(i + 1) % len(COLOURS)]
+        colour = COLOURS[-1 - i % len(COLOURS)]  # curves begin at the other end
         place.axhline(height, color=colour, linestyle="--", linewidth=1, label=name)
 
 

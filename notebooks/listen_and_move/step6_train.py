@@ -335,8 +335,9 @@ def logged(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
     return run.history["step"][known] + 1, values[known]
 
 
-still = train.frames.float().mean(dim=0).byte().expand_as(test.frames)
-lines = {"one still": error_where(where, still, test.frames).mean().item()}
+looked_at = test.frames[: settings.watched]
+still = train.frames.float().mean(dim=0).byte().expand_as(looked_at)
+lines = {"one still": error_where(where, still, looked_at).mean().item()}
 names = {"own_sound": "its own sound", "other_sound": "another moment's sound"}
 curves = {label: logged(runs["animator"], key) for key, label in names.items()}
 figure = show.curves(curves, y="grey levels off", lines=lines)
