@@ -82,15 +82,18 @@ def load(name: str, *, published: bool = True) -> Any:
 
     Its weights take no gradients; its input does. The first time it is fetched: 47 to
     81 MB. Raises WeightsError, with what to do, where that is impossible. With
-    `published` False they stay random: nothing is fetched, and the code around runs,
-    but what the network says means nothing.
+    `published` False they stay random, the same each time: nothing is fetched, and the
+    code around runs, but what the network says means nothing.
     """
     if name not in SOURCES:
         raise WeightsError(f"no weights {name!r}: there are {', '.join(SOURCES)}")
     source = SOURCES[name]
     with torch.random.fork_rng([]):  # what it draws is overwritten
+        torch.manual_seed(0)
         network = source.build()
     if not published:
+        for head in getattr(network, "heads", ()):  # zeros, with which LPIPS is 0
+            nn.init.ones_(head)
         return network.eval().requires_grad_(False)
     place = cache() / f"{name}-{source.checksum[:16]}.safetensors"
     cache().mkdir(parents=True, exist_ok=True)

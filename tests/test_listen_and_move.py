@@ -344,8 +344,20 @@ def test_where_it_moves_and_by_how_much(data: ModuleType) -> None:
     assert error.sum().item() == pytest.approx(3)
 
 
-def test_another_moment_is_half_the_film_away(data: ModuleType) -> None:
-    assert data.other_moment(torch.arange(6)).tolist() == [3, 4, 5, 0, 1, 2]
+def test_another_moment_is_a_share_of_the_film_away(data: ModuleType) -> None:
+    film = torch.arange(8)
+    assert data.other_moment(film).tolist() == [6, 7, 0, 1, 2, 3, 4, 5]
+    assert data.other_moment(film, 0.5).tolist() == [4, 5, 6, 7, 0, 1, 2, 3]
+
+
+def test_moving_and_mean_are_those_of_numpy(data: ModuleType) -> None:
+    random = torch.Generator().manual_seed(5)
+    frames = torch.randint(0, 256, (1100, 10, 8, 3), generator=random).byte()
+    spread = frames.numpy().astype(float).std(axis=0).mean(axis=-1)
+    expected = spread >= np.sort(spread.ravel())[-16]
+    assert (data.moving(frames).numpy() == expected).all()
+    mean = frames.numpy().astype(float).mean(axis=0)
+    assert np.abs(data.mean_frame(frames).numpy() - mean).max() <= 0.5
 
 
 def climbing(data: ModuleType, frames: int) -> object:
@@ -369,8 +381,8 @@ def test_training_makes_it_listen(
     prediction: ModuleType,
     critics: ModuleType,
 ) -> None:
-    """The whole model, by the losses of step 5 and the windows of step 6, follows a
-    sound that it has not heard, and not another moment's."""
+    """The whole model, by the losses of step 5 and the windows of step 6 (whose loop is
+    a script's, so here again), follows a sound that it has not heard."""
     torch.manual_seed(0)
     train, test = climbing(data, 200), climbing(data, 120)
     animator = generator.Animator(generator.Design(), size=16, base=32)
@@ -407,6 +419,6 @@ def test_training_makes_it_listen(
         data.error_where(where, prediction.film(animator, heard), test.frames).mean()
         for heard in (test.features, other)
     )
-    still = train.frames.float().mean(dim=0).byte().expand_as(test.frames)
+    still = data.mean_frame(train.frames).expand_as(test.frames)
     assert own < 0.8 * wrong
     assert own < data.error_where(where, still, test.frames).mean()

@@ -128,7 +128,7 @@ def keep(name: str, frames: np.ndarray, sound: np.ndarray, caption: str) -> None
 # From the last fifth of the video, which nobody trained on. Left the real frames, right
 # what the animator makes of the sound. Look for three things:
 #
-# - Does the bow turn **when** a note begins? A tenth of a second, two frames, is seen.
+# - Does the bow turn **when** a note begins? A tenth of a second is seen.
 # - Is the picture **still** where nothing should move, the wall and the chair?
 # - Is the pose **right**? Many poses fit a sound. The left hand must be where the pitch
 #   is; the head may be anywhere.
@@ -136,10 +136,10 @@ def keep(name: str, frames: np.ndarray, sound: np.ndarray, caption: str) -> None
 # The first frames have no past to go by. Give the performer half a second.
 
 # %% tags=["own"]
-shown = round(settings.seconds * fps)
 mine = own.waveform[: round(settings.seconds * rate)].numpy()
 made = animate(mine)
-real = own.frames[: len(made)].numpy()
+shown, length = len(made), len(mine) / rate  # less than asked for, of a short film
+real = own.frames[:shown].numpy()
 assert made.shape == real.shape
 keep("own", np.concatenate([real, made], axis=2), mine, "Left real, right made.")
 eight = np.arange(8) * shown // 8  # moments, evenly over the film
@@ -163,7 +163,7 @@ lesson.figure("own", figure, "Its own music, unheard: real frames and made ones.
 # %%
 def sound_of(performer: str) -> np.ndarray:
     """Somebody else of the bandstand, as long as the performer's own sound."""
-    take = bandstand.take(performer, player=7, seconds=settings.seconds, seed=SEED)
+    take = bandstand.take(performer, player=7, seconds=max(length, 1), seed=SEED)
     return take.sound(rate)[: len(mine)]
 
 
@@ -208,7 +208,7 @@ for i, (name, sound) in enumerate(sounds.items()):
     row, column = 2 * (i % 4), i // 4
     above, below = axes[row, column], axes[row + 1, column]
     heard = hearing(torch.from_numpy(sound).float().to(device), shown).cpu()
-    style = {"aspect": "auto", "extent": (0, settings.seconds, 0, 1)}
+    style = {"aspect": "auto", "extent": (0, length, 0, 1)}
     above.imshow(heard.T, origin="lower", vmin=-1, vmax=1, cmap="magma", **style)
     above.set_title(name)
     below.imshow(np.concatenate(list(films[name][0][eight]), axis=1), **style)
@@ -216,7 +216,7 @@ for i, (name, sound) in enumerate(sounds.items()):
         ax.set(xticks=[], yticks=[])
         ax.grid(False)
 for ax in axes[-1]:
-    ax.set_xticks([0, settings.seconds])
+    ax.set_xticks([0, length])
     ax.set_xlabel("s")
 lesson.figure("foreign", figure, "Heard above, made below; eight moments each.")
 
@@ -301,7 +301,7 @@ began = time.perf_counter()
 long = animate(medley)
 spent = time.perf_counter() - began
 keep("medley", long, medley, " · ".join(sounds))
-begins = np.arange(len(sounds)) * settings.seconds
+begins = np.arange(len(sounds)) * length
 print(*(f"{t:5.1f} s {name}" for t, name in zip(begins, sounds, strict=True)), sep="\n")
 per_frame = 1000 * spent / len(long)
 lesson.record("milliseconds a frame", per_frame)
