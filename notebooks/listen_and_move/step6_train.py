@@ -30,7 +30,7 @@
 #     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
-import dataclasses
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -55,6 +55,7 @@ from step5_critics import (
 )
 from torch import Tensor
 
+# %%
 from avnb import lessons, losses, show, training, weights
 
 # %% tags=["parameters"]
@@ -153,7 +154,7 @@ def begin(name: str, design: Design, norm: str) -> tuple:
         lesson.run_dir / name,
         seed=SEED,
         precision=settings.precision,
-        settings=settings.as_dict() | dataclasses.asdict(design) | {"norm": norm},
+        settings=settings.as_dict() | asdict(design) | {"norm": norm},
     )
     rates = {"opt_a": (animator, settings.rate), "opt_i": (D_I, settings.rate_d)}
     rates |= {"opt_v": (D_V, settings.rate_d)}
@@ -240,29 +241,35 @@ def gaps(
 
 
 # %%
+def one_step(players: tuple, number: int) -> dict[str, Tensor]:
+    """The window of this step: made, carried on, and learned from by all players."""
+    run, animator, D_I, D_V, carried, average, opt_a, opt_i, opt_v = players
+    critics = (D_I, D_V, opt_i, opt_v)
+    part, fresh = window_at(number, len(train), settings.window, SEED)
+    real, heard = train.window(part.start, settings.window)
+    if fresh:
+        carried.begin()
+    with run.autocast():
+        made, states = animator(heard, carried.states)
+    carried.keep(states)
+    t, made = int(torch.randint(len(made), ())), made.float()
+    logged = lower_critics(run, critics, real, made.detach(), t)
+    logged |= lower_animator(run, critics, opt_a, real, made, t)
+    average.update_parameters(animator)
+    if (number + 1) % settings.look == 0:
+        logged |= gaps(D_I, D_V, real, made.detach(), t)
+    return logged
+
+
+# %%
 def learn(
     name: str, design: Design, norm: str, steps: int, early: int = 0
 ) -> training.Run:
     """Train one network; keep the last, and a copy after `early` steps."""
-    run, animator, D_I, D_V, carried, average, opt_a, opt_i, opt_v = begin(
-        name, design, norm
-    )
-    critics = (D_I, D_V, opt_i, opt_v)
+    players = begin(name, design, norm)
+    run, average = players[0], players[5]
     for step in run.steps(steps, save_every=settings.watch):
-        part, fresh = window_at(step.number, len(train), settings.window, SEED)
-        real, heard = train.window(part.start, settings.window)
-        if fresh:
-            carried.begin()
-        with run.autocast():
-            made, states = animator(heard, carried.states)
-        carried.keep(states)
-        t, made = int(torch.randint(len(made), ())), made.float()
-        logged = lower_critics(run, critics, real, made.detach(), t)
-        logged |= lower_animator(run, critics, opt_a, real, made, t)
-        average.update_parameters(animator)
-        if step.due(settings.look):
-            logged |= gaps(D_I, D_V, real, made.detach(), t)
-        run.log(**logged)
+        run.log(**one_step(players, step.number))
         if step.number + 1 == early:
             keep(f"{name}_early", average.module, design)
         if step.due(settings.watch):
@@ -278,7 +285,7 @@ def learn(
 # %%
 def keep(name: str, animator: Animator, design: Design) -> None:
     """Save an animator, with all that builds it, under its name."""
-    how = {"design": dataclasses.asdict(design), "size": size, "base": settings.base}
+    how = {"design": asdict(design), "size": size, "base": settings.base}
     training.save_model(models / f"{name}.safetensors", animator, **how)
 
 

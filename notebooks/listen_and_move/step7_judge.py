@@ -194,6 +194,7 @@ def mean_of(
     return found.about(seed=SEED, unit=unit, split="test", note=note)
 
 
+# %%
 def pictures(name: str) -> dict[str, metrics.Measure]:
     """SSIM, LPIPS and the error where it moves, the means over films of one name."""
     films = film_of[name]
@@ -384,7 +385,7 @@ hearing = training.load_model(
 foreign = [hearing(sound.to(device)) for sound in foreign_sounds()]
 inception = networks.Once(judges["inception"])
 
-
+# %%
 half = min(round(fps / 2), count // 4)
 
 
