@@ -238,6 +238,17 @@ OVERRIDES = {}
 
 
 # %%
+def checked(sound: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
+    """The sound itself; ValueError where a sample is no number."""
+    if not (finite := torch.isfinite(sound)).all():
+        first = int((~finite).nonzero()[0])
+        raise ValueError(
+            f"sample {first} of the sound is {sound[first].item()}: mend or cut it"
+        )
+    return sound
+
+
+# %%
 class Hearing(nn.Module):
     """Sound → what the networks hear of it, a vector a frame (Sec. 3.1).
 
@@ -258,12 +269,7 @@ class Hearing(nn.Module):
         self, sound: Float[Tensor, " s"], frames: int | None = None
     ) -> Float[Tensor, "t b"]:
         """The features of `frames` frames, by default of those with a whole chunk."""
-        if not (finite := torch.isfinite(sound)).all():
-            first = int((~finite).nonzero()[0])
-            raise ValueError(
-                f"sample {first} of the sound is {sound[first].item()}: mend or cut it"
-            )
-        db = self.chunks(sound, frames)
+        db = self.chunks(checked(sound), frames)
         return db if self.level is None else scale_db(db)
 
 
@@ -436,21 +442,6 @@ class Performer:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def need(self, window: int) -> None:
-        """Raise ClipsError, naming the film, where the networks cannot take it."""
-        count, height, width = self.frames.shape[:3]
-        name = self.film.recording
-        if height != width or height < 8 or height & (height - 1):
-            raise clips.ClipsError(
-                f"{name}: pictures of {height}×{width}, the networks take 64×64, "
-                "128×128, …: prepare it again with --size 64"
-            )
-        if count < window:
-            raise clips.ClipsError(
-                f"{name}: {count} frames from {self.film.times[0]:.1f} s on, and a "
-                f"window has {window}: give a longer video, or a smaller window"
-            )
-
     def window(
         self, start: int, count: int
     ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n b"]]:
@@ -462,6 +453,23 @@ class Performer:
             )
         frames = self.frames[start : start + count].permute(0, 3, 1, 2)
         return frames.float() / 127.5 - 1, self.features[start : start + count]
+
+
+# %%
+def check_film(performer: Performer, window: int) -> None:
+    """Raise ClipsError, naming the film, where the networks cannot take it."""
+    count, height, width = performer.frames.shape[:3]
+    name = performer.film.recording
+    if height != width or height < 8 or height & (height - 1):
+        raise clips.ClipsError(
+            f"{name}: pictures of {height}×{width}, the networks take 64×64, "
+            "128×128, …: prepare it again with --size 64"
+        )
+    if count < window:
+        raise clips.ClipsError(
+            f"{name}: {count} frames from {performer.film.times[0]:.1f} s on, and a "
+            f"window has {window}: give a longer video, or a smaller window"
+        )
 
 
 # %%

@@ -341,17 +341,15 @@ class Generator(nn.Module):
 
 # %%
 class Animator(nn.Module):
-    """R and G: features (T, B) → video (T, 3, N, N) in -1…1, and both states.
-
-    `design` may be a mapping of Design's fields, as a saved model holds it.
-    """
+    """R and G: features (T, B) → video (T, 3, N, N) in -1…1, and both states."""
 
     def __init__(
         self, design: Design | Mapping[str, Any], size: int, bands: int = 64,
         noise: int = 2, base: int = 1024,
     ) -> None:  # fmt: skip
         super().__init__()
-        design = design if isinstance(design, Design) else Design(**design)
+        if isinstance(design, Mapping):  # as a saved model holds it
+            design = Design(**design)
         self.motion = Motion(bands, noise, design.motion_layers)
         self.generator = Generator(design, size, bands, noise, base)
 

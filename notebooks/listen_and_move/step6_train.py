@@ -37,6 +37,7 @@ import torch
 from IPython.display import display
 from step1_data import (
     Hearing,
+    check_film,
     error_where,
     load_performer,
     mean_frame,
@@ -119,7 +120,7 @@ train, test = (
     load_performer(lesson.data, split, device) for split in ("train", "test")
 )
 for part in (train, test):
-    part.need(settings.window)
+    check_film(part, settings.window)
 size, level = train.frames.shape[1], train.hearing.level
 models = lesson.run_dir / "models"
 hears = {"sample_rate": train.film.sample_rate, "fps": train.film.fps, "level": level}
