@@ -13,7 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from avnb import files, lessons, metrics, running
+from IPython.display import display
+
+from avnb import files, lessons, metrics, running, show
 from avnb.lessons import LessonError
 
 
@@ -132,6 +134,19 @@ def _folder(series: str, scale: str, seed: int, overrides: Mapping[str, Any]) ->
     """A run of a study that sets nothing is one that `avnb run` may have done."""
     folder = lessons.default_run_dir(series, scale, seed=seed)
     return folder.with_name(f"{folder.name}-study") if overrides else folder
+
+
+def tell(lesson: lessons.Lesson) -> None:
+    """Record and show how the claims stand in a run, and in the study that is kept."""
+    mine = judge(lesson.series, [records(lesson.run_dir)])
+    lesson.record("claims", mine)
+    display(show.table(mine, "This run alone (one seed: no interval)"))
+    study = kept(lesson.series)
+    if study is None:
+        print("no study is kept in the repository")
+    else:
+        lesson.record("claims_study", study["claims"])
+        display(show.table(study["claims"], about(study)))
 
 
 def where(series: str, scale: str) -> Path:

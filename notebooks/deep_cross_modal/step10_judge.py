@@ -318,15 +318,7 @@ display(show.table(i2s))
 # that this run trained for different numbers of steps are not compared.
 
 # %% tags=["claims"]
-mine = study.judge("deep_cross_modal", [study.records(lesson.run_dir)])
-lesson.record("claims", mine)
-display(show.table(mine, "This run alone (one seed: no interval)"))
-kept = study.kept("deep_cross_modal")
-if kept is None:
-    print("no study is kept in the repository")
-else:
-    lesson.record("claims_study", kept["claims"])
-    display(show.table(kept["claims"], study.about(kept)))
+study.tell(lesson)
 
 # %% [markdown]
 # ## Ask people (Table 4, Fig. 8)

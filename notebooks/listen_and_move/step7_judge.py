@@ -27,6 +27,8 @@
 #     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
+from functools import cache
+
 import numpy as np
 import torch
 from IPython.display import display
@@ -195,17 +197,15 @@ def mean_of(
 
 
 # %%
+@cache  # the whole model stands in two tables
 def pictures(name: str) -> dict[str, metrics.Measure]:
     """SSIM, LPIPS and the error where it moves, the means over films of one name."""
     films = film_of[name]
-    clips, again = (
-        torch.cat([cut(f, two) for f in films]),
-        seen.repeat(len(films), *[1] * 4),
-    )
-    judge, how = judges["alexnet"], {"seed": SEED}
-    how["recordings"] = [*range(len(seen))] * len(
-        films
-    )  # a clip is one, whatever sound
+    clips = torch.cat([cut(frames, two) for frames in films])
+    again = seen.repeat(len(films), 1, 1, 1, 1)
+    judge, number = judges["alexnet"], [*range(len(seen))]
+    # a clip counts once, whatever the sound
+    how = {"seed": SEED, "recordings": number * len(films)}
     lpips = metrics.lpips(
         again, clips, judge, network_name=f"AlexNet with LPIPS heads{said}", **how
     )
@@ -576,15 +576,7 @@ display(show.table(aligned))
 # so no interval; `avnb study listen_and_move` trains all over again for each seed.
 
 # %% tags=["claims"]
-mine = study.judge("listen_and_move", [study.records(lesson.run_dir)])
-lesson.record("claims", mine)
-display(show.table(mine, "This run alone (one seed: no interval)"))
-kept = study.kept("listen_and_move")
-if kept is None:
-    print("no study is kept in the repository")
-else:
-    lesson.record("claims_study", kept["claims"])
-    display(show.table(kept["claims"], study.about(kept)))
+study.tell(lesson)
 
 # %% [markdown]
 # ## Exercises
