@@ -1,10 +1,10 @@
 """Recordings become prepared clips: a Parquet data set, one row a clip.
 
 ``prepare`` cuts each recording into clips of a fixed length and writes one
-Parquet shard a recording under ``OUT/train`` or ``OUT/test``. It resumes after an
-interruption, rebuilds what changed, goes on at a bad file and lists it. This module
-imports no torch, so that its worker processes start fast; ``avnb.clips`` re-exports
-its names and adds what reads the clips back.
+Parquet shard a recording under ``OUT/train``, ``OUT/val`` or ``OUT/test``. It resumes
+after an interruption, rebuilds what changed, goes on at a bad file and lists it. This
+module imports no torch, so that its worker processes start fast; ``avnb.clips``
+re-exports its names and adds what reads the clips back.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tqdm.auto import tqdm
 
 from avnb import files, media
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "val", "test")  # "val" only where a data set declares it
 FORMAT = 1  # raise it when the same sources and settings give other rows
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 SOUND_BLOCK = 60.0  # s of sound held at once
@@ -40,6 +40,7 @@ ROW_GROUP = 16 * 2**20  # bytes of rows held at once
 TRUTH_LIMIT = 2**28  # bytes: 100 rows a second of 30 numbers is 24 kB a second
 SHOWN = 20  # problems that a printed report names
 TAIL = 0.01  # s that a chunk may lack at its end and still count as whole
+LACK = 0.01  # and the share of a video's clip: cut as 10 s, it may have 9.95
 
 Crop = tuple[int, int, int, int]
 
@@ -49,7 +50,7 @@ class ClipsError(ValueError):
 
 
 class LeakError(ClipsError):
-    """The same recording would lie in both splits."""
+    """The same recording would lie in two splits."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,12 @@ class Source:
     crop: (left, top, width, height) in displayed pixels
     start, duration: the part of the file that is used, s
     offset: where the file starts in its recording, s
-    split: 'train' or 'test' where the data set says, else None
+    split: 'train', 'val' or 'test' where the data set says, else None
     group: recordings with the same group share a split; None = the recording alone
     truth: a Parquet file with a column ``time`` (s of the recording) and one column
         for each known quantity
+    span: where the one annotated event begins and ends, s of the recording; it becomes
+        the known quantity ``event``: 1 within, 0 outside, the end not included
     cut_in_time: a part, from ``start`` on for ``duration``, of a file whose other
         parts may lie in the other split: see ``split_in_time``
     """
@@ -84,6 +87,7 @@ class Source:
     split: str | None = None
     group: str | None = None
     truth: Path | None = None
+    span: tuple[float, float] | None = None
     cut_in_time: bool = False
 
     @property
@@ -199,13 +203,13 @@ class Report:
 def split_recordings(
     sources: Sequence[Source], settings: Settings
 ) -> tuple[dict[str, str], list[str]]:
-    """Give each recording its split: recording -> 'train' | 'test', and notes.
+    """Give each recording its split: recording -> one of SPLITS, and notes.
 
     What the data set declares is kept. The other groups of a label are put in the
     order of a hash of seed and name, and the first ``test_fraction`` of them (rounded,
     at least 1 where there are 2) are the test: a new recording so moves at most one
     other group. Raises LeakError where one group, recording or file (with the same
-    crop) is declared to be in both splits; parts of a file that ``split_in_time`` cut
+    crop) is declared to be in two splits; parts of a file that ``split_in_time`` cut
     may be, where they share no moment.
     """
     groups: dict[str, list[Source]] = defaultdict(list)
@@ -222,8 +226,9 @@ def split_recordings(
             raise ClipsError(
                 f"{source.name}: split {source.split!r} is none of {SPLITS}"
             )
-        if len(declared) == 2:
-            raise _leak(f"group {name!r}", declared["train"], declared["test"])
+        if len(declared) > 1:
+            one, other, *_ = declared.values()
+            raise _leak(f"group {name!r}", one, other)
         if declared:
             split[name] = next(iter(declared))  # type: ignore[assignment]
         else:
@@ -260,7 +265,7 @@ def split_recordings(
 def split_in_time(source: Source, settings: Settings) -> list[Source]:
     """One recording as two: its first part trains, its last is tested on.
 
-    The one exception to the rule that no recording is in both splits, for papers that
+    The one exception to the rule that no recording is in two splits, for papers that
     learn a single video (Redondo 2024, Sec. 5: the last 20 %). ``source`` says where
     it starts and how long it is. The cut falls between two whole clips, so that no
     clip of one part shares a moment with the other. Raises ClipsError where the
@@ -330,7 +335,7 @@ def _check_recordings(sources: Sequence[Source]) -> None:
 
 def _leak(what: str, one: Source, other: Source) -> LeakError:
     return LeakError(
-        f"{what} would be in both splits: {one.name} (recording {one.recording!r}) and "
+        f"{what} would be in two splits: {one.name} (recording {one.recording!r}) and "
         f"{other.name} (recording {other.recording!r}). Put both into one split"
     )
 
@@ -421,7 +426,7 @@ def prepare(
         _count_splits(jobs, report)
         return report
 
-    for split in SPLITS:
+    for split in {"train", "test", *(job.split for job in jobs)}:
         (out / split).mkdir(parents=True, exist_ok=True)
     # several processes may prepare the same clips at once: one does, the others wait
     with FileLock(out / ".lock"):
@@ -471,7 +476,10 @@ def _plan(
             source = dataclasses.replace(source, truth=None)
         by_recording[source.recording].append(source)
 
-    names = tuple(sorted(set(chain.from_iterable(known.values()))))
+    quantities = set(chain.from_iterable(known.values()))
+    if any(source.span is not None for source in sources):
+        quantities.add("event")
+    names = tuple(sorted(quantities))
     jobs = []
     for recording, members in sorted(by_recording.items()):
         members.sort(key=lambda s: (s.offset + (s.start or 0), s.name))
@@ -515,6 +523,7 @@ def _facts(source: Source) -> list[Any]:
         source.video.suffix,
         source.audio is not None,
         source.truth is not None,
+        source.span,
         [[stat.st_size, stat.st_mtime_ns] for stat in stats],
     ]
 
@@ -603,7 +612,8 @@ def _run(todo: Sequence[_Job], workers: int, report: Report) -> None:
 
 
 def _count_splits(jobs: Sequence[_Job], report: Report) -> None:
-    report.splits = {split: defaultdict(int) for split in SPLITS}
+    used = {"train", "test", *(job.split for job in jobs)}
+    report.splits = {split: defaultdict(int) for split in SPLITS if split in used}
     there = report.written.keys() | report.skipped.keys()
     for job in jobs:
         if job.recording in there:
@@ -801,6 +811,11 @@ def _rows(source: Source, job: _Job, problems: list[Problem]) -> Iterator[dict]:
         if job.truth:
             row["truth_time"] = times.tolist()
             for name in job.truth:
+                if name == "event" and source.span is not None:
+                    first, last = source.span
+                    within = (start + times >= first) & (start + times < last)
+                    row["truth_event"] = within.astype(float).tolist()
+                    continue
                 row[f"truth_{name}"] = sample_truth(
                     truth, name, start + times, 1 / settings.fps
                 ).tolist()
@@ -829,7 +844,8 @@ def _chunks(
     end = min(media.probe(track).duration for track in tracks) - first
     span = end if source.duration is None else min(end, source.duration)
     # media keeps a last clip that misses half a frame: at 2 Hz that is 0.25 s of sound
-    whole = math.floor((span - settings.seconds + TAIL) / settings.step) + 1
+    tail = max(TAIL, LACK * settings.seconds)
+    whole = math.floor((span - settings.seconds + tail) / settings.step) + 1
     found = media.iter_clips(
         source.video,
         seconds=settings.seconds,

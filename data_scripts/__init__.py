@@ -24,7 +24,8 @@ from avnb.download import DownloadError
 from avnb.preparing import ClipsError, Settings, prepare
 
 NAMES = (
-    "bandstand", "folder", "inis", "performer", "single_video", "sub_urmp", "urmp",
+    "ave", "bandstand", "events", "folder", "inis", "performer", "single_video",
+    "sub_urmp", "urmp",
 )  # fmt: skip
 TABLES = ("fsd50k",)  # of sounds without pictures
 

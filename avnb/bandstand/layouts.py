@@ -1,6 +1,6 @@
 """The bandstand written to disk as the real data sets are laid out.
 
-Whatever reads URMP or the released Sub-URMP reads these folders too. Beside the
+Whatever reads URMP, the released Sub-URMP or AVE reads these folders too. Beside the
 layout's own files stands `truth/`: one Parquet table a recording, TRUTH_RATE rows a
 second, with the columns time (s), pitch_hz (0 = silent), loudness (0..1), onset (1
 where a note starts before the next row, else 0), and one a name of
@@ -8,9 +8,12 @@ where a note starts before the next row, else 0), and one a name of
 made from, so that an interrupted run goes on and another setting is noticed.
 
 `write_video` writes one long video of one performer instead, with the truth beside it
-in the same way; which columns it has, `performers.Take` says.
+in the same way; which columns it has, `performers.Take` says. So does `write_ave`,
+whose columns `events.Happening` names.
 """
 
+import base64
+import hashlib
 import json
 import os
 import struct
@@ -26,7 +29,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from avnb import files
-from avnb.bandstand import performers, picture
+from avnb.bandstand import events, performers, picture
 from avnb.bandstand.sound import synthesise
 from avnb.bandstand.world import (
     INSTRUMENTS,
@@ -48,6 +51,7 @@ PLAYERS = 16  # people in URMP's layout; nobody is twice in a piece
 URMP_RATE = 48000
 URMP_SIZES = (2,) * 11 + (3,) * 12 + (4,) * 14 + (5,) * 7  # players of the 44 pieces
 VIDEO_RATE = 32000
+AVE_HEADER = "Category&VideoID&Quality&StartTime&EndTime\n"
 SPAN = 100  # frames that a process draws before it hands them on
 TITLES = (
     "Lantern", "Harbour", "Orchard", "Meadow", "Skylark", "Bellfounder", "Millrace",
@@ -213,6 +217,66 @@ def write_video(
         pq.write_table(pa.table({"time": rows} | take.truth(rows)), path)
     _mark(root, settings, performer)
     return 1
+
+
+def write_ave(
+    folder: str | os.PathLike[str],
+    *,
+    videos: int,
+    held_out: int,
+    seed: int,
+    fps: float | int = 8,
+    size: int = 96,
+    workers: int | None = None,
+) -> int:
+    """Videos of `events` in the layout of AVE as downloaded (Tian et al. 2018).
+
+    `AVE/{VideoID}.mp4`, 10 s each with one event; `Annotations.txt`, a header and then
+    `Category&VideoID&Quality&StartTime&EndTime` a line, the end not included; and the
+    lines of each split in `trainSet.txt`, `valSet.txt`, `testSet.txt`. `held_out`
+    videos are the validation split, as many the test split, the rest trains; in each
+    the 28 kinds take turns. As in the splits of AVE's cross-modal localisation, no
+    event of the test split fills its video.
+
+    Returns how many videos were written; those already there are left alone. Raises
+    ValueError for a setting that is out of range, or where `folder` holds videos of
+    other settings.
+    """
+    if not 1 <= held_out < videos / 2:
+        raise ValueError(
+            f"held_out = {held_out}: 1 or more, and less than half of {videos} videos"
+        )
+    if size < 2 or size % 2:
+        raise ValueError(f"size = {size}: H.264 needs an even number of pixels")
+    if not fps > 0:
+        raise ValueError(f"fps = {fps}: must be above 0")
+    settings = {
+        "layout": "ave",
+        "world": WORLD,
+        "videos": videos,
+        "held_out": held_out,
+        "seed": seed,
+        "fps": fps,
+        "size": size,
+    }
+    root = Path(folder)
+    _check_marks(root, settings)
+    lines: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    jobs: list[tuple[str, tuple]] = []
+    for name, split, kind, start, end in _happenings(videos, held_out, seed):
+        lines[split].append(f"{kind}&{name}&good&{start}&{end}\n")
+        jobs.append((name, (name, kind, start, end)))
+    everything = sorted(
+        (line for split in lines.values() for line in split),
+        key=lambda line: events.KINDS.index(line.split("&")[0]),
+    )
+    for file, content in {
+        "Annotations": [AVE_HEADER, *everything],
+        **{f"{split}Set": found for split, found in lines.items()},
+    }.items():
+        with files.whole(root / f"{file}.txt") as path:
+            path.write_text("".join(content), newline="\n")
+    return _write_missing(root, settings, jobs, _write_happening, workers)
 
 
 def _drawn(settings: dict, times: np.ndarray, workers: int) -> Iterator[np.ndarray]:
@@ -457,3 +521,43 @@ def _variable_length(number: int) -> bytes:
     while number := number >> 7:
         digits.append(0x80 | number & 0x7F)
     return bytes(reversed(digits))
+
+
+# AVE.
+
+
+def _happenings(
+    videos: int, held_out: int, seed: int
+) -> Iterator[tuple[str, str, str, int, int]]:
+    """Id, split, kind, start and end of each video."""
+    rng = generator("ave", seed)
+    train = videos - 2 * held_out
+    # test events never fill a video, so more of the others do than of all
+    whole = events.WHOLE / (events.WHOLE + events.PARTIAL.sum())
+    number = 0
+    for split, count in (("train", train), ("val", held_out), ("test", held_out)):
+        fills = 0.0 if split == "test" else whole * videos / (videos - held_out)
+        deck: list[str] = []
+        for _ in range(count):
+            deck = deck or [str(kind) for kind in rng.permutation(events.KINDS)]
+            start, end = events.draw_span(rng, min(fills, 1.0))
+            digest = hashlib.sha256(f"ave|{seed}|{number}".encode()).digest()
+            # as YouTube's: 11 of 64 characters, of which the first may be "-"
+            name = base64.urlsafe_b64encode(digest)[:11].decode()
+            yield name, split, deck.pop(), start, end
+            number += 1
+
+
+def _write_happening(
+    root: Path, settings: dict, arguments: tuple[str, str, int, int]
+) -> None:
+    name, kind, start, end = arguments
+    seed = int(generator("ave", settings["seed"], name).integers(1 << 31))
+    video = events.happen(kind, start=start, end=end, seed=seed)
+    fps, size = settings["fps"], settings["size"]
+    pictures = (video.draw(i / fps, size) for i in range(round(events.SECONDS * fps)))
+    waveform = video.sound(events.RATE)[None]
+    write_film(root / "AVE" / f"{name}.mp4", pictures, waveform, fps, events.RATE)
+    rows = np.arange(events.SECONDS * TRUTH_RATE) / TRUTH_RATE
+    with files.whole(root / "truth" / f"{name}.parquet") as path:
+        pq.write_table(pa.table({"time": rows} | video.truth(rows)), path)

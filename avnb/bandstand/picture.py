@@ -445,11 +445,25 @@ def _painter(performance: Performance, t: Real) -> Callable[[Canvas], None]:
 
 
 def shoot(
-    paint: Callable[[Canvas], None], player: int, seed: int, t: Real, size: int
+    paint: Callable[[Canvas], None],
+    player: int,
+    seed: int,
+    t: Real,
+    size: int,
+    behind: np.ndarray | None = None,
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """What ``paint`` draws, whose units are the picture's, in the player's room."""
-    room = _room(look_of(player).room, size, size)
-    return _develop(_over(paint, room), player, seed, t)
+    """What ``paint`` draws, whose units are the picture's, in the player's room.
+
+    ``behind``, float32 (size, size, 3), 0..255, stands in for the room.
+    """
+    if behind is None:
+        behind = _room(look_of(player).room, size, size)
+    return _develop(_over(paint, behind), player, seed, t)
+
+
+def view_of(performance: Performance) -> np.ndarray:
+    """Where the stage (cm) lies in the picture of one player, (2, 3)."""
+    return _scene(performance, 0.0).camera
 
 
 def paint_at(

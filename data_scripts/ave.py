@@ -1,0 +1,315 @@
+"""AVE as downloaded: videos of 10 s, one event each, and the second that it lasts."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from avnb.bandstand.events import KINDS, SECONDS
+from avnb.preparing import SPLITS, ClipsError, Problem, Settings, Source
+
+NAME = "ave"
+ABOUT = """
+AVE (Tian et al. 2018): 4,143 videos of 10 s from YouTube with 28 kinds of audio-visual
+event, and from which second to which the event is both seen and heard.
+
+No licence is stated, and the videos are YouTube's. Download AVE_Dataset.zip by hand
+from the Google Drive folder that https://github.com/YapengTian/AVE-ECCV18 links to (no
+checksum is published), unpack it, and give the folder that holds AVE/ and
+Annotations.txt as --source. trainSet.txt, valSet.txt and testSet.txt lie beside them.
+
+Two more families of splits, {train,val,test}_order.h5 and ..._order_match.h5, lie in
+that repository's data/: put them, or that data/, into the same folder. Reading them
+needs h5py (pip install avnb[ave]). `match` is the one that cross-modal localisation is
+judged on: none of its test events fills its video. Where labels.h5 is there too, it is
+compared with the annotations.
+
+What is wrong in the set is named in the report, and the rest is prepared: events of no
+length, ids with two events (two rows), ids in two splits (their training or validation
+row is left out), classes that training lacks, videos that are missing or too short.
+"""
+SETTINGS = Settings(seconds=10.0, fps=2.0, size=224, sample_rate=16000)
+
+ROWS_LIMIT = 10**6
+BYTES_LIMIT = 2**28
+CALLED = {"files": "Set.txt", "order": "_order.h5", "match": "_order_match.h5"}
+IDENTITY = re.compile(r"[\w-]{1,64}", re.ASCII)
+BACKGROUND = len(KINDS)  # the column of labels.h5 that says that nothing happens
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A line of Annotations.txt, counted from 0 without the header."""
+
+    number: int
+    label: str
+    video: str
+    start: int
+    end: int
+
+
+def sources(
+    folder: Path,
+    settings: Settings = SETTINGS,
+    *,
+    split_family: Annotated[
+        Literal["files", "order", "match"],
+        typer.Option(help="which splits: the Set.txt files, or one of the h5 families"),
+    ] = "files",
+) -> tuple[list[Source], list[Problem]]:
+    """One source an event; recording = the video's id; `span` = the annotated seconds.
+
+    A second event of the same video is a recording "ID (CLASS)" in the first one's
+    group. `truth/{ID}.parquet` is used where it is there (the bandstand's). Raises
+    ClipsError where there are no annotations or no splits to read.
+    """
+    problems: list[Problem] = []
+    rows = read_annotations(_find(folder, "Annotations.txt"), problems)
+    _compare_labels(folder, rows, problems)
+    chosen = _splits(folder, split_family, rows, problems)
+    chosen = _without_leaks(chosen, problems)
+    found: list[Source] = []
+    seen: dict[str, str] = {}
+    for split in SPLITS:
+        for row in chosen[split]:
+            video = folder / "AVE" / f"{row.video}.mp4"
+            name = video.relative_to(folder).as_posix()
+            if not video.is_file():
+                problems.append(Problem(name, "the video is missing", "Download it"))
+                continue
+            recording = row.video
+            if row.video in seen:
+                recording = f"{row.video} ({row.label})"
+                what = f"has two events: {seen[row.video]}, and {row.label}"
+                remedy = "Nothing to do: each is a row of its own, in the same split"
+                problems.append(Problem(name, what, remedy))
+                name = f"{name} ({row.label})"
+            seen.setdefault(row.video, row.label)
+            truth = folder / "truth" / f"{row.video}.parquet"
+            found.append(
+                Source(
+                    name=name,
+                    recording=recording,
+                    label=row.label,
+                    video=video,
+                    split=split,
+                    group=row.video,
+                    span=(row.start, row.end),
+                    truth=truth if truth.is_file() else None,
+                )
+            )
+    _name_missing_classes(chosen, problems)
+    return found, problems
+
+
+def read_annotations(path: Path, problems: list[Problem]) -> dict[int, Row]:
+    """The usable lines of Annotations.txt by their number, 0 the first after a header.
+
+    Lines that are not become problems: the numbers of the others stay. With and without
+    header, LF and CRLF, are all read.
+    """
+    rows: dict[int, Row] = {}
+    events: set[tuple[str, str]] = set()
+    for number, line in enumerate(_lines(path)):
+        row = _parsed(number, line)
+        if isinstance(row, str):
+            what, remedy = f"line {number + 1} {row}: {line!r}", "Mend the line"
+            problems.append(Problem(path.name, what[:300], f"{remedy}; it is left out"))
+        elif (row.video, row.label) in events:
+            what = f"line {number + 1} has {row.label!r} of {row.video} a second time"
+            problems.append(Problem(path.name, what, "It is left out"))
+        else:
+            rows[number] = row
+            events.add((row.video, row.label))
+    return rows
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines that are not empty, without the header."""
+    if path.stat().st_size > BYTES_LIMIT:
+        raise ClipsError(f"{path}: {path.stat().st_size} bytes are not AVE's")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[1:] if lines and lines[0].startswith("Category&") else lines
+
+
+def _parsed(number: int, line: str) -> Row | str:
+    """The row of a line, or what is wrong with it."""
+    fields = line.split("&")
+    if len(fields) != 5:
+        return f"has {len(fields)} fields and not 5"
+    label, video, _, start, end = (field.strip() for field in fields)
+    if label not in KINDS:
+        return f"names a class that AVE does not have, {label!r}"
+    if not IDENTITY.fullmatch(video):
+        return f"has an id that is no YouTube id, {video!r}"
+    if not (re.fullmatch(r"\d{1,3}", start) and re.fullmatch(r"\d{1,3}", end)):
+        return f"has times that are no whole seconds, {start!r} and {end!r}"
+    first, last = int(start), int(end)
+    if first == last:
+        return f"has an event of no length, from {first} to {last}"
+    if not 0 <= first < last <= SECONDS:
+        return f"has an event from {first} to {last}, not within 0 to {SECONDS}"
+    return Row(number, label, video, first, last)
+
+
+def _find(folder: Path, name: str) -> Path:
+    """A file of the folder, or of its data/."""
+    for path in (folder / name, folder / "data" / name):
+        if path.is_file():
+            return path
+    raise ClipsError(
+        f"{folder}: no {name}, here or in data/. Give the folder that holds AVE/ and "
+        "Annotations.txt as --source; `avnb prepare ave --help` says where they are"
+    )
+
+
+# ------------------------------------------------------------------ splits
+
+
+def _splits(
+    folder: Path, family: str, rows: dict[int, Row], problems: list[Problem]
+) -> dict[str, list[Row]]:
+    """Split -> its rows, in the family's order."""
+    known = {(row.video, row.label): row for row in rows.values()}
+    chosen: dict[str, list[Row]] = {}
+    for split in SPLITS:
+        path = _find(folder, f"{split}{CALLED[family]}")
+        if family == "files":
+            found = []
+            for k, line in enumerate(_lines(path)):
+                label, video, *_ = (*line.split("&"), "")
+                if row := known.get((video.strip(), label.strip())):
+                    found.append(row)
+                else:
+                    what = f"line {k + 1} is no usable row of Annotations.txt: {line!r}"
+                    remedy = "It is left out; see what is said of that row"
+                    problems.append(Problem(path.name, what[:300], remedy))
+        else:
+            order = read_h5(path, "order", 1).astype(np.int64)
+            found = [rows[k] for k in order.tolist() if k in rows]
+            if lost := sorted(set(order.tolist()) - rows.keys()):
+                what = f"{len(lost)} of its rows are not usable, the first is {lost[0]}"
+                remedy = "They are left out; see what is said of Annotations.txt"
+                problems.append(Problem(path.name, what, remedy))
+        chosen[split] = list(dict.fromkeys(found))
+    used = {row.number for split in chosen.values() for row in split}
+    if left := [row for number, row in rows.items() if number not in used]:
+        what = f"{len(left)} rows are in no split, the first is {left[0].video}"
+        problems.append(Problem("Annotations.txt", what, "They are left out"))
+    return chosen
+
+
+def _without_leaks(
+    chosen: dict[str, list[Row]], problems: list[Problem]
+) -> dict[str, list[Row]]:
+    """Each id in one split: the test keeps all it has, then validation, so that what
+    is judged stays comparable."""
+    owner: dict[str, str] = {}
+    kept: dict[str, list[Row]] = {}
+    for split in reversed(SPLITS):
+        kept[split] = []
+        for row in chosen[split]:
+            first = owner.setdefault(row.video, split)
+            if first == split:
+                kept[split].append(row)
+                continue
+            what = f"is in {split} ({row.label}) and in {first}: training would see it"
+            remedy = (
+                f"Nothing to do: it stays in {first}, its row in {split} is left out"
+            )
+            problems.append(Problem(f"AVE/{row.video}.mp4", what, remedy))
+    return kept
+
+
+def _name_missing_classes(
+    chosen: dict[str, list[Row]], problems: list[Problem]
+) -> None:
+    """Classes that are judged but not learned."""
+    count: dict[str, dict[str, int]] = {split: defaultdict(int, {}) for split in SPLITS}
+    for split, rows in chosen.items():
+        for row in rows:
+            count[split][row.label] += 1
+    for label in sorted((count["val"] | count["test"]).keys() - count["train"].keys()):
+        what = (
+            f"no {label!r} in training, and {count['test'][label]} in the test, "
+            f"{count['val'][label]} in the validation"
+        )
+        remedy = "Nothing to do: judge with it in mind, or take another --split-family"
+        problems.append(Problem("splits", what, remedy))
+
+
+# ---------------------------------------------------------------- h5 files
+
+
+def read_h5(path: Path, key: str, dimensions: int) -> np.ndarray:
+    """The data set `key` of an HDF5 file, numbers of `dimensions` axes.
+
+    Raises ClipsError where h5py is not installed, or the file does not hold that.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise ClipsError(
+            f"{path.name} needs h5py, which is not installed: pip install avnb[ave], "
+            "or take the Set.txt files with --split-family files"
+        ) from error
+    try:
+        with h5py.File(path, "r") as file:
+            data = file[key]
+            if data.ndim != dimensions or data.dtype.kind not in "iufb":
+                raise ValueError(f"{key} is {data.dtype} {data.shape}")
+            if len(data) > ROWS_LIMIT or data.nbytes > BYTES_LIMIT:
+                raise ValueError(f"{key} has {data.nbytes} bytes, too many for AVE")
+            return np.asarray(data[()])
+    except (OSError, KeyError, ValueError, AttributeError) as error:
+        raise ClipsError(
+            f"{path}: no {dimensions}-dimensional numbers {key!r} in it ({error}). "
+            "Download it again"
+        ) from error
+
+
+def _compare_labels(
+    folder: Path, rows: dict[int, Row], problems: list[Problem]
+) -> None:
+    """Name each video whose seconds in labels.h5 are not the annotated ones."""
+    try:
+        path = _find(folder, "labels.h5")
+    except ClipsError:
+        return  # it is a file that users may have
+    try:
+        labels = read_h5(path, "avadataset", 3)
+    except ClipsError as error:
+        problems.append(Problem(path.name, str(error), "It was not compared"))
+        return
+    for row in disagreeing(labels, rows.values()):
+        what = f"the labels of row {row.number} ({row.label}) are not the annotation's"
+        remedy = "The annotation is used"
+        problems.append(Problem(f"AVE/{row.video}.mp4", what, remedy))
+
+
+def disagreeing(labels: np.ndarray[Any, Any], rows: Iterable[Row]) -> list[Row]:
+    """Rows whose labels, (videos, 10, 29) one-hot with the background last, have
+    another class at any second, or another second than the annotation."""
+    found = []
+    for row in rows:
+        wanted = np.full(SECONDS, BACKGROUND)
+        wanted[row.start : row.end] = KINDS.index(row.label)
+        there = labels[row.number] if row.number < len(labels) else None
+        right = np.eye(BACKGROUND + 1)[wanted]
+        if there is None or there.shape != right.shape or (there != right).any():
+            found.append(row)
+    return found
+
+
+if __name__ == "__main__":
+    from data_scripts import main
+
+    main(NAME)

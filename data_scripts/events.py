@@ -1,0 +1,61 @@
+"""AVE's world from the bandstand: written in AVE's layout, then read as AVE is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avnb.preparing import ClipsError, Problem, Settings, Source
+from data_scripts import ave
+
+NAME = "events"
+ABOUT = """
+The bandstand's videos of 10 s with AVE's 28 kinds of event, drawn and synthesised, and
+the truth of every moment. Nothing to download, no licence to mind.
+
+They are written to --source in the layout of AVE as downloaded, and read from there as
+AVE is. What is there already is not written again.
+"""
+SETTINGS = replace(ave.SETTINGS, size=64)
+
+
+def sources(
+    folder: Path,
+    settings: Settings = SETTINGS,
+    *,
+    videos: Annotated[int, typer.Option(help="how many")] = 360,
+    held_out: Annotated[
+        int, typer.Option(help="of them in validation, and as many in the test")
+    ] = 48,
+    video_fps: Annotated[int, typer.Option(help="frames a second of the files")] = 8,
+    dry_run: bool = False,
+) -> tuple[list[Source], list[Problem]]:
+    """Write the videos of ``settings.seed`` into ``folder``, then find its sources.
+
+    They have half as many pixels again as are asked for, since H.264 halves the
+    colour's. With ``dry_run`` only what is there already is found.
+    """
+    from avnb.bandstand.layouts import write_ave
+
+    try:
+        if not dry_run:
+            write_ave(
+                folder,
+                videos=videos,
+                held_out=held_out,
+                seed=settings.seed,
+                fps=video_fps,
+                size=2 * round(0.75 * settings.size),
+            )
+    except ValueError as error:
+        raise ClipsError(str(error)) from error
+    return ave.sources(folder, settings)
+
+
+if __name__ == "__main__":
+    from data_scripts import main
+
+    main(NAME)
