@@ -101,7 +101,7 @@ def sources(
                     video=video,
                     split=split,
                     group=row.video,
-                    span=(row.start, row.end),
+                    span=(float(row.start), float(row.end)),
                     truth=truth if truth.is_file() else None,
                 )
             )

@@ -45,7 +45,7 @@ def _strokes(seconds: Real, gap: Real, jitter: Real, rng: Random) -> list[float]
 def _struck(
     seconds: Real,
     rate: int,
-    strokes: Sequence[float],
+    strokes: Sequence[Real],
     make: Callable[[int], np.ndarray],
 ) -> np.ndarray:
     """The sum of `make(k)` begun at stroke k, (samples,)."""
@@ -58,7 +58,7 @@ def _struck(
 
 
 def _ring(
-    seconds: Real, pairs: Sequence[tuple[float, float, float]], rate: int
+    seconds: Real, pairs: Sequence[tuple[Real, Real, Real]], rate: int
 ) -> np.ndarray:
     """Damped tones: (Hz, level, s until it has fallen to 1 / e) each."""
     t = _now(seconds, rate)
@@ -67,7 +67,7 @@ def _ring(
 
 
 def _buzz(
-    hertz: np.ndarray, slope: Real, rate: int, formants: Sequence[float] = ()
+    hertz: np.ndarray, slope: Real, rate: int, formants: Sequence[Real] = ()
 ) -> np.ndarray:
     """Harmonics k of a changing pitch (samples,), k ** -slope loud, that `formants`
     (Hz) lift."""
@@ -128,14 +128,14 @@ def _plucked(
 
 
 def _calls(
-    shape: Sequence[float],
-    length: tuple[float, float],
-    pause: tuple[float, float],
-    formants: Sequence[float],
-    slope: float,
+    shape: Sequence[Real],
+    length: tuple[Real, Real],
+    pause: tuple[Real, Real],
+    formants: Sequence[Real],
+    slope: Real,
     *,
-    rough: float = 0.0,
-    tremble: float = 0.0,
+    rough: Real = 0.0,
+    tremble: Real = 0.0,
 ) -> Callable[[Random, Real, int], Heard]:
     """An animal's calls: pitches along one call (Hz), its length and pause (s)."""
 
