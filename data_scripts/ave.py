@@ -54,6 +54,11 @@ class Row:
     start: int
     end: int
 
+    @property
+    def event(self) -> tuple[str, str, int, int]:
+        """What it says, wherever it stands."""
+        return self.label, self.video, self.start, self.end
+
 
 def sources(
     folder: Path,
@@ -77,6 +82,7 @@ def sources(
     chosen = _without_leaks(chosen, problems)
     found: list[Source] = []
     seen: dict[str, str] = {}
+    names: set[str] = set()
     for split in SPLITS:
         for row in chosen[split]:
             video = folder / "AVE" / f"{row.video}.mp4"
@@ -87,11 +93,14 @@ def sources(
             recording = row.video
             if row.video in seen:
                 recording = f"{row.video} ({row.label})"
+                if recording in names:
+                    recording = f"{row.video} ({row.label}, from {row.start})"
                 what = f"has two events: {seen[row.video]}, and {row.label}"
                 remedy = "Nothing to do: each is a row of its own, in the same split"
                 problems.append(Problem(name, what, remedy))
-                name = f"{name} ({row.label})"
+                name = f"AVE/{recording}.mp4"
             seen.setdefault(row.video, row.label)
+            names.add(recording)
             truth = folder / "truth" / f"{row.video}.parquet"
             found.append(
                 Source(
@@ -110,24 +119,24 @@ def sources(
 
 
 def read_annotations(path: Path, problems: list[Problem]) -> dict[int, Row]:
-    """The usable lines of Annotations.txt by their number, 0 the first after a header.
+    """The usable rows of Annotations.txt by their number, 0 the first after a header.
 
-    Lines that are not become problems: the numbers of the others stay. With and without
+    Those that are not become problems: the numbers of the others stay. With and without
     header, LF and CRLF, are all read.
     """
     rows: dict[int, Row] = {}
-    events: set[tuple[str, str]] = set()
+    events: set[tuple] = set()
     for number, line in enumerate(_lines(path)):
         row = _parsed(number, line)
         if isinstance(row, str):
-            what, remedy = f"line {number + 1} {row}: {line!r}", "Mend the line"
+            what, remedy = f"row {number + 1} {row}: {line!r}", "Mend it"
             problems.append(Problem(path.name, what[:300], f"{remedy}; it is left out"))
-        elif (row.video, row.label) in events:
-            what = f"line {number + 1} has {row.label!r} of {row.video} a second time"
-            problems.append(Problem(path.name, what, "It is left out"))
+        elif row.event in events:
+            what = f"row {number + 1} is there a second time: {line!r}"
+            problems.append(Problem(path.name, what[:300], "It is left out"))
         else:
             rows[number] = row
-            events.add((row.video, row.label))
+            events.add(row.event)
     return rows
 
 
@@ -178,20 +187,11 @@ def _splits(
     folder: Path, family: str, rows: dict[int, Row], problems: list[Problem]
 ) -> dict[str, list[Row]]:
     """Split -> its rows, in the family's order."""
-    known = {(row.video, row.label): row for row in rows.values()}
     chosen: dict[str, list[Row]] = {}
     for split in SPLITS:
         path = _find(folder, f"{split}{CALLED[family]}")
         if family == "files":
-            found = []
-            for k, line in enumerate(_lines(path)):
-                label, video, *_ = (*line.split("&"), "")
-                if row := known.get((video.strip(), label.strip())):
-                    found.append(row)
-                else:
-                    what = f"line {k + 1} is no usable row of Annotations.txt: {line!r}"
-                    remedy = "It is left out; see what is said of that row"
-                    problems.append(Problem(path.name, what[:300], remedy))
+            found = _listed(path, rows, problems)
         else:
             order = read_h5(path, "order", 1).astype(np.int64)
             found = [rows[k] for k in order.tolist() if k in rows]
@@ -205,6 +205,32 @@ def _splits(
         what = f"{len(left)} rows are in no split, the first is {left[0].video}"
         problems.append(Problem("Annotations.txt", what, "They are left out"))
     return chosen
+
+
+def _listed(path: Path, rows: dict[int, Row], problems: list[Problem]) -> list[Row]:
+    """The annotated rows that a Set.txt file lists; it may say other seconds."""
+    exact = {row.event: row for row in rows.values()}
+    alike: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows.values():
+        alike[row.label, row.video].append(row)
+    found = []
+    for k, line in enumerate(_lines(path)):
+        listed = _parsed(k, line)
+        if isinstance(listed, Row) and listed.event in exact:
+            found.append(exact[listed.event])
+            continue
+        label, video = (*(field.strip() for field in line.split("&")), "")[:2]
+        if len(same := alike[label, video]) == 1:
+            what = f"row {k + 1} has other seconds than Annotations.txt: {line!r}"
+            remedy = (
+                f"Those of Annotations.txt are used: {same[0].start} to {same[0].end}"
+            )
+            found += same
+        else:
+            what = f"row {k + 1} is no usable row of Annotations.txt: {line!r}"
+            remedy = "It is left out; see what is said of that row"
+        problems.append(Problem(path.name, what[:300], remedy))
+    return found
 
 
 def _without_leaks(

@@ -77,7 +77,7 @@ def test_header_and_line_ends_change_nothing(tmp_path, header, end):
         ("Cat&eeeeeeeeeee&good&nan&3", "no whole seconds, 'nan'"),
         ("Cat&eeeeeeeeeee&good&1.5&3", "no whole seconds, '1.5'"),
         ("Cat&../../secret&good&1&3", "no YouTube id, '../../secret'"),
-        ("Cat&aaaaaaaaaaa&good&1&3", "'Cat' of aaaaaaaaaaa a second time"),
+        ("Cat&aaaaaaaaaaa&good&0&10", "a second time: 'Cat&aaaaaaaaaaa"),
         ("\ufffd\x00&&&&", "class that AVE does not have"),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_bad_line_is_named_and_costs_nothing_else(tmp_path, line, what):
     ave_layout.write(tmp_path, GOOD, annotations="\n".join(lines))
     found, problems = ave.sources(tmp_path)
     assert what in said(problems)
-    assert "line 2" in said(problems) or "line 3" in said(problems)
+    assert "row 2" in said(problems)
     assert len(problems) == 1
     assert len(found) == 4
     assert spans(found)["bbbbbbbbbbb"] == (BUS, "train", (2, 5))
@@ -129,8 +129,8 @@ def test_rows_in_no_split_and_lines_of_no_row_are_named(tmp_path):
     found, problems = ave.sources(tmp_path)
     assert len(found) == 4
     assert "1 rows are in no split, the first is eeeeeeeeeee" in said(problems)
-    assert "testSet.txt: line 2" in said(problems)
-    assert "testSet.txt: line 3" in said(problems)
+    assert "testSet.txt: row 2" in said(problems)
+    assert "testSet.txt: row 3" in said(problems)
 
 
 def test_an_id_in_two_splits_stays_in_the_test(tmp_path):
@@ -151,6 +151,20 @@ def test_an_id_in_two_splits_stays_in_the_test(tmp_path):
     assert {p.file for p in leaks} == {"AVE/-dddddddddd.mp4", "AVE/bbbbbbbbbbb.mp4"}
     assert "it stays in test, its row in train is left out" in said(leaks)
     assert "no 'Bus' in training, and 1 in the test" in said(problems)
+
+
+def test_three_events_of_a_video_are_three_recordings_of_one_group(tmp_path):
+    more = [f"{BUS}&aaaaaaaaaaa&good&0&2", f"{BUS}&aaaaaaaaaaa&good&6&9"]
+    ave_layout.write(tmp_path, GOOD | {"train": GOOD["train"] + more})
+    found, problems = ave.sources(tmp_path)
+    mine = [source for source in found if source.group == "aaaaaaaaaaa"]
+    assert spans(mine) == {
+        "aaaaaaaaaaa": (CAT, "train", (0, 10)),
+        "aaaaaaaaaaa (Bus)": (BUS, "train", (0, 2)),
+        "aaaaaaaaaaa (Bus, from 6)": (BUS, "train", (6, 9)),
+    }
+    assert len({source.name for source in found}) == len(found)
+    assert said(problems).count("AVE/aaaaaaaaaaa.mp4: has two events: Cat") == 2
 
 
 def test_the_statistics_of_aves_test_split(tmp_path):
@@ -312,9 +326,13 @@ def test_another_span_is_prepared_anew(tmp_path):
     prepare(found, tmp_path / "out", SMALL, workers=1)
     text = (tmp_path / "ave" / "Annotations.txt").read_text()
     (tmp_path / "ave" / "Annotations.txt").write_text(text.replace("&2&5", "&2&6"))
-    found, _ = ave.sources(tmp_path / "ave", SMALL)
+    found, problems = ave.sources(tmp_path / "ave", SMALL)
+    assert "other seconds than Annotations.txt" in said(problems)  # trainSet.txt's are
     report = prepare(found, tmp_path / "out", SMALL, workers=1)
     assert list(report.written) == ["bbbbbbbbbbb"]
+    at = load(tmp_path / "out", "train")
+    events_of = dict(zip(at.recordings, at.truth["event"].sum(dim=1), strict=True))
+    assert events_of["bbbbbbbbbbb"] == 4 * SMALL.fps
 
 
 WORLD = {"videos": 32, "held_out": 2, "video_fps": 2}

@@ -3,7 +3,7 @@
 An event fills whole seconds. Before and after it there is only the place, with its own
 background sound; the thing is not there, or is there, still and silent. Where the
 event lies is drawn from AVE's own annotations (Tian et al. 2018; Zhu et al. 2021,
-Sec. 4.1).
+Sec. 3.1).
 """
 
 from __future__ import annotations
