@@ -605,3 +605,42 @@ def test_what_is_not_prepared_says_so(tmp_path, pairs, monkeypatch):
 def test_impossible_settings_are_refused(name, value):
     with pytest.raises(ClipsError, match=name):
         Settings(**{name: value})
+
+
+def test_a_validation_split_is_there_only_where_it_is_declared(tmp_path, pairs):
+    splits = dict(zip("012", ("train", "val", "test"), strict=True))
+    made = [
+        dataclasses.replace(s, split=splits[s.recording[-1]])
+        for s in pairs
+        if s.recording[-1] in splits
+    ]
+    report = prepare(made, tmp_path / "with", SMALL, workers=1)
+    assert {split: sum(n.values()) for split, n in report.splits.items()} == {
+        "train": 2,
+        "val": 2,
+        "test": 2,
+    }
+    assert set(load(tmp_path / "with", "val").recordings) == {"cat1", "dog1"}
+    without = [s for s in made if s.split != "val"]
+    report = prepare(without, tmp_path / "without", SMALL, workers=1)
+    assert set(report.splits) == {"train", "test"}
+    assert not (tmp_path / "without" / "val").exists()
+    assert len(load(tmp_path / "without", "val")) == 0
+    leak = [*made, dataclasses.replace(made[1], name="x", recording="x", split="test")]
+    with pytest.raises(LeakError, match="two splits"):
+        prepare(leak, tmp_path / "leak", SMALL, workers=1)
+
+
+@given(st.floats(0, 2), st.floats(0.1, 2), st.integers(1, 8))
+@examples(deadline=None, max_examples=15)
+def test_the_event_is_1_within_its_span_alone(tmp_path_factory, first, length, fps):
+    out = tmp_path_factory.mktemp("span")
+    source = write_pair(out / "media", "cat0", 2.2)
+    source = dataclasses.replace(source, span=(first, first + length), split="train")
+    settings = dataclasses.replace(SMALL, fps=float(fps))
+    prepare([source], out / "clips", settings, workers=1)
+    held = load(out / "clips", "train")
+    for start, event in zip(held.start.tolist(), held.truth["event"], strict=True):
+        for i, value in enumerate(event.tolist()):
+            now = start + i / fps
+            assert value == float(now >= first and now < first + length)
