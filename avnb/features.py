@@ -295,7 +295,8 @@ class VGGishMel(nn.Module):
     (..., samples) at 16 kHz -> (..., frames, 64), time first: ln(m + 0.01) of 64 bands
     m from 125 to 7,500 Hz of the *magnitude*, in windows of 25 ms every 10 ms. `frames`
     are those from the beginning, 96 (0.96 s) by default. Other than librosa's: windows
-    begin at sample 0 (not centred) and the filters are triangles on HTK's mel scale.
+    begin at sample 0 (not centred) and the filters are triangles on HTK's mel scale;
+    `hz` are their centres.
     Raises ValueError for a sound that is shorter than the frames.
     """
 
@@ -312,6 +313,7 @@ class VGGishMel(nn.Module):
         low, high = _htk_mel(np.array([125.0, 7500.0])).tolist()
         edges = np.linspace(low, high, 64 + 2)[:, None]
         bins = _htk_mel(np.linspace(0, self.SAMPLE_RATE / 2, self.N_FFT // 2 + 1))
+        self.hz: list[float] = (700 * np.expm1(edges[1:-1, 0] / 1127)).tolist()
         rise = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
         fall = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
         basis = torch.from_numpy(np.minimum(rise, fall).clip(0)).float().T.contiguous()

@@ -288,6 +288,7 @@ def test_vggish_mel_hears_where_a_tone_is() -> None:
     """A tone of a band's centre is loudest there; silence is ln 0.01."""
     centres = 700 * np.expm1(np.linspace(*_htk_mel(np.array([125, 7500])), 66) / 1127)
     time = torch.arange(16000) / 16000
+    assert np.allclose(VGGishMel().hz, centres[1:-1])
     for band in (5, 30, 62):
         tone = torch.sin(2 * np.pi * float(centres[band + 1]) * time)
         assert (VGGishMel()(tone).argmax(dim=-1) == band).all()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from avnb import lessons, training
-from avnb.clips import Clips
+from avnb.clips import Clips, ClipsError
 from avnb.features import VGGishMel
 
 FOLDER = lessons.SERIES["ms_vae"]
@@ -85,7 +85,7 @@ def test_what_is_seen_is_a_mean_over_a_seconds_frames(features: ModuleType) -> N
     assert found.shape == (9, 4, 512)
     for video, second, colour in ((0, 0, 0), (4, 2, 1), (8, 3, 2)):
         two = of.frames[video, 2 * second : 2 * second + 2, :, :, colour].double()
-        expected = two.mean() / 255
+        expected = float(two.mean() / 255)
         assert found[video, second, colour].item() == pytest.approx(expected, abs=1e-5)
     assert (found[:, :, 3] == 16).all()
     assert (features.seen(Colours(), of, size=32)[:, :, 3] == 32).all()
@@ -313,19 +313,20 @@ def test_a_split_without_its_tensors(features: ModuleType, tmp_path: Path) -> No
 # --- AVE's own files
 
 
-def ave(n: int = 12) -> tuple[dict[str, np.ndarray], list[tuple[str, str, int, int]]]:
-    """Arrays as AVE's h5 files hold them, and its annotations; columns shuffled."""
+def ave_files(n: int = 12) -> tuple[dict[str, np.ndarray], list[Any]]:
+    """Arrays as AVE's h5 files hold them, and the annotations of their rows."""
+    from data_scripts.ave import KINDS, Row
+
     rng = np.random.default_rng(5)
-    column = {"Bark": 17, "Clock": 3, "Goat": 0}
     rows, labels = [], np.zeros((n, 10, 29))
     for k in range(n):
-        name = list(column)[k % 3]
+        column = (0, 3, 17)[k % 3]
         start = int(rng.integers(0, 8))
         end = int(rng.integers(start + 2, 11))
-        rows.append((name, f"id{k}", start, end))
+        rows.append(Row(k, KINDS[column], f"id{k}", start, end))
         labels[k, :, 28] = 1
         labels[k, start:end, 28] = 0
-        labels[k, start:end, column[name]] = 1
+        labels[k, start:end, column] = 1
     tables = {
         "visual": rng.random((n, 10, 512)),
         "audio": rng.random((n, 10, 128)),
@@ -335,86 +336,68 @@ def ave(n: int = 12) -> tuple[dict[str, np.ndarray], list[tuple[str, str, int, i
 
 
 def test_ave_is_read_row_by_row(features: ModuleType) -> None:
-    tables, rows = ave()
-    order = {"train": np.array([5, 0, 3]), "val": np.array([], int), "test": [11, 4]}
-    splits, problems = features.ave_seconds(tables, rows, order)
+    tables, rows = ave_files()
+    chosen = {"train": [rows[k] for k in (5, 0, 3)], "val": [], "test": rows[10:]}
+    splits, problems = features.ave_seconds(tables, chosen)
     assert not problems
     assert list(splits) == ["train", "val", "test"]
-    for split, numbers in order.items():
-        of = splits[split]
-        assert len(of) == len(numbers)
-        for i, at in enumerate(numbers):
-            name, video, start, end = rows[at]
-            assert of.videos[i] == video
-            assert of.classes[of.label[i]] == name
-            assert of.event[i].tolist() == [start <= s < end for s in range(10)]
-            expected = torch.from_numpy(tables["visual"][at]).float()
+    for split, its in chosen.items():
+        of = features.checked(splits[split], split)
+        assert len(of) == len(its)
+        for i, row in enumerate(its):
+            assert of.videos[i] == row.video
+            assert of.classes[of.label[i]] == row.label
+            inside = [row.start <= second < row.end for second in range(10)]
+            assert of.event[i].tolist() == inside
+            expected = torch.from_numpy(tables["visual"][row.number]).float()
             assert torch.equal(of.visual[i], expected)
-        features.checked(of, split)
 
 
 def test_what_disagrees_is_named_and_nothing_else_is_lost(features: ModuleType) -> None:
-    tables, rows = ave()
-    name, video, start, end = rows[1]
-    rows[1] = (name, video, start, end - 1)  # another end
-    rows[4] = (*rows[4][:2], 3, 3)  # AVE's row of no length
-    tables["labels"][6, rows[6][2], :] = np.eye(29)[5]  # another class in one second
+    tables, rows = ave_files()
+    rows[1] = replace(rows[1], end=rows[1].end - 1)
+    tables["labels"][6, rows[6].start] = np.eye(29)[5]  # another class, one second
     tables["audio"][8, 2, 0] = np.nan
-    order = {"train": np.arange(8), "test": np.arange(8, 12)}
-    splits, problems = features.ave_seconds(tables, rows, order)
-    said = {problem.file: str(problem) for problem in problems}
-    assert list(said) == ["id1", "id4", "id6", "id8"]
+    tables["visual"][9, 9, 511] = np.inf
+    splits, problems = features.ave_seconds(
+        tables, {"train": rows[:8], "test": rows[8:]}
+    )
+    said = {problem.file: problem.problem for problem in problems}
+    assert list(said) == ["id1", "id6", "id8", "id9"]
     assert "disagree" in said["id1"]
-    assert "no second" in said["id4"]
     assert "disagree" in said["id6"]
     assert "audio features are not finite" in said["id8"]
-    assert splits["train"].videos == ["id0", "id2", "id3", "id5", "id7"]
-    assert splits["test"].videos == ["id9", "id10", "id11"]
-
-
-def write_annotations(path: Path, rows: Any, header: bool, end: str) -> None:
-    lines = ["Category&VideoID&Quality&StartTime&EndTime"] if header else []
-    lines += [f"{name}&{video}&good&{a}&{b}" for name, video, a, b in rows]
-    path.write_bytes((end.join(lines) + end).encode())
-
-
-@pytest.mark.parametrize("header", [True, False])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_annotations(features: ModuleType, tmp_path, header: bool, end: str) -> None:
-    _, rows = ave()
-    path = tmp_path / "Annotations.txt"
-    write_annotations(path, rows, header, end)
-    assert features.annotations(path) == rows
-    path.write_bytes(path.read_bytes() + b"Bark&x&good&two&3\n")
-    with pytest.raises(features.FeatureError, match=f"line {13 + header}: 'Bark&x"):
-        features.annotations(path)
+    assert "visual features are not finite" in said["id9"]
+    assert splits["train"].videos == ["id0", "id2", "id3", "id4", "id5", "id7"]
+    assert splits["test"].videos == ["id10", "id11"]
 
 
 @pytest.fixture
 def ave_folder(tmp_path: Path) -> Path:
     h5py = pytest.importorskip("h5py", reason="AVE's files: pip install h5py")
-    tables, rows = ave()
-    write_annotations(tmp_path / "Annotations.txt", rows, False, "\r\n")
+    tables, rows = ave_files()
+    lines = [f"{r.label}&{r.video}&good&{r.start}&{r.end}\r\n" for r in rows]
+    lines[3] = lines[3].replace(f"&{rows[3].start}&{rows[3].end}", "&0&0")
+    (tmp_path / "Annotations.txt").write_bytes("".join(lines).encode())
     files = {
-        "visual_feature_vec": tables["visual"],
-        "audio_feature": tables["audio"],
-        "labels": tables["labels"],
+        "visual_feature_vec": ("avadataset", tables["visual"]),
+        "audio_feature": ("avadataset", tables["audio"].astype("f4")),
+        "labels": ("avadataset", tables["labels"].astype("i8")),
+        "train_order_match": ("order", [7, 2, 3, 1]),
+        "val_order_match": ("order", [4]),
+        "test_order_match": ("order", [0, 11]),
     }
-    for name, table in files.items():
+    for name, (key, table) in files.items():
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
-            file["avadataset"] = table
-    order = {"train": [7, 2, 1], "val": [4], "test": [0, 11]}
-    for split, numbers in order.items():
-        with h5py.File(tmp_path / f"{split}_order_match.h5", "w") as file:
-            file["order"] = np.array(numbers)
+            file[key] = np.array(table)
     return tmp_path
 
 
 def test_ave_files(features: ModuleType, ave_folder: Path) -> None:
     splits, problems = features.read_ave_features(ave_folder)
-    assert not problems
+    assert any("no length" in str(problem) for problem in problems)
     assert splits["train"].videos == ["id7", "id2", "id1"]
-    tables, _ = ave()
+    tables, _ = ave_files()
     expected = torch.from_numpy(tables["audio"][[0, 11]]).float()
     assert torch.equal(splits["test"].audio, expected)
 
@@ -427,23 +410,16 @@ def test_ave_files_of_another_kind(features: ModuleType, ave_folder: Path) -> No
         before = path.read_bytes()
         with h5py.File(path, "w") as file:
             file[key] = table
-        with pytest.raises(features.FeatureError, match=message):
+        with pytest.raises(ClipsError, match=message):
             features.read_ave_features(ave_folder)
         path.write_bytes(before)
 
     wide = np.zeros((12, 10, 128))
     broken("audio_feature.h5", wide[:, :, 1:], r"audio_feature.*\(12, 10, 127\)")
-    broken("audio_feature.h5", wide[:11], r"\(11, 10, 128\), not \(12, 10, 128\)")
-    broken("audio_feature.h5", wide[0], r"\(10, 128\)")
-    broken("audio_feature.h5", wide, "with avadataset", key="other")
-    broken("audio_feature.h5", wide.astype("S3"), r"of \|S3")
-    order = np.array([0, 12])
-    broken("val_order_match.h5", order, "beyond the 12", key="order")
-    (ave_folder / "labels.h5").write_bytes(b"none")
-    with pytest.raises(features.FeatureError, match=r"labels\.h5: no h5 file"):
-        features.read_ave_features(ave_folder)
+    broken("audio_feature.h5", wide[:11], r"audio_feature.*\(11, 10, 128\), not \(12 ")
+    broken("visual_feature_vec.h5", wide, r"visual.*\(12, 10, 128\)")
+    broken("audio_feature.h5", wide[0], "audio_feature.*avadataset")
+    broken("audio_feature.h5", wide, "audio_feature.*avadataset", key="other")
     (ave_folder / "labels.h5").unlink()
-    with pytest.raises(features.FeatureError, match=r"labels\.h5: missing"):
+    with pytest.raises(ClipsError, match=r"no labels\.h5"):
         features.read_ave_features(ave_folder)
-    with pytest.raises(features.FeatureError, match=r"Annotations\.txt: missing"):
-        features.read_ave_features(ave_folder / "none")

@@ -35,20 +35,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import safetensors.torch
 import torch
+from avnb.bandstand.events import KINDS, happen
 from jaxtyping import Bool, Float, Int64
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avnb import files
-from avnb.bandstand.events import KINDS, happen
-from avnb.clips import Clips, Problem
+from avnb.clips import Clips, ClipsError, Problem
 from avnb.features import VGGishMel
+from data_scripts import ave
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -96,7 +97,7 @@ OVERRIDES = {}
 
 
 # %%
-class FeatureError(Exception):
+class FeatureError(ClipsError):
     """Features that cannot be used: which file or video, why, what would be right."""
 
 
@@ -319,13 +320,13 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 
 # %% tags=["active-ipynb", "mels"]
 # wave = films.waveform[one, 0].float() / 32767
-# mels = VGGishMel()(wave.view(t, -1))
+# mel = VGGishMel()
+# mels = mel(wave.view(t, -1))
 # print(f"{tuple(wave.shape)} → {tuple(mels.shape)}")
-# hz = 700 * np.expm1(np.linspace(185.0, 2740.1, 66)[1:-1] / 1127)
 # figure = show.spectrograms(
-#     [mel.T for mel in mels],
+#     [picture.T for picture in mels],
 #     hop=0.01,
-#     hz=hz,
+#     hz=mel.hz,
 #     captions=[f"second {k}{' *' * bool(event[one, k])}" for k in range(t)],
 #     columns=5,
 # )
@@ -577,7 +578,7 @@ def splits_of(path: str | Path) -> list[str]:
 
 # %% tags=["active-ipynb"]
 # with torch.inference_mode():
-#     audio = heard(ear, films, VGGishMel())
+#     audio = heard(ear, films, mel)
 # example = Seconds(
 #     visual.clone(),
 #     audio.clone(),
@@ -601,154 +602,85 @@ def splits_of(path: str | Path) -> list[str]:
 # × 512), `audio_feature.h5` (4143 × 10 × 128), `labels.h5` (4143 × 10 × 29: 28 classes
 # and background), the three files of a split family with the rows of each split, and
 # `Annotations.txt`, whose lines are in the same order. The labels and the annotations
-# say the same thing twice; where they disagree, or where a video has no event at all,
-# that video is named and left out, and nothing else is lost.
-
-
-# %%
-def annotations(path: Path) -> list[tuple[str, str, int, int]]:
-    """(class, video, start s, end s) of each line of AVE's Annotations.txt.
-
-    With or without a header line, with either end of lines.
-    """
-    rows = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        parts = line.strip().split("&")
-        if not line.strip() or (number == 1 and parts[0] == "Category"):
-            continue
-        try:
-            name, video, _, start, end = parts
-            rows.append((name, video, int(start), int(end)))
-        except ValueError:
-            raise FeatureError(
-                f"{path}, line {number}: {line[:60]!r} is not "
-                "Category&VideoID&Quality&StartTime&EndTime"
-            ) from None
-    return rows
-
-
-# %%
-T = 10  # seconds of AVE's videos
-
-
-def _events(
-    labels: np.ndarray, rows: Sequence[tuple[str, str, int, int]]
-) -> tuple[np.ndarray, dict[int, str]]:
-    """(n, 10) events, and what is wrong with which row.
-
-    labels: (n, 10, 29), one 1 a second, the last column background.
-    """
-    column = labels.argmax(axis=2)
-    event = column != 28
-    names = np.array([row[0] for row in rows])
-    # which column is which class is written nowhere: that of most of its seconds
-    column_of = {
-        name: np.bincount(column[names == name][event[names == name]], minlength=1)
-        for name in set(names)
-    }
-    wrong = {}
-    for at, (name, _, start, end) in enumerate(rows):
-        wanted = (np.arange(T) >= start) & (np.arange(T) < end)
-        right = column[at][event[at]] == column_of[name].argmax()
-        if not wanted.any():
-            wrong[at] = f"its event lasts from {start} to {end} s: no second"
-        elif (wanted != event[at]).any() or not right.all():
-            wrong[at] = "labels.h5 and Annotations.txt disagree about it"
-    return event, wrong
-
-
-# %%
-def _table(path: Path, shape: tuple[int, ...], key: str = "avadataset") -> np.ndarray:
-    """A data set of an h5 file, of that shape (-1: any length), as float32."""
-    try:
-        import h5py
-    except ImportError:
-        raise FeatureError(f"{path}: h5 files need h5py: pip install h5py") from None
-    if not path.is_file():
-        raise FeatureError(f"{path}: missing; it is one of AVE's feature files")
-    try:
-        with h5py.File(path, "r") as file:
-            data = file[key]
-            found = tuple(data.shape)
-            if len(found) != len(shape) or any(
-                b not in (-1, a) for a, b in zip(found, shape, strict=True)
-            ):
-                raise FeatureError(f"{path}: {key} is {found}, not {shape}")
-            if found[0] > LARGEST or data.dtype.kind not in "fiu":
-                raise FeatureError(f"{path}: {key} is {found} of {data.dtype}")
-            table = np.empty(found, np.float32)
-            for at in range(0, len(table), 256):  # they come as float64
-                table[at : at + 256] = data[at : at + 256]
-    except (OSError, KeyError, AttributeError) as error:
-        raise FeatureError(f"{path}: no h5 file with {key} ({error})") from None
-    return table
-
+# say the same thing twice; where they disagree, or where a video's features are no
+# numbers, that video is named and left out, and nothing else is lost. The script that
+# reads AVE's videos (step 1) reads its lines and splits here as well.
 
 # %%
 AVE = {"visual": "visual_feature_vec.h5", "audio": "audio_feature.h5"}
+AVE_SECONDS = 10
 
 
 def ave_seconds(
-    tables: Mapping[str, np.ndarray],
-    rows: Sequence[tuple[str, str, int, int]],
-    order: Mapping[str, np.ndarray],
+    tables: Mapping[str, np.ndarray], chosen: Mapping[str, Sequence[ave.Row]]
 ) -> tuple[dict[str, Seconds], list[Problem]]:
-    """AVE's arrays "visual", "audio", "labels", as splits; what was left out and why.
+    """Splits of AVE's arrays, and the videos that were left out and why.
 
-    rows: of `annotations`; order: split -> the rows that it has.
+    tables: "visual", "audio" and "labels", (n, 10, width); chosen: split -> its rows.
     """
-    event, wrong = _events(tables["labels"], rows)
-    for name in AVE:
-        for at in np.flatnonzero(~np.isfinite(tables[name]).all(axis=(1, 2))):
-            wrong[int(at)] = f"its {name} features are not finite"
-    classes = sorted({row[0] for row in rows})
-    splits, problems = {}, []
-    for split, wanted in order.items():
-        kept = [int(at) for at in wanted if int(at) not in wrong]
-        for at in sorted({int(at) for at in wanted} & set(wrong)):
-            left_out = Problem(rows[at][1], wrong[at], f"It is left out of {split}")
-            problems.append(left_out)
-        splits[split] = Seconds(
-            **{name: torch.from_numpy(tables[name][kept]).float() for name in AVE},
-            event=torch.from_numpy(event[kept]),
-            label=torch.tensor([classes.index(rows[at][0]) for at in kept]).long(),
-            videos=[rows[at][1] for at in kept],
-            classes=classes,
-            networks={name: f"AVE's own ({file})" for name, file in AVE.items()},
-        )
-    return splits, problems
+    every = [row for rows in chosen.values() for row in rows]
+    wrong = {
+        row.number: "labels.h5 and Annotations.txt disagree about it"
+        for row in ave.disagreeing(tables["labels"], every)
+    }
+    for kind in AVE:
+        finite = np.isfinite(tables[kind]).all(axis=(1, 2))
+        for row in every:
+            if not finite[row.number]:
+                wrong[row.number] = f"its {kind} features are not finite"
+    problems = [
+        Problem(row.video, wrong[row.number], "It is left out")
+        for row in every
+        if row.number in wrong
+    ]
+    good = {k: [r for r in rows if r.number not in wrong] for k, rows in chosen.items()}
+    return {split: _of_rows(tables, rows) for split, rows in good.items()}, problems
+
+
+# %%
+def _of_rows(tables: Mapping[str, np.ndarray], rows: Sequence[ave.Row]) -> Seconds:
+    """These rows of AVE's arrays; events and classes are the annotations'."""
+    at = [row.number for row in rows]
+    second = torch.arange(AVE_SECONDS)
+    span = torch.tensor([(row.start, row.end) for row in rows]).view(-1, 2, 1)
+    return Seconds(
+        visual=torch.from_numpy(tables["visual"][at]).float(),
+        audio=torch.from_numpy(tables["audio"][at]).float(),
+        event=(span[:, 0] <= second) & (second < span[:, 1]),
+        label=torch.tensor([KINDS.index(row.label) for row in rows]).long(),
+        videos=[row.video for row in rows],
+        classes=list(KINDS),
+        networks={kind: f"AVE's own ({file})" for kind, file in AVE.items()},
+    )
 
 
 # %%
 def read_ave_features(
-    folder: str | Path, family: str = "match"
+    folder: str | Path, family: Literal["order", "match"] = "match"
 ) -> tuple[dict[str, Seconds], list[Problem]]:
-    """The splits of AVE's own feature files, and the videos that were left out.
+    """The splits of AVE's own feature files, and what was left out and why.
 
-    folder: with the h5 files and Annotations.txt, as they are downloaded; family:
-    "match" (of the localisation task) or "" (train_order.h5 and its kin). Raises
-    FeatureError where a file is missing or of another shape.
+    folder: with the h5 files and Annotations.txt (or with both in its data/); family:
+    "match" (localisation's) or "order". Raises ClipsError where a file is missing or
+    cannot be read, FeatureError where it is of another shape.
     """
-    folder = Path(folder)
-    if not (listed := folder / "Annotations.txt").is_file():
-        raise FeatureError(f"{listed}: missing; its lines are the rows of the h5 files")
-    rows = annotations(listed)
-    shape = {name: (len(rows), T, width) for name, width in WIDTHS.items()}
-    tables = {name: _table(folder / file, shape[name]) for name, file in AVE.items()}
-    tables["labels"] = _table(folder / "labels.h5", (len(rows), T, 29))
-    order = {}
-    for split in ("train", "val", "test"):
-        path = folder / f"{split}_order{'_' if family else ''}{family}.h5"
-        numbers = _table(path, (-1,), "order")
-        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(rows):
+    folder, problems = Path(folder), []
+    rows = ave.read_annotations(ave._find(folder, "Annotations.txt"), problems)
+    chosen = ave._splits(folder, family, rows, problems)
+    chosen = ave._without_leaks(chosen, problems)
+    n = 1 + max(rows, default=-1)
+    tables = {}
+    for kind, file in (AVE | {"labels": "labels.h5"}).items():
+        path = ave._find(folder, file)
+        table = ave.read_h5(path, "avadataset", 3)
+        width = (WIDTHS | {"labels": 29})[kind]
+        if len(table) < n or table.shape[1:] != (AVE_SECONDS, width):
             raise FeatureError(
-                f"{path}: it names a row beyond the {len(rows)} there are"
+                f"{path}: {table.shape}, not ({n} or more, {AVE_SECONDS}, {width})"
             )
-        order[split] = numbers.astype(np.int64)
-    splits, problems = ave_seconds(tables, rows, order)
-    for split, of in splits.items():
-        checked(of, f"{folder}, {split}")
-    return splits, problems
+        tables[kind] = table
+    splits, more = ave_seconds(tables, chosen)
+    return splits, problems + more
 
 
 # %% [markdown]
