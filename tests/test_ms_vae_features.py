@@ -128,7 +128,7 @@ def test_clips_of_other_lengths_are_refused(features: ModuleType) -> None:
     of = clips()
     cases = {
         "3.5 s with 8 frames": replace(of, waveform=of.waveform[..., :56000]),
-        "4 s with 7 frames": replace(of, frames=of.frames[:, :7]),
+        "4 s with 7 frames": replace(of, frames=of.frames[:, :7], truth={}),
     }
     for message, wrong in cases.items():
         for measure in (features.events, features.whole_seconds):
@@ -189,7 +189,7 @@ def test_the_ear_learns_and_its_scale_changes_no_name(features: ModuleType) -> N
     mels, kinds = sounds(5)
     before = ear.names(mels)
     assert (before.argmax(dim=1) == kinds).all()
-    ear.spread(mels)
+    features.spread(ear, mels)
     assert ear(mels).std().item() == pytest.approx(0.262, rel=1e-4)
     torch.testing.assert_close(ear.names(mels), before, rtol=1e-4, atol=1e-4)
 

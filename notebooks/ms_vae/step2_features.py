@@ -34,6 +34,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -380,31 +381,23 @@ def practice(
 # %% [markdown]
 # The network: four convolutions, each halving the picture, then 128 numbers after a
 # ReLU (so, as VGGish's, none is negative and many are 0), from which a last linear
-# layer names the kind. That layer is used in training alone. How *large* the numbers
-# are is arbitrary: twice the embedding and half the last layer name alike. But MS-VAE's
-# faithful mode takes them as they are, and there 128 large numbers would outweigh the
-# rest; so `spread` brings them to the deviation of real VGGish rows.
+# layer names the kind. That layer is used in training alone.
 #
 # `(n, 96, 64) → (n, 16, 48, 32) → … → (n, 128, 6, 4) → (n, 128) → (n, kinds)`
 
 
 # %%
 class Ear(nn.Module):
-    """Log-mels (n, 96, 64) of a second → (n, 128), 0 or more, as VGGish's shapes.
-
-    "bandstand-ear": a substitute for VGGish that learned the bandstand's sounds.
-    """
+    """The substitute for VGGish: log-mels (n, 96, 64) → (n, 128), 0 or more."""
 
     def __init__(self, kinds: int, width: int = 16) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        last = 1
-        for wide in (width, 2 * width, 4 * width, 8 * width):
+        widths, layers = (1, width, 2 * width, 4 * width, 8 * width), []
+        for last, wide in pairwise(widths):
             convolution = nn.Conv2d(last, wide, 3, stride=2, padding=1)
             layers += [convolution, nn.BatchNorm2d(wide), nn.ReLU()]
-            last = wide
         self.maps = nn.Sequential(*layers)
-        self.embedding = nn.Linear(last * 6 * 4, 128)
+        self.embedding = nn.Linear(8 * width * 6 * 4, 128)
         self.naming = nn.Linear(128, kinds)
 
     def forward(self, mels: Float[Tensor, "n 96 64"]) -> Float[Tensor, "n 128"]:
@@ -415,13 +408,24 @@ class Ear(nn.Module):
         """Logits of the kinds of sound."""
         return self.naming(self(mels))
 
-    @torch.no_grad()
-    def spread(self, mels: Float[Tensor, "n 96 64"], wanted: float = 0.262) -> None:
-        """Scale the 128 numbers to that deviation, real VGGish's; no name changes."""
-        factor = wanted / float(self(mels).std())
-        self.embedding.weight.mul_(factor)
-        self.embedding.bias.mul_(factor)
-        self.naming.weight.div_(factor)
+
+# %% [markdown]
+# How *large* the 128 numbers are is arbitrary: twice the embedding and half the last
+# layer name alike. But MS-VAE's faithful mode takes them as they are, and large ones
+# would outweigh the rest of its loss; so we bring them to the deviation of real VGGish
+# rows.
+
+# %%
+VGGISH = {"mean": 0.122, "standard deviation": 0.262, "zeros": 0.65, "row max": 1.43}
+
+
+@torch.no_grad()
+def spread(ear: Ear, mels: Float[Tensor, "n 96 64"]) -> None:
+    """Scale the ear's numbers to VGGish's deviation over these sounds, in place."""
+    factor = VGGISH["standard deviation"] / float(ear(mels).std())
+    ear.embedding.weight.mul_(factor)
+    ear.embedding.bias.mul_(factor)
+    ear.naming.weight.div_(factor)
 
 
 # %% tags=["active-ipynb"]
