@@ -289,6 +289,55 @@ class ChunkFeatures(nn.Module):
         return float(self.mel(waveform).max())
 
 
+class VGGishMel(nn.Module):
+    """The log-mel picture of a sound that VGGish takes (Hershey et al. 2017).
+
+    (..., samples) at 16 kHz -> (..., frames, 64), time first: ln(m + 0.01) of 64 bands
+    m from 125 to 7,500 Hz of the *magnitude*, in windows of 25 ms every 10 ms. `frames`
+    are those from the beginning, 96 (0.96 s) by default. Other than librosa's: windows
+    begin at sample 0 (not centred) and the filters are triangles on HTK's mel scale;
+    `hz` are their centres.
+    Raises ValueError for a sound that is shorter than the frames.
+    """
+
+    SAMPLE_RATE, WINDOW, HOP, N_FFT = 16000, 400, 160, 512
+
+    window: Tensor
+    basis: Tensor
+
+    def __init__(self, frames: int = 96) -> None:
+        super().__init__()
+        self.frames = frames
+        self.samples = self.WINDOW + (frames - 1) * self.HOP
+        self.register_buffer("window", torch.hann_window(self.WINDOW), persistent=False)
+        low, high = _htk_mel(np.array([125.0, 7500.0])).tolist()
+        edges = np.linspace(low, high, 64 + 2)[:, None]
+        bins = _htk_mel(np.linspace(0, self.SAMPLE_RATE / 2, self.N_FFT // 2 + 1))
+        self.hz: list[float] = (700 * np.expm1(edges[1:-1, 0] / 1127)).tolist()
+        rise = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+        fall = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+        basis = torch.from_numpy(np.minimum(rise, fall).clip(0)).float().T.contiguous()
+        self.register_buffer("basis", basis, persistent=False)
+
+    def forward(self, waveform: Waveform) -> Float[Tensor, "*batch frames 64"]:
+        """(..., samples) -> (..., frames, 64)."""
+        if waveform.shape[-1] < self.samples:
+            raise ValueError(
+                f"{waveform.shape[-1]} samples: {self.frames} frames are "
+                f"{self.samples} samples at {self.SAMPLE_RATE} Hz"
+            )
+        return _in_chunks(self._rows, waveform[..., : self.samples])
+
+    def _rows(self, rows: Tensor) -> Tensor:
+        windows = rows.unfold(-1, self.WINDOW, self.HOP) * self.window.to(rows.dtype)
+        magnitude = torch.fft.rfft(windows, self.N_FFT).abs()
+        return (magnitude @ self.basis.to(rows.dtype) + 0.01).log()
+
+
+def _htk_mel(hz: np.ndarray) -> np.ndarray:
+    return 1127 * np.log1p(hz / 700)
+
+
 class MFCC(nn.Module):
     """Mel-frequency cepstral coefficients, librosa.feature.mfcc.
 

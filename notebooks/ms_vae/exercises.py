@@ -4,6 +4,7 @@ A check compares the answer with something found another way (a plain loop, all 
 counted, a closed form), and says what is wrong with it. Read the solutions last.
 """
 
+import math
 from collections.abc import Callable
 from itertools import combinations
 
@@ -97,5 +98,525 @@ DISAGREE = Exercise(
         "Second t is in the event when start <= t < end: the end is not part of it.",
         "Build the labels that the annotations ask for, and compare all 29 columns.",
         "argmax would not notice a second with no class, or with two.",
+    ),
+)
+
+
+# --- Step 2: features ------------------------------------------------------------
+
+
+def unit_rows(rows: torch.Tensor) -> torch.Tensor:
+    length = rows.norm(dim=-1, keepdim=True)
+    return rows / torch.where(length > 0, length, 1)
+
+
+def check_unit_rows(answer: Callable) -> None:
+    random = torch.Generator().manual_seed(1)
+    rows = torch.rand(4, 7, generator=random)
+    rows[2] = 0
+    mine = numbers(answer(rows), "rows")
+    assert np.isfinite(mine).all(), "a row of zeros gives nan: its length is 0"
+    right = [
+        [x / max(math.sqrt(sum(y * y for y in row)), 1e-30) for x in row]
+        for row in rows.tolist()
+    ]
+    largest = (rows / rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-30)).numpy()
+    assert not np.allclose(mine, largest), (
+        "that is the released code's scaling, by the largest value, not by the length"
+    )
+    close(mine, right, "each row over its length")
+
+
+UNIT_ROWS = Exercise(
+    "the usual scaling",
+    "Each row divided by its Euclidean length; rows of zeros stay zero.",
+    check_unit_rows,
+    unit_rows,
+    (
+        "rows.norm(dim=-1, keepdim=True) is the length of each row.",
+        "Divide by 1 where the length is 0: torch.where(length > 0, length, 1).",
+    ),
+)
+
+
+def unheard_share(
+    frames: int, window: int = 400, hop: int = 160, rate: int = 16000
+) -> float:
+    if hop >= window:
+        return max(0.0, 1 - frames * window / rate)
+    return max(0.0, 1 - ((frames - 1) * hop + window) / rate)
+
+
+def check_unheard_share(answer: Callable) -> None:
+    for frames, window, hop, rate in (
+        (96, 400, 160, 16000),
+        (10, 400, 160, 16000),
+        (10, 100, 160, 16000),
+        (200, 400, 160, 16000),
+        (1, 400, 160, 8000),
+    ):
+        covered = set()
+        for n in range(frames):
+            covered |= set(range(n * hop, min(n * hop + window, rate)))
+        right = 1 - len(covered) / rate
+        got = float(numbers(answer(frames, window, hop, rate), "share"))
+        assert got >= 0, f"{frames} windows reach beyond the second: the share is 0"
+        close(got, right, f"{frames} windows of {window} samples every {hop}", 1e-6)
+
+
+UNHEARD_SHARE = Exercise(
+    "what no window holds",
+    "The share of a second's samples that are in none of the first windows.",
+    check_unheard_share,
+    unheard_share,
+    (
+        "The last window begins at (frames - 1) * hop and ends `window` samples later.",
+        "Where the hop is longer than the window there are gaps between them.",
+        "A window may reach beyond the second: no share is below 0.",
+    ),
+)
+
+# --- Step 3: extraction ----------------------------------------------------------
+
+
+def by_second(rows: torch.Tensor, times: torch.Tensor, seconds: int) -> torch.Tensor:
+    which = times.floor().long()
+    total = torch.zeros(seconds, rows.shape[1]).index_add_(0, which, rows)
+    count = torch.bincount(which, minlength=seconds).clamp(min=1)
+    return total / count[:, None]
+
+
+def check_by_second(answer: Callable) -> None:
+    random = torch.Generator().manual_seed(2)
+    times = (torch.rand(23, generator=random) * 5).sort().values
+    times = times[(times < 2) | (times >= 3)]  # second 2 has no frame
+    rows = torch.rand(len(times), 3, generator=random)
+    right = np.zeros((5, 3))
+    for second in range(5):
+        of = [r for r, t in zip(rows.tolist(), times.tolist(), strict=True)
+              if second <= t < second + 1]  # fmt: skip
+        if of:
+            right[second] = np.mean(of, axis=0)
+    mine = numbers(answer(rows, times, 5), "rows")
+    assert np.isfinite(mine).all(), "a second without frames gives nan: leave it zero"
+    close(mine, right, "means by second")
+
+
+BY_SECOND = Exercise(
+    "from frames to seconds",
+    "The mean of the rows of the frames of each second.",
+    check_by_second,
+    by_second,
+    (
+        "times.floor().long() is the second of each frame.",
+        "index_add_ adds rows that share a second; bincount counts them.",
+    ),
+)
+
+
+def leaked(train: torch.Tensor, test: torch.Tensor) -> list[tuple[int, int]]:
+    first: dict[bytes, list[int]] = {}
+    for j, row in enumerate(train.numpy()):
+        first.setdefault(row.tobytes(), []).append(j)
+    return [
+        (i, j)
+        for i, row in enumerate(test.numpy())
+        if row.any()
+        for j in first.get(row.tobytes(), [])
+    ]
+
+
+def check_leaked(answer: Callable) -> None:
+    random = torch.Generator().manual_seed(3)
+    train, test = torch.rand(2, 6, 4, generator=random)
+    train[4] = test[1] = 0
+    train[2], test[5] = test[3], train[0]
+    found = {tuple(int(k) for k in pair) for pair in given(answer(train, test), "list")}
+    assert (1, 4) not in found, "two rows of zeros are silence, not a leak"
+    right = {(3, 2), (5, 0)}
+    assert found != {(2, 3), (0, 5)}, "the test row comes first in each pair"
+    assert found == right, f"found {sorted(found)}; there are {sorted(right)}"
+    assert list(answer(train[:2] + 2, test)) == [], "nothing is equal there"
+
+
+LEAKED = Exercise(
+    "the same second twice",
+    "The pairs of a test row and a training row that are equal to the last bit.",
+    check_leaked,
+    leaked,
+    (
+        "(test[:, None] == train[None]).all(dim=-1) compares each pair.",
+        "Rows of zeros are silence: leave out those with test.any(dim=-1) False.",
+        "nonzero() of a mask (tests, trains) gives the pairs.",
+    ),
+)
+
+
+# --- Step 4: model ---------------------------------------------------------------
+
+
+def gaussian_kl(mu: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    return (mu**2 + sigma**2 - 1 - 2 * np.log(sigma)).sum(-1) / 2
+
+
+def check_gaussian_kl(answer: Callable) -> None:
+    random = np.random.default_rng(0)
+    mu, sigma = random.normal(size=(3, 2)), random.uniform(0.3, 1.5, (3, 2))
+    nothing = numbers(answer(np.zeros((1, 4)), np.ones((1, 4))), "KL")
+    close(nothing, np.zeros(1), "N(0, 1) against itself")
+    # the mean of log q(z) - log p(z) over throws, by midpoints of the quantiles
+    at = torch.special.ndtri((torch.arange(200_000) + 0.5).double() / 200_000).numpy()
+    z = mu[..., None] + sigma[..., None] * at
+    log_q = -(at**2) / 2 - np.log(sigma)[..., None]
+    right = (log_q + z**2 / 2).mean(-1).sum(-1)
+    mine = numbers(answer(mu, sigma), "KL")
+    assert mine.shape == (3,), f"one number a row: (3,), not {mine.shape}"
+    doubled = np.allclose(mine, 2 * right, rtol=1e-2)
+    assert not doubled, "twice as much as it should be: the formula has a half"
+    close(mine, right, "KL against the mean over throws", 1e-3)
+
+
+GAUSSIAN_KL = Exercise(
+    "the price of saying something",
+    "The KL of Gaussians from N(0, 1), latents being independent.",
+    check_gaussian_kl,
+    gaussian_kl,
+    (
+        "log σ² is 2 log σ.",
+        "Independent latents: their KLs add up over the last axis.",
+    ),
+)
+
+
+def two_distances(
+    mu: np.ndarray, sigma: np.ndarray, mu_2: np.ndarray, sigma_2: np.ndarray
+) -> tuple[float, float]:
+    means = float(((mu - mu_2) ** 2).sum())
+    drawn = means + float((sigma**2 + sigma_2**2).sum())
+    return drawn, means + float(((sigma - sigma_2) ** 2).sum())
+
+
+def check_two_distances(answer: Callable) -> None:
+    random = np.random.default_rng(1)
+    mu, mu_2 = random.normal(size=(2, 5))
+    sigma, sigma_2 = random.uniform(0.2, 1.2, (2, 5))
+    same = given(answer(mu, sigma, mu, sigma), "pair of distances")
+    assert len(same) == 2, "two numbers: by draws, and Wasserstein's"
+    assert abs(same[1]) < 1e-9, "a cloud's Wasserstein distance to itself is 0"
+    assert same[0] > 0.1, (
+        "two draws of one cloud differ: their expected distance is not 0"
+    )
+    first = mu + sigma * random.normal(size=(400_000, 5))
+    second = mu_2 + sigma_2 * random.normal(size=(400_000, 5))
+    drawn = ((first - second) ** 2).sum(1).mean()
+    # in one dimension the best plan moves the smallest to the smallest, and so on
+    plan = ((np.sort(first, 0) - np.sort(second, 0)) ** 2).mean(0).sum()
+    mine = numbers(answer(mu, sigma, mu_2, sigma_2), "pair of distances")
+    close(mine[0], drawn, "by independent draws", 2e-2)
+    close(mine[1], plan, "Wasserstein's", 2e-2)
+
+
+TWO_DISTANCES = Exercise(
+    "not quite Wasserstein",
+    "Expected squared distance of independent draws, and the squared W2 distance.",
+    check_two_distances,
+    two_distances,
+    (
+        "The variance of a difference of independent draws is the sum of variances.",
+        "W2 may choose which draw goes with which: with the same ε for both, "
+        "z − z′ = μ − μ′ + (σ − σ′) ε.",
+    ),
+)
+
+# --- Step 5: baselines -----------------------------------------------------------
+
+
+def contrastive(d: float, e: int, margin: float) -> tuple[float, float]:
+    if e:
+        return d**2, 2 * d
+    short = max(0.0, margin - d)
+    return short**2, -2 * short
+
+
+def check_contrastive(answer: Callable) -> None:
+    for e in (1, 0):
+        for d in (0.0, 0.5, 1.9, 2.5):
+            x = torch.tensor(d, dtype=torch.float64, requires_grad=True)
+            loss = x**2 if e else torch.relu(2 - x) ** 2
+            (slope,) = torch.autograd.grad(loss, x)
+            mine = numbers(answer(d, e, 2.0), "pair (loss, slope)")
+            assert mine.shape == (2,), "two numbers: the loss and its slope"
+            at = f"d = {d}, e = {e}"
+            close(mine[0], loss.item(), f"loss at {at}")
+            close(mine[1], slope.item(), f"slope at {at}")
+
+
+CONTRASTIVE = Exercise(
+    "near, or far enough",
+    "AVDLN's loss of one pair and its derivative by the distance.",
+    check_contrastive,
+    contrastive,
+    (
+        "e = 1: the loss is d².",
+        "e = 0: beyond the margin there is nothing left to push, so the slope is 0.",
+    ),
+)
+
+
+def largest_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    # an orthonormal basis of each side: its covariance is 1 already
+    q_x, q_y = (np.linalg.qr(a - a.mean(0))[0] for a in (x, y))
+    return float(np.linalg.svd(q_x.T @ q_y, compute_uv=False)[0])
+
+
+def check_largest_correlation(answer: Callable) -> None:
+    random = np.random.default_rng(2)
+    x = random.normal(size=(200, 1))
+    y = 2 * x + random.normal(size=(200, 1))
+    close(
+        answer(x, y), abs(np.corrcoef(x.T, y.T)[0, 1]), "one dimension: Pearson's |r|"
+    )
+    close(answer(x, -y), abs(np.corrcoef(x.T, y.T)[0, 1]), "y upside down")
+    x, y = random.normal(size=(60, 3)), random.normal(size=(60, 3))
+    y[:, 0] += x[:, 1]
+    # regress by turns: power iteration on the two projections
+    a, b = x - x.mean(0), y - y.mean(0)
+    u = a[:, 0]
+    for _ in range(2000):
+        v = b @ np.linalg.lstsq(b, u, rcond=None)[0]
+        u = a @ np.linalg.lstsq(a, v / np.linalg.norm(v), rcond=None)[0]
+    right = float(u @ v / np.linalg.norm(u) / np.linalg.norm(v))
+    close(answer(x, y), right, "three dimensions")
+    close(answer(x + 5, 3 * y), right, "moved and scaled: nothing changes")
+
+
+LARGEST_CORRELATION = Exercise(
+    "the best pair of directions",
+    "How strongly two sets of features can be made to correlate by linear means.",
+    check_largest_correlation,
+    largest_correlation,
+    (
+        "Take the means off first.",
+        "np.linalg.qr gives an orthonormal basis: its coordinates are uncorrelated.",
+        "Of two orthonormal bases the best pair of directions is a singular value.",
+    ),
+)
+
+# --- Step 6: training ------------------------------------------------------------
+
+
+def two_adams(gradients: np.ndarray, rate: float) -> float:
+    m = v = weight = 0.0
+    for n, g in enumerate(gradients, start=1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        step = m / (1 - 0.9**n) / (math.sqrt(v / (1 - 0.999**n)) + 1e-8)
+        weight -= 2 * rate * step
+    return weight
+
+
+def check_two_adams(answer: Callable) -> None:
+    random = np.random.default_rng(3)
+    for gradients in (np.array([2.0]), random.normal(size=40) + 0.3):
+        weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        adams = [torch.optim.Adam([weight], lr=0.01) for _ in range(2)]
+        for g in gradients:
+            weight.grad = torch.tensor([float(g)], dtype=torch.float64)
+            for adam in adams:
+                adam.step()
+        mine = float(numbers(answer(gradients, 0.01), "weight"))
+        right = weight.item()
+        assert abs(mine - right / 2) > 1e-6 * abs(right), (
+            "half as far as it should be: both optimisers step"
+        )
+        close(mine, right, f"after {len(gradients)} gradients", 1e-6)
+
+
+TWO_ADAMS = Exercise(
+    "stepped twice",
+    "The path of a weight that two Adams own.",
+    check_two_adams,
+    two_adams,
+    (
+        "m ← 0.9 m + 0.1 g, v ← 0.999 v + 0.001 g², from 0.",
+        "Step n divides m by 1 − 0.9ⁿ and v by 1 − 0.999ⁿ.",
+        "Both have the same m and v, so both take the same step.",
+    ),
+)
+
+
+def weight_of_a_second(lengths: list[int], video: int, released: bool) -> float:
+    return 1 / len(lengths) if released else 1 / len(lengths) / lengths[video]
+
+
+def check_weight_of_a_second(answer: Callable) -> None:
+    lengths = [10, 2, 5]
+    for video, length in enumerate(lengths):
+        seconds = [torch.rand(n, requires_grad=True) for n in lengths]
+        for released in (True, False):
+            parts = [x.sum() if released else x.mean() for x in seconds]
+            mean = torch.stack(parts).mean()
+            (slope,) = torch.autograd.grad(mean, seconds[video])
+            mine = answer(lengths, video, released)
+            what = f"a second of {length}, {'as released' if released else 'corrected'}"
+            close(mine, slope[0].item(), what)
+
+
+WEIGHT_OF_A_SECOND = Exercise(
+    "long videos, short videos",
+    "What a second of a video counts in the mean over videos, by either mode.",
+    check_weight_of_a_second,
+    weight_of_a_second,
+    (
+        "The mean over N videos gives each of them 1 / N.",
+        "As released a video's KL is the sum of its seconds'.",
+    ),
+)
+
+
+# --- Step 7: judging -------------------------------------------------------------
+
+
+def on_a_ring(distance: torch.Tensor, s: int, length: int) -> torch.Tensor:
+    seconds = len(distance)
+    costs = torch.zeros(seconds)
+    for k in range(length):
+        costs += distance[s + k].roll(-k)
+    return costs
+
+
+def check_on_a_ring(answer: Callable) -> None:
+    random = torch.Generator().manual_seed(41)
+    for s, length in ((0, 2), (3, 1), (4, 6), (2, 8)):
+        distance = torch.rand(10, 10, generator=random)
+        by_hand = [
+            sum(float(distance[s + k, (t + k) % 10]) for k in range(length))
+            for t in range(10)
+        ]
+        at = f"an event of {length} seconds from {s} on"
+        mine = numbers(answer(distance, s, length), "vector of costs")
+        assert mine.shape == (10,), f"{at}: 10 windows on a ring, not {mine.shape}"
+        close(mine, by_hand, at)
+        turned = numbers(answer(distance.roll(3, dims=1), s, length), "costs")
+        close(turned, np.roll(by_hand, 3), f"{at}, the searched video turned by 3")
+
+
+ON_A_RING = Exercise(
+    "the video as a ring",
+    "The costs of all windows when the last second is followed by the first.",
+    check_on_a_ring,
+    on_a_ring,
+    (
+        "c(t) is the sum over k of distance[s + k, (t + k) % 10].",
+        "For one k, over all t: row s + k, rolled by -k.",
+    ),
+)
+
+
+def at_random(n: int, right: int) -> float:
+    expected, none_so_far = 0.0, 1.0
+    for j in range(1, n - right + 2):
+        here = right / (n - j + 1)
+        expected += none_so_far * here / j
+        none_so_far *= 1 - here
+    return expected
+
+
+def check_at_random(answer: Callable) -> None:
+    close(answer(7, 7), 1.0, "7 items, all right")
+    harmonic = sum(1 / j for j in range(1, 7)) / 6
+    close(answer(6, 1), harmonic, "6 items, 1 right: the mean of 1, 1/2, … 1/6")
+    random = np.random.default_rng(42)
+    for n, right in ((9, 2), (40, 5)):
+        drawn = random.random((20_000, n))
+        first = drawn[:, :right].min(axis=1)
+        ranks = 1 + (drawn < first[:, None]).sum(axis=1)
+        simulated = (1 / ranks).mean()
+        mine = float(numbers(answer(n, right), "number"))
+        assert abs(mine - 1 / (1 + (n - right) / (right + 1))) > 1e-6, (
+            f"{n} items, {right} right: that is 1 / E[rank], which is not E[1 / rank]"
+        )
+        close(mine, simulated, f"{n} items, {right} right, 20,000 shuffles", 0.02)
+
+
+AT_RANDOM = Exercise(
+    "chance",
+    "The expected reciprocal rank of the first right item, all in random order.",
+    check_at_random,
+    at_random,
+    (
+        "The first is right with the probability right / n: then 1 / rank is 1.",
+        "If it is not, n - 1 items are left, of which as many as before are right.",
+        "Go on until only right ones are left: rank n - right + 1 at the latest.",
+    ),
+)
+
+
+# --- Step 8: playing -------------------------------------------------------------
+
+
+def nearest_of_each(distance: np.ndarray, video: np.ndarray, k: int) -> list[int]:
+    best: dict[int, int] = {}
+    for place in np.argsort(distance, kind="stable"):
+        best.setdefault(int(video[place]), int(place))
+    return list(best.values())[:k]
+
+
+def check_nearest_of_each(answer: Callable) -> None:
+    random = np.random.default_rng(43)
+    for k in (1, 3, 5):
+        distance, video = random.random(40), random.integers(0, 8, 40)
+        mine = [int(place) for place in given(answer(distance, video, k), "list")]
+        assert len(mine) == k, f"{len(mine)} places, {k} were asked for"
+        of = [int(video[place]) for place in mine]
+        assert len(set(of)) == k, f"videos {of}: one of them twice"
+        by_video = [
+            min(np.flatnonzero(video == v), key=lambda i: distance[i]) for v in set(of)
+        ]
+        assert set(mine) == {int(i) for i in by_video}, (
+            "a video is there with a second that is not its nearest"
+        )
+        least = sorted(distance[video == v].min() for v in np.unique(video))
+        close(distance[mine], least[:k], f"distances of the {k} nearest, best first")
+
+
+NEAREST_OF_EACH = Exercise(
+    "one answer a video",
+    "The k nearest items, the best first, at most one of each video.",
+    check_nearest_of_each,
+    nearest_of_each,
+    (
+        "Go through all places in the order of their distance: np.argsort.",
+        "Keep a place if its video has none yet; stop at k.",
+    ),
+)
+
+
+def recall_at(distance: np.ndarray, labels: np.ndarray, k: int) -> float:
+    order = np.argsort(distance, axis=1)[:, :k]
+    return float((labels[order] == labels[:, None]).any(axis=1).mean())
+
+
+def check_recall_at(answer: Callable) -> None:
+    random = np.random.default_rng(44)
+    distance, labels = random.random((30, 30)), random.integers(0, 9, 30)
+    for k in (1, 4, 10):
+        hits = 0
+        for q in range(30):
+            found = sorted(range(30), key=lambda i, q=q: distance[q, i])[:k]
+            hits += any(labels[i] == labels[q] for i in found)
+        close(answer(distance, labels, k), hits / 30, f"recall at {k}")
+    close(
+        answer(distance, labels, 30), 1.0, "all 30 looked at, the own pair among them"
+    )
+
+
+RECALL_AT = Exercise(
+    "recall at k",
+    "The share of queries that have a right answer among the first k.",
+    check_recall_at,
+    recall_at,
+    (
+        "np.argsort(distance, axis=1)[:, :k] has the places of the k nearest.",
+        "labels[places] == labels[:, None] says which are right; any of a row will do.",
     ),
 )
