@@ -17,7 +17,7 @@ from avnb.metrics.distances import (
 )
 from avnb.metrics.human import MethodScores, human_scores
 from avnb.metrics.inception import fid, fvd, kid
-from avnb.metrics.latents import active_units, kl_per_dimension, modality_share
+from avnb.metrics.latents import active_units, latent_information, modality_share
 from avnb.metrics.localisation import (
     constant_answers,
     event_spans,
@@ -48,7 +48,7 @@ __all__ = [
     "inception_score",
     "kernel_distance",
     "kid",
-    "kl_per_dimension",
+    "latent_information",
     "localisation",
     "localise",
     "located",
