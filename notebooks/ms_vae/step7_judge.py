@@ -15,6 +15,21 @@
 # **Letters.** N videos · T = 10 seconds · D numbers a code · l an event's seconds, s
 # the first of them.
 
+# %% tags=["active-ipynb"]
+# import os
+# import subprocess
+# import sys
+#
+# here = os.path.basename(os.getcwd())
+# if "google.colab" in sys.modules and here != "ms_vae":
+#     # In Colab: fetch the course, install it, and work in this series' folder.
+#     address = "https://github.com/avnb/avnb"
+#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+#     subprocess.run(pip, check=True)
+#     sys.path.insert(0, os.path.abspath("avnb"))
+#     os.chdir("avnb/notebooks/ms_vae")
+
 # %%
 import numpy as np
 import torch
@@ -172,6 +187,7 @@ for place, values, name in zip(
     place.set(xlabel=f"{name} of the event, s", ylabel="videos")
 lesson.figure("places", figure, "Where the events of the test videos lie.")
 
+
 # %% [markdown]
 # On AVE's own test split "always the last window" is right in 46.8 % of the videos,
 # more than any method that the paper's Table 1 prints.
@@ -258,6 +274,7 @@ lesson.figure("table1", figure, "CML, both directions averaged, and three consta
 bars = {name: shown[name]["circular"] for name in between}
 figure = show.bars(bars, lines={"any constant": 1 / T}, y="exact matches, circular")
 lesson.figure("circular", figure, "The circular variant: the dashed line is chance.")
+
 
 # %% [markdown]
 # Is one row better than another? The intervals above are wide because videos differ;
