@@ -37,7 +37,7 @@ from IPython.display import display
 from sklearn.manifold import TSNE
 from step2_features import load_seconds, scaled
 from step4_model import MSVAE, kl
-from step5_baselines import AVDLN, DCCA, AVENet, L3Net
+from step5_baselines import AVDLN, DCCA, L3, AVENet
 from torch import Tensor
 
 from avnb import lessons, metrics, show, study, training
@@ -111,7 +111,7 @@ display(show.table(data, "The test split"))
 MODELS = {  # in models/ → its row, what it was told, its class
     "dcca": ("DCCA", "supervised", DCCA),
     "avdln": ("AVDLN", "supervised", AVDLN),
-    "l3": ("L³-Net-like", "unsupervised", L3Net),
+    "l3": ("L³-Net-like", "unsupervised", L3),
     "ave_net": ("AVE-Net-like", "unsupervised", AVENet),
     "cm_vae": ("CM-VAE", "unsupervised", MSVAE),
     "ms_vae": ("MS-VAE", "unsupervised", MSVAE),
