@@ -78,7 +78,7 @@ settings
 # ## What the model knows, and what we look at
 #
 # The features of the test videos, and the very seconds of picture and sound that they
-# were measured on: the same videos by name.
+# were measured on: the same videos in the same order.
 
 # %%
 device = training.device()
@@ -86,12 +86,10 @@ test = load_seconds(lesson.need("features.safetensors", "step3_extract"), "test"
 kept = lesson.need(f"models/{settings.model}.safetensors", "step6_train")
 model = training.load_model(kept, MSVAE).to(device)
 media = clips.load(lesson.data, "test")
-row_of = {name: i for i, name in enumerate(media.recordings)}
-absent = sorted(set(test.videos) - set(row_of))
-if absent:
+if test.videos != media.recordings:
     raise lessons.LessonError(
-        f"{lesson.data} lacks {len(absent)} of the videos that features were made of, "
-        f"{absent[0]} first: play with the DATA of step 3"
+        f"{kept.parents[1]}: its features were measured on other videos than those of "
+        f"{lesson.data}. Play with the DATA of step 3"
     )
 fps, rate, T = media.fps, media.sample_rate, test.event.shape[1]
 
@@ -99,13 +97,13 @@ fps, rate, T = media.fps, media.sample_rate, test.event.shape[1]
 # %%
 def picture(video: int, second: int) -> np.ndarray:
     """The frame (H, W, 3) in the middle of a second."""
-    frames = media.frames[row_of[test.videos[video]]]
+    frames = media.frames[video]
     return frames[min(int((second + 0.5) * fps), len(frames) - 1)].numpy()
 
 
 def sound(video: int, second: int) -> np.ndarray:
     """The samples of a second, float in -1..1."""
-    waveform = media.waveform[row_of[test.videos[video]], 0]
+    waveform = media.waveform[video, 0]
     return waveform[second * rate : (second + 1) * rate].numpy() / 32767
 
 
@@ -141,16 +139,17 @@ print(f"{R} seconds of {len(test.videos)} videos; features: {test.networks}")
 
 # %%
 @torch.no_grad()
-def nearest(code: Tensor, modality: str, count: int, without: int = -1) -> list[int]:
+def nearest(code: Tensor, modality: str, count: int, without: str = "") -> list[int]:
     """The `count` nearest of the gallery to a code (D,), one a video, the best first.
 
-    `without`: a video that may not be an answer.
+    `without`: the name of a video that may not be an answer.
     """
     away = model.distance(code[None], gallery[modality])[0]
-    best: dict[int, int] = {}
+    best: dict[str, int] = {}
     for place in away.argsort(stable=True).tolist():
-        if event_of[place] != without:
-            best.setdefault(event_of[place], place)
+        name = test.videos[event_of[place]]
+        if name != without:
+            best.setdefault(name, place)
         if len(best) == count:
             break
     return list(best.values())
@@ -376,8 +375,8 @@ def answers(place: int, kind: str) -> list[show.Card]:
     The model is given one modality of each; a card shows and plays both.
     """
     mine, theirs = ("audio", "visual") if kind == "A-V" else ("visual", "audio")
-    video = event_of[place]
-    found = nearest(gallery[mine][place], theirs, settings.answers, without=video)
+    own = test.videos[event_of[place]]
+    found = nearest(gallery[mine][place], theirs, settings.answers, without=own)
     return [
         show.Card(
             name_of(event_of[k]),
