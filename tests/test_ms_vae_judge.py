@@ -19,7 +19,13 @@ BASELINES = {"dcca": "DCCA", "avdln": "AVDLN", "l3": "L3", "ave_net": "AVENet"}
 VAES = ("cm_vae", "ms_vae", "ms_vae_w", "ms_vae_w_faithful")
 
 
-def random_run(load: Callable, folder: Path, label: list[int], event: Tensor) -> Any:
+def random_run(
+    load: Callable,
+    folder: Path,
+    label: list[int],
+    event: Tensor,
+    videos: list[str] | None = None,
+) -> Any:
     """A run's folder with features and models that nobody trained."""
     step2, step4 = load("step2_features"), load("step4_model")
     step5 = load("step5_baselines")
@@ -30,7 +36,7 @@ def random_run(load: Callable, folder: Path, label: list[int], event: Tensor) ->
         audio=torch.rand(n, seconds, 128, generator=random),
         event=event,
         label=torch.tensor(label),
-        videos=[f"video{i:02d}" for i in range(n)],
+        videos=videos or [f"video{i:02d}" for i in range(n)],
         classes=[f"class {k}" for k in range(max(label) + 1)],
         networks={"visual": "noise", "audio": "more noise"},
     )
@@ -55,7 +61,7 @@ def run(step: str, run_dir: Path, data: str = "") -> dict[str, Any]:
     exec(compile(text, step, "exec"), {"__name__": step})
     result = json.loads((run_dir / "results" / f"{step}.json").read_text())
     assert result["finished"]
-    return {e["name"]: e.get("value") for e in result["entries"]}
+    return {e["name"]: e["value"] for e in result["entries"] if e["kind"] == "value"}
 
 
 def spans(count: int, seconds: int = 10) -> Tensor:
@@ -67,8 +73,11 @@ def spans(count: int, seconds: int = 10) -> Tensor:
     return event
 
 
-@pytest.fixture
-def judged(load: Callable, tmp_path: Path) -> tuple[Any, dict[str, Any], Any]:
+@pytest.fixture(scope="module")
+def judged(
+    load: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, dict[str, Any], Any]:
+    tmp_path = tmp_path_factory.mktemp("run")
     label = [0, 1, 2, 0, 1, 2, 0, 3, 4, 0]
     test = random_run(load, tmp_path, label, spans(10))
     results = run("step7_judge", tmp_path)
@@ -139,7 +148,9 @@ def test_own_recordings_of_three_seconds_are_judged_and_played(
     data = tmp_path / "clips"
     settings = Settings(seconds=3.0, fps=2.0, size=16, sample_rate=16000)
     clips.prepare(sources, data, settings, workers=1)
-    random_run(load, tmp_path, [0, 1, 2], torch.ones(3, 3, dtype=torch.bool))
+    test = clips.load(data, "test")
+    event = torch.ones(3, 3, dtype=torch.bool)
+    random_run(load, tmp_path, test.labels.tolist(), event, test.recordings)
 
     results = run("step7_judge", tmp_path, str(data))
     assert not {"table1", "gains", "constant_answers"} & set(results)

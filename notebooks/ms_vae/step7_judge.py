@@ -376,6 +376,7 @@ twice = len(labels.unique()) < len(labels)  # else no sound can find another's
 KINDS = ("A-A", "A-V", "V-A", "V-V") if twice else ("A-V", "V-A")
 
 
+# %%
 @torch.no_grad()
 def by_items(model: torch.nn.Module) -> dict[str, Tensor]:
     """Query's and answers' modality → distances (draws, N', N')."""
