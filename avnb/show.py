@@ -10,6 +10,7 @@ import html
 import io
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -403,6 +404,48 @@ def listen(sounds: Sequence[Any], rate: int, captions: Sequence[str] = ()) -> HT
             f"<figcaption style='font-size:85%'>{caption}</figcaption></figure>"
         )
     return HTML("".join(players))
+
+
+# right, wrong, neither: told apart without colours too
+MARKS = {True: ("✔ ", COLOURS[2]), False: ("✘ ", COLOURS[1]), None: ("", "#999999")}
+
+
+@dataclass(frozen=True)
+class Card:
+    """Something to look at, to listen to, or both; `right` marks it ✔ or ✘.
+
+    picture: (H, W, 3), as `to_uint8` takes it; sound: (samples,) in -1..1.
+    """
+
+    caption: str
+    picture: Any = None
+    sound: Any = None
+    right: bool | None = None
+
+
+def cards(items: Sequence[Card], rate: int, *, width: int = 128) -> HTML:
+    """A row of cards, their pictures `width` pixels wide, their sounds at `rate` Hz."""
+    return HTML("".join(_card(item, rate, width) for item in items))
+
+
+def _card(item: Card, rate: int, width: int) -> str:
+    mark, colour = MARKS[item.right]
+    inner = ""
+    if item.picture is not None:
+        source = data_url(png_bytes(item.picture), "image/png")
+        style = f"width:{width}px;image-rendering:pixelated;display:block"
+        inner += f"<img style='{style}' src='{source}'>"
+    if item.sound is not None:
+        source = data_url(wav(item.sound, rate), "audio/wav")
+        style = f"width:{width}px;height:2em;display:block"
+        inner += f"<audio controls preload='none' style='{style}' src='{source}'>"
+        inner += "</audio>"
+    frame = f"border-top:4px solid {colour};width:{width}px"
+    return (
+        f"<figure style='margin:0 .6em .6em 0;display:inline-block;{frame};"
+        f"vertical-align:top'>{inner}<figcaption style='font-size:85%'>"
+        f"{mark}{html.escape(item.caption)}</figcaption></figure>"
+    )
 
 
 def video(path: str | Path, *, width: int = 320) -> HTML:

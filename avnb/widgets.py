@@ -1,4 +1,4 @@
-"""Things to play with in a notebook: a study with people, and three playgrounds.
+"""Things to play with in a notebook: a study with people, playgrounds, an album.
 
 They take plain functions and arrays, so that they work with any model, and they are
 ipywidgets through and through, so that a test can press their buttons.
@@ -14,6 +14,7 @@ from typing import Any
 
 import ipywidgets as ui
 import numpy as np
+from IPython.display import HTML
 
 from avnb import files, lessons, metrics, show
 
@@ -415,6 +416,71 @@ class PictureToSound(ui.VBox):
             picture, between(self.ends[0], self.ends[1], self.slider.value)
         )
         self.player.value = show.listen([made], self.rate).data
+
+
+def sound_to_cards(
+    find: Callable[[str, str, float], Sequence[show.Card]],
+    sounds: Mapping[str, Any],
+    rate: int,
+) -> "SoundToCards":
+    """Pick two sounds, slide from the one to the other, see what is found on the way.
+
+    Args:
+        find: (first name, second name, share of the second) -> cards, best first.
+        sounds: name -> waveform (samples,).
+        rate: their sample rate, Hz.
+    """
+    return SoundToCards(find, sounds, rate)
+
+
+class SoundToCards(ui.VBox):
+    """The widget of `sound_to_cards`."""
+
+    def __init__(
+        self,
+        find: Callable[[str, str, float], Sequence[show.Card]],
+        sounds: Mapping[str, Any],
+        rate: int,
+    ) -> None:
+        self.find, self.sounds, self.rate = find, dict(sounds), rate
+        names = list(self.sounds)
+        self.first = ui.Dropdown(options=names, description="from")
+        self.second = ui.Dropdown(options=names, value=names[-1], description="to")
+        self.slider = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
+        self.slider.description, self.slider.continuous_update = "share", False
+        self.players, self.found = ui.HTML(), ui.HTML()
+        for control in (self.first, self.second, self.slider):
+            control.observe(lambda _: self._update(), names="value")
+        choices = ui.VBox([self.first, self.second, self.slider])
+        super().__init__([ui.HBox([choices, self.players]), self.found])
+        self._update()
+
+    def _update(self) -> None:
+        names = [self.first.value, self.second.value]
+        sounds = [self.sounds[name] for name in names]
+        self.players.value = show.listen(sounds, self.rate, names).data
+        found = self.find(names[0], names[1], self.slider.value)
+        self.found.value = show.cards(found, self.rate).data
+
+
+def album(page: Callable[[str], HTML], names: Sequence[str]) -> "Album":
+    """Pages to choose from by name, each made when it is opened."""
+    return Album(page, names)
+
+
+class Album(ui.VBox):
+    """The widget of `album`."""
+
+    def __init__(self, page: Callable[[str], HTML], names: Sequence[str]) -> None:
+        self.page = page
+        self.choice = ui.Dropdown(options=list(names), description="page")
+        self.shown = ui.HTML()
+        self.choice.observe(lambda _: self._open(), names="value")
+        super().__init__([self.choice, self.shown])
+        self._open()
+
+    def _open(self) -> None:
+        self.shown.value = self.page(self.choice.value).data
 
 
 def between_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:

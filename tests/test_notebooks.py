@@ -321,6 +321,17 @@ RECORDED = {  # what a report on the embedded data must have
         "claims",
         "reactions",
     ),
+    "ms_vae": (
+        "data",
+        "constant_answers",
+        "table1",
+        "gains",
+        "table2",
+        "released",
+        "latents",
+        "claims",
+        "walks",
+    ),
 }
 
 

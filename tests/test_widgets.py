@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from IPython.display import HTML
 
 from avnb import lessons, media, show, widgets
 
@@ -252,3 +253,60 @@ def test_what_goes_wrong_while_making_is_seen() -> None:
     assert not play.button.disabled
     play.choice.value = "cello"
     assert not play.message.value
+
+
+# --- Cards and albums ----------------------------------------------------------
+
+
+def test_cards_show_play_and_mark() -> None:
+    sound = np.full(80, 0.25)
+    found = show.cards(
+        [
+            show.Card("a <dog>", RED, sound, right=True),
+            show.Card("a cat", sound=sound, right=False),
+            show.Card("asked", RED),
+        ],
+        8000,
+    ).data
+    assert "✔ a &lt;dog&gt;" in found
+    assert "✘ a cat" in found
+    assert found.count("✔") == found.count("✘") == 1
+    assert found.count("<audio") == found.count("<img") == 2
+    assert show.data_url(show.wav(sound, 8000), "audio/wav") in found
+
+
+def test_sliding_between_two_sounds_finds_again() -> None:
+    asked: list[tuple] = []
+
+    def find(first: str, second: str, share: float) -> list[show.Card]:
+        asked.append((first, second, share))
+        return [show.Card(f"{first} to {second} by {share:.2f}", RED)]
+
+    sounds = {"bark": np.full(80, 0.1), "bell": np.full(80, 0.2), "bus": np.zeros(80)}
+    play = widgets.sound_to_cards(find, sounds, 8000)
+    assert asked == [("bark", "bus", 0.0)]
+    play.slider.value = 0.25
+    assert "bark to bus by 0.25" in play.found.value
+    play.second.value = "bell"
+    play.first.value = "bus"
+    assert asked[1:] == [
+        ("bark", "bus", 0.25),
+        ("bark", "bell", 0.25),
+        ("bus", "bell", 0.25),
+    ]
+    both = show.listen([sounds["bus"], sounds["bell"]], 8000, ["bus", "bell"])
+    assert play.players.value == both.data
+
+
+def test_an_album_opens_pages_only_when_asked() -> None:
+    opened: list[str] = []
+
+    def page(name: str) -> HTML:
+        opened.append(name)
+        return HTML(f"<p>{name}</p>")
+
+    book = widgets.album(page, ["one", "two", "three"])
+    assert opened == ["one"]
+    book.choice.value = "three"
+    assert opened == ["one", "three"]
+    assert book.shown.value == "<p>three</p>"

@@ -17,17 +17,30 @@ from avnb.metrics.distances import (
 )
 from avnb.metrics.human import MethodScores, human_scores
 from avnb.metrics.inception import fid, fvd, kid
+from avnb.metrics.latents import active_units, latent_information, modality_share
+from avnb.metrics.localisation import (
+    constant_answers,
+    event_spans,
+    localisation,
+    localise,
+    located,
+    window_costs,
+)
 from avnb.metrics.measure import Measure, state_checksum
 from avnb.metrics.pictures import lpips, lpips_distance, ssim
 from avnb.metrics.pose import pose_error, pose_rows
+from avnb.metrics.retrieval import mean_reciprocal_rank, random_mrr, reciprocal_ranks
 
 __all__ = [
     "Measure",
     "MethodScores",
     "accuracy",
+    "active_units",
     "av_align",
     "chance",
     "commonest_class",
+    "constant_answers",
+    "event_spans",
     "fid",
     "frechet_distance",
     "fvd",
@@ -35,15 +48,24 @@ __all__ = [
     "inception_score",
     "kernel_distance",
     "kid",
+    "latent_information",
+    "localisation",
+    "localise",
+    "located",
     "lpips",
     "lpips_distance",
+    "mean_reciprocal_rank",
+    "modality_share",
     "over_seeds",
     "paired_difference",
     "peak_agreement",
     "pose_error",
     "pose_rows",
+    "random_mrr",
     "real_against_real",
+    "reciprocal_ranks",
     "ssim",
     "state_checksum",
     "verdict",
+    "window_costs",
 ]

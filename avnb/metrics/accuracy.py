@@ -35,19 +35,34 @@ def accuracy(
             f"{len(predicted)} predictions for {len(target)} targets: one each needed"
         )
     right = (predicted == target).double().cpu().numpy()
-    value = float(right.mean())
-    if recordings is None:
-        low, high = wilson(int(right.sum()), len(right))
+    return mean_score(right, recordings, name=name, seed=seed)
+
+
+def mean_score(
+    scores: np.ndarray,
+    recordings: Sequence[Hashable] | None = None,
+    *,
+    name: str = "score",
+    seed: int = 0,
+) -> Measure:
+    """The mean of scores (n,) between 0 and 1, as `accuracy` has it.
+
+    Where none are given, each item is a recording, unless all scores are 0 or 1.
+    """
+    value = float(scores.mean())
+    if recordings is None and np.isin(scores, (0, 1)).all():
+        low, high = wilson(int(scores.sum()), len(scores))
         note = "Wilson's interval"
     else:
-        low, high = bootstrap_mean(right, recordings, seed=seed)
-        count = len(set(recordings))
+        names = range(len(scores)) if recordings is None else recordings
+        low, high = bootstrap_mean(scores, names, seed=seed)
+        count = len(set(names))
         note = f"bootstrap over {count} recordings"
         if low == high or count == 1:
             low, high = wilson(round(value * count), count)
             low, high = min(low, value), max(high, value)
             note = f"Wilson's interval over {count} recordings"
-    return Measure(name, value, low, high, len(right), unit="fraction", note=note)
+    return Measure(name, value, low, high, len(scores), unit="fraction", note=note)
 
 
 def chance(n_classes: int) -> Measure:
