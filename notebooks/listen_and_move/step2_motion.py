@@ -131,8 +131,9 @@ from avnb.layers import ResidualDilatedGRU
 #   grow with each layer.
 #
 # The released code does all three as we do. With the hidden state, a layer of
-# dilation $d$ is nothing but $d$ GRUs that take turns, so it runs as one call of
-# torch's own fast GRU. That is what `avnb.layers` holds:
+# dilation $d$ is nothing but $d$ GRUs that take turns: one batch of $d$ sequences, one
+# fast call (cuDNN's on a GPU; on a CPU one of ours, since torch's own launches some
+# thirty little operators a step). That is what `avnb.layers` holds:
 
 # %% tags=["active-ipynb"]
 # lessons.show_source(ResidualDilatedGRU)
