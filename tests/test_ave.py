@@ -335,7 +335,7 @@ def test_another_span_is_prepared_anew(tmp_path):
     assert events_of["bbbbbbbbbbb"] == 4 * SMALL.fps
 
 
-WORLD = {"videos": 32, "held_out": 2, "video_fps": 2}
+WORLD = {"videos": 32, "validation": 2, "test": 2, "video_fps": 2}
 TINY = Settings(seconds=10.0, fps=2.0, size=32, sample_rate=RATE, seed=2)
 
 
@@ -365,8 +365,8 @@ def test_the_bandstand_round_trip(tmp_path, drawn):
         assert test.truth["loudness"][k][~during].max() == 0
     with pytest.raises(ClipsError, match="other settings"):
         events.sources(files, TINY, **WORLD | {"videos": 36})
-    with pytest.raises(ClipsError, match="held_out"):
-        events.sources(tmp_path / "new", TINY, videos=4, held_out=2)
+    with pytest.raises(ClipsError, match="validation = 2"):
+        events.sources(tmp_path / "new", TINY, videos=4, validation=2, test=2)
     seen, _ = events.sources(files, TINY, **WORLD, dry_run=True)
     assert seen == found
 
