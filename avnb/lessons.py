@@ -412,7 +412,7 @@ class Lesson:
 # scale; "size", pixels a side, is the prepared clips' own.
 # deep_cross_modal: recordings an instrument, seconds of each. Half-second pairs:
 # 13 x songs x length x 2; paper: the paper's 17,555. listen_and_move: one video.
-# ms_vae: videos of 10 s, of which held_out validate and as many test; paper: AVE's.
+# ms_vae: videos of 10 s, of which some validate, and some test; paper: AVE's.
 EMBEDDED: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "deep_cross_modal": (
         "bandstand",
@@ -435,10 +435,10 @@ EMBEDDED: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "ms_vae": (
         "events",
         {
-            "smoke": {"videos": 40, "held_out": 6, "video_fps": 4},
-            "laptop": {"videos": 372, "held_out": 56},
-            "gpu": {"videos": 1400, "held_out": 168, "size": 96},
-            "paper": {"videos": 4143, "held_out": 402, "size": 224},
+            "smoke": {"videos": 40, "validation": 2, "test": 10, "video_fps": 4},
+            "laptop": {"videos": 400, "validation": 28, "test": 112},
+            "gpu": {"videos": 1400, "validation": 84, "test": 280, "size": 96},
+            "paper": {"videos": 4143, "validation": 402, "test": 402, "size": 224},
         },
     ),
 }

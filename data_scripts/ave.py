@@ -94,7 +94,8 @@ def sources(
             if row.video in seen:
                 recording = f"{row.video} ({row.label})"
                 if recording in names:
-                    recording = f"{row.video} ({row.label}, from {row.start})"
+                    during = f"from {row.start} to {row.end}"
+                    recording = f"{row.video} ({row.label}, {during})"
                 what = f"has two events: {seen[row.video]}, and {row.label}"
                 remedy = "Nothing to do: each is a row of its own, in the same split"
                 problems.append(Problem(name, what, remedy))
@@ -144,7 +145,7 @@ def _lines(path: Path) -> list[str]:
     """The lines that are not empty, without the header."""
     if path.stat().st_size > BYTES_LIMIT:
         raise ClipsError(f"{path}: {path.stat().st_size} bytes are not AVE's")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[1:] if lines and lines[0].startswith("Category&") else lines
 

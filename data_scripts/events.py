@@ -26,10 +26,9 @@ def sources(
     folder: Path,
     settings: Settings = SETTINGS,
     *,
-    videos: Annotated[int, typer.Option(help="how many")] = 360,
-    held_out: Annotated[
-        int, typer.Option(help="of them in validation, and as many in the test")
-    ] = 48,
+    videos: Annotated[int, typer.Option(help="how many")] = 400,
+    validation: Annotated[int, typer.Option(help="of them in the validation")] = 28,
+    test: Annotated[int, typer.Option(help="of them in the test")] = 112,
     video_fps: Annotated[int, typer.Option(help="frames a second of the files")] = 8,
     dry_run: bool = False,
 ) -> tuple[list[Source], list[Problem]]:
@@ -45,7 +44,8 @@ def sources(
             write_ave(
                 folder,
                 videos=videos,
-                held_out=held_out,
+                validation=validation,
+                test=test,
                 seed=settings.seed,
                 fps=video_fps,
                 size=2 * round(0.75 * settings.size),

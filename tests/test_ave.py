@@ -96,7 +96,11 @@ def test_a_bad_line_is_named_and_costs_nothing_else(tmp_path, line, what):
 def test_bytes_that_are_no_text_are_bad_lines(tmp_path):
     ave_layout.write(tmp_path, GOOD)
     path = tmp_path / "Annotations.txt"
-    path.write_bytes(b"\xff\xfe\x80junk\n" + path.read_bytes())
+    clean = path.read_bytes()
+    path.write_bytes("\ufeff".encode() + clean)  # what some editors begin a file with
+    assert len(ave.sources(tmp_path)[0]) == 4
+    assert not ave.sources(tmp_path)[1]
+    path.write_bytes(b"\xff\xfe\x80junk\n" + clean)
     found, problems = ave.sources(tmp_path)
     assert len(found) == 4
     assert "1 fields and not 5" in said(problems)
@@ -153,18 +157,19 @@ def test_an_id_in_two_splits_stays_in_the_test(tmp_path):
     assert "no 'Bus' in training, and 1 in the test" in said(problems)
 
 
-def test_three_events_of_a_video_are_three_recordings_of_one_group(tmp_path):
-    more = [f"{BUS}&aaaaaaaaaaa&good&0&2", f"{BUS}&aaaaaaaaaaa&good&6&9"]
+def test_all_events_of_a_video_are_recordings_of_one_group(tmp_path):
+    more = [f"{BUS}&aaaaaaaaaaa&good&{span}" for span in ("0&2", "6&9", "6&8")]
     ave_layout.write(tmp_path, GOOD | {"train": GOOD["train"] + more})
     found, problems = ave.sources(tmp_path)
     mine = [source for source in found if source.group == "aaaaaaaaaaa"]
     assert spans(mine) == {
         "aaaaaaaaaaa": (CAT, "train", (0, 10)),
         "aaaaaaaaaaa (Bus)": (BUS, "train", (0, 2)),
-        "aaaaaaaaaaa (Bus, from 6)": (BUS, "train", (6, 9)),
+        "aaaaaaaaaaa (Bus, from 6 to 9)": (BUS, "train", (6, 9)),
+        "aaaaaaaaaaa (Bus, from 6 to 8)": (BUS, "train", (6, 8)),
     }
     assert len({source.name for source in found}) == len(found)
-    assert said(problems).count("AVE/aaaaaaaaaaa.mp4: has two events: Cat") == 2
+    assert said(problems).count("AVE/aaaaaaaaaaa.mp4: has two events: Cat") == 3
 
 
 def test_the_statistics_of_aves_test_split(tmp_path):
@@ -335,7 +340,7 @@ def test_another_span_is_prepared_anew(tmp_path):
     assert events_of["bbbbbbbbbbb"] == 4 * SMALL.fps
 
 
-WORLD = {"videos": 32, "held_out": 2, "video_fps": 2}
+WORLD = {"videos": 32, "validation": 2, "test": 2, "video_fps": 2}
 TINY = Settings(seconds=10.0, fps=2.0, size=32, sample_rate=RATE, seed=2)
 
 
@@ -365,8 +370,8 @@ def test_the_bandstand_round_trip(tmp_path, drawn):
         assert test.truth["loudness"][k][~during].max() == 0
     with pytest.raises(ClipsError, match="other settings"):
         events.sources(files, TINY, **WORLD | {"videos": 36})
-    with pytest.raises(ClipsError, match="held_out"):
-        events.sources(tmp_path / "new", TINY, videos=4, held_out=2)
+    with pytest.raises(ClipsError, match="validation = 2"):
+        events.sources(tmp_path / "new", TINY, videos=4, validation=2, test=2)
     seen, _ = events.sources(files, TINY, **WORLD, dry_run=True)
     assert seen == found
 

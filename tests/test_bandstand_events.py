@@ -11,7 +11,7 @@ from avnb import media
 from avnb.bandstand import events
 from avnb.bandstand.layouts import write_ave
 
-SMALL = {"videos": 34, "held_out": 2, "seed": 4, "fps": 4, "size": 32}
+SMALL = {"videos": 34, "validation": 2, "test": 2, "seed": 4, "fps": 4, "size": 32}
 
 
 def energy(wave: np.ndarray, seconds: float) -> np.ndarray:
@@ -179,7 +179,8 @@ def test_writing_again_makes_only_what_is_missing_and_the_same(written):
 
 @pytest.mark.parametrize(
     ("wrong", "what"),
-    [({"held_out": 17}, "held_out = 17"), ({"held_out": 0}, "held_out = 0"),
+    [({"validation": 30, "test": 4}, "validation = 30"), ({"test": 0}, "test = 0"),
+     ({"validation": -1}, "validation = -1"),
      ({"size": 33}, "size = 33"), ({"fps": 0}, "fps = 0")],
 )  # fmt: skip
 def test_settings_out_of_range_are_errors(tmp_path, wrong, what):

@@ -223,7 +223,8 @@ def write_ave(
     folder: str | os.PathLike[str],
     *,
     videos: int,
-    held_out: int,
+    validation: int,
+    test: int,
     seed: int,
     fps: float | int = 8,
     size: int = 96,
@@ -233,18 +234,19 @@ def write_ave(
 
     `AVE/{VideoID}.mp4`, 10 s each with one event; `Annotations.txt`, a header and then
     `Category&VideoID&Quality&StartTime&EndTime` a line, the end not included; and the
-    lines of each split in `trainSet.txt`, `valSet.txt`, `testSet.txt`. `held_out`
-    videos are the validation split, as many the test split, the rest trains; in each
-    the 28 kinds take turns. As in the splits of AVE's cross-modal localisation, no
+    lines of each split in `trainSet.txt`, `valSet.txt`, `testSet.txt`. Of the `videos`
+    that many are the validation and the test split, the rest trains; in each the 28
+    kinds take turns. As in the splits of AVE's cross-modal localisation, no
     event of the test split fills its video.
 
     Returns how many videos were written; those already there are left alone. Raises
     ValueError for a setting that is out of range, or where `folder` holds videos of
     other settings.
     """
-    if not 1 <= held_out < videos / 2:
+    if validation < 0 or test < 1 or validation + test >= videos:
         raise ValueError(
-            f"held_out = {held_out}: 1 or more, and less than half of {videos} videos"
+            f"validation = {validation} and test = {test}: 0 and 1 or more, and less "
+            f"than the {videos} videos together"
         )
     if size < 2 or size % 2:
         raise ValueError(f"size = {size}: H.264 needs an even number of pixels")
@@ -254,7 +256,8 @@ def write_ave(
         "layout": "ave",
         "world": WORLD,
         "videos": videos,
-        "held_out": held_out,
+        "validation": validation,
+        "test": test,
         "seed": seed,
         "fps": fps,
         "size": size,
@@ -263,7 +266,7 @@ def write_ave(
     _check_marks(root, settings)
     lines: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     jobs: list[tuple[str, tuple]] = []
-    for name, split, kind, start, end in _happenings(videos, held_out, seed):
+    for name, split, kind, start, end in _happenings(videos, validation, test, seed):
         lines[split].append(f"{kind}&{name}&good&{start}&{end}\n")
         jobs.append((name, (name, kind, start, end)))
     everything = sorted(
@@ -527,16 +530,16 @@ def _variable_length(number: int) -> bytes:
 
 
 def _happenings(
-    videos: int, held_out: int, seed: int
+    videos: int, validation: int, test: int, seed: int
 ) -> Iterator[tuple[str, str, str, int, int]]:
     """Id, split, kind, start and end of each video."""
     rng = generator("ave", seed)
-    train = videos - 2 * held_out
+    train = videos - validation - test
     # test events never fill a video, so more of the others do than of all
     whole = events.WHOLE / (events.WHOLE + events.PARTIAL.sum())
     number = 0
-    for split, count in (("train", train), ("val", held_out), ("test", held_out)):
-        fills = 0.0 if split == "test" else whole * videos / (videos - held_out)
+    for split, count in (("train", train), ("val", validation), ("test", test)):
+        fills = 0.0 if split == "test" else whole * videos / (videos - test)
         deck: list[str] = []
         for _ in range(count):
             deck = deck or [str(kind) for kind in rng.permutation(events.KINDS)]
