@@ -607,6 +607,21 @@ AVE = {"visual": "visual_feature_vec.h5", "audio": "audio_feature.h5"}
 AVE_SECONDS = 10
 
 
+def _wrong(
+    tables: Mapping[str, np.ndarray], rows: Sequence[ave.Row]
+) -> dict[ave.Row, str]:
+    """What is wrong with which row."""
+    disagreeing = ave.disagreeing(tables["labels"], rows)
+    wrong = dict.fromkeys(disagreeing, "labels.h5 and Annotations.txt disagree on it")
+    for kind in AVE:
+        finite = np.isfinite(tables[kind]).all(axis=(1, 2))
+        for row in rows:
+            if not finite[row.number]:
+                wrong[row] = f"its {kind} features are not finite"
+    return wrong
+
+
+# %%
 def ave_seconds(
     tables: Mapping[str, np.ndarray], chosen: Mapping[str, Sequence[ave.Row]]
 ) -> tuple[dict[str, Seconds], list[Problem]]:
@@ -614,23 +629,15 @@ def ave_seconds(
 
     tables: "visual", "audio" and "labels", (n, 10, width); chosen: split -> its rows.
     """
-    every = [row for rows in chosen.values() for row in rows]
-    wrong = {
-        row.number: "labels.h5 and Annotations.txt disagree about it"
-        for row in ave.disagreeing(tables["labels"], every)
-    }
-    for kind in AVE:
-        finite = np.isfinite(tables[kind]).all(axis=(1, 2))
-        for row in every:
-            if not finite[row.number]:
-                wrong[row.number] = f"its {kind} features are not finite"
-    problems = [
-        Problem(row.video, wrong[row.number], "It is left out")
-        for row in every
-        if row.number in wrong
-    ]
-    good = {k: [r for r in rows if r.number not in wrong] for k, rows in chosen.items()}
-    return {split: _of_rows(tables, rows) for split, rows in good.items()}, problems
+    splits, problems = {}, []
+    for split, rows in chosen.items():
+        wrong = _wrong(tables, rows)
+        splits[split] = _of_rows(tables, [row for row in rows if row not in wrong])
+        for row in rows:
+            if row in wrong:
+                left_out = f"It is left out of {split}"
+                problems.append(Problem(row.video, wrong[row], left_out))
+    return splits, problems
 
 
 # %%
