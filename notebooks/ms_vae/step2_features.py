@@ -667,12 +667,11 @@ def read_ave_features(
     "match" (localisation's) or "order". Raises ClipsError where a file is missing or
     cannot be read, FeatureError where it is of another shape.
     """
-    folder, problems = Path(folder), []
+    folder, problems, tables = Path(folder), [], {}
     rows = ave.read_annotations(ave._find(folder, "Annotations.txt"), problems)
     chosen = ave._splits(folder, family, rows, problems)
     chosen = ave._without_leaks(chosen, problems)
     n = 1 + max(rows, default=-1)
-    tables = {}
     for kind, file in (AVE | {"labels": "labels.h5"}).items():
         path = ave._find(folder, file)
         table = ave.read_h5(path, "avadataset", 3)
