@@ -43,7 +43,7 @@ import safetensors.torch
 import torch
 from avnb.bandstand.events import KINDS, happen
 from jaxtyping import Bool, Float, Int64
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -348,7 +348,7 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 
 # %%
 RATE = 16000  # samples a second
-UNSEEN = 1_000_000_007  # seeds from here on: no data set has them
+UNSEEN = 2**40  # seeds from here on: no data set has them
 
 
 def practice(
@@ -489,14 +489,6 @@ def scaled(rows: Float[Tensor, "*n features"]) -> Float[Tensor, "*n features"]:
 # %%
 LARGEST = 20_000  # videos of a file that is read at all: half a GB
 FORMAT = "avnb seconds 1"
-UNREADABLE = (  # what a header that is none of ours can raise
-    SafetensorError,
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    RecursionError,
-)
 
 
 def save_seconds(path: str | Path, splits: Mapping[str, Seconds], **made: Any) -> None:
@@ -532,7 +524,7 @@ def _header(path: str | Path) -> dict[str, Any]:
                 if not all(isinstance(word, str) for word in words[name]):
                     raise TypeError(f"{name} are not all names")
             words["networks"].keys()
-    except UNREADABLE as error:
+    except Exception as error:  # whatever a header that is none of ours can raise
         raise FeatureError(
             f"{path}: no file of features ({error!r}): run step3_extract again"
         ) from None
@@ -615,6 +607,21 @@ AVE = {"visual": "visual_feature_vec.h5", "audio": "audio_feature.h5"}
 AVE_SECONDS = 10
 
 
+def _wrong(
+    tables: Mapping[str, np.ndarray], rows: Sequence[ave.Row]
+) -> dict[ave.Row, str]:
+    """What is wrong with which row."""
+    disagreeing = ave.disagreeing(tables["labels"], rows)
+    wrong = dict.fromkeys(disagreeing, "labels.h5 and Annotations.txt disagree on it")
+    for kind in AVE:
+        finite = np.isfinite(tables[kind]).all(axis=(1, 2))
+        for row in rows:
+            if not finite[row.number]:
+                wrong[row] = f"its {kind} features are not finite"
+    return wrong
+
+
+# %%
 def ave_seconds(
     tables: Mapping[str, np.ndarray], chosen: Mapping[str, Sequence[ave.Row]]
 ) -> tuple[dict[str, Seconds], list[Problem]]:
@@ -622,23 +629,15 @@ def ave_seconds(
 
     tables: "visual", "audio" and "labels", (n, 10, width); chosen: split -> its rows.
     """
-    every = [row for rows in chosen.values() for row in rows]
-    wrong = {
-        row.number: "labels.h5 and Annotations.txt disagree about it"
-        for row in ave.disagreeing(tables["labels"], every)
-    }
-    for kind in AVE:
-        finite = np.isfinite(tables[kind]).all(axis=(1, 2))
-        for row in every:
-            if not finite[row.number]:
-                wrong[row.number] = f"its {kind} features are not finite"
-    problems = [
-        Problem(row.video, wrong[row.number], "It is left out")
-        for row in every
-        if row.number in wrong
-    ]
-    good = {k: [r for r in rows if r.number not in wrong] for k, rows in chosen.items()}
-    return {split: _of_rows(tables, rows) for split, rows in good.items()}, problems
+    splits, problems = {}, []
+    for split, rows in chosen.items():
+        wrong = _wrong(tables, rows)
+        splits[split] = _of_rows(tables, [row for row in rows if row not in wrong])
+        for row in rows:
+            if row in wrong:
+                left_out = f"It is left out of {split}"
+                problems.append(Problem(row.video, wrong[row], left_out))
+    return splits, problems
 
 
 # %%
@@ -668,12 +667,11 @@ def read_ave_features(
     "match" (localisation's) or "order". Raises ClipsError where a file is missing or
     cannot be read, FeatureError where it is of another shape.
     """
-    folder, problems = Path(folder), []
+    folder, problems, tables = Path(folder), [], {}
     rows = ave.read_annotations(ave._find(folder, "Annotations.txt"), problems)
     chosen = ave._splits(folder, family, rows, problems)
     chosen = ave._without_leaks(chosen, problems)
     n = 1 + max(rows, default=-1)
-    tables = {}
     for kind, file in (AVE | {"labels": "labels.h5"}).items():
         path = ave._find(folder, file)
         table = ave.read_h5(path, "avadataset", 3)

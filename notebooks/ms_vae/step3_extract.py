@@ -154,13 +154,10 @@ def train_ear() -> tuple[Ear, training.Run]:
 
 
 # %% tags=["ear"]
-if settings.vggish:
-    ear, name = weights.load_vggish(settings.vggish).to(device), "VGGish (your file)"
-else:
-    ear, run = train_ear()
-    name = "bandstand-ear (substitute for VGGish)"
+def judge_ear(ear: Ear, name: str, run: training.Run) -> None:
+    """Its accuracy on unheard sounds, what it confuses, how it learned."""
     mels, kinds, which = school(settings.ear_unseen, SEED + 1)
-    named = in_parts(ear.naming, in_parts(ear, mels)).argmax(dim=1)
+    named = in_parts(ear.names, mels).argmax(dim=1)
     right = metrics.accuracy(named, kinds, which, name="kind of an unseen sound")
     honesty = [
         {"row": "the ear", "accuracy": right.judged_by(ear, name)},
@@ -173,6 +170,16 @@ else:
     figure = show.confusion(counts.cpu(), KINDS, title="What the ear hears")
     lesson.figure("ear_confusion", figure, "Which kinds sound alike to it?")
 
+
+# %%
+ear: nn.Module | None = None
+if settings.vggish:
+    ear, name = weights.load_vggish(settings.vggish).to(device), "VGGish (your file)"
+elif not settings.ave_features:
+    ear, run = train_ear()
+    name = "bandstand-ear (substitute for VGGish)"
+    judge_ear(ear, name, run)
+
 # %% [markdown]
 # ## Over all videos
 #
@@ -180,10 +187,13 @@ else:
 # made from the same clips with the same networks and settings is not made again.
 
 # %%
-vgg19 = weights.load("vgg19", published=settings.published).to(device)
-vgg19.to(memory_format=torch.channels_last)
-sight = weights.SOURCES["vgg19"].name if settings.published else "VGG19, random weights"
-judges = {"visual": (sight, vgg19), "audio": (name, ear)}
+judges: dict[str, tuple[str, nn.Module]] = {}
+if not settings.ave_features:
+    vgg19 = weights.load("vgg19", published=settings.published).to(device)
+    vgg19.to(memory_format=torch.channels_last)
+    known = weights.SOURCES["vgg19"].name
+    sight = known if settings.published else "VGG19 with random weights"
+    judges = {"visual": (sight, vgg19), "audio": (name, ear)}
 checksums = {kind: metrics.state_checksum(net) for kind, (_, net) in judges.items()}
 named_networks = {
     kind: f"{said} {checksums[kind][:8]}" for kind, (said, _) in judges.items()
@@ -235,7 +245,8 @@ else:
         measured = {split: measure_all(split) for split in preparing.SPLITS}
         found = {split: of for split, of in measured.items() if of is not None}
         save_seconds(path, found, **made)
-splits = {split: load_seconds(path, split) for split in splits_of(path)}
+there = splits_of(path)
+splits = {s: load_seconds(path, s) for s in preparing.SPLITS if s in there}
 
 # %% [markdown]
 # ## What came out
@@ -245,7 +256,7 @@ splits = {split: load_seconds(path, split) for split in splits_of(path)}
 # %% tags=["networks"]
 made_by = [
     {"features": kind, "network": said, "numbers a second": getattr(of, kind).shape[-1]}
-    | {"checksum": "" if settings.ave_features else checksums[kind][:16]}
+    | {"checksum": checksums.get(kind, "")[:16]}
     for of in list(splits.values())[:1]
     for kind, said in of.networks.items()
 ]
