@@ -24,6 +24,11 @@ def model(load: Load) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
+def others(load: Load) -> ModuleType:
+    return load("step5_baselines")
+
+
+@pytest.fixture(scope="module")
 def features(load: Load) -> ModuleType:
     return load("step2_features")
 
@@ -238,3 +243,138 @@ def test_bad_features_are_named(model: ModuleType, features: ModuleType) -> None
     seconds.event[3] = False
     with pytest.raises(ValueError, match=r"1 of 6 videos .* event: video3\."):
         model.events(seconds)
+
+
+# --- Step 5: the others ----------------------------------------------------------
+
+
+def test_avdln_is_the_contrastive_loss(
+    others: ModuleType, features: ModuleType
+) -> None:
+    torch.manual_seed(0)
+    net, seconds = others.AVDLN(), table(features)
+    mine = net.loss(seconds.visual, seconds.audio, seconds.event, torch.Generator())
+    total = 0.0
+    for b in range(6):
+        for t in range(10):
+            x = net.towers["visual"](seconds.visual[b, t])
+            d = torch.dist(x, net.towers["audio"](seconds.audio[b, t])).item()
+            total += d**2 if seconds.event[b, t] else max(0, 2 - d) ** 2
+    assert mine.item() == pytest.approx(total / 60, rel=1e-5)
+    assert net.towers["audio"][1].negative_slope == 0.3
+    assert weights(net) == 512 * 128 + 128 * 128 + 2 * (128 * 64 + 128 + 64)
+
+
+def test_whitening_gives_the_canonical_correlations(others: ModuleType) -> None:
+    """Against orthonormal bases of both sides."""
+    x, y = random(300, 4).double(), random(300, 4, seed=1).double()
+    y[:, 0] += 2 * x[:, 1]
+    share = torch.full((300,), 1 / 300).double()
+    k = others.whitened(*others.moments(x, y, share)[2:])[2]
+    bases = [torch.linalg.qr(a - a.mean(0))[0] for a in (x, y)]
+    right = torch.linalg.svdvals(bases[0].T @ bases[1])
+    torch.testing.assert_close(torch.linalg.svdvals(k), right, rtol=0, atol=2e-3)
+
+
+def test_dcca_sees_the_event_alone_and_finds_what_is_common(
+    others: ModuleType, features: ModuleType
+) -> None:
+    torch.manual_seed(0)
+    net, seconds = others.DCCA(), table(features, n=60)
+    event, heard = seconds.event, seconds.audio
+    other = torch.where(event[..., None], seconds.visual, seconds.visual.flip(0))
+    both = [
+        net.loss(x, heard, event, torch.Generator()) for x in (seconds.visual, other)
+    ]
+    torch.testing.assert_close(*both)
+    # the same faces, seen and heard: correlations of nearly one
+    faces = random(60, 10, 16).abs()
+    seen, heard = faces @ random(16, 512).abs(), faces @ random(16, 128, seed=1).abs()
+    assert net.loss(seen, heard, event, torch.Generator()).isfinite()
+    others.fit(net, seen, heard, event)
+    codes = [net.encode(seen, "visual")[event], net.encode(heard, "audio")[event]]
+    share = others.shares(event)[event]
+    first = [code[:, 0] - share @ code[:, 0] for code in codes]
+    spread = [(share @ x.square()).item() for x in first]
+    assert spread == pytest.approx([1, 1], abs=0.3)  # the ridge takes a part
+    assert torch.corrcoef(torch.stack(first))[0, 1] > 0.8
+
+
+def test_another_sound_is_never_ones_own(others: ModuleType) -> None:
+    audio = torch.arange(5.0)[:, None, None].expand(5, 10, 128)
+    generator = torch.Generator().manual_seed(0)
+    seen = set()
+    for _ in range(60):
+        other = others.others(audio, generator)
+        assert (other != audio).all()
+        assert sorted(other[:, 0, 0].tolist()) == [0, 1, 2, 3, 4]
+        seen.add(other[0, 0, 0].item())
+    assert seen == {1, 2, 3, 4}
+    with pytest.raises(ValueError, match="a batch of 1 video has no other sound"):
+        others.others(audio[:1], generator)
+
+
+def test_together_or_not_is_torchs_cross_entropy(
+    others: ModuleType, features: ModuleType
+) -> None:
+    yes, no, event = random(6, 10), random(6, 10, seed=1), table(features).event
+    total = 0.0
+    for b in range(6):
+        logits = torch.cat([yes[b][event[b]], no[b][event[b]]])
+        target = (torch.arange(len(logits)) < len(logits) // 2).float()
+        entropy = nn.functional.binary_cross_entropy_with_logits(logits, target)
+        total += entropy.item() / 6
+    mine = others.together_or_not(yes, no, event)
+    assert mine.item() == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["AVDLN", "DCCA", "L3", "AVENet"])
+@pytest.mark.parametrize("n", [1, 4])
+def test_every_network_compares_any_two_modalities(
+    others: ModuleType, name: str, n: int, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    net = getattr(others, name)().eval()
+    seen, heard = random(n, 512).abs(), random(3, 128, seed=1).abs()
+    codes = net.encode(seen, "visual"), net.encode(heard, "audio")
+    across = net.distance(*codes)
+    assert across.shape == (n, 3)
+    torch.testing.assert_close(net.distance(*codes[::-1]), across.T)
+    assert (net.distance(codes[1], codes[1]).diagonal() == 0).all()
+    assert not across.requires_grad
+    training.save_model(tmp_path / "net.safetensors", net)
+    again = training.load_model(tmp_path / "net.safetensors", type(net))
+    torch.testing.assert_close(again.encode(seen, "visual"), codes[0])
+    with pytest.raises(ValueError, match="visual features are 128 wide, not 512"):
+        net.encode(heard, "visual")
+
+
+def test_l3_doubts_in_nats_and_ave_net_by_distance(others: ModuleType) -> None:
+    torch.manual_seed(0)
+    seen, heard = random(2, 512).abs(), random(3, 128, seed=1).abs()
+    net = others.L3()
+    matrix = net.distance(net.encode(seen, "visual"), net.encode(heard, "audio"))
+    x = net.embed(seen[1], "visual"), net.embed(heard[2], "audio")
+    p = torch.sigmoid(net.fusion(torch.cat(x)))
+    assert matrix[1, 2].item() == pytest.approx(-math.log(p.item()), rel=1e-4)
+    code = others.AVENet().encode(seen, "visual")
+    torch.testing.assert_close(code.norm(dim=1), torch.ones(2))
+
+
+@pytest.mark.parametrize("name", ["AVDLN", "DCCA", "L3", "AVENet"])
+def test_every_network_learns(
+    others: ModuleType, features: ModuleType, name: str
+) -> None:
+    torch.manual_seed(0)
+    net, seconds = getattr(others, name)(), table(features, n=12)
+    adam = torch.optim.Adam(net.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(25):
+        generator = torch.Generator().manual_seed(1)
+        loss = net.loss(seconds.visual, seconds.audio, seconds.event, generator)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.02
+    assert all(w.grad is not None for w in net.parameters())

@@ -86,3 +86,77 @@ TWO_DISTANCES = Exercise(
         "z − z′ = μ − μ′ + (σ − σ′) ε.",
     ),
 )
+
+# --- Step 5: baselines -----------------------------------------------------------
+
+
+def contrastive(d: float, e: int, margin: float) -> tuple[float, float]:
+    if e:
+        return d**2, 2 * d
+    short = max(0.0, margin - d)
+    return short**2, -2 * short
+
+
+def check_contrastive(answer: Callable) -> None:
+    for e in (1, 0):
+        for d in (0.0, 0.5, 1.9, 2.5):
+            x = torch.tensor(d, dtype=torch.float64, requires_grad=True)
+            loss = x**2 if e else torch.relu(2 - x) ** 2
+            (slope,) = torch.autograd.grad(loss, x)
+            mine = numbers(answer(d, e, 2.0), "pair (loss, slope)")
+            assert mine.shape == (2,), "two numbers: the loss and its slope"
+            at = f"d = {d}, e = {e}"
+            close(mine[0], loss.item(), f"loss at {at}")
+            close(mine[1], slope.item(), f"slope at {at}")
+
+
+CONTRASTIVE = Exercise(
+    "near, or far enough",
+    "AVDLN's loss of one pair and its derivative by the distance.",
+    check_contrastive,
+    contrastive,
+    (
+        "e = 1: the loss is d².",
+        "e = 0: beyond the margin there is nothing left to push, so the slope is 0.",
+    ),
+)
+
+
+def largest_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    # an orthonormal basis of each side: its covariance is 1 already
+    q_x, q_y = (np.linalg.qr(a - a.mean(0))[0] for a in (x, y))
+    return float(np.linalg.svd(q_x.T @ q_y, compute_uv=False)[0])
+
+
+def check_largest_correlation(answer: Callable) -> None:
+    random = np.random.default_rng(2)
+    x = random.normal(size=(200, 1))
+    y = 2 * x + random.normal(size=(200, 1))
+    close(
+        answer(x, y), abs(np.corrcoef(x.T, y.T)[0, 1]), "one dimension: Pearson's |r|"
+    )
+    close(answer(x, -y), abs(np.corrcoef(x.T, y.T)[0, 1]), "y upside down")
+    x, y = random.normal(size=(60, 3)), random.normal(size=(60, 3))
+    y[:, 0] += x[:, 1]
+    # regress by turns: power iteration on the two projections
+    a, b = x - x.mean(0), y - y.mean(0)
+    u = a[:, 0]
+    for _ in range(2000):
+        v = b @ np.linalg.lstsq(b, u, rcond=None)[0]
+        u = a @ np.linalg.lstsq(a, v / np.linalg.norm(v), rcond=None)[0]
+    right = float(u @ v / np.linalg.norm(u) / np.linalg.norm(v))
+    close(answer(x, y), right, "three dimensions")
+    close(answer(x + 5, 3 * y), right, "moved and scaled: nothing changes")
+
+
+LARGEST_CORRELATION = Exercise(
+    "the best pair of directions",
+    "How strongly two sets of features can be made to correlate by linear means.",
+    check_largest_correlation,
+    largest_correlation,
+    (
+        "Take the means off first.",
+        "np.linalg.qr gives an orthonormal basis: its coordinates are uncorrelated.",
+        "Of two orthonormal bases the best pair of directions is a singular value.",
+    ),
+)

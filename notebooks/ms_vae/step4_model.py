@@ -189,8 +189,7 @@ class PairVAE(nn.Module):
         z = drawn(mu, logvar, noise)
         if self.shared:  # both ways at once
             return mu, logvar, z, self.decoders["both"](z[0])
-        made = map(self.decode, z[0], MODALITIES)
-        return mu, logvar, z, torch.stack(list(made))
+        return mu, logvar, z, torch.stack([*map(self.decode, z[0], MODALITIES)])
 
 
 # %% tags=["active-ipynb"]
@@ -533,9 +532,8 @@ class MSVAE(PairVAE):
         self, first: Float[Tensor, "n 740"], second: Float[Tensor, "m 740"]
     ) -> Float[Tensor, "n m"]:
         """𝒟 between all pairs of two lists of `encode`s; small is alike."""
-        sizes = [LATENTS, first.shape[-1] - LATENTS]
-        parts = zip(first.split(sizes, -1), second.split(sizes, -1), strict=True)
-        return torch.stack([apart(*part) for part in parts]).mean(0)
+        parts = [codes.split([LATENTS, 640], -1) for codes in (first, second)]
+        return torch.stack([*map(apart, *parts)]).mean(0)
 
     @torch.no_grad()
     def generate(self, z: Latent, of: str = "visual") -> tuple[Tensor, Tensor]:
