@@ -378,3 +378,57 @@ def test_every_network_learns(
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.02
     assert all(w.grad is not None for w in net.parameters())
+
+
+# --- Step 6: training ------------------------------------------------------------
+
+
+def learned(
+    model: ModuleType, seconds: Any, folder: Path, steps: int, *, released: bool
+) -> dict[str, Tensor]:
+    """The weights after so many steps of a run of `folder`, as step 6 makes them."""
+    torch.manual_seed(0)
+    net = model.MSVAE()
+    run = training.Run(folder, precision="float32", live=False)
+    net, adam = run.prepare(model=net, adam=model.optimiser(net, 1e-3, released))
+    rows, batches = model.events(seconds), training.Batches(6, 3)
+    for step in run.steps(steps, save_every=2):
+        if released:
+            visual, audio = rows.video(step.number % len(rows))
+            noise = torch.randn(3, 2, len(visual), 100, generator=run.generator)
+            terms = model.released_terms(net, visual, audio, noise)
+        else:
+            part = batches[step.number]
+            noise = torch.randn(1, 2, 3, 10, 100, generator=run.generator)
+            given = (x[part] for x in (seconds.visual, seconds.audio, seconds.event))
+            terms = model.corrected_terms(net, *given, noise)
+        run.step(adam, model.total(terms, 0.1, True))
+    return {name: value.clone() for name, value in net.state_dict().items()}
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_a_run_that_was_stopped_reaches_the_same_numbers(
+    model: ModuleType, features: ModuleType, released: bool, tmp_path: Path
+) -> None:
+    seconds = table(features)
+    whole = learned(model, seconds, tmp_path / "a", 5, released=released)
+    learned(model, seconds, tmp_path / "b", 3, released=released)
+    torch.randn(7)  # what other cells draw must not matter
+    again = learned(model, seconds, tmp_path / "b", 5, released=released)
+    for name, value in whole.items():
+        assert torch.equal(again[name], value), name
+
+
+def test_bfloat16_keeps_the_digits_of_the_terms(
+    model: ModuleType, features: ModuleType
+) -> None:
+    torch.manual_seed(0)
+    net, seconds = model.MSVAE(), table(features)
+    noise = torch.randn(1, 2, 6, 10, 100)
+    given = seconds.visual, seconds.audio, seconds.event, noise
+    right = model.corrected_terms(net, *given)
+    with torch.autocast("cpu", torch.bfloat16):
+        mine = model.corrected_terms(net, *given)
+    for name, value in mine.items():
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(right[name].item(), rel=0.02), name

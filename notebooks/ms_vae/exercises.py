@@ -4,6 +4,7 @@ A check compares the answer with something found another way (a plain loop, a su
 throws, a closed form), and says what is wrong with it. Read the solutions last.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -158,5 +159,75 @@ LARGEST_CORRELATION = Exercise(
         "Take the means off first.",
         "np.linalg.qr gives an orthonormal basis: its coordinates are uncorrelated.",
         "Of two orthonormal bases the best pair of directions is a singular value.",
+    ),
+)
+
+# --- Step 6: training ------------------------------------------------------------
+
+
+def two_adams(gradients: np.ndarray, rate: float) -> float:
+    m = v = weight = 0.0
+    for n, g in enumerate(gradients, start=1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        step = m / (1 - 0.9**n) / (math.sqrt(v / (1 - 0.999**n)) + 1e-8)
+        weight -= 2 * rate * step
+    return weight
+
+
+def check_two_adams(answer: Callable) -> None:
+    random = np.random.default_rng(3)
+    for gradients in (np.array([2.0]), random.normal(size=40) + 0.3):
+        weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        adams = [torch.optim.Adam([weight], lr=0.01) for _ in range(2)]
+        for g in gradients:
+            weight.grad = torch.tensor([float(g)], dtype=torch.float64)
+            for adam in adams:
+                adam.step()
+        mine = float(numbers(answer(gradients, 0.01), "weight"))
+        right = weight.item()
+        assert abs(mine - right / 2) > 1e-6 * abs(right), (
+            "half as far as it should be: both optimisers step"
+        )
+        close(mine, right, f"after {len(gradients)} gradients", 1e-6)
+
+
+TWO_ADAMS = Exercise(
+    "stepped twice",
+    "The path of a weight that two Adams own.",
+    check_two_adams,
+    two_adams,
+    (
+        "m ← 0.9 m + 0.1 g, v ← 0.999 v + 0.001 g², from 0.",
+        "Step n divides m by 1 − 0.9ⁿ and v by 1 − 0.999ⁿ.",
+        "Both have the same m and v, so both take the same step.",
+    ),
+)
+
+
+def weight_of_a_second(lengths: list[int], video: int, released: bool) -> float:
+    return 1 / len(lengths) if released else 1 / len(lengths) / lengths[video]
+
+
+def check_weight_of_a_second(answer: Callable) -> None:
+    lengths = [10, 2, 5]
+    for video, length in enumerate(lengths):
+        seconds = [torch.rand(n, requires_grad=True) for n in lengths]
+        for released in (True, False):
+            parts = [x.sum() if released else x.mean() for x in seconds]
+            mean = torch.stack(parts).mean()
+            (slope,) = torch.autograd.grad(mean, seconds[video])
+            mine = answer(lengths, video, released)
+            what = f"a second of {length}, {'as released' if released else 'corrected'}"
+            close(mine, slope[0].item(), what)
+
+
+WEIGHT_OF_A_SECOND = Exercise(
+    "long videos, short videos",
+    "What a second of a video counts in the mean over videos, by either mode.",
+    check_weight_of_a_second,
+    weight_of_a_second,
+    (
+        "The mean over N videos gives each of them 1 / N.",
+        "As released a video's KL is the sum of its seconds'.",
     ),
 )

@@ -114,7 +114,8 @@ class Encoder(nn.Module):
         self.heads = nn.Linear(widths[-1], 2 * LATENTS)
 
     def forward(self, x: Row) -> tuple[Latent, Latent]:
-        mu, logvar = self.heads(self.body(x)).chunk(2, dim=-1)
+        # in bfloat16 the layers only: sums of squares need all of their digits
+        mu, logvar = self.heads(self.body(x)).to(x.dtype).chunk(2, dim=-1)
         return mu, logvar
 
 
