@@ -41,13 +41,13 @@ from typing import Any, Literal
 import numpy as np
 import safetensors.torch
 import torch
-from avnb.bandstand.events import KINDS, happen
 from jaxtyping import Bool, Float, Int64
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avnb import files
+from avnb.bandstand.events import KINDS, happen
 from avnb.clips import Clips, ClipsError, Problem
 from avnb.features import VGGishMel
 from data_scripts import ave

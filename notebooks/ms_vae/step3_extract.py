@@ -46,12 +46,12 @@ from step2_features import (
 )
 
 # %%
-from avnb.bandstand.events import KINDS
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional import confusion_matrix
 
 from avnb import clips, lessons, metrics, preparing, show, training, weights
+from avnb.bandstand.events import KINDS
 from avnb.features import VGGishMel
 
 # %% tags=["parameters"]
