@@ -29,13 +29,12 @@ from avnb import lessons, training
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 sys.path.append(str(lessons.REPO / "notebooks" / "ms_vae"))
 from plain_ms_vae import PlainLoop
-from step2_features import Seconds
+from step2_features import Seconds, scaled
 from step4_model import (
     MSVAE,
     Events,
     corrected_terms,
     events,
-    normalised,
     optimiser,
     released_terms,
     total,
@@ -96,7 +95,7 @@ def faithful(rows: Events) -> Callable[[], None]:
 def corrected(seconds: Seconds) -> Callable[[], None]:
     net = MSVAE()
     adam = optimiser(net, 1e-3, released=False)
-    visual, audio = normalised(seconds.visual), normalised(seconds.audio)
+    visual, audio = scaled(seconds.visual), scaled(seconds.audio)
 
     def epoch() -> None:
         for part in torch.randperm(len(visual)).split(BATCH):

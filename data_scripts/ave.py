@@ -76,10 +76,10 @@ def sources(
     ClipsError where there are no annotations or no splits to read.
     """
     problems: list[Problem] = []
-    rows = read_annotations(_find(folder, "Annotations.txt"), problems)
+    rows = read_annotations(find(folder, "Annotations.txt"), problems)
     _compare_labels(folder, rows, problems)
-    chosen = _splits(folder, split_family, rows, problems)
-    chosen = _without_leaks(chosen, problems)
+    chosen = read_splits(folder, split_family, rows, problems)
+    chosen = without_leaks(chosen, problems)
     found: list[Source] = []
     seen: dict[str, str] = {}
     names: set[str] = set()
@@ -170,7 +170,7 @@ def _parsed(number: int, line: str) -> Row | str:
     return Row(number, label, video, first, last)
 
 
-def _find(folder: Path, name: str) -> Path:
+def find(folder: Path, name: str) -> Path:
     """A file of the folder, or of its data/."""
     for path in (folder / name, folder / "data" / name):
         if path.is_file():
@@ -184,13 +184,13 @@ def _find(folder: Path, name: str) -> Path:
 # ------------------------------------------------------------------ splits
 
 
-def _splits(
+def read_splits(
     folder: Path, family: str, rows: dict[int, Row], problems: list[Problem]
 ) -> dict[str, list[Row]]:
     """Split -> its rows, in the family's order."""
     chosen: dict[str, list[Row]] = {}
     for split in SPLITS:
-        path = _find(folder, f"{split}{CALLED[family]}")
+        path = find(folder, f"{split}{CALLED[family]}")
         if family == "files":
             found = _listed(path, rows, problems)
         else:
@@ -234,7 +234,7 @@ def _listed(path: Path, rows: dict[int, Row], problems: list[Problem]) -> list[R
     return found
 
 
-def _without_leaks(
+def without_leaks(
     chosen: dict[str, list[Row]], problems: list[Problem]
 ) -> dict[str, list[Row]]:
     """Each id in one split: the test keeps all it has, then validation, so that what
@@ -308,7 +308,7 @@ def _compare_labels(
 ) -> None:
     """Name each video whose seconds in labels.h5 are not the annotated ones."""
     try:
-        path = _find(folder, "labels.h5")
+        path = find(folder, "labels.h5")
     except ClipsError:
         return  # it is a file that users may have
     try:

@@ -668,12 +668,12 @@ def read_ave_features(
     cannot be read, FeatureError where it is of another shape.
     """
     folder, problems, tables = Path(folder), [], {}
-    rows = ave.read_annotations(ave._find(folder, "Annotations.txt"), problems)
-    chosen = ave._splits(folder, family, rows, problems)
-    chosen = ave._without_leaks(chosen, problems)
+    rows = ave.read_annotations(ave.find(folder, "Annotations.txt"), problems)
+    chosen = ave.read_splits(folder, family, rows, problems)
+    chosen = ave.without_leaks(chosen, problems)
     n = 1 + max(rows, default=-1)
     for kind, file in (AVE | {"labels": "labels.h5"}).items():
-        path = ave._find(folder, file)
+        path = ave.find(folder, file)
         table = ave.read_h5(path, "avadataset", 3)
         width = (WIDTHS | {"labels": 29})[kind]
         if len(table) < n or table.shape[1:] != (AVE_SECONDS, width):

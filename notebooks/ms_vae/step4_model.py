@@ -37,7 +37,7 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
-from step2_features import Seconds
+from step2_features import Seconds, scaled
 from torch import Tensor, nn
 
 # %% tags=["active-ipynb"]
@@ -375,14 +375,8 @@ def corrected_terms(
 #
 # The released code measures on features whose every row is divided by its largest
 # absolute value, and *trains* on rows as they are. So at the test it sees what it never
-# saw. The faithful mode does so too; the corrected mode trains on what it is tested on.
-
-
-# %%
-def normalised(x: Row) -> Row:
-    """Each row divided by its largest absolute value; a row of zeros stays."""
-    largest = x.abs().amax(dim=-1, keepdim=True)
-    return x / torch.where(largest > 0, largest, 1)
+# saw. The faithful mode does so too; the corrected mode trains on what it is tested on:
+# rows through step 2's `scaled`.
 
 
 # %%
@@ -519,8 +513,8 @@ class MSVAE(PairVAE):
     """The model as it is used: MS-VAE if its decoder is shared, else CM-VAE."""
 
     def posterior(self, x: Row, modality: str) -> tuple[Latent, Latent]:
-        """μ and log σ² of features as they were measured; normalised here."""
-        rows = normalised(checked(x, modality))
+        """μ and log σ² of features as they were measured; scaled here."""
+        rows = scaled(checked(x, modality))
         return self.encoders[modality](rows)
 
     @torch.no_grad()

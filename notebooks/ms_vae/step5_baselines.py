@@ -36,13 +36,13 @@
 # %%
 import torch
 from jaxtyping import Bool, Float
+from step2_features import scaled
 from step4_model import (
     FEATURES,
     MSVAE,
     Row,
     apart,
     checked,
-    normalised,
     shares,
 )
 from torch import Tensor, nn
@@ -92,7 +92,7 @@ class TwoTowers(nn.Module):
 
     def embed(self, x: Row, modality: str) -> Float[Tensor, "*rows d"]:
         """The embedding while it learns; rows by their largest value (step 4)."""
-        return self.towers[modality](normalised(x))
+        return self.towers[modality](scaled(x))
 
     @torch.no_grad()
     def encode(self, x: Row, modality: str) -> Float[Tensor, "*rows d"]:

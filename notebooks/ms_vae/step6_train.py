@@ -36,7 +36,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from IPython.display import display
-from step2_features import load_seconds
+from step2_features import load_seconds, scaled
 from step4_model import (
     LATENTS,
     MODALITIES,
@@ -45,7 +45,6 @@ from step4_model import (
     events,
     kl,
     kl_weight,
-    normalised,
     optimiser,
     released_terms,
     total,
@@ -159,7 +158,7 @@ def corrected_step(run: training.Run, model: MSVAE, number: int) -> tuple:
     part = batches[number]
     size = (1, 2, *event[part].shape, LATENTS)
     noise = torch.randn(size, generator=run.generator, device=device)
-    given = normalised(seen[part]), normalised(heard[part]), event[part]
+    given = scaled(seen[part]), scaled(heard[part]), event[part]
     terms = corrected_terms(model, *given, noise)
     return terms, kl_weight(number // batches.per_epoch, settings.drop)
 
@@ -177,7 +176,7 @@ def said(model: MSVAE, released: bool) -> Tensor:
     some = slice(None, None, max(1, len(rows.visual) // 500))
     visual, audio = rows.visual[some], rows.audio[some]
     if not released:
-        visual, audio = normalised(visual), normalised(audio)
+        visual, audio = scaled(visual), scaled(audio)
     none = torch.zeros(1, 2, len(visual), LATENTS, device=device)
     return kl(*model(visual, audio, none)[:2]).mean(1)
 
