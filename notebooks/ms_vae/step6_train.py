@@ -152,6 +152,8 @@ def released_step(run: training.Run, model: MSVAE, number: int) -> tuple:
 
 # %%
 batches = training.Batches(len(rows), min(settings.batch, len(rows)), seed=SEED)
+pairs = torch.cat([normalised(rows.visual), normalised(rows.audio)], dim=1)
+unit = pairs.var(0).mean()  # of the error
 
 
 def corrected_step(run: training.Run, model: MSVAE, number: int) -> tuple:
@@ -160,7 +162,7 @@ def corrected_step(run: training.Run, model: MSVAE, number: int) -> tuple:
     size = (1, 2, *event[part].shape, LATENTS)
     noise = torch.randn(size, generator=run.generator, device=device)
     given = normalised(seen[part]), normalised(heard[part]), event[part]
-    terms = corrected_terms(model, *given, noise)
+    terms = corrected_terms(model, *given, noise, unit)
     return terms, kl_weight(number // batches.per_epoch, settings.drop)
 
 
