@@ -4,9 +4,10 @@
 
 The plain loop is tests/plain_ms_vae.py: a video a step, two Adams, a pass for each
 direction. Against it, taking turns: the faithful step (the same updates) on the same
-videos; the corrected epoch, in batches; and both within `training.Run`, with its
-checks, logs and checkpoints. An epoch is `videos` videos of which two thirds are all
-event. Writes benchmarks/results/ms_vae.json.
+videos, bare and within `training.Run` with its checks, logs and last checkpoint; and
+the corrected epoch, in batches, in float32 and in bfloat16. An epoch is `videos` videos
+of which two thirds are all event. Beside it, the speed of this machine's products,
+measured here. Writes benchmarks/results/ms_vae.json.
 """
 
 import argparse
@@ -41,6 +42,7 @@ from step4_model import (
 )
 
 BATCH = 32
+LOOK = 10  # steps between two logs, as in step 6
 RESULTS = Path(__file__).parent / "results" / "ms_vae.json"
 
 
@@ -92,7 +94,7 @@ def faithful(rows: Events) -> Callable[[], None]:
     return epoch
 
 
-def corrected(seconds: Seconds) -> Callable[[], None]:
+def corrected(seconds: Seconds, bfloat16: bool) -> Callable[[], None]:
     net = MSVAE()
     adam = optimiser(net, 1e-3, released=False)
     visual, audio = scaled(seconds.visual), scaled(seconds.audio)
@@ -100,10 +102,9 @@ def corrected(seconds: Seconds) -> Callable[[], None]:
     def epoch() -> None:
         for part in torch.randperm(len(visual)).split(BATCH):
             given = visual[part], audio[part], seconds.event[part]
-            terms = corrected_terms(
-                net, *given, torch.randn(1, 2, *given[2].shape, 100)
-            )
-            loss = total(terms, 0.1, True)
+            draws = torch.randn(1, 2, *given[2].shape, 100)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                loss = total(corrected_terms(net, *given, draws), 0.1, True)
             adam.zero_grad()
             loss.backward()
             adam.step()
@@ -125,16 +126,24 @@ def faithful_run(rows: Events, folder: Path) -> Callable[[], None]:
             visual, audio = rows.video(step.number % len(rows))
             terms = released_terms(net, visual, audio, noise(len(visual)))
             run.step(adam, total(terms, 0.1, True))
-            run.log(**terms)
+            if step.due(LOOK):
+                run.log(**terms)
 
     return epoch
 
 
-def seconds_of(run: Callable[[], None]) -> dict[str, float]:
+def seconds_of(run: Callable[[], object]) -> dict[str, float]:
     """By the clock on the wall, and of processor time, all threads together."""
     wall, cpu = time.perf_counter(), time.process_time()
     run()
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
+def product_peak(dtype: torch.dtype) -> float:
+    """GFLOP/s of (320, 512) times (512, 512), the corrected mode's commonest."""
+    a, b = torch.randn(320, 512, dtype=dtype), torch.randn(512, 512, dtype=dtype)
+    best = min(seconds_of(lambda: [a @ b for _ in range(20)])["wall"] for _ in range(9))
+    return 20 * 2 * 320 * 512 * 512 / best / 1e9
 
 
 def main() -> None:
@@ -153,7 +162,8 @@ def main() -> None:
             "plain loop": plain(rows),
             "faithful": faithful(rows),
             "faithful, within Run": faithful_run(rows, Path(folder)),
-            "corrected": corrected(seconds),
+            "corrected": corrected(seconds, bfloat16=False),
+            "corrected, bfloat16": corrected(seconds, bfloat16=True),
         }
         for name, run in runs.items():
             times[name] = []
@@ -168,6 +178,10 @@ def main() -> None:
         "videos": asked.videos,
         "rows": rows.bounds[-1],
         "batch": BATCH,
+        "product_gflop_per_second": {
+            str(dtype)[6:]: product_peak(dtype)
+            for dtype in (torch.float32, torch.bfloat16)
+        },
     }
     for name, each in times.items():
         clocks = ("wall", "cpu")

@@ -323,6 +323,9 @@ def released_terms(
 # KLs, of its 100 squared differences (then the root), then over the two directions (the
 # ½ of Eq. 2), then over the seconds of a video, then over videos. Now each number is
 # what one value or one latent contributes, at any length, and the λ mean what they say.
+# The error is counted in units of the features' own variance: 1 is what the mean of all
+# seconds would get. Without that, features that vary little make an error so small that
+# no latent is worth its nats, and both encoders fall silent.
 #
 # It also allows for batches. Videos have events of different length; their seconds
 # stay where they are, and those without the event get a share of 0:
@@ -344,13 +347,17 @@ def corrected_terms(
     audio: Float[Tensor, "b t 128"],
     event: Bool[Tensor, "b t"],
     noise: Float[Tensor, "1 2 b t 100"],
+    unit: float | Float[Tensor, ""] = 1.0,
 ) -> Terms:
-    """The three terms as means: over values, directions, seconds, videos."""
+    """The three terms as means: over values, directions, seconds, videos.
+
+    unit: the features' variance, in which the error is counted.
+    """
     mu, logvar, z, made = model(visual, audio, noise)
     pair, share = torch.cat([visual, audio], dim=-1), shares(event)
     gap = torch.linalg.vector_norm(z[0, 0] - z[0, 1], dim=-1) / LATENTS**0.5
     return {
-        "mse": ((made - pair).square().mean(-1).mean(0) * share).sum(),
+        "mse": ((made - pair).square().mean((0, -1)) * share).sum() / unit,
         "kl": (kl(mu, logvar).mean(-1).mean(0) * share).sum(),
         "latent": (gap * share).sum(),
     }
