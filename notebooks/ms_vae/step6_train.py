@@ -79,8 +79,8 @@ settings = lessons.settings(
     OVERRIDES,
     dict(
         #            smoke laptop   gpu  paper
-        epochs=(2, 60, 60, 60),  # corrected
-        drop=(1, 40, 40, 40),  # the epoch at which λ2 becomes 0.01
+        epochs=(2, 150, 60, 60),  # corrected
+        drop=(1, 100, 40, 40),  # the epoch at which λ2 becomes 0.01
         batch=(4, 32, 32, 32),  # videos of a step
         rate=(1e-3, 1e-3, 1e-3, 1e-3),
         epochs_released=(1, 15, 15, 15),  # as released: the paper's
