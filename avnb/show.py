@@ -287,7 +287,7 @@ def bars(
         _dashed(place, lines)
         place.set(ylabel=y, title=title)
         if lines:
-            place.legend(fontsize=8)
+            place.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
