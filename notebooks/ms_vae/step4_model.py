@@ -14,7 +14,8 @@
 #
 # **Letters.** N videos · B videos of a batch · T = 10 seconds · n seconds in which the
 # event is · V = 512 visual and A = 128 audio features a second · Z = 100 latents ·
-# i modality, visual or audio · μ, σ mean and deviation of a latent.
+# i modality, visual or audio · μ, σ mean and deviation of a latent · e event, 0 or 1 ·
+# s share of a second in the mean over videos · θ the weights, η their learning rate.
 
 # %% tags=["active-ipynb"]
 # import os
