@@ -1,5 +1,6 @@
 """Steps 7 and 8 of ms_vae on features that are made up: their tables, recomputed."""
 
+import copy
 import json
 import re
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from avnb import clips, lessons, media, training
+from avnb import clips, lessons, media, study, training
 from avnb.clips import Settings, Source
 
 FOLDER = lessons.SERIES["ms_vae"]
@@ -29,7 +30,7 @@ def random_run(
     random = torch.Generator().manual_seed(0)
     n, seconds = event.shape
     test = step2.Seconds(
-        visual=torch.rand(n, seconds, 512, generator=random),
+        visual=70 * torch.rand(n, seconds, 512, generator=random),
         audio=torch.rand(n, seconds, 128, generator=random),
         event=event,
         label=torch.tensor(label),
@@ -76,11 +77,11 @@ def judged(
     test = random_run(load, tmp_path, label, spans(10))
     results = run("step7_judge", tmp_path)
     path = tmp_path / "models" / "ms_vae_w.safetensors"
-    return test, results, training.load_model(path, load("step4_model").MSVAE)
+    return test, results, training.load_model(path, load("step4_model").MSVAE), tmp_path
 
 
 def test_table_1_is_what_a_plain_loop_counts(judged: tuple) -> None:
-    test, results, model = judged
+    test, results, model, _ = judged
     rows = {row["model"]: row for row in results["table1"]}
     right = {"A2V": 0, "V2A": 0}
     for i in range(10):
@@ -141,6 +142,43 @@ def test_table_2_and_the_two_slips(judged: tuple) -> None:
     assert as_released["A-V"] == pytest.approx(np.mean(across))
     assert max(np.mean(within), np.mean(across)) < 1
     assert all(row["holds"] != "not compared" for row in results["claims"])
+
+
+@pytest.mark.parametrize("modality", ["visual", "audio"])
+def test_latents_as_released_are_asked_on_rows_as_measured_too(
+    judged: tuple, modality: str
+) -> None:
+    test, results, model, folder = judged
+    path = folder / "models" / "ms_vae_w_faithful.safetensors"
+    net = training.load_model(path, type(model))
+    rows = {(r["model"], r["modality"]): r for r in results["latents"]}
+    raw = getattr(test, modality)[test.event]
+    largest = raw.max(-1, keepdim=True).values
+    name = "MS-VAE + W, as released"
+    for row, x in ((f"{name}, raw rows", raw), (name, raw / largest)):
+        mu, logvar = net.encoders[modality](x)
+        q = torch.distributions.Normal(mu, (logvar / 2).exp())
+        p = torch.distributions.Normal(0.0, 1.0)
+        kl = torch.distributions.kl_divergence(q, p).sum(1).mean().item()
+        assert rows[row, modality]["KL"] == pytest.approx(kl, rel=1e-4)
+    assert ("MS-VAE, raw rows", modality) not in rows
+
+
+@pytest.mark.parametrize(
+    ("without", "shared", "holds"),
+    [(0.2, 30.0, True), (28.0, 32.0, False), (0.1, 0.3, False), (5.0, 0.1, False)],
+)
+def test_only_a_collapse_that_the_shared_decoder_prevents_counts(
+    judged: tuple, without: float, shared: float, holds: bool
+) -> None:
+    claims = study.of_series("ms_vae")
+    results = copy.deepcopy(judged[1])
+    told = {"CM-VAE": without, "MS-VAE": shared}
+    for row in results["latents"]:
+        row["information"] = told.get(row["model"], row["information"])
+    found = claims.evidence({"step7_judge": results})["shared_decoder"]
+    (claim,) = (c for c in claims.CLAIMS if c.name == "shared_decoder")
+    assert (found > claim.above) is holds
 
 
 def own_recordings(load: Callable, folder: Path, kinds: list[str]) -> str:
