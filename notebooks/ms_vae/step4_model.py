@@ -313,10 +313,12 @@ def released_terms(
 # show.table(rows)
 
 # %% [markdown]
-# So before anything is learned W outweighs the error tenfold and more: "λ₁ = λ₃ = 1"
-# sounds balanced and is not. (It grows with $\sqrt{100n}$, since it is a norm over all
-# of them.) And a video of 10 seconds has five times the KL of one of 2, at an MSE that
-# is the same.
+# So before anything is learned, and on features of variance 1, W outweighs the error
+# tenfold and more: "λ₁ = λ₃ = 1" sounds balanced and is not. (It grows with
+# $\sqrt{100n}$, since it is a norm over all of them.) With features of another size it
+# is another balance, since the MSE grows with their square: step 6 shows that of the
+# features at hand. And a video of 10 seconds has five times the KL of one of 2, at an
+# MSE that is the same.
 #
 # ## On one scale
 #
