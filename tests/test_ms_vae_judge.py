@@ -144,6 +144,32 @@ def test_table_2_and_the_two_slips(judged: tuple) -> None:
     assert all(row["holds"] != "not compared" for row in results["claims"])
 
 
+@pytest.mark.parametrize("kind", ["A-V", "V-A", "A-A"])
+def test_table_2_asks_with_the_modality_that_it_names(judged: tuple, kind: str) -> None:
+    test, results, model, _ = judged
+    label, names = test.label.tolist(), {"A": "audio", "V": "visual"}
+    keys = torch.rand(2, 10, 10, generator=torch.Generator().manual_seed(0))
+    scores: dict[int, list[float]] = {}
+    for draw in keys:  # of each video the event's second with the largest key
+        drawn = draw.where(test.event, -1.0).argmax(1)
+        one_each = torch.arange(10), drawn
+        query, item = (
+            model.encode(getattr(test, names[m])[one_each], names[m]) for m in kind[::2]
+        )
+        for q in range(10):
+            items = [i for i in range(10) if kind != "A-A" or i != q]
+            far = [
+                float((query[q] - item[i])[:100].norm())
+                + float((query[q] - item[i])[100:].norm())
+                for i in items
+            ]
+            order = [items[k] for k in np.argsort(far)]
+            scores.setdefault(q, []).append(first(order, label, q))
+    asked = [np.mean(each) for each in scores.values() if max(each) > 0]
+    rows = {row["model"]: row for row in results["table2"]}
+    assert rows["MS-VAE + W"][kind]["value"] == pytest.approx(np.mean(asked))
+
+
 @pytest.mark.parametrize("modality", ["visual", "audio"])
 def test_latents_as_released_are_asked_on_rows_as_measured_too(
     judged: tuple, modality: str
