@@ -16,6 +16,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {}
 SUPERVISED = ("DCCA", "AVDLN")
 UNSUPERVISED = ("L³-Net-like", "AVE-Net-like")
 FOUR = ("A-A", "A-V", "V-A", "V-V")
+COLLAPSED = 1.0  # nats, below which a latent tells next to nothing: our threshold
 
 CLAIMS = (
     Claim(
@@ -32,11 +33,11 @@ CLAIMS = (
     ),
     Claim(
         "shared_decoder",
-        "The shared decoder keeps the visual latent from collapsing "
-        "(a nat more, our threshold)",
+        "The shared decoder keeps the visual latent from collapsing, as it does "
+        "without (to less than a nat, our threshold)",
         "Fig. 3; no number",
-        "nats that the visual latent tells of its input (a bound): MS-VAE minus CM-VAE",
-        above=1.0,
+        "the lesser of two, in nats that the visual latent tells of its input (a "
+        "bound): MS-VAE's minus 1, 1 minus CM-VAE's",
     ),
     Claim(
         "bridges",
@@ -91,15 +92,19 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
     def across(model: str) -> float:
         return (found[model]["A-V"] + found[model]["V-A"]) / 2
 
-    def less(name: str, model: str, than: str) -> float:
-        return latents[model, "visual"][name] - latents[than, "visual"][name]
+    def visual(model: str, name: str) -> float:
+        return latents[model, "visual"][name]
 
     models = [row["model"] for row in judge["table2"] if row["told"] in TOLD]
     return {
         "w_localises": average(ours) - average(plain) if located else None,
         "w_retrieves": across(ours) - across(plain),
-        "shared_decoder": less("information", plain, "CM-VAE"),
-        "bridges": less("between modalities", plain, ours),
+        "shared_decoder": min(
+            visual(plain, "information") - COLLAPSED,
+            COLLAPSED - visual("CM-VAE", "information"),
+        ),
+        "bridges": visual(plain, "between modalities")
+        - visual(ours, "between modalities"),
         "near_supervised": average(ours) - max(map(average, SUPERVISED))
         if located
         else None,

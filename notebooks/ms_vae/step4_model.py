@@ -14,7 +14,8 @@
 #
 # **Letters.** N videos · B videos of a batch · T = 10 seconds · n seconds in which the
 # event is · V = 512 visual and A = 128 audio features a second · Z = 100 latents ·
-# i modality, visual or audio · μ, σ mean and deviation of a latent.
+# i modality, visual or audio · μ, σ mean and deviation of a latent · e event, 0 or 1 ·
+# s share of a second in the mean over videos · θ the weights, η their learning rate.
 
 # %% tags=["active-ipynb"]
 # import os
@@ -312,10 +313,12 @@ def released_terms(
 # show.table(rows)
 
 # %% [markdown]
-# So before anything is learned W outweighs the error tenfold and more: "λ₁ = λ₃ = 1"
-# sounds balanced and is not. (It grows with $\sqrt{100n}$, since it is a norm over all
-# of them.) And a video of 10 seconds has five times the KL of one of 2, at an MSE that
-# is the same.
+# So before anything is learned, and on features of variance 1, W outweighs the error
+# tenfold and more: "λ₁ = λ₃ = 1" sounds balanced and is not. (It grows with
+# $\sqrt{100n}$, since it is a norm over all of them.) With features of another size it
+# is another balance, since the MSE grows with their square: step 6 shows that of the
+# features at hand. And a video of 10 seconds has five times the KL of one of 2, at an
+# MSE that is the same.
 #
 # ## On one scale
 #

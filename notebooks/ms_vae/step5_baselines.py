@@ -441,7 +441,7 @@ MODELS: dict[str, type[nn.Module]] = {
 # ## Learn a toy
 #
 # Sixteen videos, each with a colour of its own: a random picture and a random sound
-# that always come together. Which network finds a sound's picture among the sixteen?
+# that always come together. Which network finds a picture's sound among the sixteen?
 
 # %% tags=["active-ipynb", "toy"]
 # torch.manual_seed(0)
@@ -477,7 +477,7 @@ MODELS: dict[str, type[nn.Module]] = {
 # ## Exercises
 #
 # 1. The contrastive loss, and where its gradient ends.
-# 2. Canonical correlations without any decomposition of the covariances' roots.
+# 2. The largest canonical correlation, without covariances or their roots.
 
 # %% tags=["active-ipynb"]
 # import exercises

@@ -170,7 +170,7 @@ for place in asked:
     names.append(test.classes[int(label[place])])
 columns = ["(unseen)", *(f"{k}." for k in range(1, settings.answers + 1))]
 figure = show.image_grid(grid, rows=names, columns=columns)
-lesson.figure("heard", figure, "A sound's own picture, and the nearest five to it.")
+lesson.figure("heard", figure, "A sound's own picture, and those nearest to it.")
 
 # %% [markdown]
 # The first column is what was to be seen when the sound was made; the model was given
@@ -340,8 +340,8 @@ for count, words in ((2, "both answers right"), (0, "both answers wrong")):
 
 # %% [markdown]
 # Every test video that has something to find. Play the whole of it while you look: can
-# *you* say to the second when the event begins? People who annotated AVE could not
-# always agree either, and an answer that is one second off counts as nothing.
+# *you* say to the second when the event begins? An answer that is one second off
+# counts as nothing.
 
 
 # %%
@@ -389,10 +389,10 @@ def answers(place: int, kind: str) -> list[show.Card]:
 
 
 # %% tags=["retrieval"]
-grid, captions, hits = [], [], 0
+grid, captions, hits = [], [], []
 for place in asked:
     _, *found = answers(place, "V-A")
-    hits += sum(bool(card.right) for card in found)
+    hits += [bool(card.right) for card in found]
     grid.append([shown(place), *(card.picture for card in found)])
     marks = "".join(show.MARKS[card.right][0].strip() for card in found)
     captions.append(f"{test.classes[int(label[place])]} {marks}")
@@ -400,9 +400,10 @@ columns[0] = "asked"
 figure = show.image_grid(grid, rows=captions, columns=columns)
 caption = "A picture asks, sounds answer: what was seen when those sounds were made."
 lesson.figure("answers", figure, caption)
-share = hits / (len(asked) * settings.answers)
-lesson.record("right among the answers shown", share)
-print(f"{share:.0%} of the answers shown are of the right class")
+if hits:  # there is another video to answer with
+    share = sum(hits) / len(hits)
+    lesson.record("right among the answers shown", share)
+    print(f"{share:.0%} of the answers shown are of the right class")
 
 
 # %% [markdown]
@@ -416,10 +417,10 @@ def answer_page(name: str) -> HTML:
     return show.cards(answers(place, kind), rate)
 
 
-middle = {v: k for k, v in enumerate(event_of)}  # the last event second of a video
+last = {v: k for k, v in enumerate(event_of)}  # the event's last second
 questions = {
     f"{kind}: {name_of(video)}": (kind, place)
-    for video, place in middle.items()
+    for video, place in last.items()
     for kind in ("A-V", "V-A")
 }
 display(widgets.album(answer_page, list(questions)))
