@@ -71,7 +71,7 @@ def judge(series: str, runs: Sequence[dict[str, dict[str, Any]]]) -> list[dict]:
             here = values[0]
             holds = "here yes" if here > claim.above else "here no"
         else:
-            here = metrics.over_seeds(values, name=claim.name)
+            here = metrics.over_seeds(values, name=claim.name, unit="")
             holds = metrics.verdict(here, claim.above)
         rows.append(
             row | {"here": here, "needed": f"> {claim.above:g}", "holds": holds}
@@ -119,7 +119,9 @@ def run(
         "evidence": [module.evidence(one) for one in runs],
         "numbers": {
             name: lessons.plain(
-                metrics.over_seeds([found[name] for found in headlines], name=name)
+                metrics.over_seeds(
+                    [found[name] for found in headlines], name=name, unit=""
+                )
             )
             for name in headlines[0]
         },

@@ -263,7 +263,8 @@ for row in ("DCCA", "AVDLN", *NOT_REBUILT, *list(between)[2:]) if locating else 
     table1.append(about | scores | {"paper, %": in_paper})
 for row in constants if locating else ():
     same = dict.fromkeys(("A2V", "V2A", "average"), row.about(split="test"))
-    table1.append({"model": row.name, "told": "where events lie"} | same)
+    says = "nothing" if row.name == "uniform chance" else "where events lie"
+    table1.append({"model": row.name, "told": says} | same)
     table1[-1]["circular"] = metrics.chance(T)
 if locating:
     lesson.record("table1", table1)

@@ -104,7 +104,7 @@ def picture(video: int, second: int) -> np.ndarray:
 def sound(video: int, second: int) -> np.ndarray:
     """The samples of a second, float in -1..1."""
     waveform = media.waveform[video, 0]
-    return waveform[second * rate : (second + 1) * rate].numpy() / 32767
+    return waveform[second * rate : (second + 1) * rate].numpy() / np.float32(32767)
 
 
 def name_of(video: int) -> str:
@@ -226,11 +226,14 @@ lesson.record("walks", turns)
 display(show.table(turns, f"of {settings.steps} steps"))
 
 # %% [markdown]
-# Walk yourself: choose two sounds, slide the share. (At 0 and at 1 it is the first
-# question again: what does this sound look like? ✔ marks the class of an end.)
+# Walk yourself: choose two seconds of sound, slide the share. (At 0 and at 1 it is the
+# first question again: what does this sound look like? ✔ marks the class of an end.)
 
 # %%
-doors = {name_of(event_of[place]): place for place in ends}
+doors = {
+    f"{name_of(video)}, second {second}": place
+    for place, (video, second) in enumerate(where.tolist())
+}
 
 
 def on_the_way(first: str, second: str, share: float) -> list[show.Card]:
