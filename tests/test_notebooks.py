@@ -219,6 +219,14 @@ def test_the_paper_map_leads_somewhere(series: str) -> None:
         assert not missing, f"paper_map.md: {missing} of {entry!r}"
 
 
+@each_series
+@pytest.mark.parametrize("name", ["paper_map.md", "deviations.md"])
+def test_no_row_of_a_map_stands_without_its_header(series: str, name: str) -> None:
+    text = (lessons.SERIES[series] / name).read_text()
+    for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
+        assert set(table.splitlines()[1]) <= set("|-: "), table
+
+
 def test_the_map_reader_can_tell(tmp_path: Path) -> None:
     assert where_column("| a | where |\n|---|---|\n| 1 | `x:y` |\n\n| b |\n| 2 |") == [
         "`x:y`"
