@@ -300,6 +300,8 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 #     named = films.classes[label][:14]
 #     axes[0, 1].plot(*plane[chosen].T, "o", ms=4, color=show.COLOURS[k], label=named)
 # axes[0, 1].legend(fontsize=7)
+# for ax in axes[0]:
+#     ax.set(xlabel="first component", ylabel="second component")
 # lesson.figure("plane", figure, "Left: all seconds. Right: events, by class.")
 
 # %% [markdown]

@@ -353,6 +353,7 @@ for name, place in zip(list(runs)[:6], axes.flat, strict=True):
         rows_said.append(row | {"latents above 0.01 nats, of 100": speaking})
     place.set_title(name, fontsize=9)
 axes[0, 0].legend(fontsize=8)
+axes[1, 0].set(xlabel="latent, by its rank", ylabel="nats")
 lesson.figure("collapse", figure, "KL of each latent, sorted; nats.")
 lesson.record("said", rows_said)
 display(show.table(rows_said))
@@ -369,7 +370,7 @@ display(show.table(rows_said))
 figure, axes = show.plot(1, 4, width=2.4, height=2.2)
 for place, name in zip(axes[0], ("avdln", "dcca", "l3", "ave_net"), strict=True):
     place.plot(*logged(runs[name], "loss"))
-    place.set(title=name, xlabel="step")
+    place.set(title=name, xlabel="step", ylabel="loss")
 lesson.figure("others", figure, "The losses of step 5's networks, each of its kind.")
 final = [{"network": name, "last loss": float(logged(runs[name], "loss")[1][-1])}
          for name in ("avdln", "dcca", "l3", "ave_net")]  # fmt: skip
