@@ -133,25 +133,21 @@ def train_ear() -> tuple[Ear, training.Run]:
     mels, kinds, _ = school(settings.ear_sounds, SEED)
     training.seed_everything(SEED)
     ear = Ear(len(KINDS))
-    optimizer = torch.optim.AdamW(
-        ear.parameters(), settings.ear_rate, weight_decay=0.05
-    )
+    adam = torch.optim.AdamW(ear.parameters(), settings.ear_rate, weight_decay=0.05)
     own = {k: v for k, v in settings.as_dict().items() if k.startswith("ear_")}
     run = training.Run(
         lesson.run_dir / "ear", seed=SEED, precision=settings.precision, settings=own
     )
-    ear, optimizer = run.prepare(ear=ear, optimizer=optimizer)
+    ear, adam = run.prepare(ear=ear, optimizer=adam)
     batches = training.Batches(len(kinds), settings.ear_batch, seed=SEED)
     for step in run.steps(settings.ear_steps):
         index = batches[step.number].to(device)
         with run.autocast():
             loss = F.cross_entropy(ear.names(mels[index]), kinds[index])
-        run.step(optimizer, loss)
+        run.step(adam, loss)
         run.log(loss=loss)
     if not run.finished:
-        raise lessons.LessonError(
-            "ear: stopped early; run this notebook again to go on"
-        )
+        raise lessons.LessonError("ear: stopped; run this notebook again to go on")
     spread(ear.eval().requires_grad_(False), mels[:: max(1, len(mels) // 1000)])
     path = lesson.run_dir / "models" / "ear.safetensors"
     training.save_model(path, ear, kinds=len(KINDS))
