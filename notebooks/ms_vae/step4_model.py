@@ -312,11 +312,12 @@ def released_terms(
 # show.table(rows)
 
 # %% [markdown]
-# So with features of spread 1, before anything is learned, W outweighs the error tenfold
-# and more: "λ₁ = λ₃ = 1" sounds balanced and is not. (It grows with $\sqrt{100n}$, since
-# it is a norm over all of them.) With features ten times as large the error, a hundred
-# times as large, outweighs W: nothing in the loss knows their size. And a video of 10 seconds has five times the KL of one of 2, at an MSE that
-# is the same.
+# So with features of spread 1, before anything is learned, W outweighs the error
+# tenfold and more: "λ₁ = λ₃ = 1" sounds balanced and is not. (It grows with
+# $\sqrt{100n}$, since it is a norm over all of them.) With features ten times as
+# large the error, a hundred times as large, outweighs W: nothing in the loss knows
+# their size. And a video of 10 seconds has five times the KL of one of 2, at an MSE
+# that is the same.
 #
 # ## On one scale
 #
