@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from avnb import lessons
+from avnb import clips as prepared
+from avnb import lessons, media
 from avnb.clips import Clips
 from data_scripts import ave
 
@@ -63,6 +64,36 @@ def test_frames_and_seconds_say_the_same(step1, fps):
 
 def test_without_annotation_all_seconds_count(step1):
     assert step1.annotated(clips(None, 4.0, 12, 2)).tolist() == [[0, 3], [0, 3]]
+
+
+def test_a_split_that_load_cannot_hold_is_looked_up(step1, tmp_path, monkeypatch):
+    """AVE's training videos are more than `load` takes: all are seen, in batches."""
+    train = {"aaaaaaaaaaa": ("Cat", 0, 10), "bbbbbbbbbbb": ("Bus", 2, 5),
+             "ccccccccccc": ("Cat", 7, 9)}  # fmt: skip
+    rows = [f"{kind}&{name}&good&{a}&{b}" for name, (kind, a, b) in train.items()]
+    splits = {"train": rows, "val": [], "test": ["Bus&ddddddddddd&good&1&4"]}
+    ave_layout.write(tmp_path / "ave", splits)
+    settings = prepared.Settings(seconds=10.0, fps=2.0, size=16, sample_rate=8000)
+    video = media.Clip(
+        np.zeros((20, 16, 16, 3), np.uint8), np.zeros((1, 80000), np.float32), 2.0, 8000
+    )
+    for path in (tmp_path / "ave" / "AVE").glob("*.mp4"):
+        media.write_clip(path, video)
+    found, _ = ave.sources(tmp_path / "ave", settings)
+    prepared.prepare(found, tmp_path / "out", settings, workers=1)
+    names = prepared.load(tmp_path / "out", "train").recordings
+    monkeypatch.setattr(prepared, "LOAD_LIMIT", 1)
+    with pytest.raises(prepared.ClipsError, match="stream"):
+        prepared.load(tmp_path / "out", "train")
+    by_two = lambda folder, split, batch: prepared.stream(folder, split, batch=2)  # noqa: E731
+    monkeypatch.setattr(step1, "stream", by_two)
+    spans, labels = step1.looked_up(tmp_path / "out", "train")
+    assert spans.tolist() == [[*train[name][1:]] for name in names]
+    kinds = [("Bus", "Cat").index(train[name][0]) for name in names]
+    assert labels.tolist() == kinds
+    spans, labels = step1.looked_up(tmp_path / "out", "val")
+    assert spans.shape == (0, 2)
+    assert labels.shape == (0,)
 
 
 def test_answers_without_a_model_against_counting(step1):

@@ -310,6 +310,21 @@ def test_a_split_without_its_tensors(features: ModuleType, tmp_path: Path) -> No
         features.load_seconds(path, "train")
 
 
+def test_tensors_of_too_few_axes_are_refused(
+    features: ModuleType, tmp_path: Path
+) -> None:
+    path = tmp_path / "f.safetensors"
+    features.save_seconds(path, {"train": seconds(features)})
+    with safetensors.safe_open(path, "pt") as file:
+        about = file.metadata()
+    whole = safetensors.torch.load(path.read_bytes())
+    for event in (torch.tensor(True), torch.ones(5, dtype=torch.bool)):
+        tensors = whole | {"train.event": event}
+        path.write_bytes(safetensors.torch.save(tensors, metadata=about))
+        with pytest.raises(features.FeatureError, match=r"f\.safetensors: train"):
+            features.load_seconds(path, "train")
+
+
 # --- AVE's own files
 
 

@@ -142,9 +142,10 @@ UNIT_ROWS = Exercise(
 def unheard_share(
     frames: int, window: int = 400, hop: int = 160, rate: int = 16000
 ) -> float:
-    if hop >= window:
-        return max(0.0, 1 - frames * window / rate)
-    return max(0.0, 1 - ((frames - 1) * hop + window) / rate)
+    begins = [n * hop for n in range(frames) if n * hop < rate]
+    held = [min(window, hop, rate - n) for n in begins[:-1]]
+    held.append(min(window, rate - begins[-1]))  # no next one begins within it
+    return 1 - sum(held) / rate
 
 
 def check_unheard_share(answer: Callable) -> None:
@@ -152,6 +153,7 @@ def check_unheard_share(answer: Callable) -> None:
         (96, 400, 160, 16000),
         (10, 400, 160, 16000),
         (10, 100, 160, 16000),
+        (200, 100, 160, 16000),
         (200, 400, 160, 16000),
         (1, 400, 160, 8000),
     ):

@@ -41,7 +41,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from avnb.bandstand.events import KINDS, SECONDS
-from avnb.clips import Clips
+from avnb.clips import Clips, stream
 from data_scripts.ave import BACKGROUND, Row
 
 # %% tags=["parameters"]
@@ -140,6 +140,7 @@ OVERRIDES = {}
 # for ax, what in zip(axes[:, 0], ("sound", "change", "frames"), strict=True):
 #     ax.axvspan(video.start, video.end, alpha=0.1)
 #     ax.set(ylabel=what, xlim=(0, SECONDS))
+# axes[2, 0].set(xlabel="second")
 # lesson.figure("second_by_second", figure, "Shaded: the event, as it is annotated.")
 
 # %% [markdown]
@@ -195,19 +196,36 @@ def annotated(of: Clips) -> Int64[Tensor, "n 2"]:
     return (torch.stack([first, last], dim=1) / of.fps).round().long()
 
 
+# %%
+def looked_up(
+    folder: Path, split: str
+) -> tuple[Int64[Tensor, "n 2"], Int64[Tensor, " n"]]:
+    """`annotated` and the labels of all videos of a split, batch by batch.
+
+    AVE's own 3,339 training videos are 11 GB of pictures: more than `load` holds.
+    """
+    spans, labels = [torch.zeros(0, 2).long()], [torch.zeros(0).long()]
+    for some in stream(folder, split, batch=32):
+        spans.append(annotated(some))
+        labels.append(some.labels)
+    return torch.cat(spans), torch.cat(labels)
+
+
 # %% tags=["active-ipynb", "splits"]
 # names = [s for s in clips.SPLITS if (lesson.data / s).is_dir()]
-# data = {split: clips.load(lesson.data, split) for split in names}
+# data = {split: looked_up(lesson.data, split) for split in names}
+# part = next(clips.stream(lesson.data, "test", batch=32))
+# known, seconds = "event" in part.truth, part.frames.shape[1] / part.fps
 # rows = [
 #     {
 #         "split": split,
-#         "videos": len(part),
-#         "classes": len(set(part.labels.tolist())),
+#         "videos": len(labels),
+#         "classes": len(labels.unique()),
 #         "seconds with the event, %": 100
-#         * annotated(part).diff(dim=1).float().mean().item()
-#         / (part.frames.shape[1] / part.fps),
+#         * spans.diff(dim=1).float().mean().item()
+#         / seconds,
 #     }
-#     for split, part in data.items()
+#     for split, (spans, labels) in data.items()
 # ]
 # lesson.record("splits", rows)
 # show.table(rows)
@@ -224,8 +242,8 @@ def annotated(of: Clips) -> Int64[Tensor, "n 2"]:
 # %% tags=["active-ipynb", "spans"]
 # figure, axes = show.plot(1, 2, width=4.2, height=3.4)
 # drawn = np.zeros_like(events.PARTIAL)
-# for start, end in torch.cat([annotated(part) for part in data.values()]).tolist():
-#     if end <= SECONDS and (start, end) != (0, SECONDS) and start < len(drawn):
+# for start, end in torch.cat([spans for spans, _ in data.values()]).tolist():
+#     if known and start < len(drawn) and end - start < SECONDS >= end:
 #         drawn[start, end - 1] += 1
 # for ax, (name, table) in zip(
 #     axes[0], {"AVE": events.PARTIAL, "this data": drawn}.items(), strict=True
@@ -270,8 +288,7 @@ def without_model(spans: Int64[Tensor, "n 2"]) -> dict[str, float]:
 # %% tags=["active-ipynb"]
 # # an event of 9 s fits at 2 places, one of 2 s at 9: 1/2 and 1/9
 # assert abs(chance(torch.tensor([9, 2])) - (1 / 2 + 1 / 9) / 2) < 1e-6
-# spans = annotated(data["test"])
-# known = "event" in data["test"].truth
+# spans, _ = data["test"]
 # partial = spans[(spans.diff(dim=1)[:, 0] < SECONDS) & known]
 # ours = without_model(partial) if len(partial) else {}
 # print(f"{len(partial)} test events do not fill their video:", ours)
@@ -323,7 +340,7 @@ TABLE_1 = {  # A2V, V2A, in %
 # Real data sets have faults, and a script that stops at the first, or silently skips,
 # costs a day or a result. AVE's, as downloaded:
 #
-# - 46 ids are there twice, with another class each: two events of one video;
+# - 46 ids are there twice: two events of one video;
 # - one event has no length (`0&0`): a tensor of no rows, and a mean that is nan;
 # - in one family of splits eight ids lie in training *and* test;
 # - in the other, which localisation is judged on, two classes of the test (12 % of its
@@ -392,13 +409,11 @@ def write_traps(folder: Path) -> None:
 # get it: a few frames a second, sound at 16 kHz.
 
 # %% tags=["active-ipynb", "as-prepared"]
-# part = data["test"]
 # one = int(annotated(part).diff(dim=1).argmin())
 # start, end = annotated(part)[one].tolist()
 # sound = part.waveform[one, 0].float() / 32767
 # mel = LogMel(part.sample_rate)
 # figure, axes = show.plot(2, 1, width=9, height=1.7)
-# seconds = part.frames.shape[1] / part.fps
 # each = max(1, round(part.fps))
 # strip = np.concatenate(list(part.frames[one, ::each].numpy()), axis=1)
 # axes[0, 0].imshow(strip, extent=(0, seconds, 0, 1), aspect="equal")
@@ -409,6 +424,8 @@ def write_traps(folder: Path) -> None:
 #     ax.grid(False)
 #     ax.axvline(start, color="white")
 #     ax.axvline(end, color="white")
+# axes[0, 0].set(ylabel="frames")
+# axes[1, 0].set(xlabel="second", ylabel="log-mel")
 # name = part.classes[int(part.labels[one])]
 # lesson.figure("as_prepared", figure, f"{name}, from second {start} to {end}.")
 

@@ -248,8 +248,7 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 
 
 # %% tags=["active-ipynb"]
-# films = clips.load(lesson.data, "test")
-# films = films.subset(range(min(settings.videos, len(films))))
+# films = next(clips.stream(lesson.data, "test", batch=settings.videos))
 # vgg19 = weights.load("vgg19", published=settings.published)
 # vgg19.to(memory_format=torch.channels_last)
 # with torch.inference_mode():
@@ -301,6 +300,8 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 #     named = films.classes[label][:14]
 #     axes[0, 1].plot(*plane[chosen].T, "o", ms=4, color=show.COLOURS[k], label=named)
 # axes[0, 1].legend(fontsize=7)
+# for ax in axes[0]:
+#     ax.set(xlabel="first component", ylabel="second component")
 # lesson.figure("plane", figure, "Left: all seconds. Right: events, by class.")
 
 # %% [markdown]
@@ -549,7 +550,7 @@ def load_seconds(path: str | Path, split: str) -> Seconds:
         if missing := set(keys.values()) - set(file.keys()):
             raise FeatureError(f"{path}: {missing} missing: run step3_extract again")
         given = {name: file.get_slice(key).get_shape() for name, key in keys.items()}
-        t = (given["event"] + [0])[1]
+        t = (*given["event"], 0, 0)[1]
         for name, wanted in shapes(n, t).items():
             if (found := tuple(given[name])) != wanted:
                 raise FeatureError(f"{path}: {keys[name]} is {found}, not {wanted}")

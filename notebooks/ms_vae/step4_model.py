@@ -331,7 +331,8 @@ def released_terms(
 # no latent is worth its nats, and both encoders fall silent.
 #
 # It also allows for batches. Videos have events of different length; their seconds
-# stay where they are, and those without the event get a share of 0:
+# stay where they are, and those without the event get a share of 0 (and need not be
+# sent through the network at all):
 #
 # $$s_{bt} = \frac{1}{B}\cdot\frac{e_{bt}}{\sum_{t'} e_{bt'}}, \qquad
 #   \mathcal L = \sum_{bt} s_{bt}\, \mathcal L_{bt} .$$
@@ -354,10 +355,14 @@ def corrected_terms(
 ) -> Terms:
     """The three terms as means: over values, directions, seconds, videos.
 
+    event: best on the CPU, where asking it which seconds to take waits for nothing;
     unit: the features' variance, in which the error is counted.
     """
-    mu, logvar, z, made = model(visual, audio, noise)
-    pair, share = torch.cat([visual, audio], dim=-1), shares(event)
+    at, share = event.flatten().nonzero()[:, 0], shares(event)[event]
+    at, share = (x.to(visual.device, non_blocking=True) for x in (at, share))
+    visual, audio = visual.flatten(0, 1)[at], audio.flatten(0, 1)[at]
+    mu, logvar, z, made = model(visual, audio, noise.flatten(2, 3)[:, :, at])
+    pair = torch.cat([visual, audio], dim=-1)
     gap = torch.linalg.vector_norm(z[0, 0] - z[0, 1], dim=-1) / LATENTS**0.5
     return {
         "mse": ((made - pair).square().mean((0, -1)) * share).sum() / unit,

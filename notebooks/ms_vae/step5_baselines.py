@@ -464,9 +464,10 @@ MODELS: dict[str, type[nn.Module]] = {
 # %% tags=["active-ipynb"]
 # figure, axes = show.plot(1, 3, width=2.4, height=2.4)
 # for place, (name, matrix) in zip(axes[0], shown.items(), strict=True):
-#     right = (matrix.argmin(1) == torch.arange(16)).float().mean().item()
+#     right = (matrix.argmin(0) == torch.arange(16)).float().mean().item()
 #     place.imshow(matrix)
 #     place.set(title=f"{name}: {right:.0%} found", xticks=[], yticks=[])
+#     place.set(xlabel="sound", ylabel="picture")
 #     place.grid(False)
 # figure
 
