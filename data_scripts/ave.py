@@ -316,6 +316,10 @@ def _compare_labels(
     except ClipsError as error:
         problems.append(Problem(path.name, str(error), "It was not compared"))
         return
+    if labels.shape[1:] != (SECONDS, BACKGROUND + 1):
+        what = f"{labels.shape}, not (videos, {SECONDS}, {BACKGROUND + 1})"
+        problems.append(Problem(path.name, what, "It was not compared"))
+        return
     for row in disagreeing(labels, rows.values()):
         what = f"the labels of row {row.number} ({row.label}) are not the annotation's"
         remedy = "The annotation is used"

@@ -403,3 +403,12 @@ def test_real_events_of_a_few_seconds(tmp_path, media_folder):
     assert "event" not in train.truth
     assert len(load(tmp_path, "test")) >= 3
     assert not [p for p in report.problems if "shorter" not in p.problem]
+
+
+def test_labels_of_another_shape_are_one_problem(tmp_path, monkeypatch):
+    ave_layout.write(tmp_path, GOOD)
+    (tmp_path / "labels.h5").write_bytes(b"x")
+    monkeypatch.setattr(ave, "read_h5", lambda *_: np.zeros((4, 10, 28)))
+    found, problems = ave.sources(tmp_path)
+    assert len(found) == 4
+    assert [p.file for p in problems] == ["labels.h5"]

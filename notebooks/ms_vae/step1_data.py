@@ -140,7 +140,7 @@ OVERRIDES = {}
 # for ax, what in zip(axes[:, 0], ("sound", "change", "frames"), strict=True):
 #     ax.axvspan(video.start, video.end, alpha=0.1)
 #     ax.set(ylabel=what, xlim=(0, SECONDS))
-# axes[2, 0].set(xlabel="second")
+# axes[2, 0].set(xlabel="second", yticks=[])
 # lesson.figure("second_by_second", figure, "Shaded: the event, as it is annotated.")
 
 # %% [markdown]
