@@ -10,7 +10,6 @@ date. The largest difference from librosa is measured too.
 import datetime
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 
 from avnb.features import LogMel
+from avnb.running import hardware
 
 CLIPS, SAMPLES, RATE, ROUNDS = 1000, 22050, 44100, 3
 
@@ -29,13 +29,6 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor()
 
 
 def main() -> None:
@@ -84,7 +77,7 @@ def main() -> None:
             name: median["librosa"] / median[name] for name in list(work)[1:]
         },
         "largest_difference_db": float(np.abs(found - expected).max()),
-        "hardware": f"{processor()}, {os.cpu_count()} cores",
+        "hardware": hardware(),
         "load_average": os.getloadavg()[0],
         "torch": torch.__version__,
         "librosa": librosa.__version__,

@@ -20,8 +20,6 @@ Writes its part of benchmarks/results/listen_and_move.json and leaves the other'
 import argparse
 import gc
 import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -44,6 +42,7 @@ from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from avnb import losses, networks
 from avnb.layers import VideoPrediction
+from avnb.running import hardware
 
 sys.path.append(str(Path(__file__).parents[1] / "notebooks" / "listen_and_move"))
 from step3_generator import Animator, Design, start_weights
@@ -534,13 +533,6 @@ def measurement(steps: int, rounds: int) -> Iterator[dict[str, Any]]:
             yield result
 
 
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor()
-
-
 def write(part: str, result: dict[str, Any]) -> None:
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     settings = {name: asdict(saving) for name, saving in SETTINGS.items()}
@@ -561,7 +553,7 @@ def main() -> None:
         return
     result = {
         "date": date.today().isoformat(),
-        "hardware": f"no GPU; {processor()}, {os.cpu_count()} cores (shared)",
+        "hardware": hardware(),
         "torch": torch.__version__,
         **arithmetic([64, 128, 256, 512]),
         "check_on_a_cpu": checked(),

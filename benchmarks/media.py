@@ -12,7 +12,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -27,6 +26,7 @@ from pathlib import Path
 import av
 
 from avnb import media
+from avnb.running import hardware
 
 RESULTS = Path(__file__).parent / "results" / "media.json"
 FOLDERS = ("events", "music", "talking")
@@ -161,7 +161,7 @@ def main() -> None:
     version = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True)
     result = {
         "date": datetime.now(UTC).date().isoformat(),
-        "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {processor()}",
+        "hardware": hardware(),
         "software": {
             "av": av.__version__,
             "libavcodec in av": ".".join(map(str, av.library_versions["libavcodec"])),
@@ -182,15 +182,6 @@ def main() -> None:
     print(f"throughput / ffmpeg's: {ratio['seconds']:.2f} (goal 0.8 or more)")
     print(f"the same per second of processor time: {ratio['cpu']:.2f}")
     print(f"peak memory: {memory['peak_mib']:.0f} MiB (goal under 1024)")
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo")
-    if lines.exists():
-        for line in lines.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":")[1].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

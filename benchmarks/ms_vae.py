@@ -13,7 +13,6 @@ measured here. Writes benchmarks/results/ms_vae.json.
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import torch
 from torch import Tensor
 
 from avnb import lessons, training
+from avnb.running import hardware
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 sys.path.append(str(lessons.REPO / "notebooks" / "ms_vae"))
@@ -44,13 +44,6 @@ from step4_model import (
 BATCH = 32
 LOOK = 10  # steps between two logs, as in step 6
 RESULTS = Path(__file__).parent / "results" / "ms_vae.json"
-
-
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor()
 
 
 def table(n: int) -> Seconds:
@@ -173,7 +166,7 @@ def main() -> None:
                 times[name].append(seconds_of(run))
     result = {
         "date": date.today().isoformat(),
-        "hardware": f"{processor()}, {os.cpu_count()} cores",
+        "hardware": hardware(),
         "torch": torch.__version__,
         "videos": asked.videos,
         "rows": rows.bounds[-1],

@@ -14,7 +14,6 @@ measured here, is reached. Writes benchmarks/results/recurrent.json.
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -31,6 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from avnb.layers import ResidualDilatedGRU, VideoPrediction
+from avnb.running import hardware
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from plain_recurrent import (
@@ -52,13 +52,6 @@ NOTHING = {
     *("contiguous", "to", "empty", "empty_like", "empty_strided", "result_type"),
     *("view_as", "expand_as", "alias", "is_nonzero", "item", "resize_"),
 }
-
-
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor()
 
 
 def step(layer: nn.Module, x: Tensor, bfloat16: bool = False) -> Callable[[], Tensor]:
@@ -229,7 +222,7 @@ def main() -> None:
     motion = {"obvious": step(cells, sound), "avnb": step(dilated, sound)}
     result = {
         "date": date.today().isoformat(),
-        "hardware": f"{processor()}, {os.cpu_count()} cores",
+        "hardware": hardware(),
         "threads": asked.threads,
         "torch": torch.__version__,
         "convolution_peak_gflop_per_second": peak,

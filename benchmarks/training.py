@@ -11,8 +11,6 @@ machine may be shared. Writes benchmarks/results/training.json.
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -25,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from avnb import training
+from avnb.running import hardware
 
 BATCH = 32
 IMAGES = torch.rand(512, 3, 64, 64) * 2 - 1
@@ -109,13 +108,6 @@ def with_run(steps: int, precision: str, folder: Path) -> Callable[[], float]:
     return turn
 
 
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=30)
@@ -125,7 +117,7 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     result: dict[str, object] = {
         "date": date.today().isoformat(),
-        "hardware": f"{processor()}, {os.cpu_count()} cores (shared)",
+        "hardware": hardware(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "batch": BATCH,
