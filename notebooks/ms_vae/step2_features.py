@@ -605,7 +605,6 @@ def splits_of(path: str | Path) -> list[str]:
 
 # %%
 AVE = {"visual": "visual_feature_vec.h5", "audio": "audio_feature.h5"}
-AVE_SECONDS = 10
 
 
 def _wrong(
@@ -645,7 +644,7 @@ def ave_seconds(
 def _of_rows(tables: Mapping[str, np.ndarray], rows: Sequence[ave.Row]) -> Seconds:
     """These rows of AVE's arrays; events and classes are the annotations'."""
     at = [row.number for row in rows]
-    second = torch.arange(AVE_SECONDS)
+    second = torch.arange(ave.SECONDS)
     span = torch.tensor([(row.start, row.end) for row in rows]).view(-1, 2, 1)
     return Seconds(
         visual=torch.from_numpy(tables["visual"][at]).float(),
@@ -676,10 +675,10 @@ def read_ave_features(
     for kind, file in (AVE | {"labels": "labels.h5"}).items():
         path = ave.find(folder, file)
         table = ave.read_h5(path, "avadataset", 3)
-        width = (WIDTHS | {"labels": 29})[kind]
-        if len(table) < n or table.shape[1:] != (AVE_SECONDS, width):
+        width = (WIDTHS | {"labels": ave.BACKGROUND + 1})[kind]
+        if len(table) < n or table.shape[1:] != (ave.SECONDS, width):
             raise FeatureError(
-                f"{path}: {table.shape}, not ({n} or more, {AVE_SECONDS}, {width})"
+                f"{path}: {table.shape}, not ({n} or more, {ave.SECONDS}, {width})"
             )
         tables[kind] = table
     splits, more = ave_seconds(tables, chosen)

@@ -38,7 +38,7 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
-from step2_features import Seconds, scaled
+from step2_features import WIDTHS, Seconds, scaled
 from torch import Tensor, nn
 
 # %% tags=["active-ipynb"]
@@ -46,7 +46,6 @@ from torch import Tensor, nn
 
 # %%
 MODALITIES = ("visual", "audio")
-FEATURES = {"visual": 512, "audio": 128}
 LATENTS = 100
 ENCODERS = {"visual": (512, 512, 512, 128, 128), "audio": (128, 128, 128)}
 DECODER = (100, 512, 512, 512, 640, 640, 640)
@@ -124,10 +123,10 @@ class Encoder(nn.Module):
 # torch.manual_seed(0)
 # encoders = {i: Encoder(*ENCODERS[i]) for i in MODALITIES}
 # for i, encoder in encoders.items():
-#     mu, logvar = encoder(torch.randn(7, FEATURES[i]))
+#     mu, logvar = encoder(torch.randn(7, WIDTHS[i]))
 #     assert mu.shape == logvar.shape == (7, 100)
 #     count = sum(w.numel() for w in encoder.parameters())
-#     print(f"{i}: (7, {FEATURES[i]}) → two of {tuple(mu.shape)}, {count:,} weights")
+#     print(f"{i}: (7, {WIDTHS[i]}) → two of {tuple(mu.shape)}, {count:,} weights")
 
 # %% [markdown]
 # The loss is to be lowered by changing $\mu$ and $\sigma$, but it is computed of a
@@ -397,11 +396,11 @@ def corrected_terms(
 # %%
 def checked(x: Row, modality: str) -> Row:
     """The features themselves; ValueError where they cannot be this modality's."""
-    if modality not in FEATURES:
+    if modality not in WIDTHS:
         raise ValueError(f"modality is {modality!r}: give visual or audio")
-    if x.shape[-1] != FEATURES[modality]:
+    if x.shape[-1] != WIDTHS[modality]:
         raise ValueError(
-            f"{modality} features are {x.shape[-1]} wide, not {FEATURES[modality]}: "
+            f"{modality} features are {x.shape[-1]} wide, not {WIDTHS[modality]}: "
             "give them as (..., features) of step 2"
         )
     finite = x.isfinite().all(-1).flatten()
@@ -548,7 +547,7 @@ class MSVAE(PairVAE):
     @torch.no_grad()
     def generate(self, z: Latent, of: str = "visual") -> tuple[Tensor, Tensor]:
         """Visual (..., 512) and audio (..., 128) features of latents of `of`."""
-        return self.decode(z, of).split(list(FEATURES.values()), dim=-1)
+        return self.decode(z, of).split(list(WIDTHS.values()), dim=-1)
 
 
 # %% tags=["active-ipynb"]

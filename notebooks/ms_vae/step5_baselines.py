@@ -36,9 +36,8 @@
 # %%
 import torch
 from jaxtyping import Bool, Float
-from step2_features import scaled
+from step2_features import WIDTHS, scaled
 from step4_model import (
-    FEATURES,
     MSVAE,
     Row,
     apart,
@@ -110,7 +109,7 @@ class TwoTowers(nn.Module):
 def tower(modality: str, *widths: int, slope: float = 0.0) -> nn.Sequential:
     """Linear layers from a modality's features on, with (leaky) ReLUs between."""
     made: list[nn.Module] = []
-    before = FEATURES[modality]
+    before = WIDTHS[modality]
     for width in widths:
         made += [nn.Linear(before, width), nn.LeakyReLU(slope)]
         before = width
@@ -241,8 +240,8 @@ class DCCA(TwoTowers):
     """Deep CCA: towers whose outputs correlate."""
 
     def __init__(self) -> None:
-        super().__init__(*(tower(i, 128, 64) for i in FEATURES))
-        for i in FEATURES:
+        super().__init__(*(tower(i, 128, 64) for i in WIDTHS))
+        for i in WIDTHS:
             self.register_buffer(f"mean_{i}", torch.zeros(64))
             self.register_buffer(f"to_{i}", torch.eye(64, CANONICAL))
 
@@ -331,7 +330,7 @@ class L3Net(TwoTowers):
     """Look, listen and learn: a fusion says whether two seconds are a pair."""
 
     def __init__(self) -> None:
-        super().__init__(*(tower(i, 128, 128) for i in FEATURES))
+        super().__init__(*(tower(i, 128, 128) for i in WIDTHS))
         self.fusion = nn.Sequential(
             nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 1)
         )
@@ -384,7 +383,7 @@ class AVENet(TwoTowers):
     """Objects that sound: together or not by the distance of unit embeddings."""
 
     def __init__(self) -> None:
-        super().__init__(*(tower(i, 128, 128) for i in FEATURES))
+        super().__init__(*(tower(i, 128, 128) for i in WIDTHS))
         self.scale, self.bias = (nn.Parameter(torch.tensor(x)) for x in (5.0, 5.0))
 
     def embed(self, x: Row, modality: str) -> Float[Tensor, "*rows 128"]:
