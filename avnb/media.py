@@ -40,6 +40,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
 from avnb import files
+from avnb.errors import MediaError
 
 Frames = UInt8[np.ndarray, "time height width 3"]
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -69,19 +70,6 @@ _BLOCK = 1 << 15  # samples that go through the resampler at once
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 av.logging.set_level(None)  # what matters of FFmpeg's messages is in our errors
-
-
-class MediaError(Exception):
-    """A file that cannot be read: which, what is wrong with it, what to do."""
-
-    def __init__(self, path: File, problem: str, remedy: str) -> None:
-        self.path = Path(path)
-        self.problem = problem
-        self.remedy = remedy
-        super().__init__(f"{self.path}: {problem}. {remedy}")
-
-    def __reduce__(self) -> tuple[type, tuple[Path, str, str]]:
-        return MediaError, (self.path, self.problem, self.remedy)
 
 
 @dataclass(frozen=True)
@@ -311,7 +299,7 @@ def write_film(
         raise ValueError(f"{path}: a film needs one picture or more")
     height, width = first.shape[:2]
     odd = ((0, height % 2), (0, width % 2), (0, 0))
-    with files.whole(path) as temporary:
+    with files.atomic_path(path) as temporary:
         options = {"movflags": "+faststart"}
         with av.open(str(temporary), "w", format="mp4", options=options) as out:
             video = out.add_stream("libx264", rate=rate)
@@ -366,7 +354,7 @@ def _add_sound(out: Any, waveform: Waveform, wanted: int) -> Iterator[float]:
 
 def write_audio(path: File, waveform: Waveform, sample_rate: int) -> None:
     """Write a 24-bit WAV file; values beyond [-1, 1] are clipped."""
-    with files.whole(path) as temporary:
+    with files.atomic_path(path) as temporary:
         samples = np.clip(waveform.T, -1, 1)
         soundfile.write(temporary, samples, sample_rate, format="WAV", subtype="PCM_24")
 

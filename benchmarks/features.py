@@ -19,8 +19,8 @@ import librosa
 import numpy as np
 import torch
 
+from avnb.course.check import hardware
 from avnb.features import LogMel
-from avnb.running import hardware
 
 CLIPS, SAMPLES, RATE, ROUNDS = 1000, 22050, 44100, 3
 

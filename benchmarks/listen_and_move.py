@@ -21,7 +21,6 @@ import argparse
 import gc
 import json
 import statistics
-import sys
 import time
 import weakref
 from collections import Counter
@@ -33,6 +32,18 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from avnb_notebooks.listen_and_move.step3_generator import (
+    Animator,
+    Design,
+    start_weights,
+)
+from avnb_notebooks.listen_and_move.step5_critics import (
+    animator_loss,
+    image_critic,
+    image_critic_loss,
+    video_critic,
+    video_critic_loss,
+)
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile, record_function
@@ -40,19 +51,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import conv_flop_count, flop_registry
 
-from avnb import losses, networks
+from avnb import losses
+from avnb.course.check import hardware
 from avnb.layers import VideoPrediction
-from avnb.running import hardware
-
-sys.path.append(str(Path(__file__).parents[1] / "notebooks" / "listen_and_move"))
-from step3_generator import Animator, Design, start_weights
-from step5_critics import (
-    animator_loss,
-    image_critic,
-    image_critic_loss,
-    video_critic,
-    video_critic_loss,
-)
+from avnb.pretrained import networks
 
 FRAMES, BANDS = 32, 64
 PARTS = ("video", "D_V", "D_I", "animator")

@@ -26,7 +26,7 @@ from pathlib import Path
 import av
 
 from avnb import media
-from avnb.running import hardware
+from avnb.course.check import hardware
 
 RESULTS = Path(__file__).parent / "results" / "media.json"
 FOLDERS = ("events", "music", "talking")

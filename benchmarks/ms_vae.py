@@ -24,14 +24,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avnb import lessons, training
-from avnb.running import hardware
+from avnb import training
+from avnb.course.check import hardware
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-sys.path.append(str(lessons.REPO / "notebooks" / "ms_vae"))
-from plain_ms_vae import PlainLoop
-from step2_features import Seconds, scaled
-from step4_model import (
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "helpers"))
+from avnb_notebooks.ms_vae.step2_features import Seconds, scaled
+from avnb_notebooks.ms_vae.step4_model import (
     MSVAE,
     Events,
     corrected_terms,
@@ -40,6 +38,7 @@ from step4_model import (
     released_terms,
     total,
 )
+from plain_ms_vae import PlainLoop
 
 BATCH = 32
 LOOK = 10  # steps between two logs, as in step 6

@@ -29,10 +29,10 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from avnb.course.check import hardware
 from avnb.layers import ResidualDilatedGRU, VideoPrediction
-from avnb.running import hardware
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "helpers"))
 from plain_recurrent import (
     PlainDilatedGRU,
     PlainVideoPrediction,

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from avnb import training
-from avnb.running import hardware
+from avnb.course.check import hardware
 
 BATCH = 32
 IMAGES = torch.rand(512, 3, 64, 64) * 2 - 1
@@ -57,7 +57,7 @@ def bare(steps: int, precision: str) -> Callable[[], float]:
     G.to(memory_format=torch.channels_last)
     D.to(memory_format=torch.channels_last)
     bf16 = precision == "bfloat16"
-    batches = training.Batches(len(IMAGES), BATCH)
+    batches = training.BatchSampler(len(IMAGES), BATCH)
 
     def turn() -> float:
         start = time.process_time()
@@ -83,7 +83,7 @@ def with_run(steps: int, precision: str, folder: Path) -> Callable[[], float]:
     run = training.Run(folder, precision=precision, live=False)
     G, D, opt_g, opt_d = networks()
     run.prepare(G=G, D=D, opt_g=opt_g, opt_d=opt_d)
-    batches = training.Batches(len(IMAGES), BATCH)
+    batches = training.BatchSampler(len(IMAGES), BATCH)
     total = 0
 
     def turn() -> float:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from avnb import media
-from avnb.preparing import IMAGES, Problem, Settings, Source, share_group
+from avnb.data.sources import IMAGES, ClipSettings, Problem, Source
+from avnb.data.splits import share_group
+from avnb.errors import MediaError
 
 NAME = "folder"
 ABOUT = """
@@ -26,7 +28,7 @@ the sound gets the picture that is nearest to the clip's middle.
 Videos that lie in FOLDER itself are of a class named after FOLDER. Copies of the same
 file are found and stay in one split. The rights are yours to know.
 """
-SETTINGS = Settings(seconds=0.5, fps=2.0)
+SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
 
 VIDEOS = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts"}
@@ -38,7 +40,7 @@ SOUNDS = frozenset(
 
 
 def sources(
-    folder: Path, settings: Settings = SETTINGS
+    folder: Path, settings: ClipSettings = SETTINGS
 ) -> tuple[list[Source], list[Problem]]:
     """Everything under ``folder`` that can be a clip; class = the first sub-folder."""
     found: list[Source] = []
@@ -92,7 +94,7 @@ def _stills(
     folder: Path,
     images: list[Path],
     sounds: list[Path],
-    settings: Settings,
+    settings: ClipSettings,
     problems: list[Problem],
 ) -> list[Source]:
     """Pictures and sounds of one folder: by equal names, or many to its one sound."""
@@ -106,7 +108,7 @@ def _stills(
     if len(sounds) == 1 and images and not pairs:
         try:
             return _slides(folder, images, sounds[0], settings)
-        except media.MediaError as error:
+        except MediaError as error:
             say(sounds[0], error.problem, error.remedy)
             return []
     for sound in sounds:
@@ -119,12 +121,12 @@ def _stills(
 
 
 def _slides(
-    folder: Path, images: list[Path], sound: Path, settings: Settings
+    folder: Path, images: list[Path], sound: Path, settings: ClipSettings
 ) -> list[Source]:
     """Share the clips of a sound among the pictures taken along it."""
     duration = media.probe(sound).duration
     if duration is None:
-        raise media.MediaError(sound, "its length is not known", "Write it as wav")
+        raise MediaError(sound, "its length is not known", "Write it as wav")
     images = sorted(images, key=_natural)
     whole = math.floor((duration - settings.seconds) / settings.step + 1e-3) + 1
     # half-way between one picture and the next, in clips
@@ -162,6 +164,8 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 if __name__ == "__main__":
-    from data_scripts import main
+    import sys
 
-    main(NAME)
+    from avnb.data.scripts import main
+
+    main(sys.modules[__name__])

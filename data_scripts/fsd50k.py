@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import requests
 import typer
 
-from avnb.download import DownloadError, fetch, unpack
-from avnb.preparing import ClipsError, Problem
-from avnb.sounds import SoundFile, write_sounds
+from avnb.data.download import fetch, unpack
+from avnb.data.sounds import SoundFile, write_sounds
+from avnb.data.sources import Problem
+from avnb.errors import ClipsError, DownloadError
 from data_scripts.folder import SOUNDS
 
 NAME = "fsd50k"
@@ -213,6 +214,8 @@ def run(
 run.__doc__ = inspect.cleandoc(ABOUT)
 
 if __name__ == "__main__":
-    from data_scripts import main
+    import sys
 
-    main(NAME)
+    from avnb.data.scripts import main
+
+    main(sys.modules[__name__])

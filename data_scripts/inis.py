@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 
 from avnb import media
-from avnb.preparing import IMAGES, Problem, Settings, Source, split_recordings
+from avnb.data.sources import IMAGES, ClipSettings, Problem, Source
+from avnb.data.splits import split_recordings
+from avnb.errors import MediaError
 from data_scripts.folder import SOUNDS
 
 NAME = "inis"
@@ -26,7 +28,7 @@ teaching, not passing its pictures on: https://image-net.org, registration neede
 Sounds and pictures are split first, each on its own, then paired within the split: no
 sound and no picture is in both, not even as a copy under another name.
 """
-SETTINGS = Settings(seconds=0.5, fps=2.0)
+SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
 
 ALIASES = {
     "sax": "saxophone",
@@ -48,7 +50,7 @@ ALIASES = {
 
 def sources(
     folder: Path,
-    settings: Settings = SETTINGS,
+    settings: ClipSettings = SETTINGS,
     *,
     images: Annotated[
         Path | None,
@@ -105,7 +107,7 @@ def _by_class(folder: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
 
 
 def _split(
-    folder: Path, label: str, paths: list[Path], settings: Settings
+    folder: Path, label: str, paths: list[Path], settings: ClipSettings
 ) -> dict[str, list[Path]]:
     """By content, so that copies of a file stay together."""
     units = [
@@ -132,7 +134,7 @@ def _pair(
     split: str,
     sounds: list[Path],
     pictures: list[Path],
-    settings: Settings,
+    settings: ClipSettings,
     problems: list[Problem],
 ) -> list[Source]:
     found: list[Source] = []
@@ -140,7 +142,7 @@ def _pair(
         recording = sound.relative_to(folder).as_posix()
         try:
             duration = media.probe(sound).duration or 0.0
-        except media.MediaError as error:
+        except MediaError as error:
             problems.append(Problem(recording, error.problem, error.remedy))
             continue
         clips = math.floor((duration - settings.seconds) / settings.step + 1e-3) + 1
@@ -171,6 +173,8 @@ def _hash(text: str) -> str:
 
 
 if __name__ == "__main__":
-    from data_scripts import main
+    import sys
 
-    main(NAME)
+    from avnb.data.scripts import main
+
+    main(sys.modules[__name__])

@@ -12,15 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from avnb import media
-from avnb.download import DownloadError
-from avnb.preparing import (
-    ClipsError,
-    Crop,
-    Problem,
-    Settings,
-    Source,
-    split_in_time,
-)
+from avnb.data.sources import ClipSettings, Crop, Problem, Source
+from avnb.data.splits import split_in_time
+from avnb.errors import ClipsError, DownloadError, MediaError
 from data_scripts.folder import VIDEOS
 
 NAME = "single_video"
@@ -38,7 +32,7 @@ quintet, drums), cropped as in its code, or any id. It needs yt-dlp
 choose --start and --end yourself. What YouTube allows, and the rights in a video,
 are yours to know.
 """
-SETTINGS = Settings(seconds=1.0, fps=20.0, sample_rate=16000)
+SETTINGS = ClipSettings(seconds=1.0, fps=20.0, sample_rate=16000)
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ TUBES = {
 
 def sources(
     folder: Path,
-    settings: Settings = SETTINGS,
+    settings: ClipSettings = SETTINGS,
     *,
     crop: Annotated[
         str,
@@ -141,7 +135,7 @@ def _the_video(folder: Path) -> Path:
 def _probe(path: Path) -> media.Probe:
     try:
         return media.probe(path)
-    except media.MediaError as error:
+    except MediaError as error:
         raise ClipsError(str(error)) from error
 
 
@@ -271,6 +265,8 @@ def _download(folder: Path, video_id: str, kind: str, choice: str) -> None:
 
 
 if __name__ == "__main__":
-    from data_scripts import main
+    import sys
 
-    main(NAME)
+    from avnb.data.scripts import main
+
+    main(sys.modules[__name__])

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from PIL import Image, UnidentifiedImageError
 
-from avnb.preparing import Crop, Problem, Settings, Source
+from avnb.data.sources import ClipSettings, Crop, Problem, Source
 
 NAME = "sub_urmp"
 ABOUT = """
@@ -24,7 +24,7 @@ Consecutive pairs share 80 % of their sound, so that a split at random leaks; th
 released split is by song. By default every fifth pair is kept, which do not overlap:
 --every 100 keeps all.
 """
-SETTINGS = Settings(seconds=0.5, fps=2.0)
+SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
 
 SPLITS = {"train": "train", "validation": "test"}
 PAIR = re.compile(r"([a-z_]+?)(\d{2,})_(\d+)")
@@ -34,7 +34,7 @@ WIDTH = 1920
 
 def sources(
     folder: Path,
-    settings: Settings = SETTINGS,
+    settings: ClipSettings = SETTINGS,
     *,
     every: Annotated[
         int, typer.Option(help="ms between kept pairs; 100 keeps all, which overlap")
@@ -117,6 +117,8 @@ def _square(picture: Path, left: int) -> Crop | None:
 
 
 if __name__ == "__main__":
-    from data_scripts import main
+    import sys
 
-    main(NAME)
+    from avnb.data.scripts import main
+
+    main(sys.modules[__name__])

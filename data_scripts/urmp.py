@@ -13,8 +13,10 @@ import requests
 import typer
 
 from avnb import media
-from avnb.download import DownloadError, fetch, unpack
-from avnb.preparing import ClipsError, Crop, Problem, Settings, Source, share_group
+from avnb.data.download import fetch, unpack
+from avnb.data.sources import ClipSettings, Crop, Problem, Source
+from avnb.data.splits import share_group
+from avnb.errors import ClipsError, DownloadError, MediaError
 
 NAME = "urmp"
 ABOUT = """
@@ -29,7 +31,7 @@ browser and give the unpacked folder as --source. The authors' page
 The video shows all players side by side, so each is cut out; the sound is the player's
 own track. A take that occurs in several pieces stays in one split.
 """
-SETTINGS = Settings(seconds=0.5, fps=2.0)
+SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
 
 DRYAD = "https://datadryad.org"
 DOI = "doi:10.5061/dryad.ng3r749"
@@ -56,7 +58,7 @@ PIECE = re.compile(r"(\d{2}_.+?)((?:_(?:" + "|".join(CODES) + "))+)")
 
 def sources(
     folder: Path,
-    settings: Settings = SETTINGS,
+    settings: ClipSettings = SETTINGS,
     *,
     crops: Annotated[
         Path | None,
@@ -104,7 +106,7 @@ def _piece(
         return []
     try:
         shares = table.get(piece.name) or _shares(video, len(codes))
-    except media.MediaError as error:
+    except MediaError as error:
         say(video.name, error.problem, error.remedy)
         return []
     if len(shares) != len(codes):
@@ -147,7 +149,7 @@ def _shares(video: Path, players: int) -> list[Crop]:
     """Equal shares of the row, each cut to the square in its middle."""
     seen = media.probe(video)
     if not seen.width or not seen.height:
-        raise media.MediaError(video, "no picture", "Fetch the piece again")
+        raise MediaError(video, "no picture", "Fetch the piece again")
     share = seen.width / players
     side = int(min(share, seen.height))
     top = (seen.height - side) // 2
@@ -226,6 +228,8 @@ def _link(entry: dict[str, Any], name: str, site: str, by_hand: str) -> str:
 
 
 if __name__ == "__main__":
-    from data_scripts import main
+    import sys
 
-    main(NAME)
+    from avnb.data.scripts import main
+
+    main(sys.modules[__name__])

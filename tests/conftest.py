@@ -1,11 +1,7 @@
 """What the tests share: where the real media lie, how a series is imported."""
 
-import importlib
 import os
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -25,15 +21,3 @@ def media_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real media at {folder}: set AVNB_TEST_MEDIA to their folder")
     return folder
-
-
-@pytest.fixture(scope="module")
-def load(request: pytest.FixtureRequest) -> Iterator[Callable[[str], ModuleType]]:
-    """A module of the series in the test module's FOLDER; forgotten afterwards."""
-    folder, before = str(request.module.FOLDER), set(sys.modules)
-    sys.path.insert(0, folder)
-    yield importlib.import_module
-    sys.path.remove(folder)
-    for name in set(sys.modules) - before:
-        if name.startswith(("step", "claims", "exercises")):
-            del sys.modules[name]

@@ -10,7 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 from typer.main import get_command
 
-from avnb import cli
+from avnb.course import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from avnb import media
-from avnb.media import Clip, MediaError
+from avnb.errors import MediaError
+from avnb.media import Clip
 
 RATE = 44100
 

@@ -40,7 +40,7 @@ def _on_inception(
 def fid(real: Frames, generated: Frames, network: nn.Module, **how: Any) -> Measure:
     """Fréchet Inception distance of frames, uint8 or in [−1, 1] (Heusel et al. 2017).
 
-    `network` is `weights.load("inception")`; `how` is that of `frechet_distance`:
+    `network` is `load_network("inception")`; `how` is that of `frechet_distance`:
     recordings, seed, batch. With fewer items than some thousands it is mostly bias:
     read it beside `real_against_real(fid, …)`, or take `kid`.
     """
@@ -85,7 +85,7 @@ def fvd(
 ) -> Measure:
     """Fréchet video distance: of I3D's 400 logits of whole clips, 9 frames or more.
 
-    Clips are uint8 or in [−1, 1]; `network` is `weights.load("i3d")`. "canonical" takes
+    Clips are uint8 or in [−1, 1]; `network` is `load_network("i3d")`. "canonical" takes
     every clip, resized bilinearly (Unterthiner et al. 2018: 2048 clips of 16 frames;
     another number of clips or frames gives another number). "listen_and_move" is what
     the released code of Redondo 2024 evaluates with: nearest resize, 20 real clips at

@@ -13,7 +13,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from avnb.metrics.intervals import bootstrap_mean
 from avnb.metrics.measure import Measure
-from avnb.networks import StagedFeatures
+from avnb.pretrained.networks import StagedFeatures
 
 Pictures = Shaped[Tensor, "_ ... 3 _ _"]
 
@@ -124,7 +124,7 @@ def lpips(
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
-    """LPIPS, from 0; `network` is `weights.load("alexnet")` or "vgg16".
+    """LPIPS, from 0; `network` is `weights.load_network("alexnet")` or "vgg16".
 
     The two networks' values are not interchangeable. Frames are taken at their own
     size, of 32 × 32 at least; below 64 the last stages see a few places only.

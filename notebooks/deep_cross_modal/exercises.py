@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from avnb.lessons import Exercise, close, given, numbers
+from avnb.course.exercises import Exercise, close, given, numbers
 
 
 # --- Step 1: data ----------------------------------------------------------------

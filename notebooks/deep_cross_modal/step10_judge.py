@@ -7,33 +7,47 @@
 # one.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import torch
+from avnb_notebooks.deep_cross_modal.step1_data import load_pairs
+from avnb_notebooks.deep_cross_modal.step2_sound import (
+    SoundClassifier,
+    StackedAutoencoder,
+    Standard,
+    representation,
+)
+from avnb_notebooks.deep_cross_modal.step4_image import (
+    ImageClassifier,
+    Judge,
+    PoseReader,
+    to_bytes,
+    to_network,
+)
+from avnb_notebooks.deep_cross_modal.step6_sound_to_image import Generator
+from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
+    SpectrogramGenerator,
+    from_network,
+)
+from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
+    to_network as to_34_frames,
+)
 from IPython.display import display
-from step1_data import load_pairs
-from step2_sound import SoundClassifier, StackedAutoencoder, Standard, representation
-from step4_image import ImageClassifier, Judge, PoseReader, to_bytes, to_network
-from step6_sound_to_image import Generator
-from step8_image_to_sound import SpectrogramGenerator, from_network
-from step8_image_to_sound import to_network as to_34_frames
 from torch import Tensor, nn
 from torchmetrics.functional import confusion_matrix
 
-from avnb import lessons, metrics, show, study, training, widgets
+from avnb import course, metrics, training
+from avnb.course import study
+from avnb.viz import show, widgets
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -43,7 +57,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "deep_cross_modal",
     "step10_judge",
     scale=SCALE,
@@ -54,9 +68,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #            smoke laptop  gpu    paper
         judged=(16, 1000, 5000, 17555),  # at most so many pairs of each split
@@ -89,7 +101,7 @@ standards = {
 }
 
 # %%
-fixed = torch.Generator().manual_seed(SEED)
+fixed = torch.Generator().manual_seed(lesson.seed)
 chosen = {
     split: torch.randperm(len(of), generator=fixed)[: settings.judged].to(device)
     for split, of in pairs.items()
@@ -206,7 +218,7 @@ lesson.figure("confusion", figure, "What the judge sees in S2I-C's pictures.")
 
 # %%
 body = nn.Sequential(*list(judge.children())[:-1], nn.Flatten())
-told = {"network_name": "judge", "seed": SEED}
+told = {"network_name": "judge", "seed": lesson.seed}
 distances = []
 for what in VARIANTS:
     x = painted[what, "test"]
@@ -249,7 +261,7 @@ def pose_table(name: str, x: Tensor, index: Tensor) -> list[dict]:
         of.pose()[index].cpu(),
         in_parts(reader, to_network(of.pictures[index])),
         [of.recordings[i] for i in index.tolist()],
-        seed=SEED,
+        seed=lesson.seed,
     )
     return [{"network": name, "row": row.name, "error": row} for row in rows]
 
@@ -318,7 +330,7 @@ display(show.table(i2s))
 # that this run trained for different numbers of steps are not compared.
 
 # %% tags=["claims"]
-study.tell(lesson)
+study.show_claims(lesson)
 
 # %% [markdown]
 # ## Ask people (Table 4, Fig. 8)
@@ -336,7 +348,7 @@ for k in sorted(set(labels["test"].tolist())):
         four = {v: to_bytes(painted[v, "test"][i : i + 1])[0] for v in VARIANTS}
         four["real"] = to_bytes(real["test"][i : i + 1])[0]
         sets.append(widgets.StudySet(classes[k], four))
-form = widgets.human_study(sets, lesson.run_dir / "human_study.json", seed=SEED)
+form = widgets.human_study(sets, lesson.run_dir / "human_study.json", seed=lesson.seed)
 display(form)
 
 # %% [markdown]
@@ -348,7 +360,7 @@ display(form)
 #    kind, however small they are.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
 #
 # def wilson(right, n):
@@ -356,7 +368,7 @@ display(form)
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.WILSON, wilson)
+# course.try_exercise(exercises.WILSON, wilson)
 
 # %% tags=["active-ipynb"]
 # def kernel_distance(x, y):
@@ -364,7 +376,7 @@ display(form)
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.KERNEL_DISTANCE, kernel_distance)
+# course.try_exercise(exercises.KERNEL_DISTANCE, kernel_distance)
 
 # %%
 lesson.finish()

@@ -6,32 +6,42 @@
 # same melody; look at a picture and hear it.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import numpy as np
 import torch
+from avnb_notebooks.deep_cross_modal.step1_data import load_pairs
+from avnb_notebooks.deep_cross_modal.step2_sound import (
+    SoundClassifier,
+    Standard,
+    representation,
+    to_sound,
+)
+from avnb_notebooks.deep_cross_modal.step4_image import (
+    ImageClassifier,
+    to_bytes,
+    to_network,
+)
+from avnb_notebooks.deep_cross_modal.step6_sound_to_image import Generator
+from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
+    SpectrogramGenerator,
+    from_network,
+)
 from IPython.display import display
-from step1_data import load_pairs
-from step2_sound import SoundClassifier, Standard, representation, to_sound
-from step4_image import ImageClassifier, to_bytes, to_network
-from step6_sound_to_image import Generator
-from step8_image_to_sound import SpectrogramGenerator, from_network
 from torch import nn
 
-from avnb import bandstand, lessons, show, training, widgets
+from avnb import course, training
+from avnb.viz import show, widgets
+from data_scripts import bandstand
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -41,7 +51,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "deep_cross_modal",
     "step11_play",
     scale=SCALE,
@@ -52,9 +62,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #              smoke laptop gpu paper
         walk=(3, 8, 8, 8),  # pictures on the way from one noise to another
@@ -125,7 +133,9 @@ sounds = {
     test.classes[k]: test.waveform(torch.tensor([i], device=device))[0].cpu().numpy()
     for k, i in first.items()
 }
-display(widgets.sound_to_picture(paint, sounds, rate, noise=painter.noise, seed=SEED))
+display(
+    widgets.sound_to_picture(paint, sounds, rate, noise=painter.noise, seed=lesson.seed)
+)
 
 # %% [markdown]
 # ## A walk through the noise
@@ -136,7 +146,7 @@ display(widgets.sound_to_picture(paint, sounds, rate, noise=painter.noise, seed=
 # one player in one room, so the fine print of the sound tells it all it needs.
 
 # %%
-rng = np.random.default_rng(SEED)
+rng = np.random.default_rng(lesson.seed)
 start, end = rng.standard_normal((2, painter.noise))
 shares = np.linspace(0, 1, settings.walk)
 chosen = [test.classes[k] for k in present[:4]]
@@ -172,7 +182,7 @@ lesson.figure(
 # nearest this paper comes to a film.
 
 # %%
-melody = bandstand.perform("violin", 101, seconds=4.0, seed=SEED)
+melody = bandstand.perform("violin", 101, seconds=4.0, seed=lesson.seed)
 tune = bandstand.synthesise(melody, rate)
 pieces = tune[: len(tune) // (rate // 2) * (rate // 2)].reshape(-1, rate // 2)
 film = [paint(piece, start) for piece in pieces]
@@ -185,7 +195,9 @@ lesson.audio("melody", tune, rate, "The violin above")
 
 # %%
 pictures = {test.classes[k]: test.pictures[i].cpu().numpy() for k, i in first.items()}
-display(widgets.picture_to_sound(play, pictures, rate, noise=player.noise, seed=SEED))
+display(
+    widgets.picture_to_sound(play, pictures, rate, noise=player.noise, seed=lesson.seed)
+)
 
 # %%
 for name in list(pictures)[:3]:
@@ -199,7 +211,7 @@ for name in list(pictures)[:3]:
 # 2. Half-seconds set end to end click. Join two sounds with a crossfade.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
 #
 # def slerp(a, b, share):
@@ -207,7 +219,7 @@ for name in list(pictures)[:3]:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.SLERP, slerp)
+# course.try_exercise(exercises.SLERP, slerp)
 
 # %% tags=["active-ipynb"]
 # def crossfade(first, second, overlap):
@@ -215,7 +227,7 @@ for name in list(pictures)[:3]:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.CROSSFADE, crossfade)
+# course.try_exercise(exercises.CROSSFADE, crossfade)
 
 # %%
 lesson.finish()

@@ -17,19 +17,15 @@
 # (22,050) · H, W height and width (64).
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 from collections import Counter
@@ -40,7 +36,7 @@ import torch
 from jaxtyping import Float, Int, Int16, UInt8
 from torch import Tensor
 
-from avnb import clips
+from avnb.data import clips
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -53,9 +49,11 @@ OVERRIDES = {}
 # %% tags=["active-ipynb"]
 # import numpy as np
 #
-# from avnb import bandstand, features, lessons, show
+# from avnb import course, features
+# from avnb.viz import show
+# from data_scripts import bandstand
 #
-# lesson = lessons.start(
+# lesson = course.start(
 #     "deep_cross_modal",
 #     "step1_data",
 #     scale=SCALE,
@@ -66,7 +64,7 @@ OVERRIDES = {}
 # )
 
 # %% tags=["active-ipynb"]
-# settings = lessons.settings(
+# settings = lesson.settings(
 #     SCALE,
 #     OVERRIDES,
 #     dict(
@@ -227,7 +225,7 @@ class Pairs:
 # %%
 def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
     """The audible pairs of one split ("train" or "test") of prepared clips."""
-    table = clips.load(folder, split, device)
+    table = clips.load_clips(folder, split, device)
     mono = table.waveform.float().mean(dim=1) / 32768
     keep = audible(mono, table.peak)
     index = torch.nonzero(keep)[:, 0]
@@ -244,7 +242,7 @@ def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
 
 # %% tags=["active-ipynb"]
 # train, test = (load_pairs(lesson.data, split) for split in ("train", "test"))
-# whole = {split: clips.load(lesson.data, split) for split in ("train", "test")}
+# whole = {split: clips.load_clips(lesson.data, split) for split in ("train", "test")}
 # rows = [
 #     {
 #         "split": split,
@@ -281,7 +279,7 @@ def pairs_per_class(pairs: Pairs) -> dict[str, int]:
 # Look at them. Every column is an instrument, every row another recording.
 
 # %% tags=["active-ipynb", "figure6"]
-# generator = np.random.default_rng(SEED)
+# generator = np.random.default_rng(lesson.seed)
 # present = sorted(set(train.labels.tolist()))
 # grid = [
 #     [
@@ -360,7 +358,8 @@ def nearest(
 # lms = features.LogMel(44100)
 # sounds = lms(heard).mean(dim=2), lms(train.waveform(others)).mean(dim=2)
 # pictures = seen.flatten(1), train.pictures[others].float().flatten(1)
-# random = torch.randperm(len(seen), generator=torch.Generator().manual_seed(SEED))
+# generator = torch.Generator().manual_seed(lesson.seed)
+# random = torch.randperm(len(seen), generator=generator)
 # fifth = len(random) // 5
 # fig, axes = show.plot(1, 2, width=4.5, height=2.6)
 # kinds = {"average spectrum [dB]": sounds, "picture [grey levels]": pictures}
@@ -384,7 +383,7 @@ def nearest(
 # 2. Write a function that lists the recordings two splits share.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
 #
 # def robust_gate(chunks, threshold=-45.0):
@@ -395,7 +394,7 @@ def nearest(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.ROBUST_GATE, robust_gate)
+# course.try_exercise(exercises.ROBUST_GATE, robust_gate)
 
 # %% tags=["active-ipynb"]
 # def shared_recordings(first, second):
@@ -403,7 +402,7 @@ def nearest(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.SHARED_RECORDINGS, shared_recordings)
+# course.try_exercise(exercises.SHARED_RECORDINGS, shared_recordings)
 
 # %% tags=["active-ipynb"]
 # lesson.finish()

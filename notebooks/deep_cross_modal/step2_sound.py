@@ -11,19 +11,15 @@
 # (128) · K classes.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 from itertools import pairwise
@@ -42,7 +38,8 @@ from avnb import features
 # import librosa
 # import numpy as np
 #
-# from avnb import bandstand, show
+# from avnb.viz import show
+# from data_scripts import bandstand
 
 # %% [markdown]
 # ## One note, as it reaches the microphone
@@ -550,9 +547,9 @@ class Standard(nn.Module):
 #    a pooling (2, 2).
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
-# from avnb import lessons
+# from avnb import course
 #
 #
 # def frames_that_hear(sample):
@@ -560,7 +557,7 @@ class Standard(nn.Module):
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.FRAMES_THAT_HEAR, frames_that_hear)
+# course.try_exercise(exercises.FRAMES_THAT_HEAR, frames_that_hear)
 
 # %% tags=["active-ipynb"]
 # def receptive_field(layers):
@@ -568,4 +565,4 @@ class Standard(nn.Module):
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.RECEPTIVE_FIELD, receptive_field)
+# course.try_exercise(exercises.RECEPTIVE_FIELD, receptive_field)

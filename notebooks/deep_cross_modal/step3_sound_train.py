@@ -8,37 +8,34 @@
 # the end another network, the **ear**, which will judge what step 9 generates.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import torch
-from IPython.display import display
-from step1_data import Pairs, class_balance, load_pairs
-from step2_sound import (
+from avnb_notebooks.deep_cross_modal.step1_data import Pairs, class_balance, load_pairs
+from avnb_notebooks.deep_cross_modal.step2_sound import (
     REPRESENTATIONS,
     SoundClassifier,
     StackedAutoencoder,
     parameter_groups,
     representation,
 )
-from step4_image import Judge
+from avnb_notebooks.deep_cross_modal.step4_image import Judge
+from IPython.display import display
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional import confusion_matrix
 
-from avnb import lessons, metrics, show, training
+from avnb import course, metrics, training
+from avnb.viz import show
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -48,7 +45,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "deep_cross_modal",
     "step3_sound_train",
     scale=SCALE,
@@ -59,9 +56,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #               smoke laptop   gpu   paper
         batch=(8, 32, 64, 64),
@@ -80,7 +75,7 @@ settings
 # The networks come from step 2:
 
 # %%
-display(lessons.show_source(SoundClassifier, StackedAutoencoder, parameter_groups))
+display(course.show_source(SoundClassifier, StackedAutoencoder, parameter_groups))
 
 # %%
 device = training.device()
@@ -124,18 +119,20 @@ def train_classifier(name: str, layers: int, steps: int) -> SoundClassifier:
     """A classifier on one representation, trained on the training recordings."""
     transform = transforms[name]
     rows, frames = pictures[name].shape[1:]
-    training.seed_everything(SEED)
+    training.seed_everything(lesson.seed)
     net = SoundClassifier(rows, frames, classes, layers, settings.width)
     groups = parameter_groups(net, settings.l2)
     optimizer = torch.optim.AdamW(groups, lr=settings.rate)
     run = training.Run(
         lesson.run_dir / f"sound_{name}_{layers}_{steps}",
-        seed=SEED,
+        seed=lesson.seed,
         precision=settings.precision,
         settings=settings.as_dict(),
     )
     net, optimizer = run.prepare(net=net, optimizer=optimizer)
-    batches = training.Batches(len(train), settings.batch, seed=SEED, weights=balance)
+    batches = training.BatchSampler(
+        len(train), settings.batch, seed=lesson.seed, weights=balance
+    )
     for step in run.steps(steps):
         index = batches[step.number].to(device)
         with run.autocast():
@@ -227,18 +224,20 @@ training.save_model(models / "sound_encoder.safetensors", ear_encoder, **config)
 # Each stack learns to undo its own convolution; those before it stay as they are.
 
 # %%
-training.seed_everything(SEED)
+training.seed_everything(lesson.seed)
 config = dict(rows=rows, frames=frames, width=settings.width)
 autoencoder = StackedAutoencoder(**config)
 optimizer = torch.optim.Adam(autoencoder.parameters(), lr=settings.rate)
 run = training.Run(
     lesson.run_dir / "autoencoder",
-    seed=SEED,
+    seed=lesson.seed,
     precision=settings.precision,
     settings=settings.as_dict(),
 )
 autoencoder, optimizer = run.prepare(net=autoencoder, optimizer=optimizer)
-batches = training.Batches(len(train), settings.batch, seed=SEED, weights=balance)
+batches = training.BatchSampler(
+    len(train), settings.batch, seed=lesson.seed, weights=balance
+)
 stacks = len(autoencoder.stacks)
 for step in run.steps(stacks * settings.autoencoder_steps):
     level = step.number // settings.autoencoder_steps
@@ -262,18 +261,18 @@ lesson.figure("autoencoder", figure, "Four stacks, one after the other.")
 # generator.
 
 # %%
-training.seed_everything(SEED + 1000)
+training.seed_everything(lesson.seed + 1000)
 ear = Judge(classes, channels=1)
 optimizer = torch.optim.AdamW(ear.parameters(), lr=settings.rate, weight_decay=0.05)
 run = training.Run(
     lesson.run_dir / "ear",
-    seed=SEED + 1000,
+    seed=lesson.seed + 1000,
     precision=settings.precision,
     settings=settings.as_dict(),
 )
 ear, optimizer = run.prepare(net=ear, optimizer=optimizer)
-batches = training.Batches(
-    len(train), settings.batch, seed=SEED + 1000, weights=balance
+batches = training.BatchSampler(
+    len(train), settings.batch, seed=lesson.seed + 1000, weights=balance
 )
 for step in run.steps(settings.steps):
     index = batches[step.number].to(device)
@@ -300,7 +299,7 @@ print(f"the ear on unheard recordings: {accuracy}")
 #    knows it: draw whole *recordings* again, 2000 times.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
 #
 # def balanced_accuracy(named, labels):
@@ -308,7 +307,7 @@ print(f"the ear on unheard recordings: {accuracy}")
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.BALANCED_ACCURACY, balanced_accuracy)
+# course.try_exercise(exercises.BALANCED_ACCURACY, balanced_accuracy)
 
 # %% tags=["active-ipynb"]
 # def interval(right, recordings, seed=0):
@@ -320,7 +319,7 @@ print(f"the ear on unheard recordings: {accuracy}")
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.INTERVAL, interval)
+# course.try_exercise(exercises.INTERVAL, interval)
 
 # %%
 lesson.finish()

@@ -10,19 +10,15 @@
 # K classes · h, w height and width of a map.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import torch
@@ -35,7 +31,8 @@ from torchvision.models.resnet import BasicBlock, ResNet
 # %% tags=["active-ipynb"]
 # import numpy as np
 #
-# from avnb import bandstand, show
+# from avnb.viz import show
+# from data_scripts import bandstand
 
 # %% [markdown]
 # ## Pixels to numbers
@@ -404,9 +401,9 @@ class PoseReader(nn.Module):
 # 2. Write `to_bytes` for a numpy array so that every byte comes back unchanged.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
-# from avnb import lessons
+# from avnb import course
 #
 #
 # def share_in_full(width=32, classes=13):
@@ -414,7 +411,7 @@ class PoseReader(nn.Module):
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.SHARE_IN_FULL, share_in_full)
+# course.try_exercise(exercises.SHARE_IN_FULL, share_in_full)
 
 # %% tags=["active-ipynb"]
 # def bytes_of(x):
@@ -422,4 +419,4 @@ class PoseReader(nn.Module):
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.BYTES_OF, bytes_of)
+# course.try_exercise(exercises.BYTES_OF, bytes_of)

@@ -8,30 +8,33 @@
 # bow are, which the paper had to leave at "hard to quantify".
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import torch
+from avnb_notebooks.deep_cross_modal.step1_data import POSE, class_balance, load_pairs
+from avnb_notebooks.deep_cross_modal.step4_image import (
+    ImageClassifier,
+    Judge,
+    PoseReader,
+    jitter,
+    to_network,
+)
 from IPython.display import display
-from step1_data import POSE, class_balance, load_pairs
-from step4_image import ImageClassifier, Judge, PoseReader, jitter, to_network
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional import confusion_matrix
 
-from avnb import lessons, metrics, show, training
+from avnb import course, metrics, training
+from avnb.viz import show
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -41,7 +44,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "deep_cross_modal",
     "step5_image_train",
     scale=SCALE,
@@ -52,9 +55,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #               smoke laptop   gpu   paper
         batch=(8, 64, 64, 64),
@@ -71,7 +72,7 @@ settings = lessons.settings(
 settings
 
 # %%
-display(lessons.show_source(ImageClassifier, Judge, PoseReader))
+display(course.show_source(ImageClassifier, Judge, PoseReader))
 device = training.device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
@@ -92,7 +93,9 @@ def train_net(name: str, net: nn.Module, loss_of, seed: int, steps: int, shift: 
         settings=settings.as_dict(),
     )
     net, optimizer = run.prepare(net=net, optimizer=optimizer)
-    batches = training.Batches(len(train), settings.batch, seed=seed, weights=balance)
+    batches = training.BatchSampler(
+        len(train), settings.batch, seed=seed, weights=balance
+    )
     for step in run.steps(steps):
         index = batches[step.number].to(device)
         picture = jitter(to_network(train.pictures[index]), shift, settings.light)
@@ -126,8 +129,8 @@ makers = {
 }
 rows = []
 for name, (cls, config, offset) in makers.items():
-    training.seed_everything(SEED + offset)
-    training_of = (SEED + offset, settings.steps, settings.shift)
+    training.seed_everything(lesson.seed + offset)
+    training_of = (lesson.seed + offset, settings.steps, settings.shift)
     net = train_net(name, cls(**config), naming_loss, *training_of)
     training.save_model(models / f"{name}.safetensors", net, **config)
     named = outputs(net, test.pictures).argmax(dim=1)
@@ -165,9 +168,9 @@ if truth["train"] is not None:
         known = torch.isfinite(wanted)
         return (read - torch.where(known, wanted, 0)).abs()[known].mean()
 
-    training.seed_everything(SEED + 2000)
+    training.seed_everything(lesson.seed + 2000)
     reader = PoseReader(points=len(POSE) // 2)
-    training_of = (SEED + 2000, settings.pose_steps, 0)
+    training_of = (lesson.seed + 2000, settings.pose_steps, 0)
     reader = train_net("pose_reader", reader, pose_loss, *training_of)
     path = models / "pose_reader.safetensors"
     training.save_model(path, reader, points=len(POSE) // 2)
@@ -194,7 +197,7 @@ else:
 #    write the mirror of a picture with its pose.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
 #
 # def known_error(read, truth):
@@ -202,7 +205,7 @@ else:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.KNOWN_ERROR, known_error)
+# course.try_exercise(exercises.KNOWN_ERROR, known_error)
 
 # %% tags=["active-ipynb"]
 # def mirror(picture, pose):
@@ -214,7 +217,7 @@ else:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.MIRROR, mirror)
+# course.try_exercise(exercises.MIRROR, mirror)
 
 # %%
 lesson.finish()

@@ -11,19 +11,15 @@
 # N pictures to draw wrong pairs from.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %% [markdown]
 # ## The idea in one paragraph
@@ -53,7 +49,8 @@ from torch.nn import functional as F
 # %% tags=["active-ipynb"]
 # from IPython.display import display
 #
-# from avnb import bandstand, show
+# from avnb.viz import show
+# from data_scripts import bandstand
 
 # %% tags=["active-ipynb"]
 # made, given = "#dcecf7", "#eeeeee"
@@ -638,9 +635,9 @@ def wrong_moment(
 #    most of the time. Write a sampler that draws the other *class* uniformly.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
-# from avnb import lessons
+# from avnb import course
 #
 #
 # def equation_4(real, fake, wrong):
@@ -648,7 +645,7 @@ def wrong_moment(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.EQUATION_4, equation_4)
+# course.try_exercise(exercises.EQUATION_4, equation_4)
 
 # %% tags=["active-ipynb"]
 # def wrong_by_class(label, pool, random):
@@ -660,4 +657,4 @@ def wrong_moment(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.WRONG_BY_CLASS, wrong_by_class)
+# course.try_exercise(exercises.WRONG_BY_CLASS, wrong_by_class)

@@ -12,33 +12,33 @@
 # | **pose** | classifier | another moment, same instrument (Eq. 6) |
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import numpy as np
 import torch
-from IPython.display import display
-from step1_data import Pairs, class_balance, load_pairs
-from step2_sound import (
+from avnb_notebooks.deep_cross_modal.step1_data import Pairs, class_balance, load_pairs
+from avnb_notebooks.deep_cross_modal.step2_sound import (
     SoundClassifier,
     StackedAutoencoder,
     Standard,
     representation,
 )
-from step4_image import ImageClassifier, jitter, to_bytes, to_network
-from step6_sound_to_image import (
+from avnb_notebooks.deep_cross_modal.step4_image import (
+    ImageClassifier,
+    jitter,
+    to_bytes,
+    to_network,
+)
+from avnb_notebooks.deep_cross_modal.step6_sound_to_image import (
     Discriminator,
     Generator,
     discriminator_loss,
@@ -48,9 +48,11 @@ from step6_sound_to_image import (
     wrong_class,
     wrong_moment,
 )
+from IPython.display import display
 from torch import Tensor, nn
 
-from avnb import lessons, show, training
+from avnb import course, training
+from avnb.viz import show
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -60,7 +62,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "deep_cross_modal",
     "step7_sound_to_image_train",
     scale=SCALE,
@@ -71,9 +73,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #               smoke laptop   gpu   paper
         width=(4, 32, 64, 128),  # W of the generator
@@ -95,8 +95,8 @@ settings = lessons.settings(
 settings
 
 # %%
-display(lessons.show_source(Generator, Discriminator, generator_loss))
-display(lessons.show_source(discriminator_loss, wrong_class, wrong_moment))
+display(course.show_source(Generator, Discriminator, generator_loss))
+display(course.show_source(discriminator_loss, wrong_class, wrong_moment))
 
 # %% [markdown]
 # ## Encode every sound once
@@ -146,7 +146,7 @@ for name, encoder in encoders.items():
 # which weights are kept (the paper's early stop); the other is only looked at.
 
 # %%
-fixed = torch.Generator().manual_seed(SEED)
+fixed = torch.Generator().manual_seed(lesson.seed)
 watched = {
     "train": torch.randperm(len(train), generator=fixed)[:256].to(device),
     "test": torch.randperm(len(test), generator=fixed)[:256].to(device),
@@ -165,7 +165,9 @@ def watched_in(pool: Tensor) -> dict[str, Tensor]:
 @torch.no_grad()
 def try_out(G: Generator, code: Tensor) -> Tensor:
     """What G paints for these encodings, always from the same noise."""
-    z = torch.randn(len(code), G.noise, generator=torch.Generator().manual_seed(SEED))
+    z = torch.randn(
+        len(code), G.noise, generator=torch.Generator().manual_seed(lesson.seed)
+    )
     return G.eval()(z.to(device), code).float()
 
 
@@ -189,22 +191,22 @@ def begin(name: str, start: str = "") -> tuple:
 
     The players begin as those of the run `start` ended, if one is named.
     """
-    training.seed_everything(SEED)
+    training.seed_everything(lesson.seed)
     G = Generator(settings.width).apply(start_weights)
     D = Discriminator(settings.width_d)
     D = D.apply(start_weights) if settings.norm_d else without_norm(D)
     if start:
-        training.load(lesson.run_dir / start, G=G, D=D)
+        training.load_weights(lesson.run_dir / start, G=G, D=D)
     run = training.Run(
         lesson.run_dir / name,
-        seed=SEED,
+        seed=lesson.seed,
         precision=settings.precision,
         settings=settings.as_dict(),
     )
     return run, *run.prepare(
         G=G,
         D=D,
-        average=training.Average(G, settings.average),
+        average=training.EMA(G, settings.average),
         opt_g=torch.optim.Adam(G.parameters(), settings.rate, (0.5, 0.999)),
         opt_d=torch.optim.Adam(D.parameters(), settings.rate, (0.5, 0.999)),
     )
@@ -216,10 +218,12 @@ def seen_by_d(x: Tensor) -> Tensor:
     return jitter(x, settings.shift, settings.light)
 
 
-def balanced_batches(pool: Tensor) -> training.Batches:
+def balanced_batches(pool: Tensor) -> training.BatchSampler:
     """Batches of places in `pool` in which each class is as likely as any other."""
     balance = class_balance(train.labels[pool])
-    return training.Batches(len(pool), settings.batch, seed=SEED, weights=balance)
+    return training.BatchSampler(
+        len(pool), settings.batch, seed=lesson.seed, weights=balance
+    )
 
 
 # %%
@@ -340,7 +344,7 @@ lesson.figure("losses", figure, "Both losses of the three variants.")
 
 # %% tags=["figure1"]
 @torch.no_grad()
-def paint(name: str, code: Tensor, seed: int = SEED) -> Tensor:
+def paint(name: str, code: Tensor, seed: int = lesson.seed) -> Tensor:
     """Pictures (B, 64, 64, 3) in bytes by the best weights of a network."""
     G = training.load_model(models / f"{name}.safetensors", Generator).to(device).eval()
     z = torch.randn(len(code), G.noise, generator=torch.Generator().manual_seed(seed))
@@ -416,7 +420,7 @@ lesson.figure("figure10", figure, f"Eight unheard half-seconds of {name}.")
 #    accuracy on unheard sounds there?
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
 #
 # def best_score(real, fake, wrong):
@@ -424,7 +428,7 @@ lesson.figure("figure10", figure, f"Eight unheard half-seconds of {name}.")
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.BEST_SCORE, best_score)
+# course.try_exercise(exercises.BEST_SCORE, best_score)
 
 # %% tags=["active-ipynb"]
 # def early_stop(train, test):
@@ -432,7 +436,7 @@ lesson.figure("figure10", figure, f"Eight unheard half-seconds of {name}.")
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.EARLY_STOP, early_stop)
+# course.try_exercise(exercises.EARLY_STOP, early_stop)
 
 # %%
 lesson.finish()

@@ -11,25 +11,19 @@
 # h, w height and width of a map.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import torch
-from einops import rearrange
-from jaxtyping import Float
-from step6_sound_to_image import (
+from avnb_notebooks.deep_cross_modal.step6_sound_to_image import (
     Bottleneck,
     Compress,
     PairScore,
@@ -37,6 +31,8 @@ from step6_sound_to_image import (
     shrink,
     trunk,
 )
+from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,11 +40,12 @@ from torch.nn import functional as F
 # %% tags=["active-ipynb"]
 # import librosa
 # import numpy as np
+# from avnb_notebooks.deep_cross_modal.step2_sound import LMS, to_sound
+# from avnb_notebooks.deep_cross_modal.step6_sound_to_image import start_weights
 # from IPython.display import display
-# from step2_sound import LMS, to_sound
-# from step6_sound_to_image import start_weights
 #
-# from avnb import bandstand, show
+# from avnb.viz import show
+# from data_scripts import bandstand
 
 # %% [markdown]
 # ## The way of the data, Fig. 2(b)
@@ -402,9 +399,9 @@ def set_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 #    lines between neighbouring frames, without torch.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
-# from avnb import lessons
+# from avnb import course
 #
 #
 # def grown(size, layers):
@@ -412,7 +409,7 @@ def set_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.GROWN, grown)
+# course.try_exercise(exercises.GROWN, grown)
 
 # %% tags=["active-ipynb"]
 # def at_frames(spectrogram, frames):
@@ -420,4 +417,4 @@ def set_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.AT_FRAMES, at_frames)
+# course.try_exercise(exercises.AT_FRAMES, at_frames)

@@ -6,45 +6,49 @@
 # 7.7 %.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "deep_cross_modal":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/deep_cross_modal")
 
 # %%
 import numpy as np
 import torch
-from IPython.display import display
-from step1_data import Pairs, class_balance, load_pairs
-from step2_sound import SoundClassifier, Standard, representation, to_sound
-from step4_image import ImageClassifier, to_network
-from step6_sound_to_image import (
+from avnb_notebooks.deep_cross_modal.step1_data import Pairs, class_balance, load_pairs
+from avnb_notebooks.deep_cross_modal.step2_sound import (
+    SoundClassifier,
+    Standard,
+    representation,
+    to_sound,
+)
+from avnb_notebooks.deep_cross_modal.step4_image import ImageClassifier, to_network
+from avnb_notebooks.deep_cross_modal.step6_sound_to_image import (
     discriminator_loss,
     generator_loss,
     start_weights,
     without_norm,
     wrong_class,
 )
-from step8_image_to_sound import (
+from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
     SpectrogramDiscriminator,
     SpectrogramGenerator,
     falling,
     from_network,
     set_rate,
 )
-from step8_image_to_sound import to_network as to_34_frames
+from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
+    to_network as to_34_frames,
+)
+from IPython.display import display
 from torch import Tensor
 
-from avnb import lessons, show, training
+from avnb import course, training
+from avnb.viz import show
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -54,7 +58,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "deep_cross_modal",
     "step9_image_to_sound_train",
     scale=SCALE,
@@ -65,9 +69,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #         smoke laptop gpu   paper
         width=(4, 32, 64, 128),  # W of the generator
@@ -85,7 +87,7 @@ settings = lessons.settings(
 settings
 
 # %%
-display(lessons.show_source(SpectrogramGenerator, SpectrogramDiscriminator))
+display(course.show_source(SpectrogramGenerator, SpectrogramDiscriminator))
 
 # %% [markdown]
 # ## Encode every picture, transform every sound, once
@@ -121,7 +123,7 @@ training.save_model(models / "standard_image.safetensors", standard)
 # a wrong pair is now a *sound* of another instrument.
 
 # %%
-fixed = torch.randperm(len(train), generator=torch.Generator().manual_seed(SEED))
+fixed = torch.randperm(len(train), generator=torch.Generator().manual_seed(lesson.seed))
 watched = {
     "train": fixed[:256].to(device),
     "test": torch.arange(len(test))[::3].to(device),
@@ -133,7 +135,9 @@ labels = {"train": train.labels, "test": test.labels}
 def try_out(G: SpectrogramGenerator, split: str) -> Tensor:
     """What G writes for the watched pictures, always from the same noise."""
     code = codes[split][watched[split]]
-    z = torch.randn(len(code), G.noise, generator=torch.Generator().manual_seed(SEED))
+    z = torch.randn(
+        len(code), G.noise, generator=torch.Generator().manual_seed(lesson.seed)
+    )
     return G.eval()(z.to(device), code).float()
 
 
@@ -145,7 +149,7 @@ def agreement(written: Tensor, split: str) -> float:
 
 
 # %%
-training.seed_everything(SEED)
+training.seed_everything(lesson.seed)
 G = SpectrogramGenerator(settings.width).apply(start_weights)
 D = SpectrogramDiscriminator(settings.width_d)
 D = D.apply(start_weights) if settings.norm_d else without_norm(D)
@@ -153,11 +157,11 @@ opt_g = torch.optim.Adam(G.parameters(), settings.rate, (0.5, 0.999))
 opt_d = torch.optim.Adam(D.parameters(), settings.rate, (0.5, 0.999))
 run = training.Run(
     lesson.run_dir / "i2s",
-    seed=SEED,
+    seed=lesson.seed,
     precision=settings.precision,
     settings=settings.as_dict(),
 )
-average = training.Average(G, settings.average)
+average = training.EMA(G, settings.average)
 G, D, average, opt_g, opt_d = run.prepare(
     G=G, D=D, average=average, opt_g=opt_g, opt_d=opt_d
 )
@@ -178,7 +182,9 @@ def watch() -> None:
 
 # %% tags=["training"]
 balance = class_balance(train.labels)
-batches = training.Batches(len(train), settings.batch, seed=SEED, weights=balance)
+batches = training.BatchSampler(
+    len(train), settings.batch, seed=lesson.seed, weights=balance
+)
 for step in run.steps(settings.steps):
     rate = falling(settings.rate, step.number, step.total, settings.decay)
     set_rate(rate, opt_g, opt_d)
@@ -224,7 +230,9 @@ present = sorted(set(test.labels.tolist()))
 of_class = [torch.nonzero(test.labels == k)[:, 0] for k in present]
 first = torch.stack([places[len(places) // 2] for places in of_class]).cpu()
 with torch.no_grad():
-    z = torch.randn(len(first), G.noise, generator=torch.Generator().manual_seed(SEED))
+    z = torch.randn(
+        len(first), G.noise, generator=torch.Generator().manual_seed(lesson.seed)
+    )
     painted = from_network(G(z.to(device), codes["test"][first])).cpu()
     real = lms(test.waveform(first.to(device))).cpu()
 shown = range(min(5, len(first)))
@@ -262,7 +270,7 @@ for i in list(shown)[:4]:
 #    but misses some, perhaps the lowest: what is the pitch?
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.deep_cross_modal import exercises
 #
 #
 # def energy(lms, loud=1000.0):
@@ -270,7 +278,7 @@ for i in list(shown)[:4]:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.ENERGY, energy)
+# course.try_exercise(exercises.ENERGY, energy)
 
 # %% tags=["active-ipynb"]
 # def pitch(partials):
@@ -278,7 +286,7 @@ for i in list(shown)[:4]:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.PITCH, pitch)
+# course.try_exercise(exercises.PITCH, pitch)
 
 # %%
 lesson.finish()

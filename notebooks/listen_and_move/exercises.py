@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from avnb.features import ChunkFeatures
 from avnb.layers import UpBlock
-from avnb.lessons import Exercise, close, given, numbers
+from avnb.course.exercises import Exercise, close, given, numbers
 
 
 # --- Step 1: data ----------------------------------------------------------------

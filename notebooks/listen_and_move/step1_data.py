@@ -15,19 +15,15 @@
 # H columns from one frame to the next (5) · S samples · h, w height and width.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "listen_and_move":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
 from dataclasses import dataclass
@@ -37,7 +33,8 @@ import torch
 from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor, nn
 
-from avnb import clips
+from avnb.data import clips
+from avnb.errors import ClipsError
 from avnb.features import ChunkFeatures, scale_db
 
 # %% tags=["parameters"]
@@ -52,10 +49,11 @@ OVERRIDES = {}
 # import numpy as np
 # from matplotlib.patches import Rectangle
 #
-# from avnb import lessons, show
+# from avnb import course
 # from avnb.features import COLUMNS
+# from avnb.viz import show
 #
-# lesson = lessons.start(
+# lesson = course.start(
 #     "listen_and_move",
 #     "step1_data",
 #     scale=SCALE,
@@ -66,7 +64,7 @@ OVERRIDES = {}
 # )
 
 # %% tags=["active-ipynb"]
-# settings = lessons.settings(
+# settings = lesson.settings(
 #     SCALE,
 #     OVERRIDES,
 #     dict(
@@ -172,7 +170,7 @@ OVERRIDES = {}
 # its source, and beside it the definition above, column by column, to check it by.
 
 # %% tags=["active-ipynb"]
-# lessons.show_source(ChunkFeatures)
+# course.show_source(ChunkFeatures)
 
 # %% tags=["active-ipynb"]
 # hear = ChunkFeatures(rate, fps, reference="recording")
@@ -323,7 +321,7 @@ def nearest(
 # %% tags=["active-ipynb", "leak"]
 # small = {k: part.frames[:, ::4, ::4].flatten(1).float() for k, part in held.items()}
 # order = torch.randperm(
-#     len(small["train"]), generator=torch.Generator().manual_seed(SEED)
+#     len(small["train"]), generator=torch.Generator().manual_seed(lesson.seed)
 # )
 # pool = small["train"][order]
 # cut = len(pool) // 5
@@ -461,12 +459,12 @@ def check_film(performer: Performer, window: int) -> None:
     count, height, width = performer.frames.shape[:3]
     name = performer.film.recording
     if height != width or height < 8 or height & (height - 1):
-        raise clips.ClipsError(
+        raise ClipsError(
             f"{name}: pictures of {height}×{width}, the networks take 64×64, "
             "128×128, …: prepare it again with --size 64"
         )
     if count < window:
-        raise clips.ClipsError(
+        raise ClipsError(
             f"{name}: {count} frames from {performer.film.times[0]:.1f} s on, and a "
             f"window has {window}: give a longer video, or a smaller window"
         )
@@ -491,7 +489,7 @@ def load_performer(
             .loudest(train.waveform)
         )
         if not 0 < level < float("inf"):
-            raise clips.ClipsError(
+            raise ClipsError(
                 f"{folder}/train: {film.recording} is silent (loudest mel energy "
                 f"{level}): prepare another span of it, or another video"
             )
@@ -542,7 +540,7 @@ def load_performer(
 #    against the chunk's loudest value *or a floor*, whichever is larger.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.listen_and_move import exercises
 #
 #
 # def samples_heard(t, sample_rate=16000):
@@ -554,7 +552,7 @@ def load_performer(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.SAMPLES_HEARD, samples_heard)
+# course.try_exercise(exercises.SAMPLES_HEARD, samples_heard)
 
 # %% tags=["active-ipynb"]
 # def guarded_db(chunk, floor):
@@ -562,7 +560,7 @@ def load_performer(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.GUARDED_DB, guarded_db)
+# course.try_exercise(exercises.GUARDED_DB, guarded_db)
 
 # %% tags=["active-ipynb"]
 # lesson.finish()

@@ -15,19 +15,15 @@
 # d dilation · l layer.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "listen_and_move":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
 import numpy as np
@@ -41,11 +37,13 @@ from avnb.layers import ResidualDilatedGRU
 # %% tags=["active-ipynb"]
 # import math
 #
-# from step1_data import Hearing
+# from avnb_notebooks.listen_and_move.step1_data import Hearing
 # from torch.nn import functional as F
 #
-# from avnb import bandstand, lessons, show
+# from avnb import course
 # from avnb.features import ChunkFeatures
+# from avnb.viz import show
+# from data_scripts import bandstand
 
 # %% [markdown]
 # Something to listen with: eight seconds of a cellist of the bandstand (player 6, as
@@ -136,7 +134,7 @@ from avnb.layers import ResidualDilatedGRU
 # thirty little operators a step). That is what `avnb.layers` holds:
 
 # %% tags=["active-ipynb"]
-# lessons.show_source(ResidualDilatedGRU)
+# course.show_source(ResidualDilatedGRU)
 
 # %% [markdown]
 # ## The motion network
@@ -409,7 +407,7 @@ def window_at(step: int, frames: int, length: int, seed: int) -> tuple[slice, bo
 #    that of one pass, but no gradient crosses a border.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.listen_and_move import exercises
 #
 #
 # def fewest_steps(lag, dilations):
@@ -417,11 +415,11 @@ def window_at(step: int, frames: int, length: int, seed: int) -> tuple[slice, bo
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.FEWEST_STEPS, fewest_steps)
+# course.try_exercise(exercises.FEWEST_STEPS, fewest_steps)
 
 # %% tags=["active-ipynb"]
 # def carried_over(gru, x, length):
-#     """x (T, M) through a torch.nn.GRU in windows of `length` → (T, H).
+#     """X (T, M) through a torch.nn.GRU in windows of `length` → (T, H).
 #
 #     The state goes from window to window, gradients do not. The last window may be
 #     shorter.
@@ -429,4 +427,4 @@ def window_at(step: int, frames: int, length: int, seed: int) -> tuple[slice, bo
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.CARRIED_OVER, carried_over)
+# course.try_exercise(exercises.CARRIED_OVER, carried_over)

@@ -14,19 +14,15 @@
 # painted from (66 or 130) · s layer · C channels · N the picture's side · h, w a map's.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "listen_and_move":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
 import itertools
@@ -36,8 +32,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from avnb_notebooks.listen_and_move.step2_motion import Motion
 from jaxtyping import Float
-from step2_motion import Motion
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,7 +42,8 @@ from avnb.layers.conditional import SLOPE
 
 
 # %% tags=["active-ipynb"]
-# from avnb import layers, lessons, show
+# from avnb import course, layers
+# from avnb.viz import show
 #
 # torch.manual_seed(0)
 # features = 0.5 * torch.randn(16, 64)
@@ -175,7 +172,7 @@ class FormatLayer(nn.Module):
 # and the code takes the deviation.)
 
 # %% tags=["active-ipynb"]
-# lessons.show_source(layers.AudioConditionalInstanceNorm)
+# course.show_source(layers.AudioConditionalInstanceNorm)
 
 # %% [markdown]
 # Here is a trap that step 1 prepared. The weights start at $\mathcal N(0, 0.02^2)$.
@@ -206,7 +203,7 @@ class FormatLayer(nn.Module):
 # leaky ReLU. One linear layer a block hears the sound for both norms.
 
 # %% tags=["active-ipynb"]
-# lessons.show_source(layers.UpBlock, layers.NoiseInjection)
+# course.show_source(layers.UpBlock, layers.NoiseInjection)
 
 # %% tags=["active-ipynb"]
 # block = layers.UpBlock(8, 4, bands=64, plus_one=True)
@@ -521,18 +518,18 @@ def weights(network: nn.Module) -> int:
 # 2. How many weights has a generator? Count them, without building one.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.listen_and_move import exercises
 #
 #
 # def conditional_norm(x, shift, scale):
-#     """x (T, C, h, w) normalised over its own pixels, times scale, plus shift (T, C).
+#     """X (T, C, h, w) normalised over its own pixels, times scale, plus shift (T, C).
 #
 #     Inside the root of the variance add 1e-5, as torch does.
 #     """
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.CONDITIONAL_NORM, conditional_norm)
+# course.try_exercise(exercises.CONDITIONAL_NORM, conditional_norm)
 
 # %% tags=["active-ipynb"]
 # def weights_of_a_block(before, after, bands):
@@ -540,4 +537,4 @@ def weights(network: nn.Module) -> int:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.WEIGHTS_OF_A_BLOCK, weights_of_a_block)
+# course.try_exercise(exercises.WEIGHTS_OF_A_BLOCK, weights_of_a_block)

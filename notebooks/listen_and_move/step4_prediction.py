@@ -16,33 +16,31 @@
 # K = 2k + 1 kernel size · d direction: h+, h-, c, v+, v- · H, W height and width.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "listen_and_move":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
 import torch
+from avnb_notebooks.listen_and_move.step3_generator import Animator
 from jaxtyping import Float, UInt8
-from step3_generator import Animator
 from torch import Tensor
 from torch.nn import functional as F
 
 
 # %% tags=["active-ipynb"]
 # import numpy as np
-# from step3_generator import Design
+# from avnb_notebooks.listen_and_move.step3_generator import Design
 #
-# from avnb import bandstand, layers, lessons, show
+# from avnb import course, layers
+# from avnb.viz import show
+# from data_scripts import bandstand
 
 # %% [markdown]
 # ## A kernel that looks one way
@@ -116,7 +114,7 @@ def triangle(strips: list[Tensor], direction: str) -> Float[Tensor, "k k"]:
 #   h_t = (1 - z)\odot h_{t-1} + z \odot n .$$
 
 # %% tags=["active-ipynb"]
-# lessons.show_source(layers.ConvGRU, layers.DirectionalConvGRU, layers.VideoPrediction)
+# course.show_source(layers.ConvGRU, layers.DirectionalConvGRU, layers.VideoPrediction)
 
 # %% [markdown]
 # What does such a layer do? Flash a single pixel at frame 0, then darkness, and watch
@@ -192,7 +190,7 @@ def blended(
     states: Float[Tensor, "t p h w"],
     blend: torch.nn.Conv2d,
 ) -> Float[Tensor, "t c h w"]:
-    """x'' of Eq. 4; one 1×1 convolution makes both x' and, last, the mask's logit."""
+    """X'' of Eq. 4; one 1×1 convolution makes both x' and, last, the mask's logit."""
     both = blend(states)
     predicted, mask = both[:, :-1], both[:, -1:].sigmoid()
     return mask * x + (1 - mask) * predicted
@@ -304,7 +302,7 @@ def film(
 # 2. Blend by Eq. 4, with matrices instead of $1\times1$ convolutions.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.listen_and_move import exercises
 #
 #
 # def reach_of_a_flash(frames, k):
@@ -317,15 +315,15 @@ def film(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.REACH_OF_A_FLASH, reach_of_a_flash)
+# course.try_exercise(exercises.REACH_OF_A_FLASH, reach_of_a_flash)
 
 # %% tags=["active-ipynb"]
 # def blend_by_hand(x, X, W_x, b_x, W_a, b_a):
-#     """x'' (C, H, W) of x (C, H, W) and the states X (D, H, W).
+#     """X'' (C, H, W) of x (C, H, W) and the states X (D, H, W).
 #
 #     W_x (D, C), b_x (C,), W_a (D,), b_a a number.
 #     """
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.BLEND_BY_HAND, blend_by_hand)
+# course.try_exercise(exercises.BLEND_BY_HAND, blend_by_hand)

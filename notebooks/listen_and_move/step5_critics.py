@@ -17,25 +17,21 @@
 # λ, α weights of terms (10 and 10).
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "listen_and_move":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
 import itertools
 
+from avnb_notebooks.listen_and_move.step3_generator import channels, layers_for
 from jaxtyping import Float
-from step3_generator import channels, layers_for
 from torch import Tensor, nn
 
 from avnb import losses
@@ -45,11 +41,14 @@ from avnb.layers import DownBlock, PatchHead
 # %% tags=["active-ipynb"]
 # import numpy as np
 # import torch
+# from avnb_notebooks.listen_and_move.step3_generator import start_weights
 # from IPython.display import display
-# from step3_generator import start_weights
 # from torch.nn import functional as F
 #
-# from avnb import bandstand, lessons, networks, show, weights
+# from avnb import course
+# from avnb.pretrained import networks, weights
+# from avnb.viz import show
+# from data_scripts import bandstand
 
 # %% [markdown]
 # Sixteen frames of a drummer, 0.8 seconds, to be judged:
@@ -76,7 +75,7 @@ from avnb.layers import DownBlock, PatchHead
 # That is the skip of Sec. 5.2: for critics it "usually produces sharper images".
 
 # %% tags=["active-ipynb"]
-# lessons.show_source(DownBlock, PatchHead)
+# course.show_source(DownBlock, PatchHead)
 
 # %% [markdown]
 # In $D_V$ the same blocks have $3\times3\times3$ kernels and halve the time as well, as
@@ -188,7 +187,7 @@ def video_critic(size: int, base: int = 1024, norm: str = "batch") -> Critic:
 #   D(\epsilon x + (1 - \epsilon) y)\rVert_2 - 1\right)^2\right].$$
 
 # %% tags=["active-ipynb"]
-# lessons.show_source(losses.critic_loss, losses.gradient_penalty)
+# course.show_source(losses.critic_loss, losses.gradient_penalty)
 
 
 # %%
@@ -280,7 +279,8 @@ def video_critic_loss(
     penalty: float = 10.0,
 ) -> Float[Tensor, ""]:
     """What D_V lowers: Eq. 6's scores, the real film against each fake, and λ times
-    both penalties."""
+    both penalties.
+    """
     shuffled = losses.shuffle_time(real)
     v, made, mixed = (film.transpose(1, 2) for film in (real, fake, shuffled))
     scores = losses.critic_loss(critic(v), critic(made), critic(mixed))
@@ -315,8 +315,8 @@ def animator_loss(
 
 # %% tags=["active-ipynb", "perceptual"]
 # try:
-#     vgg, which = weights.load("vgg16"), "VGG16"
-# except weights.WeightsError as error:
+#     vgg, which = weights.load_network("vgg16"), "VGG16"
+# except WeightsError as error:
 #     vgg, which = networks.vgg16(), f"VGG16 with random weights ({error})"
 # print(which)
 # still = real[0, :1]
@@ -393,7 +393,7 @@ def animator_loss(
 # 2. Shuffle a film so that **no** frame keeps its place.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.listen_and_move import exercises
 #
 #
 # def penalty_by_hand(critic, real, fake, epsilon):
@@ -401,7 +401,7 @@ def animator_loss(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.PENALTY_BY_HAND, penalty_by_hand)
+# course.try_exercise(exercises.PENALTY_BY_HAND, penalty_by_hand)
 
 # %% tags=["active-ipynb"]
 # def deranged(count, random):
@@ -412,4 +412,4 @@ def animator_loss(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.DERANGED, deranged)
+# course.try_exercise(exercises.DERANGED, deranged)

@@ -15,27 +15,22 @@
 # networks that have learned equally long.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "listen_and_move":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
 from dataclasses import asdict
 
 import numpy as np
 import torch
-from IPython.display import display
-from step1_data import (
+from avnb_notebooks.listen_and_move.step1_data import (
     Hearing,
     check_film,
     error_where,
@@ -44,20 +39,29 @@ from step1_data import (
     moving,
     other_moment,
 )
-from step2_motion import window_at
-from step3_generator import Animator, Carried, Design, ablation, start_weights
-from step4_prediction import film
-from step5_critics import (
+from avnb_notebooks.listen_and_move.step2_motion import window_at
+from avnb_notebooks.listen_and_move.step3_generator import (
+    Animator,
+    Carried,
+    Design,
+    ablation,
+    start_weights,
+)
+from avnb_notebooks.listen_and_move.step4_prediction import film
+from avnb_notebooks.listen_and_move.step5_critics import (
     animator_loss,
     image_critic,
     image_critic_loss,
     video_critic,
     video_critic_loss,
 )
+from IPython.display import display
 from torch import Tensor
 
 # %%
-from avnb import lessons, losses, show, training, weights
+from avnb import course, losses, training
+from avnb.pretrained import weights
+from avnb.viz import show
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -67,7 +71,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "listen_and_move",
     "step6_train",
     scale=SCALE,
@@ -78,9 +82,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #             smoke laptop    gpu  paper
         window=(8, 16, 32, 32),  # T, frames
@@ -105,8 +107,8 @@ settings = lessons.settings(
 settings
 
 # %%
-display(lessons.show_source(Animator, image_critic_loss, video_critic_loss))
-display(lessons.show_source(animator_loss, losses.perceptual_loss, window_at))
+display(course.show_source(Animator, image_critic_loss, video_critic_loss))
+display(course.show_source(animator_loss, losses.perceptual_loss, window_at))
 
 # %% [markdown]
 # ## What is learned from
@@ -125,7 +127,7 @@ size, level = train.frames.shape[1], train.hearing.level
 models = lesson.run_dir / "models"
 hears = {"sample_rate": train.film.sample_rate, "fps": train.film.fps, "level": level}
 training.save_model(models / "hearing.safetensors", Hearing(**hears), **hears)
-vgg = weights.load("vgg16", published=settings.weights == "published")
+vgg = weights.load_network("vgg16", published=settings.weights == "published")
 vgg = vgg.to(device).first(2)
 where = moving(train.frames)
 BETAS = (0.3, 0.999)  # of Adam
@@ -146,14 +148,14 @@ print(f"{len(train)} frames of {size}×{size} to learn from, {len(test)} unheard
 # %%
 def begin(name: str, design: Design, norm: str) -> tuple:
     """The run of a network, the players, what is carried over, and the optimisers."""
-    training.seed_everything(SEED)
+    training.seed_everything(lesson.seed)
     animator = Animator(design, size, base=settings.base).apply(start_weights)
     animator.generator.prediction.recompute = settings.recompute  # if there is one
     D_I = image_critic(size, settings.base_d, norm).apply(start_weights)
     D_V = video_critic(size, settings.base_d, norm).apply(start_weights)
     run = training.Run(
         lesson.run_dir / name,
-        seed=SEED,
+        seed=lesson.seed,
         precision=settings.precision,
         settings=settings.as_dict() | asdict(design) | {"norm": norm},
     )
@@ -164,7 +166,7 @@ def begin(name: str, design: Design, norm: str) -> tuple:
         D_I=D_I,
         D_V=D_V,
         carried=Carried(animator),
-        average=training.Average(animator, settings.average),
+        average=training.EMA(animator, settings.average),
         **{
             k: torch.optim.Adam(p.parameters(), r, BETAS) for k, (p, r) in rates.items()
         },
@@ -246,7 +248,7 @@ def one_step(players: tuple, number: int) -> dict[str, Tensor]:
     """The window of this step: made, carried on, and learned from by all players."""
     run, animator, D_I, D_V, carried, average, opt_a, opt_i, opt_v = players
     critics = (D_I, D_V, opt_i, opt_v)
-    part, fresh = window_at(number, len(train), settings.window, SEED)
+    part, fresh = window_at(number, len(train), settings.window, lesson.seed)
     real, heard = train.window(part.start, settings.window)
     if fresh:
         carried.begin()
@@ -276,7 +278,7 @@ def learn(
         if step.due(settings.watch):
             watch(run, average.module)
     if not run.finished:
-        raise lessons.LessonError(
+        raise course.LessonError(
             f"{name}: stopped before step {steps}; run this notebook again to go on"
         )
     keep(name, average.module, design)
@@ -304,9 +306,10 @@ def watch(run: training.Run, animator: Animator) -> None:
     count = min(settings.watched, len(test))
     real, heard = test.frames[:count], test.features[:count]
     with torch.random.fork_rng():
-        torch.manual_seed(SEED)
+        torch.manual_seed(lesson.seed)
         mine, other = (
-            film(animator, sound, seed=SEED) for sound in (heard, other_moment(heard))
+            film(animator, sound, seed=lesson.seed)
+            for sound in (heard, other_moment(heard))
         )
     run.log(
         own_sound=error_where(where, mine, real).mean(),
@@ -325,7 +328,7 @@ def watch(run: training.Run, animator: Animator) -> None:
 
 # %%
 if settings.steps < settings.steps_others:
-    raise lessons.LessonError(
+    raise course.LessonError(
         f"steps is {settings.steps}, steps_others {settings.steps_others}: the whole "
         "model needs as many as the others, to be compared with them"
     )
@@ -421,8 +424,8 @@ def some(frames: Tensor, moments: int = 10) -> Tensor:
 def painted(name: str) -> Tensor:
     """Those frames, as a kept network paints them for the unheard sound."""
     animator = training.load_model(models / f"{name}.safetensors", Animator).to(device)
-    torch.manual_seed(SEED)
-    return some(film(animator, test.features[:160], seed=SEED))
+    torch.manual_seed(lesson.seed)
+    return some(film(animator, test.features[:160], seed=lesson.seed))
 
 
 shown = {"real": some(test.frames), f"{settings.steps} steps": painted("animator")}
@@ -447,7 +450,7 @@ lesson.figure(
 # 2. The average that paints: write it.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.listen_and_move import exercises
 #
 #
 # def frames_behind(t, start, length):
@@ -458,7 +461,7 @@ lesson.figure(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.FRAMES_BEHIND, frames_behind)
+# course.try_exercise(exercises.FRAMES_BEHIND, frames_behind)
 
 # %% tags=["active-ipynb"]
 # def averaged(weights, decay):
@@ -469,7 +472,7 @@ lesson.figure(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.AVERAGED, averaged)
+# course.try_exercise(exercises.AVERAGED, averaged)
 
 # %%
 lesson.finish()

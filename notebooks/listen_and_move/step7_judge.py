@@ -12,28 +12,22 @@
 # 5. the paper's claims.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "listen_and_move":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
 from functools import cache
 
 import numpy as np
 import torch
-from IPython.display import display
-from scipy.signal import find_peaks
-from step1_data import (
+from avnb_notebooks.listen_and_move.step1_data import (
     Hearing,
     error_where,
     load_performer,
@@ -41,15 +35,21 @@ from step1_data import (
     moving,
     other_moment,
 )
-from step3_generator import Animator, ablation
-from step4_prediction import film
+from avnb_notebooks.listen_and_move.step3_generator import Animator, ablation
+from avnb_notebooks.listen_and_move.step4_prediction import film
+from IPython.display import display
+from scipy.signal import find_peaks
 from torch import Tensor
 from torch.nn import functional as F
 
-from avnb import bandstand, lessons, metrics, networks, show, study, training, weights
+from avnb import course, metrics, training
+from avnb.course import study
+from avnb.data.sounds import load_sounds
 from avnb.metrics.alignment import matches
 from avnb.metrics.intervals import bootstrap_mean
-from avnb.sounds import load_sounds
+from avnb.pretrained import networks, weights
+from avnb.viz import show
+from data_scripts import bandstand
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -59,7 +59,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "listen_and_move",
     "step7_judge",
     scale=SCALE,
@@ -70,9 +70,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #             smoke laptop    gpu   paper
         frames=(32, 960, 4000, 4000),  # of the unheard part, at most
@@ -107,7 +105,9 @@ real, heard = test.frames[:count], test.features[:count]
 where, fps, rate = moving(train.frames), train.film.fps, train.film.sample_rate
 steps = lesson.result("step6_train")["steps"]
 judges = {
-    name: weights.load(name, published=settings.weights == "published").to(device)
+    name: weights.load_network(name, published=settings.weights == "published").to(
+        device
+    )
     for name in ("alexnet", "i3d", "inception")
 }
 said = "" if settings.weights == "published" else ", random weights: judges nothing"
@@ -119,11 +119,11 @@ def paint(name: str, features: Tensor) -> Tensor:
     """The film (T, N, N, 3) that a kept network makes of these features."""
     path = lesson.need(f"models/{name}.safetensors", "step6_train")
     animator = training.load_model(path, Animator).to(device)
-    torch.manual_seed(SEED)
-    painted = film(animator, features, seed=SEED)
+    torch.manual_seed(lesson.seed)
+    painted = film(animator, features, seed=lesson.seed)
     if painted.shape[1:] != real.shape[1:]:
         sizes = " and ".join(f"{x.shape[1]}×{x.shape[2]}" for x in (painted, real))
-        raise lessons.LessonError(
+        raise course.LessonError(
             f"{path} and {lesson.data}: pictures of {sizes}; judge it on the film that "
             "it was trained on, or train it again (step 6)"
         )
@@ -190,10 +190,10 @@ def mean_of(
     values: np.ndarray, name: str, unit: str = "grey levels"
 ) -> metrics.Measure:
     """The mean over clips, its interval by drawing clips again."""
-    low, high = bootstrap_mean(values, None, seed=SEED)
+    low, high = bootstrap_mean(values, None, seed=lesson.seed)
     found = metrics.Measure(name, float(values.mean()), low, high, len(values))
     note = "bootstrap over clips of one film"
-    return found.about(seed=SEED, unit=unit, split="test", note=note)
+    return found.about(seed=lesson.seed, unit=unit, split="test", note=note)
 
 
 # %%
@@ -205,7 +205,7 @@ def pictures(name: str) -> dict[str, metrics.Measure]:
     again = seen.repeat(len(films), 1, 1, 1, 1)
     judge, number = judges["alexnet"], [*range(len(seen))]
     # a clip counts once, whatever the sound
-    how = {"seed": SEED, "recordings": number * len(films)}
+    how = {"seed": lesson.seed, "recordings": number * len(films)}
     lpips = metrics.lpips(
         again, clips, judge, network_name=f"AlexNet with LPIPS heads{said}", **how
     )
@@ -269,7 +269,7 @@ lesson.figure("over_time", figure, "Where does the right sound help, and when no
 # the true distance is 0. They have 100 numbers; with 400 it is worse:
 
 # %% tags=["bias"]
-random = torch.Generator().manual_seed(SEED)
+random = torch.Generator().manual_seed(lesson.seed)
 bias = []
 for n, m in ((20, 4), (20, 20), (100, 100), (1000, 1000)):
     a, b = (torch.randn(k, 100, generator=random) for k in (n, m))
@@ -286,7 +286,9 @@ display(show.table(bias))
 # is another matter: there four clips of one moment stand for a whole film.)
 
 # %%
-i3d = networks.Once(judges["i3d"])  # what it said of the real clips, it need not again
+i3d = networks.CachedFeatures(
+    judges["i3d"]
+)  # what it said of the real clips, it need not again
 
 
 def some(frames: Tensor) -> Tensor:
@@ -299,7 +301,7 @@ def some(frames: Tensor) -> Tensor:
 
 def fvds(frames: Tensor) -> dict[str, metrics.Measure]:
     """FVD by both protocols, of some clips of a film."""
-    clips, how = (some(real), some(frames)), {"seed": SEED, "batch": 4}
+    clips, how = (some(real), some(frames)), {"seed": lesson.seed, "batch": 4}
     how["network_name"] = f"I3D Kinetics-400{said}"
     paper = metrics.fvd(*clips, i3d, protocol="listen_and_move", **how)
     found = {"FVD": metrics.fvd(*clips, i3d, **how), "FVD, paper's": paper}
@@ -365,7 +367,7 @@ def foreign_sounds() -> list[Tensor]:
     if settings.foreign:
         sounds = load_sounds(settings.foreign)
         if sounds.sample_rate != rate:
-            raise lessons.LessonError(
+            raise course.LessonError(
                 f"{settings.foreign}: sounds of {sounds.sample_rate} Hz, the film has "
                 f"{rate}; prepare them with --sample-rate {rate}"
             )
@@ -383,7 +385,7 @@ hearing = training.load_model(
     lesson.need("models/hearing.safetensors", "step6_train"), Hearing
 ).to(device)
 foreign = [hearing(sound.to(device)) for sound in foreign_sounds()]
-inception = networks.Once(judges["inception"])
+inception = networks.CachedFeatures(judges["inception"])
 
 # %%
 half = min(round(fps / 2), count // 4)
@@ -405,7 +407,7 @@ def looks(films: list[Tensor]) -> dict[str, metrics.Measure]:
         ).long()
         sides.append(frames[at].permute(0, 3, 1, 2))
         groups.append([owner[i] for i in at.tolist()])
-    how = {"recordings": tuple(groups), "seed": SEED, "batch": 32}
+    how = {"recordings": tuple(groups), "seed": lesson.seed, "batch": 32}
     how["network_name"] = f"Inception-v3 (FID){said}"
     return {
         name: distance(*sides, inception, **how).about(split="test")
@@ -561,7 +563,7 @@ sound = test.film.waveform[: count // length * samples].unflatten(0, (-1, sample
 aligned = []
 for name, frames in (("its own sound", made["its own sound"]), ("the real film", real)):
     found = metrics.av_align(
-        cut(frames, length).cpu(), sound.cpu(), fps, rate, seed=SEED
+        cut(frames, length).cpu(), sound.cpu(), fps, rate, seed=lesson.seed
     )
     row = {"film": name, "AV-Align": found[0].about(split="test")}
     aligned.append(row | {"with another clip's sound": found[1].about(split="test")})
@@ -576,7 +578,7 @@ display(show.table(aligned))
 # so no interval; `avnb study listen_and_move` trains all over again for each seed.
 
 # %% tags=["claims"]
-study.tell(lesson)
+study.show_claims(lesson)
 
 # %% [markdown]
 # ## Exercises
@@ -585,7 +587,7 @@ study.tell(lesson)
 # 2. FVD, where a clip has a single feature.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.listen_and_move import exercises
 #
 #
 # def listens(own, other):
@@ -593,7 +595,7 @@ study.tell(lesson)
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.LISTENS, listens)
+# course.try_exercise(exercises.LISTENS, listens)
 
 # %% tags=["active-ipynb"]
 # def frechet_of_numbers(a, b):
@@ -601,7 +603,7 @@ study.tell(lesson)
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.FRECHET_OF_NUMBERS, frechet_of_numbers)
+# course.try_exercise(exercises.FRECHET_OF_NUMBERS, frechet_of_numbers)
 
 # %%
 lesson.finish()

@@ -16,19 +16,15 @@
 # **Letters.** S samples · T frames · N the picture's side.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "listen_and_move":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/listen_and_move")
 
 # %%
 import copy
@@ -36,13 +32,16 @@ import time
 
 import numpy as np
 import torch
+from avnb_notebooks.listen_and_move.step1_data import Hearing
+from avnb_notebooks.listen_and_move.step3_generator import Animator
+from avnb_notebooks.listen_and_move.step4_prediction import film
 from IPython.display import display
-from step1_data import Hearing
-from step3_generator import Animator
-from step4_prediction import film
 
-from avnb import bandstand, clips, files, lessons, metrics, show, training, widgets
+from avnb import course, files, metrics, training
+from avnb.data import clips
 from avnb.layers import NoiseInjection
+from avnb.viz import show, widgets
+from data_scripts import bandstand
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -52,7 +51,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "listen_and_move",
     "step8_play",
     scale=SCALE,
@@ -63,9 +62,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #          smoke laptop gpu  paper
         seconds=(1.5, 4.0, 8.0, 8.0),  # of each sound
@@ -105,7 +102,7 @@ fps, rate = own.fps, own.sample_rate
 
 
 # %%
-def animate(sound: np.ndarray, seed: int = SEED) -> np.ndarray:
+def animate(sound: np.ndarray, seed: int = lesson.seed) -> np.ndarray:
     """What the performer does to a sound; another seed gives other noise."""
     torch.manual_seed(seed)  # the layers' own noise; the motion's is film's
     waveform = torch.from_numpy(sound).float().to(device)
@@ -163,13 +160,13 @@ lesson.figure("own", figure, "Its own music, unheard: real frames and made ones.
 # %%
 def sound_of(performer: str) -> np.ndarray:
     """Somebody else of the bandstand, as long as the performer's own sound."""
-    take = bandstand.take(performer, player=7, seconds=max(length, 1), seed=SEED)
+    take = bandstand.take(performer, player=7, seconds=max(length, 1), seed=lesson.seed)
     return take.sound(rate)[: len(mine)]
 
 
 share = np.arange(len(mine)) / len(mine)
 hz = 125 * (7500 / 125) ** share
-noise = np.random.default_rng(SEED).standard_normal(len(mine))
+noise = np.random.default_rng(lesson.seed).standard_normal(len(mine))
 sounds = {
     "its own": mine,
     "12 dB softer": mine * np.float32(10 ** (-12 / 20)),
@@ -183,7 +180,7 @@ sounds = {
 
 # %%
 films = {
-    name: [animate(sound, SEED + draw) for draw in range(settings.draws)]
+    name: [animate(sound, lesson.seed + draw) for draw in range(settings.draws)]
     for name, sound in sounds.items()
 }
 for name in ("a quintet", "drums", "speech"):
@@ -254,7 +251,9 @@ def over_draws(name: str, values: list[float]) -> metrics.Measure:
     """The mean over films of one sound with other noise, and its interval."""
     note = "Student's t over draws of the noise: one network, one sound"
     found = metrics.over_seeds(values, name=name, unit="grey levels")
-    return found.about(counted="draws of noise", split="test", seed=SEED, note=note)
+    return found.about(
+        counted="draws of noise", split="test", seed=lesson.seed, note=note
+    )
 
 
 # %% tags=["reactions"]
@@ -286,7 +285,7 @@ show.table(rows, title)
 # a door, two seconds of nothing in the middle of a song.
 
 # %%
-display(widgets.sound_to_film(animate, sounds, rate, fps=fps, seed=SEED))
+display(widgets.sound_to_film(animate, sounds, rate, fps=fps, seed=lesson.seed))
 
 # %% [markdown]
 # ## As long as you like
@@ -338,7 +337,7 @@ print(f"one pass and two windows: at most {difference} of 255 apart")
 # 2. So the picture comes late. Show the film as the audience sees it.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.listen_and_move import exercises
 #
 #
 # def frames_ready(samples, sample_rate=16000):
@@ -350,7 +349,7 @@ print(f"one pass and two windows: at most {difference} of 255 apart")
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.FRAMES_READY, frames_ready)
+# course.try_exercise(exercises.FRAMES_READY, frames_ready)
 
 # %% tags=["active-ipynb"]
 # def on_stage(frames, work):
@@ -362,7 +361,7 @@ print(f"one pass and two windows: at most {difference} of 255 apart")
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.ON_STAGE, on_stage)
+# course.try_exercise(exercises.ON_STAGE, on_stage)
 
 # %%
 lesson.finish()

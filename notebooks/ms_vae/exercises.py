@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from avnb.lessons import Exercise, close, given, numbers
+from avnb.course.exercises import Exercise, close, given, numbers
 
 # --- Step 1: data ----------------------------------------------------------------
 

@@ -19,19 +19,15 @@
 # t its first second · C = 28 classes.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "ms_vae":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/ms_vae")
 
 # %%
 from pathlib import Path
@@ -40,9 +36,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from avnb.bandstand.events import KINDS, SECONDS
-from avnb.clips import Clips, stream
-from data_scripts.ave import BACKGROUND, Row
+from avnb.data.clips import Clips, stream
+from data_scripts.ave import BACKGROUND, KINDS, SECONDS, Row
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -55,12 +50,14 @@ OVERRIDES = {}
 # %% tags=["active-ipynb"]
 # import numpy as np
 #
-# from avnb import clips, lessons, show
-# from avnb.bandstand import events
+# from avnb import course
+# from avnb.data import clips
 # from avnb.features import LogMel
+# from avnb.viz import show
 # from data_scripts import ave
+# from data_scripts.bandstand import events
 #
-# lesson = lessons.start(
+# lesson = course.start(
 #     "ms_vae",
 #     "step1_data",
 #     scale=SCALE,
@@ -71,7 +68,7 @@ OVERRIDES = {}
 # )
 
 # %% tags=["active-ipynb"]
-# settings = lessons.settings(
+# settings = lesson.settings(
 #     SCALE,
 #     OVERRIDES,
 #     dict(
@@ -439,7 +436,7 @@ def write_traps(folder: Path) -> None:
 #    disagree.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.ms_vae import exercises
 #
 #
 # def chance_of_k(lengths, k, seconds=10):
@@ -450,7 +447,7 @@ def write_traps(folder: Path) -> None:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.CHANCE_OF_K, chance_of_k)
+# course.try_exercise(exercises.CHANCE_OF_K, chance_of_k)
 
 # %% tags=["active-ipynb"]
 # def disagree(labels, spans, classes):
@@ -461,7 +458,7 @@ def write_traps(folder: Path) -> None:
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.DISAGREE, disagree)
+# course.try_exercise(exercises.DISAGREE, disagree)
 
 # %% tags=["active-ipynb"]
 # lesson.finish()

@@ -16,19 +16,15 @@
 # height and width.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "ms_vae":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/ms_vae")
 
 # %%
 import json
@@ -47,10 +43,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avnb import files
-from avnb.bandstand.events import KINDS, happen
-from avnb.clips import Clips, ClipsError, Problem
+from avnb.data.clips import Clips
+from avnb.data.sources import Problem
+from avnb.errors import ClipsError
 from avnb.features import VGGishMel
 from data_scripts import ave
+from data_scripts.bandstand.events import KINDS, happen
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -63,9 +61,12 @@ OVERRIDES = {}
 # %% tags=["active-ipynb"]
 # from IPython.display import display
 #
-# from avnb import clips, lessons, networks, show, weights
+# from avnb import course
+# from avnb.data import clips
+# from avnb.pretrained import networks, weights
+# from avnb.viz import show
 #
-# lesson = lessons.start(
+# lesson = course.start(
 #     "ms_vae",
 #     "step2_features",
 #     scale=SCALE,
@@ -76,7 +77,7 @@ OVERRIDES = {}
 # )
 
 # %% tags=["active-ipynb"]
-# settings = lessons.settings(
+# settings = lesson.settings(
 #     SCALE,
 #     OVERRIDES,
 #     dict(
@@ -249,7 +250,7 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 
 # %% tags=["active-ipynb"]
 # films = next(clips.stream(lesson.data, "test", batch=settings.videos))
-# vgg19 = weights.load("vgg19", published=settings.published)
+# vgg19 = weights.load_network("vgg19", published=settings.published)
 # vgg19.to(memory_format=torch.channels_last)
 # with torch.inference_mode():
 #     visual = seen(vgg19, films)
@@ -318,7 +319,7 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 # spaced on the mel scale. The 0.01 is a floor: what is softer is as good as silent.
 
 # %% tags=["active-ipynb"]
-# lessons.show_source(VGGishMel, networks.VGG19, networks.VGGish)
+# course.show_source(VGGishMel, networks.VGG19, networks.VGGish)
 
 # %% tags=["active-ipynb", "mels"]
 # wave = films.waveform[one, 0].float() / 32767
@@ -373,7 +374,7 @@ def practice(
 
 
 # %% tags=["active-ipynb"]
-# sounds, kinds, _ = practice(settings.sounds, SEED)
+# sounds, kinds, _ = practice(settings.sounds, lesson.seed)
 # some = range(0, len(sounds), len(sounds) // 4)
 # print(f"{tuple(sounds.shape)}, {len(KINDS)} kinds")
 # players = [sounds[i].numpy() for i in some]
@@ -694,7 +695,7 @@ def read_ave_features(
 #    is in no window at all?
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.ms_vae import exercises
 #
 #
 # def unit_rows(rows):
@@ -702,7 +703,7 @@ def read_ave_features(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.UNIT_ROWS, unit_rows)
+# course.try_exercise(exercises.UNIT_ROWS, unit_rows)
 
 # %% tags=["active-ipynb"]
 # def unheard_share(frames, window=400, hop=160, rate=16000):
@@ -713,7 +714,7 @@ def read_ave_features(
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.UNHEARD_SHARE, unheard_share)
+# course.try_exercise(exercises.UNHEARD_SHARE, unheard_share)
 
 # %% tags=["active-ipynb"]
 # lesson.finish()

@@ -7,19 +7,15 @@
 # any more.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "ms_vae":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/ms_vae")
 
 # %%
 import hashlib
@@ -27,8 +23,7 @@ import time
 from dataclasses import replace
 
 import torch
-from IPython.display import display
-from step2_features import (
+from avnb_notebooks.ms_vae.step2_features import (
     VGGISH,
     Ear,
     Seconds,
@@ -44,16 +39,20 @@ from step2_features import (
     splits_of,
     spread,
 )
+from IPython.display import display
 
 # %%
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional import confusion_matrix
 
-from avnb import clips, lessons, metrics, preparing, show, training, weights
-from avnb.bandstand.events import KINDS
+from avnb import course, metrics, training
+from avnb.data import clips, shards
 from avnb.features import VGGishMel
 from avnb.metrics.accuracy import mean_score
+from avnb.pretrained import weights
+from avnb.viz import show
+from data_scripts.bandstand.events import KINDS
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -63,7 +62,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "ms_vae",
     "step3_extract",
     scale=SCALE,
@@ -76,12 +75,10 @@ lesson = lessons.start(
 # %% [markdown]
 # Two fields are for what you may have: `vggish`, the path of VGGish's weights, and
 # `ave_features`, the folder of AVE's own feature files, which need no network at all.
-# (`OVERRIDES = {"vggish": "…/vggish-10086976.pth"}`.)
+# (`lesson.overrides = {"vggish": "…/vggish-10086976.pth"}`.)
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #             smoke laptop  gpu  paper
         ear_sounds=(1, 20, 100, 400),  # of each kind, 3 s each, to learn from
@@ -101,7 +98,7 @@ settings = lessons.settings(
 settings
 
 # %%
-display(lessons.show_source(Ear, practice, seen, heard, Seconds))
+display(course.show_source(Ear, practice, seen, heard, Seconds))
 
 # %% [markdown]
 # ## The ear goes to school
@@ -130,16 +127,19 @@ def in_parts(network: nn.Module, mels: Tensor) -> Tensor:
 # %%
 def train_ear() -> tuple[Ear, training.Run]:
     """The ear of this run; if it was stopped, from where it was."""
-    mels, kinds, _ = school(settings.ear_sounds, SEED)
-    training.seed_everything(SEED)
+    mels, kinds, _ = school(settings.ear_sounds, lesson.seed)
+    training.seed_everything(lesson.seed)
     ear = Ear(len(KINDS))
     adam = torch.optim.AdamW(ear.parameters(), settings.ear_rate, weight_decay=0.05)
     own = {k: v for k, v in settings.as_dict().items() if k.startswith("ear_")}
     run = training.Run(
-        lesson.run_dir / "ear", seed=SEED, precision=settings.precision, settings=own
+        lesson.run_dir / "ear",
+        seed=lesson.seed,
+        precision=settings.precision,
+        settings=own,
     )
     ear, adam = run.prepare(ear=ear, optimizer=adam)
-    batches = training.Batches(len(kinds), settings.ear_batch, seed=SEED)
+    batches = training.BatchSampler(len(kinds), settings.ear_batch, seed=lesson.seed)
     for step in run.steps(settings.ear_steps):
         index = batches[step.number].to(device)
         with run.autocast():
@@ -147,7 +147,7 @@ def train_ear() -> tuple[Ear, training.Run]:
         run.step(adam, loss)
         run.log(loss=loss)
     if not run.finished:
-        raise lessons.LessonError("ear: stopped; run this notebook again to go on")
+        raise course.LessonError("ear: stopped; run this notebook again to go on")
     spread(ear.eval().requires_grad_(False), mels[:: max(1, len(mels) // 1000)])
     path = lesson.run_dir / "models" / "ear.safetensors"
     training.save_model(path, ear, kinds=len(KINDS))
@@ -157,7 +157,7 @@ def train_ear() -> tuple[Ear, training.Run]:
 # %% tags=["ear"]
 def judge_ear(ear: Ear, name: str, run: training.Run) -> None:
     """Its accuracy on unheard sounds, what it confuses, how it learned."""
-    mels, kinds, which = school(settings.ear_unseen, SEED + 1)
+    mels, kinds, which = school(settings.ear_unseen, lesson.seed + 1)
     named = in_parts(ear.names, mels).argmax(dim=1)
     right = metrics.accuracy(named, kinds, which, name="kind of an unseen sound")
     honesty = [
@@ -190,7 +190,7 @@ elif not settings.ave_features:
 # %%
 judges: dict[str, tuple[str, nn.Module]] = {}
 if not settings.ave_features:
-    vgg19 = weights.load("vgg19", published=settings.published).to(device)
+    vgg19 = weights.load_network("vgg19", published=settings.published).to(device)
     vgg19.to(memory_format=torch.channels_last)
     known = weights.SOURCES["vgg19"].name
     sight = known if settings.published else "VGG19 with random weights"
@@ -243,11 +243,11 @@ else:
     sizes = {"frames": settings.frames, "size": settings.size}
     made = {"clips": listing, "networks": checksums, **sizes}
     if made_from(path) != made:
-        measured = {split: measure_all(split) for split in preparing.SPLITS}
+        measured = {split: measure_all(split) for split in shards.SPLITS}
         found = {split: of for split, of in measured.items() if of is not None}
         save_seconds(path, found, **made)
 there = splits_of(path)
-splits = {s: load_seconds(path, s) for s in preparing.SPLITS if s in there}
+splits = {s: load_seconds(path, s) for s in shards.SPLITS if s in there}
 
 # %% [markdown]
 # ## What came out
@@ -393,7 +393,7 @@ show.table(apart)
 #    of rows of two splits that are the same to the last bit.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.ms_vae import exercises
 #
 #
 # def by_second(rows, times, seconds):
@@ -404,7 +404,7 @@ show.table(apart)
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.BY_SECOND, by_second)
+# course.try_exercise(exercises.BY_SECOND, by_second)
 
 # %% tags=["active-ipynb"]
 # def leaked(train, test):
@@ -412,7 +412,7 @@ show.table(apart)
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.LEAKED, leaked)
+# course.try_exercise(exercises.LEAKED, leaked)
 
 # %%
 lesson.finish()

@@ -18,31 +18,28 @@
 # s share of a second in the mean over videos · θ the weights, η their learning rate.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "ms_vae":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/ms_vae")
 
 # %%
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+from avnb_notebooks.ms_vae.step2_features import WIDTHS, Seconds, scaled
 from jaxtyping import Bool, Float
-from step2_features import WIDTHS, Seconds, scaled
 from torch import Tensor, nn
 
 # %% tags=["active-ipynb"]
-# from avnb import lessons, show
+# from avnb import course
+# from avnb.viz import show
 
 # %%
 MODALITIES = ("visual", "audio")
@@ -138,7 +135,7 @@ class Encoder(nn.Module):
 
 # %%
 def drawn(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
-    """z = μ + σ ε, ε being the noise; the shapes broadcast."""
+    """Z = μ + σ ε, ε being the noise; the shapes broadcast."""
     return mu + (logvar / 2).exp() * noise
 
 
@@ -579,7 +576,7 @@ class MSVAE(PairVAE):
 # 2. What two equal clouds are apart by the paper's $\mathcal W$, and by the true one.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.ms_vae import exercises
 #
 #
 # def gaussian_kl(mu, sigma):
@@ -587,7 +584,7 @@ class MSVAE(PairVAE):
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.GAUSSIAN_KL, gaussian_kl)
+# course.try_exercise(exercises.GAUSSIAN_KL, gaussian_kl)
 
 # %% tags=["active-ipynb"]
 # def two_distances(mu, sigma, mu_2, sigma_2):
@@ -598,4 +595,4 @@ class MSVAE(PairVAE):
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.TWO_DISTANCES, two_distances)
+# course.try_exercise(exercises.TWO_DISTANCES, two_distances)

@@ -19,36 +19,33 @@
 # embedding · e event, 0 or 1 · s share of a second in the mean over videos (step 4).
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "ms_vae":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/ms_vae")
 
 # %%
 import torch
-from jaxtyping import Bool, Float
-from step2_features import WIDTHS, scaled
-from step4_model import (
+from avnb_notebooks.ms_vae.step2_features import WIDTHS, scaled
+from avnb_notebooks.ms_vae.step4_model import (
     MSVAE,
     Row,
     apart,
     checked,
     shares,
 )
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 # %% tags=["active-ipynb"]
-# from avnb import lessons, show
+# from avnb import course
+# from avnb.viz import show
 
 # %%
 Scalar = Float[Tensor, ""]
@@ -200,7 +197,8 @@ def moments(
 # %%
 def whitened(s_11: Tensor, s_22: Tensor, s_12: Tensor) -> tuple[Tensor, ...]:
     """Cholesky's L of both sides, and K = L₁⁻¹ Σ₁₂ L₂⁻ᵀ: its singular values are the
-    canonical correlations."""
+    canonical correlations.
+    """
     first, second = torch.linalg.cholesky(s_11), torch.linalg.cholesky(s_22)
     half = torch.linalg.solve_triangular(first, s_12, upper=False)
     k = torch.linalg.solve_triangular(second, half.T, upper=False).T
@@ -480,7 +478,7 @@ MODELS: dict[str, type[nn.Module]] = {
 # 2. The largest canonical correlation, without covariances or their roots.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.ms_vae import exercises
 #
 #
 # def contrastive(d, e, margin):
@@ -488,7 +486,7 @@ MODELS: dict[str, type[nn.Module]] = {
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.CONTRASTIVE, contrastive)
+# course.try_exercise(exercises.CONTRASTIVE, contrastive)
 
 # %% tags=["active-ipynb"]
 # def largest_correlation(x, y):
@@ -496,4 +494,4 @@ MODELS: dict[str, type[nn.Module]] = {
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.LARGEST_CORRELATION, largest_correlation)
+# course.try_exercise(exercises.LARGEST_CORRELATION, largest_correlation)

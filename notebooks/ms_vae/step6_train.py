@@ -16,19 +16,15 @@
 # 4. what the latents say while they learn: does one modality fall silent?
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "ms_vae":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/ms_vae")
 
 # %%
 import hashlib
@@ -36,9 +32,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from IPython.display import display
-from step2_features import load_seconds, scaled
-from step4_model import (
+from avnb_notebooks.ms_vae.step2_features import load_seconds, scaled
+from avnb_notebooks.ms_vae.step4_model import (
     LATENTS,
     MODALITIES,
     MSVAE,
@@ -50,11 +45,13 @@ from step4_model import (
     released_terms,
     total,
 )
-from step5_baselines import MODELS, fit
+from avnb_notebooks.ms_vae.step5_baselines import MODELS, fit
+from IPython.display import display
 from torch import Tensor
 
 # %%
-from avnb import lessons, show, training
+from avnb import course, training
+from avnb.viz import show
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -64,7 +61,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "ms_vae",
     "step6_train",
     scale=SCALE,
@@ -75,9 +72,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #            smoke laptop   gpu  paper
         epochs=(2, 150, 60, 60),  # corrected
@@ -101,7 +96,7 @@ settings = lessons.settings(
 settings
 
 # %%
-display(lessons.show_source(MSVAE, released_terms, corrected_terms, optimiser))
+display(course.show_source(MSVAE, released_terms, corrected_terms, optimiser))
 
 # %% [markdown]
 # ## The seconds to learn from
@@ -154,7 +149,9 @@ def released_step(run: training.Run, model: MSVAE, number: int) -> tuple:
 
 
 # %%
-batches = training.Batches(len(rows), min(settings.batch, len(rows)), seed=SEED)
+batches = training.BatchSampler(
+    len(rows), min(settings.batch, len(rows)), seed=lesson.seed
+)
 pairs = torch.cat([scaled(rows.visual), scaled(rows.audio)], dim=1)
 unit = pairs.var(0).mean()  # of the error
 
@@ -192,7 +189,7 @@ def said(model: MSVAE, released: bool) -> Tensor:
 def finished(run: training.Run, name: str) -> None:
     """LessonError where a run was stopped before its end."""
     if not run.finished:
-        raise lessons.LessonError(
+        raise course.LessonError(
             f"{name}: stopped early; run this notebook again to go on"
         )
 
@@ -210,10 +207,10 @@ def learn(name: str, shared: bool, latent: bool, released: bool) -> training.Run
     one_step = released_step if released else corrected_step
     epochs = settings.epochs_released if released else settings.epochs
     rate = settings.rate_released if released else settings.rate
-    training.seed_everything(SEED)
+    training.seed_everything(lesson.seed)
     model = MSVAE(shared)
     precision = "float32" if released else settings.precision
-    how = {"seed": SEED, "precision": precision, "settings": given}
+    how = {"seed": lesson.seed, "precision": precision, "settings": given}
     run = training.Run(lesson.run_dir / "train" / name, **how)
     adam = optimiser(model.to(device), rate, released)
     model, adam = run.prepare(model=model, adam=adam)
@@ -249,11 +246,11 @@ runs = {
 # %%
 def learn_other(name: str) -> training.Run:
     """Train one of step 5's networks and keep it."""
-    training.seed_everything(SEED)
+    training.seed_everything(lesson.seed)
     dcca = name == "dcca"
     size = settings.batch_dcca if dcca else settings.batch_others
-    parts = training.Batches(len(rows), min(size, len(rows)), seed=SEED)
-    how = {"seed": SEED, "precision": "float32", "settings": given}
+    parts = training.BatchSampler(len(rows), min(size, len(rows)), seed=lesson.seed)
+    how = {"seed": lesson.seed, "precision": "float32", "settings": given}
     run = training.Run(lesson.run_dir / "train" / name, **how)
     model = MODELS[name]().to(device)
     adam = torch.optim.Adam(model.parameters(), settings.rate_others, fused=True)
@@ -385,7 +382,7 @@ display(show.table(final))
 # 2. What one second weighs in an epoch, in either mode.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.ms_vae import exercises
 #
 #
 # def two_adams(gradients, rate):
@@ -396,7 +393,7 @@ display(show.table(final))
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.TWO_ADAMS, two_adams)
+# course.try_exercise(exercises.TWO_ADAMS, two_adams)
 
 # %% tags=["active-ipynb"]
 # def weight_of_a_second(lengths, video, released):
@@ -408,7 +405,7 @@ display(show.table(final))
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.WEIGHT_OF_A_SECOND, weight_of_a_second)
+# course.try_exercise(exercises.WEIGHT_OF_A_SECOND, weight_of_a_second)
 
 # %%
 lesson.finish()

@@ -16,34 +16,32 @@
 # the first of them.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "ms_vae":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/ms_vae")
 
 # %%
 import numpy as np
 import torch
+from avnb_notebooks.ms_vae.step1_data import TABLE_1
+from avnb_notebooks.ms_vae.step2_features import load_seconds, scaled
+from avnb_notebooks.ms_vae.step4_model import apart, kl
+from avnb_notebooks.ms_vae.step5_baselines import MODELS
 from IPython.display import display
 from sklearn.manifold import TSNE
-from step1_data import TABLE_1
-from step2_features import load_seconds, scaled
-from step4_model import apart, kl
-from step5_baselines import MODELS
 from torch import Tensor
 
-from avnb import lessons, metrics, show, study, training
+from avnb import course, metrics, training
+from avnb.course import study
 from avnb.metrics.intervals import bootstrap_mean
 from avnb.metrics.localisation import localisation_scores
+from avnb.viz import show
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -53,7 +51,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "ms_vae",
     "step7_judge",
     scale=SCALE,
@@ -64,9 +62,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #     smoke laptop  gpu  paper
         draws=(2, 20, 20, 20),  # other seconds of each video, for retrieval
@@ -86,7 +82,7 @@ settings
 device = training.device()
 test = load_seconds(lesson.need("features.safetensors", "step3_extract"), "test")
 event, T = test.event, test.event.shape[1]
-how = {"recordings": test.videos, "seed": SEED}
+how = {"recordings": test.videos, "seed": lesson.seed}
 measured_by = " + ".join(test.networks.values())
 placed = metrics.located(event)
 locating = bool(placed.any())
@@ -300,10 +296,10 @@ kept = [v for v, use in zip(test.videos, placed.tolist(), strict=True) if use]
 
 def gain(name: str, values: Tensor) -> metrics.Measure:
     """The mean difference over videos, its interval by drawing videos again."""
-    low, high = bootstrap_mean(values.numpy(), kept, seed=SEED)
+    low, high = bootstrap_mean(values.numpy(), kept, seed=lesson.seed)
     found = metrics.Measure(name, float(values.mean()), low, high, len(values))
     note = "paired by video; bootstrap over videos of one training"
-    found = found.about(counted="videos", split="test", seed=SEED)
+    found = found.about(counted="videos", split="test", seed=lesson.seed)
     return found.about(unit="fraction", network=measured_by, note=note)
 
 
@@ -366,7 +362,7 @@ if locating:
 # %%
 def draw_seconds(draws: int) -> Tensor:
     """A second of the event of each of the N' videos with an event: (draws, N')."""
-    random = torch.Generator().manual_seed(SEED)
+    random = torch.Generator().manual_seed(lesson.seed)
     keys = torch.rand(draws, int(asked.sum()), T, generator=random)
     return keys.where(event[asked], -1.0).argmax(-1)
 
@@ -412,7 +408,7 @@ def retrieved(distances: dict[str, Tensor]) -> dict[str, metrics.Measure]:
     """The columns of Table 2."""
     return {
         name: metrics.mean_reciprocal_rank(
-            d, labels, videos, intra=name in ("A-A", "V-V"), name=name, seed=SEED
+            d, labels, videos, intra=name in ("A-A", "V-V"), name=name, seed=lesson.seed
         ).about(split="test", network=measured_by)
         for name, d in distances.items()
         if name in KINDS
@@ -502,7 +498,7 @@ def first_right(order: Tensor) -> float:
 # chance.
 
 # %% tags=["released"]
-random = torch.Generator().manual_seed(SEED)
+random = torch.Generator().manual_seed(lesson.seed)
 perfect = (labels[:, None] != labels).double()
 noise = torch.rand(len(labels), len(labels), generator=random).double()
 cases = {"MS-VAE + W": {k: d[0] for k, d in ranked["MS-VAE + W"].items()}}
@@ -538,7 +534,7 @@ display(show.table(released, "One draw; MRR by right ranks and by the released o
 # %%
 LATENT = [row for row in models if "VAE" in row]
 n, t = event.nonzero(as_tuple=True)
-chosen = torch.randperm(len(n), generator=torch.Generator().manual_seed(SEED))
+chosen = torch.randperm(len(n), generator=torch.Generator().manual_seed(lesson.seed))
 chosen = chosen[: settings.points]
 
 
@@ -564,7 +560,7 @@ figure, axes = show.plot(2, 3, width=3.3, height=3.0)
 for place, row in zip(axes.flat, SHOWN, strict=True):
     both = [latents[row, modality][0][chosen] for modality in ("visual", "audio")]
     near = min(30.0, (2 * len(chosen) - 1) / 3)
-    layout = TSNE(perplexity=near, init="pca", random_state=SEED)
+    layout = TSNE(perplexity=near, init="pca", random_state=lesson.seed)
     flat = layout.fit_transform(torch.cat(both).numpy())
     for k, name in enumerate(("visual", "audio")):
         part = flat[k * len(chosen) : (k + 1) * len(chosen)]
@@ -624,7 +620,7 @@ lesson.figure("kl", figure, "The KL of each dimension of the latent.")
 # the corrected mode throughout.
 
 # %% tags=["claims"]
-study.tell(lesson)
+study.show_claims(lesson)
 
 # %% [markdown]
 # ## Exercises
@@ -633,7 +629,7 @@ study.tell(lesson)
 # 2. Chance: the expected reciprocal rank of a query, from two counts.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.ms_vae import exercises
 #
 #
 # def on_a_ring(distance, s, length):
@@ -641,7 +637,7 @@ study.tell(lesson)
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.ON_A_RING, on_a_ring)
+# course.try_exercise(exercises.ON_A_RING, on_a_ring)
 
 # %% tags=["active-ipynb"]
 # def at_random(n, right):
@@ -649,7 +645,7 @@ study.tell(lesson)
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.AT_RANDOM, at_random)
+# course.try_exercise(exercises.AT_RANDOM, at_random)
 
 # %%
 lesson.finish()

@@ -16,31 +16,29 @@
 # code.
 
 # %% tags=["active-ipynb"]
-# import os
+# import importlib.util
 # import subprocess
 # import sys
 #
-# here = os.path.basename(os.getcwd())
-# if "google.colab" in sys.modules and here != "ms_vae":
-#     # In Colab: fetch the course, install it, and work in this series' folder.
-#     address = "https://github.com/avnb/avnb"
-#     subprocess.run(["git", "clone", "--quiet", address, "avnb"], check=True)
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "avnb"]
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
 #     subprocess.run(pip, check=True)
-#     sys.path.insert(0, os.path.abspath("avnb"))
-#     os.chdir("avnb/notebooks/ms_vae")
 
 # %%
 import numpy as np
 import torch
+from avnb_notebooks.ms_vae.step2_features import load_seconds
+from avnb_notebooks.ms_vae.step4_model import MSVAE
 from IPython.display import HTML, display
 from matplotlib.axes import Axes
-from step2_features import load_seconds
-from step4_model import MSVAE
 from torch import Tensor
 
-from avnb import clips, lessons, metrics, show, training, widgets
+from avnb import course, metrics, training
+from avnb.data import clips
 from avnb.features import LogMel
+from avnb.viz import show, widgets
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -50,7 +48,7 @@ RUN_DIR = ""
 OVERRIDES = {}
 
 # %%
-lesson = lessons.start(
+lesson = course.start(
     "ms_vae",
     "step8_play",
     scale=SCALE,
@@ -61,9 +59,7 @@ lesson = lessons.start(
 )
 
 # %%
-settings = lessons.settings(
-    SCALE,
-    OVERRIDES,
+settings = lesson.settings(
     dict(
         #         smoke       laptop      gpu         paper
         model=("ms_vae_w", "ms_vae_w", "ms_vae_w", "ms_vae_w"),  # a VAE of step 6
@@ -85,9 +81,9 @@ device = training.device()
 test = load_seconds(lesson.need("features.safetensors", "step3_extract"), "test")
 kept = lesson.need(f"models/{settings.model}.safetensors", "step6_train")
 model = training.load_model(kept, MSVAE).to(device)
-media = clips.load(lesson.data, "test")
+media = clips.load_clips(lesson.data, "test")
 if test.videos != media.recordings:
-    raise lessons.LessonError(
+    raise course.LessonError(
         f"{kept.parents[1]}: its features were measured on other videos than those of "
         f"{lesson.data}. Play with the DATA of step 3"
     )
@@ -435,7 +431,7 @@ display(widgets.album(answer_page, list(questions)))
 # 2. Recall at k: how often a right answer is among the first k.
 
 # %% tags=["active-ipynb"]
-# import exercises
+# from avnb_notebooks.ms_vae import exercises
 #
 #
 # def nearest_of_each(distance, video, k):
@@ -446,7 +442,7 @@ display(widgets.album(answer_page, list(questions)))
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.NEAREST_OF_EACH, nearest_of_each)
+# course.try_exercise(exercises.NEAREST_OF_EACH, nearest_of_each)
 
 # %% tags=["active-ipynb"]
 # def recall_at(distance, labels, k):
@@ -457,7 +453,7 @@ display(widgets.album(answer_page, list(questions)))
 #     ...  # your code
 #
 #
-# lessons.try_exercise(exercises.RECALL_AT, recall_at)
+# course.try_exercise(exercises.RECALL_AT, recall_at)
 
 # %%
 lesson.finish()

@@ -1,0 +1,26 @@
+"""What every notebook stands on: settings, records, exercises, source in sight.
+
+A notebook imports this package and nothing below it::
+
+    lesson = course.start("ms_vae", "step6_train", scale=SCALE, ...)
+    settings = lesson.settings(dict(epochs=(2, 150, 60, 60)))
+    course.show_source(MSVAE)
+    course.try_exercise(exercises.TWO_ADAMS, two_adams)
+    lesson.finish()
+"""
+
+from avnb.course.exercises import Exercise, try_exercise
+from avnb.course.lesson import Lesson, show_source, start
+from avnb.course.settings import SCALES, Settings
+from avnb.errors import LessonError
+
+__all__ = [
+    "SCALES",
+    "Exercise",
+    "Lesson",
+    "LessonError",
+    "Settings",
+    "show_source",
+    "start",
+    "try_exercise",
+]

@@ -1,0 +1,270 @@
+"""What works on this machine: the lines of `avnb check`."""
+
+import importlib.metadata
+import io
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import psutil
+from packaging.requirements import Requirement
+
+from avnb.course.series import clone, home
+
+GB = 10**9
+# What a scale needs: memory in GB, memory of a GPU in GB, free disk in GB.
+NEEDS = {
+    "smoke": (3, 0, 1),
+    "laptop": (7, 0, 3),
+    "gpu": (11, 14, 10),
+    "paper": (15, 14, 100),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding; `fix` says what to do, empty when all is well."""
+
+    text: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"[fix: {self.fix}] {self.text}" if self.fix else f"[ok] {self.text}"
+
+
+def check() -> list[Finding]:
+    """Look at everything; a check that fails itself becomes a line to fix."""
+    looks: list[Callable[[], Finding | list[Finding]]] = [
+        python,
+        packages,
+        gpu,
+        bfloat16,
+        codecs,
+        memory_line,
+        disk_line,
+        scales,
+    ]
+    lines: list[Finding] = []
+    for look in looks:
+        try:
+            found = look()
+        except Exception as error:
+            found = Finding(
+                f"{look.__name__}: {error!r}", "reinstall: make .venv/ready"
+            )
+        lines += found if isinstance(found, list) else [found]
+    return lines
+
+
+def python() -> Finding:
+    """Python itself."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    ok = sys.version_info >= (3, 11)
+    return Finding(f"Python {version}", "" if ok else "install Python 3.11 or newer")
+
+
+def packages() -> list[Finding]:
+    """Each requirement of avnb's against what is installed."""
+    lines = []
+    for text in importlib.metadata.requires("avnb") or []:
+        wanted = Requirement(text)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = importlib.metadata.version(wanted.name)
+        except importlib.metadata.PackageNotFoundError:
+            lines.append(Finding(wanted.name, f"pip install '{wanted}'"))
+            continue
+        ok = wanted.specifier.contains(found, prereleases=True)
+        fix = "" if ok else f"pip install '{wanted}'"
+        lines.append(Finding(f"{wanted.name} {found}", fix))
+    return lines
+
+
+def gpu() -> list[Finding]:
+    """The accelerators and their memory; none is no fault."""
+    import torch
+
+    if torch.cuda.is_available():
+        return [
+            Finding(f"GPU {i}: {found.name}, {found.total_memory / GB:.0f} GB")
+            for i in range(torch.cuda.device_count())
+            for found in [torch.cuda.get_device_properties(i)]
+        ]
+    if torch.backends.mps.is_available():
+        return [Finding("GPU: Apple's (MPS), shares the machine's memory")]
+    if shutil.which("nvidia-smi"):
+        fix = "update the driver: torch sees no GPU though nvidia-smi is here"
+        return [Finding("GPU: none that torch can use", fix)]
+    return [Finding("GPU: none; the scales smoke and laptop need none")]
+
+
+def bfloat16() -> Finding:
+    """Whether the processor computes in bfloat16 itself."""
+    import torch
+
+    native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return Finding(f"bfloat16 on the processor: {'native' if native else 'emulated'}")
+
+
+def codecs() -> list[Finding]:
+    """Encode a moment of H.264 and of AAC with the FFmpeg inside PyAV."""
+    import av
+
+    lines = []
+    for name, encoder in (("H.264", "libx264"), ("AAC", "aac")):
+        try:
+            with av.open(io.BytesIO(), "w", format="mp4") as out:
+                _encode(out, encoder)
+            lines.append(Finding(f"{name} encoding (PyAV {av.__version__})"))
+        except Exception as error:
+            fix = "pip install --only-binary av av"
+            lines.append(Finding(f"{name} encoding: {error}", fix))
+    return lines
+
+
+def _encode(out, encoder: str) -> None:  # type: ignore[no-untyped-def]
+    import av
+    import numpy as np
+
+    frame: av.VideoFrame | av.AudioFrame
+    if encoder == "aac":
+        stream = out.add_stream(encoder, rate=44100)
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+        )
+        frame.sample_rate = 44100
+    else:
+        stream = out.add_stream(encoder, rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")
+        frame.time_base = Fraction(1, 10)
+    frame.pts = 0
+    for packet in [*stream.encode(frame), *stream.encode(None)]:
+        out.mux(packet)
+
+
+def memory() -> float:
+    """Memory that this process may use, GB: the machine's or its container's."""
+    limit = Path("/sys/fs/cgroup/memory.max")
+    total = psutil.virtual_memory().total
+    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+        total = min(total, int(text))
+    return total / GB
+
+
+def memory_line() -> Finding:
+    """Enough memory for scale laptop?"""
+    fix = "" if memory() >= NEEDS["laptop"][0] else "8 GB is what scale laptop needs"
+    return Finding(f"memory: {memory():.0f} GB", fix)
+
+
+def disk() -> float:
+    """Free disk where data/ and runs/ go, GB."""
+    return shutil.disk_usage(home()).free / GB
+
+
+def disk_line() -> Finding:
+    """Enough disk for scale laptop?"""
+    need = NEEDS["laptop"][2]
+    fix = "" if disk() >= need else f"free {need} GB for scale laptop"
+    return Finding(f"free disk for data/ and runs/: {disk():.0f} GB", fix)
+
+
+def scales() -> Finding:
+    """Which scales fit this check."""
+    import torch
+
+    on_gpu = 0.0
+    if torch.cuda.is_available():
+        on_gpu = torch.cuda.get_device_properties(0).total_memory / GB
+    have = (memory(), on_gpu, disk())
+    fitting = [
+        scale
+        for scale, need in NEEDS.items()
+        if all(h >= n for h, n in zip(have, need, strict=True))
+    ]
+    fix = "" if fitting else "see memory and disk above"
+    return Finding(f"scales that fit: {', '.join(fitting) or 'none'}", fix)
+
+
+# -- What a result says of the machine that made it --
+
+
+def provenance() -> dict[str, Any]:
+    """What made a result: versions, commit, hardware and date."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "avnb": importlib.metadata.version("avnb"),
+        "commit": git_commit(),
+        "python": platform.python_version(),
+        "torch": importlib.metadata.version("torch"),
+        "hardware": hardware(),
+    }
+
+
+def git_commit() -> str:
+    """The commit of the clone, with `+changes` where files differ from it."""
+    folder = clone()
+    if folder is None:
+        return "unknown"
+    try:
+        git = ["git", "-C", str(folder)]
+        head = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
+        status = subprocess.run(
+            [*git, "status", "--porcelain"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+
+
+def hardware() -> str:
+    """The processor, its cores, and NVIDIA's GPUs."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.split(":", 1)[1].strip()
+                break
+    return ", ".join([name, f"{usable_cores()} cores", *_gpus()])
+
+
+def _gpus() -> list[str]:
+    ask = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return [line.strip() for line in told.splitlines() if line.strip()]
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def peak_memory() -> float:
+    """Peak resident memory of this process, MB."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

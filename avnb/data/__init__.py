@@ -1,0 +1,1 @@
+"""Recordings become prepared clips; prepared clips become tensors."""

@@ -1,0 +1,163 @@
+"""What is prepared: sources, how their clips are cut, and what came of it."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from avnb import files
+from avnb.errors import ClipsError
+
+SPLITS = ("train", "val", "test")  # "val" only where a data set declares it
+
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+
+SHOWN = 20  # problems that a printed report names
+TAIL = 0.01  # s that a chunk may lack at its end and still count as whole
+LACK = 0.01  # and the share of a video's clip: cut as 10 s, it may have 9.95
+
+Crop = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One media file, or one picture and one sound file, of a recording.
+
+    name: unique, the file's path inside its data set; shown in reports and rows
+    recording: what must never be cut by a split
+    label: the class
+    video: a video, or an image, which then is the picture of every clip
+    audio: a sound file; None = the video's own sound
+    crop: (left, top, width, height) in displayed pixels
+    start, duration: the part of the file that is used, s
+    offset: where the file starts in its recording, s
+    split: 'train', 'val' or 'test' where the data set says, else None
+    group: recordings with the same group share a split; None = the recording alone
+    truth: a Parquet file with a column ``time`` (s of the recording) and one column
+        for each known quantity
+    span: where the one annotated event begins and ends, s of the recording; it becomes
+        the known quantity ``event``: 1 within, 0 outside, the end not included
+    cut_in_time: a part, from ``start`` on for ``duration``, of a file whose other
+        parts may lie in the other split: see ``split_in_time``
+    """
+
+    name: str
+    recording: str
+    label: str
+    video: Path
+    audio: Path | None = None
+    crop: Crop | None = None
+    start: float | None = None
+    duration: float | None = None
+    offset: float = 0.0
+    split: str | None = None
+    group: str | None = None
+    truth: Path | None = None
+    span: tuple[float, float] | None = None
+    cut_in_time: bool = False
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(p for p in (self.video, self.audio, self.truth) if p is not None)
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How clips are cut: lengths in s, rates in Hz, size in pixels a side.
+
+    ``test_fraction`` is the share of each label's recordings that is tested on.
+    """
+
+    seconds: float = 0.5
+    hop: float | None = None
+    fps: float = 2.0
+    size: int = 64
+    sample_rate: int = 44100
+    seed: int = 0
+    test_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "hop", "fps", "size", "sample_rate"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ClipsError(f"{name} is {value}: it must be above 0")
+        if not 0 <= self.test_fraction < 1:
+            raise ClipsError(
+                f"test_fraction is {self.test_fraction}: it must be in [0, 1)"
+            )
+
+    @property
+    def step(self) -> float:
+        """Seconds from the start of one clip to the next."""
+        return self.seconds if self.hop is None else self.hop
+
+    @property
+    def frames(self) -> int:
+        """T, the frames of a clip."""
+        return max(1, round(self.seconds * self.fps))
+
+    @property
+    def samples(self) -> int:
+        """S, the samples of a clip."""
+        return round(self.seconds * self.sample_rate)
+
+    @property
+    def row_bytes(self) -> int:
+        return self.frames * self.size**2 * 3 + 2 * self.samples
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that could not be used, why, and what to do."""
+
+    file: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.problem}. {self.remedy}"
+
+
+@dataclass
+class PreparationReport:
+    """What ``prepare`` did. ``written`` and ``skipped``: recording -> its clips.
+
+    ``skipped`` recordings were prepared before and are unchanged; of ``removed`` ones
+    the sources are gone. ``splits``: split -> label -> number of recordings.
+    """
+
+    out: str
+    dry_run: bool = False
+    written: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    splits: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def save(self, path: Path | None = None) -> Path:
+        """Write it as JSON, by default to ``OUT/report.json``."""
+        path = Path(self.out, "report.json") if path is None else Path(path)
+        files.write_json(path, dataclasses.asdict(self))
+        return path
+
+    def __str__(self) -> str:
+        clips = sum(self.written.values()) + sum(self.skipped.values())
+        would = "would be " if self.dry_run else ""
+        lines = [
+            f"{self.out}: {clips} clips"
+            if not self.dry_run
+            else f"{self.out}: dry run, nothing written",
+            f"  {len(self.written)} recordings {would}written, "
+            f"{len(self.skipped)} unchanged, {len(self.removed)} {would}removed",
+        ]
+        for split, labels in self.splits.items():
+            counted = ", ".join(f"{label} {n}" for label, n in sorted(labels.items()))
+            lines.append(f"  {split}: {sum(labels.values())} recordings ({counted})")
+        lines += [f"  note: {note}" for note in self.notes]
+        if self.problems:
+            lines.append(f"  {len(self.problems)} problems:")
+            lines += [f"    {problem}" for problem in self.problems[:SHOWN]]
+            if (more := len(self.problems) - SHOWN) > 0:
+                lines.append(f"    and {more} more, all in report.json")
+        return "\n".join(lines)

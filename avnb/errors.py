@@ -1,0 +1,60 @@
+"""The errors of avnb: each says where, what is wrong, and what to do about it.
+
+The command line prints an :class:`AvnbError` as one plain message; anything else is a
+mistake of ours and keeps its traceback.
+"""
+
+import os
+
+
+class AvnbError(Exception):
+    """Something that the reader can put right: `place: problem. remedy`.
+
+    Args:
+        place: the file, field or name at fault.
+        problem: what is wrong with it.
+        remedy: what to do, a whole sentence or a command.
+    """
+
+    def __init__(
+        self, place: str | os.PathLike[str], problem: str = "", remedy: str = ""
+    ) -> None:
+        self.place, self.problem, self.remedy = place, problem, remedy
+        text = f"{place}: {problem}" if problem else str(place)
+        super().__init__(f"{text}. {remedy}" if remedy else text)
+
+    def __reduce__(self) -> tuple:
+        # Worker processes send their errors as pickles, which call the class again.
+        return type(self), (self.place, self.problem, self.remedy)
+
+
+class MediaError(AvnbError):
+    """A media file that cannot be read or written."""
+
+
+class ClipsError(AvnbError, ValueError):
+    """Sources, settings or prepared clips that cannot be right."""
+
+
+class LeakError(ClipsError):
+    """The same recording would lie in two splits."""
+
+
+class DownloadError(AvnbError):
+    """A download or an archive that cannot be had or trusted."""
+
+
+class WeightsError(AvnbError):
+    """Pretrained weights that cannot be had or used."""
+
+
+class CheckpointError(AvnbError):
+    """A checkpoint that cannot be used."""
+
+
+class LessonError(AvnbError):
+    """A series, step, scale, setting or run folder that is not as it should be."""
+
+
+class UploadError(AvnbError):
+    """An uploaded file that is no picture and no sound."""

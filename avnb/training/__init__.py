@@ -1,0 +1,20 @@
+"""The step loop's plumbing: devices, precision, checkpoints, resume, logs.
+
+The lesson keeps its losses and its updates in sight; :class:`Run` does the rest.
+"""
+
+from avnb.training.checkpoints import load_model, load_weights, save_model
+from avnb.training.run import Run, TrainingStep, device
+from avnb.training.sampling import EMA, BatchSampler, seed_everything
+
+__all__ = [
+    "EMA",
+    "BatchSampler",
+    "Run",
+    "TrainingStep",
+    "device",
+    "load_model",
+    "load_weights",
+    "save_model",
+    "seed_everything",
+]

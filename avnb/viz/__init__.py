@@ -1,0 +1,1 @@
+"""Figures, players, widgets and the live view of a training run."""

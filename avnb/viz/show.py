@@ -1,0 +1,566 @@
+"""What people look at and listen to: one house style, nothing left open.
+
+Every drawing function returns a `Plot`, a matplotlib figure that shows itself in a
+notebook and that pyplot never holds, so nothing leaks. Sounds, films and tables come
+back as HTML that shows itself in the same way.
+"""
+
+import base64
+import html
+import io
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import soundfile
+from cycler import cycler
+from IPython.display import HTML
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from matplotlib.patches import Rectangle
+
+# Okabe and Ito's colours: told apart by colour-blind readers too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+STYLE: Any = {
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "grid.color": "#e4e4e4",
+    "font.size": 9,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "image.cmap": "magma",
+    "image.interpolation": "nearest",
+}
+
+
+class Plot(Figure):
+    """A figure in the house style that a notebook shows by itself."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def plot(
+    rows: int = 1, columns: int = 1, *, width: float = 4.0, height: float = 2.6
+) -> tuple[Plot, np.ndarray]:
+    """An empty figure and its axes (rows, columns), each width x height inches."""
+    with mpl.rc_context(STYLE):
+        figure = Plot(figsize=(width * columns, height * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, axes
+
+
+def to_uint8(image: Any) -> np.ndarray:
+    """Any picture as uint8 (H, W, 3).
+
+    Takes uint8, or floats in [0, 1]; channels last or first; arrays or tensors.
+    """
+    array = _array(image)
+    if array.ndim == 3 and array.shape[0] == 3 and array.shape[-1] != 3:
+        array = array.transpose(1, 2, 0)
+    if array.ndim != 3 or array.shape[-1] != 3:
+        raise ValueError(f"a picture is (H, W, 3) or (3, H, W), not {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    low, high = float(array.min()), float(array.max())
+    if low < -1e-3 or high > 1 + 1e-3:
+        raise ValueError(
+            f"pictures of floats lie in [0, 1], not [{low:.2f}, {high:.2f}]: "
+            "map the -1..1 of a tanh with (x + 1) / 2"
+        )
+    return np.round(array.clip(0, 1) * 255).astype(np.uint8)
+
+
+def png_bytes(image: Any, zoom: int = 1) -> bytes:
+    """One picture as the bytes of a PNG file, each pixel `zoom` pixels wide."""
+    pixels = to_uint8(image).repeat(zoom, 0).repeat(zoom, 1)
+    buffer = io.BytesIO()
+    imsave(buffer, pixels, format="png")
+    return buffer.getvalue()
+
+
+def image_grid(
+    images: Any,
+    *,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    title: str = "",
+    size: float = 0.95,
+) -> Plot:
+    """Rows of pictures.
+
+    Args:
+        images: (R, C, H, W, 3) or a sequence of rows, each a sequence of pictures;
+            None leaves a place empty.
+        rows: a label for each row. columns: a caption for each column.
+        size: inches a picture.
+    """
+    grid = [list(row) for row in images]
+    if not grid or not any(grid):
+        raise ValueError("image_grid: no pictures to show")
+    width = max(len(row) for row in grid)
+    margin = 0.075 * max((len(label) for label in rows), default=0)
+    with mpl.rc_context(STYLE):
+        figure = Plot(
+            figsize=(margin + size * width, (size + 0.05) * len(grid) + 0.3),
+            layout="constrained",
+        )
+        axes = figure.subplots(len(grid), width, squeeze=False)
+        for r, row in enumerate(grid):
+            for c, place in enumerate(axes[r]):
+                _bare(place)
+                if c < len(row) and row[c] is not None:
+                    place.imshow(to_uint8(row[c]))
+            if r < len(rows):
+                axes[r, 0].set_ylabel(rows[r], rotation=0, ha="right", va="center")
+        for place, caption in zip(axes[0], columns, strict=False):
+            place.set_title(caption, fontsize=8)
+        if title:
+            figure.suptitle(title)
+    return figure
+
+
+def film_strip(frames: Any, times: Any = (), *, title: str = "") -> Plot:
+    """The frames (T, H, W, 3) of one film side by side, with their times (T,) in s."""
+    return image_grid([frames], columns=[f"{t:.2f} s" for t in times], title=title)
+
+
+def spectrograms(
+    pictures: Sequence[Any],
+    *,
+    hop: float,
+    hz: Any = None,
+    captions: Sequence[str] = (),
+    columns: int = 4,
+) -> Plot:
+    """Spectrograms (bins, frames) on axes of seconds and Hz.
+
+    Args:
+        hop: seconds from one frame to the next.
+        hz: the centre frequency of each bin, (bins,), or one such array a picture;
+            None counts bins.
+    """
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure, axes = plot(rows, columns, width=3.0, height=2.3)
+    each_hz = [hz] * len(pictures) if hz is None or np.ndim(hz[0]) == 0 else hz
+    with mpl.rc_context(STYLE):
+        for place in axes.flat[len(pictures) :]:
+            place.set_visible(False)
+        for i, (place, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
+            values = _array(picture)
+            bins, frames = values.shape
+            extent = (0.0, frames * hop, -0.5, bins - 0.5)
+            place.imshow(values, origin="lower", aspect="auto", extent=extent)
+            place.grid(False)
+            place.set_xlabel("s")
+            _label_bins(place, bins, each_hz[i])
+            if i < len(captions):
+                place.set_title(captions[i])
+    return figure
+
+
+def waveforms(
+    sounds: Sequence[Any], rate: int, *, captions: Sequence[str] = ()
+) -> Plot:
+    """Waveforms, each (samples,) or (channels, samples), over seconds."""
+    figure, axes = plot(len(sounds), 1, width=6.0, height=1.1)
+    with mpl.rc_context(STYLE):
+        for i, (place, sound) in enumerate(zip(axes.flat, sounds, strict=True)):
+            samples = np.atleast_2d(_array(sound)).T
+            place.plot(np.arange(len(samples)) / rate, samples, linewidth=0.6)
+            place.set_ylim(-1, 1)
+            if i < len(captions):
+                place.set_ylabel(captions[i], rotation=0, ha="right", va="center")
+        axes[-1, 0].set_xlabel("s")
+    return figure
+
+
+def curves(
+    history: Mapping[str, Any],
+    *,
+    x: str = "step",
+    y: str = "",
+    lines: Mapping[str, float | int] | None = None,
+    mark: float | int | None = None,
+    logarithmic: bool = False,
+    smooth: int = 1,
+    title: str = "",
+) -> Plot:
+    """Named curves over a common axis.
+
+    Args:
+        history: name -> the values y, or a pair (xs, ys).
+        lines: name -> height of a dashed line (chance, real data).
+        mark: an x to point out (the best epoch).
+        smooth: each point is the mean of so many neighbours, at most all.
+    """
+    figure, axes = plot(width=5.5, height=3.0)
+    place: Axes = axes[0, 0]
+    with mpl.rc_context(STYLE):
+        for name, values in history.items():
+            pair = isinstance(values, tuple) and len(values) == 2
+            ys = _array(values[1] if pair else values)
+            xs = _array(values[0]) if pair else np.arange(len(ys))
+            window = max(1, min(smooth, len(ys)))
+            ys = np.convolve(ys, np.full(window, 1 / window), "valid")
+            xs = xs[(window - 1) // 2 :][: len(ys)]
+            place.plot(xs, ys, label=name, linewidth=1.3)
+        _dashed(place, lines)
+        if mark is not None:
+            place.axvline(mark, color="#999999", linestyle=":", label=f"{x} {mark:g}")
+        place.set(xlabel=x, ylabel=y, title=title)
+        if logarithmic:
+            place.set_yscale("log")
+        place.legend(fontsize=8)
+    return figure
+
+
+def confusion(matrix: Any, classes: Sequence[str], *, title: str = "") -> Plot:
+    """A confusion matrix (true, judged) of counts, shown as shares of each row."""
+    counts = _array(matrix).astype(float)
+    if counts.shape != (len(classes), len(classes)):
+        raise ValueError(f"{len(classes)} classes need a square, not {counts.shape}")
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 1.6 + 0.36 * len(classes)
+    figure, axes = plot(width=side + 0.4, height=side)
+    place = axes[0, 0]
+    with mpl.rc_context(STYLE):
+        place.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+        place.grid(False)
+        ticks = range(len(classes))
+        place.set_xticks(ticks, classes, rotation=90)
+        place.set_yticks(ticks, classes)
+        for r, c in np.argwhere(shares >= 0.005):
+            colour = "white" if shares[r, c] > 0.5 else "black"
+            text = f"{100 * shares[r, c]:.0f}"
+            place.text(c, r, text, ha="center", va="center", color=colour, fontsize=7)
+        place.set(xlabel="judged as", ylabel="true", title=title)
+    return figure
+
+
+def bars(
+    measures: Mapping[str, Any],
+    *,
+    lines: Mapping[str, float | int] | None = None,
+    y: str = "",
+    title: str = "",
+) -> Plot:
+    """Bars with intervals.
+
+    Args:
+        measures: name -> a Measure (value, low, high), such a triple, or a number.
+        lines: name -> height of a dashed line (chance, the floor).
+    """
+    figure, axes = plot(width=max(3.0, 0.75 * len(measures) + 1.6), height=3.0)
+    place: Axes = axes[0, 0]
+    with mpl.rc_context(STYLE):
+        for i, measure in enumerate(measures.values()):
+            value, low, high = interval(measure)
+            place.bar(i, value, width=0.65, color=COLOURS[0])
+            span = [[value - low], [high - value]]
+            place.errorbar(i, value, yerr=span, color="black", capsize=3)
+        tilt = 30 if max(len(name) for name in measures) > 9 else 0
+        align = "right" if tilt else "center"
+        place.set_xticks(range(len(measures)), list(measures), rotation=tilt, ha=align)
+        place.grid(axis="x", visible=False)
+        _dashed(place, lines)
+        place.set(ylabel=y, title=title)
+        if lines:
+            place.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def diagram(
+    boxes: Mapping[str, tuple[float, float, str]],
+    arrows: Sequence[tuple[str, str, str]],
+    *,
+    fills: Mapping[str, str] | None = None,
+    width: float = 8.0,
+    height: float = 2.6,
+) -> Plot:
+    """Boxes and arrows: how data flow.
+
+    Args:
+        boxes: name -> (x, y, text), the centre in the unit square.
+        arrows: (from, to, label), an empty label for none.
+        fills: name -> colour of the box, light blue for the others.
+    """
+    figure, axes = plot(width=width, height=height)
+    place: Axes = axes[0, 0]
+    drawn = {}
+    with mpl.rc_context(STYLE):
+        place.set(xlim=(0, 1), ylim=(0, 1))
+        place.set_axis_off()
+        for name, (x, y, text) in boxes.items():
+            fill = (fills or {}).get(name, "#dcecf7")
+            frame = {"boxstyle": "round,pad=0.5", "fc": fill, "ec": "#555555"}
+            drawn[name] = place.text(x, y, text, ha="center", va="center", bbox=frame)
+        for start, end, label in arrows:
+            (x0, y0, _), (x1, y1, _) = boxes[start], boxes[end]
+            style = {
+                "arrowstyle": "-|>",
+                "color": "#333333",
+                "patchA": drawn[start].get_bbox_patch(),
+                "patchB": drawn[end].get_bbox_patch(),
+            }
+            place.annotate("", (x1, y1), (x0, y0), arrowprops=style)
+            halo = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"}
+            if label:
+                middle = ((x0 + x1) / 2, (y0 + y1) / 2)
+                place.text(*middle, label, ha="center", va="center", bbox=halo)
+    return figure
+
+
+def feature_maps(maps: Mapping[str, Sequence[int]], *, height: float = 2.4) -> Plot:
+    """Maps (channels, h, w) side by side, h and w to scale, deeper where many.
+
+    Args:
+        maps: a caption -> its shape, in the order of the data's way.
+    """
+    tallest = max(h for _, h, _ in maps.values())
+    least, step = tallest / 30, tallest / 40
+    planes = [1 + round(np.log2(channels)) for channels, _, _ in maps.values()]
+    sides = [(max(h, least), max(w, least)) for _, h, w in maps.values()]
+    pairs = zip(planes, sides, strict=True)
+    slots = [max(w + n * step, 0.75 * tallest) + 0.15 * tallest for n, (_, w) in pairs]
+    figure, axes = plot(width=sum(slots) / (1.8 * tallest) * height, height=height)
+    place: Axes = axes[0, 0]
+    left = 0.0
+    with mpl.rc_context(STYLE):
+        for (caption, shape), n, (h, w), slot in zip(
+            maps.items(), planes, sides, slots, strict=True
+        ):
+            start = left + (slot - w - n * step) / 2
+            for k in reversed(range(n)):
+                corner = (start + k * step, (k - n / 2) * step - h / 2)
+                sheet = Rectangle(corner, w, h, fc="#dcecf7", ec=COLOURS[0])
+                place.add_patch(sheet)
+            text = f"{caption}\n" + " × ".join(str(side) for side in shape)
+            middle, below = left + slot / 2, -0.68 * tallest
+            place.text(middle, below, text, ha="center", va="top", fontsize=8)
+            left += slot
+        place.set(xlim=(0, left), ylim=(-1.1 * tallest, 0.7 * tallest))
+        place.set_aspect("equal")
+        place.set_axis_off()
+    return figure
+
+
+def interval(measure: Any) -> tuple[float, float, float]:
+    """(value, low, high) of a Measure, its JSON, a triple, or a bare number."""
+    triple: Any
+    if isinstance(measure, Mapping):
+        triple = tuple(measure.get(name) for name in ("value", "low", "high"))
+    elif hasattr(measure, "value"):
+        triple = (measure.value, measure.low, measure.high)
+    else:
+        triple = tuple(measure) if np.ndim(measure) else (measure,) * 3
+    value, low, high = triple
+    return (
+        float(value),
+        float(value if low is None else low),
+        float(value if high is None else high),
+    )
+
+
+def wav(waveform: Any, rate: int) -> bytes:
+    """A waveform, (samples,) or (channels, samples) in -1..1, as a 16-bit WAV file."""
+    samples = np.atleast_2d(_array(waveform)).T
+    buffer = io.BytesIO()
+    clipped = np.clip(samples.astype(np.float32), -1, 1)
+    soundfile.write(buffer, clipped, int(rate), format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def listen(sounds: Sequence[Any], rate: int, captions: Sequence[str] = ()) -> HTML:
+    """A row of players, one a waveform, with captions."""
+    players = []
+    for i, sound in enumerate(sounds):
+        caption = html.escape(captions[i]) if i < len(captions) else ""
+        source = data_url(wav(sound, rate), "audio/wav")
+        players.append(
+            f"<figure style='margin:0 1em .5em 0;display:inline-block'>"
+            f"<audio controls preload='none' style='width:15em' src='{source}'></audio>"
+            f"<figcaption style='font-size:85%'>{caption}</figcaption></figure>"
+        )
+    return HTML("".join(players))
+
+
+# right, wrong, neither: told apart without colours too
+MARKS = {True: ("✔ ", COLOURS[2]), False: ("✘ ", COLOURS[1]), None: ("", "#999999")}
+
+
+@dataclass(frozen=True)
+class Card:
+    """Something to look at, to listen to, or both; `right` marks it ✔ or ✘.
+
+    picture: (H, W, 3), as `to_uint8` takes it; sound: (samples,) in -1..1.
+    """
+
+    caption: str
+    picture: Any = None
+    sound: Any = None
+    right: bool | None = None
+
+
+def cards(items: Sequence[Card], rate: int, *, width: int = 128) -> HTML:
+    """A row of cards, their pictures `width` pixels wide, their sounds at `rate` Hz."""
+    return HTML("".join(_card(item, rate, width) for item in items))
+
+
+def _card(item: Card, rate: int, width: int) -> str:
+    mark, colour = MARKS[item.right]
+    inner = ""
+    if item.picture is not None:
+        source = data_url(png_bytes(item.picture), "image/png")
+        style = f"width:{width}px;image-rendering:pixelated;display:block"
+        inner += f"<img style='{style}' src='{source}'>"
+    if item.sound is not None:
+        source = data_url(wav(item.sound, rate), "audio/wav")
+        style = f"width:{width}px;height:2em;display:block"
+        inner += f"<audio controls preload='none' style='{style}' src='{source}'>"
+        inner += "</audio>"
+    frame = f"border-top:4px solid {colour};width:{width}px"
+    return (
+        f"<figure style='margin:0 .6em .6em 0;display:inline-block;{frame};"
+        f"vertical-align:top'>{inner}<figcaption style='font-size:85%'>"
+        f"{mark}{html.escape(item.caption)}</figcaption></figure>"
+    )
+
+
+def video(path: str | Path, *, width: int = 320) -> HTML:
+    """A player for a file that browsers play (MP4 with H.264 and AAC)."""
+    source = data_url(Path(path).read_bytes(), "video/mp4")
+    return HTML(f"<video controls loop width='{width}' src='{source}'></video>")
+
+
+def mp4(
+    frames: Any,
+    waveform: Any,
+    fps: float | int,
+    rate: int,
+    *,
+    zoom: int = 1,
+) -> bytes:
+    """A film with its sound as an MP4 file that browsers play.
+
+    Args:
+        frames: pictures one by one, each (H, W, 3) as `to_uint8` takes them.
+        waveform: (samples,) or (channels, samples), in -1..1.
+        zoom: how many pixels wide each pixel becomes: H.264 halves the colours' own,
+            which a small picture does not stand.
+    """
+    from avnb import media
+
+    pictures = (to_uint8(f).repeat(zoom, 0).repeat(zoom, 1) for f in frames)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "film.mp4")
+        sound = np.atleast_2d(_array(waveform))
+        media.write_film(path, pictures, sound, fps, rate)
+        return path.read_bytes()
+
+
+def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> HTML:
+    """A table, one mapping a row; Measures with their intervals."""
+    return HTML(table_html(rows, caption))
+
+
+def table_html(rows: Sequence[Mapping[str, Any]], caption: str = "") -> str:
+    """The text of `table`: the columns in the order of their first appearance."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in names) + "</tr>"
+        for row in rows
+    )
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def format_number(value: Any) -> str:
+    """A value as people read it: three significant figures, intervals in brackets."""
+    if isinstance(value, Mapping) and "value" in value:
+        return _measure(value)
+    if hasattr(value, "low") and hasattr(value, "high"):
+        names = ("value", "low", "high", "unit")
+        return _measure({name: getattr(value, name, None) for name in names})
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return str(value)
+    plain = float(value)
+    if not np.isfinite(plain):
+        return str(plain)
+    if plain.is_integer() and abs(plain) < 1e15:
+        return str(int(plain))
+    return f"{plain:.3g}" if abs(plain) < 1000 else f"{plain:.0f}"
+
+
+def _measure(measure: Mapping[str, Any]) -> str:
+    if measure["value"] is None:
+        return "not measured"
+    value, low, high = interval(measure)
+    text = format_number(value)
+    if measure.get("low") is not None:
+        text += f" [{format_number(low)}, {format_number(high)}]"
+    return f"{text} {measure.get('unit') or ''}".strip()
+
+
+def data_url(content: bytes, kind: str) -> str:
+    """Bytes as a `data:` address, so that a page holds its own media."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _cell(value: Any) -> str:
+    return html.escape(format_number(value))
+
+
+def _array(values: Any) -> np.ndarray:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.asarray(values)
+
+
+def _bare(place: Axes) -> None:
+    place.set(xticks=[], yticks=[])
+    place.grid(False)
+    for spine in place.spines.values():
+        spine.set_visible(False)
+
+
+def _dashed(place: Axes, lines: Mapping[str, float | int] | None) -> None:
+    for i, (name, height) in enumerate((lines or {}).items()):
+        colour = COLOURS[-1 - i % len(COLOURS)]  # curves begin at the other end
+        place.axhline(height, color=colour, linestyle="--", linewidth=1, label=name)
+
+
+def _label_bins(place: Axes, bins: int, hz: Any) -> None:
+    if hz is None:
+        place.set_ylabel("bin")
+        return
+    frequencies = _array(hz)
+    if len(frequencies) != bins:
+        raise ValueError(f"{bins} bins, but {len(frequencies)} frequencies")
+    ticks = np.linspace(0, bins - 1, 5).round().astype(int)
+    place.set_yticks(ticks, [f"{frequencies[tick]:.0f}" for tick in ticks])
+    place.set_ylabel("Hz")

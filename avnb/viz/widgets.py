@@ -1,0 +1,536 @@
+"""Things to play with in a notebook: a study with people, playgrounds, an album.
+
+They take plain functions and arrays, so that they work with any model, and they are
+ipywidgets through and through, so that a test can press their buttons.
+"""
+
+import hashlib
+import html
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as ui
+import numpy as np
+from IPython.display import HTML
+
+from avnb import files, metrics
+from avnb.errors import LessonError, MediaError, UploadError
+from avnb.viz import show
+
+WIDTH = 320  # pixels of a film's player
+
+# Chen et al. 2017, Table 4.
+MEANINGS = {
+    3: "realistic image, matches the instrument",
+    2: "realistic image, does not match the instrument",
+    1: "fair image: player visible, instrument not",
+    0: "unrealistic image",
+}
+
+
+@dataclass(frozen=True)
+class StudySet:
+    """Pictures of one class to be scored side by side: method -> picture."""
+
+    label: str
+    pictures: Mapping[str, Any]
+
+
+def human_study(
+    sets: Sequence[StudySet], save_to: str | Path, *, seed: int = 0
+) -> "HumanStudy":
+    """A blind study: the sets and their pictures shuffled, scores 0 to 3.
+
+    Every click is saved to `save_to` (JSON), and a study begun there goes on.
+
+    Raises:
+        LessonError: `save_to` holds scores of other pictures.
+    """
+    return HumanStudy(sets, Path(save_to), seed)
+
+
+class HumanStudy(ui.VBox):
+    """The widget of `human_study`; `scores` maps (set, method) to 0..3."""
+
+    def __init__(self, sets: Sequence[StudySet], save_to: Path, seed: int) -> None:
+        if not sets:
+            raise ValueError("human_study: no sets to score")
+        self.sets, self.save_to = list(sets), save_to
+        rng = np.random.default_rng(seed)
+        self.order = [int(i) for i in rng.permutation(len(self.sets))]
+        self.shuffled = [
+            [list(one.pictures)[i] for i in rng.permutation(len(one.pictures))]
+            for one in self.sets
+        ]
+        self.identity = _identity(self.sets)
+        self.scores = self._load()
+        self.question, self.row, self.result = ui.HTML(), ui.HBox(), ui.VBox()
+        self.progress = ui.IntProgress(max=sum(len(s.pictures) for s in self.sets))
+        guide = "".join(f"<li><b>{k}</b> {text}</li>" for k, text in MEANINGS.items())
+        self.guide = ui.HTML(f"<ul>{guide}</ul>")
+        super().__init__(
+            [self.question, self.guide, self.row, self.progress, self.result]
+        )
+        self._show_next()
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row a score: set, label, method, score."""
+        return [
+            {
+                "set": index,
+                "label": self.sets[index].label,
+                "method": method,
+                "score": score,
+            }
+            for (index, method), score in self.scores.items()
+        ]
+
+    def _show_next(self) -> None:
+        self.progress.value = len(self.scores)
+        for place, index in enumerate(self.order):
+            if any((index, name) not in self.scores for name in self.shuffled[index]):
+                self._show_set(place, index)
+                return
+        self.question.value = "<b>Thank you, that was all.</b>"
+        self.guide.value, self.row.children = "", ()
+        self.result.children = (ui.HTML(_results(self.records())),)
+
+    def _show_set(self, place: int, index: int) -> None:
+        label = html.escape(self.sets[index].label)
+        self.question.value = (
+            f"<b>Set {place + 1} of {len(self.order)}: {label}.</b> "
+            "How good is each picture?"
+        )
+        self.row.children = tuple(
+            self._picture(index, method) for method in self.shuffled[index]
+        )
+
+    def _picture(self, index: int, method: str) -> ui.VBox:
+        picture = _enlarged(self.sets[index].pictures[method])
+        buttons = ui.ToggleButtons(
+            options=[(str(k), k) for k in sorted(MEANINGS)],
+            value=self.scores.get((index, method)),
+            tooltips=[MEANINGS[k] for k in sorted(MEANINGS)],
+            style={"button_width": "2.4em"},
+        )
+        buttons.observe(
+            lambda change: self._score(index, method, change["new"]), names="value"
+        )
+        return ui.VBox([picture, buttons])
+
+    def _score(self, index: int, method: str, score: int | None) -> None:
+        if score is None:
+            return
+        self.scores[index, method] = score
+        self._save()
+        if all((index, name) in self.scores for name in self.shuffled[index]):
+            self._show_next()
+        self.progress.value = len(self.scores)
+
+    def _save(self) -> None:
+        study = {"pictures": self.identity, "scores": self.records()}
+        files.write_json(self.save_to, study)
+
+    def _load(self) -> dict[tuple[int, str], int]:
+        if not self.save_to.is_file():
+            return {}
+        found = files.read_json(self.save_to)
+        if found.get("pictures") != self.identity:
+            raise LessonError(
+                f"{self.save_to} holds scores of other pictures: move it away, or "
+                "save this study to another name"
+            )
+        return {(row["set"], row["method"]): row["score"] for row in found["scores"]}
+
+
+def _identity(sets: Sequence[StudySet]) -> str:
+    digest = hashlib.sha256()
+    for one in sets:
+        digest.update(one.label.encode())
+        for method, picture in one.pictures.items():
+            digest.update(method.encode())
+            digest.update(show.to_uint8(picture).tobytes())
+    return digest.hexdigest()
+
+
+def _results(records: list[dict[str, Any]]) -> str:
+    """Fig. 8 of the paper: the share of each score by method, and the means."""
+    found = metrics.human_scores(records)
+    rows = [{"method": name, "mean score": one.mean} for name, one in found.items()]
+    figure, axes = show.plot(width=5.5, height=2.8)
+    width = 0.8 / len(found)
+    for i, (method, one) in enumerate(found.items()):
+        places = np.arange(len(MEANINGS)) + (i - (len(found) - 1) / 2) * width
+        shares = [share.value for share in one.shares]
+        colour = show.COLOURS[i % len(show.COLOURS)]
+        axes[0, 0].bar(places, shares, width, label=method, color=colour)
+    axes[0, 0].set(xticks=range(len(MEANINGS)), xlabel="score", ylabel="share")
+    axes[0, 0].legend(fontsize=8)
+    source = show.data_url(show.png(figure), "image/png")
+    return show.table_html(rows) + f"<img src='{source}'>"
+
+
+class _Sounds(ui.VBox):
+    """Sounds to choose from: the bundled ones, and what is uploaded.
+
+    `length`: the samples that an upload is cut to. A subclass hears of a new sound by
+    `_added`, which is to choose it.
+    """
+
+    def __init__(self, sounds: Mapping[str, Any], rate: int, length: int) -> None:
+        self.rate, self.length = rate, length
+        self.sounds = {name: _mono(sound) for name, sound in sounds.items()}
+        self.choice = ui.Dropdown(options=list(self.sounds), description="sound")
+        self.upload = ui.FileUpload(accept="audio/*,video/*", multiple=False)
+        self.upload.observe(lambda _: self._uploaded(), names="value")
+        self.message = ui.HTML()
+        super().__init__()
+
+    def _added(self, name: str) -> None:
+        raise NotImplementedError
+
+    def _uploaded(self) -> None:
+        if not self.upload.value:
+            return
+        file = self.upload.value[0]
+        seconds = (self.length + 1) / self.rate  # one sample more tells what is longer
+        try:
+            sound = read_upload(
+                bytes(file["content"]), file["name"], self.rate, seconds=seconds
+            )
+        except UploadError as error:
+            self._say(str(error))
+            return
+        name = f"{file['name']} (yours)"
+        self.sounds[name] = sound[: self.length]
+        self._added(name)
+        if len(sound) > self.length:
+            kept = f"the first {self.length / self.rate:g} s"
+            self._say(f"{file['name']} is longer: {kept} are taken.")
+
+    def _say(self, text: str) -> None:
+        self.message.value = f"<b>{html.escape(text)}</b>"
+
+
+def sound_to_picture(
+    generate: Callable[[np.ndarray, np.ndarray], Any],
+    sounds: Mapping[str, Any],
+    rate: int,
+    *,
+    noise: int,
+    seed: int = 0,
+) -> "SoundToPicture":
+    """Pick or upload a sound, mix in another, slide the noise, see the picture.
+
+    Args:
+        generate: (waveform (samples,) float32, noise (noise,) float32) -> a picture
+            that `show.to_uint8` takes.
+        sounds: name -> waveform (samples,), the bundled ones; swapping the instrument
+            is choosing another, or sliding `mix` from the one to the other.
+        rate: their sample rate, Hz; uploads are resampled to it and cut to the
+            length of the longest bundled sound.
+        noise: the length of a noise vector.
+    """
+    return SoundToPicture(generate, sounds, rate, noise, seed)
+
+
+class SoundToPicture(_Sounds):
+    """The widget of `sound_to_picture`."""
+
+    def __init__(
+        self,
+        generate: Callable[[np.ndarray, np.ndarray], Any],
+        sounds: Mapping[str, Any],
+        rate: int,
+        noise: int,
+        seed: int,
+    ) -> None:
+        longest = max(len(_mono(sound)) for sound in sounds.values())
+        super().__init__(sounds, rate, longest)
+        self.generate = generate
+        ends = np.random.default_rng(seed).standard_normal((2, noise))
+        self.ends = ends.astype(np.float32)
+        self.other = ui.Dropdown(options=list(self.sounds), description="and")
+        self.other.value = list(self.sounds)[-1]
+        self.mix = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
+        self.mix.description, self.mix.continuous_update = "mix", False
+        self.slider = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
+        self.slider.description, self.slider.continuous_update = "noise", False
+        self.picture, self.player = ui.HBox(), ui.HTML()
+        for control in (self.choice, self.other, self.mix, self.slider):
+            control.observe(lambda _: self._update(), names="value")
+        controls = ui.VBox(
+            [self.choice, self.other, self.mix, self.slider, self.upload, self.player]
+        )
+        self.children = (ui.HBox([controls, self.picture]), self.message)
+        self._update()
+
+    def _update(self) -> None:
+        sound = between_sounds(
+            self.sounds[self.choice.value],
+            self.sounds[self.other.value],
+            self.mix.value,
+        )
+        self.message.value = ""
+        self.player.value = show.listen([sound], self.rate).data
+        made = self.generate(
+            sound, between(self.ends[0], self.ends[1], self.slider.value)
+        )
+        self.picture.children = (_enlarged(made),)
+
+    def _added(self, name: str) -> None:
+        other = self.other.value
+        self.other.options = self.choice.options = list(self.sounds)
+        self.other.value, self.choice.value = other, name
+
+
+def sound_to_film(
+    generate: Callable[[np.ndarray, int], Any],
+    sounds: Mapping[str, Any],
+    rate: int,
+    *,
+    fps: float | int,
+    seconds: float | int = 20.0,
+    seed: int = 0,
+) -> "SoundToFilm":
+    """Pick or upload a sound, choose the noise's seed, make the film and play it.
+
+    Args:
+        generate: (waveform (samples,) float32, seed) -> frames (T, H, W, 3), each a
+            picture that `show.to_uint8` takes.
+        sounds: name -> waveform (samples,), the bundled ones.
+        rate: their sample rate, Hz; uploads are resampled to it.
+        fps: frames a second of what `generate` gives.
+        seconds: how long a film may be; longer sounds are cut.
+        seed: the first seed of the slider.
+    """
+    return SoundToFilm(generate, sounds, rate, fps, seconds, seed)
+
+
+class SoundToFilm(_Sounds):
+    """The widget of `sound_to_film`.
+
+    A film takes its time, so nothing is made before the button is pressed.
+    """
+
+    def __init__(
+        self,
+        generate: Callable[[np.ndarray, int], Any],
+        sounds: Mapping[str, Any],
+        rate: int,
+        fps: float | int,
+        seconds: float | int,
+        seed: int,
+    ) -> None:
+        super().__init__(sounds, rate, round(seconds * rate))
+        self.sounds = {k: sound[: self.length] for k, sound in self.sounds.items()}
+        self.generate, self.fps = generate, fps
+        self.seed = ui.IntSlider(seed, min=seed, max=seed + 20, description="seed")
+        self.button = ui.Button(description="Make film", icon="film")
+        self.player, self.screen = ui.HTML(), ui.HBox()
+        self.button.on_click(lambda _: self._make())
+        self.choice.observe(lambda _: self._chosen(), names="value")
+        bring = ui.HBox([self.upload, ui.Label(f"at most {seconds:g} s")])
+        controls = [self.choice, self.player, bring, self.seed, self.button]
+        self.children = (ui.HBox([ui.VBox(controls), self.screen]), self.message)
+        self._chosen()
+
+    @property
+    def sound(self) -> np.ndarray:
+        """The chosen one."""
+        return self.sounds[self.choice.value]
+
+    def _added(self, name: str) -> None:
+        self.choice.options = list(self.sounds)
+        self.choice.value = name
+
+    def _chosen(self) -> None:
+        self.message.value = ""
+        self.player.value = show.listen([self.sound], self.rate).data
+
+    def _make(self) -> None:
+        self._say(f"A film of {len(self.sound) / self.rate:.1f} s is being made …")
+        self.button.disabled = True
+        try:
+            frames = self.generate(self.sound, self.seed.value)
+            zoom = max(1, WIDTH // np.shape(frames)[2])
+            film = show.mp4(frames, self.sound, self.fps, self.rate, zoom=zoom)
+        except Exception as error:  # nobody sees what a button raises
+            self._say(f"{self.choice.value}: no film came of it. {error!r}")
+        else:
+            player = ui.Video(value=film, width=WIDTH, autoplay=False)
+            self.screen.children, self.message.value = (player,), ""
+        finally:
+            self.button.disabled = False
+
+
+def picture_to_sound(
+    generate: Callable[[np.ndarray, np.ndarray], Any],
+    pictures: Mapping[str, Any],
+    rate: int,
+    *,
+    noise: int,
+    seed: int = 0,
+) -> "PictureToSound":
+    """Pick a picture, slide the noise, hear the sound.
+
+    Args:
+        generate: (picture uint8 (H, W, 3), noise (noise,) float32) -> waveform
+            (samples,) in -1..1.
+        pictures: name -> picture.
+        rate: sample rate of what `generate` gives, Hz.
+        noise: the length of a noise vector.
+    """
+    return PictureToSound(generate, pictures, rate, noise, seed)
+
+
+class PictureToSound(ui.VBox):
+    """The widget of `picture_to_sound`."""
+
+    def __init__(
+        self,
+        generate: Callable[[np.ndarray, np.ndarray], Any],
+        pictures: Mapping[str, Any],
+        rate: int,
+        noise: int,
+        seed: int,
+    ) -> None:
+        self.generate, self.rate = generate, rate
+        self.pictures = {name: show.to_uint8(p) for name, p in pictures.items()}
+        ends = np.random.default_rng(seed).standard_normal((2, noise))
+        self.ends = ends.astype(np.float32)
+        self.choice = ui.Dropdown(options=list(self.pictures), description="picture")
+        self.slider = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
+        self.slider.description, self.slider.continuous_update = "noise", False
+        self.picture, self.player = ui.HBox(), ui.HTML()
+        self.choice.observe(lambda _: self._update(), names="value")
+        self.slider.observe(lambda _: self._update(), names="value")
+        super().__init__([self.choice, self.slider, self.picture, self.player])
+        self._update()
+
+    def _update(self) -> None:
+        picture = self.pictures[self.choice.value]
+        self.picture.children = (_enlarged(picture),)
+        made = self.generate(
+            picture, between(self.ends[0], self.ends[1], self.slider.value)
+        )
+        self.player.value = show.listen([made], self.rate).data
+
+
+def sound_to_cards(
+    find: Callable[[str, str, float], Sequence[show.Card]],
+    sounds: Mapping[str, Any],
+    rate: int,
+) -> "SoundToCards":
+    """Pick two sounds, slide from the one to the other, see what is found on the way.
+
+    Args:
+        find: (first name, second name, share of the second) -> cards, best first.
+        sounds: name -> waveform (samples,).
+        rate: their sample rate, Hz.
+    """
+    return SoundToCards(find, sounds, rate)
+
+
+class SoundToCards(ui.VBox):
+    """The widget of `sound_to_cards`."""
+
+    def __init__(
+        self,
+        find: Callable[[str, str, float], Sequence[show.Card]],
+        sounds: Mapping[str, Any],
+        rate: int,
+    ) -> None:
+        self.find, self.sounds, self.rate = find, dict(sounds), rate
+        names = list(self.sounds)
+        self.first = ui.Dropdown(options=names, description="from")
+        self.second = ui.Dropdown(options=names, value=names[-1], description="to")
+        self.slider = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
+        self.slider.description, self.slider.continuous_update = "share", False
+        self.players, self.found = ui.HTML(), ui.HTML()
+        for control in (self.first, self.second, self.slider):
+            control.observe(lambda _: self._update(), names="value")
+        choices = ui.VBox([self.first, self.second, self.slider])
+        super().__init__([ui.HBox([choices, self.players]), self.found])
+        self._update()
+
+    def _update(self) -> None:
+        names = [self.first.value, self.second.value]
+        sounds = [self.sounds[name] for name in names]
+        self.players.value = show.listen(sounds, self.rate, names).data
+        found = self.find(names[0], names[1], self.slider.value)
+        self.found.value = show.cards(found, self.rate).data
+
+
+def album(page: Callable[[str], HTML], names: Sequence[str]) -> "Album":
+    """Pages to choose from by name, each made when it is opened."""
+    return Album(page, names)
+
+
+class Album(ui.VBox):
+    """The widget of `album`."""
+
+    def __init__(self, page: Callable[[str], HTML], names: Sequence[str]) -> None:
+        self.page = page
+        self.choice = ui.Dropdown(options=list(names), description="page")
+        self.shown = ui.HTML()
+        self.choice.observe(lambda _: self._open(), names="value")
+        super().__init__([self.choice, self.shown])
+        self._open()
+
+    def _open(self) -> None:
+        self.shown.value = self.page(self.choice.value).data
+
+
+def between_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """Two waveforms (samples,) at once, `share` of the second, none cut short."""
+    mixed = np.zeros(max(len(first), len(second)), dtype=np.float32)
+    mixed[: len(first)] += (1 - share) * first
+    mixed[: len(second)] += share * second
+    return mixed
+
+
+def between(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
+    """A point on the way between two noise vectors, of a Gaussian's usual length.
+
+    The weights are cos and sin, whose squares add to one: a sum of independent
+    standard normal vectors so weighted is standard normal again.
+    """
+    angle = share * np.pi / 2
+    return (np.cos(angle) * start + np.sin(angle) * end).astype(np.float32)
+
+
+def read_upload(
+    content: bytes, name: str, rate: int, *, seconds: float | None = None
+) -> np.ndarray:
+    """The sound of an uploaded file, (samples,) float32 at `rate`.
+
+    `seconds`: how much of it is read, from its beginning; by default all.
+
+    Raises:
+        UploadError: what is wrong with the file and what to do.
+    """
+    from avnb import media
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"upload{Path(name).suffix}"
+        path.write_bytes(content)
+        try:
+            waveform, _ = media.read_audio(path, duration=seconds, sample_rate=rate)
+        except MediaError as error:
+            raise UploadError(f"{name}: {error.problem}. {error.remedy}") from error
+    if not waveform.size:
+        raise UploadError(f"{name}: its sound has no length. Record it again")
+    return _mono(waveform)
+
+
+def _mono(waveform: Any) -> np.ndarray:
+    array = np.asarray(waveform, np.float32)
+    return array.mean(0) if array.ndim == 2 else array
+
+
+def _enlarged(picture: Any) -> ui.Image:
+    return ui.Image(value=show.png_bytes(picture, zoom=3), format="png")

@@ -1,0 +1,38 @@
+"""The bandstand: an embedded world of musicians whose truth is known.
+
+    performance = perform("cello", player=3, seconds=10, seed=0)
+    sound = synthesise(performance)
+    frame = draw(performance, t=2.5)
+
+`data_scripts.bandstand.layouts` writes it to disk as the real data sets are laid out.
+"""
+
+from data_scripts.bandstand.performers import PERFORMERS, Take, take
+from data_scripts.bandstand.picture import POSE_NAMES, draw, draw_row, film, pose
+from data_scripts.bandstand.sound import synthesise
+from data_scripts.bandstand.world import (
+    CONTROL_RATE,
+    INSTRUMENTS,
+    ORCHESTRA,
+    Note,
+    Performance,
+    perform,
+)
+
+__all__ = [
+    "CONTROL_RATE",
+    "INSTRUMENTS",
+    "ORCHESTRA",
+    "PERFORMERS",
+    "POSE_NAMES",
+    "Note",
+    "Performance",
+    "Take",
+    "draw",
+    "draw_row",
+    "film",
+    "perform",
+    "pose",
+    "synthesise",
+    "take",
+]

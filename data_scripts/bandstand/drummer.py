@@ -1,0 +1,502 @@
+"""A drummer: what is struck, how it sounds, how it looks.
+
+Each hit is one event; from the hits follow the sound, and the sticks' tips, which are
+on a drum exactly when it is struck. The kit is set up open-handed: the right hand
+(on the viewer's left) has the hi-hat, ride and tom, the left one the snare, floor tom
+and crash. Lengths are centimetres, y down, as in `people`.
+"""
+
+# ruff: noqa: RUF005 (adding a tuple to an array is arithmetic here)
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float32
+
+from data_scripts.bandstand.canvas import (
+    Canvas,
+    Colour,
+    Real,
+    affine,
+    apply,
+    darker,
+    ellipse,
+    lighter,
+    mix,
+    polygon,
+)
+from data_scripts.bandstand.people import (
+    Body,
+    Look,
+    camera,
+    draw_arm,
+    draw_hair_behind,
+    draw_hand,
+    draw_head,
+    draw_legs,
+    draw_torso,
+)
+from data_scripts.bandstand.sound import LEVEL, band_noise, in_a_room
+from data_scripts.bandstand.world import CONTROL_RATE, generator
+
+FRAME = (-0.5, 41.0, 154.0)  # what the camera shows: centre x, centre y, height
+GOLD: Colour = (0.88, 0.72, 0.34)
+STEEL: Colour = (0.62, 0.64, 0.68)
+SKIN_HEAD: Colour = (0.93, 0.92, 0.88)  # of a drum
+STICK: Colour = (0.93, 0.78, 0.52)
+
+
+Place = tuple[Real, Real]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One drum or cymbal: where a tip strikes it, its size, its sound.
+
+    ``grip``: from the tip to each hand that plays it (right, left). ``decay``: seconds
+    in which its loudness falls to 1/e; ``level``: loudness of a full stroke.
+    """
+
+    place: Place
+    radius: Real
+    depth: Real
+    grip: tuple[Place | None, Place | None]
+    decay: Real
+    level: Real
+
+
+KIT = {
+    "hat": Piece((-43, 50), 15, 0, ((20, -15), None), 0.035, 0.30),
+    "ride": Piece((-54, 7), 18, 0, ((21, 21), None), 0.22, 0.34),
+    "tom": Piece((-13, 49), 13, 15, ((-11, -21), (20, -18)), 0.13, 0.80),
+    "snare": Piece((19, 56), 15, 10, ((-25, -16), (15, -21)), 0.07, 0.90),
+    "floor": Piece((47, 65), 17, 28, ((-30, -20), (-15, -24)), 0.17, 0.85),
+    "crash": Piece((55, 5), 19, 0, (None, (-21, 21)), 0.40, 0.80),
+    "kick": Piece((0, 88), 26, 0, (None, None), 0.10, 1.00),
+}
+CYMBALS = ("hat", "ride", "crash")
+PIECES = tuple(KIT)
+
+# A bar of 16 steps: o a stroke, O an accent, g a ghost note.
+GROOVES: tuple[dict[str, str], ...] = (
+    {"hat": "O.o.O.o.O.o.O.o.", "snare": "....O.......O...",
+     "kick": "O.......O.o....."},
+    {"hat": "o.oOo.o.o.oOo.o.", "snare": "....O..g.g..O..g",
+     "kick": "O..o..o...O....."},
+    {"ride": "O..oO..oO..oO..o", "snare": "....o..g....o.g.",
+     "kick": "O.....o.O......."},
+    {"tom": "O..o..o.O..o..o.", "floor": "....o...o...o.oo",
+     "kick": "O.......O......."},
+    {"snare": "OgogOggoOgogOgoo", "kick": "O...O...O...O..."},
+    {"hat": "o...o...o...o...", "snare": "........O.......",
+     "kick": "O.........o....."},
+)  # fmt: skip
+FILLS = (
+    "snare snare tom tom snare tom floor floor",
+    "tom tom snare tom tom floor floor floor",
+    "snare snare snare snare tom tom floor floor",
+    "floor tom snare tom floor tom snare floor",
+)
+OUT = 3.0  # elbows point outside: with less they jump when a hand is raised
+VELOCITY = {"O": 0.95, "o": 0.65, "g": 0.3}
+ROLL = 0.17  # s: a hand is not asked to strike one drum again any sooner
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One stroke. ``limb``: right, left or foot; velocity 0..1; time in seconds."""
+
+    time: float
+    piece: str
+    velocity: float
+    limb: str
+
+
+@dataclass(frozen=True, eq=False)
+class Drumming:
+    """The hits and, at CONTROL_RATE, the curves that follow from them."""
+
+    player: int
+    seed: int
+    duration: float
+    tempo: float
+    hits: tuple[Hit, ...]
+    time: np.ndarray
+    loudness: np.ndarray  # amplitude, 0..1
+
+
+def play(player: int, *, seconds: float | int, seed: int) -> Drumming:
+    """Phrases of four bars: a groove, a fill at its end, now and then a rest."""
+    rng = generator("drums", player, seed)
+    tempo = float(rng.uniform(84, 116))
+    step = 60 / tempo / 4
+    hits: list[Hit] = []
+    now = float(rng.uniform(0.2, 0.5))
+    crash = False
+    while now < seconds - 0.3:
+        groove = GROOVES[rng.integers(len(GROOVES))]
+        level = float(rng.uniform(0.5, 1.0))
+        fill = FILLS[rng.integers(len(FILLS))].split()
+        for bar in range(4):
+            struck = [
+                (i, piece, VELOCITY[c])
+                for piece, steps in groove.items()
+                for i, c in enumerate(steps)
+                if c in VELOCITY
+            ]
+            if bar == 3:
+                struck = [s for s in struck if s[0] < 8]
+                struck += [(8 + i, p, 0.6 + 0.04 * i) for i, p in enumerate(fill)]
+            if bar == 0 and crash:
+                struck = [s for s in struck if s[0] or s[1] not in ("snare", "floor")]
+                struck.append((0, "crash", 0.9))
+            for i, piece, velocity in sorted(struck):
+                moment = now + i * step + float(rng.normal(0, 0.004))
+                strength = velocity * level * float(rng.uniform(0.9, 1.1))
+                _strike(hits, moment, piece, min(strength, 1.0))
+            now += 16 * step
+        rest = rng.choice([0, 2, 8], p=[0.5, 0.2, 0.3])  # beats
+        crash = bool(rng.random() < 0.7)
+        now += float(rest) * 4 * step
+    hits = sorted(
+        (h for h in hits if h.time < seconds - 0.15), key=lambda h: (h.time, h.piece)
+    )
+    time = np.arange(math.ceil(seconds * CONTROL_RATE)) / CONTROL_RATE
+    loudness = _loudness(hits, time)
+    return Drumming(player, seed, float(seconds), tempo, tuple(hits), time, loudness)
+
+
+def _strike(hits: list[Hit], moment: float, piece: str, velocity: float) -> None:
+    """Add a hit, with the hand that is at home there or, in a roll, the other."""
+    if piece == "kick":
+        hits.append(Hit(moment, piece, velocity, "foot"))
+        return
+    able = [
+        limb
+        for limb, grip in zip(("right", "left"), KIT[piece].grip, strict=True)
+        if grip is not None
+    ]
+    if piece in ("snare", "floor"):
+        able = able[::-1]
+    last = {hit.limb: hit.time for hit in hits}  # in the order of time
+    for limb in able:
+        if moment - last.get(limb, -1.0) > ROLL - 0.03:
+            hits.append(Hit(moment, piece, velocity, limb))
+            return
+
+
+def _loudness(hits: list[Hit], time: np.ndarray) -> np.ndarray:
+    """Each stroke dies away by its drum's decay; energies add."""
+    energy = np.zeros(len(time))
+    for name, piece in KIT.items():
+        strokes = np.zeros(len(time))
+        for hit in hits:
+            if hit.piece == name:
+                k = min(math.ceil(hit.time * CONTROL_RATE), len(time) - 1)
+                strokes[k] += (piece.level * hit.velocity) ** 2
+        since = np.arange(int(6 * piece.decay * CONTROL_RATE) + 2) / CONTROL_RATE
+        energy += np.convolve(strokes, np.exp(-2 * since / piece.decay))[: len(time)]
+    return np.minimum(np.sqrt(energy), 1.0)
+
+
+# ---------------------------------------------------------------------- sound
+
+
+def synthesise(drumming: Drumming, sample_rate: int = 44100) -> np.ndarray:
+    """What is heard: float32 (samples,), |sample| <= 0.9."""
+    rng = generator("kit", drumming.player)
+    samples = round(drumming.duration * sample_rate)
+    dry = np.zeros(samples + 3 * sample_rate)
+    for name in PIECES:
+        variants = [_voice(name, sample_rate, rng) for _ in range(4)]
+        strokes = [hit for hit in drumming.hits if hit.piece == name]
+        for k, hit in enumerate(strokes):
+            first = round(hit.time * sample_rate)
+            one = variants[k % len(variants)]
+            dry[first : first + len(one)] += hit.velocity * one
+    return in_a_room(
+        LEVEL * dry[:samples],
+        int(rng.integers(1 << 31)),
+        sample_rate,
+        generator("drum take", drumming.seed),
+    )
+
+
+def _voice(name: str, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """One stroke at full velocity: a membrane's falling tone, metal, rattle.
+
+    Scaled so that its RMS over the first ``decay`` seconds is its level.
+    """
+    piece = KIT[name]
+    t = np.arange(int(7 * piece.decay * rate)) / rate
+    fade = np.exp(-t / piece.decay)
+
+    def drop(high: Real, low: Real, fall: Real) -> np.ndarray:
+        cycles = low * t + (high - low) * fall * (1 - np.exp(-t / fall))
+        return np.sin(2 * np.pi * cycles)
+
+    def noise(low: Real, high: Real) -> np.ndarray:
+        band = (float(low), min(float(high), 0.45 * rate))
+        return band_noise(len(t), band, rate, rng)
+
+    tune = float(np.exp(rng.normal(0, 0.01)))
+    click = noise(1500, 6000) * np.exp(-t / 0.004)
+    if name == "kick":
+        sound = drop(130 * tune, 50, 0.03) + 0.35 * click
+    elif name in ("tom", "floor"):
+        pitch = (165 if name == "tom" else 92) * tune
+        sound = drop(1.5 * pitch, pitch, 0.06) + 0.3 * click
+        sound += 0.3 * drop(2.4 * pitch, 1.6 * pitch, 0.05)
+    elif name == "snare":
+        rattle = noise(900, 7000) * np.exp(-t / 0.09)
+        sound = 0.6 * drop(260 * tune, 185, 0.02) + 0.9 * rattle + 0.3 * click
+    else:
+        low = {"hat": 5500.0, "ride": 3000.0, "crash": 2200.0}[name]
+        partials = low * np.array([0.71, 0.93, 1.17, 1.43, 1.81, 2.07]) * tune
+        ring = np.sum([np.sin(2 * np.pi * f * t + f) for f in partials], axis=0)
+        share = {"hat": 0.1, "ride": 0.35, "crash": 0.12}[name]
+        sound = noise(low, 13000) + share * ring + 0.6 * click
+    sound *= fade
+    head = sound[: max(1, int(piece.decay * rate))]
+    spread = np.sqrt(np.mean(np.exp(-2 * t[: len(head)] / piece.decay)))
+    return sound * piece.level * spread / np.sqrt(np.mean(head**2))
+
+
+# -------------------------------------------------------------------- picture
+
+TRUTH_NAMES = (
+    "head_x", "head_y", "right_hand_x", "right_hand_y", "left_hand_x", "left_hand_y",
+    "right_stick_x", "right_stick_y", "left_stick_x", "left_stick_y",
+    "right_height", "left_height",
+)  # fmt: skip
+REST = {"right": "hat", "left": "snare"}  # where a hand waits
+
+
+@dataclass(frozen=True)
+class Arm:
+    tip: np.ndarray
+    hand: np.ndarray
+    height: float  # of the tip above what it strikes, cm
+
+
+@lru_cache(maxsize=8)
+def _by_limb(drumming: Drumming) -> dict[str, tuple[np.ndarray, list[Hit]]]:
+    return {
+        limb: (np.array([h.time for h in hits]), hits)
+        for limb in ("right", "left", "foot")
+        for hits in [[h for h in drumming.hits if h.limb == limb]]
+    }
+
+
+@lru_cache(maxsize=8)
+def _by_piece(drumming: Drumming) -> dict[str, tuple[np.ndarray, list[Hit]]]:
+    return {
+        name: (np.array([h.time for h in hits]), hits)
+        for name in PIECES
+        for hits in [[h for h in drumming.hits if h.piece == name]]
+    }
+
+
+def _ease(share: float) -> float:
+    share = min(max(share, 0.0), 1.0)
+    return share * share * (3 - 2 * share)
+
+
+def _arm(drumming: Drumming, limb: str, t: Real) -> Arm:
+    """Between two strokes a stick rebounds, travels, is raised and comes down."""
+    times, hits = _by_limb(drumming)[limb]
+    side = 0 if limb == "right" else 1
+    after = int(np.searchsorted(times, t, side="right"))
+    last = hits[after - 1] if after else None
+    coming = hits[after] if after < len(hits) else None
+    home = KIT[REST[limb]]
+    since = t - last.time if last else 9.0
+    until = coming.time - t if coming else 9.0
+    one = KIT[last.piece] if last else home
+    two = KIT[coming.piece] if coming else home
+    gap = since + until
+    if coming is None:
+        share = _ease((since - 0.3) / 0.8)
+    else:
+        share = _ease(1 - until / min(gap, 0.5))
+    place = np.array(one.place) * (1 - share) + np.array(two.place) * share
+    grip = _grip(one, side) * (1 - share) + _grip(two, side) * share
+    hover = 7.0
+    rebound = 30.0 * (1 - math.exp(-since / 0.09))
+    strike = hover
+    if coming is not None and until < 0.45:
+        raised = (11.0 + 21.0 * coming.velocity) * min(1.0, gap / 0.3)
+        if until < 0.11:
+            strike = raised * math.sin(0.5 * math.pi * until / 0.11)
+        else:
+            strike = raised + (hover - raised) * _ease((until - 0.11) / 0.34)
+    height = min(rebound, strike)
+    # the wrist goes up about half as far as the tip
+    return Arm(place + (0.0, -height), place + grip + (0.0, -0.45 * height), height)
+
+
+def _grip(piece: Piece, side: int) -> np.ndarray:
+    """From the tip to the hand; a hand is only sent where it has one."""
+    return np.array(piece.grip[side] or (0.0, 0.0), float)
+
+
+def _ring(drumming: Drumming, name: str, t: Real, decay: Real) -> tuple[float, float]:
+    """(how hard it was struck, fading with ``decay`` s; seconds since)."""
+    times, hits = _by_piece(drumming)[name]
+    k = int(np.searchsorted(times, t, side="right")) - 1
+    if k < 0:
+        return 0.0, 9.0
+    since = t - hits[k].time
+    return hits[k].velocity * math.exp(-since / decay), since
+
+
+def _body(drumming: Drumming, look: Look, t: Real) -> Body:
+    beat = t * drumming.tempo / 60
+    k = min(int(t * CONTROL_RATE), len(drumming.loudness) - 1)
+    drive = float(drumming.loudness[max(0, k - 60) : k + 1].mean())
+    sway = math.sin(math.pi * beat / 2)
+    nod, _ = _ring(drumming, "kick", t, 0.12)
+    lean = sway * (0.6 + 2.5 * drive)
+    neck = np.array([lean, 1.6 * nod])
+    shoulder = 18.5 * look.width
+    return Body(
+        neck=neck,
+        head=neck + (0.35 * lean, -17.0 + 2.0 * nod),
+        head_degrees=2.5 * sway * (0.3 + drive),
+        turn=0.35 * math.sin(math.pi * beat / 8),
+        shoulder_right=neck + (-shoulder, 6.0 - 0.25 * lean),
+        shoulder_left=neck + (shoulder, 6.0 + 0.25 * lean),
+        hip=np.array([0.15 * lean, 54.0]),
+        seated=True,
+        knees=27.0,
+        cheeks=0.0,
+        eyes=1.0,
+    )
+
+
+def paint(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
+    """Drummer and kit, back to front; the canvas' units are the picture's height."""
+    body = _body(drumming, look, t)
+    arms = {limb: _arm(drumming, limb, t) for limb in ("right", "left")}
+    with canvas.at(camera(look, FRAME, shift=0.4)):
+        draw_hair_behind(canvas, look, body)
+        draw_legs(canvas, look, body)
+        draw_torso(canvas, look, body)
+        draw_head(canvas, look, body)
+        _stands(canvas)
+        _kick(canvas, drumming, look, t)
+        for name in ("floor", "tom", "snare"):
+            _drum(canvas, drumming, name, look, t)
+        for name in CYMBALS:
+            _cymbal(canvas, drumming, name, t)
+        for limb, out in (("right", -OUT), ("left", OUT)):
+            arm = arms[limb]
+            shoulder = body.shoulder_right if limb == "right" else body.shoulder_left
+            draw_arm(canvas, look, shoulder, arm.hand, out)
+            towards = arm.tip - arm.hand
+            u = towards / max(math.hypot(*towards), 1e-6)
+            canvas.line([arm.hand - u * 4, arm.tip], darker(STICK, 0.55), 2.8)
+            canvas.line([arm.hand - u * 4, arm.tip], STICK, 2.0)
+            canvas.fill(ellipse(arm.tip[0], arm.tip[1], 1.5, 1.5), lighter(STICK, 0.4))
+            degrees = math.degrees(math.atan2(u[1], u[0]))
+            draw_hand(canvas, look, arm.hand, degrees, length=4.0)
+
+
+def _stands(canvas: Canvas) -> None:
+    for name, foot in (("hat", -45), ("ride", -60), ("crash", 61), ("snare", 24)):
+        x, y = KIT[name].place
+        canvas.line([(x, y), (foot, 112)], darker(STEEL, 0.35), 1.6)
+        canvas.line([(foot - 8, 113), (foot, 103), (foot + 8, 113)], STEEL, 1.4)
+
+
+def _kick(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
+    x, y = KIT["kick"].place
+    r = KIT["kick"].radius
+    beat, _ = _ring(drumming, "kick", t, 0.10)
+    shell = _shell(look)
+    for s in (-1, 1):
+        canvas.line([(x + s * 22, y + 14), (x + s * 31, 113)], STEEL, 2.0)
+    canvas.fill(ellipse(x, y, r + 2.4, r + 2.4), shell, edge=darker(shell, 0.5))
+    canvas.fill(ellipse(x, y, r, r), SKIN_HEAD, edge=darker(SKIN_HEAD, 0.4), width=0.8)
+    # the struck head bulges: a ring that grows and a brighter middle
+    grow = 0.5 + 0.32 * beat
+    ring = mix(shell, SKIN_HEAD, 0.55 - 0.4 * beat)
+    canvas.fill(ellipse(x, y, r * grow, r * grow), ring)
+    inner = r * (0.3 + 0.2 * beat)
+    canvas.fill(ellipse(x, y, inner, inner), mix(SKIN_HEAD, (1.0, 1.0, 1.0), beat))
+    canvas.line(ellipse(x - 1, y - 1, r + 1.2, r + 1.2), lighter(shell, 0.5), 0.8, 0.6)
+
+
+def _shell(look: Look) -> Colour:
+    """The drums' lacquer: the player's accent, never as dark as the stands."""
+    return lighter(look.accent, 0.12)
+
+
+def _drum(canvas: Canvas, drumming: Drumming, name: str, look: Look, t: Real) -> None:
+    """A shell seen a little from above, its head lit when it is struck."""
+    piece = KIT[name]
+    hit, since = _ring(drumming, name, t, 0.09)
+    x, y = piece.place
+    y += 1.3 * hit * math.cos(40 * since)
+    r, flat = piece.radius, 0.3 * piece.radius
+    shell = _shell(look) if name != "snare" else STEEL
+    if name == "floor":
+        for s in (-0.8, 0.8):
+            canvas.line([(x + s * r, y + 10), (x + s * r * 1.15, 113)], STEEL, 1.4)
+    bottom = y + piece.depth
+    side = [(x - r, y), (x - r, bottom)]
+    curve = [
+        (x + r * math.cos(a), bottom + flat * math.sin(a))
+        for a in np.linspace(np.pi, 0, 9)
+    ]
+    body = polygon([*side, *curve, (x + r, y)])
+    one, two = lighter(shell, 0.25), darker(shell, 0.35)
+    canvas.shade(body, (x - r, y), (x + r, y), one, two)
+    canvas.line(body, darker(shell, 0.55), 0.6)
+    lit = mix(SKIN_HEAD, (1.0, 0.98, 0.80), min(1.0, 1.5 * hit))
+    canvas.fill(ellipse(x, y, r + 0.6, flat + 0.5), STEEL, edge=darker(STEEL, 0.5))
+    canvas.fill(ellipse(x, y, r - 0.6, flat - 0.4), lit)
+    if hit > 0.05:
+        canvas.fill(ellipse(x, y, r * 0.55, flat * 0.55), darker(lit, 0.22 * hit))
+
+
+def _cymbal(canvas: Canvas, drumming: Drumming, name: str, t: Real) -> None:
+    """A disc that tips and swings when it is struck."""
+    piece = KIT[name]
+    hit, since = _ring(drumming, name, t, 0.30 if name == "hat" else 0.55)
+    x, y = piece.place
+    lean = {"hat": 0.0, "ride": 14.0, "crash": -14.0}[name]
+    side = -1.0 if x < 0 else 1.0
+    swing = (6.0 if name == "hat" else 17.0) * hit * math.cos(2 * math.pi * 2.3 * since)
+    flat = 0.2 * piece.radius
+    if name == "hat":
+        canvas.fill(ellipse(x, y + 2.6, piece.radius, flat), darker(GOLD, 0.35))
+    with canvas.at(affine((x, y), lean + side * swing)):
+        gold = lighter(GOLD, min(0.7, 0.9 * hit))
+        canvas.fill(ellipse(0, 0, piece.radius, flat), gold, edge=darker(GOLD, 0.5))
+        groove = ellipse(0, 0, 0.66 * piece.radius, 0.62 * flat)
+        canvas.line(groove, darker(gold, 0.25), 0.4)
+        bell = ellipse(0, -0.8, 3.6, 1.7)
+        canvas.fill(bell, lighter(gold, 0.3), edge=darker(GOLD, 0.4))
+
+
+def truth(
+    drumming: Drumming, look: Look, times: np.ndarray
+) -> Float32[np.ndarray, "time names"]:
+    """Where things are drawn, (T, len(TRUTH_NAMES)): shares of the picture.
+
+    ``*_height`` is a tip's height above what it is to strike, a share of the picture:
+    0 at the moment of a stroke.
+    """
+    rows = np.empty((len(times), len(TRUTH_NAMES)), np.float32)
+    view = camera(look, FRAME, shift=0.4)
+    for i, t in enumerate(times):
+        arms = [_arm(drumming, limb, float(t)) for limb in ("right", "left")]
+        head = _body(drumming, look, float(t)).head
+        places = [head, *(a.hand for a in arms), *(a.tip for a in arms)]
+        rows[i, :10] = apply(view, np.array(places)).ravel()
+        rows[i, 10:] = [arm.height / FRAME[2] for arm in arms]
+    return rows

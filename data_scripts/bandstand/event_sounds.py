@@ -1,0 +1,396 @@
+"""What the 28 kinds of event sound like, and the places where they happen.
+
+A kind's function is given a generator of random numbers, a length in seconds and a
+rate in Hz; it gives the dry sound, of any level, and the moments at which something
+strikes, s. No two calls with other generators sound the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from data_scripts.bandstand.canvas import Real
+from data_scripts.bandstand.sound import band_noise
+
+Random = np.random.Generator
+Heard = tuple[np.ndarray, list[float]]  # (samples,), and strokes in s
+
+
+def _now(seconds: Real, rate: int) -> np.ndarray:
+    return np.arange(round(seconds * rate)) / rate
+
+
+def _noise(seconds: Real, low: Real, high: Real, rate: int, rng: Random) -> np.ndarray:
+    band = (float(low), min(float(high), 0.45 * rate))
+    return band_noise(round(seconds * rate), band, rate, rng)
+
+
+def _slow(seconds: Real, rate: int, step: Real, rng: Random) -> np.ndarray:
+    """A random curve of 0 to 1 with a new value every `step` seconds."""
+    knots = rng.random(int(seconds / step) + 2)
+    return np.interp(_now(seconds, rate), np.arange(len(knots)) * step, knots)
+
+
+def _strokes(seconds: Real, gap: Real, jitter: Real, rng: Random) -> list[float]:
+    """Moments `gap` s apart, each off by up to `jitter` of it; the first at once."""
+    found, now = [], float(rng.uniform(0.0, 0.1))
+    while now < seconds - 0.1:
+        found.append(now)
+        now += gap * float(rng.uniform(1 - jitter, 1 + jitter))
+    return found
+
+
+def _struck(
+    seconds: Real,
+    rate: int,
+    strokes: Sequence[Real],
+    make: Callable[[int], np.ndarray],
+) -> np.ndarray:
+    """The sum of `make(k)` begun at stroke k, (samples,)."""
+    sound = np.zeros(round(seconds * rate))
+    for k, stroke in enumerate(strokes):
+        first = round(stroke * rate)
+        one = make(k)[: len(sound) - first]
+        sound[first : first + len(one)] += one
+    return sound
+
+
+def _ring(
+    seconds: Real, pairs: Sequence[tuple[Real, Real, Real]], rate: int
+) -> np.ndarray:
+    """Damped tones: (Hz, level, s until it has fallen to 1 / e) each."""
+    t = _now(seconds, rate)
+    tones = [a * np.sin(2 * np.pi * f * t) * np.exp(-t / d) for f, a, d in pairs]
+    return np.sum(tones, axis=0)
+
+
+def _buzz(
+    hertz: np.ndarray, slope: Real, rate: int, formants: Sequence[Real] = ()
+) -> np.ndarray:
+    """Harmonics k of a changing pitch (samples,), k ** -slope loud, that `formants`
+    (Hz) lift."""
+    phase = 2 * np.pi * np.cumsum(hertz) / rate
+    sound = np.zeros(len(hertz))
+    middle = float(np.median(hertz))
+    for k in range(1, max(2, int(min(24, 0.4 * rate / hertz.max())))):
+        level = k**-slope
+        for centre in formants:
+            level *= 1 + 5 / (1 + ((k * middle - centre) / (0.12 * centre + 60)) ** 2)
+        sound += level * np.sin(k * phase + k * k)
+    return sound / max(np.sqrt(np.mean(sound**2)), 1e-9)
+
+
+def _arch(
+    seconds: Real, rate: int, attack: Real = 0.04, end: Real = 0.08
+) -> np.ndarray:
+    """Up in `attack` s, down in the last `end` s: (samples,)."""
+    t = _now(seconds, rate)
+    return np.clip(np.minimum(t / attack, (seconds - t) / end), 0, 1)
+
+
+def _pluck(
+    hertz: Real, seconds: Real, decay: Real, bright: Real, rate: int
+) -> np.ndarray:
+    """A string plucked at a fifth of its length; high harmonics die first."""
+    t = _now(seconds, rate)
+    sound = np.zeros(len(t))
+    for k in range(1, 16):
+        if k * hertz < 0.45 * rate:
+            fade = np.exp(-t / decay * k**0.7)
+            level = np.sin(k * np.pi / 5) * k**-bright
+            sound += level * fade * np.sin(2 * np.pi * hertz * k * t)
+    return sound
+
+
+def _plucked(
+    low: Real, high: Real, gap: Real, decay: Real, bright: Real, chord: int = 1
+) -> Callable[[Random, Real, int], Heard]:
+    """An instrument whose strings are plucked every `gap` s, `chord` at once."""
+
+    def sound(rng: Random, seconds: Real, rate: int) -> Heard:
+        pace = gap * float(rng.uniform(0.8, 1.25))
+        strokes = _strokes(seconds, pace, 0.08, rng)
+        scale = low * 2 ** (np.array([0, 2, 4, 7, 9]) / 12)
+        pitches = np.concatenate([scale * 2**octave for octave in range(4)])
+        pitches = pitches[pitches <= high] * float(rng.uniform(0.9, 1.1))
+        length = min(4 * decay, 2.0)
+
+        def one(_: int) -> np.ndarray:
+            chosen = rng.choice(pitches, chord, replace=False)
+            plucks = [_pluck(f, length, decay, bright, rate) for f in chosen]
+            return rng.uniform(0.6, 1.0) * np.sum(plucks, axis=0)
+
+        return _struck(seconds, rate, strokes, one), strokes
+
+    return sound
+
+
+def _calls(
+    shape: Sequence[Real],
+    length: tuple[Real, Real],
+    pause: tuple[Real, Real],
+    formants: Sequence[Real],
+    slope: Real,
+    *,
+    rough: Real = 0.0,
+    tremble: Real = 0.0,
+) -> Callable[[Random, Real, int], Heard]:
+    """An animal's calls: pitches along one call (Hz), its length and pause (s)."""
+
+    def sound(rng: Random, seconds: Real, rate: int) -> Heard:
+        size = float(rng.uniform(0.85, 1.2))  # a larger animal is lower
+        now, strokes, calls = float(rng.uniform(0.0, 0.15)), [], []
+        while now < seconds - 0.15:
+            span = min(float(rng.uniform(*length)), seconds - now)
+            t = _now(span, rate)
+            hertz = np.interp(t, np.linspace(0, span, len(shape)), shape) / size
+            hertz *= float(rng.uniform(0.93, 1.07))
+            shake = np.sin(2 * np.pi * rng.uniform(8, 11) * t)
+            call = _buzz(hertz * (1 + 0.04 * tremble * shake), slope, rate, formants)
+            call *= 1 + 0.5 * tremble * shake
+            call += rough * _noise(span, 400, 5000, rate, rng)
+            calls.append(call * _arch(span, rate) * rng.uniform(0.7, 1.0))
+            strokes.append(now)
+            now += span + float(rng.uniform(*pause))
+        return _struck(seconds, rate, strokes, lambda k: calls[k]), strokes
+
+    return sound
+
+
+def church_bell(rng: Random, seconds: Real, rate: int) -> Heard:
+    f = float(rng.uniform(180, 420))
+    strokes = _strokes(seconds, float(rng.uniform(0.9, 1.5)), 0.03, rng)
+    partials = (0.5, 1.0, 1.2, 1.5, 2.0, 2.67, 3.01, 4.17)
+    pairs = [
+        (f * p * rng.uniform(0.995, 1.005), 1 / (1 + 0.4 * k), 2.2 / (1 + p))
+        for k, p in enumerate(partials)
+    ]
+    return _struck(seconds, rate, strokes, lambda _: _ring(4.0, pairs, rate)), strokes
+
+
+def bark(rng: Random, seconds: Real, rate: int) -> Heard:
+    calls = _calls((300, 620, 420, 240), (0.14, 0.24), (0.12, 0.7), (750, 1500), 0.7,
+                   rough=0.5)  # fmt: skip
+    return calls(rng, seconds, rate)
+
+
+def aircraft(rng: Random, seconds: Real, rate: int) -> Heard:
+    pass_by = 0.5 + 0.5 * np.sin(np.pi * _now(seconds, rate) / seconds)
+    whine = float(rng.uniform(900, 1700)) * (1.1 - 0.2 * _now(seconds, rate) / seconds)
+    sound = _noise(seconds, 90, 2600, rate, rng) + 0.35 * _buzz(whine, 1.0, rate)
+    return sound * pass_by, []
+
+
+def race_car(rng: Random, seconds: Real, rate: int) -> Heard:
+    gap = float(rng.uniform(1.2, 2.0))
+    strokes = _strokes(seconds, gap, 0.1, rng)  # gear changes
+    t = _now(seconds, rate)
+    since = t - np.array([0.0, *strokes])[np.searchsorted(strokes, t, side="right")]
+    rev = float(rng.uniform(110, 150)) * (1 + 0.9 * np.minimum(since / gap, 1.2))
+    sound = _buzz(rev, 0.4, rate) + 0.25 * _noise(seconds, 500, 4000, rate, rng)
+    return sound * (0.5 + 0.5 * _slow(seconds, rate, 1.5, rng)), strokes
+
+
+def helicopter(rng: Random, seconds: Real, rate: int) -> Heard:
+    beat = float(rng.uniform(10, 16)) * _now(seconds, rate)
+    blades = np.exp(-6 * (beat % 1.0)) + 0.08
+    turbine = 0.15 * _buzz(np.full(len(beat), rng.uniform(500, 800)), 1.2, rate)
+    return blades * _noise(seconds, 50, 900, rate, rng) + turbine * 0.4, []
+
+
+def frying(rng: Random, seconds: Real, rate: int) -> Heard:
+    hiss = _noise(seconds, 2500, 7500, rate, rng)
+    hiss *= 0.4 + 0.4 * _slow(seconds, rate, 0.7, rng)
+    strokes = sorted(rng.uniform(0, seconds - 0.05, int(14 * seconds)).tolist())
+    pop = [_noise(0.02, 800, 7000, rate, rng) * np.exp(-_now(0.02, rate) / 0.004)
+           for _ in range(6)]  # fmt: skip
+    return hiss + _struck(
+        seconds, rate, strokes, lambda k: rng.uniform(0.5, 4) * pop[k % 6]
+    ), strokes
+
+
+def truck(rng: Random, seconds: Real, rate: int) -> Heard:
+    rev = float(rng.uniform(24, 32)) * (0.9 + 0.4 * _slow(seconds, rate, 1.2, rng))
+    knock = _buzz(rev, 0.15, rate, (90, 180)) + 0.6 * _noise(
+        seconds, 40, 350, rate, rng
+    )
+    return knock, []
+
+
+def shofar(rng: Random, seconds: Real, rate: int) -> Heard:
+    f = float(rng.uniform(0.85, 1.25))
+    shape = [230 * f, 345 * f, 350 * f, 350 * f, 460 * f]
+    long = rng.random() < 0.5
+    length, pause = ((1.2, 2.2), (0.3, 0.5)) if long else ((0.25, 0.5), (0.06, 0.15))
+    calls = _calls(shape, length, pause, (900, 1500), 0.6, rough=0.12)
+    return calls(rng, seconds, rate)
+
+
+def motorcycle(rng: Random, seconds: Real, rate: int) -> Heard:
+    strokes = _strokes(seconds, float(rng.uniform(0.9, 1.6)), 0.2, rng)  # the throttle
+    t = _now(seconds, rate)
+    since = t - np.array([0.0, *strokes])[np.searchsorted(strokes, t, side="right")]
+    throttle = np.exp(-since / 0.5)
+    rev = float(rng.uniform(38, 55)) * (1 + 1.1 * throttle)
+    sound = _buzz(rev, 0.1, rate, (200, 450))
+    return sound * (0.5 + 0.5 * throttle), strokes
+
+
+def train_horn(rng: Random, seconds: Real, rate: int) -> Heard:
+    tune = float(rng.uniform(0.9, 1.12))
+    now, strokes, blasts = 0.0, [], []
+    while now < seconds - 0.3:
+        span = min(float(rng.uniform(0.8, 2.0)), seconds - now)
+        chord = [_buzz(np.full(round(span * rate), f * tune), 0.5, rate)
+                 for f in (311.0, 370.0, 415.0, 494.0, 622.0)]  # fmt: skip
+        blasts.append(np.sum(chord, axis=0) * _arch(span, rate, 0.08, 0.15))
+        strokes.append(now)
+        now += span + float(rng.uniform(0.15, 0.4))
+    return _struck(seconds, rate, strokes, lambda k: blasts[k]), strokes
+
+
+def clock(rng: Random, seconds: Real, rate: int) -> Heard:
+    gap = float(rng.choice([0.25, 0.5, 0.5, 1.0]))
+    strokes = list(np.arange(0.05, seconds - 0.05, gap))
+    f = float(rng.uniform(1800, 2600))
+    case = float(rng.uniform(300, 600))
+
+    def tick(k: int) -> np.ndarray:
+        pitch = f * (1.0 if k % 2 else 0.8)
+        pairs = [(pitch, 1.0, 0.012), (2.3 * pitch, 0.5, 0.006), (case, 0.6, 0.03)]
+        return _ring(0.15, pairs, rate)
+
+    return _struck(seconds, rate, strokes, tick), strokes
+
+
+def bus(rng: Random, seconds: Real, rate: int) -> Heard:
+    speed = np.sin(np.pi * np.clip(_now(seconds, rate) / seconds, 0.08, 0.92))
+    gear = _buzz(float(rng.uniform(240, 330)) * (0.5 + speed), 1.3, rate)
+    motor = _buzz(float(rng.uniform(52, 66)) * (0.8 + 0.4 * speed), 0.5, rate)
+    strokes = _strokes(seconds, float(rng.uniform(1.6, 2.6)), 0.2, rng)  # its brakes
+    hiss = [_noise(0.5, 2500, 7000, rate, rng) * np.exp(-_now(0.5, rate) / 0.15)
+            for _ in strokes]  # fmt: skip
+    air = _struck(seconds, rate, strokes, lambda k: hiss[k])
+    return 0.5 * gear * speed + motor + 0.9 * air, strokes
+
+
+def chainsaw(rng: Random, seconds: Real, rate: int) -> Heard:
+    strokes = _strokes(seconds, float(rng.uniform(0.8, 1.6)), 0.25, rng)
+    t = _now(seconds, rate)
+    since = t - np.array([0.0, *strokes])[np.searchsorted(strokes, t, side="right")]
+    load = np.minimum(since / 0.3, 1.0)
+    rev = float(rng.uniform(105, 140)) * (1.0 + 0.35 * load)
+    rasp = 0.5 * _noise(seconds, 1500, 6500, rate, rng) * load
+    return _buzz(rev, 0.15, rate, (1200, 2600)) * (0.6 + 0.4 * load) + rasp, strokes
+
+
+def horse(rng: Random, seconds: Real, rate: int) -> Heard:
+    beat = float(rng.uniform(0.42, 0.6))
+    strides = np.array(_strokes(seconds, beat, 0.03, rng))[:, None]
+    strokes = (strides + beat * np.array([0.0, 0.22, 0.45])).ravel().tolist()
+    strokes = [stroke for stroke in strokes if stroke < seconds - 0.05]
+    hoof = [_noise(0.09, 350, 1600, rate, rng) * np.exp(-_now(0.09, rate) / 0.018)
+            for _ in range(4)]  # fmt: skip
+    sound = _struck(seconds, rate, strokes, lambda k: 2.5 * hoof[k % 4])
+    neigh, _ = _calls((500, 950, 800, 600, 420), (0.9, 1.4), (1.5, 3.0), (1100, 2300),
+                      0.6, rough=0.1, tremble=0.8)(rng, seconds, rate)  # fmt: skip
+    return sound + 0.6 * neigh, strokes
+
+
+def toilet_flush(rng: Random, seconds: Real, rate: int) -> Heard:
+    t = _now(seconds, rate)
+    rush = np.minimum(t / 0.3, 1.0) * (0.35 + 0.65 * np.exp(-t / (0.6 * seconds)))
+    swirl = 1 + 0.5 * np.sin(2 * np.pi * np.cumsum(2.5 + 4 * t / seconds) / rate)
+    water = _noise(seconds, 250, 3500, rate, rng) * rush * swirl
+    gurgle = _buzz(130 + 120 * _slow(seconds, rate, 0.06, rng), 0.8, rate)
+    return water + 0.35 * gurgle * (t / seconds), []
+
+
+def rodents(rng: Random, seconds: Real, rate: int) -> Heard:
+    calls = _calls((3000, 4400, 3600), (0.04, 0.11), (0.04, 0.35), (), 1.5)
+    squeaks, strokes = calls(rng, seconds, rate)
+    scratch = _noise(seconds, 1500, 6000, rate, rng)
+    scratch *= _slow(seconds, rate, 0.05, rng) ** 4
+    return squeaks + 0.35 * scratch, strokes
+
+
+def accordion(rng: Random, seconds: Real, rate: int) -> Heard:
+    strokes = _strokes(seconds, float(rng.uniform(0.35, 0.6)), 0.05, rng)
+    root = float(rng.uniform(196, 294))
+    now = _now(seconds, rate)
+    place = np.searchsorted(strokes, now, side="right")
+    steps = rng.choice([0, 2, 4, 5, 7, 9, 12], len(strokes) + 1)
+    melody = root * 2 * 2.0 ** (steps[place] / 12)
+    sound = np.zeros(len(now))
+    for pitch, level in ((melody, 1.0), (np.full(len(now), root / 2), 0.6)):
+        for detune in (1.0, 1.008):
+            sound += level * _buzz(pitch * detune, 0.7, rate)
+    return sound * (0.75 + 0.25 * np.cos(2 * np.pi * 0.6 * now)), strokes
+
+
+SOUNDS: dict[str, Callable[[Random, Real, int], Heard]] = {
+    "Church bell": church_bell,
+    "Bark": bark,
+    "Fixed-wing aircraft, airplane": aircraft,
+    "Race car, auto racing": race_car,
+    "Helicopter": helicopter,
+    "Ukulele": _plucked(262, 660, 0.4, 0.25, 1.3, chord=3),
+    "Frying (food)": frying,
+    "Truck": truck,
+    "Shofar": shofar,
+    "Motorcycle": motorcycle,
+    "Acoustic guitar": _plucked(82, 330, 0.3, 0.8, 1.5),
+    "Train horn": train_horn,
+    "Clock": clock,
+    "Banjo": _plucked(196, 784, 0.13, 0.12, 0.6),
+    "Goat": _calls((330, 400, 380, 330), (0.6, 1.0), (0.3, 0.9), (800, 1700), 0.5,
+                   rough=0.1, tremble=1.0),
+    "Baby cry, infant cry": _calls((380, 520, 500, 400), (0.7, 1.2), (0.15, 0.4),
+                                   (1100, 2900), 0.8, rough=0.05),
+    "Bus": bus,
+    "Chainsaw": chainsaw,
+    "Cat": _calls((520, 760, 700, 480), (0.5, 0.9), (0.3, 0.8), (950, 1900), 1.0),
+    "Horse": horse,
+    "Toilet flush": toilet_flush,
+    "Rodents, rats, mice": rodents,
+    "Accordion": accordion,
+    "Mandolin": _plucked(392, 1175, 0.085, 0.16, 0.9),
+}  # fmt: skip
+
+
+# The places: what is heard there all the time, whatever happens.
+
+
+def wind(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+    gusts = 0.3 + _slow(seconds, rate, 1.2, rng)
+    return _noise(seconds, 40, rng.uniform(250, 600), rate, rng) * gusts
+
+
+def traffic(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+    passing = 0.2 + _slow(seconds, rate, 2.0, rng) ** 2
+    return _noise(seconds, 60, rng.uniform(700, 1300), rate, rng) * passing
+
+
+def room_tone(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+    hum = np.full(round(seconds * rate), 50.0 * rng.integers(1, 3))
+    return _noise(seconds, 60, 3000, rate, rng) + 0.7 * _buzz(hum, 1.5, rate)
+
+
+def rain(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+    return _noise(seconds, rng.uniform(700, 1500), 6000, rate, rng)
+
+
+def crowd(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+    talk = 0.4 + _slow(seconds, rate, 0.12, rng)
+    return _noise(seconds, 200, 1800, rate, rng) * talk
+
+
+def birds(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+    calls = _calls((2400, 3300, 2700), (0.06, 0.2), (0.3, 1.5), (), 2.0)
+    sound, _ = calls(rng, seconds, rate)
+    return sound + 0.25 * _noise(seconds, 80, 2000, rate, rng)
+
+
+BACKGROUNDS = (wind, traffic, room_tone, rain, crowd, birds)

@@ -1,0 +1,64 @@
+"""AVE's world from the bandstand: written in AVE's layout, then read as AVE is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.errors import ClipsError
+from data_scripts import ave
+
+NAME = "events"
+ABOUT = """
+The bandstand's videos of 10 s with AVE's 28 kinds of event, drawn and synthesised, and
+the truth of every moment. Nothing to download, no licence to mind.
+
+They are written to --source in the layout of AVE as downloaded, and read from there as
+AVE is. What is there already is not written again.
+"""
+SETTINGS = replace(ave.SETTINGS, size=64)
+
+
+def sources(
+    folder: Path,
+    settings: ClipSettings = SETTINGS,
+    *,
+    videos: Annotated[int, typer.Option(help="how many")] = 400,
+    validation: Annotated[int, typer.Option(help="of them in the validation")] = 28,
+    test: Annotated[int, typer.Option(help="of them in the test")] = 112,
+    video_fps: Annotated[int, typer.Option(help="frames a second of the files")] = 8,
+    dry_run: bool = False,
+) -> tuple[list[Source], list[Problem]]:
+    """Write the videos of ``settings.seed`` into ``folder``, then find its sources.
+
+    They have half as many pixels again as are asked for, since H.264 halves the
+    colour's. With ``dry_run`` only what is there already is found.
+    """
+    from data_scripts.bandstand.layouts import write_ave
+
+    try:
+        if not dry_run:
+            write_ave(
+                folder,
+                videos=videos,
+                validation=validation,
+                test=test,
+                seed=settings.seed,
+                fps=video_fps,
+                size=2 * round(0.75 * settings.size),
+            )
+    except ValueError as error:
+        raise ClipsError(str(error)) from error
+    return ave.sources(folder, settings)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from avnb.data.scripts import main
+
+    main(sys.modules[__name__])

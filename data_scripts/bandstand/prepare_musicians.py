@@ -1,0 +1,69 @@
+"""The bandstand, the embedded world: written as a real set's files, then read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.errors import ClipsError
+from data_scripts import sub_urmp, urmp
+
+NAME = "bandstand"
+ABOUT = """
+The bandstand: 13 instruments played and drawn by this package, with the truth of every
+moment (pitch, loudness, onsets, pose). Nothing to download, no licence to mind.
+
+It is written to --source in the layout of a real set (released Sub-URMP, or URMP), and
+read from there by that set's own script. What is there already is not written again.
+"""
+SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
+
+
+def sources(
+    folder: Path,
+    settings: ClipSettings = SETTINGS,
+    *,
+    songs: Annotated[
+        int, typer.Option(help="recordings an instrument; of URMP: pieces")
+    ] = 8,
+    length: Annotated[float, typer.Option(help="s of a recording")] = 20.0,
+    step: Annotated[
+        int, typer.Option(help="ms between the pairs written; 100 as released")
+    ] = 500,
+    layout: Annotated[
+        Literal["sub_urmp", "urmp"], typer.Option(help="the real set it looks like")
+    ] = "sub_urmp",
+    dry_run: bool = False,
+) -> tuple[list[Source], list[Problem]]:
+    """Write the world of ``settings.seed`` into ``folder``, then find its sources.
+
+    With ``dry_run`` only what is there already is found.
+    """
+    from data_scripts.bandstand.layouts import write_sub_urmp, write_urmp
+
+    seed, size = settings.seed, settings.size
+    try:
+        if not dry_run and layout == "urmp":
+            write_urmp(
+                folder, pieces=songs, seconds=length, seed=seed, reused_take=songs > 1
+            )
+        elif not dry_run:
+            write_sub_urmp(
+                folder, songs=songs, seconds=length, seed=seed, step_ms=step, size=size
+            )
+    except ValueError as error:
+        raise ClipsError(str(error)) from error
+    if layout == "urmp":
+        return urmp.sources(folder, settings)
+    return sub_urmp.sources(folder, settings, every=step)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from avnb.data.scripts import main
+
+    main(sys.modules[__name__])

@@ -1,0 +1,66 @@
+"""One long video of the bandstand, written as a file, then read as any video is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.errors import ClipsError
+from data_scripts import single_video
+
+NAME = "performer"
+ABOUT = """
+One long video of the bandstand: a cello (melodic), a quintet (harmonic), drums
+(percussive) or a talking head (speaking), with the truth of every moment. Nothing to
+download, no licence to mind.
+
+It is written to --source as PERFORMER.mp4, with truth/ beside it, and read from there
+as any single video is. What is there already is not written again.
+"""
+SETTINGS = single_video.SETTINGS
+
+
+def sources(
+    folder: Path,
+    settings: ClipSettings = SETTINGS,
+    *,
+    performer: Annotated[
+        Literal["melodic", "harmonic", "percussive", "speaking"],
+        typer.Option(help="who is seen and heard"),
+    ] = "melodic",
+    length: Annotated[float, typer.Option(help="s of the video")] = 240.0,
+    player: Annotated[int, typer.Option(help="which person: any number")] = 6,
+    dry_run: bool = False,
+) -> tuple[list[Source], list[Problem]]:
+    """Write the video of ``settings.seed`` into ``folder``, then find its sources.
+
+    It has twice the pixels that are asked for, since H.264 halves the colour's. With
+    ``dry_run`` only what is there already is found.
+    """
+    from data_scripts.bandstand.layouts import write_video
+
+    try:
+        if not dry_run:
+            write_video(
+                folder,
+                performer=performer,
+                seconds=length,
+                seed=settings.seed,
+                player=player,
+                fps=settings.fps,
+                size=2 * settings.size,
+            )
+    except ValueError as error:
+        raise ClipsError(str(error)) from error
+    return single_video.sources(folder, settings)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from avnb.data.scripts import main
+
+    main(sys.modules[__name__])

@@ -1,0 +1,364 @@
+"""The musicians of the bandstand: who plays, what is played, how it is played.
+
+A `Performance` is the single source of truth. The sound (`sound.synthesise`) and
+the picture (`picture.draw`) are both functions of it, so whatever is seen moves
+because of what is heard.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+CONTROL_RATE = 100  # Hz: the rate of every curve of a Performance
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What the world needs to know of an instrument to write and play a line.
+
+    `low` and `high` are sounding pitches (MIDI numbers); `family` is string, reed,
+    brass or flute; `code` is the short name in URMP's file names; `attack` and
+    `release` are seconds; `vibrato` is the usual half-width in cents.
+    """
+
+    code: str
+    family: str
+    low: int
+    high: int
+    attack: float
+    release: float
+    vibrato: float
+
+
+ORCHESTRA: dict[str, Instrument] = {
+    "bassoon": Instrument("bn", "reed", 34, 71, 0.030, 0.06, 9.0),
+    "cello": Instrument("vc", "string", 36, 76, 0.070, 0.14, 18.0),
+    "clarinet": Instrument("cl", "reed", 50, 88, 0.035, 0.07, 0.0),
+    "double_bass": Instrument("db", "string", 28, 55, 0.080, 0.18, 13.0),
+    "flute": Instrument("fl", "flute", 60, 96, 0.055, 0.08, 15.0),
+    "horn": Instrument("hn", "brass", 41, 77, 0.060, 0.09, 0.0),
+    "oboe": Instrument("ob", "reed", 58, 88, 0.025, 0.05, 11.0),
+    "sax": Instrument("sax", "reed", 49, 80, 0.030, 0.07, 14.0),
+    "trombone": Instrument("tbn", "brass", 40, 70, 0.045, 0.08, 6.0),
+    "trumpet": Instrument("tpt", "brass", 52, 84, 0.030, 0.06, 8.0),
+    "tuba": Instrument("tba", "brass", 28, 65, 0.060, 0.10, 0.0),
+    "viola": Instrument("va", "string", 48, 81, 0.060, 0.12, 20.0),
+    "violin": Instrument("vn", "string", 55, 93, 0.050, 0.10, 22.0),
+}
+INSTRUMENTS: tuple[str, ...] = tuple(sorted(ORCHESTRA))
+
+MODES = {
+    "major": (0, 2, 4, 5, 7, 9, 11),
+    "minor": (0, 2, 3, 5, 7, 8, 11),
+    "dorian": (0, 2, 3, 5, 7, 9, 10),
+    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
+}
+# One bar of four beats each, in beats.
+RHYTHMS = {
+    "melody": ((1, 1, 1, 1), (2, 1, 1), (1.5, 0.5, 1, 1), (1, 0.5, 0.5, 2), (3, 1)),
+    "run": ((0.5,) * 8, (1, 0.5, 0.5, 0.5, 0.5, 1), (0.5, 0.5, 0.5, 0.5, 1, 1)),
+    "arpeggio": ((0.5,) * 8, (1, 1, 1, 1), (0.5, 0.5, 1, 0.5, 0.5, 1)),
+    "hymn": ((2, 2), (4,), (3, 1), (2, 1, 1)),
+}
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note as it sounds: times in seconds, pitch as a MIDI number."""
+
+    onset: float
+    duration: float
+    midi: float
+    velocity: float  # 0..1
+    bow: int  # +1 down-bow, -1 up-bow; +1 for winds
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """A player, a score and the curves that sound and picture follow.
+
+    The curves are float64 of shape (K,), one value each 1 / CONTROL_RATE seconds.
+    `pitch_hz` is 0 where nothing sounds and includes tuning, glides and vibrato.
+    `loudness` is the amplitude of the sound, 0..1. `stroke` is the bow's contact
+    point, -1 (frog) to 1 (tip), 0 for winds. `breath` is the
+    player's blowing pressure, 0..1, 0 for strings. `phase` is the body's sway in
+    cycles, wrapped to [0, 1): use it as sin(2 pi phase).
+    """
+
+    instrument: str
+    player: int
+    seed: int
+    duration: float
+    tempo: float  # beats a minute
+    notes: tuple[Note, ...]
+    time: np.ndarray
+    pitch_hz: np.ndarray
+    loudness: np.ndarray
+    stroke: np.ndarray
+    breath: np.ndarray
+    phase: np.ndarray
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What makes one player's instrument sound unlike another's."""
+
+    tuning: float  # cents
+    vibrato_rate: float  # Hz
+    vibrato_depth: float  # factor on the instrument's usual depth
+    brightness: float  # dB an octave, added to the spectrum's slope
+    noise: float  # factor on breath or bow noise
+    body: float  # factor on the frequencies of formants and resonances
+    attack: float  # factor on attack times
+    room: int  # seed of the room's reverberation
+
+
+def generator(*names: object) -> np.random.Generator:
+    """A generator of random numbers seeded by the names alone, on any check."""
+    digest = hashlib.sha256("|".join(str(name) for name in names).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
+
+
+def voice(instrument: str, player: int) -> Voice:
+    """The player's own variant of the instrument; the same for every score."""
+    rng = generator("voice", instrument, player)
+    return Voice(
+        tuning=float(np.clip(rng.normal(0, 5), -10, 10)),
+        vibrato_rate=float(rng.uniform(4.6, 6.6)),
+        vibrato_depth=float(rng.uniform(0.4, 1.4)),
+        brightness=float(rng.uniform(-1.8, 1.8)),
+        noise=float(rng.uniform(0.6, 1.6)),
+        body=float(np.exp(rng.normal(0, 0.04))),
+        attack=float(rng.uniform(0.7, 1.5)),
+        room=int(rng.integers(1 << 31)),
+    )
+
+
+def midi_to_hz(midi: float) -> float:
+    """Equal temperament, A4 = 69 = 440 Hz."""
+    return 440.0 * 2.0 ** ((midi - 69.0) / 12.0)
+
+
+def perform(
+    instrument: str, player: int, *, seconds: float | int, seed: int
+) -> Performance:
+    """A seeded score in the instrument's range, and the curves of its playing.
+
+    Any integer is a player. Performances of one seed share tempo, key and phrases,
+    so that they can be heard together. The same arguments give the same performance
+    in every process. Raises ValueError for an unknown instrument or a length that
+    is not positive.
+    """
+    if instrument not in ORCHESTRA:
+        raise ValueError(f"no instrument {instrument!r}: one of {INSTRUMENTS}")
+    if not seconds > 0:
+        raise ValueError(f"seconds = {seconds}: a performance has a positive length")
+    seconds = float(seconds)
+    rng = generator("score", instrument, player, seed)
+    tempo, notes = _score(ORCHESTRA[instrument], seconds, generator("piece", seed), rng)
+    time = np.arange(int(np.ceil(seconds * CONTROL_RATE))) / CONTROL_RATE
+    loudness = _loudness(instrument, player, notes, time)
+    string = ORCHESTRA[instrument].family == "string"
+    silent = np.zeros_like(time)
+    return Performance(
+        instrument=instrument,
+        player=player,
+        seed=seed,
+        duration=seconds,
+        tempo=tempo,
+        notes=notes,
+        time=time,
+        pitch_hz=_pitch(instrument, player, notes, time, loudness),
+        loudness=loudness,
+        stroke=_stroke(notes, time, loudness) if string else silent,
+        breath=silent if string else smoothed(loudness, 0.12),
+        phase=_sway(tempo, loudness, rng.uniform()),
+    )
+
+
+def _score(
+    instrument: Instrument,
+    seconds: float,
+    piece: np.random.Generator,
+    player: np.random.Generator,
+) -> tuple[float, tuple[Note, ...]]:
+    """Tempo, and phrases of two to four bars with rests between, to the end.
+
+    What `piece` draws (tempo, key, phrases) is common to all who play the same seed;
+    what `player` draws is this part's own.
+    """
+    tempo = float(piece.uniform(72, 132))
+    beat = 60.0 / tempo
+    tonic = int(piece.integers(12))
+    mode = MODES[str(piece.choice(list(MODES)))]
+    compass = range(instrument.low, instrument.high + 1)
+    pitches = np.array([midi for midi in compass if (midi - tonic) % 12 in mode])
+    notes: list[Note] = []
+    bow = 1
+    now = float(piece.uniform(0.05, 0.3))
+    while now < seconds - 0.2:
+        bars = int(piece.integers(2, 5))
+        rest = piece.choice([0.12, 0.3, piece.uniform(0.8, 1.6)], p=[0.2, 0.25, 0.55])
+        style = str(player.choice(list(RHYTHMS), p=[0.4, 0.2, 0.2, 0.2]))
+        rhythms = RHYTHMS[style]
+        lengths = [
+            float(beats) * beat
+            for _ in range(bars)
+            for beats in rhythms[player.integers(len(rhythms))]
+        ]
+        places = _walk(style, len(lengths), len(pitches), player)
+        slur = int(player.integers(1, 5))  # notes in one bow
+        short = 0.55 if style != "hymn" and player.random() < 0.2 else 0.96
+        level, swell = player.uniform(0.3, 0.8), player.uniform(-0.25, 0.4)
+        start = bow_start = now
+        for index, (length, place) in enumerate(zip(lengths, places, strict=True)):
+            if now > seconds - 0.2:
+                break
+            arch = np.sin(np.pi * (now - start) / sum(lengths))
+            accent = 0.12 if index % 4 == 0 else 0.0
+            velocity = level + swell * arch + accent + player.normal(0, 0.04)
+            if index % slur == 0 or now + length > bow_start + 1.2:
+                bow, bow_start = -bow, now
+            notes.append(
+                Note(
+                    onset=round(now, 4),
+                    duration=round(min(length * short, seconds - now - 0.05), 4),
+                    midi=float(pitches[place]),
+                    velocity=float(np.clip(velocity, 0.15, 1.0)),
+                    bow=bow if instrument.family == "string" else 1,
+                )
+            )
+            now += length
+        now += float(rest)
+    return tempo, tuple(notes)
+
+
+def _walk(style: str, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Places of `count` notes among `size` pitches of the scale."""
+    register = float(np.clip(rng.normal(0.5, 0.22), 0.05, 0.95)) * (size - 1)
+    if style == "run":
+        steps = rng.choice([-1, 1], p=[0.15, 0.85], size=count)
+        steps = steps * np.where(np.arange(count) // 8 % 2, -1, 1) * rng.choice([-1, 1])
+    elif style == "arpeggio":
+        turn = np.where(np.arange(count) // 4 % 2, -1, 1)
+        steps = rng.choice([2, 3], size=count) * turn
+    else:
+        steps = rng.choice(
+            [-4, -2, -1, 0, 1, 2, 4, 7],
+            p=[0.06, 0.12, 0.27, 0.05, 0.27, 0.12, 0.07, 0.04],
+            size=count,
+        )
+    places = np.empty(count, dtype=np.int64)
+    place = round(register)
+    for index in range(count):
+        places[index] = place
+        place += int(steps[index])
+        if not 0 <= place < size:  # turn round at the ends of the range
+            place -= 2 * int(steps[index])
+        place = int(np.clip(place, 0, size - 1))
+    return places
+
+
+def _loudness(
+    instrument: str, player: int, notes: tuple[Note, ...], time: np.ndarray
+) -> np.ndarray:
+    """Each note's attack, swell and release, the louder one where two overlap."""
+    kind = ORCHESTRA[instrument]
+    rng = generator("touch", instrument, player)
+    swell = rng.uniform(0.0, 0.25)
+    attack = kind.attack * voice(instrument, player).attack
+    envelope = np.zeros_like(time)
+    for note in notes:
+        since = time - note.onset
+        rise = np.clip(since / attack, 0, 1)
+        inside = np.clip(since / max(note.duration, 1e-3), 0, 1)
+        fade = max(note.duration - kind.release / 2, 0.03)
+        fall = np.exp(-np.clip(since - fade, 0, None) / (kind.release / 2.5))
+        shape = (1 - swell) + swell * np.sin(np.pi * inside) if swell else 1.0
+        peak = 0.06 + 0.94 * note.velocity**1.6
+        envelope = np.maximum(
+            envelope, peak * np.sin(0.5 * np.pi * rise) * fall * shape
+        )
+    envelope[envelope < 2e-3] = 0.0
+    end = time[-1] + 1 / CONTROL_RATE  # nothing is cut off in mid-sound
+    return envelope * np.clip((end - time) / 0.04, 0, 1)
+
+
+def _pitch(
+    instrument: str,
+    player: int,
+    notes: tuple[Note, ...],
+    time: np.ndarray,
+    loudness: np.ndarray,
+) -> np.ndarray:
+    """Sounding pitch in Hz: notes, short glides between them, tuning, vibrato."""
+    own = voice(instrument, player)
+    kind = ORCHESTRA[instrument]
+    rng = generator("intonation", instrument, player, len(notes))
+    glide = 0.03 if kind.family == "string" or instrument == "trombone" else 0.012
+    cents = np.zeros_like(time)
+    rate = 2 * np.pi * own.vibrato_rate * (1 + 0.04 * rng.normal())
+    for index, note in enumerate(notes):
+        following = notes[index + 1].onset if index + 1 < len(notes) else np.inf
+        here = (time >= note.onset) & (time < following)
+        since = time[here] - note.onset
+        value = 100 * note.midi + own.tuning + np.clip(rng.normal(0, 4), -8, 8)
+        if index and notes[index - 1].onset + notes[index - 1].duration > (
+            note.onset - 0.1
+        ):
+            leap = 100 * (notes[index - 1].midi - note.midi)
+            value = value + leap * np.exp(-since / (glide / 3)) * (since < 2 * glide)
+        onset = np.clip((since - 0.15) / 0.25, 0, 1)  # vibrato starts late
+        depth = kind.vibrato * own.vibrato_depth * onset
+        value = value + depth * np.sin(rate * since + rng.uniform(0, 2 * np.pi))
+        cents[here] = value
+    hertz = 440.0 * 2.0 ** ((cents - 6900.0) / 1200.0)
+    return np.where(loudness > 0, hertz, 0.0)
+
+
+def _stroke(
+    notes: tuple[Note, ...], time: np.ndarray, loudness: np.ndarray
+) -> np.ndarray:
+    """The integral of the bow's speed, which grows with loudness.
+
+    Notes slurred in one bow share a stroke. A stroke is stretched or squeezed only
+    where the bow would run out, or would leave the next stroke no hair to use.
+    """
+    groups: list[list[Note]] = []
+    for note in notes:
+        if groups and groups[-1][-1].bow == note.bow:
+            groups[-1].append(note)
+        else:
+            groups.append([note])
+    speed = np.where(loudness > 0, 0.15 + 1.8 * loudness, 0.0)
+    starts = [group[0].onset for group in groups] + [np.inf]
+    spans = [(time >= first) & (time < last) for first, last in pairwise(starts)]
+    lengths = [float(np.sum(speed[span])) / CONTROL_RATE for span in spans] + [0.0]
+    stroke = np.zeros_like(time)
+    place = -0.8
+    stroke[time < starts[0]] = place
+    for index, (group, span) in enumerate(zip(groups, spans, strict=True)):
+        bow = group[0].bow
+        wanted = max(bow * place + lengths[index], lengths[index + 1] - 1.0)
+        travel = min(wanted, 1.0) - bow * place
+        share = np.cumsum(speed[span]) / max(np.sum(speed[span]), 1e-9)
+        stroke[span] = np.clip(place + bow * travel * share, -1, 1)
+        if span.any():
+            place = float(stroke[span][-1])
+    return stroke
+
+
+def smoothed(curve: np.ndarray, seconds: float) -> np.ndarray:
+    """The curve through a Hann window of that width, centred."""
+    width = 2 * int(seconds * CONTROL_RATE / 2) + 1
+    window = np.hanning(width + 2)[1:-1]
+    full = np.convolve(curve, window / window.sum())
+    return full[width // 2 : width // 2 + len(curve)]
+
+
+def _sway(tempo: float, loudness: np.ndarray, start: float) -> np.ndarray:
+    """Sway in cycles: one in four beats at full loudness, slower when soft."""
+    speed = tempo / 60 / 4 * (0.25 + 0.75 * np.sqrt(smoothed(loudness, 0.5)))
+    return (start + np.cumsum(speed) / CONTROL_RATE) % 1.0

@@ -1,0 +1,1 @@
+"""The series of notebooks: installed as the package `avnb_notebooks`."""

@@ -1,0 +1,1 @@
+"""Redondo 2024, Listen and Move."""

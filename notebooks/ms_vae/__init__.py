@@ -1,0 +1,1 @@
+"""Zhu et al. 2021, Learning Audio-Visual Correlations (MS-VAE)."""

@@ -1,0 +1,161 @@
+"""Claims over seeds: the verdict follows the numbers, not the wish."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from avnb import files
+from avnb.course import study
+from avnb.course.series import load_series, series_folder
+from avnb.course.settings import SCALES
+from avnb.course.steps import read_step
+from avnb.errors import LessonError
+
+ROOT = Path(__file__).resolve().parents[2]
+SERIES = "deep_cross_modal"
+
+
+def run_of(c: float, n: float, last: float = 0.8, others: int = 9) -> dict:
+    """Records of a run in which S2I-C scores `c`, and S2I-N `n` after `others`."""
+
+    def measure(value: float) -> dict:
+        return {"value": value}
+
+    names = ("MS", "LMS", "CQT", "MFCC", "STFT")
+    table1 = [
+        {"representation": name, "layers": layers, "accuracy": measure(score)}
+        for name, score in zip(names, (0.6, 0.9, 0.7, 0.8, 0.75), strict=True)
+        for layers in (3, 4)
+    ]
+    table5 = [
+        {"sounds": "test", "pictures": name, "steps": steps}
+        | {"judge": measure(s), "Γ": measure(s)}
+        for name, s, steps in (
+            ("S2I-C", c, 9),
+            ("S2I-N", n, others),
+            ("S2I-A", 0.1, others),
+            ("real", 0.95, ""),
+        )
+    ]
+    i2s = [
+        {"sounds": name, "ear": measure(score)}
+        for name, score in (("I2S", 0.5), ("real", 0.9), ("chance", 1 / 13))
+    ]
+    curve = {"s2i_c train": {"step": [1, 2, 3], "accuracy": [0.1, 0.8, last]}}
+    return {
+        "step3_sound_train": {"table1": table1},
+        "step5_image_train": {"image_encoder_accuracy": measure(0.97)},
+        "step7_sound_to_image_train": {"figure9": curve},
+        "step10_judge": {"table5": table5, "i2s": i2s},
+    }
+
+
+def verdicts(runs: list[dict]) -> dict[str, str]:
+    claims = load_series(SERIES).CLAIMS
+    rows = study.judge_claims(SERIES, runs)
+    return {c.name: row["holds"] for c, row in zip(claims, rows, strict=True)}
+
+
+def test_a_claim_holds_fails_or_stays_open_by_its_interval() -> None:
+    clear = verdicts([run_of(0.8, 0.2), run_of(0.82, 0.21), run_of(0.79, 0.2)])
+    assert clear["c_over_n"] == "holds"
+    assert clear["fall"] == "fails"  # the curve ends at its best
+    assert clear["i2s_above_chance"] == "holds"
+    worse = verdicts([run_of(0.2, 0.8), run_of(0.21, 0.82), run_of(0.2, 0.79)])
+    assert worse["c_over_n"] == "fails"
+    mixed = verdicts([run_of(0.2, 0.8), run_of(0.8, 0.2), run_of(0.5, 0.5)])
+    assert mixed["c_over_n"] == "undecided"
+
+
+def test_one_run_has_no_interval_and_says_so() -> None:
+    one = verdicts([run_of(0.8, 0.2, last=0.1)])
+    assert one["c_over_n"] == "here yes"
+    assert one["fall"] == "here yes"
+    assert verdicts([run_of(0.2, 0.8)])["c_over_n"] == "here no"
+
+
+def test_variants_of_unequal_training_are_not_compared() -> None:
+    found = verdicts([run_of(0.8, 0.2, others=3)])
+    assert found["c_over_n"] == found["c_over_a"] == "not compared"
+    assert found["n_over_a"] == "here yes"
+    mixed = verdicts([run_of(0.8, 0.2), run_of(0.8, 0.2, others=3)])
+    assert mixed["c_over_n"] == "not compared"
+
+
+def test_a_study_trains_all_variants_alike() -> None:
+    module = load_series(SERIES)
+    (path,) = series_folder(SERIES).glob("step7_*.py")
+    table = read_step(path).table
+    for i, scale in enumerate(SCALES):
+        row = {name: values[i] for name, values in table.items() if values}
+        row |= module.OVERRIDES.get(scale, {})
+        assert row["steps_others"] == row["steps"]
+
+
+def test_headlines_are_the_tables_numbers() -> None:
+    found = load_series(SERIES).headlines(run_of(0.8, 0.2))
+    assert found["S2I-C, test sounds, judge"] == 0.8
+    assert found["I2S, heard by the ear"] == 0.5
+    assert found["LMS, 4 layers"] == 0.9
+
+
+def test_a_study_needs_two_seeds_and_a_series_with_claims() -> None:
+    with pytest.raises(LessonError, match="at least two"):
+        study.run_study(SERIES, scale="smoke", seeds=(1, 1))
+    with pytest.raises(LessonError, match=r"there is: .*deep_cross_modal"):
+        load_series("deep_cross")
+
+
+def test_records_and_the_kept_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results").mkdir()
+    entries = [
+        {"kind": "value", "name": "a", "value": 3},
+        {"kind": "figure", "name": "b", "file": "b.png"},
+    ]
+    (tmp_path / "results" / "step1_x.json").write_text(json.dumps({"entries": entries}))
+    assert study.read_records(tmp_path) == {"step1_x": {"a": 3}}
+    monkeypatch.setattr(study, "clone", lambda: tmp_path)
+    assert study.load_study(SERIES) is None
+    files.write_json(study.study_path(SERIES, "laptop"), {"seeds": [0]})
+    assert study.load_study(SERIES) == {"seeds": [0]}
+
+
+# how the README writes a series' numbers
+WRITTEN = {
+    "deep_cross_modal": lambda value: f"{100 * value:.1f}",  # points
+    "listen_and_move": lambda value: f"{value:.3g}",
+}
+
+
+@pytest.mark.parametrize("series", WRITTEN)
+def test_the_readme_tells_what_the_study_found(series: str) -> None:
+    kept = study.load_study(series)
+    assert kept is not None
+    readme = (ROOT / "README.md").read_text()
+    for row in kept["claims"]:
+        here = [WRITTEN[series](row["here"][key]) for key in ("value", "low", "high")]
+        line = "| {} | {} [{}, {}] | {} |".format(row["claim"], *here, row["holds"])
+        assert line in readme
+
+
+def test_the_readme_tells_how_well_it_paints() -> None:
+    kept = study.load_study("deep_cross_modal")
+    assert kept is not None
+    readme = (ROOT / "README.md").read_text()
+    for name in ("S2I-C, test sounds, judge", "I2S, heard by the ear"):
+        assert f"{100 * kept['numbers'][name]['value']:.1f} %" in readme
+
+
+def test_the_performer_moves_to_the_sound() -> None:
+    """In the committed study each seed's frames are nearer by the right sound."""
+    kept = study.load_study("listen_and_move")
+    assert kept is not None
+    assert min(found["listens"] for found in kept["evidence"]) > 0
+    row = next(row for row in kept["claims"] if "moves synchronously" in row["claim"])
+    assert row["holds"] == "holds"
+    hand = {name: kept["numbers"][f"{name}, hand, r"]["value"]
+            for name in ("its own sound", "another moment's sound")}  # fmt: skip
+    assert hand["its own sound"] > hand["another moment's sound"]

@@ -1,0 +1,143 @@
+"""Step 1 of ms_vae: what is annotated, and what answers without a model get."""
+
+import importlib
+
+import ave_layout
+import numpy as np
+import pytest
+import torch
+
+from avnb import media
+from avnb.data import clips as prepared
+from avnb.data.clips import Clips
+from data_scripts import ave
+
+SERIES = "avnb_notebooks.ms_vae"
+
+
+@pytest.fixture(scope="module")
+def step1():
+    return importlib.import_module(f"{SERIES}.step1_data")
+
+
+def clips(event: np.ndarray | None, fps: float, frames: int, n: int) -> Clips:
+    """Clips that hold nothing but what is annotated."""
+    truth = {} if event is None else {"event": torch.from_numpy(event).float()}
+    return Clips(
+        frames=torch.zeros(n, frames, 2, 2, 3, dtype=torch.uint8),
+        waveform=torch.zeros(n, 1, 8, dtype=torch.int16),
+        labels=torch.zeros(n, dtype=torch.long),
+        classes=["Cat"],
+        recordings=[f"video{k}" for k in range(n)],
+        start=torch.zeros(n),
+        peak=torch.ones(n),
+        fps=fps,
+        sample_rate=16000,
+        truth=truth,
+    )
+
+
+def random_rows(count: int) -> list[ave.Row]:
+    rng = np.random.default_rng(count)
+    rows = []
+    for k in range(count):
+        start, end = sorted(rng.choice(11, 2, replace=False).tolist())
+        rows.append(ave.Row(k, str(rng.choice(ave.KINDS)), f"video{k}", start, end))
+    return rows
+
+
+@pytest.mark.parametrize("fps", [1.0, 2.0, 4.0])
+def test_frames_and_seconds_say_the_same(step1, fps):
+    rows = random_rows(60)
+    event = np.array(
+        [
+            [float(row.start <= i / fps < row.end) for i in range(int(10 * fps))]
+            for row in rows
+        ]
+    )
+    spans = step1.annotated(clips(event, fps, int(10 * fps), len(rows)))
+    assert spans.tolist() == [[row.start, row.end] for row in rows]
+    for row in rows:
+        labels = step1.per_second(row).tolist()
+        for t, label in enumerate(labels):
+            inside = row.start <= t < row.end
+            assert label == (ave.KINDS.index(row.label) if inside else 28)
+
+
+def test_without_annotation_all_seconds_count(step1):
+    assert step1.annotated(clips(None, 4.0, 12, 2)).tolist() == [[0, 3], [0, 3]]
+
+
+def test_a_split_that_load_cannot_hold_is_looked_up(step1, tmp_path, monkeypatch):
+    """AVE's training videos are more than `load` takes: all are seen, in batches."""
+    train = {"aaaaaaaaaaa": ("Cat", 0, 10), "bbbbbbbbbbb": ("Bus", 2, 5),
+             "ccccccccccc": ("Cat", 7, 9)}  # fmt: skip
+    rows = [f"{kind}&{name}&good&{a}&{b}" for name, (kind, a, b) in train.items()]
+    splits = {"train": rows, "val": [], "test": ["Bus&ddddddddddd&good&1&4"]}
+    ave_layout.write(tmp_path / "ave", splits)
+    settings = prepared.Settings(seconds=10.0, fps=2.0, size=16, sample_rate=8000)
+    video = media.Clip(
+        np.zeros((20, 16, 16, 3), np.uint8), np.zeros((1, 80000), np.float32), 2.0, 8000
+    )
+    for path in (tmp_path / "ave" / "AVE").glob("*.mp4"):
+        media.write_clip(path, video)
+    found, _ = ave.sources(tmp_path / "ave", settings)
+    prepared.prepare(found, tmp_path / "out", settings, workers=1)
+    names = prepared.load(tmp_path / "out", "train").recordings
+    monkeypatch.setattr(prepared, "LOAD_LIMIT", 1)
+    with pytest.raises(prepared.ClipsError, match="stream"):
+        prepared.load(tmp_path / "out", "train")
+    by_two = lambda folder, split, batch: prepared.stream(folder, split, batch=2)  # noqa: E731
+    monkeypatch.setattr(step1, "stream", by_two)
+    spans, labels = step1.looked_up(tmp_path / "out", "train")
+    assert spans.tolist() == [[*train[name][1:]] for name in names]
+    kinds = [("Bus", "Cat").index(train[name][0]) for name in names]
+    assert labels.tolist() == kinds
+    spans, labels = step1.looked_up(tmp_path / "out", "val")
+    assert spans.shape == (0, 2)
+    assert labels.shape == (0,)
+
+
+def test_answers_without_a_model_against_counting(step1):
+    rows = [row for row in random_rows(200) if row.end - row.start < 10]
+    spans = torch.tensor([[row.start, row.end] for row in rows])
+    guessed = first = last = 0.0
+    for row in rows:
+        length = row.end - row.start
+        places = [t for t in range(10) if t + length <= 10]
+        guessed += sum(t == row.start for t in places) / len(places)
+        first += places[0] == row.start
+        last += places[-1] == row.start
+    wanted = [100 * share / len(rows) for share in (guessed, first, last)]
+    assert list(step1.without_model(spans).values()) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_table_of_ave_is_that_of_its_statistics(step1, tmp_path):
+    """Read through the script from a set that is built to them."""
+    found, _ = ave.sources(ave_layout.match_test_set(tmp_path))
+    test = [source.span for source in found if source.split == "test"]
+    answers = step1.without_model(torch.tensor(test).long())
+    for name, printed in step1.AVE_MATCH.items():
+        assert answers[name] == pytest.approx(printed, abs=0.05)
+    assert (
+        max(sum(both) / 2 for both in step1.TABLE_1.values()) < answers["always last"]
+    )
+
+
+def test_each_trap_is_named_and_the_rest_is_used(step1, tmp_path):
+    step1.write_traps(tmp_path)
+    found, problems = ave.sources(tmp_path)
+    assert {(s.recording, s.split) for s in found} == {
+        ("bbbbbbbbbbb", "train"),
+        ("bbbbbbbbbbb (Truck)", "train"),
+        ("ggggggggggg", "val"),
+        ("hhhhhhhhhhh", "test"),
+        ("fffffffffff", "test"),
+    }
+    said = "\n".join(map(str, problems))
+    for trap in (
+        "no length", "'Unicorn'", "from 7 to 12", "two events: Bus, and Truck",
+        "aaaaaaaaaaa.mp4: the video is missing", "is in train (Cat) and in test",
+        "no 'Banjo' in training",
+    ):  # fmt: skip
+        assert trap in said

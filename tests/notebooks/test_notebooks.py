@@ -1,0 +1,310 @@
+"""The notebooks keep the house's rules; nbmake and papermill run them."""
+
+import ast
+import importlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import nbformat
+import notebook_tools as tools
+import pytest
+
+from avnb import course
+from avnb.course import runner
+from avnb.course.lesson import PARAMETERS
+from avnb.course.series import list_series, load_series, series_folder
+from avnb.course.steps import calls as calls_of
+from avnb.course.steps import read_step, walk
+
+STEPS = [pytest.param(*step, id=step[1].stem) for step in tools.steps()]
+ROOT = Path(__file__).resolve().parents[2]
+SERIES = sorted(list_series())
+each_step = pytest.mark.parametrize(("series", "path"), STEPS)
+each_series = pytest.mark.parametrize("series", SERIES)
+
+
+def notebook(path: Path) -> Any:
+    return nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+
+
+def code(path: Path) -> list[str]:
+    return [cell.source for cell in notebook(path).cells if cell.cell_type == "code"]
+
+
+@each_step
+def test_both_halves_are_the_same(series: str, path: Path) -> None:
+    text, ipynb = tools.halves(path)
+    assert text == ipynb, f"{path.stem}: make notebooks"
+
+
+@each_step
+def test_no_output_is_committed(series: str, path: Path) -> None:
+    for cell in notebook(path).cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+
+
+@each_step
+def test_the_first_cell_installs_in_colab(series: str, path: Path) -> None:
+    first = next(cell for cell in notebook(path).cells if cell.cell_type == "code")
+    assert first.source == tools.FIRST_CELL, "make notebooks"
+    assert tools.tags(first) == ["active-ipynb"]
+
+
+@each_step
+def test_the_parameters_are_the_five(series: str, path: Path) -> None:
+    cells = [c for c in notebook(path).cells if "parameters" in tools.tags(c)]
+    assert len(cells) == read_step(path).records
+    if not cells:
+        return
+    given = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(cells[0].source).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    assert tuple(given) == PARAMETERS
+    assert list(given.values()) == ["laptop", "", 0, "", {}]
+
+
+@each_step
+def test_a_lesson_starts_as_itself_and_finishes(series: str, path: Path) -> None:
+    calls = calls_of(code(path), "course.start")
+    assert len(calls) <= 1
+    for call in calls:
+        assert [ast.literal_eval(a) for a in call.args] == [series, path.stem]
+        given = {k.arg: ast.unparse(k.value) for k in call.keywords}
+        assert given == {name.lower(): name for name in PARAMETERS}
+        assert "lesson.finish()" in code(path)[-1]
+
+
+@each_step
+def test_cells_and_lines_and_classes_are_short(series: str, path: Path) -> None:
+    for cell in code(path):
+        lines = cell.splitlines()
+        assert len(lines) <= 25, f"{len(lines)} lines in the cell\n{cell}"
+        assert max(map(len, lines), default=0) <= 88, cell
+    for node in walk(code(path)):
+        if isinstance(node, ast.ClassDef):
+            assert (node.end_lineno or 0) - node.lineno < 50, node.name
+
+
+@each_step
+def test_every_setting_is_read(series: str, path: Path) -> None:
+    dead = tools.unread_fields(code(path))
+    assert not dead, f"{path.stem} never reads {', '.join(sorted(dead))}"
+
+
+def test_the_guard_finds_a_dead_parameter() -> None:
+    cells = [
+        "s = settings.Settings(SCALE, OVERRIDES, dict(a=(1,) * 4, b=(2, 2, 2, 2)))",
+        "print(s.a, other.b)",
+    ]
+    assert tools.unread_fields(cells) == {"b"}
+
+
+# --- Defining notebooks are modules --------------------------------------------
+
+DEFINING = [step for step in tools.steps() if tools.is_imported(step[1])]
+PLAIN = (
+    ast.Import,
+    ast.ImportFrom,
+    ast.ClassDef,
+    ast.FunctionDef,
+)
+
+
+def not_a_definition(node: ast.stmt) -> bool:
+    if isinstance(node, PLAIN):
+        return False
+    if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+        return any(isinstance(inner, ast.Call) for inner in ast.walk(node.value))
+    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return not is_text
+
+
+@pytest.mark.parametrize(("series", "path"), DEFINING)
+def test_a_defining_notebook_only_defines(series: str, path: Path) -> None:
+    found = [n for n in ast.parse(path.read_text()).body if not_a_definition(n)]
+    assert not found, f"{path}:{found[0].lineno}: {ast.unparse(found[0])[:80]}"
+
+
+@each_series
+def test_importing_is_silent_and_offline(series: str) -> None:
+    names = [path.stem for one, path in DEFINING if one == series]
+    script = (
+        "import socket, builtins\n"
+        "def refuse(*a, **k): raise RuntimeError('no network, no files')\n"
+        "socket.socket.connect = refuse\n"
+        "import torch, avnb.course, avnb.training, avnb.viz.show, avnb.metrics\n"
+        "real = builtins.open\n"
+        "def reading(file, mode='r', *a, **k):\n"
+        "    return real(file, mode, *a, **k) if 'r' in mode else refuse()\n"
+        "builtins.open = reading\n"
+        + "".join(f"import avnb_notebooks.{series}.{name}\n" for name in names)
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=series_folder(series),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# --- The paper map -------------------------------------------------------------
+
+
+def where_column(text: str) -> list[str]:
+    """The entries of the column `where` of the tables of a Markdown text."""
+    entries, column = [], None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if not line.lstrip().startswith("|"):
+            column = None
+        elif "where" in cells:
+            column = cells.index("where")
+        elif column is not None and not set(line) <= set("|-: "):
+            entries.append(cells[column])
+    return entries
+
+
+def has_symbol(path: Path, dotted: str) -> bool:
+    """Whether a Python text defines a name (or Class.name) at its top."""
+    body = [n for cell in sources(path) for n in ast.parse(cell).body]
+    for name in dotted.split("."):
+        found = [node for node in body if name in defined(node)]
+        if not found:
+            return False
+        body = getattr(found[0], "body", [])
+    return True
+
+
+def sources(path: Path) -> list[str]:
+    """A notebook's code cells, or the one text of a module."""
+    return code(path) if path.with_suffix(".ipynb").is_file() else [path.read_text()]
+
+
+def defined(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return {node.name}
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def exists(folder: Path, target: str) -> bool:
+    """`step:symbol`, `step#cell-tag`, `avnb.module:symbol`."""
+    module, mark, name = re.fullmatch(r"([\w.]+)([:#])([\w.-]+)", target).groups()
+    path = folder / f"{module}.py"
+    if module.startswith("avnb"):
+        path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+        if not path.is_file():
+            path = path.with_suffix("") / "__init__.py"
+    if not path.is_file():
+        return False
+    if mark == "#":
+        return any(name in tools.tags(cell) for cell in notebook(path).cells)
+    return has_symbol(path, name)
+
+
+@each_series
+def test_the_paper_map_leads_somewhere(series: str) -> None:
+    folder = series_folder(series)
+    entries = where_column((folder / "paper_map.md").read_text())
+    assert len(entries) > 5
+    for entry in entries:
+        targets = re.findall(r"`([^`]+)`", entry)
+        assert targets or entry.startswith("not here: "), entry
+        missing = [target for target in targets if not exists(folder, target)]
+        assert not missing, f"paper_map.md: {missing} of {entry!r}"
+
+
+@each_series
+@pytest.mark.parametrize("name", ["paper_map.md", "deviations.md"])
+def test_no_row_of_a_map_stands_without_its_header(series: str, name: str) -> None:
+    text = (series_folder(series) / name).read_text()
+    for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
+        assert set(table.splitlines()[1]) <= set("|-: "), table
+
+
+def test_the_map_reader_can_tell(tmp_path: Path) -> None:
+    assert where_column("| a | where |\n|---|---|\n| 1 | `x:y` |\n\n| b |\n| 2 |") == [
+        "`x:y`"
+    ]
+    (tmp_path / "x.py").write_text("class A:\n    def f(self): ...\n\nN = 3\n")
+    assert exists(tmp_path, "x:A.f")
+    assert exists(tmp_path, "x:N")
+    assert not exists(tmp_path, "x:A.g")
+    assert not exists(tmp_path, "y:A")
+    assert exists(tmp_path, "avnb.course.lesson:Lesson.record")
+
+
+# --- Exercises -----------------------------------------------------------------
+
+
+def exercises(series: str) -> ModuleType:
+    return importlib.import_module(f"avnb_notebooks.{series}.exercises")
+
+
+def tried(path: Path) -> dict[str, str]:
+    """Exercise's name -> the reader's function, of a notebook's try_exercise calls."""
+    return {
+        ast.unparse(call.args[0]).split(".")[-1]: ast.unparse(call.args[1])
+        for call in calls_of(code(path), "course.try_exercise")
+    }
+
+
+def is_stub(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Pass) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    )
+
+
+@each_step
+def test_two_exercises_with_empty_stubs(series: str, path: Path) -> None:
+    asked = tried(path)
+    assert len(asked) >= 2
+    functions = {
+        node.name: node
+        for node in walk(code(path))
+        if isinstance(node, ast.FunctionDef)
+    }
+    for name, stub in asked.items():
+        assert isinstance(getattr(exercises(series), name), course.Exercise)
+        assert all(is_stub(node) for node in functions[stub].body), stub
+
+
+@each_series
+def test_solutions_pass_and_empty_stubs_fail(
+    series: str, capsys: pytest.CaptureFixture
+) -> None:
+    module = exercises(series)
+    found = {k: v for k, v in vars(module).items() if isinstance(v, course.Exercise)}
+    asked = {name for path in tools.files(series) for name in tried(path)}
+    assert set(found) == asked
+    for name, exercise in found.items():
+        assert course.try_exercise(exercise, exercise.solution), name
+        assert not course.try_exercise(exercise, lambda *a, **k: None), name
+    assert "hint: " in capsys.readouterr().out
+
+
+# --- Run whole, with injected parameters ---------------------------------------
+
+
+@each_series
+def test_the_series_runs_with_injected_parameters(series: str, tmp_path: Path) -> None:
+    runner.run_series(series, scale="smoke", seed=1, run_dir=tmp_path)
+    results = json.loads((tmp_path / "results.json").read_text())
+    steps = [read_step(path) for path in tools.files(series)]
+    assert list(results["steps"]) == [step.name for step in steps if step.records]
+    assert {step["seed"] for step in results["steps"].values()} == {1}
+    assert "data:image/png" in (tmp_path / "report.html").read_text()
+    recorded = {
+        entry["name"] for step in results["steps"].values() for entry in step["entries"]
+    }
+    assert set(load_series(series).RECORDED) <= recorded

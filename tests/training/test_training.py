@@ -1,0 +1,436 @@
+"""The step loop: killed and resumed, stopped, shared, refused, shown."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from jupyter_client.manager import KernelManager
+from matplotlib.figure import Figure
+from nbclient import NotebookClient
+from PIL import Image
+from torch import nn
+
+from avnb import training
+from avnb.errors import CheckpointError
+from avnb.training import BatchSampler, Run
+
+LOOP = Path(__file__).parents[1] / "helpers" / "training_loop.py"
+
+
+def small(folder: Path, inputs: int = 3, **options: object) -> Run:
+    """A run of one linear layer, prepared."""
+    run = Run(folder, live=False, precision="float32", log_every=2, **options)
+    net = nn.Linear(inputs, 1)
+    run.prepare(net=net, opt=torch.optim.Adam(net.parameters()))
+    return run
+
+
+def go(run: Run, total: int, save_every: int | None = None) -> None:
+    net, opt = run._parts["net"], run._parts["opt"]
+    for step in run.steps(total, save_every=save_every):
+        loss = net(torch.randn(4, net.in_features)).square().mean()
+        run.step(opt, loss)
+        run.log(loss=loss, number=step.number)
+
+
+def script(*arguments: str, timeout: int = 240) -> subprocess.CompletedProcess:
+    root = str(LOOP.parents[1])
+    paths = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={
+            **os.environ,
+            "PYTHONPATH": paths,
+            "OMP_NUM_THREADS": "1",
+            "ACCELERATE_USE_CPU": "true",
+        },
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+def test_killed_anywhere_and_resumed_is_equal_to_the_last_bit(tmp_path: Path) -> None:
+    done = script(str(LOOP), "kill", str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "equal" in done.stdout
+
+
+def test_two_processes_share_batches_weights_and_one_set_of_files(
+    tmp_path: Path,
+) -> None:
+    # What `accelerate launch` starts for several GPUs; it starts one process on a CPU.
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = script(*launch, str(LOOP), "share", str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (json.loads((tmp_path / f"seen{i}.json").read_text()) for i in (0, 1))
+    assert one["weights"] == two["weights"]
+    assert one["noise"] != two["noise"]
+    together = [*one["indices"], *two["indices"]]
+    assert sorted(together) == sorted(BatchSampler(40, 8, seed=3)[1].tolist())
+    (state,) = (tmp_path / "checkpoints").glob("*/state.json")
+    assert json.loads(state.read_text())["settings"]["processes"] == 2
+    rows = [json.loads(x) for x in (tmp_path / "history.jsonl").open()]
+    assert [row["step"] for row in rows] == list(range(12))
+
+
+def test_an_epoch_is_a_permutation_and_each_batch_stands_alone() -> None:
+    batches = BatchSampler(10, 3, seed=1)
+    first = [batches[i] for i in range(6)]
+    for epoch in (first[:3], first[3:]):
+        assert len(set(torch.cat(epoch).tolist())) == 9
+    assert first[0].dtype == torch.int64
+    assert torch.cat(first[:3]).tolist() != torch.cat(first[3:]).tolist()
+    assert torch.equal(BatchSampler(10, 3, seed=1)[4], first[4])
+    assert not torch.equal(BatchSampler(10, 3, seed=2)[4], first[4])
+    with pytest.raises(ValueError, match="give 1 to 10"):
+        BatchSampler(10, 11)
+    with pytest.raises(TypeError):
+        iter(batches)
+
+
+def test_weights_balance_the_classes() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    batches = BatchSampler(100, 50, seed=0, weights=1 / np.bincount(labels)[labels])
+    drawn = labels[torch.cat([batches[i] for i in range(100)]).numpy()]
+    assert abs(drawn.mean() - 0.5) < 0.03  # 5000 draws: 4 deviations
+    with pytest.raises(ValueError, match="100 finite numbers"):
+        BatchSampler(100, 50, weights=np.full(100, np.nan))
+
+
+def test_history_is_every_step_and_values_after_the_loop(tmp_path: Path) -> None:
+    run = small(tmp_path)
+    go(run, 5)
+    run.log(accuracy=0.5)
+    history = run.history
+    assert history["step"].tolist() == history["number"].tolist() == [0, 1, 2, 3, 4]
+    assert np.isnan(history["accuracy"][:4]).all()
+    assert history["accuracy"][4] == 0.5
+    assert list((tmp_path / "tensorboard").glob("events*"))
+    again = small(tmp_path)
+    go(again, 5)
+    assert again.finished
+    assert again.history["loss"].tolist() == history["loss"].tolist()
+
+
+@pytest.mark.parametrize("by", ["button", "file", "interrupt", "terminate"])
+def test_stopped_it_saves_and_goes_on_from_there(tmp_path: Path, by: str) -> None:
+    whole = small(tmp_path / "whole")
+    go(whole, 8)
+    run = small(tmp_path / "run")
+    net, opt = run._parts["net"], run._parts["opt"]
+    before = signal.getsignal(signal.SIGINT)
+    for step in run.steps(8):
+        loss = net(torch.randn(4, 3)).square().mean()
+        run.step(opt, loss)
+        run.log(loss=loss, number=step.number)
+        if step.number == 3:
+            if by == "button":
+                threading.Thread(target=run.stop).start()
+            elif by == "file":
+                run._looked = 0.0
+                (tmp_path / "run" / "stop").touch()
+            else:
+                kind = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}[by]
+                os.kill(os.getpid(), kind)
+    assert step.number == 3
+    assert not run.finished
+    assert not (tmp_path / "run" / "stop").exists()
+    assert signal.getsignal(signal.SIGINT) is before
+    go(run, 8)
+    assert run.finished
+    assert run.history["loss"].tolist() == whole.history["loss"].tolist()
+
+
+def test_an_error_in_the_loop_hands_the_signals_back(tmp_path: Path) -> None:
+    run = small(tmp_path)
+    before = signal.getsignal(signal.SIGINT)
+
+    def fail() -> None:
+        for step in run.steps(3):
+            1 / step.number
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    run = small(tmp_path)
+    net, opt = run._parts["net"], run._parts["opt"]
+
+    def train() -> None:
+        for step in run.steps(5):
+            loss = net(torch.ones(1, 3)).mean()
+            run.step(opt, loss * (float("nan") if step.number == 2 else 1))
+
+    with pytest.raises(
+        FloatingPointError, match="step 2: the loss given to opt is nan"
+    ):
+        train()
+
+
+def test_a_step_leaves_other_networks_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path, live=False, precision="float32")
+    G, D = nn.Linear(2, 2), nn.Linear(2, 1)
+    _, _, opt = run.prepare(G=G, D=D, opt=torch.optim.SGD(G.parameters(), 0.1))
+    expected = G.weight.detach().clone()
+    x = torch.randn(3, 2)
+    (grad,) = torch.autograd.grad(D(G(x)).mean(), [G.weight])
+    run.step(opt, D(G(x)).mean())
+    torch.testing.assert_close(G.weight.detach(), expected - 0.1 * grad)
+    assert D.weight.grad is None
+
+
+def test_another_setting_or_part_is_refused_by_name(tmp_path: Path) -> None:
+    go(small(tmp_path, settings={"rate": 0.1}), 2)
+    with pytest.raises(CheckpointError, match=r"rate = 0\.1, and now rate is 0\.2"):
+        go(small(tmp_path, settings={"rate": 0.2}), 2)
+    with pytest.raises(CheckpointError, match="seed = 0, and now seed is 1"):
+        go(small(tmp_path, settings={"rate": 0.1}, seed=1), 2)
+    with pytest.raises(CheckpointError, match=r"net\.weight|weight is \(1, 3\)"):
+        go(small(tmp_path, settings={"rate": 0.1}, inputs=4), 2)
+    with pytest.raises(CheckpointError, match="done 2 steps, and 1 are asked"):
+        go(small(tmp_path, settings={"rate": 0.1}), 1)
+    run = Run(tmp_path, live=False, precision="float32", settings={"rate": 0.1})
+    net = nn.Linear(3, 1)
+    run.prepare(net=net, opt=torch.optim.SGD(net.parameters()))
+    with pytest.raises(CheckpointError, match=r"opt is Adam of 2 .* there and SGD"):
+        go(run, 2)
+    fresh = small(tmp_path, settings={"rate": 0.2}, fresh=True)
+    go(fresh, 2)
+    assert fresh.finished
+
+
+def test_an_optimiser_of_an_unknown_module_is_refused(tmp_path: Path) -> None:
+    run = Run(tmp_path, live=False)
+    run.prepare(opt=torch.optim.SGD(nn.Linear(1, 1).parameters()))
+    with pytest.raises(ValueError, match=r"opt updates weights .* not given"):
+        next(run.steps(1))
+    with pytest.raises(TypeError, match="x is a int"):
+        run.prepare(x=1)
+
+
+@pytest.mark.parametrize(
+    "damage", ["flip", "cut", "no tensors", "no json", "json", "fields", "header"]
+)
+def test_a_damaged_checkpoint_names_its_file_and_the_remedy(
+    tmp_path: Path, damage: str
+) -> None:
+    go(small(tmp_path), 2)
+    (folder,) = (tmp_path / "checkpoints").iterdir()
+    tensors, state = folder / "tensors.safetensors", folder / "state.json"
+    data = bytearray(tensors.read_bytes())
+    data[-5] ^= 1
+    {
+        "flip": lambda: tensors.write_bytes(data),
+        "cut": lambda: tensors.write_bytes(data[:-10]),
+        "no tensors": tensors.unlink,
+        "no json": state.unlink,
+        "json": lambda: state.write_text('{"step": '),
+        "fields": lambda: state.write_text('{"format": 1, "step": "x"}'),
+        "header": lambda: tensors.write_bytes(b"\xff" * 64),
+    }[damage]()
+    with pytest.raises(CheckpointError, match="Delete its folder") as caught:
+        go(small(tmp_path), 2)
+    assert caught.value.path in (tensors, state)
+    with pytest.raises(CheckpointError):
+        training.load_weights(tmp_path, net=nn.Linear(3, 1))
+
+
+def test_load_fills_modules_or_says_what_does_not_fit(tmp_path: Path) -> None:
+    run = small(tmp_path)
+    go(run, 2)
+    go(run, 4)
+    net = nn.Linear(3, 1)
+    training.load_weights(tmp_path, net=net)
+    assert torch.equal(net.weight, run._parts["net"].weight)
+    for wrong, match in (
+        (nn.Linear(4, 1), r"weight is \(1, 3\), the module has \(1, 4\)"),
+        (nn.Linear(3, 1, bias=False), "bias is unknown"),
+        (nn.Sequential(nn.Linear(3, 1)), r"0\.weight is missing"),
+    ):
+        with pytest.raises(CheckpointError, match=match):
+            training.load_weights(tmp_path, net=wrong)
+    with pytest.raises(CheckpointError, match=r"the file holds \['net', 'opt'\]"):
+        training.load_weights(tmp_path, other=net)
+    with pytest.raises(CheckpointError, match="Train the run first"):
+        training.load_weights(tmp_path / "nowhere", net=net)
+
+
+def test_a_model_comes_back_from_its_own_description(tmp_path: Path) -> None:
+    path = tmp_path / "models" / "net.safetensors"
+    net = nn.Linear(3, 5, bias=False).to(torch.float32)
+    training.save_model(path, net, in_features=3, out_features=5, bias=False)
+    again = training.load_model(path, nn.Linear)
+    assert torch.equal(again.weight, net.weight)
+    assert not again.training
+    with pytest.raises(CheckpointError, match="it holds a Linear, not a Conv2d"):
+        training.load_model(path, nn.Conv2d)
+    with pytest.raises(CheckpointError, match="missing"):
+        training.load_model(tmp_path / "none.safetensors", nn.Linear)
+    huge = 10**7  # a description that asks for far more than the file holds
+    training.save_model(path, net, in_features=huge, out_features=huge)
+    with pytest.raises(CheckpointError, match="fewer weights than it claims"):
+        training.load_model(path, nn.Linear)
+    training.save_model(path, net, wrong=3)
+    with pytest.raises(CheckpointError, match="describes no Linear"):
+        training.load_model(path, nn.Linear)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(CheckpointError, match="damaged"):
+        training.load_model(path, nn.Linear)
+
+
+def test_average_is_the_closed_form() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    average = training.EMA(net, 0.4)
+    expected: dict[str, torch.Tensor] = {}
+    for n in range(6):
+        with torch.no_grad():
+            net[0].weight.add_(torch.randn(3, 2))
+        net(torch.randn(4, 2))
+        average.update_parameters(net)
+        share = min(0.4, (1 + n) / (10 + n)) if n else 0
+        for name, now in net.state_dict().items():
+            if now.is_floating_point():
+                now = share * expected.get(name, 0 * now) + (1 - share) * now
+            expected[name] = now.clone()
+    torch.testing.assert_close(dict(average.module.state_dict()), expected)
+
+
+def test_two_precisions_in_one_process(tmp_path: Path) -> None:
+    for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        run = Run(tmp_path / precision, precision=precision, live=False)
+        net = run.prepare(net=nn.Linear(2, 2))
+        with run.autocast():
+            assert net(torch.ones(1, 2, device=run.device)).dtype == dtype
+    with pytest.raises(ValueError, match="float32, bfloat16, auto"):
+        Run(tmp_path, precision="fp16")
+
+
+def test_seed_everything_seeds_all_three() -> None:
+    def draw() -> tuple[float, float, float]:
+        training.seed_everything(5)
+        legacy = np.random.rand()  # noqa: NPY002
+        return random.random(), legacy, torch.rand(1).item()
+
+    assert draw() == draw()
+
+
+def test_samples_are_pictures_of_what_was_given(tmp_path: Path) -> None:
+    run = Run(tmp_path, live=False)
+    chess = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).expand(3, 2, 2)
+    run.sample(chess, "image")
+    found = np.asarray(
+        Image.open(tmp_path / "samples" / "image_0000000.png").convert("RGB")
+    )
+    assert (found == (chess.permute(1, 2, 0).numpy() * 255)).all()
+    run.sample(chess.permute(1, 2, 0).mul(255).byte().numpy(), "bytes")
+    again = np.asarray(
+        Image.open(tmp_path / "samples" / "bytes_0000000.png").convert("RGB")
+    )
+    assert (again == found).all()
+    run.sample(torch.rand(5, 1, 8, 8), "grid")
+    run.sample(Figure(), "figure")
+    run.sample(torch.zeros(100), "sound", sample_rate=8000)
+    names = {path.name for path in (tmp_path / "samples").iterdir()}
+    assert {"sound_0000000.wav", "grid_0000000.png", "figure_0000000.png"} <= names
+    with pytest.raises(ValueError, match=r"of a tanh: \(x \+ 1\) / 2"):
+        run.sample(torch.full((3, 2, 2), -1.0))
+    with pytest.raises(ValueError, match="shape"):
+        run.sample(torch.zeros(7))
+
+
+def test_checkpoints_hold_no_pickle(tmp_path: Path) -> None:
+    go(small(tmp_path), 2)
+    files = {p.suffix for p in (tmp_path / "checkpoints").rglob("*") if p.is_file()}
+    assert files == {".safetensors", ".json"}
+    (path,) = (tmp_path / "checkpoints").rglob("*.safetensors")
+    assert "net.weight" in safetensors.torch.load_file(path)
+
+
+NOTEBOOK = """
+import torch
+from torch import nn
+from avnb import training
+torch.set_num_threads(1)
+training.DRAW_EVERY = 0.0  # as a long run would
+run = training.Run({folder!r}, log_every=1, precision="float32")
+net = nn.Linear(3, 1)
+net, opt = run.prepare(net=net, opt=torch.optim.Adam(net.parameters()))
+for step in run.steps(20):
+    loss = net(torch.randn(4, 3)).square().mean()
+    run.step(opt, loss)
+    run.log(loss=loss)
+    run.sample(torch.rand(3, 64, 64))
+    if step.number == 9:  # what a click does, over a subshell
+        run._panel.button.click()
+run._number, run.finished
+"""
+
+
+def test_the_panel_runs_headless_stops_and_stays_small(tmp_path: Path) -> None:
+    cell = nbformat.v4.new_code_cell(NOTEBOOK.format(folder=str(tmp_path / "run")))
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    root = str(LOOP.parents[1])
+    NotebookClient(
+        notebook, timeout=120, resources={"metadata": {"path": root}}
+    ).execute()
+    assert notebook.cells[0].outputs[-1]["data"]["text/plain"] == "(10, False)"
+    assert len(nbformat.writes(notebook)) < 300_000
+
+
+# --- the stop button ---------------------------------------------------------
+
+BUSY = """
+import threading, time
+from avnb.viz.live import Panel
+stop = threading.Event()
+panel = Panel(stop.set, "run")
+for tenth in range(600):
+    if stop.wait(0.1):
+        break
+    time.sleep(0.01)
+print("stopped" if stop.is_set() else "nobody pressed")
+"""
+
+
+def test_the_stop_button_reaches_a_busy_kernel() -> None:
+    """The click goes as JupyterLab sends it: over a subshell, while the cell runs."""
+    manager = KernelManager()
+    manager.start_kernel(cwd=str(Path(__file__).parents[2]))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        client.execute(BUSY)
+        while True:
+            message = client.get_iopub_msg(timeout=60)
+            state = message["content"].get("data", {}).get("state", {})
+            if state.get("_model_name") == "ButtonModel":
+                break
+        click = {"method": "custom", "content": {"event": "click"}}
+        data = {"comm_id": message["content"]["comm_id"], "data": click}
+        click = client.session.msg("comm_msg", data)
+        client.control_channel.send(client.session.msg("create_subshell_request"))
+        made = client.get_control_msg(timeout=60)["content"]
+        click["header"]["subshell_id"] = made["subshell_id"]
+        client.shell_channel.send(click)
+        while message["msg_type"] != "stream":
+            message = client.get_iopub_msg(timeout=60)
+        assert message["content"]["text"] == "stopped\n"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

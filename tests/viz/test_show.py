@@ -1,0 +1,141 @@
+"""Pictures and players show what they were given, and leave nothing behind."""
+
+import io
+import re
+from base64 import b64decode
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import soundfile
+import torch
+from matplotlib.image import imread
+
+from avnb import media
+from avnb.viz import show
+
+RNG = np.random.default_rng(0)
+RED = np.zeros((8, 8, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+
+
+def test_pictures_of_all_kinds_become_the_same_bytes() -> None:
+    floats = torch.tensor(RED.transpose(2, 0, 1).copy()).float() / 255
+    for given in (RED, torch.tensor(RED), floats, floats.permute(1, 2, 0).numpy()):
+        assert np.array_equal(show.to_uint8(given), RED)
+    with pytest.raises(ValueError, match=r"\(x \+ 1\) / 2"):
+        show.to_uint8(floats * 2 - 1)
+    with pytest.raises(ValueError, match=r"\(8, 8\)"):
+        show.to_uint8(RED[..., 0])
+
+
+def test_png_holds_the_pixels() -> None:
+    picture = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    read = imread(io.BytesIO(show.png_bytes(picture, zoom=2)))[..., :3]
+    assert np.array_equal(np.round(read[::2, ::2] * 255).astype(np.uint8), picture)
+
+
+def test_figures_show_their_data_and_pyplot_holds_none() -> None:
+    before = plt.get_fignums()
+    grid = show.image_grid([[RED, None], [RED]], rows=["real", "made"], columns=["a"])
+    assert [len(place.images) for place in grid.axes] == [1, 0, 1, 0]
+    assert grid.axes[2].get_ylabel() == "made"
+
+    film = show.film_strip([RED] * 3, [0, 0.5, 1])
+    assert [a.get_title() for a in film.axes] == ["0.00 s", "0.50 s", "1.00 s"]
+
+    power, hz = RNG.random((20, 30)), np.geomspace(50, 5000, 20)
+    spectrum = show.spectrograms([power] * 3, hop=0.01, hz=hz, columns=2).axes
+    assert spectrum[0].get_xlim() == pytest.approx((0, 0.3))
+    labels = [label.get_text() for label in spectrum[0].get_yticklabels()]
+    assert (labels[0], labels[-1]) == ("50", "5000")
+    assert [place.get_visible() for place in spectrum] == [True, True, True, False]
+    with pytest.raises(ValueError, match="19 frequencies"):
+        show.spectrograms([power], hop=0.01, hz=hz[1:])
+
+    lines = show.curves({"a": [3, 2], "b": ([0, 9], [1, 1])}, lines={"chance": 0.5})
+    found = {line.get_label(): line.get_xydata() for line in lines.axes[0].lines}
+    assert found["b"].tolist() == [[0, 1], [9, 1]]
+    assert found["a"].tolist() == [[0, 3], [1, 2]]
+    assert "chance" in found
+
+    confused = show.confusion([[3, 1], [0, 4]], ["x", "y"]).axes[0]
+    assert {text.get_text() for text in confused.texts} == {"75", "25", "100"}
+
+    bars = show.bars({"a": (0.5, 0.4, 0.7), "b": 0.2}, lines={"chance": 0.1}).axes[0]
+    assert [patch.get_height() for patch in bars.patches] == [0.5, 0.2]
+    span = bars.containers[1].lines[2][0].get_segments()[0]
+    assert span[:, 1].tolist() == pytest.approx([0.4, 0.7])
+
+    for figure in (grid, film, lines):
+        assert figure._repr_png_().startswith(b"\x89PNG")
+    show.waveforms([RNG.uniform(-1, 1, 100)], 100, captions=["noise"])
+    assert plt.get_fignums() == before
+
+
+def test_a_diagram_has_its_boxes_and_arrows() -> None:
+    boxes = {"a": (0.1, 0.5, "sound"), "b": (0.9, 0.5, "picture")}
+    figure = show.diagram(boxes, [("a", "b", "128")], fills={"b": "#ffffff"})
+    place = figure.axes[0]
+    assert [text.get_text() for text in place.texts] == ["sound", "picture", "", "128"]
+    assert place.texts[1].get_bbox_patch().get_facecolor() == (1, 1, 1, 1)
+    with pytest.raises(KeyError, match="c"):
+        show.diagram(boxes, [("a", "c", "")])
+
+
+def test_feature_maps_are_drawn_to_scale() -> None:
+    figure = show.feature_maps({"in": (1, 64, 32), "out": (8, 32, 16)})
+    place = figure.axes[0]
+    sheets = [(sheet.get_height(), sheet.get_width()) for sheet in place.patches]
+    assert sheets == [(64, 32)] + [(32, 16)] * 4  # 1 + log2(8) sheets
+    assert [text.get_text() for text in place.texts] == [
+        "in\n1 × 64 × 32",
+        "out\n8 × 32 × 16",
+    ]
+
+
+def test_a_player_plays_the_waveform() -> None:
+    sound = RNG.uniform(-1, 1, (2, 400)).astype(np.float32)
+    page = show.listen([sound], 8000, ["<duo>"]).data
+    assert "&lt;duo&gt;" in page
+    content = b64decode(re.search(r"base64,([^']+)'", page)[1])
+    read, rate = soundfile.read(io.BytesIO(content))
+    assert rate == 8000
+    assert np.abs(read.T - sound).max() < 2 / 2**15
+
+
+def test_a_film_is_written_with_its_sound(tmp_path: Path) -> None:
+    frames = np.full((6, 8, 10, 3), 30, np.uint8)
+    frames[3:, :, 5:] = 220
+    sound = 0.5 * np.sin(2 * np.pi * 500 * np.arange(4800) / 16000)
+    path = tmp_path / "film.mp4"
+    path.write_bytes(show.mp4(torch.from_numpy(frames), sound, 20, 16000, zoom=4))
+    clip = media.read_clip(path)
+    assert (clip.frames.shape, clip.fps) == ((6, 32, 40, 3), 20)
+    seen = clip.frames[:, 2::4, 2::4].astype(int)
+    assert np.abs(seen - frames).max() < 12
+    heard = clip.waveform[0, : len(sound)]
+    assert np.corrcoef(heard, sound[: len(heard)])[0, 1] > 0.99
+
+
+def test_tables_escape_and_round() -> None:
+    page = show.table(
+        [{"who": "<b>", "score": {"value": 0.70123, "low": 0.6, "high": 0.8}},
+         {"who": None, "n": 12345, "x": float("nan"), "ok": True}],
+        "A & B",
+    ).data  # fmt: skip
+    for text in ("&lt;b&gt;", "0.701 [0.6, 0.8]", "12345", "nan", "True", "A &amp; B"):
+        assert text in page
+    assert page.count("<th>") == 5
+
+
+@pytest.mark.parametrize(("points", "smooth"), [(1, 5), (4, 4), (9, 4), (9, 1), (3, 9)])
+def test_smooth_curves_are_means_of_neighbours(points: int, smooth: int) -> None:
+    values = np.random.default_rng(0).standard_normal(points)
+    (line,) = show.curves({"loss": values}, smooth=smooth).axes[0].lines
+    window = min(smooth, points)
+    found = dict(zip(*line.get_data(), strict=True))
+    for start in range(points - window + 1):
+        mean = values[start : start + window].mean()
+        assert found.pop(start + (window - 1) // 2) == pytest.approx(mean)
+    assert not found

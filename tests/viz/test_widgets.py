@@ -1,0 +1,314 @@
+"""Things to play with: their buttons pressed, what comes of it looked at."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from IPython.display import HTML
+
+from avnb import media
+from avnb.errors import LessonError
+from avnb.viz import show, widgets
+
+RNG = np.random.default_rng(0)
+RED = np.zeros((8, 8, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+
+Uploading = widgets.SoundToPicture | widgets.SoundToFilm
+
+
+def study_sets() -> list[widgets.StudySet]:
+    def picture(i: int) -> np.ndarray:
+        return np.full((8, 8, 3), i, np.uint8)
+
+    return [
+        widgets.StudySet(f"class {i}", {m: picture(4 * i + j) for j, m in methods()})
+        for i in range(3)
+    ]
+
+
+def methods() -> list[tuple[int, str]]:
+    return list(enumerate(["S2I-C", "S2I-N", "real"]))
+
+
+def press(study: widgets.HumanStudy, place: int, score: int) -> None:
+    study.row.children[place].children[1].value = score
+
+
+def test_the_study_is_blind_saved_and_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "study" / "scores.json"
+    study = widgets.human_study(study_sets(), path, seed=1)
+    shown = str([w.get_state() for w in study.row.children]) + study.question.value
+    assert not any(name in shown for _, name in methods())
+    assert len({tuple(names) for names in study.shuffled}) > 1
+
+    press(study, 0, 2)
+    first = study.shuffled[study.order[0]][0]
+    saved = json.loads(path.read_text())["scores"]
+    assert [(row["method"], row["score"]) for row in saved] == [(first, 2)]
+
+    again = widgets.human_study(study_sets(), path, seed=1)
+    assert again.progress.value == 1
+    assert again.row.children[0].children[1].value == 2
+    press(again, 0, 3)  # a change of mind replaces the score
+    assert len(json.loads(path.read_text())["scores"]) == 1
+    for place in (1, 2):
+        press(again, place, 1)
+    assert "Set 2 of 3" in again.question.value
+
+    other = [widgets.StudySet("x", {"a": RED})]
+    with pytest.raises(LessonError, match="other pictures"):
+        widgets.human_study(other, path)
+
+
+def test_the_study_ends_with_the_means(tmp_path: Path) -> None:
+    study = widgets.human_study(study_sets(), tmp_path / "s.json")
+    wanted = {"S2I-C": [3, 1, 2], "S2I-N": [0, 0, 0], "real": [3, 3, 3]}
+    for index in list(study.order):
+        for place, method in enumerate(study.shuffled[index]):
+            press(study, place, wanted[method][index])
+    assert "Thank you" in study.question.value
+    page = study.result.children[0].value
+    rows = re.findall(r"<td>([^<]*)</td><td>([^<]*)</td>", page)
+    means = {method: float(text.split()[0]) for method, text in rows}
+    assert means == {"S2I-C": 2, "S2I-N": 0, "real": 3}
+    assert "data:image/png" in page
+
+
+def playground() -> tuple[widgets.SoundToPicture, list]:
+    calls: list = []
+
+    def generate(sound: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        calls.append((sound, noise))
+        return np.full((8, 8, 3), len(calls), np.uint8)
+
+    sounds = {"cello": np.full(100, 0.1), "horn": np.full((1, 80), 0.2)}
+    return widgets.sound_to_picture(generate, sounds, 8000, noise=16), calls
+
+
+def test_sliding_the_noise_and_swapping_the_instrument_redraws() -> None:
+    play, calls = playground()
+    first = play.picture.children[0].value
+    play.slider.value = 1.0
+    assert play.picture.children[0].value != first
+    play.choice.value = "horn"
+    sounds, noises = zip(*calls, strict=True)
+    assert [round(float(sound[0]), 3) for sound in sounds] == [0.1, 0.1, 0.2]
+    assert np.allclose(noises[0], play.ends[0])
+    assert np.allclose(noises[1], play.ends[1], atol=1e-6)
+    assert np.array_equal(noises[1], noises[2])
+
+
+def test_mixing_two_sounds_redraws_and_plays_the_mixture() -> None:
+    play, calls = playground()
+    assert play.other.value == "horn"
+    play.mix.value = 0.25
+    sound = calls[-1][0]
+    assert np.allclose(sound[:80], 0.75 * 0.1 + 0.25 * 0.2)
+    assert np.allclose(sound[80:], 0.75 * 0.1)
+    assert play.player.value == show.listen([sound], 8000).data
+
+
+def test_noise_between_two_vectors_stays_gaussian() -> None:
+    start, end = RNG.standard_normal((2, 100_000))
+    for share in (0.0, 0.3, 0.5, 1.0):
+        assert widgets.between(start, end, share).std() == pytest.approx(1, abs=0.02)
+
+
+def upload(play: Uploading, name: str, content: bytes) -> None:
+    file = {"name": name, "type": "audio/wav", "size": len(content)}
+    now = datetime.now(UTC)
+    play.upload.value = ({**file, "content": content, "last_modified": now},)
+
+
+def test_an_uploaded_sound_is_heard() -> None:
+    play, calls = playground()
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(1600) / 16000)
+    upload(play, "tone.wav", show.wav(tone, 16000))
+    assert play.choice.value == "tone.wav (yours)"
+    assert len(calls[-1][0]) == play.length
+    assert np.abs(calls[-1][0]).max() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_broken_upload_is_told_kindly() -> None:
+    play, calls = playground()
+    upload(play, "broken<.wav", b"RIFF nothing here")
+    assert "broken&lt;.wav" in play.message.value
+    assert len(calls) == 1
+    assert play.choice.value == "cello"
+
+
+def test_picture_to_sound_plays_what_is_made() -> None:
+    made: list[np.ndarray] = []
+
+    def generate(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        made.append(np.full(100, picture.mean() / 255 * np.abs(noise).min()))
+        return made[-1]
+
+    pictures = {"red": RED, "black": RED * 0}
+    play = widgets.picture_to_sound(generate, pictures, 8000, noise=4)
+    first = play.player.value
+    play.slider.value = 0.5
+    assert play.player.value != first
+    play.choice.value = "black"
+    assert not made[-1].any()
+    assert play.player.value == show.listen([made[-1]], 8000).data
+
+
+# --- Sound to film -------------------------------------------------------------
+
+RATE = 16000
+
+
+def tone(seconds: float, hz: float = 440.0) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE)
+
+
+def cinema(seconds: float = 2.0) -> tuple[widgets.SoundToFilm, list]:
+    calls: list = []
+
+    def generate(sound: np.ndarray, seed: int) -> np.ndarray:
+        calls.append((sound, seed))
+        if not sound.any():
+            raise ValueError("nothing <to> hear")
+        return np.full((len(sound) * 20 // RATE, 8, 8, 3), 100 * seed, np.uint8)
+
+    sounds = {"cello": tone(0.5), "long": tone(3.0), "silence": np.zeros(RATE)}
+    play = widgets.sound_to_film(
+        generate, sounds, RATE, fps=20, seconds=seconds, seed=1
+    )
+    return play, calls
+
+
+def shown(play: widgets.SoundToFilm, folder: Path) -> media.Clip:
+    """What the player holds."""
+    (folder / "film.mp4").write_bytes(play.screen.children[0].value)
+    return media.read_clip(folder / "film.mp4")
+
+
+def test_the_film_holds_the_frames_and_the_sound(tmp_path: Path) -> None:
+    play, calls = cinema()
+    assert not calls, "nothing is made before the button is pressed"
+    assert play.player.value == show.listen([tone(0.5)], RATE).data
+    play.button.click()
+    clip = shown(play, tmp_path)
+    assert (len(clip.frames), clip.fps) == (10, 20)
+    assert np.abs(clip.frames.astype(int) - 100).max() < 8
+    heard = clip.waveform[0, : RATE // 2]
+    assert np.corrcoef(heard, tone(0.5)[: len(heard)])[0, 1] > 0.99
+    play.seed.value = 2
+    assert len(calls) == 1
+    play.button.click()
+    assert [seed for _, seed in calls] == [1, 2]
+    assert np.abs(shown(play, tmp_path).frames.astype(int) - 200).max() < 8
+    assert not play.button.disabled
+
+
+def test_long_sounds_are_cut_and_uploads_told_so() -> None:
+    play, calls = cinema(seconds=2.0)
+    play.choice.value = "long"
+    play.button.click()
+    upload(play, "four.wav", show.wav(tone(4), RATE))
+    assert play.choice.value == "four.wav (yours)"
+    assert "four.wav is longer: the first 2 s are taken" in play.message.value
+    play.button.click()
+    upload(play, "short.wav", show.wav(tone(2), RATE))
+    assert not play.message.value
+    play.button.click()
+    assert [len(sound) for sound, _ in calls] == [2 * RATE] * 3
+
+
+def test_the_sound_of_a_video_drives_a_film(tmp_path: Path) -> None:
+    play, calls = cinema()
+    frames = np.zeros((20, 16, 16, 3), np.uint8)
+    upload(play, "mine.mp4", show.mp4(frames, tone(1.0), 20, RATE))
+    play.button.click()
+    assert len(shown(play, tmp_path).frames) == len(calls[0][0]) * 20 // RATE
+    assert np.corrcoef(calls[0][0][:RATE], tone(1.0))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("no<.wav", b"RIFF nothing here", "no&lt;.wav: "),
+        ("mute.mp4", show.mp4([RED] * 4, np.zeros((1, 0)), 20, RATE), "no audio track"),
+        ("empty.wav", show.wav(np.zeros(0), RATE), "empty.wav: "),
+    ],
+    ids=["unreadable", "mute", "empty"],
+)
+def test_an_upload_without_sound_is_told(name: str, content: bytes, told: str) -> None:
+    play, _ = cinema()
+    upload(play, name, content)
+    assert told in play.message.value
+    assert play.choice.value == "cello"
+    assert not any("yours" in option for option in play.choice.options)
+
+
+def test_what_goes_wrong_while_making_is_seen() -> None:
+    play, _ = cinema()
+    play.choice.value = "silence"
+    play.button.click()
+    assert "silence: no film came of it" in play.message.value
+    assert "nothing &lt;to&gt; hear" in play.message.value
+    assert not play.button.disabled
+    play.choice.value = "cello"
+    assert not play.message.value
+
+
+# --- Cards and albums ----------------------------------------------------------
+
+
+def test_cards_show_play_and_mark() -> None:
+    sound = np.full(80, 0.25)
+    found = show.cards(
+        [
+            show.Card("a <dog>", RED, sound, right=True),
+            show.Card("a cat", sound=sound, right=False),
+            show.Card("asked", RED),
+        ],
+        8000,
+    ).data
+    assert "✔ a &lt;dog&gt;" in found
+    assert "✘ a cat" in found
+    assert found.count("✔") == found.count("✘") == 1
+    assert found.count("<audio") == found.count("<img") == 2
+    assert show.data_url(show.wav(sound, 8000), "audio/wav") in found
+
+
+def test_sliding_between_two_sounds_finds_again() -> None:
+    asked: list[tuple] = []
+
+    def find(first: str, second: str, share: float) -> list[show.Card]:
+        asked.append((first, second, share))
+        return [show.Card(f"{first} to {second} by {share:.2f}", RED)]
+
+    sounds = {"bark": np.full(80, 0.1), "bell": np.full(80, 0.2), "bus": np.zeros(80)}
+    play = widgets.sound_to_cards(find, sounds, 8000)
+    assert asked == [("bark", "bus", 0.0)]
+    play.slider.value = 0.25
+    assert "bark to bus by 0.25" in play.found.value
+    play.second.value = "bell"
+    play.first.value = "bus"
+    assert asked[1:] == [
+        ("bark", "bus", 0.25),
+        ("bark", "bell", 0.25),
+        ("bus", "bell", 0.25),
+    ]
+    both = show.listen([sounds["bus"], sounds["bell"]], 8000, ["bus", "bell"])
+    assert play.players.value == both.data
+
+
+def test_an_album_opens_pages_only_when_asked() -> None:
+    opened: list[str] = []
+
+    def page(name: str) -> HTML:
+        opened.append(name)
+        return HTML(f"<p>{name}</p>")
+
+    book = widgets.album(page, ["one", "two", "three"])
+    assert opened == ["one"]
+    book.choice.value = "three"
+    assert opened == ["one", "three"]
+    assert book.shown.value == "<p>three</p>"
