@@ -22,7 +22,7 @@ from avnb.course import report
 from avnb.course.check import provenance
 from avnb.course.fingerprint import hash_imports, parse_cells
 from avnb.course.lesson import default_run_dir
-from avnb.course.series import step_files
+from avnb.course.series import home, step_files
 from avnb.course.settings import check_scale
 from avnb.course.steps import SeriesStep, choose_steps, read_step, share_overrides
 from avnb.errors import LessonError
