@@ -1,6 +1,5 @@
 """The scripts read each set's own layout, say what is wrong, and leak nothing."""
 
-import importlib
 import json
 import os
 import re
@@ -435,7 +434,7 @@ OPTIONS = """--source --out --download --dry-run --fps --size --seconds --hop
 
 @pytest.mark.parametrize("name", [n for n in scripts.list_scripts() if n != "fsd50k"])
 def test_every_script_has_the_same_options_and_says_what_it_is(name):
-    module = importlib.import_module(f"data_scripts.{name}")
+    module = scripts.load_script(name)
     assert name == module.NAME
     asked = CliRunner().invoke(
         scripts.application(), [name, "--help"], env={"COLUMNS": "200"}

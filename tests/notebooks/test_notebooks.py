@@ -201,7 +201,7 @@ def exists(folder: Path, target: str) -> bool:
     """`step:symbol`, `step#cell-tag`, `avnb.module:symbol`."""
     module, mark, name = re.fullmatch(r"([\w.]+)([:#])([\w.-]+)", target).groups()
     path = folder / f"{module}.py"
-    if module.startswith("avnb"):
+    if module.startswith(("avnb", "data_scripts")):
         path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
         if not path.is_file():
             path = path.with_suffix("") / "__init__.py"
