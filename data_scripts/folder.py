@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from avnb import media
-from avnb.data.sources import IMAGES, ClipSettings, Problem, Source
-from avnb.data.splits import share_group
+from avnb.data.sources import IMAGE_SUFFIXES, ClipSettings, Problem, Source
+from avnb.data.splits import group_duplicates
 from avnb.errors import MediaError
 
 NAME = "folder"
@@ -57,7 +57,7 @@ def sources(
         problems.append(
             Problem(str(folder), what, "Put them into it, one sub-folder a class")
         )
-    return share_group(found), problems
+    return group_duplicates(found), problems
 
 
 def _folders(folder: Path) -> Iterator[Path]:
@@ -72,7 +72,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
-    kinds = {"video": VIDEOS, "sound": SOUNDS, "image": IMAGES}
+    kinds = {"video": VIDEOS, "sound": SOUNDS, "image": IMAGE_SUFFIXES}
     return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
 
 

@@ -476,7 +476,7 @@ def mp4(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film.mp4")
         sound = np.atleast_2d(_array(waveform))
-        media.write_film(path, pictures, sound, fps, rate)
+        media.write_frames(path, pictures, sound, fps, rate)
         return path.read_bytes()
 
 

@@ -29,7 +29,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from avnb import files
-from avnb.media import Clip, write_clip, write_film
+from avnb.media import Clip, write_clip, write_frames
 from data_scripts.ave import PARTIAL, WHOLE
 from data_scripts.bandstand import events, performers, picture
 from data_scripts.bandstand.sound import synthesise
@@ -212,7 +212,7 @@ def write_video(
     times = np.arange(round(seconds * fps)) / fps
     waveform = take.sound(VIDEO_RATE)[None]
     pictures = _drawn(settings, times, workers or os.cpu_count() or 1)
-    write_film(root / f"{performer}.mp4", pictures, waveform, fps, VIDEO_RATE)
+    write_frames(root / f"{performer}.mp4", pictures, waveform, fps, VIDEO_RATE)
     rows = np.arange(int(seconds * TRUTH_RATE)) / TRUTH_RATE
     with files.atomic_path(root / "truth" / f"{performer}.parquet") as path:
         pq.write_table(pa.table({"time": rows} | take.truth(rows)), path)
@@ -561,7 +561,7 @@ def _write_happening(
     fps, size = settings["fps"], settings["size"]
     pictures = (video.draw(i / fps, size) for i in range(round(events.SECONDS * fps)))
     waveform = video.sound(events.RATE)[None]
-    write_film(root / "AVE" / f"{name}.mp4", pictures, waveform, fps, events.RATE)
+    write_frames(root / "AVE" / f"{name}.mp4", pictures, waveform, fps, events.RATE)
     rows = np.arange(events.SECONDS * TRUTH_RATE) / TRUTH_RATE
     with files.atomic_path(root / "truth" / f"{name}.parquet") as path:
         pq.write_table(pa.table({"time": rows} | video.truth(rows)), path)

@@ -52,7 +52,7 @@ from avnb.layers import ResidualDilatedGRU
 # %% tags=["active-ipynb"]
 # take = bandstand.take("melodic", player=6, seconds=8, seed=0)
 # sound = torch.from_numpy(take.sound(16000))
-# level = ChunkFeatures(16000).loudest(sound)
+# level = ChunkFeatures(16000).measure_peak_energy(sound)
 # features = Hearing(16000, level=level)(sound, frames=160)
 # in_db = Hearing(16000)(sound, frames=160)
 # print(f"ours {tuple(features.shape)} in {features.min():.1f} … {features.max():.1f}")

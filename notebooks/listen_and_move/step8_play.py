@@ -90,7 +90,7 @@ def network(name: str, cls: type[torch.nn.Module]) -> torch.nn.Module:
 
 
 animator, hearing = network("animator", Animator), network("hearing", Hearing)
-own = clips.load_film(lesson.data, "test")
+own = clips.load_recording(lesson.data, "test")
 fps, rate = own.fps, own.sample_rate
 
 

@@ -36,7 +36,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from avnb.data.clips import Clips, stream
+from avnb.data.clips import ClipBatch, stream_clips
 from data_scripts.ave import BACKGROUND, KINDS, SECONDS, Row
 
 # %% tags=["parameters"]
@@ -179,7 +179,7 @@ def per_second(row: Row) -> Int64[Tensor, " T"]:
 
 
 # %%
-def annotated(of: Clips) -> Int64[Tensor, "n 2"]:
+def annotated(of: ClipBatch) -> Int64[Tensor, "n 2"]:
     """The first second of each video's event, and the one after its last.
 
     The whole clip, where nothing is annotated (recordings of your own).
@@ -202,7 +202,7 @@ def looked_up(
     AVE's own 3,339 training videos are 11 GB of pictures: more than `load` holds.
     """
     spans, labels = [torch.zeros(0, 2).long()], [torch.zeros(0).long()]
-    for some in stream(folder, split, batch=32):
+    for some in stream_clips(folder, split, batch=32):
         spans.append(annotated(some))
         labels.append(some.labels)
     return torch.cat(spans), torch.cat(labels)
@@ -211,7 +211,7 @@ def looked_up(
 # %% tags=["active-ipynb", "splits"]
 # names = [s for s in clips.SPLITS if (lesson.data / s).is_dir()]
 # data = {split: looked_up(lesson.data, split) for split in names}
-# part = next(clips.stream(lesson.data, "test", batch=32))
+# part = next(clips.stream_clips(lesson.data, "test", batch=32))
 # known, seconds = "event" in part.truth, part.frames.shape[1] / part.fps
 # rows = [
 #     {

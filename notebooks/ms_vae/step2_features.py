@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avnb import files
-from avnb.data.clips import Clips
+from avnb.data.clips import ClipBatch
 from avnb.data.sources import Problem
 from avnb.errors import ClipsError
 from avnb.features import VGGishMel
@@ -193,7 +193,7 @@ def checked(seconds: Seconds, where: str | Path) -> Seconds:
 
 
 # %%
-def whole_seconds(of: Clips) -> int:
+def whole_seconds(of: ClipBatch) -> int:
     """T of clips that last whole seconds, or FeatureError."""
     samples, rate = of.waveform.shape[-1], of.sample_rate
     if samples == 0 or samples % rate or of.frames.shape[1] % (samples // rate):
@@ -206,7 +206,7 @@ def whole_seconds(of: Clips) -> int:
 
 # %%
 def seen(
-    network: nn.Module, of: Clips, *, most: int = 16, size: int | None = None
+    network: nn.Module, of: ClipBatch, *, most: int = 16, size: int | None = None
 ) -> Float[Tensor, "n t 512"]:
     """A row of `network` (pictures (items, 3, h, w) in [0, 1] → 512) a second.
 
@@ -233,7 +233,7 @@ def seen(
 
 
 # %%
-def events(of: Clips) -> Bool[Tensor, "n t"]:
+def events(of: ClipBatch) -> Bool[Tensor, "n t"]:
     """Whether each second has the event, by the clips' truth `event`, if known."""
     t = whole_seconds(of)
     if "event" not in of.truth:
@@ -249,7 +249,7 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 
 
 # %% tags=["active-ipynb"]
-# films = next(clips.stream(lesson.data, "test", batch=settings.videos))
+# films = next(clips.stream_clips(lesson.data, "test", batch=settings.videos))
 # vgg19 = weights.load_network("vgg19", published=settings.published)
 # vgg19.to(memory_format=torch.channels_last)
 # with torch.inference_mode():
@@ -444,7 +444,9 @@ def spread(ear: Ear, mels: Float[Tensor, "n 96 64"]) -> None:
 
 
 # %%
-def heard(network: nn.Module, of: Clips, mel: VGGishMel) -> Float[Tensor, "n t 128"]:
+def heard(
+    network: nn.Module, of: ClipBatch, mel: VGGishMel
+) -> Float[Tensor, "n t 128"]:
     """A row of `network` (log-mels (items, 96, 64) → 128) for each second."""
     t = whole_seconds(of)
     if of.sample_rate != RATE:
