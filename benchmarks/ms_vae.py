@@ -118,7 +118,7 @@ def faithful_run(rows: Events, folder: Path) -> Callable[[], None]:
             visual, audio = rows.video(step.number % len(rows))
             terms = released_terms(net, visual, audio, noise(len(visual)))
             run.step(adam, total(terms, 0.1, True))
-            if step.due(LOOK):
+            if step.is_due(LOOK):
                 run.log(**terms)
 
     return epoch

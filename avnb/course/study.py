@@ -52,7 +52,7 @@ def judge_claims(series: str, runs: Sequence[dict[str, dict[str, Any]]]) -> list
             here = values[0]
             holds = "here yes" if here > claim.above else "here no"
         else:
-            here = metrics.over_seeds(values, name=claim.name, unit="")
+            here = metrics.mean_over_seeds(values, name=claim.name, unit="")
             holds = metrics.verdict(here, claim.above)
         rows.append(
             row | {"here": here, "needed": f"> {claim.above:g}", "holds": holds}
@@ -100,7 +100,7 @@ def run_study(
         "evidence": [module.evidence(one) for one in runs],
         "numbers": {
             name: files.to_jsonable(
-                metrics.over_seeds(
+                metrics.mean_over_seeds(
                     [found[name] for found in headlines], name=name, unit=""
                 )
             )

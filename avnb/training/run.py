@@ -14,8 +14,8 @@ The lesson keeps its losses and its updates in sight; a :class:`Run` does the re
             loss_g = ...
         run.step(opt_g, loss_g)
         run.log(loss_d=loss_d, loss_g=loss_g)
-        if step.due():
-            run.sample(pictures)
+        if step.is_due():
+            run.log_sample(pictures)
 
 Killed at any step and started again, the loop goes on from its last checkpoint and
 reaches the same numbers, to the last bit on the same CPU. Hugging Face Accelerate
@@ -70,7 +70,7 @@ class TrainingStep:
     total: int
     sample_every: int | None = None
 
-    def due(self, every: int | None = None) -> bool:
+    def is_due(self, every: int | None = None) -> bool:
         """After each `every` steps, and at the last (default: the `sample_every`)."""
         every = every or self.sample_every
         done = self.number + 1
@@ -246,7 +246,7 @@ class Run:
             )
         return table
 
-    def sample(
+    def log_sample(
         self, value: Any, name: str = "sample", *, sample_rate: int | None = None
     ) -> None:
         """Keep a sample of this step under `samples/`, and show it.
@@ -549,7 +549,7 @@ class Run:
 _CONV = (nn.Conv2d, nn.ConvTranspose2d)
 
 
-def device() -> torch.device:
+def get_device() -> torch.device:
     """The device that runs train on: a GPU where there is one."""
     return PartialState().device
 

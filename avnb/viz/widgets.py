@@ -164,7 +164,7 @@ def _results(records: list[dict[str, Any]]) -> str:
     width = 0.8 / len(found)
     for i, (method, one) in enumerate(found.items()):
         places = np.arange(len(MEANINGS)) + (i - (len(found) - 1) / 2) * width
-        shares = [share.value for share in one.shares]
+        shares = [share.value for share in one.fractions]
         colour = show.COLOURS[i % len(show.COLOURS)]
         axes[0, 0].bar(places, shares, width, label=method, color=colour)
     axes[0, 0].set(xticks=range(len(MEANINGS)), xlabel="score", ylabel="share")

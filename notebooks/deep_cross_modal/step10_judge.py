@@ -78,7 +78,7 @@ settings = lesson.settings(
 settings
 
 # %%
-device = training.device()
+device = training.get_device()
 pairs = {split: load_pairs(lesson.data, split, device) for split in ("train", "test")}
 classes = pairs["test"].classes
 models = lesson.need("models", "step9_image_to_sound_train")
@@ -188,7 +188,7 @@ lesson.record("table5", table5)
 display(show.table(table5))
 
 # %%
-trivial = metrics.commonest_class(pairs["train"].labels, labels["test"])
+trivial = metrics.majority_class(pairs["train"].labels, labels["test"])
 honesty = [
     {"row": "chance", "accuracy": metrics.chance(len(classes))},
     {"row": "always the commonest class of training", "accuracy": trivial},

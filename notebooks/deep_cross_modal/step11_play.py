@@ -71,7 +71,7 @@ settings = lesson.settings(
 settings
 
 # %%
-device = training.device()
+device = training.get_device()
 models = lesson.need("models", "step9_image_to_sound_train")
 test = load_pairs(lesson.data, "test", device)
 rate = test.sample_rate

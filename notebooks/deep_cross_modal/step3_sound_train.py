@@ -78,7 +78,7 @@ settings
 display(course.show_source(SoundClassifier, StackedAutoencoder, parameter_groups))
 
 # %%
-device = training.device()
+device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
 balance = class_balance(train.labels)
@@ -186,7 +186,7 @@ honesty = [
     {"row": "chance", "accuracy": metrics.chance(classes)},
     {
         "row": "always the commonest class",
-        "accuracy": metrics.commonest_class(train.labels, test.labels),
+        "accuracy": metrics.majority_class(train.labels, test.labels),
     },
 ]
 lesson.record("table1_honesty", honesty)

@@ -73,7 +73,7 @@ settings
 
 # %%
 display(course.show_source(ImageClassifier, Judge, PoseReader))
-device = training.device()
+device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
 balance = class_balance(train.labels)

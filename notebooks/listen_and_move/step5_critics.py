@@ -328,7 +328,7 @@ def animator_loss(
 # rows = []
 # for name, picture in wrong.items():
 #     with torch.no_grad():
-#         seen = losses.perceptual_loss(vgg.first(2), still, picture)
+#         seen = losses.perceptual_loss(vgg.truncate(2), still, picture)
 #     rows.append({"picture": name, "pixels": F.mse_loss(picture, still).item()})
 #     rows[-1] |= {"perceptual": seen.item()}
 # show.table(rows)

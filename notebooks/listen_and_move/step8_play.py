@@ -80,7 +80,7 @@ settings
 # the training's, or the same music would be another. The **animator** is R and G.
 
 # %%
-device = training.device()
+device = training.get_device()
 
 
 def network(name: str, cls: type[torch.nn.Module]) -> torch.nn.Module:
@@ -250,8 +250,8 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 def over_draws(name: str, values: list[float]) -> metrics.Measure:
     """The mean over films of one sound with other noise, and its interval."""
     note = "Student's t over draws of the noise: one network, one sound"
-    found = metrics.over_seeds(values, name=name, unit="grey levels")
-    return found.about(
+    found = metrics.mean_over_seeds(values, name=name, unit="grey levels")
+    return found.annotate(
         counted="draws of noise", split="test", seed=lesson.seed, note=note
     )
 

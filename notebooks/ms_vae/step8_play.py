@@ -77,7 +77,7 @@ settings
 # were measured on: the same videos in the same order.
 
 # %%
-device = training.device()
+device = training.get_device()
 test = load_seconds(lesson.need("features.safetensors", "step3_extract"), "test")
 kept = lesson.need(f"models/{settings.model}.safetensors", "step6_train")
 model = training.load_model(kept, MSVAE).to(device)
@@ -325,7 +325,7 @@ def matrix(video: int) -> show.Plot:
 
 
 # %% tags=["matrix"]
-placed = metrics.located(test.event).nonzero()[:, 0].tolist()
+placed = metrics.is_localisable(test.event).nonzero()[:, 0].tolist()
 right = {}
 for video in placed:
     _, found, start, _ = localised(video)
