@@ -57,7 +57,7 @@ from avnb.training.checkpoints import (
 )
 from avnb.training.sampling import seed_everything
 from avnb.viz import show
-from avnb.viz.live import DRAW_EVERY, Panel, Progress, as_picture, in_kernel
+from avnb.viz.live import DRAW_EVERY, Panel, Progress, in_kernel
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 
@@ -263,8 +263,8 @@ class Run:
             wave = torch.as_tensor(value).detach().float().cpu().numpy()
             write_audio(stem.with_suffix(".wav"), np.atleast_2d(wave), sample_rate)
             return
-        picture = as_picture(value)
-        files.write_bytes(stem.with_suffix(".png"), show.png_bytes(picture))
+        picture = show.to_picture(value)
+        files.write_bytes(stem.with_suffix(".png"), show.encode_png(picture))
         if self._panel is not None:
             self._panel.show_sample(picture)
         if self._looping:

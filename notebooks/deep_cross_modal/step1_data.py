@@ -163,7 +163,7 @@ def audible(
 
 # %% tags=["active-ipynb"]
 # loudness = loudness_dbfs(chunks, chunks.abs().max().expand(len(chunks)))
-# fig, axes = show.plot(width=8)
+# fig, axes = show.subplots(width=8)
 # ax = axes[0, 0]
 # ax.bar(np.arange(len(loudness)) * 0.5, loudness.clamp(min=-80) + 80, 0.45, bottom=-80)
 # ax.axhline(-45, color="crimson", label="Θ = -45 dBFS")
@@ -361,7 +361,7 @@ def nearest(
 # generator = torch.Generator().manual_seed(lesson.seed)
 # random = torch.randperm(len(seen), generator=generator)
 # fifth = len(random) // 5
-# fig, axes = show.plot(1, 2, width=4.5, height=2.6)
+# fig, axes = show.subplots(1, 2, width=4.5, height=2.6)
 # kinds = {"average spectrum [dB]": sounds, "picture [grey levels]": pictures}
 # for ax, (kind, (here, elsewhere)) in zip(axes[0], kinds.items(), strict=True):
 #     test, rest = here[random[:fifth]], here[random[fifth:]]

@@ -103,7 +103,7 @@ train, test = parts["train"], parts["test"]
 count = min(settings.frames, len(test))
 real, heard = test.frames[:count], test.features[:count]
 where, fps, rate = moving(train.frames), train.film.fps, train.film.sample_rate
-steps = lesson.result("step6_train")["steps"]
+steps = lesson.load_results("step6_train")["steps"]
 judges = {
     name: weights.load_network(name, published=settings.weights == "published").to(
         device

@@ -115,7 +115,7 @@ def keep(name: str, frames: np.ndarray, sound: np.ndarray, caption: str) -> None
     """Write a film and its sound as an mp4, and show it."""
     path = lesson.run_dir / "films" / f"{name}.mp4"
     zoom = max(1, 256 // frames.shape[1])
-    files.write_bytes(path, show.mp4(frames, sound, fps, rate, zoom=zoom))
+    files.write_bytes(path, show.encode_mp4(frames, sound, fps, rate, zoom=zoom))
     lesson.video(name, path, caption)
 
 
@@ -200,7 +200,7 @@ for name in ("a quintet", "drums", "speech"):
 # - **Is softer the same?** If not, the network takes loudness for content.
 
 # %% tags=["foreign"]
-figure, axes = show.plot(8, 2, width=4.6, height=0.78)
+figure, axes = show.subplots(8, 2, width=4.6, height=0.78)
 for i, (name, sound) in enumerate(sounds.items()):
     row, column = 2 * (i % 4), i // 4
     above, below = axes[row, column], axes[row + 1, column]
@@ -285,7 +285,7 @@ show.table(rows, title)
 # a door, two seconds of nothing in the middle of a song.
 
 # %%
-display(widgets.sound_to_film(animate, sounds, rate, fps=fps, seed=lesson.seed))
+display(widgets.SoundToFilm(animate, sounds, rate, fps=fps, seed=lesson.seed))
 
 # %% [markdown]
 # ## As long as you like

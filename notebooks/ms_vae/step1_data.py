@@ -115,7 +115,8 @@ OVERRIDES = {}
 #     frames = [video.draw(t, settings.size) for t in times]
 #     path = lesson.run_dir / "step1" / f"{kind}.mp4"
 #     path.parent.mkdir(exist_ok=True)
-#     film = show.mp4(frames, video.sound(events.RATE), settings.fps, events.RATE)
+#     sound = video.sound(events.RATE)
+#     film = show.encode_mp4(frames, sound, settings.fps, events.RATE)
 #     path.write_bytes(film)
 #     lesson.video(kind, path, f"{kind}, from second {start} to {end}")
 
@@ -128,7 +129,7 @@ OVERRIDES = {}
 # times = np.arange(0, SECONDS, 0.1)
 # frames = [video.draw(t, settings.size).astype(np.float32) for t in times]
 # change = np.abs(np.diff(np.stack(frames), axis=0)).mean(axis=(1, 2, 3))
-# figure, axes = show.plot(3, 1, width=9, height=1.5)
+# figure, axes = show.subplots(3, 1, width=9, height=1.5)
 # wave = video.sound(events.RATE)
 # axes[0, 0].plot(np.arange(len(wave)) / events.RATE, wave, linewidth=0.4)
 # axes[1, 0].plot(times[1:], change)
@@ -237,7 +238,7 @@ def looked_up(
 # going on.
 
 # %% tags=["active-ipynb", "spans"]
-# figure, axes = show.plot(1, 2, width=4.2, height=3.4)
+# figure, axes = show.subplots(1, 2, width=4.2, height=3.4)
 # drawn = np.zeros_like(events.PARTIAL)
 # for start, end in torch.cat([spans for spans, _ in data.values()]).tolist():
 #     if known and start < len(drawn) and end - start < SECONDS >= end:
@@ -410,7 +411,7 @@ def write_traps(folder: Path) -> None:
 # start, end = annotated(part)[one].tolist()
 # sound = part.waveform[one, 0].float() / 32767
 # mel = LogMel(part.sample_rate)
-# figure, axes = show.plot(2, 1, width=9, height=1.7)
+# figure, axes = show.subplots(2, 1, width=9, height=1.7)
 # each = max(1, round(part.fps))
 # strip = np.concatenate(list(part.frames[one, ::each].numpy()), axis=1)
 # axes[0, 0].imshow(strip, extent=(0, seconds, 0, 1), aspect="equal")

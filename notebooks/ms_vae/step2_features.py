@@ -272,7 +272,7 @@ def events(of: ClipBatch) -> Bool[Tensor, "n t"]:
 # strip = show.film_strip(films.frames[one, ::every], range(t))
 # name = films.classes[films.labels[one]]
 # lesson.figure("video", strip, f"{name}, one frame a second.")
-# figure, axes = show.plot(1, 1, width=3.8, height=3.2)
+# figure, axes = show.subplots(1, 1, width=3.8, height=3.2)
 # far = torch.cdist(visual[one], visual[one])
 # axes[0, 0].imshow(far, cmap="viridis")
 # where = event[one].nonzero()[:, 0]
@@ -291,7 +291,7 @@ def events(of: ClipBatch) -> Bool[Tensor, "n t"]:
 # _, _, directions = torch.pca_lowrank(rows, q=2, niter=4)
 # plane = (rows - rows.mean(dim=0)) @ directions
 # which = films.labels[:, None].expand(-1, t).flatten()
-# figure, axes = show.plot(1, 2, width=4.4, height=3.4)
+# figure, axes = show.subplots(1, 2, width=4.4, height=3.4)
 # for mark, inside in (("o", event_row), ("x", ~event_row)):
 #     word = "event" if mark == "o" else "background"
 #     axes[0, 0].plot(*plane[inside].T, mark, ms=4, alpha=0.7, label=word)

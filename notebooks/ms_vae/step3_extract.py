@@ -315,7 +315,7 @@ show.table(rows)
 test = splits.get("test", train)
 mixed = test.event.any(dim=1) & ~test.event.all(dim=1)
 one = int(mixed.nonzero()[0]) if mixed.any() else 0
-figure, axes = show.plot(2, 1, width=6.5, height=2.4)
+figure, axes = show.subplots(2, 1, width=6.5, height=2.4)
 inside = test.event[one].nonzero()[:, 0]
 for ax, kind in zip(axes[:, 0], ("visual", "audio"), strict=True):
     x = scaled(getattr(test, kind)[one])
