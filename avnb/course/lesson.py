@@ -297,7 +297,7 @@ def make_embedded_data(scale: str, series: str) -> Path:
     given = {name: value for name, value in options.items() if name != "size"}
     size = options.get("size", module.SETTINGS.size)
     chosen = dataclasses.replace(module.SETTINGS, size=size)
-    found, problems = module.sources(media, chosen, **given)
+    found, problems = module.find_sources(media, chosen, **given)
     report = prepare(found, out, chosen, problems=problems)
     if report.problems:
         raise LessonError(

@@ -88,7 +88,7 @@ OVERRIDES = {}
 # recital = bandstand.perform("violin", 8, seconds=settings.recital_seconds, seed=SEED)
 # sound = bandstand.synthesise(recital)
 # times = np.arange(0, settings.recital_seconds, 0.1)
-# film = bandstand.film(recital, times, size=128)
+# film = bandstand.draw_frames(recital, times, size=128)
 # lesson.figure(
 #     "recording",
 #     show.film_strip(film[::20], times[::20]),
@@ -352,7 +352,7 @@ def nearest(
 # %% tags=["active-ipynb", "leak"]
 # starts = np.arange(0, len(sound) - 22050, 4410)
 # heard = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])
-# seen = torch.from_numpy(bandstand.film(recital, starts / 44100, size=64)).float()
+# seen = torch.from_numpy(bandstand.draw_frames(recital, starts / 44100, size=64)).float()
 # label = train.classes.index("violin") if "violin" in train.classes else 0
 # others = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
 # lms = features.LogMel(44100)

@@ -50,8 +50,8 @@ from avnb.layers import ResidualDilatedGRU
 # in the embedded video), measured by step 1's `Hearing`.
 
 # %% tags=["active-ipynb"]
-# take = bandstand.take("melodic", player=6, seconds=8, seed=0)
-# sound = torch.from_numpy(take.sound(16000))
+# take = bandstand.record_take("melodic", player=6, seconds=8, seed=0)
+# sound = torch.from_numpy(take.synthesise(16000))
 # level = ChunkFeatures(16000).measure_peak_energy(sound)
 # features = Hearing(16000, level=level)(sound, frames=160)
 # in_db = Hearing(16000)(sound, frames=160)

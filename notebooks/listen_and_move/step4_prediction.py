@@ -217,7 +217,7 @@ def blended(
 # the past knows better than the noisy present; where the bow moves, the present does.
 
 # %% tags=["active-ipynb"]
-# take = bandstand.take("melodic", player=6, seconds=4, seed=0)
+# take = bandstand.record_take("melodic", player=6, seconds=4, seed=0)
 # times = 1 + np.arange(10) / 20
 # true = np.stack([take.draw(float(t), 32) for t in times])
 # true = torch.from_numpy(true).permute(0, 3, 1, 2)[None].float() / 127.5 - 1

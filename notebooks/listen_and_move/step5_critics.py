@@ -54,7 +54,7 @@ from avnb.layers import DownBlock, PatchHead
 # Sixteen frames of a drummer, 0.8 seconds, to be judged:
 
 # %% tags=["active-ipynb"]
-# take = bandstand.take("percussive", player=6, seconds=4, seed=0)
+# take = bandstand.record_take("percussive", player=6, seconds=4, seed=0)
 # times = 1 + np.arange(16) / 20
 # drawn = np.stack([take.draw(float(t), 64) for t in times])
 # real = torch.from_numpy(drawn).permute(0, 3, 1, 2)[None].float() / 127.5 - 1

@@ -374,10 +374,12 @@ def foreign_sounds() -> list[Tensor]:
         return [sound[:length] for sound in sounds.waveforms[: settings.sounds]]
     kinds = ("harmonic", "percussive", "speaking")
     takes = [
-        bandstand.take(kinds[k % 3], player=k, seconds=settings.seconds, seed=100 + k)
+        bandstand.record_take(
+            kinds[k % 3], player=k, seconds=settings.seconds, seed=100 + k
+        )
         for k in range(settings.sounds)
     ]
-    return [torch.from_numpy(take.sound(rate)) for take in takes]
+    return [torch.from_numpy(take.synthesise(rate)) for take in takes]
 
 
 # %%

@@ -160,8 +160,10 @@ lesson.figure("own", figure, "Its own music, unheard: real frames and made ones.
 # %%
 def sound_of(performer: str) -> np.ndarray:
     """Somebody else of the bandstand, as long as the performer's own sound."""
-    take = bandstand.take(performer, player=7, seconds=max(length, 1), seed=lesson.seed)
-    return take.sound(rate)[: len(mine)]
+    take = bandstand.record_take(
+        performer, player=7, seconds=max(length, 1), seed=lesson.seed
+    )
+    return take.synthesise(rate)[: len(mine)]
 
 
 share = np.arange(len(mine)) / len(mine)

@@ -96,7 +96,7 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb", "world"]
 # seen = [
-#     events.happen(kind, start=2, end=8, seed=SEED + k).draw(4.3, settings.size)
+#     events.record_event(kind, start=2, end=8, seed=SEED + k).draw(4.3, settings.size)
 #     for k, kind in enumerate(KINDS)
 # ]
 # figure = show.image_grid([seen[7 * row : 7 * row + 7] for row in range(4)], size=1.3)
@@ -110,13 +110,12 @@ OVERRIDES = {}
 # %% tags=["active-ipynb", "films"]
 # spans = {"Church bell": (3, 8), "Bark": (0, 6), "Horse": (4, 10), "Cat": (2, 7)}
 # for kind, (start, end) in list(spans.items())[: settings.films]:
-#     video = events.happen(kind, start=start, end=end, seed=SEED + 3)
+#     video = events.record_event(kind, start=start, end=end, seed=SEED + 3)
 #     times = np.arange(SECONDS * settings.fps) / settings.fps
 #     frames = [video.draw(t, settings.size) for t in times]
 #     path = lesson.run_dir / "step1" / f"{kind}.mp4"
 #     path.parent.mkdir(exist_ok=True)
-#     sound = video.sound(events.RATE)
-#     film = show.encode_mp4(frames, sound, settings.fps, events.RATE)
+#     film = show.encode_mp4(frames, video.synthesise(events.RATE), settings.fps, events.RATE)
 #     path.write_bytes(film)
 #     lesson.video(kind, path, f"{kind}, from second {start} to {end}")
 
@@ -125,12 +124,12 @@ OVERRIDES = {}
 # picture changes from one frame to the next; below, a frame each second.
 
 # %% tags=["active-ipynb", "second-by-second"]
-# video = events.happen("Bark", start=2, end=7, seed=SEED + 5)
+# video = events.record_event("Bark", start=2, end=7, seed=SEED + 5)
 # times = np.arange(0, SECONDS, 0.1)
 # frames = [video.draw(t, settings.size).astype(np.float32) for t in times]
 # change = np.abs(np.diff(np.stack(frames), axis=0)).mean(axis=(1, 2, 3))
 # figure, axes = show.subplots(3, 1, width=9, height=1.5)
-# wave = video.sound(events.RATE)
+# wave = video.synthesise(events.RATE)
 # axes[0, 0].plot(np.arange(len(wave)) / events.RATE, wave, linewidth=0.4)
 # axes[1, 0].plot(times[1:], change)
 # strip = np.concatenate(frames[5::10], axis=1).astype(np.uint8)
@@ -378,7 +377,7 @@ def write_traps(folder: Path) -> None:
 
 # %% tags=["active-ipynb", "traps"]
 # write_traps(lesson.run_dir / "step1" / "traps")
-# found, problems = ave.sources(lesson.run_dir / "step1" / "traps")
+# found, problems = ave.find_sources(lesson.run_dir / "step1" / "traps")
 # print(f"{len(found)} events can be used:", [source.recording for source in found])
 # rows = [{"file": p.file, "problem": p.problem, "remedy": p.remedy} for p in problems]
 # lesson.record("traps", rows)

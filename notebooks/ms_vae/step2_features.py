@@ -48,7 +48,7 @@ from avnb.data.sources import Problem
 from avnb.errors import ClipsError
 from avnb.features import VGGishMel
 from data_scripts import ave
-from data_scripts.bandstand.events import KINDS, happen
+from data_scripts.bandstand.events import KINDS, record_event
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -366,8 +366,8 @@ def practice(
     for kind in KINDS:
         for number in range(each):
             at = UNSEEN + 10_000 * seed + number
-            event = happen(kind, start=0, end=length, seed=at)
-            sounds.append(event.sound(RATE)[: length * RATE])
+            event = record_event(kind, start=0, end=length, seed=at)
+            sounds.append(event.synthesise(RATE)[: length * RATE])
     which = torch.arange(len(sounds)).repeat_interleave(length)
     waveform = torch.from_numpy(np.stack(sounds)).view(-1, RATE)
     return waveform, which // each, which
@@ -614,7 +614,7 @@ def _wrong(
     tables: Mapping[str, np.ndarray], rows: Sequence[ave.Row]
 ) -> dict[ave.Row, str]:
     """What is wrong with which row."""
-    disagreeing = ave.disagreeing(tables["labels"], rows)
+    disagreeing = ave.find_disagreements(tables["labels"], rows)
     wrong = dict.fromkeys(disagreeing, "labels.h5 and Annotations.txt disagree on it")
     for kind in AVE:
         finite = np.isfinite(tables[kind]).all(axis=(1, 2))
@@ -671,12 +671,12 @@ def read_ave_features(
     cannot be read, FeatureError where it is of another shape.
     """
     folder, problems, tables = Path(folder), [], {}
-    rows = ave.read_annotations(ave.find(folder, "Annotations.txt"), problems)
+    rows = ave.read_annotations(ave.find_file(folder, "Annotations.txt"), problems)
     chosen = ave.read_splits(folder, family, rows, problems)
-    chosen = ave.without_leaks(chosen, problems)
+    chosen = ave.remove_leaks(chosen, problems)
     n = 1 + max(rows, default=-1)
     for kind, file in (AVE | {"labels": "labels.h5"}).items():
-        path = ave.find(folder, file)
+        path = ave.find_file(folder, file)
         table = ave.read_h5(path, "avadataset", 3)
         width = (WIDTHS | {"labels": ave.BACKGROUND + 1})[kind]
         if len(table) < n or table.shape[1:] != (ave.SECONDS, width):
