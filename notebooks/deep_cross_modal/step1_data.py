@@ -65,8 +65,6 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
-#     SCALE,
-#     OVERRIDES,
 #     dict(
 #         #                 smoke  laptop gpu   paper
 #         recital_seconds=(4.0, 20.0, 20.0, 20.0),  # the recording we take apart
