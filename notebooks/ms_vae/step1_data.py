@@ -69,8 +69,6 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
-#     SCALE,
-#     OVERRIDES,
 #     dict(
 #         #        smoke laptop gpu paper
 #         size=(48, 128, 128, 128),  # pixels a side of the pictures shown here

@@ -78,8 +78,6 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
-#     SCALE,
-#     OVERRIDES,
 #     dict(
 #         #          smoke laptop gpu  paper
 #         videos=(4, 16, 16, 16),  # looked at below
