@@ -65,8 +65,6 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
-#     SCALE,
-#     OVERRIDES,
 #     dict(
 #         #          smoke laptop gpu  paper
 #         seconds=(2.0, 4.0, 4.0, 4.0),  # shown and heard below

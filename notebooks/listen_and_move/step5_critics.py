@@ -46,6 +46,7 @@ from avnb.layers import DownBlock, PatchHead
 # from torch.nn import functional as F
 #
 # from avnb import course
+# from avnb.errors import WeightsError
 # from avnb.pretrained import networks, weights
 # from avnb.viz import show
 # from data_scripts import bandstand
