@@ -1,7 +1,7 @@
 """Notebooks and their text halves: read, compare, write, copy at scale smoke.
 
-python tests/helpers/notebook_tools.py sync    the .ipynb halves from the text halves
-python tests/helpers/notebook_tools.py smoke   smoke copies to build/smoke; prints them
+python tools/notebook_tools.py sync    the .ipynb halves from the text halves
+python tools/notebook_tools.py smoke   smoke copies to build/smoke; prints them
 """
 
 import ast
@@ -20,7 +20,7 @@ from papermill.parameterize import parameterize_notebook
 from avnb.course.series import list_series, step_files
 from avnb.course.steps import find_calls, find_table, read_step, walk_cells
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SMOKE = ROOT / "build" / "smoke"
 FIRST_CELL = """import importlib.util
 import subprocess
