@@ -39,7 +39,7 @@ SOUNDS = frozenset(
 )
 
 
-def sources(
+def find_sources(
     folder: Path, settings: ClipSettings = SETTINGS
 ) -> tuple[list[Source], list[Problem]]:
     """Everything under ``folder`` that can be a clip; class = the first sub-folder."""

@@ -48,7 +48,7 @@ ALIASES = {
 }
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,

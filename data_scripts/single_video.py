@@ -55,7 +55,7 @@ TUBES = {
 }
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,

@@ -33,7 +33,7 @@ FIRST = 500  # ms in the name of a song's first pair
 WIDTH = 1920
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,

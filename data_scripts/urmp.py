@@ -57,7 +57,7 @@ TRUE_CODE = {("15_Surprise", 3): "tbn"}
 PIECE = re.compile(r"(\d{2}_.+?)((?:_(?:" + "|".join(CODES) + "))+)")
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,

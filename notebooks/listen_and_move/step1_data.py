@@ -65,8 +65,6 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
-#     SCALE,
-#     OVERRIDES,
 #     dict(
 #         #          smoke laptop gpu  paper
 #         seconds=(2.0, 4.0, 4.0, 4.0),  # shown and heard below
@@ -112,7 +110,7 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb", "chunks"]
 # hop = ChunkFeatures(rate, fps).hop
-# figure, axes = show.plot(width=8, height=2.4)
+# figure, axes = show.subplots(width=8, height=2.4)
 # ax = axes[0, 0]
 # for t in range(4):
 #     start, colour = t * hop * 10, show.COLOURS[t]
@@ -156,7 +154,7 @@ OVERRIDES = {}
 #     "one chunk": (80, 95),
 #     "an English phoneme, about": (100, 100),
 # }
-# figure, axes = show.plot(width=8, height=2.3)
+# figure, axes = show.subplots(width=8, height=2.3)
 # ax = axes[0, 0]
 # for row, (name, (short, long)) in enumerate(reversed(lengths.items())):
 #     chosen = show.COLOURS[1 if "chunk" in name else 0]
@@ -210,7 +208,7 @@ OVERRIDES = {}
 # }
 # by_chunk = ChunkFeatures(rate, fps, reference="chunk")
 # by_level = ChunkFeatures(rate, fps, reference=level)
-# figure, axes = show.plot(1, 2, width=4.6, height=2.9)
+# figure, axes = show.subplots(1, 2, width=4.6, height=2.9)
 # for ax, (rule, how) in zip(
 #     axes[0], {"each chunk": by_chunk, "training": by_level}.items(), strict=True
 # ):
@@ -516,7 +514,7 @@ def load_performer(
 # the stripes: what the network will have to see.
 
 # %% tags=["active-ipynb", "film"]
-# figure, axes = show.plot(3, 1, width=9, height=1.6)
+# figure, axes = show.subplots(3, 1, width=9, height=1.6)
 # strip = np.concatenate(list(train.frames[:shown:every].numpy()), axis=1)
 # seconds = shown / fps
 # axes[0, 0].imshow(strip, extent=(0, seconds, 0, seconds / 8), aspect="equal")

@@ -23,7 +23,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from PIL import Image
 
-from avnb.data import clips
+from avnb.data import clips, shards
 from avnb.data.clips import load_clips, stream_clips
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
@@ -209,7 +209,7 @@ def test_hop_and_offset(tmp_path):
 def test_long_sounds_are_read_in_blocks(tmp_path, monkeypatch):
     source = write_pair(tmp_path, "cat0", 6.0)
     whole = prepare([source], tmp_path / "one", SMALL, workers=1)
-    monkeypatch.setattr(preparing, "SOUND_BLOCK", 1.3)
+    monkeypatch.setattr(shards, "SOUND_BLOCK", 1.3)
     prepare([source], tmp_path / "two", SMALL, workers=1)
     assert whole.written == {"cat0": 12}
     assert shard_bytes(tmp_path / "one") == shard_bytes(tmp_path / "two")
@@ -435,7 +435,7 @@ def test_a_process_that_dies_costs_one_recording(pairs, tmp_path, monkeypatch):
     (tmp_path / "deadly.py").write_text(DEADLY)
     monkeypatch.syspath_prepend(tmp_path)
     deadly = importlib.import_module("deadly")
-    monkeypatch.setattr(preparing, "_write_shard", deadly.write_shard)
+    monkeypatch.setattr(shards, "_write_shard", deadly.write_shard)
     report = prepare(pairs[:2], tmp_path / "out", SMALL, workers=2)
     assert [*report.written] == ["cat0"]
     assert [problem.file for problem in report.problems] == ["cat1"]
@@ -488,7 +488,7 @@ def test_stream_gives_every_clip_once(pairs, tmp_path):
 
 def test_stream_is_bounded(tmp_path, monkeypatch):
     """What Arrow, numpy and the buffer hold does not grow with the recording."""
-    monkeypatch.setattr(preparing, "ROW_GROUP", 2**18)
+    monkeypatch.setattr(shards, "ROW_GROUP", 2**18)
     large = dataclasses.replace(SMALL, size=32, fps=10.0)
     most = []
     for seconds in (200, 800):

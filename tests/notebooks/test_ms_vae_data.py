@@ -85,9 +85,9 @@ def test_a_split_that_load_cannot_hold_is_looked_up(step1, tmp_path, monkeypatch
     )
     for path in (tmp_path / "ave" / "AVE").glob("*.mp4"):
         media.write_clip(path, video)
-    found, _ = ave.sources(tmp_path / "ave", settings)
-    shards.prepare(found, tmp_path / "out", settings, workers=1)
-    names = prepared.load_clips(tmp_path / "out", "train").recordings
+    found, _ = ave.find_sources(tmp_path / "ave", settings)
+    prepared.prepare(found, tmp_path / "out", settings, workers=1)
+    names = prepared.load(tmp_path / "out", "train").recordings
     monkeypatch.setattr(prepared, "LOAD_LIMIT", 1)
     with pytest.raises(ClipsError, match="stream_clips"):
         prepared.load_clips(tmp_path / "out", "train")
@@ -120,7 +120,7 @@ def test_answers_without_a_model_against_counting(step1):
 
 def test_the_table_of_ave_is_that_of_its_statistics(step1, tmp_path):
     """Read through the script from a set that is built to them."""
-    found, _ = ave.sources(ave_layout.match_test_set(tmp_path))
+    found, _ = ave.find_sources(ave_layout.match_test_set(tmp_path))
     test = [source.span for source in found if source.split == "test"]
     answers = step1.without_model(torch.tensor(test).long())
     for name, printed in step1.AVE_MATCH.items():
@@ -132,7 +132,7 @@ def test_the_table_of_ave_is_that_of_its_statistics(step1, tmp_path):
 
 def test_each_trap_is_named_and_the_rest_is_used(step1, tmp_path):
     step1.write_traps(tmp_path)
-    found, problems = ave.sources(tmp_path)
+    found, problems = ave.find_sources(tmp_path)
     assert {(s.recording, s.split) for s in found} == {
         ("bbbbbbbbbbb", "train"),
         ("bbbbbbbbbbb (Truck)", "train"),

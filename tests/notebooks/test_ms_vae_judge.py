@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from avnb_notebooks.ms_vae import step4_model
+from avnb_notebooks.ms_vae import step2_features, step4_model, step5_baselines
 from torch import Tensor
 
 from avnb import media, training
