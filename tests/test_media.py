@@ -691,7 +691,8 @@ def test_write_clip_round_trip(tmp_path_factory, size, fps, rate, channels):
     assert clip.waveform.shape[0] == channels
     length = min(clip.waveform.shape[1], waveform.shape[1])
     assert abs(clip.waveform.shape[1] - waveform.shape[1]) <= 0.01 * rate
-    inner = slice(length // 8, -length // 8)
+    # AAC's first frames, about 60 ms, sound rough while its encoder settles
+    inner = slice(max(length // 8, round(0.06 * rate)), -length // 8)
     error = np.abs(clip.waveform[:, :length] - waveform[:, :length])[:, inner]
     assert error.max() < 0.1
 

@@ -1,10 +1,10 @@
 """Recordings become prepared clips: a Parquet data set, one row a clip.
 
-``prepare`` cuts each recording into clips of a fixed length and writes one
-Parquet shard a recording under ``OUT/train``, ``OUT/val`` or ``OUT/test``. It resumes
-after an interruption, rebuilds what changed, goes on at a bad file and lists it. This
-module imports no torch, so that its worker processes start fast; ``avnb.clips``
-re-exports its names and adds what reads the clips back.
+``prepare`` cuts each recording into clips of a fixed length and writes one Parquet
+shard a recording under ``OUT/train``, ``OUT/val`` or ``OUT/test``. It resumes after an
+interruption, rebuilds what changed, and lists a bad file and goes on. This module
+imports no torch, so that its worker processes start fast; ``avnb.data.clips`` reads
+the clips back.
 """
 
 from __future__ import annotations
@@ -26,39 +26,43 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from avnb import files, media
 from avnb.data.sources import (
     IMAGE_SUFFIXES,
-    LACK,
+    SLACK,
+    SLACK_SHARE,
     SPLITS,
-    TAIL,
     ClipSettings,
     PreparationReport,
     Problem,
     Source,
 )
 from avnb.data.splits import split_recordings
-from avnb.data.truth import TruthError, read_truth, sample_truth, truth_names
+from avnb.data.truth import TruthError, list_quantities, read_truth, sample_truth
 from avnb.errors import MediaError
 
 FORMAT = 1  # raise it when the same sources and settings give other rows
 
 SOUND_BLOCK = 60.0  # s of sound held at once
-ROW_GROUP = 16 * 2**20  # bytes of rows held at once
+# Bytes of rows held at once, and of a row group as it is written. Readers hold one
+# group, so it bounds their memory; much smaller ones compress badly.
+ROW_GROUP = 16 * 2**20
+INT16_PEAK = 32767  # the int16 that stands for 1.0
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One shard: a recording, where it goes, and what it was made from."""
+    """One shard: a recording, where it goes, and what it is made from."""
 
     recording: str
     split: str
     path: Path
     sources: tuple[Source, ...]
     settings: ClipSettings
-    truth: tuple[str, ...]
+    truth: tuple[str, ...]  # the known quantities, the same for all shards
     fingerprint: str
 
 
@@ -73,55 +77,76 @@ def prepare(
 ) -> PreparationReport:
     """Cut the sources into clips and write them under ``out``.
 
-    ``problems`` are those found while looking for the sources: they join the report.
-    Safe to call again at any time, also after a kill: shards whose sources and
-    settings are unchanged, and which are whole, are kept. ``out`` belongs to
-    ``prepare``: shards of sources that are gone are removed. ``workers``: processes,
-    by default one a core. Raises ClipsError for sources that contradict each other;
-    a bad file is never an error but a problem in the report.
+    Safe to call again at any time, also after a kill: shards that are whole and whose
+    sources and settings are unchanged are kept. A bad file is never an error but a
+    problem in the report.
+
+    Args:
+        sources: of the whole data set.
+        out: the folder of the clips. It belongs to ``prepare``: shards of sources that
+            are gone are removed.
+        settings: how clips are cut; the defaults if None.
+        problems: those found while looking for the sources; they join the report.
+        workers: processes, by default one a core.
+        dry_run: check and report only; write nothing.
+
+    Returns:
+        What was written, kept and removed, and what could not be used.
+
+    Raises:
+        ClipsError: sources that contradict each other.
+        WriteError: ``out`` cannot be written, or the disk is full.
     """
     settings = settings or ClipSettings()
     out = Path(out)
     report = PreparationReport(str(out), dry_run, problems=list(problems))
-    sources = _there(sources, report)
+    sources = _keep_readable(sources, report)
     recordings, report.notes = split_recordings(sources, settings)
-    jobs = _plan(sources, recordings, out, settings, report)
+    jobs = _plan_jobs(sources, recordings, out, settings, report)
     if dry_run:
-        _sort_out(jobs, out, report, dry_run=True)
+        _keep_whole_shards(jobs, out, report, dry_run=True)
         _count_splits(jobs, report)
         return report
 
-    for split in {"train", "test", *(job.split for job in jobs)}:
-        (out / split).mkdir(parents=True, exist_ok=True)
-    # several processes may prepare the same clips at once: one does, the others wait
-    with FileLock(out / ".lock"):
-        todo = _sort_out(jobs, out, report, dry_run=False)
-        _run(todo, workers or os.cpu_count() or 1, report)
-        _count_splits(jobs, report)
-        report.problems.sort(key=lambda p: (p.file, p.problem))
-        files.write_json(out / "clips.json", _contents(jobs, settings, report))
-        report.save()
+    with files.explain_write_errors(out):
+        for split in {"train", "test", *(job.split for job in jobs)}:
+            (out / split).mkdir(parents=True, exist_ok=True)
+        # several processes may prepare the same clips at once: one does, others wait
+        with FileLock(out / ".lock"):
+            todo = _keep_whole_shards(jobs, out, report, dry_run=False)
+            _write_shards(todo, workers or os.cpu_count() or 1, report)
+            _count_splits(jobs, report)
+            report.problems.sort(key=lambda p: (p.file, p.problem))
+            contents = _list_contents(jobs, settings, report)
+            files.write_json(out / "clips.json", contents)
+            report.save()
     return report
 
 
-def _there(sources: Iterable[Source], report: PreparationReport) -> list[Source]:
-    """The sources whose files are there: the split counts no others."""
+def _keep_readable(
+    sources: Iterable[Source], report: PreparationReport
+) -> list[Source]:
+    """The sources whose files are there; the others become problems.
+
+    First of all, since the split counts recordings: a missing one must not take a
+    place in the test.
+    """
     found = []
     for source in sources:
         try:
             empty = [p.name for p in source.files if p.stat().st_size == 0]
         except OSError as error:
-            what, remedy = f"cannot be opened: {error.strerror}", "Restore it"
+            reason, remedy = f"cannot be opened: {error.strerror}", "Restore it"
         else:
             if not empty:
                 found.append(source)
                 continue
-            what, remedy = f"{empty[0]} has no bytes", "Copy or download it again"
-        report.problems.append(Problem(source.name, what, remedy))
+            reason, remedy = f"{empty[0]} has no bytes", "Copy or download it again"
+        report.problems.append(Problem(source.name, reason, remedy))
     return found
 
 
-def _plan(
+def _plan_jobs(
     sources: Sequence[Source],
     recordings: dict[str, str],
     out: Path,
@@ -129,12 +154,7 @@ def _plan(
     report: PreparationReport,
 ) -> list[_Job]:
     """The shards to be, and what each is made from."""
-    known: dict[Path, tuple[str, ...]] = {}
-    for path in sorted({s.truth for s in sources if s.truth is not None}):
-        try:
-            known[path] = truth_names(path)
-        except TruthError as error:
-            report.problems.append(error.problem)
+    known = _list_known_quantities(sources, report)
     by_recording: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
         if source.truth not in known:
@@ -155,7 +175,7 @@ def _plan(
             [settings.seconds, settings.step, settings.fps],
             [settings.size, settings.sample_rate],
             names,
-            [_facts(source) for source in members],
+            [_describe_source(source) for source in members],
         )
         # not the recording's name: a word like "test" in a file's name is a split's
         # name to `datasets`
@@ -174,8 +194,26 @@ def _plan(
     return jobs
 
 
-def _facts(source: Source) -> list[Any]:
-    """What of a source decides its rows; for its files' bytes, size and time."""
+def _list_known_quantities(
+    sources: Sequence[Source], report: PreparationReport
+) -> dict[Path, tuple[str, ...]]:
+    """The quantities of each truth file that can be used."""
+    known: dict[Path, tuple[str, ...]] = {}
+    for path in sorted({s.truth for s in sources if s.truth is not None}):
+        try:
+            known[path] = list_quantities(path)
+        except TruthError as error:
+            problem = Problem(str(error.place), error.problem, error.remedy)
+            report.problems.append(problem)
+    return known
+
+
+def _describe_source(source: Source) -> list[Any]:
+    """What of a source decides its rows.
+
+    Size and time of change stand for a file's bytes: reading all of them would take
+    longer than preparing does.
+    """
     stats = [path.stat() for path in source.files]
     return [
         source.name,
@@ -193,10 +231,10 @@ def _facts(source: Source) -> list[Any]:
     ]
 
 
-def _sort_out(
+def _keep_whole_shards(
     jobs: Sequence[_Job], out: Path, report: PreparationReport, *, dry_run: bool
 ) -> list[_Job]:
-    """Keep whole and unchanged shards, remove the rest; what is left to do."""
+    """Keep whole and unchanged shards, remove the others; return what is left to do."""
     todo = []
     for job in jobs:
         shard = _read_footer(job.path, job.fingerprint)
@@ -208,12 +246,12 @@ def _sort_out(
             rows, problems = shard
             report.skipped[job.recording] = rows
             report.problems += problems
-    kept = {job.path for job in jobs}
+    planned = {job.path for job in jobs}
     stale = [
         path
         for split in SPLITS
         for path in (out / split).glob("*.parquet")
-        if path not in kept
+        if path not in planned
     ]
     report.removed = sorted(f"{path.parent.name}/{path.name}" for path in stale)
     if dry_run:
@@ -221,6 +259,8 @@ def _sort_out(
     if todo or stale:
         # clips.json is there only while the shards are all there
         (out / "clips.json").unlink(missing_ok=True)
+    # What a process that was killed left behind. Nobody else writes now: the folder is
+    # locked.
     left = chain.from_iterable((out / split).glob(".*.tmp") for split in SPLITS)
     for path in [*stale, *left, *(job.path for job in todo)]:
         path.unlink(missing_ok=True)
@@ -242,14 +282,16 @@ def _read_footer(path: Path, fingerprint: str) -> tuple[int, list[Problem]] | No
         return None
 
 
-def _run(todo: Sequence[_Job], workers: int, report: PreparationReport) -> None:
+def _write_shards(
+    todo: Sequence[_Job], workers: int, report: PreparationReport
+) -> None:
     """Write the shards on many processes; a process that dies costs one recording."""
     # joblib's processes do not import the caller's main module again, so that a
     # script without an `if __name__ == "__main__"` may call prepare
     left = {job.recording: job for job in todo}
     bar = tqdm(total=len(todo), desc="preparing", unit="recording", disable=not todo)
 
-    def done(recording: str, rows: int, problems: list[Problem]) -> None:
+    def record(recording: str, rows: int, problems: list[Problem]) -> None:
         del left[recording]
         bar.update()
         report.problems += problems
@@ -262,21 +304,24 @@ def _run(todo: Sequence[_Job], workers: int, report: PreparationReport) -> None:
         )
         try:
             for result in parallel(joblib.delayed(_write_shard)(job) for job in todo):
-                done(*result)
+                record(*result)
         except BrokenProcessPool:
+            # Nobody says which recording killed it. Each that is left gets a process
+            # of its own, and the one that dies again is the culprit.
             for job in list(left.values()):
                 try:
                     alone = joblib.Parallel(2)([joblib.delayed(_write_shard)(job)])
-                    done(*alone[0])
+                    record(*alone[0])
                 except BrokenProcessPool:
                     problem = (
                         "the process that read it died (a decoder's crash, or memory)"
                     )
                     remedy = "Encode the file anew, or take it out"
-                    done(job.recording, 0, [Problem(job.recording, problem, remedy)])
+                    record(job.recording, 0, [Problem(job.recording, problem, remedy)])
 
 
 def _count_splits(jobs: Sequence[_Job], report: PreparationReport) -> None:
+    """Count recordings by split and label, and note labels that nothing trains."""
     used = {"train", "test", *(job.split for job in jobs)}
     report.splits = {split: defaultdict(int) for split in SPLITS if split in used}
     there = report.written.keys() | report.skipped.keys()
@@ -288,9 +333,10 @@ def _count_splits(jobs: Sequence[_Job], report: PreparationReport) -> None:
         report.notes.append(f"{label}: none of its recordings is in train")
 
 
-def _contents(
+def _list_contents(
     jobs: Sequence[_Job], settings: ClipSettings, report: PreparationReport
-) -> dict:
+) -> dict[str, Any]:
+    """What clips.json holds: what readers must know before they open a shard."""
     counts = report.written | report.skipped
     there = [job for job in jobs if job.recording in counts]
     return {
@@ -310,8 +356,12 @@ def _contents(
     }
 
 
-def schema(truth: Iterable[str] = ()) -> pa.Schema:
-    """The columns of a row; ``truth``: the names of the known quantities."""
+def make_schema(truth: Iterable[str] = ()) -> pa.Schema:
+    """Make the schema of a row.
+
+    Args:
+        truth: the names of the known quantities, without "time", which joins them.
+    """
     fixed = [
         ("clip", pa.string()),
         ("recording", pa.string()),
@@ -332,6 +382,9 @@ def schema(truth: Iterable[str] = ()) -> pa.Schema:
     return pa.schema([*fixed, *known])
 
 
+# ------------------------------------------------------------- writing one shard
+
+
 def _write_shard(job: _Job) -> tuple[str, int, list[Problem]]:
     """Cut one recording and write its shard: recording, rows, problems.
 
@@ -340,23 +393,28 @@ def _write_shard(job: _Job) -> tuple[str, int, list[Problem]]:
     """
     spool = job.path.with_name(f".{job.path.stem}.spool.tmp")
     problems: list[Problem] = []
-    try:
-        owners, peak = _spool(job, spool, problems)
-        if not any(ok for ok, _ in owners):
-            return job.recording, 0, problems
-        with files.atomic_path(job.path) as partial:
-            rows = _seal(job, spool, partial, owners, peak, problems)
-        return job.recording, rows, problems
-    finally:
-        spool.unlink(missing_ok=True)
+    with files.explain_write_errors(job.path):
+        try:
+            owners, peak = _spool_rows(job, spool, problems)
+            if not any(whole for whole, _ in owners):
+                return job.recording, 0, problems
+            with files.atomic_path(job.path) as partial:
+                rows = _copy_spool(job, spool, partial, owners, peak, problems)
+            return job.recording, rows, problems
+        finally:
+            spool.unlink(missing_ok=True)
 
 
-def _spool(
+def _spool_rows(
     job: _Job, spool: Path, problems: list[Problem]
 ) -> tuple[list[tuple[bool, int]], float]:
-    """Write every batch of rows; (is its source whole, its rows) a batch, and peak."""
-    columns = schema(job.truth).remove(schema().get_field_index("peak"))
-    least = max(1, ROW_GROUP // job.settings.row_bytes)
+    """Write the rows of all sources to the spool file, batch by batch.
+
+    Returns:
+        For each batch, whether its source was read to its end and its number of rows;
+        and the peak of those sources, 0 to 1.
+    """
+    columns = _make_spool_schema(job)
     owners: list[tuple[bool, int]] = []
     peak = 0
     with (
@@ -364,32 +422,56 @@ def _spool(
         pa.ipc.new_stream(file, columns) as writer,
     ):
         for source in job.sources:
-            first, loudest, rows = len(owners), 0, _rows(source, job, problems)
-            problem = None
-            try:
-                while batch := list(islice(rows, least)):
-                    loudest = max(loudest, *(row.pop("loudest") for row in batch))
-                    writer.write_batch(pa.RecordBatch.from_pylist(batch, columns))
-                    owners.append((True, len(batch)))
-                if len(owners) == first:
-                    problem = Problem(
-                        source.name,
-                        f"shorter than one clip of {job.settings.seconds} s",
-                        "Leave it out, or prepare shorter clips with --seconds",
-                    )
-            except MediaError as error:
-                problem = _problem(source, error)
-            except OSError as error:
-                problem = Problem(source.name, str(error), "Check the file and disk")
+            first = len(owners)
+            loudest, problem = _spool_source(job, source, writer, owners, problems)
             if problem is None:
                 peak = max(peak, loudest)
             else:
+                # Its rows are in the spool already; they are skipped when copying.
                 problems.append(problem)
                 owners[first:] = [(False, n) for _, n in owners[first:]]
-    return owners, peak / 32767
+    return owners, peak / INT16_PEAK
 
 
-def _problem(source: Source, error: MediaError) -> Problem:
+def _make_spool_schema(job: _Job) -> pa.Schema:
+    """The columns of a row, but for the peak, which is known only at the end."""
+    columns = make_schema(job.truth)
+    return columns.remove(columns.get_field_index("peak"))
+
+
+def _spool_source(
+    job: _Job,
+    source: Source,
+    writer: pa.ipc.RecordBatchStreamWriter,
+    owners: list[tuple[bool, int]],
+    problems: list[Problem],
+) -> tuple[int, Problem | None]:
+    """Write one source's rows: its largest sample, and why it cannot be used."""
+    least = max(1, ROW_GROUP // job.settings.row_bytes)  # rows of a batch
+    columns = _make_spool_schema(job)
+    first, loudest = len(owners), 0
+    rows = _make_rows(source, job, problems)
+    try:
+        while batch := list(islice(rows, least)):
+            loudest = max(loudest, *(row.pop("loudest") for row in batch))
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, columns))
+            owners.append((True, len(batch)))
+    except MediaError as error:
+        return loudest, _locate_problem(source, error)
+    except OSError as error:
+        if error.errno in files.FULL_DISK:  # of writing, so no fault of the source
+            raise
+        return loudest, Problem(source.name, str(error), "Check the file and disk")
+    if len(owners) == first:
+        return loudest, Problem(
+            source.name,
+            f"shorter than one clip of {job.settings.seconds} s",
+            "Leave it out, or prepare shorter clips with --seconds",
+        )
+    return loudest, None
+
+
+def _locate_problem(source: Source, error: MediaError) -> Problem:
     """The error of a file, named by where it lies in its data set."""
     at_fault = Path(error.place)
     name = source.name
@@ -399,29 +481,29 @@ def _problem(source: Source, error: MediaError) -> Problem:
     return Problem(name, problem, error.remedy)
 
 
-def _seal(
+def _copy_spool(
     job: _Job,
     spool: Path,
-    temporary: Path,
+    partial: Path,
     owners: list[tuple[bool, int]],
     peak: float,
     problems: list[Problem],
 ) -> int:
-    """From the spool into a Parquet file, with the peak; its rows."""
+    """Copy the spool into a Parquet file, with the peak; return its rows."""
     facts = {
         "avnb_fingerprint": job.fingerprint,
         "avnb_problems": json.dumps([dataclasses.asdict(p) for p in problems]),
     }
-    columns = schema(job.truth)
+    columns = make_schema(job.truth)
     at = columns.get_field_index("peak")
-    least = max(1, ROW_GROUP // job.settings.row_bytes)
+    least = max(1, ROW_GROUP // job.settings.row_bytes)  # rows of a row group
     pending: list[pa.RecordBatch] = []
     rows = 0
     with (
         pa.OSFile(str(spool), "rb") as file,
         pa.ipc.open_stream(file) as reader,
         pq.ParquetWriter(
-            temporary,
+            partial,
             columns.with_metadata(facts),
             compression="zstd",
             # dictionaries let a small file hold endless rows: `clips` refuses them
@@ -449,14 +531,16 @@ def _seal(
     return rows
 
 
-def _rows(source: Source, job: _Job, problems: list[Problem]) -> Iterator[dict]:
+def _make_rows(
+    source: Source, job: _Job, problems: list[Problem]
+) -> Iterator[dict[str, Any]]:
     """The clips of a source as rows, and ``loudest``: its largest sample."""
     settings = job.settings
     times = np.arange(settings.frames) / settings.fps
     truth = read_truth(source, problems)
-    for at, frames, waveform in _chunks(source, settings):
-        start = round(source.offset + at, 6)
-        samples = np.round(np.clip(waveform, -1, 1) * 32767).astype("<i2")
+    for at, frames, waveform in _cut_clips(source, settings):
+        start = round(source.offset + at, 6)  # sums of floats: 0.1 + 0.2 is not 0.3
+        samples = np.round(np.clip(waveform, -1, 1) * INT16_PEAK).astype("<i2")
         row = {
             "clip": f"{job.recording}@{start:.3f}",
             "recording": job.recording,
@@ -470,28 +554,27 @@ def _rows(source: Source, job: _Job, problems: list[Problem]) -> Iterator[dict]:
             "waveform": samples.tobytes(),
             "waveform_shape": list(samples.shape),
             "source": source.name,
+            # int32 first: the absolute value of int16's -32768 is no int16
             "loudest": int(np.abs(samples.astype(np.int32)).max(initial=0)),
         }
         if job.truth:
             row["truth_time"] = times.tolist()
-            for name in job.truth:
-                if name == "event" and source.span is not None:
-                    first, last = source.span
-                    within = (start + times >= first) & (start + times < last)
-                    row["truth_event"] = within.astype(float).tolist()
-                    continue
-                row[f"truth_{name}"] = sample_truth(
-                    truth, name, start + times, 1 / settings.fps
-                ).tolist()
+        for name in job.truth:
+            if name == "event" and source.span is not None:
+                first, last = source.span
+                values = ((start + times >= first) & (start + times < last)) * 1.0
+            else:
+                values = sample_truth(truth, name, start + times, 1 / settings.fps)
+            row[f"truth_{name}"] = values.tolist()
         yield row
 
 
 # ----------------------------------------------------------- reading sources
 
 
-def _chunks(
+def _cut_clips(
     source: Source, settings: ClipSettings
-) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[float, NDArray[np.uint8], NDArray[np.float32]]]:
     """(start in the file s, frames (T, H, W, 3), waveform (1, S)) of each clip."""
     if source.video.suffix.lower() in IMAGE_SUFFIXES:
         if source.audio is None:
@@ -500,7 +583,7 @@ def _chunks(
             )
         image = media.read_image(source.video, size=settings.size, crop=source.crop)
         still = np.broadcast_to(image, (settings.frames, *image.shape))
-        for at, waveform in _sounds(source, source.audio, settings):
+        for at, waveform in _cut_sound(source, source.audio, settings):
             yield at, still, waveform
         return
     first = source.start or 0.0
@@ -508,7 +591,7 @@ def _chunks(
     end = min(media.probe(track).duration for track in tracks) - first
     span = end if source.duration is None else min(end, source.duration)
     # media keeps a last clip that misses half a frame: at 2 Hz that is 0.25 s of sound
-    tail = max(TAIL, LACK * settings.seconds)
+    tail = max(SLACK, SLACK_SHARE * settings.seconds)
     whole = math.floor((span - settings.seconds + tail) / settings.step) + 1
     found = media.iter_clips(
         source.video,
@@ -526,34 +609,36 @@ def _chunks(
         yield first + k * settings.step, clip.frames, clip.waveform
 
 
-def _whole(waveform: np.ndarray, settings: ClipSettings) -> np.ndarray | None:
-    """The chunk at its exact length, or None where it is too short."""
-    missing = settings.samples - waveform.shape[-1]
-    if missing > min(TAIL * settings.sample_rate, settings.samples / 2):
-        return None
-    padded = np.pad(waveform, ((0, 0), (0, max(missing, 0))))
-    return padded[:, : settings.samples]
-
-
-def _sounds(
+def _cut_sound(
     source: Source, path: Path, settings: ClipSettings
-) -> Iterator[tuple[float, np.ndarray]]:
-    """(start s, waveform (1, S)) chunk by chunk; a minute of sound in memory."""
+) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """(start s, waveform (1, S)) of each clip; holds a minute of sound."""
     first = source.start or 0.0
     end = math.inf if source.duration is None else first + source.duration
     step, rate = settings.step, settings.sample_rate
-    a_block = max(1, int(SOUND_BLOCK / step))
+    per_block = max(1, int(SOUND_BLOCK / step))  # clips
     k = 0
     while True:
         at = first + k * step
-        span = min((a_block - 1) * step + settings.seconds, end - at)
-        if span < settings.seconds - TAIL:
+        span = min((per_block - 1) * step + settings.seconds, end - at)
+        if span < settings.seconds - SLACK:
             return
         block, _ = media.read_audio(path, start=at, duration=span, sample_rate=rate)
-        for i in range(a_block):
+        for i in range(per_block):
             begin = round(i * step * rate)
-            chunk = _whole(block[:, begin : begin + settings.samples], settings)
+            chunk = _fit_length(block[:, begin : begin + settings.samples], settings)
             if chunk is None:
                 return
             yield first + k * step, chunk
             k += 1
+
+
+def _fit_length(
+    waveform: NDArray[np.float32], settings: ClipSettings
+) -> NDArray[np.float32] | None:
+    """The chunk at its exact length, or None where it is too short."""
+    missing = settings.samples - waveform.shape[-1]
+    if missing > min(SLACK * settings.sample_rate, settings.samples / 2):
+        return None
+    padded = np.pad(waveform, ((0, 0), (0, max(missing, 0))))
+    return padded[:, : settings.samples]

@@ -342,12 +342,12 @@ from avnb.data import shards
 from avnb.data.sources import ClipSettings, Source
 from avnb.data.truth import sample_truth
 
-real = shards._rows
+real = shards._make_rows
 def slowly(*given):
     for row in real(*given):
         time.sleep(0.05)
         yield row
-shards._rows = slowly
+shards._make_rows = slowly
 media = Path({media!r})
 pairs = [
     Source(f"cat{{k}}.png", f"cat{{k}}", "cat", media / f"cat{{k}}.png",

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from avnb.data import download
+from avnb.data import archives, download
 from avnb.data.download import fetch, unpack
 from avnb.errors import DownloadError
 from data_scripts import urmp
@@ -220,7 +220,7 @@ def test_bombs(tmp_path, name):
 
 
 def test_too_many_members(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "MEMBERS", 2)
+    monkeypatch.setattr(download, "MAX_MEMBERS", 2)
     with pytest.raises(DownloadError, match="more than 2 members"):
         unpack(make_zip(tmp_path / "a.zip", GOOD), tmp_path / "out")
 
@@ -228,7 +228,7 @@ def test_too_many_members(tmp_path, monkeypatch):
 def test_a_header_that_fills_the_memory(tmp_path):
     """A pax header is read whole: a few kilobytes could ask for gigabytes."""
     entry = tarfile.TarInfo("pax")
-    entry.type, entry.size = tarfile.XHDTYPE, download.HEADER + 512
+    entry.type, entry.size = tarfile.XHDTYPE, archives.MAX_HEADER + 512
     path = tmp_path / "bad.tar.gz"
     with gzip.open(path, "wb") as file:
         file.write(entry.tobuf())
