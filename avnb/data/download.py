@@ -222,7 +222,7 @@ def _unpack_members(archive: Path, inside: Path, largest: int) -> None:
             # no fault of the archive; without the file's name, it is the folder's
             raise OSError(error.errno, error.strerror) from error
         raise DownloadError(
-            archive.name, f"it is damaged ({error})", "Download it again"
+            archive.name, f"damaged ({error})", "Download it again"
         ) from error
 
 
