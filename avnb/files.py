@@ -64,6 +64,8 @@ def explain_write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def _concerns(error: OSError, path: Path) -> bool:
     """Whether an error is about `path`, what is in it, its folders or its part."""
+    if error.errno in {*FULL_DISK, errno.EROFS}:
+        return True  # reading never raises these
     if not isinstance(error.filename, str | os.PathLike):
         return True  # an error in writing to an open file names none
     place, path = Path(error.filename).absolute(), path.absolute()

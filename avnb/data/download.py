@@ -65,6 +65,7 @@ def fetch(
     pooch.get_logger().setLevel("WARNING")  # it asks for a known hash
     try:
         with files.explain_write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             found = pooch.retrieve(
                 url, checksum, path.name, path.parent, downloader=download
             )
@@ -219,8 +220,7 @@ def _unpack_members(archive: Path, inside: Path, largest: int) -> None:
             room -= _write_member(member, path, room, archive)
     except damage as error:
         if isinstance(error, OSError) and error.errno in files.FULL_DISK:
-            # no fault of the archive; without the file's name, it is the folder's
-            raise OSError(error.errno, error.strerror) from error
+            raise  # no fault of the archive: `unpack` explains it
         raise DownloadError(
             archive.name, f"damaged ({error})", "Download it again"
         ) from error

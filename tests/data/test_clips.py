@@ -29,7 +29,7 @@ from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
 from avnb.data.splits import group_duplicates, split_recordings
 from avnb.data.truth import sample_truth
-from avnb.errors import ClipsError, LeakError
+from avnb.errors import ClipsError, LeakError, WriteError
 
 RATE = 8000
 SMALL = ClipSettings(seconds=0.5, fps=4.0, size=8, sample_rate=RATE)
@@ -644,3 +644,27 @@ def test_the_event_is_1_within_its_span_alone(tmp_path_factory, first, length, f
         for i, value in enumerate(event.tolist()):
             now = start + i / fps
             assert value == float(now >= first and now < first + length)
+
+
+def test_a_file_where_the_folder_should_be(tmp_path, pairs):
+    (tmp_path / "out").write_text("here")
+    with pytest.raises(WriteError, match=r"out: it cannot be written.*another folder"):
+        prepare(pairs, tmp_path / "out", SMALL, workers=1)
+
+
+def test_a_full_disk_is_no_problem_of_the_sources(tmp_path, pairs, monkeypatch):
+    """What was prepared before stays, and preparing again goes on from there."""
+    prepare(pairs[:2], tmp_path / "out", SMALL, workers=1)
+    real = pa.OSFile
+    monkeypatch.setattr(
+        pa,
+        "OSFile",
+        lambda path, mode: real("/dev/full" if mode == "wb" else path, mode),
+    )
+    with pytest.raises(WriteError, match=r"clips_\w+\.parquet.*Make room"):
+        prepare(pairs, tmp_path / "out", SMALL, workers=1)
+    monkeypatch.undo()
+    report = prepare(pairs, tmp_path / "out", SMALL, workers=1)
+    assert not report.problems
+    prepare(pairs, tmp_path / "new", SMALL, workers=1)
+    assert shard_bytes(tmp_path / "out") == shard_bytes(tmp_path / "new")
