@@ -16,18 +16,18 @@ import numpy as np
 
 from avnb.errors import AvnbError, WriteError
 
-
 # What the user can put right when a file cannot be written. Other errors of the
 # system (a disk that fails, too many open files) keep their traceback.
 _ELSEWHERE = "Choose a folder that you may write to"
+_NO_FOLDER = "A file is where a folder must be: move it, or choose another folder"
 _WRITE_REMEDIES = {
     errno.EACCES: _ELSEWHERE,
     errno.EPERM: _ELSEWHERE,
     errno.EROFS: _ELSEWHERE,
     errno.ENOSPC: "Make room on the disk, or choose a folder on another one",
     errno.EDQUOT: "Delete files of yours, or choose a folder on another disk",
-    errno.EEXIST: "A file is where a folder must be: move it, or choose another folder",
-    errno.ENOTDIR: "A file is where a folder must be: move it, or choose another folder",
+    errno.EEXIST: _NO_FOLDER,
+    errno.ENOTDIR: _NO_FOLDER,
     errno.EISDIR: "A folder is where a file must be: move it, or choose another name",
     errno.ENAMETOOLONG: "Choose a shorter name",
 }
@@ -132,6 +132,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         ValueError: a number is nan or inf, for which JSON has no word.
         WriteError: the folder cannot be written, or the disk is full.
     """
+    # indent: people read these files, and git shows what changed in them
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     write_bytes(path, (text + "\n").encode())
 

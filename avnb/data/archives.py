@@ -96,6 +96,7 @@ def _open_joined(archive: Path) -> Iterator[IO[bytes]]:
         tail = last.read()
         at = tail.rfind(b"PK\5\6")
         fields = ZIP_END.unpack_from(tail, at) if at >= 0 else (0,) * 8
+        # number: of the part that this is, the last; first: where the directory starts
         _, number, first, _, count, length, offset, _ = fields
         last.seek(0)
         # 0: a zip in one file. 0xFFFF: its number is in the zip64 record, so it has
@@ -146,8 +147,10 @@ def _rewrite_directory(directory: bytes, count: int, begins: list[int]) -> bytes
         names, extra, comment, part, place = (fields[k] for k in (10, 11, 12, 13, 16))
         if fields[0] != b"PK\1\2" or part >= len(begins) or place == 0xFFFFFFFF:
             raise zipfile.BadZipFile("its directory names parts that are not there")
+        # An entry is followed by its name, its extra fields and its comment.
         rest = at + ZIP_ENTRY.size
         at = rest + names + extra + comment
+        # All ones in the old field, below, say that the place is in the extra field.
         more = struct.pack("<HHQ", 1, 8, begins[part] + place)  # zip64: the place
         fields[11], fields[13], fields[16] = extra + len(more), 0, 0xFFFFFFFF
         middle = rest + names
@@ -201,12 +204,13 @@ class _JoinedStream(io.RawIOBase):
         wanted = wanted if size is None or size < 0 else min(size, wanted)
         found = []
         while wanted > 0:
+            # the last file that begins at or before the position
             k = max(i for i, (b, _) in enumerate(self.files) if b <= self.position)
             begin, file = self.files[k]
             until = self.files[k + 1][0] if k + 1 < len(self.files) else self.length
             file.seek(self.position - begin)
             data = file.read(min(wanted, until - self.position))
-            if not data:
+            if not data:  # or the loop would never end
                 raise OSError("a part has become shorter")
             found.append(data)
             wanted -= len(data)
@@ -231,6 +235,7 @@ class _ForwardStream:
         data = self.again[:size] + self.stream.read(max(size - len(self.again), 0))
         self.again = self.again[size:]
         self.position += len(data)
+        # Kept for the one step back that tarfile takes.
         self.last = data[-1:] or self.last
         return data
 

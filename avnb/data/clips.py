@@ -29,11 +29,12 @@ from jaxtyping import Bool, Float32, Int16, Int64, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avnb.data.shards import FORMAT, INT16_PEAK, make_schema
+from avnb.data.rows import INT16_PEAK, make_schema
+from avnb.data.shards import FORMAT
 from avnb.data.sources import SPLITS, ClipSettings
 from avnb.errors import ClipsError
 
-LOAD_LIMIT = 8 * 2**30  # bytes that `load_clips` holds at most
+LOAD_LIMIT = 8 * 2**30  # bytes that `load_clips` holds: half of a small GPU
 ROW_GROUP_LIMIT = 2**30  # bytes of a Parquet row group that is read at all
 JSON_LIMIT = 2**28  # bytes of a clips.json
 
@@ -84,8 +85,9 @@ class ClipBatch:
                     f"a mask of {len(index)} for {len(self)} clips",
                     "Give a mask with one entry for each clip, or indices",
                 )
-            index = index.nonzero()[:, 0]
+            index = index.nonzero()[:, 0]  # (n, 1) -> (n,)
         index = index.long()
+        # Names stay in lists on the CPU, tensors may be elsewhere.
         here = index.to(self.labels.device)
         return dataclasses.replace(
             self,
@@ -120,6 +122,7 @@ def load_clips(
     held = _make_empty(opened, opened.clips, torch.device(device))
     filled = 0
     for path in opened.shards:
+        # 256: large enough to copy fast, small beside what is held anyway
         for part in _read_shard(path, opened, batch=256):
             _copy_into(held, part, slice(filled, filled + len(part)))
             filled += len(part)
@@ -177,6 +180,7 @@ def load_recording(
         )
     length = clips.waveform.shape[-1] / clips.sample_rate
     frames = clips.frames.shape[1]
+    # (N - 1,); half a frame, since starts are rounded and stamps are coarse
     gaps = (clips.start.diff() - length).abs() > 0.5 / clips.fps
     # A clip of 0.55 s at 10 Hz has 6 frames, 0.6 s: they would drift from the sound.
     whole = math.isclose(frames / clips.fps, length, rel_tol=1e-6)
@@ -187,6 +191,7 @@ def load_recording(
             f"its clips of {length:g} s do not follow each other at {where:g} s",
             "Prepare them with avnb prepare single_video",
         )
+    # (N, 1) + (T,) -> (N, T): every frame's time in the recording
     within = torch.arange(frames, device=clips.start.device) / clips.fps
     return Recording(
         frames=clips.frames.flatten(0, 1),
@@ -237,6 +242,7 @@ def _stream_batches(
     shards = list(opened.shards)
     if random is not None:
         random.shuffle(shards)
+    # Lazy: nothing is read before the first batch is asked for.
     rows: Iterator[_Rows] = (
         row
         for path in shards
@@ -244,6 +250,8 @@ def _stream_batches(
         for row in part.split_rows()
     )
     if random is not None:
+        # Clips of one shard are neighbours in one recording. The order of the shards
+        # alone would give batches of one player each.
         rows = _shuffle_rows(rows, max(16 * batch, 256), random)
     pending: list[_Rows] = []
     for row in rows:
@@ -259,6 +267,8 @@ def _shuffle_rows(
     rows: Iterator[_Rows], size: int, random: np.random.Generator
 ) -> Iterator[_Rows]:
     """Draw at random from a buffer that is kept full."""
+    # A row that comes early may be drawn late, but none is drawn before it was read:
+    # with a buffer of the whole split this would be a perfect shuffle.
     buffer: list[_Rows] = []
     for row in rows:
         if len(buffer) < size:
@@ -354,6 +364,8 @@ def _open_split(folder: Path | str, split: str) -> _OpenSplit:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"it is not a list of our clips ({error!r})"
         raise _unusable(folder / "clips.json", problem) from error
+    # Both ways: a missing shard would silently be fewer clips, an extra one may be left
+    # over from another split.
     here = sorted((folder / split).glob("*.parquet"))
     expected = {name for name in listed if name.startswith(f"{split}/")}
     found = {f"{split}/{path.name}" for path in here}
@@ -379,7 +391,7 @@ def _read_contents(path: Path) -> dict[str, Any]:
         raise _unusable(path, f"it has {path.stat().st_size} bytes")
     try:
         contents = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # "[[[[…": deeper than Python goes
         raise _unusable(path, f"it is not JSON ({error})") from error
     if not isinstance(contents, dict):
         raise _unusable(path, "it is not a list of our clips")
@@ -392,6 +404,7 @@ def _unusable(path: Path, problem: str) -> ClipsError:
 
 def _read_shard(path: Path, opened: _OpenSplit, batch: int) -> Iterator[_Rows]:
     """The rows of a shard, checked, ``batch`` at a time or fewer."""
+    # At most 16 MiB at a time, whatever the size of a clip.
     batch = max(1, min(batch, 2**24 // opened.row_bytes))
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -415,6 +428,7 @@ def _check_file(file: pq.ParquetFile, path: Path, opened: _OpenSplit) -> None:
             )
     for g in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(g)
+        # Twice a row: of clips so large that one fills a group, and its overhead.
         if group.total_byte_size > max(ROW_GROUP_LIMIT, 2 * opened.row_bytes):
             problem = f"its row group {g} has {group.total_byte_size} bytes"
             raise _unusable(path, problem)
@@ -430,9 +444,11 @@ def _to_rows(rows: pa.RecordBatch, path: Path, opened: _OpenSplit) -> _Rows:
     if any(rows[column.name].null_count for column in make_schema(opened.truth[1:])):
         raise _unusable(path, "it has empty cells")
     settings = opened.settings
+    # A column is not trusted because its type is right: a shard may have been copied
+    # from another folder.
     for name, value in (
         ("split", opened.split),
-        ("fps", np.float32(settings.fps)),
+        ("fps", np.float32(settings.fps)),  # as the column holds it: 29.97 is not exact
         ("sample_rate", settings.sample_rate),
     ):
         if other := set(rows[name].unique().to_pylist()) - {value}:
@@ -466,6 +482,7 @@ def _read_quantity(
     column = rows[name]
     if set(pc.list_value_length(column).to_pylist()) - {frames}:
         raise _unusable(path, f"its {name} has not {frames} values a clip")
+    # (rows * frames,); lists of one length lie one after another
     values = column.flatten().to_numpy(zero_copy_only=False)
     numbers: NDArray[np.float32] = values.astype(np.float32)
     return numbers.reshape(len(rows), frames)
@@ -479,6 +496,7 @@ def _read_column(
     path: Path,
 ) -> NDArray[Any]:
     """A column of bytes as one array (rows, *shape)."""
+    # The product of a false shape could fit the bytes: both are compared.
     for found in {tuple(s) for s in rows[f"{name}_shape"].to_pylist()}:
         if found != shape:
             raise _unusable(path, f"it holds {name} of shape {found}, not {shape}")

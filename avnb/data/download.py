@@ -29,6 +29,7 @@ from avnb.errors import DownloadError
 CHUNK = 2**16  # bytes: what is lost of an answer that breaks off
 TIMEOUT = 60  # s without a byte
 TRIES = 5  # for one file, each of which must bring something
+# Far above every set that we know, far below what would fill a file system.
 MAX_MEMBERS = 1_000_000  # files of an archive
 MAX_UNPACKED = 256 * 2**30  # bytes of an unpacked archive
 
@@ -96,6 +97,8 @@ def _etag_path(part: Path) -> Path:
 def _download_part(url: str, part: Path, headers: dict[str, str]) -> None:
     """Download all of a file; go on by itself as long as each try brings something."""
     broken = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
+    # A server that answers and then stays silent is not asked for ever: a try that
+    # brings nothing is the last.
     for left in reversed(range(TRIES)):
         before = part.stat().st_size if part.exists() else 0
         try:
@@ -193,6 +196,7 @@ def unpack(
                 shutil.rmtree(inside, ignore_errors=True)
                 inside.mkdir()
                 _unpack_members(archive, inside, largest)
+                # Windows renames onto no folder, not even an empty one.
                 if folder.exists():
                     folder.rmdir()
                 os.replace(inside, folder)

@@ -74,7 +74,8 @@ def build_command(module: ModuleType) -> Callable[..., None]:
     The script's settings are the defaults of the common options. Typer reads options
     off a function's signature, so the two lists are joined in one signature.
     """
-    if not hasattr(module, "find_sources"):  # it makes a table of sounds
+    # A table of sounds has none of the options of clips, so it brings its command.
+    if not hasattr(module, "find_sources"):
         command: Callable[..., None] = module.run
         return command
     default: ClipSettings = module.SETTINGS
@@ -101,6 +102,7 @@ def build_command(module: ModuleType) -> Callable[..., None]:
         **options: Any,
     ) -> None:
         try:
+            # `replace` keeps what no option sets, such as the share of the test
             settings = replace(
                 default, fps=fps, size=size, seconds=seconds, hop=hop,
                 sample_rate=sample_rate, seed=seed,
@@ -114,10 +116,11 @@ def build_command(module: ModuleType) -> Callable[..., None]:
                 found, out, settings, problems=problems, workers=workers,
                 dry_run=dry_run,
             )  # fmt: skip
-        except AvnbError as error:
+        except AvnbError as error:  # anything else is our mistake: with traceback
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from None
         typer.echo(report)
+        # Scripts that call this one must notice that there is nothing to train on.
         if not (report.written or report.skipped):
             raise typer.Exit(1)
 
@@ -142,6 +145,7 @@ def _takes_dry_run(module: ModuleType) -> bool:
 
 def _set_signature(run: Callable[..., None], module: ModuleType) -> None:
     """Give a script's command its name, its help and all of its options."""
+    # include_extras: without it the options' help would be dropped
     own = typing.get_type_hints(module.find_sources, include_extras=True)
     extra = [
         p.replace(annotation=own[p.name])

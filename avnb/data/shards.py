@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -26,31 +25,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from avnb import files, media
-from avnb.data.sources import (
-    IMAGE_SUFFIXES,
-    SLACK,
-    SLACK_SHARE,
-    SPLITS,
-    ClipSettings,
-    PreparationReport,
-    Problem,
-    Source,
-)
+from avnb import files
+from avnb.data.rows import INT16_PEAK, make_rows, make_schema
+from avnb.data.sources import SPLITS, ClipSettings, PreparationReport, Problem, Source
 from avnb.data.splits import split_recordings
-from avnb.data.truth import TruthError, list_quantities, read_truth, sample_truth
+from avnb.data.truth import TruthError, list_quantities
 from avnb.errors import MediaError
 
-FORMAT = 1  # raise it when the same sources and settings give other rows
+# Part of every fingerprint. Raise it when the same sources and settings give other
+# rows: then everything is prepared anew.
+FORMAT = 1
 
-SOUND_BLOCK = 60.0  # s of sound held at once
 # Bytes of rows held at once, and of a row group as it is written. Readers hold one
 # group, so it bounds their memory; much smaller ones compress badly.
 ROW_GROUP = 16 * 2**20
-INT16_PEAK = 32767  # the int16 that stands for 1.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +90,8 @@ def prepare(
     settings = settings or ClipSettings()
     out = Path(out)
     report = PreparationReport(str(out), dry_run, problems=list(problems))
+    # The order matters: what is readable decides the split, and the split decides
+    # where each shard goes.
     sources = _keep_readable(sources, report)
     recordings, report.notes = split_recordings(sources, settings)
     jobs = _plan_jobs(sources, recordings, out, settings, report)
@@ -109,6 +101,7 @@ def prepare(
         return report
 
     with files.explain_write_errors(out):
+        # "train" and "test" are there even if empty: readers list both
         for split in {"train", "test", *(job.split for job in jobs)}:
             (out / split).mkdir(parents=True, exist_ok=True)
         # several processes may prepare the same clips at once: one does, others wait
@@ -141,6 +134,7 @@ def _keep_readable(
             if not empty:
                 found.append(source)
                 continue
+            # what a download that broke off leaves behind
             reason, remedy = f"{empty[0]} has no bytes", "Copy or download it again"
         report.problems.append(Problem(source.name, reason, remedy))
     return found
@@ -157,15 +151,18 @@ def _plan_jobs(
     known = _list_known_quantities(sources, report)
     by_recording: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
-        if source.truth not in known:
+        if source.truth not in known:  # it cannot be used, but the clip still can
             source = dataclasses.replace(source, truth=None)
         by_recording[source.recording].append(source)
 
+    # The same columns in every shard, or `datasets` could not open them as one set. A
+    # recording that lacks a quantity has nan there.
     quantities = set(chain.from_iterable(known.values()))
     if any(source.span is not None for source in sources):
         quantities.add("event")
     names = tuple(sorted(quantities))
     jobs = []
+    # Sorted, so that the order in which a folder is listed changes nothing.
     for recording, members in sorted(by_recording.items()):
         members.sort(key=lambda s: (s.offset + (s.start or 0), s.name))
         split = recordings[recording]
@@ -223,7 +220,7 @@ def _describe_source(source: Source) -> list[Any]:
         source.start,
         source.duration,
         source.offset,
-        source.video.suffix,
+        source.video.suffix,  # not the path: a folder that was moved is the same
         source.audio is not None,
         source.truth is not None,
         source.span,
@@ -247,6 +244,7 @@ def _keep_whole_shards(
             report.skipped[job.recording] = rows
             report.problems += problems
     planned = {job.path for job in jobs}
+    # Of sources that are gone, or whose split is another one now.
     stale = [
         path
         for split in SPLITS
@@ -271,6 +269,7 @@ def _read_footer(path: Path, fingerprint: str) -> tuple[int, list[Problem]] | No
     """Rows and problems of a shard that is whole and has this fingerprint."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            # Any program may have written the file: each step may fail in its own way.
             facts = file.schema_arrow.metadata or {}
             if facts.get(b"avnb_fingerprint", b"").decode() != fingerprint:
                 return None
@@ -299,6 +298,7 @@ def _write_shards(
             report.written[recording] = rows
 
     with bar:
+        # Unordered: the bar moves on although a long recording is still being cut.
         parallel = joblib.Parallel(
             min(workers, max(len(todo), 1)), return_as="generator_unordered"
         )
@@ -310,6 +310,7 @@ def _write_shards(
             # of its own, and the one that dies again is the culprit.
             for job in list(left.values()):
                 try:
+                    # 2: with 1, joblib would run it in this process
                     alone = joblib.Parallel(2)([joblib.delayed(_write_shard)(job)])
                     record(*alone[0])
                 except BrokenProcessPool:
@@ -324,6 +325,7 @@ def _count_splits(jobs: Sequence[_Job], report: PreparationReport) -> None:
     """Count recordings by split and label, and note labels that nothing trains."""
     used = {"train", "test", *(job.split for job in jobs)}
     report.splits = {split: defaultdict(int) for split in SPLITS if split in used}
+    # Recordings without a single whole clip are in neither.
     there = report.written.keys() | report.skipped.keys()
     for job in jobs:
         if job.recording in there:
@@ -342,6 +344,7 @@ def _list_contents(
     return {
         "format": FORMAT,
         "settings": dataclasses.asdict(settings),
+        # of all splits: an index means the same class everywhere
         "classes": sorted({job.sources[0].label for job in there}),
         "truth": there[0].truth if there else [],
         "shards": {
@@ -354,32 +357,6 @@ def _list_contents(
             for job in there
         },
     }
-
-
-def make_schema(truth: Iterable[str] = ()) -> pa.Schema:
-    """Make the schema of a row.
-
-    Args:
-        truth: the names of the known quantities, without "time", which joins them.
-    """
-    fixed = [
-        ("clip", pa.string()),
-        ("recording", pa.string()),
-        ("label", pa.string()),
-        ("split", pa.string()),
-        ("start", pa.float64()),
-        ("fps", pa.float32()),
-        ("sample_rate", pa.int32()),
-        ("frames", pa.binary()),
-        ("frames_shape", pa.list_(pa.int32())),
-        ("waveform", pa.binary()),
-        ("waveform_shape", pa.list_(pa.int32())),
-        ("source", pa.string()),
-        ("peak", pa.float32()),
-    ]
-    names = ("time", *truth) if truth else ()
-    known = [(f"truth_{name}", pa.list_(pa.float32())) for name in names]
-    return pa.schema([*fixed, *known])
 
 
 # ------------------------------------------------------------- writing one shard
@@ -396,7 +373,7 @@ def _write_shard(job: _Job) -> tuple[str, int, list[Problem]]:
     with files.explain_write_errors(job.path):
         try:
             owners, peak = _spool_rows(job, spool, problems)
-            if not any(whole for whole, _ in owners):
+            if not any(whole for whole, _ in owners):  # no shard without rows
                 return job.recording, 0, problems
             with files.atomic_path(job.path) as partial:
                 rows = _copy_spool(job, spool, partial, owners, peak, problems)
@@ -447,10 +424,11 @@ def _spool_source(
     problems: list[Problem],
 ) -> tuple[int, Problem | None]:
     """Write one source's rows: its largest sample, and why it cannot be used."""
-    least = max(1, ROW_GROUP // job.settings.row_bytes)  # rows of a batch
+    # Rows of a batch: as many as memory is meant to hold, at least one.
+    least = max(1, ROW_GROUP // job.settings.row_bytes)
     columns = _make_spool_schema(job)
     first, loudest = len(owners), 0
-    rows = _make_rows(source, job, problems)
+    rows = make_rows(source, job.split, job.settings, job.truth, problems)
     try:
         while batch := list(islice(rows, least)):
             loudest = max(loudest, *(row.pop("loudest") for row in batch))
@@ -490,6 +468,7 @@ def _copy_spool(
     problems: list[Problem],
 ) -> int:
     """Copy the spool into a Parquet file, with the peak; return its rows."""
+    # In the footer, so that a shard says by itself what it was made from.
     facts = {
         "avnb_fingerprint": job.fingerprint,
         "avnb_problems": json.dumps([dataclasses.asdict(p) for p in problems]),
@@ -508,6 +487,7 @@ def _copy_spool(
             compression="zstd",
             # dictionaries let a small file hold endless rows: `clips` refuses them
             use_dictionary=False,
+            # the smallest and largest picture, as bytes, are of no use to anybody
             write_statistics=False,
             write_page_checksum=True,
         ) as writer,
@@ -519,6 +499,7 @@ def _copy_spool(
             writer.write_table(table.add_column(at, columns.field(at), column))
             pending.clear()
 
+        # Small batches, of short recordings, are joined to groups of the wanted size.
         for (whole, n), batch in zip(owners, reader, strict=True):
             if not whole:
                 continue
@@ -529,116 +510,3 @@ def _copy_spool(
         if pending:
             flush()
     return rows
-
-
-def _make_rows(
-    source: Source, job: _Job, problems: list[Problem]
-) -> Iterator[dict[str, Any]]:
-    """The clips of a source as rows, and ``loudest``: its largest sample."""
-    settings = job.settings
-    times = np.arange(settings.frames) / settings.fps
-    truth = read_truth(source, problems)
-    for at, frames, waveform in _cut_clips(source, settings):
-        start = round(source.offset + at, 6)  # sums of floats: 0.1 + 0.2 is not 0.3
-        samples = np.round(np.clip(waveform, -1, 1) * INT16_PEAK).astype("<i2")
-        row = {
-            "clip": f"{job.recording}@{start:.3f}",
-            "recording": job.recording,
-            "label": source.label,
-            "split": job.split,
-            "start": start,
-            "fps": settings.fps,
-            "sample_rate": settings.sample_rate,
-            "frames": np.ascontiguousarray(frames).tobytes(),
-            "frames_shape": list(frames.shape),
-            "waveform": samples.tobytes(),
-            "waveform_shape": list(samples.shape),
-            "source": source.name,
-            # int32 first: the absolute value of int16's -32768 is no int16
-            "loudest": int(np.abs(samples.astype(np.int32)).max(initial=0)),
-        }
-        if job.truth:
-            row["truth_time"] = times.tolist()
-        for name in job.truth:
-            if name == "event" and source.span is not None:
-                first, last = source.span
-                values = ((start + times >= first) & (start + times < last)) * 1.0
-            else:
-                values = sample_truth(truth, name, start + times, 1 / settings.fps)
-            row[f"truth_{name}"] = values.tolist()
-        yield row
-
-
-# ----------------------------------------------------------- reading sources
-
-
-def _cut_clips(
-    source: Source, settings: ClipSettings
-) -> Iterator[tuple[float, NDArray[np.uint8], NDArray[np.float32]]]:
-    """(start in the file s, frames (T, H, W, 3), waveform (1, S)) of each clip."""
-    if source.video.suffix.lower() in IMAGE_SUFFIXES:
-        if source.audio is None:
-            raise MediaError(
-                source.video, "a picture has no sound", "Pair it with a sound file"
-            )
-        image = media.read_image(source.video, size=settings.size, crop=source.crop)
-        still = np.broadcast_to(image, (settings.frames, *image.shape))
-        for at, waveform in _cut_sound(source, source.audio, settings):
-            yield at, still, waveform
-        return
-    first = source.start or 0.0
-    tracks = [source.video] if source.audio is None else [source.video, source.audio]
-    end = min(media.probe(track).duration for track in tracks) - first
-    span = end if source.duration is None else min(end, source.duration)
-    # media keeps a last clip that misses half a frame: at 2 Hz that is 0.25 s of sound
-    tail = max(SLACK, SLACK_SHARE * settings.seconds)
-    whole = math.floor((span - settings.seconds + tail) / settings.step) + 1
-    found = media.iter_clips(
-        source.video,
-        seconds=settings.seconds,
-        hop=settings.step,
-        start=first,
-        duration=source.duration,
-        fps=settings.fps,
-        size=settings.size,
-        sample_rate=settings.sample_rate,
-        crop=source.crop,
-        audio=source.audio,
-    )
-    for k, clip in enumerate(islice(found, max(whole, 0))):
-        yield first + k * settings.step, clip.frames, clip.waveform
-
-
-def _cut_sound(
-    source: Source, path: Path, settings: ClipSettings
-) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    """(start s, waveform (1, S)) of each clip; holds a minute of sound."""
-    first = source.start or 0.0
-    end = math.inf if source.duration is None else first + source.duration
-    step, rate = settings.step, settings.sample_rate
-    per_block = max(1, int(SOUND_BLOCK / step))  # clips
-    k = 0
-    while True:
-        at = first + k * step
-        span = min((per_block - 1) * step + settings.seconds, end - at)
-        if span < settings.seconds - SLACK:
-            return
-        block, _ = media.read_audio(path, start=at, duration=span, sample_rate=rate)
-        for i in range(per_block):
-            begin = round(i * step * rate)
-            chunk = _fit_length(block[:, begin : begin + settings.samples], settings)
-            if chunk is None:
-                return
-            yield first + k * step, chunk
-            k += 1
-
-
-def _fit_length(
-    waveform: NDArray[np.float32], settings: ClipSettings
-) -> NDArray[np.float32] | None:
-    """The chunk at its exact length, or None where it is too short."""
-    missing = settings.samples - waveform.shape[-1]
-    if missing > min(SLACK * settings.sample_rate, settings.samples / 2):
-        return None
-    padded = np.pad(waveform, ((0, 0), (0, max(missing, 0))))
-    return padded[:, : settings.samples]

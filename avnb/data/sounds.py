@@ -24,13 +24,13 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from avnb import files, media
-from avnb.data.shards import INT16_PEAK
+from avnb.data.rows import INT16_PEAK
 from avnb.data.sources import Problem
 from avnb.errors import ClipsError, MediaError
 
 FILE_NAME = "sounds.parquet"
-WRITE_BATCH = 64  # rows held at once while writing
-READ_LIMIT = 2 * 2**30  # bytes that are read back
+WRITE_BATCH = 64  # rows held at once: 10 MB of 5 s sounds
+READ_LIMIT = 2 * 2**30  # bytes that are read back: hours of sound
 SCHEMA = pa.schema(
     [
         ("name", pa.string()),
@@ -146,16 +146,10 @@ def write_sounds(
         ClipsError: a value that cannot be, or no sound that can be used.
         WriteError: the folder cannot be written, or the disk is full.
     """
-    ranges = {"count": count, "seconds": seconds, "sample_rate": sample_rate}
-    for name, value in ranges.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ClipsError(name, f"it is {value}", "Give a number above 0")
-    if not 0 <= least <= seconds:
-        raise ClipsError(
-            "least", f"it is {least}", f"Give a number from 0 to seconds, {seconds}"
-        )
+    _check_ranges(count, seconds, least, sample_rate)
     report = SoundsReport(str(out))
     order = sorted(found, key=lambda sound: _hash_name(seed, sound.name))
+    # Lazy: files are read as rows are asked for, until there are enough.
     rows = _make_rows(order, count, seconds, least, sample_rate, report)
     with (
         files.atomic_path(Path(out, FILE_NAME)) as path,
@@ -166,6 +160,7 @@ def write_sounds(
     ):
         while batch := list(islice(rows, WRITE_BATCH)):
             writer.write_table(pa.Table.from_pylist(batch, SCHEMA))
+        # Inside: an error here keeps the table that was there before.
         if not report.written:
             raise ClipsError(
                 out,
@@ -175,6 +170,19 @@ def write_sounds(
     if (got := sum(report.written.values())) < count:
         report.notes.append(f"{got} of the {count} sounds asked for were there")
     return report
+
+
+def _check_ranges(
+    count: int, seconds: float | int, least: float | int, sample_rate: int
+) -> None:
+    ranges = {"count": count, "seconds": seconds, "sample_rate": sample_rate}
+    for name, value in ranges.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ClipsError(name, f"it is {value}", "Give a number above 0")
+    if not 0 <= least <= seconds:
+        raise ClipsError(
+            "least", f"it is {least}", f"Give a number from 0 to seconds, {seconds}"
+        )
 
 
 def _make_rows(
@@ -195,6 +203,7 @@ def _make_rows(
                 sound.path, duration=seconds, sample_rate=sample_rate
             )
         except MediaError as error:
+            # A report may be shown to others: it names no folder of this machine.
             problem = error.problem.replace(str(sound.path), sound.path.name)
             report.problems.append(Problem(sound.name, problem, error.remedy))
             continue
@@ -203,6 +212,7 @@ def _make_rows(
             continue
         samples = np.round(np.clip(waveform[0], -1, 1) * INT16_PEAK).astype("<i2")
         written[sound.licence or "unknown"] += 1
+        # A plain dict, since the report is also compared and saved.
         report.written = dict(written)
         yield {
             "name": sound.name,
@@ -235,6 +245,7 @@ def load_sounds(folder: Path | str) -> SoundTable:
             table = file.read()
     except (OSError, pa.ArrowException) as error:
         raise ClipsError(path, f"it is damaged ({error})", _PREPARE_AGAIN) from error
+    # The schema allows a rate for each row, but a network takes one.
     rates = set(table["sample_rate"].to_pylist())
     if len(rates) != 1:
         raise ClipsError(

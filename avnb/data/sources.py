@@ -11,6 +11,7 @@ from avnb.media import Crop
 
 SPLITS = ("train", "val", "test")  # "val" only where a data set declares it
 
+# What a folder may hold as pictures. Other kinds are not looked for.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 MAX_PRINTED = 20  # problems that a printed report names; report.json has them all
@@ -93,6 +94,7 @@ class ClipSettings:
     test_fraction: float = 0.2
 
     def __post_init__(self) -> None:
+        # nan passes `value <= 0`, so the test is for what is right
         for name in ("seconds", "hop", "fps", "size", "sample_rate"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):

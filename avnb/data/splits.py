@@ -45,6 +45,7 @@ def split_recordings(
     free: dict[str, list[str]] = defaultdict(list)  # label -> groups
     for name, members in groups.items():
         if name not in split:
+            # a group of two labels is counted for the first of them, by name
             free[min(source.label for source in members)].append(name)
     notes = []
     for label, names in sorted(free.items()):
@@ -52,6 +53,7 @@ def split_recordings(
         # them all.
         names.sort(key=lambda name: (files.hash_values(settings.seed, name), name))
         tested = round(settings.test_fraction * len(names))
+        # One of each label at least, but never all: with one recording it trains.
         if settings.test_fraction > 0:
             tested = min(max(tested, 1), len(names) - 1)
         split |= {name: "test" for name in names[:tested]}
@@ -132,6 +134,7 @@ def _are_disjoint(one: Source, other: Source) -> bool:
     if not (one.cut_in_time and other.cut_in_time):
         return False
     first, last = sorted((one, other), key=lambda source: source.start or 0.0)
+    # 1e-6 s below: starts are products of floats, and 0.1 * 3 is above 0.3
     length = math.inf if first.duration is None else first.duration
     return (first.start or 0.0) + length <= (last.start or 0.0) + 1e-6
 
@@ -176,6 +179,7 @@ def split_in_time(source: Source, settings: ClipSettings) -> list[Source]:
             f"Leave it out, or give {settings.seconds}",
         )
     first = source.start or 0.0
+    # The same slack as when the clips are cut, or the last one would be lost.
     clips = math.floor((source.duration + SLACK) / settings.seconds)
     if clips < 2:
         raise ClipsError(
@@ -221,6 +225,7 @@ def group_duplicates(sources: Sequence[Source]) -> list[Source]:
     """
     by_size: dict[int, set[Path]] = defaultdict(set)
     for source in sources:
+        # A picture may be shared on purpose (one still for many sounds), a sound not.
         if (path := source.audio or source.video).is_file():
             by_size[path.stat().st_size].add(path)
     digests = {
@@ -231,6 +236,7 @@ def group_duplicates(sources: Sequence[Source]) -> list[Source]:
     }
     joined = DisjointSet(_get_group(source) for source in sources)
     owner: dict[str, str] = {}  # digest -> the group that had it first
+    # Transitive: if a equals b and b shares a group with c, all three stay together.
     for source in sources:
         if (digest := digests.get(source.audio or source.video)) is not None:
             group = _get_group(source)

@@ -40,6 +40,7 @@ def list_quantities(path: Path) -> tuple[str, ...]:
             width = 8 * file.metadata.num_rows * len(columns)
     except (OSError, pa.ArrowException, ValueError) as error:
         raise TruthError(path.name, f"no truth: {error}", _WRITE_ANEW) from error
+    # Booleans too: 0 and 1 are how some sets write an onset.
     number = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean)
     bad = [f.name for f in columns if not any(is_a(f.type) for is_a in number)]
     if bad or "time" not in columns.names:
@@ -108,6 +109,8 @@ def sample_truth(
     if values is None or len(values) == 0:
         return np.full(len(times), np.nan)
     known = truth["time"]
+    # The spacing of the rows, by which the truth may reach over its ends; 1 s for a
+    # truth of one row.
     step = (known[-1] - known[0]) / max(len(known) - 1, 1) or 1.0
     inside = (times >= known[0] - step) & (times <= known[-1] + step)
     if name.startswith("onset"):

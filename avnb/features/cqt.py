@@ -56,6 +56,7 @@ class CQT(nn.Module):
         freqs = librosa.cqt_frequencies(
             n_bins, fmin=f_min, bins_per_octave=bins_per_octave
         )
+        # Where the highest filter ends, not its centre, must lie below Nyquist's limit.
         _, cutoff = librosa.filters.wavelet_lengths(freqs=freqs, sr=sample_rate)
         if cutoff > sample_rate / 2:
             raise ValueError(
@@ -68,6 +69,7 @@ class CQT(nn.Module):
         self._add_octaves(
             freqs, bins_per_octave, sample_rate / factor, factor, hop_length // factor
         )
+        # One filter for each way of decimating, shared by the octaves that use it.
         for factor in {factor for factor, _ in self.steps} - {1}:
             taps, head = _measure_soxr_filter(factor)
             self.register_buffer(f"taps{factor}", taps, persistent=False)
@@ -117,6 +119,7 @@ class CQT(nn.Module):
                 basis = basis.to(torch.complex128)
             n_fft = 2 * (basis.shape[-1] - 1)
             spectrum = compute_stft(rows, n_fft, hop, hann=False)
+            # frames before bins, for one matrix product over the whole chunk
             responses.append((spectrum.mT @ basis.T).mT)
         # Rounded lengths differ by a frame between octaves; librosa cuts likewise.
         frames = min(response.shape[-1] for response in responses)
@@ -141,7 +144,7 @@ def _make_wavelets(
     basis, lengths = librosa.filters.wavelet(
         freqs=freqs[part], sr=sample_rate, alpha=float((ratio - 1) / (ratio + 1))
     )
-    n_fft = basis.shape[1]
+    n_fft = basis.shape[1]  # librosa pads to a power of two
     spectrum = np.fft.fft(basis * (lengths[:, None] / n_fft))[:, : n_fft // 2 + 1]
     # librosa drops the smallest 1 % of each filter, which the numbers show
     sparse = librosa.util.sparsify_rows(spectrum.astype(np.complex64), quantile=0.01)
@@ -185,6 +188,7 @@ def _decimate(
     n = rows.shape[-1]
     weight = taps.to(rows.dtype)[None, None]
     out = F.conv1d(rows[:, None], weight, stride=factor, padding=len(taps) // 2)[:, 0]
+    # A short sound has fewer outputs and inputs than the head corrects.
     head = head[: out.shape[-1], :n].to(rows.dtype)
     start = rows[:, : head.shape[1]] @ head.T
     out = out + F.pad(start, (0, out.shape[-1] - start.shape[-1]))

@@ -40,13 +40,14 @@ def mel_to_magnitude(
         Lee and Seung 2001, Algorithms for non-negative matrix factorization, Eq. 4.
     """
     basis = make_mel_filters(sample_rate, n_fft, mel.shape[-2], f_min, f_max).to(mel)
+    # (bins, mels) @ (..., mels, frames) -> (..., bins, frames)
     tiny = torch.finfo(mel.dtype).tiny
     target = basis.T @ mel
     found = target
     for _ in range(n_iter):
         # A bin outside of all filters is 0 above and below: the clamp keeps 0 / 0 out.
         found = found * target / (basis.T @ (basis @ found)).clamp(min=tiny)
-    return found.pow(1 / power)
+    return found.pow(1 / power)  # of energy back to magnitude
 
 
 def griffin_lim(
@@ -72,6 +73,7 @@ def griffin_lim(
         Fast Griffin-Lim, Perraudin et al. 2013, by torchaudio.
     """
     n_fft = 2 * (magnitude.shape[-2] - 1)
+    # fork_rng guards the CPU's generator always, a GPU's only if it is named.
     on_gpu = [magnitude.device] if magnitude.device.type == "cuda" else []
     # torchaudio draws from the global generator: it is put back as it was.
     with torch.random.fork_rng(on_gpu):
@@ -82,7 +84,7 @@ def griffin_lim(
             n_fft,
             hop_length,
             n_fft,
-            power=1.0,
+            power=1.0,  # the input is a magnitude already
             n_iter=n_iter,
             momentum=momentum,
             length=length,

@@ -68,7 +68,8 @@ class ChunkFeatures(nn.Module):
                 f'reference={reference!r}: "chunk", "recording" or a mel energy above 0'
             )
         self.reference: Literal["chunk", "recording"] | float = reference
-        window = sample_rate // 40  # 25 ms
+        # 25 ms, in the next power of two: 400 samples in 512 at 16 kHz, as VGGish
+        window = sample_rate // 40
         n_fft = 2 ** math.ceil(math.log2(window))
         self.mel = Mel(
             sample_rate, n_fft, sample_rate // 100, n_mels, f_min, f_max,
@@ -88,6 +89,7 @@ class ChunkFeatures(nn.Module):
         Raises:
             ValueError: samples that are not finite, or a sound shorter than a chunk.
         """
+        # One nan would spread over its window, and "recording" over everything.
         if not waveform.isfinite().all():
             bad = int((~waveform.isfinite()).sum())
             raise ValueError(
@@ -96,6 +98,7 @@ class ChunkFeatures(nn.Module):
             )
         step = self.mel.hop_length
         if frames is None:
+            # columns are centred: n samples have n // step + 1 of them
             frames = (waveform.shape[-1] // step + 1 - CHUNK_COLUMNS) // self.hop + 1
         if frames < 1:
             raise ValueError(
@@ -115,6 +118,7 @@ class ChunkFeatures(nn.Module):
         `energy` is that of the whole waveform, (..., mels, columns).
         """
         if self.reference == "chunk":
+            # over a chunk's last two axes: bands and columns
             return power_to_db(chunks, ref="max", top_db=80.0).mean(dim=-1)
         if self.reference == "recording":
             loudest = energy.amax((-2, -1))[..., None, None, None]
@@ -152,6 +156,7 @@ class VGGishMel(nn.Module):
         self.samples = self.WINDOW + (frames - 1) * self.HOP
         self.register_buffer("window", torch.hann_window(self.WINDOW), persistent=False)
         low, high = hz_to_htk_mel(np.array([125.0, 7500.0])).tolist()
+        # (66, 1) against (257,): triangle k rises from edge k to k + 1, falls to k + 2
         edges = np.linspace(low, high, 64 + 2)[:, None]
         bins = hz_to_htk_mel(np.linspace(0, self.SAMPLE_RATE / 2, self.N_FFT // 2 + 1))
         self.hz: list[float] = (700 * np.expm1(edges[1:-1, 0] / 1127)).tolist()

@@ -38,6 +38,7 @@ def apply_in_chunks(transform: Callable[[Tensor], Tensor], waveform: Tensor) -> 
             f"the waveform is {waveform.dtype}: features need floating point; "
             "divide int16 samples by 32768"
         )
+    # (..., samples) -> (rows, samples), so that transforms know only one axis of clips
     rows = waveform.reshape(-1, waveform.shape[-1])
     size = len(rows)
     if waveform.device.type == "cpu":
@@ -73,6 +74,7 @@ def compute_stft(
         n_fft,
         hop_length,
         length,
+        # made anew each time: it follows the dtype and device of the waveform
         window=make_window(length, dtype=rows.dtype, device=rows.device),
         center=True,
         pad_mode="constant",  # torch's default mirrors the sound; librosa's is zeros
@@ -189,7 +191,8 @@ class Mel(nn.Module):
         self.n_fft, self.hop_length, self.power = n_fft, hop_length, power
         self.win_length = win_length
         basis = make_mel_filters(sample_rate, n_fft, n_mels, f_min, f_max)
-        # Not in checkpoints: it follows from the arguments.
+        # Not in checkpoints: it follows from the arguments. A buffer, so that it moves
+        # to the GPU with the model.
         self.register_buffer("basis", basis, persistent=False)
         self.bands = _find_bands(basis)
 
@@ -201,7 +204,7 @@ class Mel(nn.Module):
         self, rows: Float[Tensor, "rows samples"]
     ) -> Float[Tensor, "rows mels frames"]:
         """The same for a few clips at once, for other transforms to build on."""
-        basis = self.basis.to(rows.dtype)
+        basis = self.basis.to(rows.dtype)  # double in gradient checks
         spectrum = compute_stft(
             rows, self.n_fft, self.hop_length, hann=True, win_length=self.win_length
         )
@@ -287,6 +290,7 @@ class MFCC(nn.Module):
         super().__init__()
         if not 1 <= n_mfcc <= n_mels:
             raise ValueError(f"n_mfcc={n_mfcc} must be from 1 to n_mels={n_mels}")
+        # ref and top_db stay at librosa's defaults, which its mfcc uses
         self.log_mel = LogMel(sample_rate, n_fft, hop_length, n_mels, f_min, f_max)
         # The DCT of the unit vectors is its matrix.
         dct = scipy.fft.dct(np.eye(n_mels), axis=0, type=2, norm="ortho")[:n_mfcc]
@@ -322,7 +326,7 @@ def power_to_db(
     """
     floor = 1e-10  # librosa's amin: -100 dB instead of the logarithm of 0
     db = 10 * power.clamp(min=floor).log10()
-    peak = db.amax((-2, -1), keepdim=True)
+    peak = db.amax((-2, -1), keepdim=True)  # (..., 1, 1)
     if top_db is not None:
         db = torch.maximum(db, peak - top_db)
     return db - (peak if ref == "max" else 10 * math.log10(max(floor, ref)))

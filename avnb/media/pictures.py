@@ -43,6 +43,7 @@ class Orientation:
             picture = picture[:, ::-1]
         if self.flip_y:
             picture = picture[::-1]
+        # Flips are views with negative strides, which torch does not take.
         return np.ascontiguousarray(picture)
 
     def locate(self, box: Crop, displayed: tuple[int, int]) -> Crop:
@@ -68,6 +69,7 @@ def read_orientation(frame: Any) -> Orientation:
         for side in frame.side_data:
             if side.type.name == "DISPLAYMATRIX":
                 # x' = a x + c y, y' = b x + d y, y downwards (ISO 14496-12, 6.2.2)
+                # 16.16 fixed point, but only signs and sizes matter here
                 a, b, _, c, d = struct.unpack("=5i", bytes(side)[:20])
                 if abs(b) > abs(a):
                     return Orientation(True, c < 0, b < 0)
@@ -78,6 +80,7 @@ def read_orientation(frame: Any) -> Orientation:
 
 def read_pixel_aspect(stream: Any) -> float:
     """Width over height of a pixel; 1 where it differs only by a resize's rounding."""
+    # Encoders write odd ratios to keep 16:9 in whole pixels, and damage writes any.
     ratio = float(stream.sample_aspect_ratio or 1)
     return ratio if abs(ratio - 1) > 0.02 and 0.1 < ratio < 10 else 1.0
 
@@ -140,7 +143,7 @@ class FrameConverter:
         # Area averages all of what is shrunk; it is coarse where it enlarges.
         method = "area" if size[0] <= h and size[1] <= w else "bicubic"
         graph = Graph()
-        graph.threads = 1
+        graph.threads = 1  # small pictures gain nothing, and many processes read
         graph.link_nodes(
             graph.add_buffer(
                 width=frame.width,

@@ -123,6 +123,7 @@ def read_clip(
     plan = _ClipPlan(start or 0.0, seconds, fps=fps)
     # The sound is opened first: a file without any fails before its picture is read.
     sound = SoundReader(audio or path, plan.start, sample_rate, mono)
+    # Without a hop there is at most one segment, and none if the file ends earlier.
     for segment in _cut_segments(path, plan, FrameConverter(path, size, crop)):
         return _join_sound(segment, sound)
     raise _starts_too_late(path, plan)
@@ -205,6 +206,7 @@ def read_audio(
     """
     plan = _ClipPlan(start or 0.0, math.inf if duration is None else duration)
     sound = SoundReader(path, plan.start, sample_rate, mono)
+    # Seconds to samples with one rounding each: clip after clip fits without a gap.
     count = plan.seconds * sound.rate
     count = round(count) if count < math.inf else count
     return sound.read(round(plan.start * sound.rate), count), sound.rate
@@ -264,6 +266,7 @@ def probe(path: File) -> Probe:
             found["sample_rate"] = audio.sample_rate
             found["channels"] = audio.channels
         duration = container.duration
+    # The container is closed here: decoding opens the file again, from its start.
     if video is not None:
         # Only a decoded frame carries the display matrix.
         head = next(decode_track(path, "video", 0.0))
@@ -359,11 +362,13 @@ def _cut_segments(
     Where there is a hop, whole clips alone: those that miss at most half a frame.
     Clips may overlap, so several segments can be open at once.
     """
+    # Decoding can stop there, so that the rest of a long film is never read.
     last = plan.start + (plan.seconds if plan.hop is None else plan.span)
     items = decode_track(path, "video", plan.start, last)
     item = next(items)
     fps = float(plan.fps or item.track.rate)
     count = plan.seconds * fps  # frames of a clip
+    # At least one frame: 0.1 s at 2 Hz would have none.
     count = max(1, round(count)) if count < math.inf else count
     starts = plan.list_starts(fps)
     upcoming = next(starts)
@@ -373,10 +378,12 @@ def _cut_segments(
         # A frame is seen until the next one begins, so it is written one step later.
         after = next(items, None)
         until = item.end if after is None else after.time - item.track.slack
+        # Clips that begin while this frame is seen, the first perhaps before it.
         while upcoming < until:
             active.append(_OpenSegment(upcoming, fps, count))
             upcoming = next(starts, math.inf)
         shape = _show_frame(path, item, until, active, convert, shape)
+        # They were opened in order and are equally long, so they end in order.
         while active and active[0].is_over_at(until):
             segment = active.popleft()
             yield _Segment(segment.first, plan.seconds, segment.to_frames(shape), fps)

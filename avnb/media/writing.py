@@ -96,11 +96,13 @@ def _encode(
     for k, picture in enumerate(pictures):
         height, width = picture.shape[:2]
         odd = ((0, height % 2), (0, width % 2), (0, 0))
+        # 4:2:0 halves the colours both ways, so sizes must be even.
         frame = av.VideoFrame.from_ndarray(
             np.pad(picture, odd, mode="edge"), format="rgb24"
         )
         frame.pts, frame.time_base = k, 1 / rate
         out.mux(video.encode(frame))
+        # Sound goes ahead of the picture: a player can start with both.
         while heard <= k / rate:
             heard = next(sound, math.inf)
     out.mux(video.encode())  # None: what the encoder still holds
@@ -117,7 +119,9 @@ def _add_sound(out: Any, waveform: Waveform, wanted: int) -> Iterator[float]:
     if layout is None:
         raise ValueError(f"{channels} channels: write 1, 2 or 6")
     stream = out.add_stream("aac", rate=rate, layout=layout)
-    stream.bit_rate = 96_000 * channels
+    stream.bit_rate = (
+        96_000 * channels
+    )  # above this, AAC is hard to tell from the source
 
     def encode_blocks() -> Iterator[float]:
         at = 0
@@ -125,6 +129,7 @@ def _add_sound(out: Any, waveform: Waveform, wanted: int) -> Iterator[float]:
             waveform[:, i : i + BLOCK] for i in range(0, waveform.shape[1], BLOCK)
         )
         for block in resample_blocks(blocks, wanted, rate):
+            # The resampler may overshoot 1, which would wrap or crack.
             data = np.clip(np.nan_to_num(block), -1, 1).astype(np.float32, order="C")
             frame = av.AudioFrame.from_ndarray(data, format="fltp", layout=layout)
             frame.sample_rate, frame.pts = rate, at

@@ -23,7 +23,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from PIL import Image
 
-from avnb.data import clips, shards
+from avnb.data import clips, rows, shards
 from avnb.data.clips import load_clips, stream_clips
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
@@ -209,7 +209,7 @@ def test_hop_and_offset(tmp_path):
 def test_long_sounds_are_read_in_blocks(tmp_path, monkeypatch):
     source = write_pair(tmp_path, "cat0", 6.0)
     whole = prepare([source], tmp_path / "one", SMALL, workers=1)
-    monkeypatch.setattr(shards, "SOUND_BLOCK", 1.3)
+    monkeypatch.setattr(rows, "SOUND_BLOCK", 1.3)
     prepare([source], tmp_path / "two", SMALL, workers=1)
     assert whole.written == {"cat0": 12}
     assert shard_bytes(tmp_path / "one") == shard_bytes(tmp_path / "two")
@@ -225,7 +225,7 @@ def test_datasets_opens_it(pairs, tmp_path, monkeypatch):
         data_dir=str(tmp_path / "train_out"),
         cache_dir=str(tmp_path / "cache"),
     )
-    assert {name: len(rows) for name, rows in opened.items()} == {
+    assert {name: len(table) for name, table in opened.items()} == {
         "train": 18,
         "test": 6,
     }
@@ -342,12 +342,12 @@ from avnb.data import shards
 from avnb.data.sources import ClipSettings, Source
 from avnb.data.truth import sample_truth
 
-real = shards._make_rows
+real = shards.make_rows
 def slowly(*given):
     for row in real(*given):
         time.sleep(0.05)
         yield row
-shards._make_rows = slowly
+shards.make_rows = slowly
 media = Path({media!r})
 pairs = [
     Source(f"cat{{k}}.png", f"cat{{k}}", "cat", media / f"cat{{k}}.png",
