@@ -186,7 +186,8 @@ class VGG19(nn.Module):
                 f"pictures of {tuple(pictures.shape[2:])} pixels: VGG19 needs 32 or "
                 "more a side"
             )
-        return self.layers(pictures).mean((2, 3))
+        features: Tensor = self.layers(pictures).mean((2, 3))
+        return features
 
 
 # -- VGGish, for features of sounds ----------------------------------------------------
@@ -222,7 +223,8 @@ class VGGish(nn.Module):
         maps = self.features(mels[:, None])
         # The linear layer was trained in TensorFlow, which flattens a map with its
         # channels last: (items, 512, 6, 4) → (items, 6, 4, 512) → (items, 12288).
-        return self.embeddings(maps.permute(0, 2, 3, 1).flatten(1))
+        features: Tensor = self.embeddings(maps.permute(0, 2, 3, 1).flatten(1))
+        return features
 
 
 # -- I3D -------------------------------------------------------------------------------
@@ -316,7 +318,8 @@ class I3D(nn.Module):
         """Return the logits of clips in [−1, 1] with 9 frames or more."""
         if clips.shape[2] < 9:
             raise ValueError(f"{clips.shape[2]} frames: I3D needs 9 or more")
-        return self.layers(clips).mean((2, 3, 4))
+        logits: Tensor = self.layers(clips).mean((2, 3, 4))
+        return logits
 
 
 # -- Inception-v3, the one of FID ------------------------------------------------------
@@ -453,4 +456,5 @@ class InceptionFID(nn.Module):
         x = F.interpolate(
             pictures.to(next(self.parameters()).dtype), (299, 299), mode="bilinear"
         )
-        return self.layers((x - 128) / 128)
+        features: Tensor = self.layers((x - 128) / 128)
+        return features

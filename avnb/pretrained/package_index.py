@@ -108,8 +108,8 @@ def _ask_default_index() -> list[str]:
     # An environment of uv's has no pip. uv may lie beside Python or on the path.
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     uv = shutil.which("uv", path=os.pathsep.join(folders))
-    asked = [(sys.executable, "-m", "pip", "install", "--isolated", "--help")]
-    asked += [(uv, "pip", "install", "--help")] if uv else []
+    asked = [[sys.executable, "-m", "pip", "install", "--isolated", "--help"]]
+    asked += [[uv, "pip", "install", "--help"]] if uv else []
     for command in asked:
         # pip: "(default https://…)"; uv: "(by default: <https://…>)"
         if found := re.search(r"default:?\s+<?(https?://[^\s<>)]+)", _run(*command)):
@@ -164,7 +164,7 @@ def find_file(index: str, package: str, name: str, headers: dict[str, str]) -> s
     remedy = "Set an index that has it in the settings of pip or uv"
     if name not in links:
         raise WeightsError(page, f"it does not have {name}", remedy)
-    url = urljoin(answer.url, links[name]).partition("#")[0]
+    url: str = urljoin(answer.url, links[name]).partition("#")[0]
     # An index must not make us read a file of this machine.
     if urlsplit(url).scheme not in ("http", "https"):
         raise WeightsError(page, f"it links to {url}", remedy)

@@ -18,6 +18,7 @@ from torch import nn
 from avnb.errors import WeightsError
 from avnb.pretrained.torch_files import load_torch_file
 
+Tree = dict[str, Any]  # arrays under names under names
 Arrays = list[np.ndarray]  # in the order of the network's parameters
 
 LARGEST = 2**29  # bytes that an archive or a file may unpack to
@@ -50,7 +51,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def read_pickle(data: bytes) -> dict[str, Any]:
+def read_pickle(data: bytes) -> Tree:
     """Read nested dictionaries of float32 arrays; no code is run.
 
     Raises:
@@ -159,7 +160,7 @@ def read_i3d(data: bytes, network: nn.Module) -> Arrays:
     return arrays
 
 
-def _iterate_units(params: dict, stats: dict) -> Iterator[tuple[dict, dict]]:
+def _iterate_units(params: Tree, stats: Tree) -> Iterator[tuple[Tree, Tree]]:
     """The convolutions and their norms, in the file's order."""
     if "Conv_0" in params:
         yield params, stats

@@ -104,8 +104,8 @@ def _copy_to_cpu(tree: Any, name: str) -> Any:
     if isinstance(tree, Mapping):
         return {key: _copy_to_cpu(v, f"{name}.{key}") for key, v in tree.items()}
     if isinstance(tree, list | tuple):
-        kind = list if isinstance(tree, list) else tuple
-        return kind(_copy_to_cpu(v, f"{name}.{i}") for i, v in enumerate(tree))
+        items = [_copy_to_cpu(item, f"{name}.{i}") for i, item in enumerate(tree)]
+        return items if isinstance(tree, list) else tuple(items)
     for kind in (bool, int, float, str):  # bool first: it is an int as well
         if isinstance(tree, kind):
             return kind(tree)  # without NumPy's subclasses, which cannot be read again
@@ -181,7 +181,7 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
         )
     try:
         # `torch.save` compresses nothing, so what is in a file is not larger than it.
-        content = load_torch_file(data, largest=len(data))
+        content: dict[str, Any] = load_torch_file(data, largest=len(data))
         _check_content(content)
     except ValueError as error:
         raise CheckpointError(path, str(error), remedy) from None

@@ -8,7 +8,8 @@ PRECISIONS = ("float32", "bfloat16", "auto")
 
 def get_device() -> torch.device:
     """Return the device that runs train on: a GPU where there is one."""
-    return PartialState().device
+    device: torch.device = PartialState().device
+    return device
 
 
 def choose_precision(asked: str, device: torch.device) -> str:
