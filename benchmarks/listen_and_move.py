@@ -52,7 +52,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from avnb import losses
-from avnb.course.check import hardware
+from avnb.course.provenance import describe_hardware
 from avnb.layers import VideoPrediction
 from avnb.pretrained import networks
 
@@ -555,7 +555,7 @@ def main() -> None:
         return
     result = {
         "date": date.today().isoformat(),
-        "hardware": hardware(),
+        "hardware": describe_hardware(),
         "torch": torch.__version__,
         **arithmetic([64, 128, 256, 512]),
         "check_on_a_cpu": checked(),

@@ -15,8 +15,8 @@ from IPython.display import display
 
 from avnb import files, metrics
 from avnb.course import runner
-from avnb.course.check import provenance
 from avnb.course.lesson import Lesson, default_run_dir
+from avnb.course.provenance import collect_provenance
 from avnb.course.series import clone, home, load_series
 from avnb.errors import LessonError
 from avnb.viz import show
@@ -93,7 +93,7 @@ def run_study(
         "series": series,
         "scale": scale,
         "seeds": list(seeds),
-        "provenance": provenance(),
+        "provenance": collect_provenance(),
         "minutes": [one["minutes"] for one in whole],
         "peak_memory_mb": max(one["peak_memory_mb"] for one in whole),
         "claims": files.to_jsonable(judge_claims(series, runs)),

@@ -333,8 +333,8 @@ class Run:
             wave = torch.as_tensor(value).detach().float().cpu().numpy()
             write_audio(stem.with_suffix(".wav"), np.atleast_2d(wave), sample_rate)
             return
-        picture = live_view.as_picture(value)
-        files.write_bytes(stem.with_suffix(".png"), show.png_bytes(picture))
+        picture = show.to_picture(value)
+        files.write_bytes(stem.with_suffix(".png"), show.encode_png(picture))
         if self._panel is not None:
             self._panel.show_sample(picture)
         self._log.log_picture(name, picture, done)

@@ -147,7 +147,7 @@ class FormatLayer(nn.Module):
 # maps = first.flatten(2).flatten(0, 1)
 # kinds = [len(torch.unique(m.round(decimals=4))) for m in maps]
 # print(f"different values in a map of 16 places: at most {max(kinds)}")
-# figure, axes = show.plot(1, 8, width=1.1, height=1.2)
+# figure, axes = show.subplots(1, 8, width=1.1, height=1.2)
 # for ax, picture in zip(axes[0], first[0], strict=True):
 #     ax.imshow(picture)
 #     ax.set(xticks=[], yticks=[])

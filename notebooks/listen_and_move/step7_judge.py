@@ -103,7 +103,7 @@ train, test = parts["train"], parts["test"]
 count = min(settings.frames, len(test))
 real, heard = test.frames[:count], test.features[:count]
 where, fps, rate = moving(train.frames), train.film.fps, train.film.sample_rate
-steps = lesson.result("step6_train")["steps"]
+steps = lesson.load_results("step6_train")["steps"]
 judges = {
     name: weights.load_network(name, published=settings.weights == "published").to(
         device
@@ -374,10 +374,12 @@ def foreign_sounds() -> list[Tensor]:
         return [sound[:length] for sound in sounds.waveforms[: settings.sounds]]
     kinds = ("harmonic", "percussive", "speaking")
     takes = [
-        bandstand.take(kinds[k % 3], player=k, seconds=settings.seconds, seed=100 + k)
+        bandstand.record_take(
+            kinds[k % 3], player=k, seconds=settings.seconds, seed=100 + k
+        )
         for k in range(settings.sounds)
     ]
-    return [torch.from_numpy(take.sound(rate)) for take in takes]
+    return [torch.from_numpy(take.synthesise(rate)) for take in takes]
 
 
 # %%

@@ -202,7 +202,7 @@ named_networks = {
 
 
 @torch.inference_mode()
-def measure(some: clips.Clips) -> dict[str, Tensor]:
+def measure(some: clips.ClipBatch) -> dict[str, Tensor]:
     """A batch of videos as the tensors of `Seconds`."""
     return {
         "visual": seen(vgg19, some, most=settings.frames, size=settings.size).cpu(),
@@ -216,7 +216,7 @@ def measure(some: clips.Clips) -> dict[str, Tensor]:
 def measure_all(split: str) -> Seconds | None:
     """All videos of a split of the clips; None where it has none."""
     parts, names, classes, began = [], [], [], time.perf_counter()
-    for some in clips.stream(lesson.data, split, batch=settings.videos):
+    for some in clips.stream_clips(lesson.data, split, batch=settings.videos):
         here = {"frames": some.frames.to(device), "waveform": some.waveform.to(device)}
         parts.append(measure(replace(some, **here)))
         names, classes = names + some.recordings, some.classes
@@ -315,7 +315,7 @@ show.table(rows)
 test = splits.get("test", train)
 mixed = test.event.any(dim=1) & ~test.event.all(dim=1)
 one = int(mixed.nonzero()[0]) if mixed.any() else 0
-figure, axes = show.plot(2, 1, width=6.5, height=2.4)
+figure, axes = show.subplots(2, 1, width=6.5, height=2.4)
 inside = test.event[one].nonzero()[:, 0]
 for ax, kind in zip(axes[:, 0], ("visual", "audio"), strict=True):
     x = scaled(getattr(test, kind)[one])

@@ -340,7 +340,7 @@ for suffix, mode in (("", "corrected"), ("_faithful", "as released")):
 
 # %% tags=["collapse"]
 rows_said = []
-figure, axes = show.plot(2, 3, width=2.8, height=1.9)
+figure, axes = show.subplots(2, 3, width=2.8, height=1.9)
 for name, place in zip(list(runs)[:6], axes.flat, strict=True):
     model = training.load_model(models / f"{name}.safetensors", MSVAE).to(device)
     both = said(model, name.endswith("_faithful")).cpu()
@@ -365,7 +365,7 @@ display(show.table(rows_said))
 # ## Look: the others
 
 # %% tags=["others"]
-figure, axes = show.plot(1, 4, width=2.4, height=2.2)
+figure, axes = show.subplots(1, 4, width=2.4, height=2.2)
 for place, name in zip(axes[0], ("avdln", "dcca", "l3", "ave_net"), strict=True):
     place.plot(*logged(runs[name], "loss"))
     place.set(title=name, xlabel="step", ylabel="loss")

@@ -184,7 +184,7 @@ if locating:
     lesson.record("constant_answers", constants)
     display(show.table([{"answer": row.name, "right": row} for row in constants]))
     start, length = (span[placed] for span in metrics.event_spans(event))
-    figure, axes = show.plot(1, 2, width=3.6, height=2.6)
+    figure, axes = show.subplots(1, 2, width=3.6, height=2.6)
     for place, values in zip(axes[0], (start, start + length), strict=True):
         place.hist(values.numpy(), bins=np.arange(T + 2) - 0.5)
         place.set(ylabel="videos")
@@ -441,7 +441,7 @@ display(show.table(table2, caption))
 
 # %% tags=["table2-figure"]
 panels = (("A-A", "V-V"), ("A-V", "V-A"))[not twice :]
-figure, axes = show.plot(1, len(panels), width=4.6, height=3.2)
+figure, axes = show.subplots(1, len(panels), width=4.6, height=3.2)
 for place, columns in zip(axes[0], panels, strict=True):
     rows = [r for r in table2 if columns[0] in r and r["told"] != "nothing"]
     for i, column in enumerate(columns):
@@ -556,7 +556,7 @@ latents = {
 }
 
 # %% tags=["figure3"]
-figure, axes = show.plot(2, 3, width=3.3, height=3.0)
+figure, axes = show.subplots(2, 3, width=3.3, height=3.0)
 for place, row in zip(axes.flat, SHOWN, strict=True):
     both = [latents[row, modality][0][chosen] for modality in ("visual", "audio")]
     near = min(30.0, (2 * len(chosen) - 1) / 3)
