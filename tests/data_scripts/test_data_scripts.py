@@ -1,6 +1,5 @@
 """The scripts read each set's own layout, say what is wrong, and leak nothing."""
 
-import importlib
 import json
 import os
 import re
@@ -399,10 +398,9 @@ def test_events(media_folder, tmp_path):
 def test_bandstand_as_sub_urmp(tmp_path):
     pytest.importorskip("data_scripts.bandstand.layouts")
     given = {"songs": 2, "length": 1.0}
-    assert not bandstand.find_sources(tmp_path / "world", SMALL, dry_run=True, **given)[
-        0
-    ]
-    sources, problems = bandstand.find_sources(tmp_path / "world", SMALL, **given)
+    world = tmp_path / "world"
+    assert not bandstand.find_sources(world, SMALL, dry_run=True, **given)[0]
+    sources, problems = bandstand.find_sources(world, SMALL, **given)
     assert not problems
     assert len({s.label for s in sources}) == 13
     assert len(sources) == 13 * 2 * 2
@@ -437,7 +435,7 @@ OPTIONS = """--source --out --download --dry-run --fps --size --seconds --hop
 
 @pytest.mark.parametrize("name", [n for n in scripts.list_scripts() if n != "fsd50k"])
 def test_every_script_has_the_same_options_and_says_what_it_is(name):
-    module = importlib.import_module(f"data_scripts.{name}")
+    module = scripts.load_script(name)
     assert name == module.NAME
     asked = CliRunner().invoke(
         scripts.application(), [name, "--help"], env={"COLUMNS": "200"}
