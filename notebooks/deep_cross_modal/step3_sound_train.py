@@ -100,7 +100,7 @@ transforms = {
     name: make_representation(name, train.sample_rate) for name in REPRESENTATIONS
 }
 transforms = {name: transform.to(device) for name, transform in transforms.items()}
-one = train.waveform(torch.tensor([0], device=device))
+one = train.get_waveforms(torch.tensor([0], device=device))
 pictures = {name: transform(one) for name, transform in transforms.items()}
 for name, picture in pictures.items():
     print(f"{name:5} {tuple(picture.shape[1:])}")
@@ -143,7 +143,7 @@ def train_classifier(name: str, layers: int, steps: int) -> SoundClassifier:
         index = batches[step.number].to(device)
         with run.autocast():
             loss = F.cross_entropy(
-                net(transform(train.waveform(index))), train.labels[index]
+                net(transform(train.get_waveforms(index))), train.labels[index]
             )
         run.step(optimizer, loss)
         run.log(loss=loss)
@@ -156,7 +156,7 @@ def answers(net: nn.Module, transform: nn.Module, pairs: Pairs) -> Tensor:
     """The class that `net` names for each sound of `pairs`, (N,)."""
     named = []
     for index in torch.arange(len(pairs), device=device).split(256):
-        named.append(net(transform(pairs.waveform(index))).argmax(dim=1))
+        named.append(net(transform(pairs.get_waveforms(index))).argmax(dim=1))
     return torch.cat(named)
 
 
@@ -249,7 +249,7 @@ for step in run.steps(stacks * settings.autoencoder_steps):
     level = step.number // settings.autoencoder_steps
     index = batches[step.number].to(device)
     with run.autocast():
-        loss = autoencoder.loss(level, transforms["LMS"](train.waveform(index)))
+        loss = autoencoder.loss(level, transforms["LMS"](train.get_waveforms(index)))
     run.step(optimizer, loss)
     run.log(loss=loss)
 autoencoder.eval()
@@ -282,7 +282,7 @@ batches = training.BatchSampler(
 )
 for step in run.steps(settings.steps):
     index = batches[step.number].to(device)
-    spectrogram = transforms["LMS"](train.waveform(index))[:, None]
+    spectrogram = transforms["LMS"](train.get_waveforms(index))[:, None]
     with run.autocast():
         loss = F.cross_entropy(ear(spectrogram), train.labels[index])
     run.step(optimizer, loss)

@@ -21,7 +21,7 @@
 # %%
 import torch
 from avnb_notebooks.deep_cross_modal.step1_data import (
-    POSE,
+    POSE_FIELDS,
     compute_sample_weights,
     load_pairs,
 )
@@ -165,7 +165,7 @@ lesson.figure("confusion", figure, "Which instruments look alike?")
 # (a flute has no bow) are left out of the loss.
 
 # %% tags=["pose-reader"]
-truth = {"train": train.pose(), "test": test.pose()}
+truth = {"train": train.get_poses(), "test": test.get_poses()}
 if truth["train"] is not None:
 
     def pose_loss(read: Tensor, index: Tensor) -> Tensor:
@@ -175,11 +175,11 @@ if truth["train"] is not None:
         return (read - torch.where(known, wanted, 0)).abs()[known].mean()
 
     training.seed_everything(lesson.seed + 2000)
-    reader = PoseEstimator(points=len(POSE) // 2)
+    reader = PoseEstimator(points=len(POSE_FIELDS) // 2)
     training_of = (lesson.seed + 2000, settings.pose_steps, 0)
     reader = train_net("pose_reader", reader, pose_loss, *training_of)
     path = models / "pose_reader.safetensors"
-    training.save_model(path, reader, points=len(POSE) // 2)
+    training.save_model(path, reader, points=len(POSE_FIELDS) // 2)
 
 # %%
 if truth["train"] is not None:

@@ -132,7 +132,7 @@ def encode(encoder: nn.Module, pairs: Pairs) -> Tensor:
     """The encodings of all sounds of `pairs`, (N, 128)."""
     encoder = encoder.to(device).eval()
     parts = torch.arange(len(pairs), device=device).split(256)
-    return torch.cat([encoder.encode(lms(pairs.waveform(part))) for part in parts])
+    return torch.cat([encoder.encode(lms(pairs.get_waveforms(part))) for part in parts])
 
 
 codes = {}
