@@ -123,21 +123,13 @@ def cut_chunks(
 ) -> tuple[Float[Tensor, "n c"], UInt8[Tensor, "n h w 3"]]:
     """Cut a recording into chunks, each with its first frame.
 
-    Args:
-        sound: samples of one channel.
-        frames: all frames of the video.
-        sample_rate: samples a second.
-        fps: frames a second.
-        seconds: length of a chunk.
+    Chunks are `seconds` long and do not overlap (Sec. 4).
 
     Returns:
         The chunks (N, samples) and their pictures (N, H, W, 3).
-
-    Source: Chen et al. 2017, Sec. 4.
     """
     samples = round(seconds * sample_rate)
-    # int() rounds down. The 1e-9 protects products such as 0.3 * 10, which can be
-    # 2.9999999999999996 and would then name the frame before the right one.
+    # int() rounds down, and rounding errors can leave 2.9999999 in the place of 3.
     count = min(len(sound) // samples, int(len(frames) / fps / seconds + 1e-9))
     first = [int(j * seconds * fps + 1e-9) for j in range(count)]
     return sound[: count * samples].view(count, samples), frames[first]
@@ -214,9 +206,12 @@ def is_audible(
 # into **prepared clips**, a Parquet table with one row for each chunk. The gate and the
 # choice of the first frame belong to *this* paper, so they stay in this notebook. Every
 # later notebook calls `load_pairs`.
+#
+# The bandstand knows the pose of each player: the positions below, in picture widths. A
+# value is nan where the instrument does not have it (a flute has no bow). Real
+# recordings have no such truth; then `get_poses` returns None.
 
 # %%
-# Positions that the bandstand knows of each player, in picture widths.
 POSE_FIELDS = (
     "head_x",
     "head_y",
@@ -234,11 +229,7 @@ POSE_FIELDS = (
 # %%
 @dataclass(frozen=True)
 class Pairs:
-    """N pairs of a picture and half a second of sound, on one device.
-
-    `truth` maps the name of a quantity that the bandstand knows to its values (N,) at
-    the time of the picture. It is empty for real recordings.
-    """
+    """N pairs of a picture and half a second of sound, on one device."""
 
     pictures: UInt8[Tensor, "n h w 3"]
     sounds: Int16[Tensor, "n s"]
@@ -246,7 +237,7 @@ class Pairs:
     classes: tuple[str, ...]
     recordings: tuple[str, ...]
     sample_rate: int
-    truth: dict[str, Tensor]
+    truth: dict[str, Tensor]  # (N,) each, at the picture's time; empty if unknown
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -257,11 +248,7 @@ class Pairs:
         return self.sounds[index].float() / 32768
 
     def get_poses(self) -> Float[Tensor, "n p"] | None:
-        """Return the true values of `POSE_FIELDS`, in picture widths.
-
-        A value is nan where the instrument does not have it: a flute has no bow. The
-        result is None where the data set has no truth about poses.
-        """
+        """Return the true POSE_FIELDS; nan where a player has no such thing."""
         if not set(POSE_FIELDS) <= set(self.truth):
             return None
         return torch.stack([self.truth[name] for name in POSE_FIELDS], dim=1).float()

@@ -264,17 +264,10 @@ REPRESENTATIONS = ("MS", "LMS", "CQT", "MFCC", "STFT")
 
 
 def make_representation(name: str, sample_rate: int = 44100) -> nn.Module:
-    """Make one of the transforms of Fig. 3.
-
-    Args:
-        name: one of `REPRESENTATIONS`.
-        sample_rate: samples a second.
-
-    Returns:
-        A module (B, S) → (B, F, N).
+    """Make one of the transforms of Fig. 3, a module (B, S) → (B, F, N).
 
     Raises:
-        KeyError: `name` is none of the five; the message lists them.
+        KeyError: `name` is none of `REPRESENTATIONS`; the message lists them.
     """
     makers = {
         "MS": lambda: features.Mel(sample_rate),
@@ -486,7 +479,8 @@ def lms_to_waveform(
 #
 # The first layer normalises each row over the training set (a batch norm without
 # parameters). Without it, MS and STFT, whose values span five powers of ten, could not
-# be compared with LMS at all.
+# be compared with LMS at all. The paper does not state the number of channels; `width`
+# is that of the first convolution.
 
 
 # %%
@@ -499,19 +493,18 @@ def make_sound_conv(before: int, after: int) -> list[nn.Module]:
 
 
 # %%
+def make_sound_convs(layers: int, width: int) -> nn.Sequential:
+    """Make three or four convolutions: (B, 1, F, N) → flat (B, 4W · F/2ˡ · N/2ˡ)."""
+    widths = [1, width, 2 * width, 4 * width, 4 * width][: layers + 1]
+    convs = [m for pair in pairwise(widths) for m in make_sound_conv(*pair)]
+    return nn.Sequential(*convs, nn.Flatten())
+
+
+# %%
 class SoundClassifier(nn.Module):
-    """The classifier of Fig. 4: representation (B, F, N) → logits (B, K).
+    """Fig. 4: representation (B, F, N) → logits (B, K).
 
-    `encode` stops one layer earlier. Its 128 numbers are the sound encoding of S2I-C.
-
-    Args:
-        rows: F of the representation.
-        frames: N of the representation.
-        classes: number K of instruments.
-        layers: number of convolutions, 3 or 4.
-        width: channels of the first convolution (not stated in the paper).
-
-    Source: Chen et al. 2017, Sec. 3.3 and Fig. 4.
+    `encode` stops one layer earlier: (B, 128), the sound encoding of S2I-C.
     """
 
     def __init__(
@@ -519,11 +512,8 @@ class SoundClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.normalise = nn.BatchNorm1d(rows, affine=False)
-        widths = [1, width, 2 * width, 4 * width, 4 * width][: layers + 1]
-        convs = [m for pair in pairwise(widths) for m in make_sound_conv(*pair)]
-        self.convs = nn.Sequential(*convs, nn.Flatten())
-        # Each pooling halves both sides and rounds down, as >> does.
-        flat = widths[-1] * (rows >> layers) * (frames >> layers)
+        self.convs = make_sound_convs(layers, width)
+        flat = 4 * width * (rows >> layers) * (frames >> layers)  # >> halves, rounds
         self.first = nn.Sequential(nn.Linear(flat, 512), nn.ReLU(), nn.Dropout(0.3))
         self.second = nn.Linear(512, 128)
         self.head = nn.Sequential(nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, classes))
@@ -673,42 +663,40 @@ class LinearStack(nn.Module):
 
 # %%
 class StackedAutoencoder(nn.Module):
-    """The encoder of S2I-A, trained without labels: (B, F, N) → (B, 128).
-
-    Args:
-        rows: F of the representation.
-        frames: N of the representation.
-        width: channels of the first stack (not stated in the paper).
-
-    Source: Chen et al. 2017, Sec. 5.1.
-    """
+    """The encoder of S2I-A (Sec. 5.1), trained without labels: (B, F, N) → (B, 128)."""
 
     def __init__(self, rows: int, frames: int, width: int = 16) -> None:
         super().__init__()
         widths = (1, width, 2 * width, 4 * width)
         self.stacks = nn.ModuleList(ConvStack(*pair) for pair in pairwise(widths))
-        # Three halvings that round up: -(-n // 8) is n / 8, rounded up.
+        # Each stack halves and rounds up: -(-n // 8) is n / 8, rounded up.
         self.stacks.append(LinearStack(4 * width, -(-rows // 8), -(-frames // 8)))
 
+    def encode(self, x: Float[Tensor, "b f n"]) -> Float[Tensor, "b 128"]:
+        """Encode x by all stacks."""
+        return self.encode_up_to(len(self.stacks), x)
+
     def encode_up_to(self, level: int, x: Float[Tensor, "b f n"]) -> Tensor:
-        """Encode x by the stacks before `level`, which gives the input of `level`."""
+        """Encode x by the stacks before `level`: the result is the input of `level`."""
         x = x[:, None]
         for stack in self.stacks[:level]:
             x = stack.encode(x)
         return x
 
-    def reconstruction_loss(
-        self, level: int, x: Float[Tensor, "b f n"]
-    ) -> Float[Tensor, ""]:
-        """Compute the mean squared error of stack `level`; it trains no other."""
-        with torch.no_grad():
-            before = self.encode_up_to(level, x)
-        stack = self.stacks[level]
-        return (stack.decode(stack.encode(before), before) - before).square().mean()
 
-    def encode(self, x: Float[Tensor, "b f n"]) -> Float[Tensor, "b 128"]:
-        """Encode x by all stacks."""
-        return self.encode_up_to(len(self.stacks), x)
+# %% [markdown]
+# The loss of one stack. The stacks before it compute its input, but get no gradient:
+
+
+# %%
+def reconstruction_loss(
+    autoencoder: StackedAutoencoder, level: int, x: Float[Tensor, "b f n"]
+) -> Float[Tensor, ""]:
+    """Compute the mean squared error of the stack `level` alone (Sec. 5.1)."""
+    with torch.no_grad():
+        before = autoencoder.encode_up_to(level, x)
+    stack = autoencoder.stacks[level]
+    return (stack.decode(stack.encode(before), before) - before).square().mean()
 
 
 # %% [markdown]
@@ -743,7 +731,7 @@ class StackedAutoencoder(nn.Module):
 #         with torch.no_grad():
 #             output = first.decode(first.encode(both[:1, None]), both[:1, None])
 #         reconstructions.append(output[0, 0].clamp(-1, 1))
-#     loss = autoencoder.reconstruction_loss(0, notes)
+#     loss = reconstruction_loss(autoencoder, 0, notes)
 #     adam.zero_grad()
 #     loss.backward()
 #     adam.step()

@@ -40,6 +40,7 @@ from avnb_notebooks.deep_cross_modal.step2_sound import (
     StackedAutoencoder,
     group_parameters,
     make_representation,
+    reconstruction_loss,
 )
 from avnb_notebooks.deep_cross_modal.step4_image import EvalClassifier
 from IPython.display import display
@@ -132,39 +133,39 @@ lesson.figure("representations", figure, f"One sound of the class {instrument}."
 
 
 # %%
-def train_classifier(name: str, layers: int, steps: int) -> SoundClassifier:
-    """Train a classifier on one representation of the training recordings.
-
-    Args:
-        name: one of `REPRESENTATIONS`.
-        layers: number of convolutions, 3 or 4.
-        steps: number of optimiser steps.
-
-    Returns:
-        The trained network in eval mode.
-    """
-    transform = transforms[name]
-    rows, frames = pictures[name].shape[1:]
-    training.seed_everything(lesson.seed)  # all ten start from the same seed
-    net = SoundClassifier(rows, frames, classes, layers, settings.width)
-    groups = group_parameters(net, settings.l2)
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
+def prepare_run(
+    folder: str, net: nn.Module, optimizer: torch.optim.Optimizer, seed: int
+) -> tuple[training.Run, training.BatchSampler]:
+    """Make a run whose checkpoints are kept in `folder`, and its batches."""
     run = training.Run(
-        lesson.run_dir / f"sound_{name}_{layers}_{steps}",
-        seed=lesson.seed,
+        lesson.run_dir / folder,
+        seed=seed,
         precision=settings.precision,
         settings=settings.as_dict(),
     )
-    net, optimizer = run.prepare(net=net, optimizer=optimizer)
+    run.prepare(net=net, optimizer=optimizer)
     batches = training.BatchSampler(
-        len(train), settings.batch, seed=lesson.seed, weights=sample_weights
+        len(train), settings.batch, seed=seed, weights=sample_weights
     )
+    return run, batches
+
+
+# %%
+def train_classifier(name: str, layers: int, steps: int) -> SoundClassifier:
+    """Train a classifier with 3 or 4 `layers` on the representation `name`."""
+    transform = transforms[name]
+    rows, frames = pictures[name].shape[1:]
+    training.seed_everything(lesson.seed)  # all ten classifiers start alike
+    net = SoundClassifier(rows, frames, classes, layers, settings.width)
+    groups = group_parameters(net, settings.l2)
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
+    folder = f"sound_{name}_{layers}_{steps}"
+    run, batches = prepare_run(folder, net, optimizer, lesson.seed)
     for step in run.steps(steps):
         index = batches[step.number].to(device)
         with run.autocast():
-            loss = F.cross_entropy(
-                net(transform(train.get_waveforms(index))), train.labels[index]
-            )
+            logits = net(transform(train.get_waveforms(index)))
+            loss = F.cross_entropy(logits, train.labels[index])
         run.step(optimizer, loss)
         run.log(loss=loss)
     return net.eval()
@@ -257,24 +258,15 @@ training.seed_everything(lesson.seed)
 config = dict(rows=rows, frames=frames, width=settings.width)
 autoencoder = StackedAutoencoder(**config)
 optimizer = torch.optim.Adam(autoencoder.parameters(), lr=settings.learning_rate)
-run = training.Run(
-    lesson.run_dir / "autoencoder",
-    seed=lesson.seed,
-    precision=settings.precision,
-    settings=settings.as_dict(),
-)
-autoencoder, optimizer = run.prepare(net=autoencoder, optimizer=optimizer)
-batches = training.BatchSampler(
-    len(train), settings.batch, seed=lesson.seed, weights=sample_weights
-)
+run, batches = prepare_run("autoencoder", autoencoder, optimizer, lesson.seed)
 stacks = len(autoencoder.stacks)
 for step in run.steps(stacks * settings.autoencoder_steps):
-    # One loop trains all four stacks, so that a resumed run knows where it was.
+    # One loop trains all stacks in order, so that a resumed run knows where it was.
     level = step.number // settings.autoencoder_steps
     index = batches[step.number].to(device)
     with run.autocast():
         spectrogram = transforms["LMS"](train.get_waveforms(index))
-        loss = autoencoder.reconstruction_loss(level, spectrogram)
+        loss = reconstruction_loss(autoencoder, level, spectrogram)
     run.step(optimizer, loss)
     run.log(loss=loss)
 autoencoder.eval()
@@ -300,16 +292,8 @@ eval_classifier = EvalClassifier(classes, channels=1)
 optimizer = torch.optim.AdamW(
     eval_classifier.parameters(), lr=settings.learning_rate, weight_decay=0.05
 )
-run = training.Run(
-    lesson.run_dir / "sound_eval_classifier",
-    seed=lesson.seed + 1000,
-    precision=settings.precision,
-    settings=settings.as_dict(),
-)
-eval_classifier, optimizer = run.prepare(net=eval_classifier, optimizer=optimizer)
-batches = training.BatchSampler(
-    len(train), settings.batch, seed=lesson.seed + 1000, weights=sample_weights
-)
+seed = lesson.seed + 1000
+run, batches = prepare_run("sound_eval_classifier", eval_classifier, optimizer, seed)
 for step in run.steps(settings.steps):
     index = batches[step.number].to(device)
     spectrogram = transforms["LMS"](train.get_waveforms(index))[:, None]

@@ -184,15 +184,9 @@ def make_six_convolutions(width: int) -> nn.Sequential:
 
 # %%
 class ImageClassifier(nn.Module):
-    """Γ, the classifier of Fig. 5: picture (B, 3, 64, 64) in [-1, 1] → logits (B, K).
+    """Γ, Fig. 5: picture (B, 3, 64, 64) in [-1, 1] → logits (B, K).
 
-    `encode` stops one layer earlier. Its 128 numbers are the image encoding.
-
-    Args:
-        classes: number K of instruments.
-        width: W, the channels of the first convolutions (not stated in the paper).
-
-    Source: Chen et al. 2017, Sec. 3.4 and Fig. 5.
+    `encode` stops one layer earlier: (B, 128), the image encoding of Sec. 3.4.
     """
 
     def __init__(self, classes: int, width: int = 32) -> None:
@@ -429,12 +423,7 @@ def soft_argmax(maps: Float[Tensor, "b p h w"]) -> Float[Tensor, "b q"]:
 
 # %%
 class PoseEstimator(nn.Module):
-    """Estimate the position of points: (B, 3, h, w) → (B, 2 · points), in widths.
-
-    Args:
-        points: number P of points.
-        width: channels of the first layer.
-    """
+    """Estimate x and y of some points: (B, 3, h, w) → (B, 2 · points), in widths."""
 
     def __init__(self, points: int, width: int = 32) -> None:
         super().__init__()
