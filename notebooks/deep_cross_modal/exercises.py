@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from avnb.course.exercises import Exercise, close, given, numbers
+from avnb.course.exercises import Exercise, assert_close, require_answer, to_array
 
 
 # --- Step 1: data ----------------------------------------------------------------
@@ -41,14 +41,14 @@ def check_loud_chunks(answer: Callable) -> None:
         ("the same recording, a thousand times softer", calm / 1000),
         ("a recording with one cough 60 dB above the music", add_cough(calm)),
     ):
-        kept = numbers(answer(chunks), "mask").astype(bool)
+        kept = to_array(answer(chunks), "mask").astype(bool)
         assert kept.shape == (45,), (
             f"give one answer for each of the 45 chunks, not shape {kept.shape}"
         )
         lost, noise = 40 - int(kept[:40].sum()), int(kept[40:].sum())
         assert not lost, f"{what}: {lost} of 40 chunks of music are dropped"
         assert not noise, f"{what}: {noise} chunks of hum or silence are kept"
-    assert numbers(answer(calm, -100.0), "mask")[40:43].all(), (
+    assert to_array(answer(calm, -100.0), "mask")[40:43].all(), (
         "threshold=-100 dB should keep the hum, which is 80 dB below the music"
     )
 
@@ -81,7 +81,7 @@ def find_shared_recordings(first: list[str], second: list[str]) -> list[str]:
 
 def check_shared_recordings(answer: Callable) -> None:
     """Check with lists that share nothing, share two names, and have similar names."""
-    assert given(answer(["a", "b"], ["c"]), "list") == [], (
+    assert require_answer(answer(["a", "b"], ["c"]), "list") == [], (
         "the lists share no recording: return an empty list"
     )
     first = ["duo", "solo", "duo", "air", "trio"]
@@ -124,7 +124,7 @@ def check_frames(answer: Callable) -> None:
         right = [
             n for n in range(44) if 512 * n - 1024 <= sample < 512 * n - 1024 + 2048
         ]
-        got = [int(n) for n in given(answer(sample), "list")]
+        got = [int(n) for n in require_answer(answer(sample), "list")]
         assert set(got) >= set(right), (
             f"sample {sample} is in the frames {right}; your answer {got} misses some"
         )
@@ -167,7 +167,10 @@ def check_receptive_field(answer: Callable) -> None:
         ("the network with 3 layers", 3 * block),
         ("the network with 4 layers", 4 * block),
     ):
-        got, right = given(answer(list(layers)), "number"), count_inputs(layers)
+        got, right = (
+            require_answer(answer(list(layers)), "number"),
+            count_inputs(layers),
+        )
         assert got == right, f"{name}: one output depends on {right} rows, not {got}"
 
 
@@ -205,17 +208,17 @@ def compute_balanced_accuracy(predicted: torch.Tensor, labels: torch.Tensor) -> 
 def check_balanced_accuracy(answer: Callable) -> None:
     """Check with 100 items, of which 90 belong to one class."""
     labels = torch.tensor([0] * 90 + [1] * 9 + [2])
-    got = numbers(answer(torch.zeros_like(labels), labels), "number")
+    got = to_array(answer(torch.zeros_like(labels), labels), "number")
     assert not np.isclose(got, 0.9), (
         "0.9 is the ordinary accuracy, because class 0 has 90 of the 100 items"
     )
-    close(got, 1 / 3, "always the commonest of three classes")
-    close(answer(labels, labels), 1.0, "everything right")
+    assert_close(got, 1 / 3, "always the commonest of three classes")
+    assert_close(answer(labels, labels), 1.0, "everything right")
     predicted = labels.clone()
     predicted[:45] = 1
-    close(answer(predicted, labels), (0.5 + 1 + 1) / 3, "half of class 0 wrong")
+    assert_close(answer(predicted, labels), (0.5 + 1 + 1) / 3, "half of class 0 wrong")
     few = torch.tensor([0, 2, 2])
-    close(answer(torch.tensor([0, 2, 1]), few), 0.75, "labels without class 1")
+    assert_close(answer(torch.tensor([0, 2, 1]), few), 0.75, "labels without class 1")
 
 
 BALANCED_ACCURACY = Exercise(
@@ -246,7 +249,7 @@ def check_bootstrap_interval(answer: Callable) -> None:
     """Check with 40 recordings whose 50 chunks are all right or all wrong."""
     recordings = np.repeat([f"take {i}" for i in range(40)], 50)
     all_or_none = np.repeat(np.arange(40) % 2, 50).astype(float)
-    low, high = numbers(answer(all_or_none, recordings), "interval")
+    low, high = to_array(answer(all_or_none, recordings), "interval")
     assert low < 0.5 < high, (
         f"the accuracy, 0.5, is outside the interval from {low:.3f} to {high:.3f}"
     )
@@ -310,13 +313,13 @@ def check_dense_share(answer: Callable) -> None:
             for part in (dense, convs)
         )
         right = inside / (inside + outside)
-        got = numbers(answer(width, classes), "share")
+        got = to_array(answer(width, classes), "share")
         assert 0 <= got <= 1, f"a share is between 0 and 1, not {got}"
         bare = inside - 512 - 128 - classes
         assert abs(got - bare / (bare + outside)) > 1e-6, (
             "nearly right: the fully connected layers also have biases"
         )
-        close(got, right, f"width {width}, {classes} classes: the share", 1e-6)
+        assert_close(got, right, f"width {width}, {classes} classes: the share", 1e-6)
 
 
 DENSE_SHARE = Exercise(
@@ -340,7 +343,7 @@ def convert_to_bytes(x: np.ndarray) -> np.ndarray:
 def check_bytes(answer: Callable) -> None:
     """Check all 256 grey values and four numbers at and beyond the limits."""
     every = np.arange(256)
-    got = given(answer(every.astype(np.float32) / 127.5 - 1), "array")
+    got = require_answer(answer(every.astype(np.float32) / 127.5 - 1), "array")
     assert got.dtype == np.uint8, f"the dtype should be uint8, not {got.dtype}"
     changed = int((got != every).sum())
     assert not changed, (
@@ -380,9 +383,9 @@ def check_masked_mse(answer: Callable) -> None:
     nan = float("nan")
     truth = torch.tensor([[0.1, nan, 0.5], [0.2, 0.3, nan]])
     estimate = torch.tensor([[0.2, 9.0, 0.5], [0.6, 0.1, 9.0]], requires_grad=True)
-    loss = given(answer(estimate, truth), "loss")
+    loss = require_answer(answer(estimate, truth), "loss")
     assert torch.isfinite(loss), "the loss is nan: leave the unknown values out of it"
-    close(loss, (0.01 + 0 + 0.16 + 0.04) / 4, "the mean over the 4 known values")
+    assert_close(loss, (0.01 + 0 + 0.16 + 0.04) / 4, "the mean over the 4 known values")
     loss.backward()
     gradient = estimate.grad
     assert torch.isfinite(gradient).all(), (
@@ -422,7 +425,7 @@ def check_mirror(answer: Callable) -> None:
     picture[2, 1] = 255
     pose = {"bow_tip_x": 1.5 / 8, "bow_tip_y": 2.5 / 8, "bow": -0.4}
     before, kept = picture.copy(), dict(pose)
-    got, mirrored = given(answer(picture, pose), "picture and pose")
+    got, mirrored = require_answer(answer(picture, pose), "picture and pose")
     assert (picture == before).all(), "the given picture was changed: make a new one"
     assert pose == kept, "the given pose was changed: make a new one"
     assert got.shape == (8, 8, 3), f"shape {got.shape}, not (8, 8, 3)"
@@ -436,7 +439,7 @@ def check_mirror(answer: Callable) -> None:
     assert (got[row, column] == 255).all(), (
         f"the white pixel is the bow's tip, but the pose places it at ({row}, {column})"
     )
-    close(mirrored["bow_tip_x"], 6.5 / 8, "bow_tip_x")
+    assert_close(mirrored["bow_tip_x"], 6.5 / 8, "bow_tip_x")
     assert mirrored["bow"] == -0.4, (
         "`bow` is the contact point of the bow, not a position in the picture"
     )
@@ -468,20 +471,20 @@ def compute_d_loss(
 def check_d_loss(answer: Callable) -> None:
     """Check against the logarithms of Eq. 4 and at logits of ±200."""
     zero = torch.zeros(5)
-    close(answer(zero, zero, zero), 2 * math.log(2), "all scores 1/2: the loss")
+    assert_close(answer(zero, zero, zero), 2 * math.log(2), "all scores 1/2: the loss")
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 16, generator=random, dtype=torch.float64) * 3
     s_r, s_f, s_w = 1 / (1 + np.exp(-logits.numpy()))
     right = -(np.log(s_r) + (np.log(1 - s_w) + np.log(1 - s_f)) / 2).mean()
-    got = numbers(answer(*logits), "loss")
+    got = to_array(answer(*logits), "loss")
     assert not np.isclose(got, -right), "Eq. 4 is maximised; the loss is its negative"
-    close(got, right, "the loss by Eq. 4")
+    assert_close(got, right, "the loss by Eq. 4")
     sure = torch.full((4,), 200.0)
-    got = numbers(answer(-sure, sure, sure), "loss")
+    got = to_array(answer(-sure, sure, sure), "loss")
     assert np.isfinite(got), (
         "logits of ±200 give inf: somewhere you take the logarithm of zero"
     )
-    close(got, 400.0, "certain and wrong (logits ±200): the loss")
+    assert_close(got, 400.0, "certain and wrong (logits ±200): the loss")
 
 
 D_LOSS = Exercise(
@@ -509,7 +512,7 @@ def check_sample_by_class(answer: Callable) -> None:
         np.random.default_rng(1).permutation(100)
     ]
     random = np.random.default_rng(0)
-    drawn = [given(answer(1, pool, random), "index") for _ in range(3000)]
+    drawn = [require_answer(answer(1, pool, random), "index") for _ in range(3000)]
     assert all(0 <= i < 100 for i in drawn), "return an index into the pool: 0 to 99"
     assert not (pool[drawn] == 1).any(), "a picture of the sound's own class was drawn"
     shares = np.bincount(pool[drawn], minlength=4)[[0, 2, 3]] / 3000
@@ -558,15 +561,15 @@ def check_best_score(answer: Callable) -> None:
         s[np.argmax(r * np.log(s) + (w * np.log(1 - s) + f * np.log(1 - s)) / 2)]
         for r, f, w in zip(real, fake, wrong, strict=True)
     ]
-    got = numbers(answer(real, fake, wrong), "score")
+    got = to_array(answer(real, fake, wrong), "score")
     plain = real / (real + fake)
     assert not np.allclose(got, plain, atol=1e-3), (
         "that is the score of a GAN without wrong pairs; here the discriminator has "
         "to reject the wrong pairs too"
     )
-    close(got, right, "the score that maximises Eq. 4", 1e-3)
+    assert_close(got, right, "the score that maximises Eq. 4", 1e-3)
     one = np.ones(1)
-    close(answer(one, one, one), [0.5], "all three equally likely")
+    assert_close(answer(one, one, one), [0.5], "all three equally likely")
 
 
 BEST_SCORE = Exercise(
@@ -590,7 +593,7 @@ def choose_checkpoint(train: list[float], test: list[float]) -> tuple[int, float
 def check_choose_checkpoint(answer: Callable) -> None:
     """Check with curves that have their best points at different places."""
     train, test = [0.2, 0.6, 0.9, 0.7, 0.3], [0.2, 0.8, 0.7, 0.6, 0.9]
-    at, value = given(answer(train, test), "index and value")
+    at, value = require_answer(answer(train, test), "index and value")
     assert at != 4, (
         "at index 4 the *test* curve is best: choosing by the test curve makes the "
         "test accuracy too optimistic"
@@ -641,7 +644,7 @@ def check_deconv_size(answer: Callable) -> None:
         for kernel, stride, padding in layers:
             x = nn.ConvTranspose2d(1, 1, kernel, stride, padding)(x)
         right = tuple(x.shape[2:])
-        got = tuple(given(answer(size, list(layers)), "size"))
+        got = tuple(require_answer(answer(size, list(layers)), "size"))
         assert got == right, f"{size} becomes {right} by {layers}, not {got}"
 
 
@@ -668,13 +671,13 @@ def resize_in_time(spectrogram: np.ndarray, frames: int) -> np.ndarray:
 def check_resize_in_time(answer: Callable) -> None:
     """Check against torch's interpolation and with a steady tone."""
     steady = np.repeat(np.arange(6.0)[:, None], 44, axis=1)
-    got = numbers(answer(steady, 34), "spectrogram")
+    got = to_array(answer(steady, 34), "spectrogram")
     assert got.shape == (6, 34), f"shape {got.shape}, not (6, 34)"
     assert not np.array_equal(got, np.resize(steady, (6, 34))), (
         "numpy.resize moves the end of each row into the next row, so a steady tone "
         "changes its pitch"
     )
-    close(got, steady[:, :34], "a steady tone")
+    assert_close(got, steady[:, :34], "a steady tone")
     random = np.random.default_rng(0).standard_normal((5, 44))
     right = F.interpolate(
         torch.from_numpy(random)[None, None],
@@ -682,8 +685,8 @@ def check_resize_in_time(answer: Callable) -> None:
         mode="bilinear",
         align_corners=True,
     )
-    close(answer(random, 34), right[0, 0], "noise, 44 → 34 frames")
-    assert given(answer(random, 60), "spectrogram").shape == (5, 60)
+    assert_close(answer(random, 34), right[0, 0], "noise, 44 → 34 frames")
+    assert require_answer(answer(random, 60), "spectrogram").shape == (5, 60)
 
 
 RESIZE_IN_TIME = Exercise(
@@ -707,17 +710,21 @@ def convert_to_energy(lms: np.ndarray, loud: float = 1000.0) -> np.ndarray:
 
 def check_energy(answer: Callable) -> None:
     """Check at -1, 0 and 1, and there and back for 20 energies."""
-    got = numbers(answer(np.array([1.0, 0.0, -1.0])), "energy")
+    got = to_array(answer(np.array([1.0, 0.0, -1.0])), "energy")
     assert np.isfinite(got).all(), "the energies should be finite"
-    close(got[0], 1000.0, "1 means 0 dB, the energy of loud playing")
+    assert_close(got[0], 1000.0, "1 means 0 dB, the energy of loud playing")
     assert not np.isclose(got[2], 1000 * 1e-4), (
         "a factor of ten is 20 dB for amplitudes, but 10 dB for energies"
     )
-    close(got[2] / 1e-5, 1.0, "-1 is 80 dB less, which is 1e-5; your value over that")
-    close(got[1] / 1e-1, 1.0, "0 is 40 dB less, which is 0.1; your value over that")
+    assert_close(
+        got[2] / 1e-5, 1.0, "-1 is 80 dB less, which is 1e-5; your value over that"
+    )
+    assert_close(
+        got[1] / 1e-1, 1.0, "0 is 40 dB less, which is 0.1; your value over that"
+    )
     mel = np.random.default_rng(0).uniform(1e-4, 900, 20)
     lms = (np.clip(10 * np.log10(mel / 1000), -80, 0) + 80) / 40 - 1
-    close(
+    assert_close(
         answer(lms) / mel, np.ones(20), "there and back; your energy over the true one"
     )
     assert np.isclose(answer(np.array([1.0]), 10.0), 10).all(), "`loud` is not used"
@@ -749,7 +756,7 @@ def check_pitch(answer: Callable) -> None:
         ("the same, not in order", 196.0, (5, 2, 8, 3, 7, 6)),
     ):
         measured = [f0 * k * (1 + 0.002 * math.cos(k)) for k in orders]
-        got = float(numbers(answer(measured), "pitch"))
+        got = float(to_array(answer(measured), "pitch"))
         octave = " (an octave off)" if round(got / f0, 1) in (0.5, 2.0) else ""
         assert abs(got / f0 - 1) < 0.03, f"{what}: {got:.1f} Hz, not {f0}{octave}"
 
@@ -782,7 +789,7 @@ def check_wilson_interval(answer: Callable) -> None:
         p = np.linspace(0, 1, 200_001)
         # Wilson's definition: all p that the observed share does not contradict.
         inside = p[(right / n - p) ** 2 <= 1.96**2 * p * (1 - p) / n]
-        low, high = numbers(answer(right, n), "interval")
+        low, high = to_array(answer(right, n), "interval")
         assert high > low, (
             f"{right} of {n}: the interval has no width. p ± z·sqrt(p(1-p)/n) has none "
             "where p is 0 or 1, but Wilson's interval has"
@@ -791,7 +798,7 @@ def check_wilson_interval(answer: Callable) -> None:
         assert high < 1 + 1e-6, (
             f"{right} of {n}: no share is above 1, yours is {high:.3f}"
         )
-        close((low, high), inside[[0, -1]], f"{right} of {n}", 2e-5)
+        assert_close((low, high), inside[[0, -1]], f"{right} of {n}", 2e-5)
 
 
 WILSON_INTERVAL = Exercise(
@@ -835,11 +842,11 @@ def check_kid(answer: Callable) -> None:
 
     right = mean(x, x, True) + mean(y, y, True) - 2 * mean(x, y, False)
     biased = mean(x, x, False) + mean(y, y, False) - 2 * mean(x, y, False)
-    got = numbers(answer(x, y), "distance")
+    got = to_array(answer(x, y), "distance")
     assert not np.isclose(got, biased), (
         "that is biased: each item is compared with itself, to which it is most similar"
     )
-    close(got, right, "KID of 4 and 5 items")
+    assert_close(got, right, "KID of 4 and 5 items")
     pairs = random.standard_normal((600, 2, 6, 4))
     average = np.mean([answer(a, b) for a, b in pairs])
     assert abs(average) < 0.5, (
@@ -874,9 +881,9 @@ def check_slerp(answer: Callable) -> None:
     """Check the ends, the length in the middle, and the angle in between."""
     a, b = np.random.default_rng(0).standard_normal((2, 100))
     a, b = a / np.linalg.norm(a) * 10, b / np.linalg.norm(b) * 10
-    close(answer(a, b, 0.0), a, "share 0")
-    close(answer(a, b, 1.0), b, "share 1")
-    middle = numbers(answer(a, b, 0.5), "vector")
+    assert_close(answer(a, b, 0.0), a, "share 0")
+    assert_close(answer(a, b, 1.0), b, "share 1")
+    middle = to_array(answer(a, b, 0.5), "vector")
     length = float(np.linalg.norm(middle))
     assert abs(length - 10) < 1e-6, (
         f"the middle has length {length:.2f} and the ends 10: the generator has rarely "
@@ -884,9 +891,9 @@ def check_slerp(answer: Callable) -> None:
     )
     whole = math.acos(a @ b / 100)
     for share in (0.1, 0.25, 0.8):
-        point = numbers(answer(a, b, share), "vector")
+        point = to_array(answer(a, b, share), "vector")
         turned = math.acos(np.clip(a @ point / (10 * np.linalg.norm(point)), -1, 1))
-        close(
+        assert_close(
             turned / whole, share, f"share {share}: the angle as a share of the whole"
         )
 
@@ -914,14 +921,14 @@ def crossfade(first: np.ndarray, second: np.ndarray, overlap: int) -> np.ndarray
 def check_crossfade(answer: Callable) -> None:
     """Check with constant sounds, whose mixture is known."""
     one = np.ones(100)
-    got = numbers(answer(one, one, 20), "sound")
+    got = to_array(answer(one, one, 20), "sound")
     assert got.shape == (180,), (
         f"the result should have 100 + 100 - 20 = 180 samples, not shape {got.shape}"
     )
-    close(got, np.ones(180), "one steady sound into itself")
-    got = numbers(answer(one, 0 * one, 20), "sound")
-    close(got[:80], np.ones(80), "before the overlap only the first is heard")
-    close(got[100:], np.zeros(80), "after the overlap only the second is heard")
+    assert_close(got, np.ones(180), "one steady sound into itself")
+    got = to_array(answer(one, 0 * one, 20), "sound")
+    assert_close(got[:80], np.ones(80), "before the overlap only the first is heard")
+    assert_close(got[100:], np.zeros(80), "after the overlap only the second is heard")
     steps = np.diff(got[79:101])
     assert (steps <= 1e-9).all(), "the first sound should only get softer"
     assert steps.min() > -0.1, f"a jump of {-steps.min():.2f} is heard as a click"

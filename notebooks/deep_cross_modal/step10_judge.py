@@ -75,7 +75,7 @@ settings = lesson.settings(
 settings
 
 # %%
-device = training.device()
+device = training.get_device()
 pairs = {split: load_pairs(lesson.data, split, device) for split in ("train", "test")}
 classes = pairs["test"].classes
 models = lesson.need("models", "step9_image_to_sound_train")
@@ -172,7 +172,7 @@ PAPER = {  # Table 5
     ("S2I-N", "train"): 0.1262,
     ("S2I-N", "test"): 0.1232,
 }
-trained = lesson.result("step7_sound_to_image_train")["steps"]
+trained = lesson.load_results("step7_sound_to_image_train")["steps"]
 table5, accuracy = [], {}
 for split in ("train", "test"):
     pictures = {v: painted[v, split] for v in VARIANTS} | {"real": real[split]}
@@ -189,7 +189,7 @@ lesson.record("table5", table5)
 display(show.table(table5))
 
 # %%
-trivial = metrics.commonest_class(pairs["train"].labels, labels["test"])
+trivial = metrics.majority_class(pairs["train"].labels, labels["test"])
 honesty = [
     {"row": "chance", "accuracy": metrics.chance(len(classes))},
     {"row": "always the commonest class of training", "accuracy": trivial},
@@ -271,7 +271,7 @@ def pose_table(name: str, x: Tensor, index: Tensor) -> list[dict]:
 pose = []
 if (models / "pose_reader.safetensors").exists():
     pose += pose_table("S2I-C", painted["S2I-C", "test"], chosen["test"])
-    for name in lesson.result("step7_sound_to_image_train")["pose_models"]:
+    for name in lesson.load_results("step7_sound_to_image_train")["pose_models"]:
         index = torch.nonzero(pairs["test"].labels == classes.index(name))[:, 0]
         code = in_parts(
             lambda i: standards["classifier"](
@@ -359,7 +359,7 @@ for k in sorted(set(labels["test"].tolist())):
         }
         four["real"] = denormalize_pictures(real["test"][i : i + 1])[0]
         sets.append(widgets.StudySet(classes[k], four))
-form = widgets.human_study(sets, lesson.run_dir / "human_study.json", seed=lesson.seed)
+form = widgets.HumanStudy(sets, lesson.run_dir / "human_study.json", seed=lesson.seed)
 display(form)
 
 # %% [markdown]

@@ -71,7 +71,7 @@ settings = lesson.settings(
 settings
 
 # %%
-device = training.device()
+device = training.get_device()
 models = lesson.need("models", "step9_image_to_sound_train")
 test = load_pairs(lesson.data, "test", device)
 rate = test.sample_rate
@@ -138,7 +138,7 @@ sounds = {
     for k, i in first.items()
 }
 display(
-    widgets.sound_to_picture(paint, sounds, rate, noise=painter.noise, seed=lesson.seed)
+    widgets.SoundToPicture(paint, sounds, rate, noise=painter.noise, seed=lesson.seed)
 )
 
 # %% [markdown]
@@ -155,7 +155,10 @@ start, end = rng.standard_normal((2, painter.noise))
 shares = np.linspace(0, 1, settings.walk)
 chosen = [test.classes[k] for k in present[:4]]
 walks = [
-    [paint(sounds[name], widgets.between(start, end, share)) for share in shares]
+    [
+        paint(sounds[name], widgets.interpolate_noise(start, end, share))
+        for share in shares
+    ]
     for name in chosen
 ]
 figure = show.image_grid(
@@ -200,7 +203,7 @@ lesson.audio("melody", tune, rate, "The violin above")
 # %%
 pictures = {test.classes[k]: test.pictures[i].cpu().numpy() for k, i in first.items()}
 display(
-    widgets.picture_to_sound(play, pictures, rate, noise=player.noise, seed=lesson.seed)
+    widgets.PictureToSound(play, pictures, rate, noise=player.noise, seed=lesson.seed)
 )
 
 # %%

@@ -94,7 +94,7 @@ OVERRIDES = {}
 # recital = bandstand.perform("violin", 8, seconds=settings.recital_seconds, seed=SEED)
 # sound = bandstand.synthesise(recital)
 # times = np.arange(0, settings.recital_seconds, 0.1)
-# film = bandstand.film(recital, times, size=128)
+# film = bandstand.draw_frames(recital, times, size=128)
 # lesson.figure(
 #     "recording",
 #     show.film_strip(film[::20], times[::20]),
@@ -188,7 +188,7 @@ def is_audible(
 
 # %% tags=["active-ipynb"]
 # loudness = measure_loudness(chunks, chunks.abs().max().expand(len(chunks)))
-# fig, axes = show.plot(width=8)
+# fig, axes = show.subplots(width=8)
 # ax = axes[0, 0]
 # ax.bar(np.arange(len(loudness)) * 0.5, loudness.clamp(min=-80) + 80, 0.45, bottom=-80)
 # ax.axhline(-45, color="crimson", label="Θ = -45 dBFS")
@@ -395,7 +395,7 @@ def find_nearest_distances(
 # %% tags=["active-ipynb", "leak"]
 # starts = np.arange(0, len(sound) - 22050, 4410)
 # heard = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])
-# seen = torch.from_numpy(bandstand.film(recital, starts / 44100, size=64)).float()
+# seen = torch.from_numpy(bandstand.draw_frames(recital, starts / 44100, size=64)).float()
 # label = train.classes.index("violin") if "violin" in train.classes else 0
 # others = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
 # lms = features.LogMel(44100)
@@ -404,7 +404,7 @@ def find_nearest_distances(
 # generator = torch.Generator().manual_seed(lesson.seed)
 # random = torch.randperm(len(seen), generator=generator)
 # fifth = len(random) // 5
-# fig, axes = show.plot(1, 2, width=4.5, height=2.6)
+# fig, axes = show.subplots(1, 2, width=4.5, height=2.6)
 # kinds = {"average spectrum [dB]": sounds, "picture [grey levels]": pictures}
 # for ax, (kind, (here, elsewhere)) in zip(axes[0], kinds.items(), strict=True):
 #     test, rest = here[random[:fifth]], here[random[fifth:]]

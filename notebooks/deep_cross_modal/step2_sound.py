@@ -147,7 +147,7 @@ from avnb import features
 # MS = M @ abs(X) ** 2
 # LMS_db = 10 * np.log10(MS.clip(1e-10) / 1000)
 # LMS_scaled = (LMS_db.clip(-80, 0) + 80) / 40 - 1  # -80…0 dB → -1…1
-# figure, axes = show.plot(1, 1, width=6.5, height=2.0)
+# figure, axes = show.subplots(1, 1, width=6.5, height=2.0)
 # axes[0, 0].plot(hz, M[::12].T, linewidth=0.9)
 # axes[0, 0].set(xlabel="frequency [Hz]", ylabel="weight", title="every 12th row of M")
 # figure
@@ -323,7 +323,7 @@ def make_representation(name: str, sample_rate: int = 44100) -> nn.Module:
 #     ax.set_ylabel("frequency [Hz]" if name in hertz else "quefrency")
 
 # %% tags=["active-ipynb"]
-# figure, axes = show.plot(2, 3, width=3.0, height=2.3)
+# figure, axes = show.subplots(2, 3, width=3.0, height=2.3)
 # axes[0, 0].plot(np.arange(22050) / 44100, violin[0], linewidth=0.3)
 # axes[0, 0].set(title="Wave  22050", xlabel="time [s]", ylabel="amplitude")
 # names = ("STFT", "MS", "LMS", "CQT", "MFCC")
@@ -359,7 +359,7 @@ def make_representation(name: str, sample_rate: int = 44100) -> nn.Module:
 
 # %% tags=["active-ipynb"]
 # energy = features.Mel(44100)(torch.cat([violin, clarinet]))[..., 22]
-# figure, axes = show.plot(1, 2, width=4.2)
+# figure, axes = show.subplots(1, 2, width=4.2)
 # for values, name in zip(energy, ("violin", "clarinet"), strict=True):
 #     axes[0, 0].plot(mel_hz, values, label=name)
 #     axes[0, 1].plot(mel_hz, features.power_to_db(values[:, None], ref=1000.0))

@@ -93,7 +93,7 @@ display(course.show_source(SoundClassifier, StackedAutoencoder, group_parameters
 display(course.show_source(EvalClassifier))
 
 # %%
-device = training.device()
+device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
 sample_weights = compute_sample_weights(train.labels)
@@ -214,7 +214,7 @@ baselines = [
     {"baseline": "chance", "accuracy": metrics.chance(classes)},
     {
         "baseline": "always the commonest class",
-        "accuracy": metrics.commonest_class(train.labels, test.labels),
+        "accuracy": metrics.majority_class(train.labels, test.labels),
     },
 ]
 lesson.record("table1_baselines", baselines)

@@ -92,7 +92,7 @@ def denormalize_pictures(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 6
 # %% tags=["active-ipynb"]
 # top, left = 28, 28
 # patch = np.s_[top : top + 8, left : left + 8]
-# figure, axes = show.plot(1, 3, width=3.2, height=3.0)
+# figure, axes = show.subplots(1, 3, width=3.2, height=3.0)
 # axes[0, 0].imshow(drawings[0])
 # box = [left - 0.5, left + 7.5, left + 7.5, left - 0.5, left - 0.5]
 # axes[0, 0].plot(box, [top - 0.5] * 2 + [top + 7.5] * 2 + [top - 0.5], color="white")
@@ -453,7 +453,7 @@ class PoseEstimator(nn.Module):
 # spot = torch.full((1, 1, 16, 16), -20.0)
 # spot[0, 0, 12, 3] = 20.0
 # where = soft_argmax(spot)[0]
-# figure, axes = show.plot(1, 1, width=2.6, height=2.6)
+# figure, axes = show.subplots(1, 1, width=2.6, height=2.6)
 # axes[0, 0].imshow(spot[0, 0], extent=(0, 1, 1, 0), cmap="magma")
 # axes[0, 0].plot(*where, "c+", markersize=14, markeredgewidth=2)
 # axes[0, 0].set(title=f"x = {where[0]:.2f}, y = {where[1]:.2f}")

@@ -88,7 +88,7 @@ settings
 
 # %%
 display(course.show_source(ImageClassifier, EvalClassifier, PoseEstimator))
-device = training.device()
+device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
 sample_weights = compute_sample_weights(train.labels)

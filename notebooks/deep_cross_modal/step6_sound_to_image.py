@@ -123,7 +123,7 @@ class ResidualBlock(nn.Module):
 
 # %%
 class Bottleneck(ResidualBlock):
-    """ResidualBlock bottleneck of GAN-CLS: 1×1, 3×3, 3×3 at a quarter of the width."""
+    """Residual bottleneck of GAN-CLS: 1×1, 3×3, 3×3 at a quarter of the width."""
 
     def __init__(self, width: int, activation: nn.Module) -> None:
         narrow = width // 4
@@ -180,7 +180,7 @@ class Bottleneck(ResidualBlock):
 # stamp.weight.data = torch.rand(1, 1, 4, 4)
 # stamped[3] = stamp(spots[3:]).detach()[0]
 # assert stamped.shape == (4, 1, 8, 8)
-# figure, axes = show.plot(2, 4, width=2.2, height=2.2)
+# figure, axes = show.subplots(2, 4, width=2.2, height=2.2)
 # titles = ("one pixel", "two neighbours", "all", "all, random kernel")
 # for column, title in enumerate(titles):
 #     axes[0, column].imshow(spots[column, 0], vmin=0, cmap="magma")
@@ -392,7 +392,7 @@ def init_weights(module: nn.Module) -> None:
 #
 # Without norms the weights must keep the signal's size themselves. He's start does:
 # for a convolution with $n$ inputs a kernel and leaky ReLUs of slope $a$,
-# $\operatorname{Var}(w) = \frac{2}{(1 + a^2)\,n}$. ResidualBlock blocks start as $f(x) = 0$.
+# $\operatorname{Var}(w) = \frac{2}{(1 + a^2)\,n}$. Residual blocks start as $f(x) = 0$.
 
 
 # %%
@@ -515,7 +515,7 @@ def discriminator_loss(
 #     "softplus(s) = -log(1 - S): D on fake and wrong pairs": F.softplus(s),
 #     "-softplus(s) = log(1 - S): the G of Eq. 1, saturating": -F.softplus(s),
 # }
-# figure, axes = show.plot(1, 2, width=4.4, height=3.4)
+# figure, axes = show.subplots(1, 2, width=4.4, height=3.4)
 # for (name, loss), line in zip(losses.items(), ("-", "-", "--"), strict=True):
 #     (slope,) = torch.autograd.grad(loss.sum(), s)
 #     axes[0, 0].plot(s.detach(), loss.detach(), line, label=name)

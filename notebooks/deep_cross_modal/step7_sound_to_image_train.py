@@ -109,7 +109,7 @@ display(course.show_source(discriminator_loss, sample_wrong_class, sample_wrong_
 # once.
 
 # %%
-device = training.device()
+device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 models = lesson.need("models", "step3_sound_train")
 lms = make_representation("LMS", train.sample_rate).to(device)
@@ -254,7 +254,7 @@ def train_s2i(name: str, of: dict, pool: Tensor, wrong, steps: int, start: str =
         run.step(opt_g, loss_g)
         average.update_parameters(G)
         run.log(loss_d=loss_d, loss_g=loss_g)
-        if step.due(settings.watch):
+        if step.is_due(settings.watch):
             watch(run, name, average.module, of, places)
     return run
 
@@ -273,7 +273,7 @@ def watch(run: training.Run, name: str, G: Generator, of: dict, places: dict) ->
     earlier = values(run, "train")
     run.log(**seen)
     split, shown = list(painted.items())[-1]
-    run.sample((shown[:16] + 1) / 2, split)
+    run.log_sample((shown[:16] + 1) / 2, split)
     if seen["train"] >= max(earlier, default=0.0):
         path = models / f"{name}.safetensors"
         training.save_model(path, G, width=settings.width)

@@ -111,7 +111,7 @@ from torch.nn import functional as F
 # reach = stretch(spot).detach()[0, 0]
 # bands, frames = (int((reach.sum(axis) > 0).sum()) for axis in (1, 0))
 # print(f"one pixel reaches {bands} mel bands and {frames} frames")
-# figure, axes = show.plot(1, 2, width=3.0, height=3.0)
+# figure, axes = show.subplots(1, 2, width=3.0, height=3.0)
 # for ax, picture in zip(axes[0], (spot[0, 0], reach), strict=True):
 #     ax.imshow(picture, aspect="auto", cmap="magma")
 #     ax.set_title(" × ".join(str(side) for side in picture.shape))
@@ -157,7 +157,7 @@ def resize_to_frames(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor
 # sheared = torch.from_numpy(np.resize(lms[0].numpy(), (128, 34)))
 # assert lms.shape == (1, 128, 44)
 # assert inside.shape == (1, 1, 128, 34)
-# figure, axes = show.plot(1, 3, width=3.0, height=2.5)
+# figure, axes = show.subplots(1, 3, width=3.0, height=2.5)
 # views = {"real": lms[0], "interpolated": inside[0, 0], "np.resize": sheared}
 # for ax, (name, view) in zip(axes[0], views.items(), strict=True):
 #     ax.imshow(view, origin="lower", aspect="auto", cmap="magma")
@@ -383,7 +383,7 @@ def set_learning_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 
 
 # %% tags=["active-ipynb"]
-# figure, axes = show.plot(1, 1, width=4.5, height=2.0)
+# figure, axes = show.subplots(1, 1, width=4.5, height=2.0)
 # for decay in (0.0, 0.5, 1.0):
 #     rates = [anneal_rate(1e-3, step, 1300, decay) for step in range(1300)]
 #     axes[0, 0].plot(rates, label=f"decay = {decay}")

@@ -97,7 +97,7 @@ display(course.show_source(SpectrogramGenerator, SpectrogramDiscriminator))
 # ## Encode every picture, transform every sound, once
 
 # %%
-device = training.device()
+device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 models = lesson.need("models", "step5_image_train")
 encoder = training.load_model(models / "image_encoder.safetensors", ImageClassifier)
@@ -178,7 +178,7 @@ def watch() -> None:
     written = {split: try_out(average.module, split) for split in ("train", "test")}
     seen = {split: agreement(x, split) for split, x in written.items()}
     run.log(**seen)
-    run.sample((written["test"][:16].flip(2) + 1) / 2, "unseen")
+    run.log_sample((written["test"][:16].flip(2) + 1) / 2, "unseen")
     if seen["train"] >= np.nanmax(earlier):
         path = models / "i2s.safetensors"
         training.save_model(path, average.module, width=settings.width)
@@ -207,7 +207,7 @@ for step in run.steps(settings.steps):
     run.step(opt_g, loss_g)
     average.update_parameters(G)
     run.log(loss_d=loss_d, loss_g=loss_g)
-    if step.due(settings.watch):
+    if step.is_due(settings.watch):
         watch()
 
 # %%
