@@ -154,8 +154,8 @@ def cut_chunks(
 #
 # Read literally, the formula gives one number *for each sample*. And if $\max\psi$ were
 # the maximum of the chunk, every chunk would reach 0 dB, however quiet it is. We
-# therefore take $|\psi|$ as the root mean square of the chunk and $\max\psi$ as the peak
-# of the whole recording.
+# therefore take $|\psi|$ as the root mean square of the chunk and $\max\psi$ as the
+# peak of the whole recording.
 
 
 # %%

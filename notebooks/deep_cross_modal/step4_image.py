@@ -218,9 +218,9 @@ class ImageClassifier(nn.Module):
 # show.feature_maps(shapes)
 
 # %% [markdown]
-# What do the patterns of the first layer find? Even random patterns find edges: each map
-# is bright where its 3×3 pattern matches. Training keeps the useful patterns, and the
-# later layers combine them.
+# What do the patterns of the first layer find? Even random patterns find edges: each
+# map is bright where its 3×3 pattern matches. Training keeps the useful patterns, and
+# the later layers combine them.
 
 # %% tags=["active-ipynb"]
 # def show_maps(picture: torch.Tensor, channels: int = 7) -> list:
@@ -242,10 +242,10 @@ class ImageClassifier(nn.Module):
 # ## Augmentation by jitter
 #
 # A few recordings of each class show few people in few rooms, and a network soon
-# memorises them. **Jitter** moves each picture by some pixels and changes its brightness
-# and contrast, differently each time. It does not flip pictures, because a flipped
-# violinist would be left-handed. The classifiers train on jittered pictures. Step 6
-# uses jitter for a second purpose, for which it must be differentiable.
+# memorises them. **Jitter** moves each picture by some pixels and changes its
+# brightness and contrast, differently each time. It does not flip pictures, because a
+# flipped violinist would be left-handed. The classifiers train on jittered pictures.
+# Step 6 uses jitter for a second purpose, for which it must be differentiable.
 
 
 # %%
@@ -324,8 +324,8 @@ def jitter(
 # so real *test* pictures are as new to the EvalClassifier as generated ones.
 #
 # The EvalClassifier is a residual network: each block adds its output to its input,
-# $y = \mathrm{ReLU}(x + f(x))$. There is one for pictures, with 3 input channels, and one
-# for spectrograms (trained in step 3), with one.
+# $y = \mathrm{ReLU}(x + f(x))$. There is one for pictures, with 3 input channels, and
+# one for spectrograms (trained in step 3), with one.
 #
 # `(B, 3, 64, 64) or (B, 1, 128, 44) → (B, K)`
 
