@@ -113,7 +113,9 @@ OVERRIDES = {}
 #     frames = [video.draw(t, settings.size) for t in times]
 #     path = lesson.run_dir / "step1" / f"{kind}.mp4"
 #     path.parent.mkdir(exist_ok=True)
-#     film = show.encode_mp4(frames, video.synthesise(events.RATE), settings.fps, events.RATE)
+#     film = show.encode_mp4(
+#         frames, video.synthesise(events.RATE), settings.fps, events.RATE
+#     )
 #     path.write_bytes(film)
 #     lesson.video(kind, path, f"{kind}, from second {start} to {end}")
 
