@@ -35,7 +35,7 @@ from avnb_notebooks.ms_vae.step4_model import (
 from torch import Tensor
 
 from avnb import training
-from avnb.course.check import hardware
+from avnb.course.provenance import describe_hardware
 
 BATCH = 32
 LOOK = 10  # steps between two logs, as in step 6
@@ -124,7 +124,7 @@ def make_faithful_run(rows: EventRows, folder: Path) -> Callable[[], None]:
             visual, audio = rows.get_video(step.number % len(rows))
             terms = released_terms(net, visual, audio, draw_noise(len(visual)))
             run.step(adam, vae_loss(terms, 0.1, True))
-            if step.due(LOOK):
+            if step.is_due(LOOK):
                 run.log(**terms)
 
     return epoch
@@ -172,7 +172,7 @@ def main() -> None:
                 times[name].append(measure_seconds(run))
     result = {
         "date": date.today().isoformat(),
-        "hardware": hardware(),
+        "hardware": describe_hardware(),
         "torch": torch.__version__,
         "videos": asked.videos,
         "rows": rows.bounds[-1],

@@ -43,7 +43,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from avnb.data.clips import Clips, stream
+from avnb.data.clips import ClipBatch, stream_clips
 from data_scripts.ave import BACKGROUND, KINDS, SECONDS, Row
 
 # %% tags=["parameters"]
@@ -103,7 +103,7 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb", "world"]
 # frames = [
-#     events.happen(kind, start=2, end=8, seed=SEED + k).draw(4.3, settings.size)
+#     events.record_event(kind, start=2, end=8, seed=SEED + k).draw(4.3, settings.size)
 #     for k, kind in enumerate(KINDS)
 # ]
 # rows = [frames[7 * row : 7 * row + 7] for row in range(4)]
@@ -118,12 +118,14 @@ OVERRIDES = {}
 # %% tags=["active-ipynb", "films"]
 # spans = {"Church bell": (3, 8), "Bark": (0, 6), "Horse": (4, 10), "Cat": (2, 7)}
 # for kind, (start, end) in list(spans.items())[: settings.films]:
-#     video = events.happen(kind, start=start, end=end, seed=SEED + 3)
+#     video = events.record_event(kind, start=start, end=end, seed=SEED + 3)
 #     times = np.arange(SECONDS * settings.fps) / settings.fps
 #     frames = [video.draw(t, settings.size) for t in times]
 #     path = lesson.run_dir / "step1" / f"{kind}.mp4"
 #     path.parent.mkdir(exist_ok=True)
-#     film = show.mp4(frames, video.sound(events.RATE), settings.fps, events.RATE)
+#     film = show.encode_mp4(
+#         frames, video.synthesise(events.RATE), settings.fps, events.RATE
+#     )
 #     path.write_bytes(film)
 #     lesson.video(kind, path, f"{kind}, from second {start} to {end}")
 
@@ -133,12 +135,12 @@ OVERRIDES = {}
 # one frame of each second.
 
 # %% tags=["active-ipynb", "second-by-second"]
-# video = events.happen("Bark", start=2, end=7, seed=SEED + 5)
+# video = events.record_event("Bark", start=2, end=7, seed=SEED + 5)
 # times = np.arange(0, SECONDS, 0.1)
 # frames = [video.draw(t, settings.size).astype(np.float32) for t in times]
 # change = np.abs(np.diff(np.stack(frames), axis=0)).mean(axis=(1, 2, 3))
-# figure, axes = show.plot(3, 1, width=9, height=1.5)
-# wave = video.sound(events.RATE)
+# figure, axes = show.subplots(3, 1, width=9, height=1.5)
+# wave = video.synthesise(events.RATE)
 # axes[0, 0].plot(np.arange(len(wave)) / events.RATE, wave, linewidth=0.4)
 # axes[1, 0].plot(times[1:], change)
 # strip = np.concatenate(frames[5::10], axis=1).astype(np.uint8)
@@ -203,7 +205,7 @@ def label_seconds(row: Row) -> Int64[Tensor, " T"]:
 
 
 # %%
-def read_spans(clips: Clips) -> Int64[Tensor, "n 2"]:
+def read_spans(clips: ClipBatch) -> Int64[Tensor, "n 2"]:
     """Find the first second of each video's event, and the second after its last.
 
     Args:
@@ -240,7 +242,7 @@ def load_annotations(
         Spans as `read_spans` gives them, and one class index a video.
     """
     spans, labels = [torch.zeros(0, 2).long()], [torch.zeros(0).long()]
-    for batch in stream(folder, split, batch=32):
+    for batch in stream_clips(folder, split, batch=32):
         spans.append(read_spans(batch))
         labels.append(batch.labels)
     return torch.cat(spans), torch.cat(labels)
@@ -249,7 +251,7 @@ def load_annotations(
 # %% tags=["active-ipynb", "splits"]
 # names = [s for s in clips.SPLITS if (lesson.data / s).is_dir()]
 # data = {split: load_annotations(lesson.data, split) for split in names}
-# part = next(clips.stream(lesson.data, "test", batch=32))
+# part = next(clips.stream_clips(lesson.data, "test", batch=32))
 # is_annotated, seconds = "event" in part.truth, part.frames.shape[1] / part.fps
 # rows = [
 #     {
@@ -275,12 +277,12 @@ def load_annotations(
 # probably because the uploader or AudioSet cut the ten seconds out of something longer.
 
 # %% tags=["active-ipynb", "spans"]
-# figure, axes = show.plot(1, 2, width=4.2, height=3.4)
-# counts = np.zeros_like(events.PARTIAL)
+# figure, axes = show.subplots(1, 2, width=4.2, height=3.4)
+# counts = np.zeros_like(ave.PARTIAL_SPANS)
 # for start, end in torch.cat([spans for spans, _ in data.values()]).tolist():
 #     if is_annotated and start < len(counts) and end - start < SECONDS >= end:
 #         counts[start, end - 1] += 1
-# tables = {"AVE": events.PARTIAL, "this data": counts}
+# tables = {"AVE": ave.PARTIAL_SPANS, "this data": counts}
 # for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
 #     ax.imshow(table, extent=(0.5, 10.5, 8.5, -0.5))
 #     ax.set(title=name, xlabel="ends at", ylabel="begins at")
@@ -439,7 +441,7 @@ def write_traps(folder: Path) -> None:
 
 # %% tags=["active-ipynb", "traps"]
 # write_traps(lesson.run_dir / "step1" / "traps")
-# found, problems = ave.sources(lesson.run_dir / "step1" / "traps")
+# found, problems = ave.find_sources(lesson.run_dir / "step1" / "traps")
 # print(f"{len(found)} events can be used:", [source.recording for source in found])
 # rows = [{"file": p.file, "problem": p.problem, "remedy": p.remedy} for p in problems]
 # lesson.record("traps", rows)
@@ -475,7 +477,7 @@ def write_traps(folder: Path) -> None:
 # start, end = spans[one].tolist()
 # sound = part.waveform[one, 0].float() / 32767
 # mel = LogMel(part.sample_rate)
-# figure, axes = show.plot(2, 1, width=9, height=1.7)
+# figure, axes = show.subplots(2, 1, width=9, height=1.7)
 # each = max(1, round(part.fps))
 # strip = np.concatenate(list(part.frames[one, ::each].numpy()), axis=1)
 # extent = (0, seconds, 0, 1)
@@ -496,7 +498,7 @@ def write_traps(folder: Path) -> None:
 
 # %% tags=["active-ipynb"]
 # above = AVE_MATCH["always last"] - max(sum(both) / 2 for both in TABLE_1.values())
-# print(f"On AVE, “always last” beats the best average of Table 1 by {above:.1f} points.")
+# print(f"On AVE, “always last” beats all of Table 1 by {above:.1f} points.")
 # if scores:
 #     best = max(scores, key=scores.get)
 #     print(f"On this data, the best guess is “{best}”: {scores[best]:.1f} % right.")

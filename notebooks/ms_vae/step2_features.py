@@ -53,12 +53,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avnb import files
-from avnb.data.clips import Clips
+from avnb.data.clips import ClipBatch
 from avnb.data.sources import Problem
 from avnb.errors import ClipsError
 from avnb.features import VGGishMel
 from data_scripts import ave
-from data_scripts.bandstand.events import KINDS, happen
+from data_scripts.bandstand.events import KINDS, record_event
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -245,7 +245,7 @@ def check_features(features: VideoFeatures, place: str | Path) -> VideoFeatures:
 
 
 # %%
-def count_seconds(clips: Clips) -> int:
+def count_seconds(clips: ClipBatch) -> int:
     """Return T, the whole seconds of every clip.
 
     Raises:
@@ -265,7 +265,7 @@ def count_seconds(clips: Clips) -> int:
 
 # %%
 def embed_frames(
-    network: nn.Module, clips: Clips, *, most: int = 16, size: int | None = None
+    network: nn.Module, clips: ClipBatch, *, most: int = 16, size: int | None = None
 ) -> Float[Tensor, "n t 512"]:
     """Describe the pictures of each second by one row of numbers.
 
@@ -297,7 +297,7 @@ def embed_frames(
 
 
 # %%
-def label_events(clips: Clips) -> Bool[Tensor, "n t"]:
+def label_events(clips: ClipBatch) -> Bool[Tensor, "n t"]:
     """Say of each second whether it has the event, from the clips' column `event`.
 
     Raises:
@@ -317,7 +317,7 @@ def label_events(clips: Clips) -> Bool[Tensor, "n t"]:
 
 
 # %% tags=["active-ipynb"]
-# films = next(clips.stream(lesson.data, "test", batch=settings.videos))
+# films = next(clips.stream_clips(lesson.data, "test", batch=settings.videos))
 # vgg19 = weights.load_network("vgg19", published=settings.published)
 # vgg19.to(memory_format=torch.channels_last)
 # with torch.inference_mode():
@@ -358,7 +358,7 @@ def label_events(clips: Clips) -> Bool[Tensor, "n t"]:
 # strip = show.film_strip(films.frames[one, ::per_second], range(t))
 # name = films.classes[films.labels[one]]
 # lesson.figure("video", strip, f"{name}, one frame a second.")
-# figure, axes = show.plot(1, 1, width=3.8, height=3.2)
+# figure, axes = show.subplots(1, 1, width=3.8, height=3.2)
 # distance = torch.cdist(visual[one], visual[one])
 # axes[0, 0].imshow(distance, cmap="viridis")
 # marked = event[one].nonzero()[:, 0]
@@ -378,7 +378,7 @@ def label_events(clips: Clips) -> Bool[Tensor, "n t"]:
 # _, _, directions = torch.pca_lowrank(rows, q=2, niter=4)
 # plane = (rows - rows.mean(dim=0)) @ directions
 # label = films.labels[:, None].expand(-1, t).flatten()
-# figure, axes = show.plot(1, 2, width=4.4, height=3.4)
+# figure, axes = show.subplots(1, 2, width=4.4, height=3.4)
 # axes[0, 0].plot(*plane[in_event].T, "o", ms=4, alpha=0.7, label="event")
 # axes[0, 0].plot(*plane[~in_event].T, "x", ms=4, alpha=0.7, label="background")
 # axes[0, 0].legend()
@@ -487,6 +487,7 @@ RATE = 16000  # samples a second
 UNSEEN = 2**40  # the first seed for training sounds; no data set uses seeds this large
 
 
+# %%
 def synthesize_sounds(
     each: int, seed: int, length: int = 3
 ) -> tuple[Float[Tensor, "n samples"], Int64[Tensor, " n"], Int64[Tensor, " n"]]:
@@ -505,8 +506,8 @@ def synthesize_sounds(
     for kind in KINDS:
         for number in range(each):
             event_seed = UNSEEN + 10_000 * seed + number
-            event = happen(kind, start=0, end=length, seed=event_seed)
-            sounds.append(event.sound(RATE)[: length * RATE])
+            event = record_event(kind, start=0, end=length, seed=event_seed)
+            sounds.append(event.synthesise(RATE)[: length * RATE])
     which = torch.arange(len(sounds)).repeat_interleave(length)
     waveform = torch.from_numpy(np.stack(sounds)).view(-1, RATE)
     return waveform, which // each, which
@@ -536,9 +537,7 @@ def synthesize_sounds(
 class AudioEncoder(nn.Module):
     """The substitute for VGGish: log-mels (n, 96, 64) → (n, 128), 0 or more.
 
-    Args:
-        kinds: how many kinds of sound it learns to name.
-        width: channels of the first convolution; each further one has twice as many.
+    It learns to name `kinds` of sound. `width` channels at first, then twice as many.
     """
 
     def __init__(self, kinds: int, width: int = 16) -> None:
@@ -632,7 +631,7 @@ def make_untrained_encoder(kinds: int, seed: int) -> AudioEncoder:
 
 # %%
 def embed_sound(
-    network: nn.Module, clips: Clips, mel: VGGishMel
+    network: nn.Module, clips: ClipBatch, mel: VGGishMel
 ) -> Float[Tensor, "n t 128"]:
     """Describe the sound of each second by one row of numbers.
 
@@ -701,6 +700,7 @@ LARGEST = 20_000  # videos a file may have: about half a GB of features
 FORMAT = "avnb seconds 1"
 
 
+# %%
 def save_features(
     path: str | Path, splits: Mapping[str, VideoFeatures], **made: Any
 ) -> None:
@@ -854,7 +854,7 @@ def _find_bad_rows(
     tables: Mapping[str, np.ndarray], rows: Sequence[ave.Row]
 ) -> dict[ave.Row, str]:
     """Map each row that cannot be used to what is wrong with it."""
-    differ = ave.disagreeing(tables["labels"], rows)
+    differ = ave.find_disagreements(tables["labels"], rows)
     bad = dict.fromkeys(differ, "labels.h5 and Annotations.txt disagree on it")
     for kind in AVE_FILES:
         finite = np.isfinite(tables[kind]).all(axis=(1, 2))
@@ -908,55 +908,44 @@ def _select_rows(
 
 
 # %%
-def _read_ave_table(path: Path, width: int, rows: int) -> np.ndarray:
-    """Read one array of AVE's, (rows or more, 10, width), or raise FeatureError."""
-    table = ave.read_h5(path, "avadataset", 3)
-    if len(table) < rows or table.shape[1:] != (ave.SECONDS, width):
-        expected = f"({rows} or more, {ave.SECONDS}, {width})"
-        raise FeatureError(
-            str(path),
-            f"the array is {table.shape}, not {expected}",
-            "Download the file again, and check that it is the right one",
-        )
-    return table
+def _read_ave_tables(folder: Path, rows: int) -> dict[str, np.ndarray]:
+    """Read AVE's three arrays, (rows or more, 10, width), or raise FeatureError."""
+    tables, widths = {}, WIDTHS | {"labels": ave.BACKGROUND + 1}
+    for kind, file in (AVE_FILES | {"labels": "labels.h5"}).items():
+        path = ave.find_file(folder, file)
+        table = ave.read_h5(path, "avadataset", 3)
+        if len(table) < rows or table.shape[1:] != (ave.SECONDS, widths[kind]):
+            expected = f"({rows} or more, {ave.SECONDS}, {widths[kind]})"
+            raise FeatureError(
+                str(path),
+                f"the array is {table.shape}, not {expected}",
+                "Download the file again, and check that it is the right one",
+            )
+        tables[kind] = table
+    return tables
 
 
 # %%
 def read_ave_features(
     folder: str | Path, family: Literal["order", "match"] = "match"
 ) -> tuple[dict[str, VideoFeatures], list[Problem]]:
-    """Read the splits of AVE's own feature files.
+    """Read AVE's own feature files: split → features, and what was left out and why.
 
     Args:
         folder: with the h5 files and Annotations.txt (or with both in its data/).
         family: "match" (the splits for localisation) or "order".
-
-    Returns:
-        Split → features, and the videos that were left out, each with the reason.
 
     Raises:
         ClipsError: a file is missing or cannot be read.
         FeatureError: an array has another shape.
     """
     folder, problems = Path(folder), []
-    rows = ave.read_annotations(ave.find(folder, "Annotations.txt"), problems)
+    rows = ave.read_annotations(ave.find_file(folder, "Annotations.txt"), problems)
     chosen = ave.read_splits(folder, family, rows, problems)
-    chosen = ave.without_leaks(chosen, problems)
-    n = 1 + max(rows, default=-1)
-    tables = {
-        kind: _read_ave_table(ave.find(folder, file), width, n)
-        for kind, file, width in _list_ave_tables()
-    }
+    chosen = ave.remove_leaks(chosen, problems)
+    tables = _read_ave_tables(folder, 1 + max(rows, default=-1))
     splits, more = split_ave_arrays(tables, chosen)
     return splits, problems + more
-
-
-# %%
-def _list_ave_tables() -> list[tuple[str, str, int]]:
-    """List AVE's three arrays: kind, file, width."""
-    widths = WIDTHS | {"labels": ave.BACKGROUND + 1}
-    names = AVE_FILES | {"labels": "labels.h5"}
-    return [(kind, file, widths[kind]) for kind, file in names.items()]
 
 
 # %% [markdown]

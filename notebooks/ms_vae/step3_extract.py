@@ -134,7 +134,7 @@ display(course.show_source(*definitions))
 # interval therefore comes from resampling whole *sounds*, not seconds.
 
 # %%
-device = training.device()
+device = training.get_device()
 mel = VGGishMel().to(device)
 
 
@@ -205,7 +205,7 @@ def evaluate_encoder(encoder: AudioEncoder, name: str, run: training.Run) -> Non
     named = run_in_batches(encoder.classify, mels).argmax(dim=1)
     right = metrics.accuracy(named, kinds, which, name="kind of an unseen sound")
     rows = [
-        {"row": "the audio encoder", "accuracy": right.judged_by(encoder, name)},
+        {"row": "the audio encoder", "accuracy": right.annotate_network(encoder, name)},
         {"row": "chance", "accuracy": metrics.chance(len(KINDS))},
     ]
     lesson.record("audio_encoder", rows)
@@ -253,7 +253,7 @@ network_names = {
 
 
 @torch.inference_mode()
-def extract_batch(batch: clips.Clips) -> dict[str, Tensor]:
+def extract_batch(batch: clips.ClipBatch) -> dict[str, Tensor]:
     """Measure a batch of videos: the tensors of `VideoFeatures`."""
     size = {"most": settings.frames, "size": settings.size}
     return {
@@ -268,7 +268,7 @@ def extract_batch(batch: clips.Clips) -> dict[str, Tensor]:
 def extract_split(split: str) -> VideoFeatures | None:
     """Measure all videos of a split; None where the data has no such split."""
     parts, names, classes, began = [], [], [], time.perf_counter()
-    for batch in clips.stream(lesson.data, split, batch=settings.videos):
+    for batch in clips.stream_clips(lesson.data, split, batch=settings.videos):
         frames, waveform = batch.frames.to(device), batch.waveform.to(device)
         parts.append(extract_batch(replace(batch, frames=frames, waveform=waveform)))
         names, classes = names + batch.recordings, batch.classes
@@ -319,6 +319,8 @@ made_by = [
 ]
 lesson.record("networks", made_by)
 display(show.table(made_by))
+
+# %% tags=["splits"]
 counts = [
     {
         "split": split,
@@ -371,7 +373,7 @@ show.table(rows)
 test = splits.get("test", train)
 mixed = test.event.any(dim=1) & ~test.event.all(dim=1)
 one = int(mixed.nonzero()[0]) if mixed.any() else 0
-figure, axes = show.plot(2, 1, width=6.5, height=2.4)
+figure, axes = show.subplots(2, 1, width=6.5, height=2.4)
 inside = test.event[one].nonzero()[:, 0]
 for ax, kind in zip(axes[:, 0], ("visual", "audio"), strict=True):
     x = scale_rows(getattr(test, kind)[one])
@@ -414,9 +416,9 @@ for kind, title in test.networks.items():
     queries, target = select_event_rows(test, kind)
     named = labels[torch.cdist(queries, rows).argmin(dim=1)]
     right = metrics.accuracy(named, target, name=f"nearest {kind} second's class")
-    row = {"features": f"{kind}, {title}", "accuracy": right.about(split="test")}
+    row = {"features": f"{kind}, {title}", "accuracy": right.annotate(split="test")}
     nearest.append(row)
-base = metrics.commonest_class(labels, target)
+base = metrics.majority_class(labels, target)
 nearest.append({"features": "none: always the commonest class", "accuracy": base})
 lesson.record("nearest", nearest)
 show.table(nearest)
@@ -443,7 +445,7 @@ for kind, title in test.networks.items():
     if hits:
         share = mean_score(torch.stack(hits).numpy(), name="of the same kind")
         row = {"features": f"{kind}, {title}"}
-        row["nearest second agrees"] = share.about(split="test")
+        row["nearest second agrees"] = share.annotate(split="test")
         row["a random second agrees"] = torch.stack(expected).mean().item()
         separation.append(row | {"videos": len(hits)})
 lesson.record("separation", separation)

@@ -176,7 +176,7 @@ def reparameterize(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
 # %% tags=["active-ipynb"]
 # mu, logvar = torch.tensor([2.0, -1.0]), torch.tensor([0.0, -2.0])
 # points = reparameterize(mu, logvar, torch.randn(400, 2))
-# figure, axes = show.plot(1, 1, width=3.4, height=2.6)
+# figure, axes = show.subplots(1, 1, width=3.4, height=2.6)
 # axes[0, 0].plot(*points.T, ".", markersize=3)
 # axes[0, 0].set(xlabel="latent 1, σ = 1", ylabel="latent 2, σ = 0.37")
 # figure
@@ -199,18 +199,13 @@ def reparameterize(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
 
 # %%
 class PairVAE(nn.Module):
-    """Two encoders, and one decoder for both (MS-VAE) or one for each (CM-VAE).
-
-    Args:
-        shared: whether both encoders share one decoder.
-    """
+    """Two encoders, and one decoder that they share (MS-VAE) or one each (CM-VAE)."""
 
     def __init__(self, shared: bool = True) -> None:
         super().__init__()
-        self.shared = shared
+        self.shared, names = shared, ("both",) if shared else MODALITIES
         encoders = {i: Encoder(*ENCODER_WIDTHS[i]) for i in MODALITIES}
         self.encoders = nn.ModuleDict(encoders)
-        names = ("both",) if shared else MODALITIES
         self.decoders = nn.ModuleDict({name: mlp(*DECODER_WIDTHS) for name in names})
 
     def decode(self, z: Latent, modality: str) -> Float[Tensor, "*rows 640"]:
@@ -218,9 +213,9 @@ class PairVAE(nn.Module):
         return self.decoders["both" if self.shared else modality](z)
 
     def forward(self, visual: Tensor, audio: Tensor, noise: Tensor) -> tuple:
-        """(…, 512), (…, 128), (K, 2, …, 100) → μ, log σ², z, reconstructions of z[0].
+        """(…, 512), (…, 128), noise (K, 2, …, 100) → μ, log σ², z, pairs from z[0].
 
-        An axis of 2 holds the modalities, visual first. The K draws are in z's first.
+        An axis of 2 holds the modalities, visual first; z's first axis has the K draws.
         """
         both = self.encoders["visual"](visual), self.encoders["audio"](audio)
         mu, logvar = (torch.stack(part) for part in zip(*both, strict=True))
@@ -306,7 +301,7 @@ def vae_loss(terms: Terms, weight: float, latent: bool) -> Float[Tensor, ""]:
 # %% tags=["active-ipynb", "kl"]
 # grid = torch.linspace(-3, 3, 121)
 # mean, log_sigma = torch.meshgrid(grid, grid, indexing="xy")
-# figure, axes = show.plot(1, 1, width=4.2, height=3)
+# figure, axes = show.subplots(1, 1, width=4.2, height=3)
 # lines = axes[0, 0].contour(
 #     grid, grid, kl_divergence(mean, 2 * log_sigma), levels=[0.1, 0.5, 1, 2, 4, 8]
 # )
@@ -673,10 +668,7 @@ def gather_events(
 class TwoAdamLoop:
     """The released code's training step, on a copy of a model.
 
-    Args:
-        model: a PairVAE, which is copied.
-        rate: the learning rate of both Adams.
-        latent: whether 𝒲 is part of the loss.
+    Both Adams have the learning rate `rate`. `latent` says whether 𝒲 counts.
     """
 
     def __init__(self, model: PairVAE, rate: float, latent: bool = True) -> None:
@@ -822,7 +814,7 @@ class MSVAE(PairVAE):
 # differ, and in the right places.
 
 # %% tags=["active-ipynb"]
-# figure, axes = show.plot(1, 1, width=4, height=2)
+# figure, axes = show.subplots(1, 1, width=4, height=2)
 # axes[0, 0].imshow(distance)
 # axes[0, 0].set(xlabel="picture of a second", ylabel="sound of a second")
 # axes[0, 0].grid(False)

@@ -97,9 +97,7 @@ RIDGE = 1e-3  # on the diagonals of DCCA's covariances
 class TwoTowers(nn.Module):
     """One network for each modality into a common space, where near means alike.
 
-    Args:
-        visual: the tower for pictures, (…, 512) → (…, D).
-        audio: the tower for sounds, (…, 128) → (…, D).
+    The towers are networks (…, 512) → (…, D) and (…, 128) → (…, D).
     """
 
     def __init__(self, visual: nn.Module, audio: nn.Module) -> None:
@@ -601,7 +599,7 @@ MODELS: dict[str, type[nn.Module]] = {
 #     distances[make.__name__] = model.distance(first, second)
 
 # %% tags=["active-ipynb"]
-# figure, axes = show.plot(1, 3, width=2.4, height=2.4)
+# figure, axes = show.subplots(1, 3, width=2.4, height=2.4)
 # found = {}
 # for place, (name, matrix) in zip(axes[0], distances.items(), strict=True):
 #     found[name] = (matrix.argmin(0) == torch.arange(16)).float().mean().item()

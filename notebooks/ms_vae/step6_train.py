@@ -133,7 +133,7 @@ def drop_videos_without_event(features: VideoFeatures) -> tuple[VideoFeatures, i
     return replace(features, videos=names, **kept), int((~has).sum())
 
 
-device = training.device()
+device = training.get_device()
 path = lesson.need("features.safetensors", "step3_extract")
 train, left_out = drop_videos_without_event(load_features(path, "train"))
 rows = gather_events(train, device)
@@ -242,27 +242,27 @@ def require_finished(run: training.Run, name: str) -> None:
 # %%
 def train_vae(name: str, shared: bool, latent: bool, released: bool) -> training.Run:
     """Train one VAE and save it as models/NAME.safetensors."""
-    next_terms = released_step if released else corrected_step
-    epochs = settings.epochs_released if released else settings.epochs
-    rate = settings.rate_released if released else settings.rate
+    next_terms, epochs = corrected_step, settings.epochs
+    rate, precision, per_epoch = settings.rate, settings.precision, batches.per_epoch
+    if released:
+        next_terms, epochs = released_step, settings.epochs_released
+        rate, precision, per_epoch = settings.rate_released, "float32", len(rows)
+    how = {"seed": lesson.seed, "precision": precision, "settings": given}
     training.seed_everything(lesson.seed)
     model = MSVAE(shared).to(device)
-    precision = "float32" if released else settings.precision
-    how = {"seed": lesson.seed, "precision": precision, "settings": given}
     run = training.Run(lesson.run_dir / "train" / name, **how)
     adam = make_optimizer(model, rate, released)
     model, adam = run.prepare(model=model, adam=adam)
-    per_epoch = len(rows) if released else batches.per_epoch
     for step in run.steps(epochs * per_epoch, save_every=settings.save_every):
         with run.autocast():
             terms, weight = next_terms(run, model, step.number)
             loss = vae_loss(terms, weight, latent)
         run.step(adam, loss)
-        if step.due(settings.log_every):
+        if step.is_due(settings.log_every):
             run.log(**terms)
-        if step.due(settings.kl_every):
-            kl = latent_kl(model, released).sum(1)
-            run.log(**dict(zip(MODALITIES, kl, strict=True)))
+        if step.is_due(settings.kl_every):
+            both = latent_kl(model, released).sum(1)
+            run.log(visual=both[0], audio=both[1])
     require_finished(run, name)
     training.save_model(models / f"{name}.safetensors", model, shared=shared)
     return run
@@ -301,7 +301,7 @@ def train_baseline(name: str) -> training.Run:
         part = parts[step.number].to(device, non_blocking=True)
         loss = model.loss(visual[part], audio[part], event[part], run.generator)
         run.step(adam, loss)
-        if step.due(settings.log_every):
+        if step.is_due(settings.log_every):
             run.log(loss=loss)
     require_finished(run, name)
     if dcca:
@@ -385,7 +385,7 @@ for suffix, mode in (("", "corrected"), ("_faithful", "as released")):
 
 # %% tags=["collapse"]
 kl_table = []
-figure, axes = show.plot(2, 3, width=2.8, height=1.9)
+figure, axes = show.subplots(2, 3, width=2.8, height=1.9)
 for name, place in zip(list(runs)[:6], axes.flat, strict=True):
     model = training.load_model(models / f"{name}.safetensors", MSVAE).to(device)
     both = latent_kl(model, name.endswith("_faithful")).cpu()
@@ -411,7 +411,7 @@ display(show.table(kl_table))
 # ## The losses of the baselines
 
 # %% tags=["baseline-losses"]
-figure, axes = show.plot(1, 4, width=2.4, height=2.2)
+figure, axes = show.subplots(1, 4, width=2.4, height=2.2)
 for place, name in zip(axes[0], ("avdln", "dcca", "l3", "ave_net"), strict=True):
     place.plot(*read_log(runs[name], "loss"))
     place.set(title=name, xlabel="step", ylabel="loss")

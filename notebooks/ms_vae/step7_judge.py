@@ -51,7 +51,7 @@ from torch import Tensor
 
 from avnb import course, metrics, training
 from avnb.course import study
-from avnb.metrics.intervals import bootstrap_mean
+from avnb.metrics.intervals import bootstrap_interval
 from avnb.metrics.localisation import localisation_scores, window_costs
 from avnb.metrics.retrieval import reciprocal_ranks
 from avnb.viz import show
@@ -92,12 +92,12 @@ settings
 # each second, so the names of these two networks are part of every number below.
 
 # %%
-device = training.device()
+device = training.get_device()
 test = load_features(lesson.need("features.safetensors", "step3_extract"), "test")
 event, T = test.event, test.event.shape[1]
 how = {"recordings": test.videos, "seed": lesson.seed}
 measured_by = " + ".join(test.networks.values())
-placed = metrics.located(event)  # the videos with both event and background
+placed = metrics.is_localisable(event)  # the videos with both event and background
 locating = bool(placed.any())
 if not locating:
     print("No test video has both event and background: there is nothing to localise.")
@@ -238,7 +238,7 @@ if locating:
     lesson.record("constant_answers", constants)
     display(show.table([{"answer": row.name, "right": row} for row in constants]))
     start, length = (span[placed] for span in metrics.event_spans(event))
-    figure, axes = show.plot(1, 2, width=3.6, height=2.6)
+    figure, axes = show.subplots(1, 2, width=3.6, height=2.6)
     for place, values in zip(axes[0], (start, start + length), strict=True):
         place.hist(values.numpy(), bins=np.arange(T + 2) - 0.5)
         place.set(ylabel="videos")
@@ -300,7 +300,7 @@ def score_localisation(distance: Tensor) -> dict[str, metrics.Measure]:
     }
     turning = metrics.localisation(both, event, circular=True, name="circular", **how)
     found = found | {"circular": turning}
-    return {k: m.about(split="test", network=measured_by) for k, m in found.items()}
+    return {k: m.annotate(split="test", network=measured_by) for k, m in found.items()}
 
 
 # %% [markdown]
@@ -319,7 +319,7 @@ for row in ("DCCA", "AVDLN", *NOT_REBUILT, *list(between)[2:]) if locating else 
     in_paper = printed.get(row.removesuffix(", as released"), "")
     table1.append(about | scores | {"paper, %": in_paper})
 for row in constants if locating else ():
-    same = dict.fromkeys(("A2V", "V2A", "average"), row.about(split="test"))
+    same = dict.fromkeys(("A2V", "V2A", "average"), row.annotate(split="test"))
     known = "none" if row.name == "uniform chance" else "where events lie"
     table1.append({"model": row.name, "supervision": known} | same)
     table1[-1]["circular"] = metrics.chance(T)
@@ -362,11 +362,11 @@ kept = [v for v, use in zip(test.videos, placed.tolist(), strict=True) if use]
 
 def measure_gain(name: str, values: Tensor) -> metrics.Measure:
     """Average differences (N',) of scores, with a bootstrap interval over videos."""
-    low, high = bootstrap_mean(values.numpy(), kept, seed=lesson.seed)
+    low, high = bootstrap_interval(values.numpy(), kept, seed=lesson.seed)
     found = metrics.Measure(name, float(values.mean()), low, high, len(values))
     note = "paired by video; bootstrap over videos of one training"
-    found = found.about(counted="videos", split="test", seed=lesson.seed)
-    return found.about(unit="fraction", network=measured_by, note=note)
+    found = found.annotate(counted="videos", split="test", seed=lesson.seed)
+    return found.annotate(unit="fraction", network=measured_by, note=note)
 
 
 # %% tags=["gains"]
@@ -514,10 +514,11 @@ def score_retrieval(distances: dict[str, Tensor]) -> dict[str, metrics.Measure]:
             intra = name in ("A-A", "V-V")
             asks = {"intra": intra, "name": name, "seed": lesson.seed}
             score = metrics.mean_reciprocal_rank(d, labels, videos, **asks)
-            found[name] = score.about(split="test", network=measured_by)
+            found[name] = score.annotate(split="test", network=measured_by)
     return found
 
 
+# %%
 for name in DIRECTIONS:
     d, intra = ranked["MS-VAE + W"][name][0], name in ("A-A", "V-V")
     others = ~torch.eye(len(labels), dtype=torch.bool) | (not intra)
@@ -553,7 +554,7 @@ display(show.table(table2, caption))
 
 # %% tags=["table2-figure"]
 panels = (("A-A", "V-V"), ("A-V", "V-A"))[not repeated :]
-figure, axes = show.plot(1, len(panels), width=4.6, height=3.2)
+figure, axes = show.subplots(1, len(panels), width=4.6, height=3.2)
 for place, columns in zip(axes[0], panels, strict=True):
     rows = [r for r in table2 if columns[0] in r and r["supervision"] != "none"]
     for i, column in enumerate(columns):
@@ -600,6 +601,7 @@ def mean_first_hit(orders: list[list[int]]) -> float:
     return float(torch.tensor(values, dtype=torch.float64).mean())
 
 
+# %%
 def mrr_as_released(distances: dict[str, Tensor]) -> dict[str, float]:
     """Compute the MRR with both mistakes, from distances (N', N') of one draw."""
     n, found = len(labels), dict.fromkeys(("A-A", "A-V", "V-A", "V-V"), 0.0)
@@ -682,7 +684,7 @@ latents = {
 }
 
 # %% tags=["figure3"]
-figure, axes = show.plot(2, 3, width=3.3, height=3.0)
+figure, axes = show.subplots(2, 3, width=3.3, height=3.0)
 for place, row in zip(axes.flat, SHOWN, strict=True):
     both = [latents[row, modality][0][chosen] for modality in ("visual", "audio")]
     near = min(30.0, (2 * len(chosen) - 1) / 3)  # t-SNE allows no larger perplexity

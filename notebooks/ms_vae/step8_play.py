@@ -86,7 +86,7 @@ settings
 # were measured on. Both must hold the same videos in the same order.
 
 # %%
-device = training.device()
+device = training.get_device()
 test = load_features(lesson.need("features.safetensors", "step3_extract"), "test")
 saved = lesson.need(f"models/{settings.model}.safetensors", "step6_train")
 model = training.load_model(saved, MSVAE).to(device)
@@ -172,6 +172,7 @@ def find_nearest(
     return list(best.values())
 
 
+# %%
 def show_place(place: int) -> np.ndarray:
     """Return the picture of a position in the gallery."""
     return get_frame(video_of[place], second_of[place])
@@ -280,7 +281,7 @@ def find_between(first: str, second: str, share: float) -> list[show.Card]:
 
 
 sounds = {name: get_sound(video_of[p], second_of[p]) for name, p in places.items()}
-display(widgets.sound_to_cards(find_between, sounds, rate))
+display(widgets.SoundToCards(find_between, sounds, rate))
 
 # %% [markdown]
 # ## 3 · When does it happen?
@@ -368,7 +369,7 @@ def plot_matrix(video: int) -> show.Plot:
 
 
 # %% tags=["matrix"]
-placed = metrics.located(test.event).nonzero()[:, 0].tolist()
+placed = metrics.is_localisable(test.event).nonzero()[:, 0].tolist()
 right = {}
 for video in placed:
     _, found, start, _ = localise_video(video)
@@ -390,14 +391,14 @@ for count, words in ((2, "both answers right"), (0, "both answers wrong")):
 def make_video_page(name: str) -> HTML:
     """Make a page with the matrix of a video and a player of its whole sound."""
     video = pages[name]
-    source = show.data_url(show.png(plot_matrix(video)), "image/png")
+    source = show.data_url(show.figure_to_png(plot_matrix(video)), "image/png")
     sound = np.concatenate([get_sound(video, t) for t in range(T)])
     return HTML(f"<img src='{source}'>{show.listen([sound], rate, [name]).data}")
 
 
 pages = {f"{k}. {describe_video(v)}": v for k, v in enumerate(placed, start=1)}
 if pages:
-    display(widgets.album(make_video_page, list(pages)))
+    display(widgets.Album(make_video_page, list(pages)))
 
 
 # %% [markdown]
@@ -465,7 +466,7 @@ questions = {
     for video, place in last.items()
     for direction in ("A-V", "V-A")
 }
-display(widgets.album(make_answer_page, list(questions)))
+display(widgets.Album(make_answer_page, list(questions)))
 
 # %% [markdown]
 # ## What came out
