@@ -251,8 +251,7 @@ def train_vae(name: str, shared: bool, latent: bool, released: bool) -> training
     training.seed_everything(lesson.seed)
     model = MSVAE(shared).to(device)
     run = training.Run(lesson.run_dir / "train" / name, **how)
-    adam = make_optimizer(model, rate, released)
-    model, adam = run.prepare(model=model, adam=adam)
+    model, adam = run.prepare(model=model, adam=make_optimizer(model, rate, released))
     for step in run.steps(epochs * per_epoch, save_every=settings.save_every):
         with run.autocast():
             terms, weight = next_terms(run, model, step.number)

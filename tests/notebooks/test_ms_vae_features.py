@@ -95,12 +95,12 @@ def test_of_many_frames_a_few_are_looked_at_evenly() -> None:
 
 def test_what_is_heard_is_one_second_each() -> None:
     of = clips()
-    ear = features.AudioEncoder(5, width=2).eval()
+    encoder = features.AudioEncoder(5, width=2).eval()
     with torch.inference_mode():
-        found = features.embed_sound(ear, of, VGGishMel())
+        found = features.embed_sound(encoder, of, VGGishMel())
         for video, second in ((0, 0), (2, 3)):
             part = of.waveform[video, 0, 16000 * second : 16000 * (second + 1)] / 32767
-            alone = ear(VGGishMel()(part)[None])[0]
+            alone = encoder(VGGishMel()(part)[None])[0]
             torch.testing.assert_close(found[video, second], alone)
     assert found.shape == (3, 4, 128)
     assert found.min() == 0 < found.max()
@@ -112,7 +112,9 @@ def test_events_are_seconds_that_are_mostly_event() -> None:
     of.truth["event"][0, 1] = 0  # half a second
     assert not features.label_events(of)[0].any()
     of.truth["event"][1, 2] = torch.nan
-    with pytest.raises(features.FeatureError, match="r1: not known where its event is"):
+    with pytest.raises(
+        features.FeatureError, match="r1: it is not known where its event"
+    ):
         features.label_events(of)
     assert features.label_events(replace(of, truth={})).all()
 
@@ -142,7 +144,7 @@ def test_rows_are_scaled_by_their_largest() -> None:
         torch.testing.assert_close(found[at], expected)
 
 
-# --- The ear
+# --- The audio encoder
 
 
 def test_practice_is_seeded_and_of_every_kind() -> None:
@@ -158,7 +160,7 @@ def test_practice_is_seeded_and_of_every_kind() -> None:
     assert not (sounds == other).all(dim=1).any()
 
 
-def test_the_ear_learns_and_its_scale_changes_no_name() -> None:
+def test_the_encoder_learns_and_its_scale_changes_no_name() -> None:
     """Three tones in noise: heard as different, from few."""
     torch.manual_seed(0)
     time = torch.arange(16000) / 16000
@@ -171,28 +173,48 @@ def test_the_ear_learns_and_its_scale_changes_no_name() -> None:
         noisy = 0.1 * tones[kinds] + 0.02 * torch.randn(3 * each, 16000)
         return VGGishMel()(noisy), kinds
 
-    ear = features.AudioEncoder(3, width=4)
-    optimizer = torch.optim.AdamW(ear.parameters(), 3e-3)
+    encoder = features.AudioEncoder(3, width=4)
+    optimizer = torch.optim.AdamW(encoder.parameters(), 3e-3)
     mels, kinds = sounds(8)
     for _ in range(20):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(ear.classify(mels), kinds).backward()
+        nn.functional.cross_entropy(encoder.classify(mels), kinds).backward()
         optimizer.step()
-    ear.eval().requires_grad_(False)
+    encoder.eval().requires_grad_(False)
     mels, kinds = sounds(5)
-    before = ear.classify(mels)
+    before = encoder.classify(mels)
     assert (before.argmax(dim=1) == kinds).all()
-    features.match_vggish_scale(ear, mels)
-    assert ear(mels).std().item() == pytest.approx(0.262, rel=1e-4)
-    torch.testing.assert_close(ear.classify(mels), before, rtol=1e-4, atol=1e-4)
+    features.match_vggish_scale(encoder, mels)
+    assert encoder(mels).std().item() == pytest.approx(0.262, rel=1e-4)
+    torch.testing.assert_close(encoder.classify(mels), before, rtol=1e-4, atol=1e-4)
 
 
-def test_the_ear_is_saved_as_any_model(tmp_path: Path) -> None:
-    ear = features.AudioEncoder(4, width=2).eval()
-    training.save_model(tmp_path / "ear.safetensors", ear, kinds=4, width=2)
-    again = training.load_model(tmp_path / "ear.safetensors", features.AudioEncoder)
+def test_an_untrained_encoder_is_the_same_each_time() -> None:
+    """The example of step 2 had random weights of no seed."""
+    torch.manual_seed(5)
+    first = features.make_untrained_encoder(4, seed=3).state_dict()
+    drawn = torch.rand(3)
+    torch.manual_seed(6)
+    again = features.make_untrained_encoder(4, seed=3).state_dict()
+    other = features.make_untrained_encoder(4, seed=4).state_dict()
+    assert all(torch.equal(again[name], value) for name, value in first.items())
+    assert not torch.equal(other["naming.weight"], first["naming.weight"])
+    torch.manual_seed(5)
+    assert torch.equal(torch.rand(3), drawn), "it draws from a stream of its own"
+
+
+def test_the_slow_picture_of_a_second_is_vggishs() -> None:
+    wave = 0.1 * torch.randn(16000, generator=random(7))
+    slow = features.compute_log_mel_slow(wave)
+    torch.testing.assert_close(slow, VGGishMel()(wave), rtol=1e-4, atol=1e-4)
+
+
+def test_the_encoder_is_saved_as_any_model(tmp_path: Path) -> None:
+    encoder = features.AudioEncoder(4, width=2).eval()
+    training.save_model(tmp_path / "encoder.safetensors", encoder, kinds=4, width=2)
+    again = training.load_model(tmp_path / "encoder.safetensors", features.AudioEncoder)
     mels = torch.randn(2, 96, 64, generator=random())
-    assert torch.equal(again(mels), ear(mels))
+    assert torch.equal(again(mels), encoder(mels))
 
 
 # --- The file
@@ -260,7 +282,7 @@ def test_a_number_that_is_none_names_its_video(
 
 def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f.safetensors"
-    with pytest.raises(features.FeatureError, match="step3_extract makes them"):
+    with pytest.raises(features.FeatureError, match="Run step3_extract"):
         features.load_features(path, "train")
     features.save_features(path, {"train": seconds()})
     whole = path.read_bytes()
