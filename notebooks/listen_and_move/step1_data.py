@@ -310,7 +310,7 @@ class AudioFeatures(nn.Module):
 # for training and the rest is for testing.
 
 # %% tags=["active-ipynb", "split"]
-# parts = {split: clips.load_recording(lesson.data, split) for split in ("train", "test")}
+# parts = {name: clips.load_recording(lesson.data, name) for name in ("train", "test")}
 # last, first = parts["train"].times.max(), parts["test"].times.min()
 # assert last < first, "training must end before testing begins"
 # share = len(parts["train"]) / sum(len(part) for part in parts.values())
@@ -544,7 +544,7 @@ def load_performer_video(
 
 
 # %% tags=["active-ipynb"]
-# train, test = (load_performer_video(lesson.data, split) for split in ("train", "test"))
+# train, test = (load_performer_video(lesson.data, part) for part in ("train", "test"))
 # assert train.audio_features.level == test.audio_features.level
 # frames, features = train.window(0, 16)
 # assert len(features) == len(frames) == 16

@@ -427,6 +427,7 @@ def measure_sensitivity(
 
 # %% tags=["active-ipynb", "receptive-field"]
 # def measure_dependence(network, length=20):
+#     """Norm of the gradient: motion at frame (row), input at frame (column)."""
 #     x = torch.randn(1, length, 66, requires_grad=True)
 #     outputs = network(x)[0][0] @ torch.randn(66, 1)
 #     rows = [torch.autograd.grad(o, x, retain_graph=True)[0][0] for o in outputs[:, 0]]

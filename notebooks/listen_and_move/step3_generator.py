@@ -236,6 +236,7 @@ class PlainConditionalNorm(nn.Module):
 
 # %% tags=["active-ipynb"]
 # def measure_deviation(values, plus_one):
+#     """Standard deviation of random maps after the norm with these features."""
 #     norm = layers.AudioConditionalInstanceNorm(64, 64, plus_one=plus_one)
 #     with torch.no_grad():
 #         return norm(torch.randn(16, 64, 8, 8), values).std().item()
