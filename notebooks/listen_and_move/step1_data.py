@@ -471,11 +471,7 @@ class PerformerVideo:
     def window(
         self, start: int, count: int
     ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n b"]]:
-        """Frames in -1…1 and features of `count` frames from `start` on.
-
-        Raises:
-            ValueError: the window is not inside the video.
-        """
+        """Frames in -1…1 and features from `start` on; ValueError outside the video."""
         if not 0 <= start <= start + count <= len(self):
             raise ValueError(
                 f"{count} frames from {start} on: there are {len(self)} of "
@@ -518,11 +514,8 @@ def load_performer_video(
 ) -> PerformerVideo:
     """Load one part ("train" or "test") of the video in a folder of prepared clips.
 
-    The features of both parts are relative to the loudest moment of the training part.
-    With `as_released` they are in dB relative to each chunk, as in the released code.
-
-    Raises:
-        ClipsError: the training part is silent, so that there is no reference level.
+    The features of both parts are relative to the loudest moment of the training part,
+    or, with `as_released`, in dB relative to each chunk. ClipsError if it is silent.
     """
     film = clips.load_recording(folder, split, device)
     level = None

@@ -322,10 +322,7 @@ def time_layer(layer: nn.Module, x: Tensor, repeats: int = 5) -> float:
 class MotionRNN(nn.Module):
     """R: features and noise of T frames → their motion, and the state (Sec. 3.2).
 
-    Args:
-        bands: features of a frame.
-        noise: noise values of a frame.
-        layers: of the recurrence; 1 is the baseline's plain GRU.
+    `bands` and `noise` are values for each frame. One layer is the baseline's GRU.
     """
 
     def __init__(self, bands: int = 64, noise: int = 2, layers: int = 3) -> None:

@@ -230,9 +230,9 @@ class PlainConditionalNorm(nn.Module):
 
 # %% [markdown]
 # The scaling of step 1 matters here. The weights start from $\mathcal N(0, 0.02^2)$.
-# With features of tens of decibels, $\gamma$ is about 1 from the start. With features
-# from -1 to 1 it is nearly 0, and so would be the maps. With our features the scale is
-# therefore $1 + \gamma$ (`plus_one`), which starts as a plain instance norm.
+# With features of tens of decibels, $\gamma$ is between 1 and 10 from the start. With
+# features from -1 to 1 it is nearly 0, and so would be the maps. With our features the
+# scale is therefore $1 + \gamma$ (`plus_one`), which starts as a plain instance norm.
 
 # %% tags=["active-ipynb"]
 # def measure_deviation(values, plus_one):
@@ -327,11 +327,8 @@ def count_layers(size: int) -> int:
 class Trunk(nn.Module):
     """Format layer and residual up-blocks: z (T, Z) → maps (T, C, N, N).
 
-    Args:
-        size: Z, the length of an input vector.
-        widths: channels after each layer.
-        bands: sound features, for conditional norms; None for batch norms.
-        plus_one: conditional norms scale by 1 + γ.
+    `widths` are the channels after each layer. With `bands` sound features the norms
+    are conditional, with None they are batch norms.
     """
 
     def __init__(
@@ -433,9 +430,8 @@ class SoundToVideo(nn.Module):
     ) -> tuple[Float[Tensor, "t 3 n n"], tuple[Tensor, Tensor]]:
         """`states` are those of the window before; `noise` is drawn if not given."""
         motion_state, video_state = states or (None, None)
-        if noise is None:
-            noise = self.motion.sample_noise(len(features))
-        m, motion_state = self.motion(features, noise, motion_state)
+        e = self.motion.sample_noise(len(features)) if noise is None else noise
+        m, motion_state = self.motion(features, e, motion_state)
         video, video_state = self.generator(m, features, video_state)
         return video, (motion_state, video_state)
 

@@ -102,11 +102,8 @@ from avnb.layers import DownBlock, PatchHead
 class Critic(nn.Module):
     """D_I (`dims` 2) or D_V (3): pictures or videos (B, 3, …) → scores of patches.
 
-    Args:
-        dims: 2 for pictures, 3 for videos.
-        size: side of a frame.
-        base: width of the network, as the generator's.
-        norm: "batch", "instance", "layer" or "none".
+    `size` is the side of a frame, `base` the width of the network, as the generator's,
+    and `norm` "batch", "instance", "layer" or "none".
     """
 
     def __init__(

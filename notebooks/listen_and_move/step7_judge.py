@@ -490,11 +490,10 @@ path = lesson.need("models/audio_features.safetensors", "step6_train")
 audio_features = training.load_model(path, AudioFeatures).to(device)
 foreign = [audio_features(sound.to(device)) for sound in load_foreign_sounds()]
 inception = networks.CachedFeatures(judges["inception"])
-
-# %%
 half = min(round(fps / 2), count // 4)  # frames in half a second
 
 
+# %%
 def compute_fid_and_kid(videos: list[Tensor]) -> dict[str, metrics.Measure]:
     """FID and KID of videos' frames against frames of the training part.
 
