@@ -153,7 +153,7 @@ def test_the_performer_moves_to_the_sound() -> None:
     """In the committed study each seed's frames are nearer by the right sound."""
     kept = study.load_study("listen_and_move")
     assert kept is not None
-    assert min(found["listens"] for found in kept["evidence"]) > 0
+    assert min(found["follows_sound"] for found in kept["evidence"]) > 0
     row = next(row for row in kept["claims"] if "moves synchronously" in row["claim"])
     assert row["holds"] == "holds"
     hand = {name: kept["numbers"][f"{name}, hand, r"]["value"]
