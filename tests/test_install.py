@@ -19,10 +19,10 @@ from notebook_tools import FIRST_CELL, REPOSITORY
 from whole_series import INSTALLED, check_run
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = {
+PACKAGES = {
     "avnb": "avnb",
-    "avnb_notebooks": "notebooks",
     "data_scripts": "data_scripts",
+    "notebooks": "avnb_notebooks",
 }
 IN_WHEEL = {".py", ".ipynb", ".md", ".typed"}
 
@@ -112,14 +112,13 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 
 def test_the_wheel_holds_what_the_folders_hold(wheel: Path) -> None:
-    held = {
-        name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name
-    }
+    names = zipfile.ZipFile(wheel).namelist()
+    held = {name for name in names if ".dist-info/" not in name}
     wanted = {
         f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, package in PACKAGES.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in IN_WHEEL and not any(p.startswith(".") for p in path.parts)
+        if path.suffix in IN_WHEEL and ".ipynb_checkpoints" not in path.parts
     }
     assert held == wanted
 
