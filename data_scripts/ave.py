@@ -48,8 +48,8 @@ KINDS = (
 )  # fmt: skip
 # How many of AVE's events fill all 10 s, and how many of the others begin at second s
 # (row) and end at second e = 1..10 (column): counted in its Annotations.txt.
-WHOLE = 2750
-PARTIAL = np.array(
+WHOLE_SPANS = 2750
+PARTIAL_SPANS = np.array(
     [
         [0, 54, 71, 83, 74, 91, 56, 49, 21, 0],
         [0, 0, 9, 11, 8, 4, 9, 7, 2, 74],
@@ -65,8 +65,8 @@ PARTIAL = np.array(
 
 ROWS_LIMIT = 10**6
 BYTES_LIMIT = 2**28
-CALLED = {"files": "Set.txt", "order": "_order.h5", "match": "_order_match.h5"}
-IDENTITY = re.compile(r"[\w-]{1,64}", re.ASCII)
+SPLIT_FILES = {"files": "Set.txt", "order": "_order.h5", "match": "_order_match.h5"}
+VIDEO_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 BACKGROUND = len(KINDS)  # the column of labels.h5 that says that nothing happens
 
 
@@ -86,7 +86,7 @@ class Row:
         return self.label, self.video, self.start, self.end
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,
@@ -102,10 +102,10 @@ def sources(
     ClipsError where there are no annotations or no splits to read.
     """
     problems: list[Problem] = []
-    rows = read_annotations(find(folder, "Annotations.txt"), problems)
+    rows = read_annotations(find_file(folder, "Annotations.txt"), problems)
     _compare_labels(folder, rows, problems)
     chosen = read_splits(folder, split_family, rows, problems)
-    chosen = without_leaks(chosen, problems)
+    chosen = remove_leaks(chosen, problems)
     found: list[Source] = []
     seen: dict[str, str] = {}
     names: set[str] = set()
@@ -184,7 +184,7 @@ def _parsed(number: int, line: str) -> Row | str:
     label, video, _, start, end = (field.strip() for field in fields)
     if label not in KINDS:
         return f"names a class that AVE does not have, {label!r}"
-    if not IDENTITY.fullmatch(video):
+    if not VIDEO_ID.fullmatch(video):
         return f"has an id that is no YouTube id, {video!r}"
     if not (re.fullmatch(r"\d{1,3}", start) and re.fullmatch(r"\d{1,3}", end)):
         return f"has times that are no whole seconds, {start!r} and {end!r}"
@@ -196,7 +196,7 @@ def _parsed(number: int, line: str) -> Row | str:
     return Row(number, label, video, first, last)
 
 
-def find(folder: Path, name: str) -> Path:
+def find_file(folder: Path, name: str) -> Path:
     """A file of the folder, or of its data/."""
     for path in (folder / name, folder / "data" / name):
         if path.is_file():
@@ -216,7 +216,7 @@ def read_splits(
     """Split -> its rows, in the family's order."""
     chosen: dict[str, list[Row]] = {}
     for split in SPLITS:
-        path = find(folder, f"{split}{CALLED[family]}")
+        path = find_file(folder, f"{split}{SPLIT_FILES[family]}")
         if family == "files":
             found = _listed(path, rows, problems)
         else:
@@ -260,11 +260,12 @@ def _listed(path: Path, rows: dict[int, Row], problems: list[Problem]) -> list[R
     return found
 
 
-def without_leaks(
+def remove_leaks(
     chosen: dict[str, list[Row]], problems: list[Problem]
 ) -> dict[str, list[Row]]:
     """Each id in one split: the test keeps all it has, then validation, so that what
-    is judged stays comparable."""
+    is judged stays comparable.
+    """
     owner: dict[str, str] = {}
     kept: dict[str, list[Row]] = {}
     for split in reversed(SPLITS):
@@ -334,7 +335,7 @@ def _compare_labels(
 ) -> None:
     """Name each video whose seconds in labels.h5 are not the annotated ones."""
     try:
-        path = find(folder, "labels.h5")
+        path = find_file(folder, "labels.h5")
     except ClipsError:
         return  # it is a file that users may have
     try:
@@ -346,15 +347,16 @@ def _compare_labels(
         what = f"{labels.shape}, not (videos, {SECONDS}, {BACKGROUND + 1})"
         problems.append(Problem(path.name, what, "It was not compared"))
         return
-    for row in disagreeing(labels, rows.values()):
+    for row in find_disagreements(labels, rows.values()):
         what = f"the labels of row {row.number} ({row.label}) are not the annotation's"
         remedy = "The annotation is used"
         problems.append(Problem(f"AVE/{row.video}.mp4", what, remedy))
 
 
-def disagreeing(labels: np.ndarray[Any, Any], rows: Iterable[Row]) -> list[Row]:
+def find_disagreements(labels: np.ndarray[Any, Any], rows: Iterable[Row]) -> list[Row]:
     """Rows whose labels, (videos, 10, 29) one-hot with the background last, have
-    another class at any second, or another second than the annotation."""
+    another class at any second, or another second than the annotation.
+    """
     found = []
     for row in rows:
         wanted = np.full(SECONDS, BACKGROUND)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from avnb import media
-from avnb.data.sources import IMAGES, ClipSettings, Problem, Source
-from avnb.data.splits import share_group
+from avnb.data.sources import IMAGE_SUFFIXES, ClipSettings, Problem, Source
+from avnb.data.splits import group_duplicates
 from avnb.errors import MediaError
 
 NAME = "folder"
@@ -39,7 +39,7 @@ SOUNDS = frozenset(
 )
 
 
-def sources(
+def find_sources(
     folder: Path, settings: ClipSettings = SETTINGS
 ) -> tuple[list[Source], list[Problem]]:
     """Everything under ``folder`` that can be a clip; class = the first sub-folder."""
@@ -57,7 +57,7 @@ def sources(
         problems.append(
             Problem(str(folder), what, "Put them into it, one sub-folder a class")
         )
-    return share_group(found), problems
+    return group_duplicates(found), problems
 
 
 def _folders(folder: Path) -> Iterator[Path]:
@@ -72,7 +72,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
-    kinds = {"video": VIDEOS, "sound": SOUNDS, "image": IMAGES}
+    kinds = {"video": VIDEOS, "sound": SOUNDS, "image": IMAGE_SUFFIXES}
     return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
 
 

@@ -53,7 +53,7 @@ LICENCES = {
 }
 
 
-def sounds(
+def find_sounds(
     folder: Path, *, non_commercial: bool = False
 ) -> tuple[list[SoundFile], list[Problem], Counter[str]]:
     """The sounds of a folder, problems, and how many were left out by licence.
@@ -193,7 +193,7 @@ def run(
     try:
         if download_:
             download(source)
-        found, problems, left = sounds(source, non_commercial=non_commercial)
+        found, problems, left = find_sounds(source, non_commercial=non_commercial)
         kept = Counter(sound.licence or "unknown" for sound in found)
         for what, counted in (("found", kept), ("left out", left)):
             by = ", ".join(f"{name} {n}" for name, n in sorted(counted.items()))

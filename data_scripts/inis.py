@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from avnb import media
-from avnb.data.sources import IMAGES, ClipSettings, Problem, Source
+from avnb.data.sources import IMAGE_SUFFIXES, ClipSettings, Problem, Source
 from avnb.data.splits import split_recordings
 from avnb.errors import MediaError
 from data_scripts.folder import SOUNDS
@@ -48,7 +48,7 @@ ALIASES = {
 }
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,
@@ -69,7 +69,7 @@ def sources(
     images = folder / "images" if images is None else images
     sounds = folder / "sounds" if sounds is None else sounds
     problems: list[Problem] = []
-    seen = _by_class(images, IMAGES)
+    seen = _by_class(images, IMAGE_SUFFIXES)
     heard = _by_class(sounds, SOUNDS)
     for label in sorted(seen.keys() ^ heard.keys()):
         lacking = sounds if label in seen else images

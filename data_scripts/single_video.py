@@ -12,9 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from avnb import media
-from avnb.data.sources import ClipSettings, Crop, Problem, Source
+from avnb.data.sources import ClipSettings, Problem, Source
 from avnb.data.splits import split_in_time
 from avnb.errors import ClipsError, DownloadError, MediaError
+from avnb.media import Crop
 from data_scripts.folder import VIDEOS
 
 NAME = "single_video"
@@ -22,7 +23,7 @@ ABOUT = """
 One video, as Listen and Move (Redondo 2024) learns it: --source is a video file, or a
 folder with one in it. The first 80 % of its time train, the last 20 % are tested on.
 
-Its clips follow each other without a gap (1 s each; avnb.clips.load_film joins them
+Its clips follow each other without a gap (1 s each; `load_recording` joins them
 again), so that frame t can be read with the sound around it.
 FOLDER/truth/NAME.parquet is used where it is there (the bandstand's).
 
@@ -54,7 +55,7 @@ TUBES = {
 }
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from PIL import Image, UnidentifiedImageError
 
-from avnb.data.sources import ClipSettings, Crop, Problem, Source
+from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.media import Crop
 
 NAME = "sub_urmp"
 ABOUT = """
@@ -32,7 +33,7 @@ FIRST = 500  # ms in the name of a song's first pair
 WIDTH = 1920
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,

@@ -14,9 +14,10 @@ import typer
 
 from avnb import media
 from avnb.data.download import fetch, unpack
-from avnb.data.sources import ClipSettings, Crop, Problem, Source
-from avnb.data.splits import share_group
+from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.data.splits import group_duplicates
 from avnb.errors import ClipsError, DownloadError, MediaError
+from avnb.media import Crop
 
 NAME = "urmp"
 ABOUT = """
@@ -56,7 +57,7 @@ TRUE_CODE = {("15_Surprise", 3): "tbn"}
 PIECE = re.compile(r"(\d{2}_.+?)((?:_(?:" + "|".join(CODES) + "))+)")
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,
@@ -84,7 +85,7 @@ def sources(
     if not found:
         what = "no piece folders such as 01_Jupiter_vn_vc with their files"
         problems.append(Problem(str(folder), what, "Give the folder that holds them"))
-    return share_group(found), problems
+    return group_duplicates(found), problems
 
 
 def _piece(

@@ -18,7 +18,7 @@ HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 body { font: 16px/1.6 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto;
        padding: 0 1rem; }
 </style></head><body><h1>avnb: a course you can run</h1>
-<p>The notebooks as they were executed at scale <code>laptop</code> on two CPU cores. The
+<p>The notebooks as they were executed at scale <code>laptop</code> on CPU cores. The
 course is at <a href="https://github.com/avnb/avnb">github.com/avnb/avnb</a>.</p>
 """
 

@@ -6,10 +6,10 @@ A script is a module that some distribution declares in its `pyproject.toml`::
     ave = "data_scripts.ave"
 
 It holds NAME, ABOUT, SETTINGS (its defaults) and
-``sources(folder, settings, *, ...) -> (sources, problems)``, whose keyword arguments
-become options; ``download(folder)`` where there is a source to download from. One that
-makes a table of sounds instead of clips has its own ``run``. Each runs alone
-(``python data_scripts/folder.py --help``) and as ``avnb prepare NAME``.
+``find_sources(folder, settings, *, ...) -> (sources, problems)``, whose keyword
+arguments become options; ``download(folder)`` where there is a source to download
+from. One that makes a table of sounds instead of clips has its own ``run``. Each runs
+alone (``python data_scripts/folder.py --help``) and as ``avnb prepare NAME``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def load_script(name: str) -> ModuleType:
     return known[name].load()
 
 
-def application() -> typer.Typer:
+def build_app() -> typer.Typer:
     """All scripts as one Typer app, a command each: mount it as ``prepare``."""
     app = typer.Typer(no_args_is_help=True, help="Turn recordings into prepared clips.")
     for name in list_scripts():
@@ -65,7 +65,7 @@ def main(module: ModuleType) -> None:
 
 def command(module: ModuleType) -> Callable[..., None]:
     """The command of a script: its own options after the common ones."""
-    if not hasattr(module, "sources"):  # it makes a table of sounds
+    if not hasattr(module, "find_sources"):  # it makes a table of sounds
         return module.run
     default: ClipSettings = module.SETTINGS
 
@@ -101,7 +101,7 @@ def command(module: ModuleType) -> Callable[..., None]:
                 module.download(source)
             if writes:
                 options["dry_run"] = dry_run
-            found, problems = module.sources(source, settings, **options)
+            found, problems = module.find_sources(source, settings, **options)
             report = prepare(
                 found, out, settings, problems=problems, workers=workers,
                 dry_run=dry_run,
@@ -114,8 +114,8 @@ def command(module: ModuleType) -> Callable[..., None]:
             raise typer.Exit(1)
 
     about = inspect.cleandoc(module.ABOUT)
-    own = typing.get_type_hints(module.sources, include_extras=True)
-    given = inspect.signature(module.sources).parameters.values()
+    own = typing.get_type_hints(module.find_sources, include_extras=True)
+    given = inspect.signature(module.find_sources).parameters.values()
     writes = any(p.name == "dry_run" for p in given)  # it makes the data set itself
     extra = [
         p.replace(annotation=own[p.name])

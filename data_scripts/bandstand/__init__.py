@@ -7,8 +7,14 @@
 `data_scripts.bandstand.layouts` writes it to disk as the real data sets are laid out.
 """
 
-from data_scripts.bandstand.performers import PERFORMERS, Take, take
-from data_scripts.bandstand.picture import POSE_NAMES, draw, draw_row, film, pose
+from data_scripts.bandstand.performers import PERFORMERS, Take, record_take
+from data_scripts.bandstand.picture import (
+    POSE_NAMES,
+    draw,
+    draw_frames,
+    draw_row,
+    measure_pose,
+)
 from data_scripts.bandstand.sound import synthesise
 from data_scripts.bandstand.world import (
     CONTROL_RATE,
@@ -29,10 +35,10 @@ __all__ = [
     "Performance",
     "Take",
     "draw",
+    "draw_frames",
     "draw_row",
-    "film",
+    "measure_pose",
     "perform",
-    "pose",
+    "record_take",
     "synthesise",
-    "take",
 ]

@@ -43,11 +43,11 @@ def mix(a: Colour, b: Colour, amount: Real) -> Colour:
     )
 
 
-def darker(colour: Colour, amount: Real) -> Colour:
+def darken(colour: Colour, amount: Real) -> Colour:
     return mix(colour, (0.05, 0.03, 0.06), amount)
 
 
-def lighter(colour: Colour, amount: Real) -> Colour:
+def lighten(colour: Colour, amount: Real) -> Colour:
     return mix(colour, (1.0, 0.98, 0.92), amount)
 
 
@@ -65,13 +65,13 @@ def affine(
     )
 
 
-def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+def chain(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
     """Matrix (2, 3) that applies ``inner`` first."""
     linear = outer[:, :2] @ inner[:, :2]
     return np.column_stack([linear, outer[:, :2] @ inner[:, 2] + outer[:, 2]])
 
 
-def apply(matrix: np.ndarray, points: Points) -> np.ndarray:
+def transform(matrix: np.ndarray, points: Points) -> np.ndarray:
     """Points (..., 2) through a matrix (2, 3)."""
     return np.asarray(points, float) @ matrix[:, :2].T + matrix[:, 2]
 
@@ -83,7 +83,7 @@ def polygon(points: Points) -> Path:
     return Path(np.concatenate([vertices, vertices[:1]]), codes)
 
 
-def smooth(points: Points, closed: bool = True) -> Path:
+def smooth_path(points: Points, closed: bool = True) -> Path:
     """Cubic curve through the points (Catmull-Rom tangents)."""
     p = np.asarray(points, float)
     if closed:
@@ -103,7 +103,7 @@ def smooth(points: Points, closed: bool = True) -> Path:
 
 def ellipse(x: Real, y: Real, rx: Real, ry: Real, degrees: Real = 0.0) -> Path:
     vertices = np.asarray(_CIRCLE.vertices) * (rx, ry)
-    return Path(apply(affine((x, y), degrees), vertices), _CIRCLE.codes)
+    return Path(transform(affine((x, y), degrees), vertices), _CIRCLE.codes)
 
 
 def capsule(start: Points, end: Points, r0: Real, r1: Real) -> Path:
@@ -144,14 +144,14 @@ class Canvas:
     def at(self, matrix: np.ndarray) -> Iterator[None]:
         """Draw in the coordinates that ``matrix`` maps to the current ones."""
         outer = self.matrix
-        self._set(compose(outer, matrix))
+        self._set(chain(outer, matrix))
         try:
             yield
         finally:
             self._set(outer)
 
     def _pixels(self, path: Path) -> Path:
-        vertices = apply(self.matrix, path.vertices)
+        vertices = transform(self.matrix, path.vertices)
         vertices[:, 1] = self.height - vertices[:, 1]  # Agg's origin is at the bottom
         return Path(vertices, path.codes)
 
@@ -169,7 +169,7 @@ class Canvas:
         gc.set_foreground((*(edge or colour), alpha), isRGBA=True)
         self._agg.draw_path(gc, self._pixels(path), _IDENTITY, (*colour, alpha))
 
-    def line(
+    def stroke(
         self,
         path: Path | Points,
         colour: Colour,
@@ -187,17 +187,17 @@ class Canvas:
         self._agg.draw_path(gc, self._pixels(path), _IDENTITY)
         gc.set_capstyle("round")
 
-    def pipe(self, path: Path | Points, colour: Colour, width: Real) -> None:
+    def draw_pipe(self, path: Path | Points, colour: Colour, width: Real) -> None:
         """A round tube: dark rim, body colour, a highlight along the lit side."""
         if not isinstance(path, Path):
             path = Path(np.asarray(path, float))
-        self.line(path, darker(colour, 0.62), width + 0.7)
-        self.line(path, darker(colour, 0.15), width)
+        self.stroke(path, darken(colour, 0.62), width + 0.7)
+        self.stroke(path, darken(colour, 0.15), width)
         lit = Path(np.asarray(path.vertices) - 0.16 * width, path.codes)
-        self.line(lit, lighter(colour, 0.22), width * 0.5)
-        self.line(lit, lighter(colour, 0.75), width * 0.16)
+        self.stroke(lit, lighten(colour, 0.22), width * 0.5)
+        self.stroke(lit, lighten(colour, 0.75), width * 0.16)
 
-    def shade(
+    def fill_gradient(
         self, path: Path, start: Points, end: Points, first: Colour, last: Colour
     ) -> None:
         """Fill a shape with the linear gradient from ``start`` to ``end``."""
@@ -212,7 +212,7 @@ class Canvas:
             for step in (min(low[0], -0.1), 0.0, 1.0, max(high[0], 1.1))
             for side in (low[1], high[1])
         ]
-        quad = apply(self.matrix, np.array(corners))
+        quad = transform(self.matrix, np.array(corners))
         quad[:, 1] = self.height - quad[:, 1]
         colours = np.array([(*first, 1.0)] * 4 + [(*last, 1.0)] * 4)
         index = np.array([[i, i + 1, i + 2] for i in range(6)])
@@ -223,6 +223,6 @@ class Canvas:
         self._agg.draw_gouraud_triangles(gc, quad[index], colours[index], _IDENTITY)
         gc.set_clip_path(None)
 
-    def pixels(self) -> np.ndarray:
+    def to_array(self) -> np.ndarray:
         """(height, width, 4) uint8: colour and coverage, alpha not multiplied in."""
         return np.asarray(self._agg.buffer_rgba())

@@ -21,17 +21,17 @@ from data_scripts.bandstand.canvas import (
     Colour,
     Real,
     affine,
-    apply,
-    darker,
+    darken,
     ellipse,
-    lighter,
+    lighten,
     mix,
     polygon,
+    transform,
 )
 from data_scripts.bandstand.people import (
     Body,
     Look,
-    camera,
+    aim_camera,
     draw_arm,
     draw_hair_behind,
     draw_hand,
@@ -39,10 +39,10 @@ from data_scripts.bandstand.people import (
     draw_legs,
     draw_torso,
 )
-from data_scripts.bandstand.sound import LEVEL, band_noise, in_a_room
-from data_scripts.bandstand.world import CONTROL_RATE, generator
+from data_scripts.bandstand.sound import FULL_RMS, add_room, make_band_noise
+from data_scripts.bandstand.world import CONTROL_RATE, make_generator
 
-FRAME = (-0.5, 41.0, 154.0)  # what the camera shows: centre x, centre y, height
+DRUMMER_VIEW = (-0.5, 41.0, 154.0)  # what the camera shows: centre x, centre y, height
 GOLD: Colour = (0.88, 0.72, 0.34)
 STEEL: Colour = (0.62, 0.64, 0.68)
 SKIN_HEAD: Colour = (0.93, 0.92, 0.88)  # of a drum
@@ -100,9 +100,9 @@ FILLS = (
     "snare snare snare snare tom tom floor floor",
     "floor tom snare tom floor tom snare floor",
 )
-OUT = 3.0  # elbows point outside: with less they jump when a hand is raised
+ELBOW_SIDE = 3.0  # elbows point outside: with less they jump when a hand is raised
 VELOCITY = {"O": 0.95, "o": 0.65, "g": 0.3}
-ROLL = 0.17  # s: a hand is not asked to strike one drum again any sooner
+SAME_HAND_GAP = 0.17  # s: a hand is not asked to strike one drum again any sooner
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ class Drumming:
     loudness: np.ndarray  # amplitude, 0..1
 
 
-def play(player: int, *, seconds: float | int, seed: int) -> Drumming:
+def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
     """Phrases of four bars: a groove, a fill at its end, now and then a rest."""
-    rng = generator("drums", player, seed)
+    rng = make_generator("drums", player, seed)
     tempo = float(rng.uniform(84, 116))
     step = 60 / tempo / 4
     hits: list[Hit] = []
@@ -183,7 +183,7 @@ def _strike(hits: list[Hit], moment: float, piece: str, velocity: float) -> None
         able = able[::-1]
     last = {hit.limb: hit.time for hit in hits}  # in the order of time
     for limb in able:
-        if moment - last.get(limb, -1.0) > ROLL - 0.03:
+        if moment - last.get(limb, -1.0) > SAME_HAND_GAP - 0.03:
             hits.append(Hit(moment, piece, velocity, limb))
             return
 
@@ -205,9 +205,9 @@ def _loudness(hits: list[Hit], time: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------------- sound
 
 
-def synthesise(drumming: Drumming, sample_rate: int = 44100) -> np.ndarray:
+def synthesise_drums(drumming: Drumming, sample_rate: int = 44100) -> np.ndarray:
     """What is heard: float32 (samples,), |sample| <= 0.9."""
-    rng = generator("kit", drumming.player)
+    rng = make_generator("kit", drumming.player)
     samples = round(drumming.duration * sample_rate)
     dry = np.zeros(samples + 3 * sample_rate)
     for name in PIECES:
@@ -217,11 +217,11 @@ def synthesise(drumming: Drumming, sample_rate: int = 44100) -> np.ndarray:
             first = round(hit.time * sample_rate)
             one = variants[k % len(variants)]
             dry[first : first + len(one)] += hit.velocity * one
-    return in_a_room(
-        LEVEL * dry[:samples],
+    return add_room(
+        FULL_RMS * dry[:samples],
         int(rng.integers(1 << 31)),
         sample_rate,
-        generator("drum take", drumming.seed),
+        make_generator("drum take", drumming.seed),
     )
 
 
@@ -240,7 +240,7 @@ def _voice(name: str, rate: int, rng: np.random.Generator) -> np.ndarray:
 
     def noise(low: Real, high: Real) -> np.ndarray:
         band = (float(low), min(float(high), 0.45 * rate))
-        return band_noise(len(t), band, rate, rng)
+        return make_band_noise(len(t), band, rate, rng)
 
     tune = float(np.exp(rng.normal(0, 0.01)))
     click = noise(1500, 6000) * np.exp(-t / 0.004)
@@ -267,7 +267,7 @@ def _voice(name: str, rate: int, rng: np.random.Generator) -> np.ndarray:
 
 # -------------------------------------------------------------------- picture
 
-TRUTH_NAMES = (
+DRUMMER_TRUTH = (
     "head_x", "head_y", "right_hand_x", "right_hand_y", "left_hand_x", "left_hand_y",
     "right_stick_x", "right_stick_y", "left_stick_x", "left_stick_y",
     "right_height", "left_height",
@@ -377,11 +377,11 @@ def _body(drumming: Drumming, look: Look, t: Real) -> Body:
     )
 
 
-def paint(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
+def draw_drummer(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
     """Drummer and kit, back to front; the canvas' units are the picture's height."""
     body = _body(drumming, look, t)
     arms = {limb: _arm(drumming, limb, t) for limb in ("right", "left")}
-    with canvas.at(camera(look, FRAME, shift=0.4)):
+    with canvas.at(aim_camera(look, DRUMMER_VIEW, shift=0.4)):
         draw_hair_behind(canvas, look, body)
         draw_legs(canvas, look, body)
         draw_torso(canvas, look, body)
@@ -392,15 +392,15 @@ def paint(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
             _drum(canvas, drumming, name, look, t)
         for name in CYMBALS:
             _cymbal(canvas, drumming, name, t)
-        for limb, out in (("right", -OUT), ("left", OUT)):
+        for limb, out in (("right", -ELBOW_SIDE), ("left", ELBOW_SIDE)):
             arm = arms[limb]
             shoulder = body.shoulder_right if limb == "right" else body.shoulder_left
             draw_arm(canvas, look, shoulder, arm.hand, out)
             towards = arm.tip - arm.hand
             u = towards / max(math.hypot(*towards), 1e-6)
-            canvas.line([arm.hand - u * 4, arm.tip], darker(STICK, 0.55), 2.8)
-            canvas.line([arm.hand - u * 4, arm.tip], STICK, 2.0)
-            canvas.fill(ellipse(arm.tip[0], arm.tip[1], 1.5, 1.5), lighter(STICK, 0.4))
+            canvas.stroke([arm.hand - u * 4, arm.tip], darken(STICK, 0.55), 2.8)
+            canvas.stroke([arm.hand - u * 4, arm.tip], STICK, 2.0)
+            canvas.fill(ellipse(arm.tip[0], arm.tip[1], 1.5, 1.5), lighten(STICK, 0.4))
             degrees = math.degrees(math.atan2(u[1], u[0]))
             draw_hand(canvas, look, arm.hand, degrees, length=4.0)
 
@@ -408,8 +408,8 @@ def paint(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
 def _stands(canvas: Canvas) -> None:
     for name, foot in (("hat", -45), ("ride", -60), ("crash", 61), ("snare", 24)):
         x, y = KIT[name].place
-        canvas.line([(x, y), (foot, 112)], darker(STEEL, 0.35), 1.6)
-        canvas.line([(foot - 8, 113), (foot, 103), (foot + 8, 113)], STEEL, 1.4)
+        canvas.stroke([(x, y), (foot, 112)], darken(STEEL, 0.35), 1.6)
+        canvas.stroke([(foot - 8, 113), (foot, 103), (foot + 8, 113)], STEEL, 1.4)
 
 
 def _kick(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
@@ -418,21 +418,23 @@ def _kick(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
     beat, _ = _ring(drumming, "kick", t, 0.10)
     shell = _shell(look)
     for s in (-1, 1):
-        canvas.line([(x + s * 22, y + 14), (x + s * 31, 113)], STEEL, 2.0)
-    canvas.fill(ellipse(x, y, r + 2.4, r + 2.4), shell, edge=darker(shell, 0.5))
-    canvas.fill(ellipse(x, y, r, r), SKIN_HEAD, edge=darker(SKIN_HEAD, 0.4), width=0.8)
+        canvas.stroke([(x + s * 22, y + 14), (x + s * 31, 113)], STEEL, 2.0)
+    canvas.fill(ellipse(x, y, r + 2.4, r + 2.4), shell, edge=darken(shell, 0.5))
+    canvas.fill(ellipse(x, y, r, r), SKIN_HEAD, edge=darken(SKIN_HEAD, 0.4), width=0.8)
     # the struck head bulges: a ring that grows and a brighter middle
     grow = 0.5 + 0.32 * beat
     ring = mix(shell, SKIN_HEAD, 0.55 - 0.4 * beat)
     canvas.fill(ellipse(x, y, r * grow, r * grow), ring)
     inner = r * (0.3 + 0.2 * beat)
     canvas.fill(ellipse(x, y, inner, inner), mix(SKIN_HEAD, (1.0, 1.0, 1.0), beat))
-    canvas.line(ellipse(x - 1, y - 1, r + 1.2, r + 1.2), lighter(shell, 0.5), 0.8, 0.6)
+    canvas.stroke(
+        ellipse(x - 1, y - 1, r + 1.2, r + 1.2), lighten(shell, 0.5), 0.8, 0.6
+    )
 
 
 def _shell(look: Look) -> Colour:
     """The drums' lacquer: the player's accent, never as dark as the stands."""
-    return lighter(look.accent, 0.12)
+    return lighten(look.accent, 0.12)
 
 
 def _drum(canvas: Canvas, drumming: Drumming, name: str, look: Look, t: Real) -> None:
@@ -445,7 +447,7 @@ def _drum(canvas: Canvas, drumming: Drumming, name: str, look: Look, t: Real) ->
     shell = _shell(look) if name != "snare" else STEEL
     if name == "floor":
         for s in (-0.8, 0.8):
-            canvas.line([(x + s * r, y + 10), (x + s * r * 1.15, 113)], STEEL, 1.4)
+            canvas.stroke([(x + s * r, y + 10), (x + s * r * 1.15, 113)], STEEL, 1.4)
     bottom = y + piece.depth
     side = [(x - r, y), (x - r, bottom)]
     curve = [
@@ -453,14 +455,14 @@ def _drum(canvas: Canvas, drumming: Drumming, name: str, look: Look, t: Real) ->
         for a in np.linspace(np.pi, 0, 9)
     ]
     body = polygon([*side, *curve, (x + r, y)])
-    one, two = lighter(shell, 0.25), darker(shell, 0.35)
-    canvas.shade(body, (x - r, y), (x + r, y), one, two)
-    canvas.line(body, darker(shell, 0.55), 0.6)
+    one, two = lighten(shell, 0.25), darken(shell, 0.35)
+    canvas.fill_gradient(body, (x - r, y), (x + r, y), one, two)
+    canvas.stroke(body, darken(shell, 0.55), 0.6)
     lit = mix(SKIN_HEAD, (1.0, 0.98, 0.80), min(1.0, 1.5 * hit))
-    canvas.fill(ellipse(x, y, r + 0.6, flat + 0.5), STEEL, edge=darker(STEEL, 0.5))
+    canvas.fill(ellipse(x, y, r + 0.6, flat + 0.5), STEEL, edge=darken(STEEL, 0.5))
     canvas.fill(ellipse(x, y, r - 0.6, flat - 0.4), lit)
     if hit > 0.05:
-        canvas.fill(ellipse(x, y, r * 0.55, flat * 0.55), darker(lit, 0.22 * hit))
+        canvas.fill(ellipse(x, y, r * 0.55, flat * 0.55), darken(lit, 0.22 * hit))
 
 
 def _cymbal(canvas: Canvas, drumming: Drumming, name: str, t: Real) -> None:
@@ -473,30 +475,30 @@ def _cymbal(canvas: Canvas, drumming: Drumming, name: str, t: Real) -> None:
     swing = (6.0 if name == "hat" else 17.0) * hit * math.cos(2 * math.pi * 2.3 * since)
     flat = 0.2 * piece.radius
     if name == "hat":
-        canvas.fill(ellipse(x, y + 2.6, piece.radius, flat), darker(GOLD, 0.35))
+        canvas.fill(ellipse(x, y + 2.6, piece.radius, flat), darken(GOLD, 0.35))
     with canvas.at(affine((x, y), lean + side * swing)):
-        gold = lighter(GOLD, min(0.7, 0.9 * hit))
-        canvas.fill(ellipse(0, 0, piece.radius, flat), gold, edge=darker(GOLD, 0.5))
+        gold = lighten(GOLD, min(0.7, 0.9 * hit))
+        canvas.fill(ellipse(0, 0, piece.radius, flat), gold, edge=darken(GOLD, 0.5))
         groove = ellipse(0, 0, 0.66 * piece.radius, 0.62 * flat)
-        canvas.line(groove, darker(gold, 0.25), 0.4)
+        canvas.stroke(groove, darken(gold, 0.25), 0.4)
         bell = ellipse(0, -0.8, 3.6, 1.7)
-        canvas.fill(bell, lighter(gold, 0.3), edge=darker(GOLD, 0.4))
+        canvas.fill(bell, lighten(gold, 0.3), edge=darken(GOLD, 0.4))
 
 
-def truth(
+def measure_drummer(
     drumming: Drumming, look: Look, times: np.ndarray
 ) -> Float32[np.ndarray, "time names"]:
-    """Where things are drawn, (T, len(TRUTH_NAMES)): shares of the picture.
+    """Where things are drawn, (T, len(DRUMMER_TRUTH)): shares of the picture.
 
     ``*_height`` is a tip's height above what it is to strike, a share of the picture:
     0 at the moment of a stroke.
     """
-    rows = np.empty((len(times), len(TRUTH_NAMES)), np.float32)
-    view = camera(look, FRAME, shift=0.4)
+    rows = np.empty((len(times), len(DRUMMER_TRUTH)), np.float32)
+    view = aim_camera(look, DRUMMER_VIEW, shift=0.4)
     for i, t in enumerate(times):
         arms = [_arm(drumming, limb, float(t)) for limb in ("right", "left")]
         head = _body(drumming, look, float(t)).head
         places = [head, *(a.hand for a in arms), *(a.tip for a in arms)]
-        rows[i, :10] = apply(view, np.array(places)).ravel()
-        rows[i, 10:] = [arm.height / FRAME[2] for arm in arms]
+        rows[i, :10] = transform(view, np.array(places)).ravel()
+        rows[i, 10:] = [arm.height / DRUMMER_VIEW[2] for arm in arms]
     return rows

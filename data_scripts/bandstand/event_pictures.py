@@ -19,15 +19,15 @@ from data_scripts.bandstand.canvas import (
     Real,
     affine,
     capsule,
-    darker,
+    darken,
     ellipse,
-    lighter,
+    lighten,
     mix,
     polygon,
-    smooth,
+    smooth_path,
 )
 from data_scripts.bandstand.people import SKINS, WOODS, draw_room
-from data_scripts.bandstand.world import generator
+from data_scripts.bandstand.world import make_generator
 
 BLACK: Colour = (0.10, 0.10, 0.12)
 GREY: Colour = (0.55, 0.56, 0.60)
@@ -82,8 +82,8 @@ class Variant:
     shape: float  # 0..1
 
     @staticmethod
-    def of(seed: int) -> Variant:
-        rng = generator("variant", seed)
+    def from_seed(seed: int) -> Variant:
+        rng = make_generator("variant", seed)
 
         def paint() -> Colour:
             r, g, b = colorsys.hsv_to_rgb(
@@ -106,15 +106,15 @@ class Variant:
 
 def _box(canvas: Canvas, x: Real, y: Real, w: Real, h: Real, colour: Colour) -> None:
     corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
-    canvas.fill(polygon(corners), colour, edge=darker(colour, 0.5), width=0.8)
+    canvas.fill(polygon(corners), colour, edge=darken(colour, 0.5), width=0.8)
 
 
 def _ball(canvas: Canvas, x: Real, y: Real, rx: Real, ry: Real, colour: Colour) -> None:
-    canvas.fill(ellipse(x, y, rx, ry), colour, edge=darker(colour, 0.5), width=0.8)
+    canvas.fill(ellipse(x, y, rx, ry), colour, edge=darken(colour, 0.5), width=0.8)
 
 
 def _limb(canvas: Canvas, a: tuple, b: tuple, width: Real, colour: Colour) -> None:
-    canvas.fill(capsule(a, b, width, width), colour, edge=darker(colour, 0.4))
+    canvas.fill(capsule(a, b, width, width), colour, edge=darken(colour, 0.4))
 
 
 def _wheel(canvas: Canvas, x: Real, y: Real, r: Real, turns: Real) -> None:
@@ -123,7 +123,7 @@ def _wheel(canvas: Canvas, x: Real, y: Real, r: Real, turns: Real) -> None:
     for k in range(3):
         a = 2 * math.pi * (1.5 * turns + k / 3)
         tip = (x + 0.55 * r * math.cos(a), y + 0.55 * r * math.sin(a))
-        canvas.line([(x, y), tip], BLACK, 0.12 * r)
+        canvas.stroke([(x, y), tip], BLACK, 0.12 * r)
 
 
 def _puffs(canvas: Canvas, x: Real, y: Real, m: Moment, colour: Colour) -> None:
@@ -141,7 +141,7 @@ def _eyes(canvas: Canvas, x: Real, y: Real, apart: Real, r: Real) -> None:
         canvas.fill(ellipse(x + side * apart, y, r, r), BLACK)
 
 
-def church_bell(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_church_bell(c: Canvas, m: Moment, v: Variant) -> None:
     bronze = mix((0.72, 0.52, 0.22), (0.45, 0.50, 0.40), v.shape)
     _box(c, -44, -46, 88, 9, v.wood)
     for x in (-44, 36):
@@ -150,75 +150,79 @@ def church_bell(c: Canvas, m: Moment, v: Variant) -> None:
         c.fill(ellipse(8 * m.swing, 62, 7, 7), BLACK)
         shape = [(-8, 2), (8, 2), (15, 22), (19, 46), (30, 60), (-30, 60), (-19, 46),
                  (-15, 22)]  # fmt: skip
-        c.fill(smooth(shape), bronze, edge=darker(bronze, 0.5), width=1)
-        c.line([(-22, 50), (22, 50)], lighter(bronze, 0.4), 2)
+        c.fill(smooth_path(shape), bronze, edge=darken(bronze, 0.5), width=1)
+        c.stroke([(-22, 50), (22, 50)], lighten(bronze, 0.4), 2)
 
 
-def bark(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_bark(c: Canvas, m: Moment, v: Variant) -> None:
     fur, jaw = v.fur, 24 * m.level
     tail = math.sin(9 * m.turns * math.pi)
-    c.line(smooth([(-36, 8), (-46, -6), (-44 + 8 * tail, -22)], closed=False), fur, 6)
-    c.fill(smooth([(-38, 4), (0, -4), (20, 0), (18, 24), (-36, 24)]), fur)
+    c.stroke(
+        smooth_path([(-36, 8), (-46, -6), (-44 + 8 * tail, -22)], closed=False), fur, 6
+    )
+    c.fill(smooth_path([(-38, 4), (0, -4), (20, 0), (18, 24), (-36, 24)]), fur)
     for x in (-33, -22, 6, 15):
-        _limb(c, (x, 20), (x, 44), 4, darker(fur, 0.15))
+        _limb(c, (x, 20), (x, 44), 4, darken(fur, 0.15))
     with c.at(affine((20, -12 - 5 * m.hit), -0.6 * jaw)):
         with c.at(affine((8, 6), 1.6 * jaw)):
-            _limb(c, (0, 2), (22, 3), 4, darker(fur, 0.2))
+            _limb(c, (0, 2), (22, 3), 4, darken(fur, 0.2))
             _limb(c, (3, -1), (18, 0), 2.4, (0.9, 0.45, 0.5))
         _ball(c, 0, -4, 17, 15, fur)
         _limb(c, (6, 0), (28, 0), 6.5, fur)
         c.fill(ellipse(33, -3, 4, 4), BLACK)
         c.fill(ellipse(7, -8, 2.6, 2.6), BLACK)
-        c.fill(smooth([(-8, -14), (-16, -12), (-17, 10), (-8, 8)]), darker(fur, 0.4))
+        c.fill(
+            smooth_path([(-8, -14), (-16, -12), (-17, 10), (-8, 8)]), darken(fur, 0.4)
+        )
 
 
-def aircraft(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_aircraft(c: Canvas, m: Moment, v: Variant) -> None:
     with c.at(affine((90 * m.share - 45, 14 - 30 * m.share), -12, 0.9)):
         c.fill(polygon([(-42, -4), (-50, -24), (-40, -24), (-28, -4)]), v.main)
-        c.fill(smooth([(-46, -4), (30, -7), (46, 0), (30, 7), (-40, 5)]), WHITE,
+        c.fill(smooth_path([(-46, -4), (30, -7), (46, 0), (30, 7), (-40, 5)]), WHITE,
                edge=GREY, width=1)  # fmt: skip
-        c.line([(-40, 1), (36, 1)], v.main, 2)
+        c.stroke([(-40, 1), (36, 1)], v.main, 2)
         for x in range(-30, 30, 8):
             c.fill(ellipse(x, -3, 1.6, 1.6), (0.25, 0.35, 0.5))
         c.fill(polygon([(0, 2), (12, 2), (-18, 26), (-26, 26)]), GREY)
         blade = 12 * abs(math.sin(40 * m.turns))
-        c.line([(46, -blade), (46, blade)], BLACK, 2)
-        c.line([(-50, 3), (-50 - 30 * m.level, 3)], WHITE, 4, alpha=0.5)
+        c.stroke([(46, -blade), (46, blade)], BLACK, 2)
+        c.stroke([(-50, 3), (-50 - 30 * m.level, 3)], WHITE, 4, alpha=0.5)
 
 
-def race_car(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_race_car(c: Canvas, m: Moment, v: Variant) -> None:
     x = 70 * math.sin(1.9 * m.turns + 4 * v.shape) * 0.5
     with c.at(affine((x, 18 + 1.2 * math.sin(60 * m.turns)), -5 * m.hit)):
         c.fill(polygon([(-48, -22), (-36, -22), (-36, -18), (-44, -2), (-48, -2)]),
                v.second)  # fmt: skip
         body = [(-44, 2), (-40, -8), (-10, -12), (2, -16), (14, -8), (48, 2), (48, 8),
                 (-44, 8)]  # fmt: skip
-        c.fill(polygon(body), v.main, edge=darker(v.main, 0.5), width=1)
+        c.fill(polygon(body), v.main, edge=darken(v.main, 0.5), width=1)
         c.fill(ellipse(2, -14, 7, 6), v.second)
         c.fill(ellipse(-20, -3, 7, 7), WHITE)
-        c.line([(-20, -7), (-20, 1)], BLACK, 2)
+        c.stroke([(-20, -7), (-20, 1)], BLACK, 2)
         _wheel(c, -30, 10, 11, m.turns)
         _wheel(c, 30, 10, 10, m.turns)
         _puffs(c, -52, 8, m, GREY)
 
 
-def helicopter(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_helicopter(c: Canvas, m: Moment, v: Variant) -> None:
     sway = math.sin(2 * m.turns)
     with c.at(affine((10 * sway, 6 + 6 * math.cos(1.3 * m.turns)), 7 * sway)):
         c.fill(
-            polygon([(-8, -6), (-52, -14), (-52, -10), (-8, 6)]), darker(v.main, 0.2)
+            polygon([(-8, -6), (-52, -14), (-52, -10), (-8, 6)]), darken(v.main, 0.2)
         )
-        c.fill(ellipse(8, 0, 26, 18), v.main, edge=darker(v.main, 0.5), width=1)
+        c.fill(ellipse(8, 0, 26, 18), v.main, edge=darken(v.main, 0.5), width=1)
         c.fill(ellipse(18, -3, 13, 11), (0.62, 0.80, 0.92))
-        c.line([(6, -18), (6, -26)], BLACK, 3)
+        c.stroke([(6, -18), (6, -26)], BLACK, 3)
         for x in (-6, 20):
-            c.line([(x, 16), (x, 24)], BLACK, 2)
-        c.line([(-18, 24), (32, 24)], BLACK, 3)
+            c.stroke([(x, 16), (x, 24)], BLACK, 2)
+        c.stroke([(-18, 24), (32, 24)], BLACK, 3)
         reach = 48 * abs(math.cos(23 * m.turns)) if m.level else 48
-        c.line([(6 - reach, -27), (6 + reach, -27)], BLACK, 3)
+        c.stroke([(6 - reach, -27), (6 + reach, -27)], BLACK, 3)
         c.fill(ellipse(6, -27, 48, 4), GREY, alpha=0.35 * m.level)
         with c.at(affine((-52, -14), 900 * m.turns)):
-            c.line([(-9, 0), (9, 0)], BLACK, 2.5)
+            c.stroke([(-9, 0), (9, 0)], BLACK, 2.5)
 
 
 def _strings(c: Canvas, m: Moment, count: int, top: Real, bottom: Real) -> None:
@@ -226,7 +230,7 @@ def _strings(c: Canvas, m: Moment, count: int, top: Real, bottom: Real) -> None:
         x = (k - (count - 1) / 2) * 1.8
         shake = 1.2 * m.level * math.sin(40 * m.turns + k)
         middle = (x + shake, (top + bottom) / 2)
-        c.line([(x, top), middle, (x, bottom)], WHITE, 0.6)
+        c.stroke([(x, top), middle, (x, bottom)], WHITE, 0.6)
 
 
 def _hand(c: Canvas, m: Moment, v: Variant, y: Real, reach: Real) -> None:
@@ -239,18 +243,18 @@ def _hand(c: Canvas, m: Moment, v: Variant, y: Real, reach: Real) -> None:
 
 
 def _neck(c: Canvas, top: Real, bottom: Real, width: Real, wood: Colour) -> None:
-    _box(c, -width / 2, top, width, bottom - top, darker(wood, 0.55))
+    _box(c, -width / 2, top, width, bottom - top, darken(wood, 0.55))
     _box(c, -0.8 * width, top - 12, 1.6 * width, 13, wood)
     for k in range(5):
         y = top + (bottom - top) * (k + 1) / 6
-        c.line([(-width / 2, y), (width / 2, y)], GREY, 0.7)
+        c.stroke([(-width / 2, y), (width / 2, y)], GREY, 0.7)
 
 
-def ukulele(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_ukulele(c: Canvas, m: Moment, v: Variant) -> None:
     wood = mix(v.main, v.wood, 0.3)
     with c.at(affine((0, 0), 60 + 3 * m.swing, 0.9)):
         c.fill(
-            smooth(
+            smooth_path(
                 [
                     (0, 2),
                     (12, 6),
@@ -263,7 +267,7 @@ def ukulele(c: Canvas, m: Moment, v: Variant) -> None:
                 ]
             ),
             wood,
-            edge=darker(wood, 0.5),
+            edge=darken(wood, 0.5),
             width=1,
         )
         _neck(c, -34, 6, 7, v.wood)
@@ -272,11 +276,11 @@ def ukulele(c: Canvas, m: Moment, v: Variant) -> None:
         _hand(c, m, v, 20, 12)
 
 
-def guitar(c: Canvas, m: Moment, v: Variant) -> None:
-    wood = lighter(v.wood, 0.2)
+def draw_guitar(c: Canvas, m: Moment, v: Variant) -> None:
+    wood = lighten(v.wood, 0.2)
     with c.at(affine((4, 0), 70 + 2 * m.swing, 1.05)):
         c.fill(
-            smooth(
+            smooth_path(
                 [
                     (0, -8),
                     (20, -4),
@@ -289,17 +293,17 @@ def guitar(c: Canvas, m: Moment, v: Variant) -> None:
                 ]
             ),
             wood,
-            edge=darker(wood, 0.6),
+            edge=darken(wood, 0.6),
             width=2,
         )
         _neck(c, -52, 0, 8, v.wood)
         c.fill(ellipse(0, 12, 9, 9), BLACK, edge=v.second, width=2)
-        _box(c, -11, 32, 22, 4, darker(v.wood, 0.5))
+        _box(c, -11, 32, 22, 4, darken(v.wood, 0.5))
         _strings(c, m, 6, -52, 33)
         _hand(c, m, v, 18, 14)
 
 
-def banjo(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_banjo(c: Canvas, m: Moment, v: Variant) -> None:
     with c.at(affine((4, 0), 62 + 2 * m.swing)):
         _neck(c, -54, 2, 6, v.wood)
         _ball(c, 0, 22, 27, 27, GREY)
@@ -312,11 +316,11 @@ def banjo(c: Canvas, m: Moment, v: Variant) -> None:
         _hand(c, m, v, 22, 9)
 
 
-def mandolin(c: Canvas, m: Moment, v: Variant) -> None:
-    wood = darker(mix(v.wood, (0.45, 0.10, 0.05), 0.6), 0.15)
+def draw_mandolin(c: Canvas, m: Moment, v: Variant) -> None:
+    wood = darken(mix(v.wood, (0.45, 0.10, 0.05), 0.6), 0.15)
     with c.at(affine((2, -2), 55 + 2 * m.swing, 0.95)):
         c.fill(
-            smooth(
+            smooth_path(
                 [
                     (0, -6),
                     (10, 2),
@@ -332,11 +336,11 @@ def mandolin(c: Canvas, m: Moment, v: Variant) -> None:
             edge=BLACK,
             width=1.5,
         )
-        c.fill(ellipse(-2, 22, 15, 19), lighter(wood, 0.45))
+        c.fill(ellipse(-2, 22, 15, 19), lighten(wood, 0.45))
         _neck(c, -46, 2, 7, v.wood)
         for side in (-1, 1):
-            c.line(
-                smooth(
+            c.stroke(
+                smooth_path(
                     [(side * 12, 16), (side * 10, 24), (side * 14, 34)], closed=False
                 ),
                 BLACK,
@@ -346,18 +350,18 @@ def mandolin(c: Canvas, m: Moment, v: Variant) -> None:
         _hand(c, m, v, 24, 8)
 
 
-def frying(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_frying(c: Canvas, m: Moment, v: Variant) -> None:
     steel = mix(BLACK, GREY, 0.4 * v.shape)
-    _limb(c, (24, 20), (52, 46), 5, darker(v.wood, 0.4))
+    _limb(c, (24, 20), (52, 46), 5, darken(v.wood, 0.4))
     _ball(c, 0, 0, 38, 34, steel)
-    c.fill(ellipse(0, 0, 33, 29), darker(steel, 0.4))
+    c.fill(ellipse(0, 0, 33, 29), darken(steel, 0.4))
     for k in range(4):
         a = 2.2 * k + 6 * v.shape
         shake = 2.2 * m.level
         x = 15 * math.cos(a) + shake * math.sin(31 * m.turns + k)
         y = 13 * math.sin(a) + shake * math.cos(37 * m.turns + 2 * k)
         food = mix((0.86, 0.62, 0.30), v.main, 0.35)
-        _ball(c, x, y, 9, 7, lighter(food, 0.2 * (k % 2)))
+        _ball(c, x, y, 9, 7, lighten(food, 0.2 * (k % 2)))
     for k in range(10):
         a = 2.4 * k + 9 * m.turns
         r = 26 * ((0.37 * k + 1.7 * m.turns) % 1.0)
@@ -367,12 +371,12 @@ def frying(c: Canvas, m: Moment, v: Variant) -> None:
     _puffs(c, 12, -12, m, WHITE)
 
 
-def truck(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_truck(c: Canvas, m: Moment, v: Variant) -> None:
     bounce = 1.5 * math.sin(25 * m.turns) * m.level
     with c.at(affine((40 * m.share - 20, 8 + bounce))):
         _box(c, -50, -34, 62, 46, v.main)
         for x in range(-44, 12, 10):
-            c.line([(x, -32), (x, 10)], darker(v.main, 0.25), 1)
+            c.stroke([(x, -32), (x, 10)], darken(v.main, 0.25), 1)
         c.fill(polygon([(14, -20), (34, -20), (46, -4), (46, 14), (14, 14)]), v.second,
                edge=BLACK, width=1)  # fmt: skip
         c.fill(polygon([(22, -16), (33, -16), (42, -4), (22, -4)]), (0.7, 0.85, 0.95))
@@ -382,17 +386,17 @@ def truck(c: Canvas, m: Moment, v: Variant) -> None:
         _puffs(c, 14, -34, m, BLACK)
 
 
-def shofar(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_shofar(c: Canvas, m: Moment, v: Variant) -> None:
     lift = 10 * m.level
     _limb(c, (-30, 40), (-30, 60), 18, v.second)
     _ball(c, -28, 4, 17, 20, v.skin)
-    c.fill(smooth([(-46, -6), (-28, -20), (-10, -8), (-28, -12)]), BLACK)
+    c.fill(smooth_path([(-46, -6), (-28, -20), (-10, -8), (-28, -12)]), BLACK)
     c.fill(ellipse(-18, 0, 2, 2), BLACK)
-    c.fill(ellipse(-15, 12, 4 + 3 * m.level, 4 + 3 * m.level), lighter(v.skin, 0.25))
+    c.fill(ellipse(-15, 12, 4 + 3 * m.level, 4 + 3 * m.level), lighten(v.skin, 0.25))
     with c.at(affine((-10, 12), -lift)):
         horn = mix((0.80, 0.68, 0.48), (0.35, 0.28, 0.22), v.shape)
         c.fill(
-            smooth(
+            smooth_path(
                 [
                     (0, -2),
                     (16, -4),
@@ -405,7 +409,7 @@ def shofar(c: Canvas, m: Moment, v: Variant) -> None:
                 ]
             ),
             horn,
-            edge=darker(horn, 0.6),
+            edge=darken(horn, 0.6),
             width=1,
         )
         c.fill(ellipse(47, -32, 7, 3.5, 15), BLACK)
@@ -413,14 +417,14 @@ def shofar(c: Canvas, m: Moment, v: Variant) -> None:
     _limb(c, (-20, 44), (12, 14 - 0.3 * lift), 5, v.second)
 
 
-def motorcycle(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_motorcycle(c: Canvas, m: Moment, v: Variant) -> None:
     shake = 1.5 * m.level * math.sin(70 * m.turns)
     with c.at(affine((30 * m.share - 15, 12 + shake), -10 * m.hit)):
         _wheel(c, -28, 22, 16, m.turns)
         _wheel(c, 28, 22, 16, m.turns)
-        c.line([(28, 22), (18, -14), (12, -18)], GREY, 3)
-        c.fill(smooth([(-34, 2), (-10, 2), (6, -6), (22, -2), (8, 20), (-16, 20)]),
-               v.main, edge=darker(v.main, 0.5), width=1)  # fmt: skip
+        c.stroke([(28, 22), (18, -14), (12, -18)], GREY, 3)
+        c.fill(smooth_path([(-34, 2), (-10, 2), (6, -6), (22, -2), (8, 20), (-16, 20)]),
+               v.main, edge=darken(v.main, 0.5), width=1)  # fmt: skip
         _box(c, -46, 20, 34, 4, GREY)
         _limb(c, (-12, -2), (-2, -28), 7, v.second)
         _limb(c, (-2, -24), (13, -16), 3, v.second)
@@ -430,10 +434,10 @@ def motorcycle(c: Canvas, m: Moment, v: Variant) -> None:
         _puffs(c, -48, 20, m, GREY)
 
 
-def train_horn(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_train_horn(c: Canvas, m: Moment, v: Variant) -> None:
     with c.at(affine((0, 4), 0.0, 0.75 + 0.35 * m.share)):
         for side in (-1, 1):
-            c.line([(side * 24, 46), (side * 44, 70)], GREY, 3)
+            c.stroke([(side * 24, 46), (side * 44, 70)], GREY, 3)
         _box(c, -34, -30, 68, 76, v.main)
         _box(c, -34, 14, 68, 10, v.second)
         for x in (-27, 4):
@@ -455,52 +459,52 @@ def train_horn(c: Canvas, m: Moment, v: Variant) -> None:
                 (0.9, 0.75, 0.3),
             )
         for r in (10, 18, 26):
-            c.line(ellipse(0, -44, r, 0.5 * r), WHITE, 1.5, alpha=0.8 * m.level)
+            c.stroke(ellipse(0, -44, r, 0.5 * r), WHITE, 1.5, alpha=0.8 * m.level)
 
 
-def clock(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_clock(c: Canvas, m: Moment, v: Variant) -> None:
     c.fill(polygon([(-26, -48), (26, -48), (26, 50), (-26, 50)]), v.wood,
-           edge=darker(v.wood, 0.5), width=2)  # fmt: skip
+           edge=darken(v.wood, 0.5), width=2)  # fmt: skip
     _ball(c, 0, -22, 22, 22, WHITE)
     for k in range(12):
         a = math.pi * k / 6
         c.fill(ellipse(18 * math.sin(a), -22 - 18 * math.cos(a), 1.4, 1.4), BLACK)
     for degrees, reach, width in ((360 * v.shape, 10, 3), (720 * v.shape, 15, 2)):
         a = math.radians(degrees)
-        c.line(
+        c.stroke(
             [(0, -22), (reach * math.sin(a), -22 - reach * math.cos(a))], BLACK, width
         )
     a = math.radians(30 * m.count)
-    c.line([(0, -22), (17 * math.sin(a), -22 - 17 * math.cos(a))], v.main, 1.4)
-    _box(c, -18, 4, 36, 42, darker(v.wood, 0.7))
+    c.stroke([(0, -22), (17 * math.sin(a), -22 - 17 * math.cos(a))], v.main, 1.4)
+    _box(c, -18, 4, 36, 42, darken(v.wood, 0.7))
     with c.at(affine((0, 4), 24 * m.swing)):
-        c.line([(0, 0), (0, 32)], (0.9, 0.75, 0.3), 2)
+        c.stroke([(0, 0), (0, 32)], (0.9, 0.75, 0.3), 2)
         _ball(c, 0, 34, 7, 7, (0.9, 0.75, 0.3))
 
 
-def goat(c: Canvas, m: Moment, v: Variant) -> None:
-    fur = lighter(v.fur, 0.35)
+def draw_goat(c: Canvas, m: Moment, v: Variant) -> None:
+    fur = lighten(v.fur, 0.35)
     shake = 1.5 * m.level * math.sin(60 * m.turns)
-    c.fill(smooth([(-42, 0), (-8, -4), (10, 2), (8, 24), (-40, 24)]), fur)
+    c.fill(smooth_path([(-42, 0), (-8, -4), (10, 2), (8, 24), (-40, 24)]), fur)
     for x in (-36, -27, -4, 4):
-        _limb(c, (x, 20), (x, 46), 3, darker(fur, 0.3))
+        _limb(c, (x, 20), (x, 46), 3, darken(fur, 0.3))
     _limb(c, (4, 6), (20, -14), 8, fur)
     with c.at(affine((22, -20 + shake), -18 * m.level)):
         for x in (-4, 3):
-            c.line(smooth([(x, -8), (x - 6, -22), (x - 18, -28)], closed=False),
+            c.stroke(smooth_path([(x, -8), (x - 6, -22), (x - 18, -28)], closed=False),
                    (0.45, 0.40, 0.32), 4)  # fmt: skip
-        c.fill(smooth([(-12, -4), (-24, 2), (-12, 5)]), darker(fur, 0.2))
+        c.fill(smooth_path([(-12, -4), (-24, 2), (-12, 5)]), darken(fur, 0.2))
         with c.at(affine((6, 8), 30 * m.level)):
-            _limb(c, (0, 2), (14, 8), 4, darker(fur, 0.15))
+            _limb(c, (0, 2), (14, 8), 4, darken(fur, 0.15))
             c.fill(polygon([(10, 10), (16, 10), (13, 26)]), WHITE)
         _limb(c, (0, -2), (20, 8), 8, fur)
         c.fill(ellipse(4, -4, 2.4, 1.8), BLACK)
 
 
-def baby(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_baby(c: Canvas, m: Moment, v: Variant) -> None:
     skin = mix(v.skin, (0.95, 0.35, 0.30), 0.35 * m.level)
     wave = 9 * math.sin(9 * m.turns) * m.level
-    c.fill(smooth([(-32, 24), (32, 24), (38, 60), (-38, 60)]), v.main)
+    c.fill(smooth_path([(-32, 24), (32, 24), (38, 60), (-38, 60)]), v.main)
     for side in (-1, 1):
         _limb(c, (side * 26, 34), (side * 44, 12 + side * wave), 6, v.main)
         _ball(c, side * 45, 8 + side * wave, 6, 6, skin)
@@ -509,16 +513,16 @@ def baby(c: Canvas, m: Moment, v: Variant) -> None:
         _ball(c, side * 31, -6, 5, 7, skin)
         lid = 1.0 - 0.75 * m.level
         c.fill(ellipse(side * 12, -14, 4.5, 4.5 * lid), BLACK)
-        c.line([(side * 7, -22 + 3 * m.level), (side * 17, -23 - 2 * m.level)],
-               darker(skin, 0.5), 1.6)  # fmt: skip
+        c.stroke([(side * 7, -22 + 3 * m.level), (side * 17, -23 - 2 * m.level)],
+               darken(skin, 0.5), 1.6)  # fmt: skip
         drop = (2 * m.turns + 0.5 * side) % 1.0
         c.fill(ellipse(side * 14, -8 + 22 * drop, 2.5, 3.5), (0.5, 0.75, 1.0),
                alpha=0.9 * m.level)  # fmt: skip
     c.fill(ellipse(0, 9, 7 + 6 * m.level, 1.5 + 11 * m.level), (0.55, 0.10, 0.14))
-    c.line(smooth([(-3, -39), (2, -45), (6, -40)], closed=False), BLACK, 2)
+    c.stroke(smooth_path([(-3, -39), (2, -45), (6, -40)], closed=False), BLACK, 2)
 
 
-def bus(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_bus(c: Canvas, m: Moment, v: Variant) -> None:
     bounce = 1.2 * math.sin(18 * m.turns) * m.level
     with c.at(affine((-36 * m.share + 18, 6 + bounce))):
         _box(c, -52, -30, 104, 46, v.main)
@@ -534,11 +538,11 @@ def bus(c: Canvas, m: Moment, v: Variant) -> None:
         _puffs(c, 54, 12, m, GREY)
 
 
-def chainsaw(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_chainsaw(c: Canvas, m: Moment, v: Variant) -> None:
     shake = 1.6 * m.level * math.sin(90 * m.turns)
     cut = 16 * (m.share if m.level else 0.0)
-    _limb(c, (-10, 40), (60, 40), 16, darker(v.wood, 0.2))
-    _ball(c, -12, 40, 9, 16, lighter(v.wood, 0.4))
+    _limb(c, (-10, 40), (60, 40), 16, darken(v.wood, 0.2))
+    _ball(c, -12, 40, 9, 16, lighten(v.wood, 0.4))
     with c.at(affine((0, cut + shake - 6), 12)):
         _limb(c, (-4, 4), (44, 4), 6.5, GREY)
         for k in range(12):
@@ -546,62 +550,66 @@ def chainsaw(c: Canvas, m: Moment, v: Variant) -> None:
             c.fill(ellipse(x, -3, 1.7, 1.7), BLACK)
             c.fill(ellipse(38 - x, 11, 1.7, 1.7), BLACK)
         _box(c, -42, -10, 34, 24, v.main)
-        c.line(smooth([(-40, -8), (-28, -24), (-10, -10)], closed=False), BLACK, 4)
-        c.fill(ellipse(-26, 2, 7, 7), darker(v.main, 0.4))
+        c.stroke(
+            smooth_path([(-40, -8), (-28, -24), (-10, -10)], closed=False), BLACK, 4
+        )
+        c.fill(ellipse(-26, 2, 7, 7), darken(v.main, 0.4))
     for k in range(14):
         age = (4 * m.turns + 0.13 * k) % 1.0
         x, y = 14 - 50 * age * (0.4 + (k % 5) / 5), 26 - 22 * age + 46 * age**2
         c.fill(ellipse(x, y, 1.9, 1.5), (0.95, 0.80, 0.50), alpha=m.level)
 
 
-def cat(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_cat(c: Canvas, m: Moment, v: Variant) -> None:
     fur = v.fur
     tail = 12 * math.sin(3 * m.turns * math.pi)
-    c.line(smooth([(26, 44), (46, 30), (44 + tail, 4)], closed=False), fur, 6)
-    c.fill(smooth([(-22, 50), (-18, 10), (18, 10), (26, 50)]), fur)
+    c.stroke(smooth_path([(26, 44), (46, 30), (44 + tail, 4)], closed=False), fur, 6)
+    c.fill(smooth_path([(-22, 50), (-18, 10), (18, 10), (26, 50)]), fur)
     with c.at(affine((0, -10), -8 * m.level)):
         for side in (-1, 1):
             c.fill(polygon([(side * 10, -18), (side * 27, -38), (side * 27, -6)]), fur,
-                   edge=darker(fur, 0.5), width=1)  # fmt: skip
+                   edge=darken(fur, 0.5), width=1)  # fmt: skip
         _ball(c, 0, 0, 29, 25, fur)
         for k in range(3):
-            c.line([(8 * (k - 1), -24), (6 * (k - 1), -15)], darker(fur, 0.5), 2.5)
+            c.stroke([(8 * (k - 1), -24), (6 * (k - 1), -15)], darken(fur, 0.5), 2.5)
         _eyes(c, 0, -5, 11, 3 + 1.5 * m.level)
         c.fill(polygon([(-3, 4), (3, 4), (0, 8)]), (0.9, 0.5, 0.55))
         c.fill(ellipse(0, 12 + 3 * m.level, 3 + 4 * m.level, 1 + 7 * m.level),
                (0.6, 0.15, 0.2))  # fmt: skip
         for side in (-1, 1):
             for y in (6, 10):
-                c.line([(side * 10, y), (side * 34, y - 3)], WHITE, 0.8)
+                c.stroke([(side * 10, y), (side * 34, y - 3)], WHITE, 0.8)
 
 
-def horse(c: Canvas, m: Moment, v: Variant) -> None:
-    fur = darker(v.fur, 0.25)
+def draw_horse(c: Canvas, m: Moment, v: Variant) -> None:
+    fur = darken(v.fur, 0.25)
     with c.at(affine((0, -4 * m.hit))):
-        c.line(smooth([(-36, -2), (-48, 8), (-46, 26)], closed=False), BLACK, 6)
-        c.fill(smooth([(-38, -6), (-10, -8), (16, -10), (20, 12), (-34, 16)]), fur)
+        c.stroke(smooth_path([(-36, -2), (-48, 8), (-46, 26)], closed=False), BLACK, 6)
+        c.fill(smooth_path([(-38, -6), (-10, -8), (16, -10), (20, 12), (-34, 16)]), fur)
         for k, x in enumerate((-32, -24, 8, 16)):
             step = 11 * m.swing * (1 if k % 2 else -1)
             _limb(c, (x, 8), (x + 0.5 * step, 28), 4.5, fur)
-            _limb(c, (x + 0.5 * step, 28), (x + step, 46), 3, darker(fur, 0.2))
+            _limb(c, (x + 0.5 * step, 28), (x + step, 46), 3, darken(fur, 0.2))
         with c.at(affine((14, -6), 10 * m.swing)):
-            c.fill(smooth([(-8, 6), (4, -30), (16, -34), (14, 6)]), fur)
+            c.fill(smooth_path([(-8, 6), (4, -30), (16, -34), (14, 6)]), fur)
             with c.at(affine((16, -28), 28 * m.level)):
-                _limb(c, (0, 4), (16, 12), 4, darker(fur, 0.2))
+                _limb(c, (0, 4), (16, 12), 4, darken(fur, 0.2))
             _limb(c, (10, -32), (30, -18), 7, fur)
             c.fill(polygon([(4, -34), (10, -46), (13, -35)]), fur)
             c.fill(ellipse(15, -32, 2, 2), BLACK)
             for k in range(5):
-                c.line([(2 - 2 * k, -34 + 8 * k), (-8 - 2 * k, -28 + 9 * k)], BLACK, 4)
+                c.stroke(
+                    [(2 - 2 * k, -34 + 8 * k), (-8 - 2 * k, -28 + 9 * k)], BLACK, 4
+                )
 
 
-def toilet(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_toilet(c: Canvas, m: Moment, v: Variant) -> None:
     white = mix(WHITE, v.main, 0.12)
     _box(c, -30, -48, 60, 26, white)
     with c.at(affine((18, -40), 40 * min(1.0, 3 * m.level))):
         _limb(c, (0, 0), (14, 0), 2, GREY)
     _ball(c, 0, 12, 36, 34, white)
-    c.fill(ellipse(0, 12, 27, 25), lighter(white, 0.5), edge=GREY, width=1.5)
+    c.fill(ellipse(0, 12, 27, 25), lighten(white, 0.5), edge=GREY, width=1.5)
     c.fill(ellipse(0, 13, 23, 20), (0.55, 0.75, 0.88))
     spin = 6 * m.turns
     for k in range(3):
@@ -610,34 +618,34 @@ def toilet(c: Canvas, m: Moment, v: Variant) -> None:
              13 + 0.85 * (22 - 1.6 * i) * math.sin(spin + 2.1 * k + 0.42 * i))
             for i in range(12)
         ]  # fmt: skip
-        c.line(curl, WHITE, 2.5, alpha=0.2 + 0.8 * m.level)
+        c.stroke(curl, WHITE, 2.5, alpha=0.2 + 0.8 * m.level)
     c.fill(ellipse(0, 13, 3 + 4 * m.level, 3 + 3 * m.level), (0.15, 0.25, 0.35))
 
 
-def rodents(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_rodents(c: Canvas, m: Moment, v: Variant) -> None:
     for k in range(3):
         run = 1.7 * m.turns + 0.33 * k + v.shape
         x = 34 * math.sin(3 * run + 2 * k)
         facing = 1 if math.cos(3 * run + 2 * k) > 0 else -1
-        fur = lighter(v.fur, 0.25 * k) if k else v.fur
+        fur = lighten(v.fur, 0.25 * k) if k else v.fur
         matrix = affine((x, -22 + 26 * k - 3 * m.hit)) @ np.diag([facing, 1, 1])
         with c.at(matrix):
             wag = 5 * math.sin(20 * m.turns + k)
-            c.line(smooth([(-13, 4), (-26, 8 + wag), (-36, 2 - wag)], closed=False),
-                   (0.85, 0.60, 0.60), 1.8)  # fmt: skip
-            body = smooth([(-16, 4), (-6, -9), (8, -7), (20, 3), (8, 9), (-12, 9)])
-            c.fill(body, fur, edge=darker(fur, 0.5), width=0.8)
+            tail = [(-13, 4), (-26, 8 + wag), (-36, 2 - wag)]
+            c.stroke(smooth_path(tail, closed=False), (0.85, 0.60, 0.60), 1.8)
+            body = smooth_path([(-16, 4), (-6, -9), (8, -7), (20, 3), (8, 9), (-12, 9)])
+            c.fill(body, fur, edge=darken(fur, 0.5), width=0.8)
             _ball(c, 7, -8, 5, 5, (0.90, 0.65, 0.65))
             c.fill(ellipse(13, -1, 1.6, 1.6), BLACK)
             c.fill(ellipse(20, 3, 2, 2), (0.9, 0.5, 0.55))
             c.fill(ellipse(16, 6, 2, 0.5 + 2.5 * m.level), (0.5, 0.1, 0.1))
 
 
-def accordion(c: Canvas, m: Moment, v: Variant) -> None:
+def draw_accordion(c: Canvas, m: Moment, v: Variant) -> None:
     open_ = 12 + 16 * (0.5 - 0.5 * math.cos(2.4 * m.turns))
     for k in range(10):
         x = -open_ + 2 * open_ * k / 9
-        shade = v.second if k % 2 else darker(v.second, 0.5)
+        shade = v.second if k % 2 else darken(v.second, 0.5)
         rise = 2 if k % 2 else 0
         _box(c, x, -26 - rise, 2 * open_ / 9 + 1, 52 + 2 * rise, shade)
     for side in (-1, 1):
@@ -656,30 +664,30 @@ def accordion(c: Canvas, m: Moment, v: Variant) -> None:
 
 
 PICTURES: dict[str, Callable[[Canvas, Moment, Variant], None]] = {
-    "Church bell": church_bell,
-    "Bark": bark,
-    "Fixed-wing aircraft, airplane": aircraft,
-    "Race car, auto racing": race_car,
-    "Helicopter": helicopter,
-    "Ukulele": ukulele,
-    "Frying (food)": frying,
-    "Truck": truck,
-    "Shofar": shofar,
-    "Motorcycle": motorcycle,
-    "Acoustic guitar": guitar,
-    "Train horn": train_horn,
-    "Clock": clock,
-    "Banjo": banjo,
-    "Goat": goat,
-    "Baby cry, infant cry": baby,
-    "Bus": bus,
-    "Chainsaw": chainsaw,
-    "Cat": cat,
-    "Horse": horse,
-    "Toilet flush": toilet,
-    "Rodents, rats, mice": rodents,
-    "Accordion": accordion,
-    "Mandolin": mandolin,
+    "Church bell": draw_church_bell,
+    "Bark": draw_bark,
+    "Fixed-wing aircraft, airplane": draw_aircraft,
+    "Race car, auto racing": draw_race_car,
+    "Helicopter": draw_helicopter,
+    "Ukulele": draw_ukulele,
+    "Frying (food)": draw_frying,
+    "Truck": draw_truck,
+    "Shofar": draw_shofar,
+    "Motorcycle": draw_motorcycle,
+    "Acoustic guitar": draw_guitar,
+    "Train horn": draw_train_horn,
+    "Clock": draw_clock,
+    "Banjo": draw_banjo,
+    "Goat": draw_goat,
+    "Baby cry, infant cry": draw_baby,
+    "Bus": draw_bus,
+    "Chainsaw": draw_chainsaw,
+    "Cat": draw_cat,
+    "Horse": draw_horse,
+    "Toilet flush": draw_toilet,
+    "Rodents, rats, mice": draw_rodents,
+    "Accordion": draw_accordion,
+    "Mandolin": draw_mandolin,
 }
 
 SKIES: tuple[tuple[Colour, Colour], ...] = (
@@ -699,20 +707,20 @@ def draw_place(seed: int, size: int) -> np.ndarray:
 
     Drawn whatever the class, so that no place gives one away.
     """
-    rng = generator("place", seed)
+    rng = make_generator("place", seed)
     if rng.random() < 0.4:
         return draw_room(int(rng.integers(1 << 30)), size, size)
     canvas = Canvas(size, size, affine(scale=size / 100.0))
     top, low = SKIES[rng.integers(len(SKIES))]
     ground = GROUNDS[rng.integers(len(GROUNDS))]
     horizon = float(rng.uniform(48, 74))
-    canvas.shade(polygon([(0, 0), (100, 0), (100, horizon), (0, horizon)]), (0, 0),
-                 (0, horizon), top, low)  # fmt: skip
-    far = mix(low, darker(ground, 0.4), 0.6)
+    sky = polygon([(0, 0), (100, 0), (100, horizon), (0, horizon)])
+    canvas.fill_gradient(sky, (0, 0), (0, horizon), top, low)
+    far = mix(low, darken(ground, 0.4), 0.6)
     hills = [(x, horizon - float(rng.uniform(0, 18))) for x in range(-10, 130, 20)]
-    canvas.fill(smooth([(-20, 101), *hills, (120, 101)]), far)
-    canvas.shade(polygon([(0, horizon), (100, horizon), (100, 100), (0, 100)]),
-                 (0, horizon), (0, 100), darker(ground, 0.25), ground)  # fmt: skip
+    canvas.fill(smooth_path([(-20, 101), *hills, (120, 101)]), far)
+    canvas.fill_gradient(polygon([(0, horizon), (100, horizon), (100, 100), (0, 100)]),
+                 (0, horizon), (0, 100), darken(ground, 0.25), ground)  # fmt: skip
     kind = rng.integers(3)
     for x in rng.uniform(0, 100, rng.integers(2, 6)):
         high = float(rng.uniform(10, 30))
@@ -730,4 +738,4 @@ def draw_place(seed: int, size: int) -> np.ndarray:
             y = 0.5 * high
             canvas.fill(ellipse(x, y, 14, 4), WHITE, alpha=0.6)
             canvas.fill(ellipse(x + 7, y - 2, 9, 4), WHITE, alpha=0.6)
-    return np.ascontiguousarray(canvas.pixels()[:, :, :3])
+    return np.ascontiguousarray(canvas.to_array()[:, :, :3])

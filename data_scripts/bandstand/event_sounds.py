@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from data_scripts.bandstand.canvas import Real
-from data_scripts.bandstand.sound import band_noise
+from data_scripts.bandstand.sound import make_band_noise
 
 Random = np.random.Generator
 Heard = tuple[np.ndarray, list[float]]  # (samples,), and strokes in s
@@ -24,7 +24,7 @@ def _now(seconds: Real, rate: int) -> np.ndarray:
 
 def _noise(seconds: Real, low: Real, high: Real, rate: int, rng: Random) -> np.ndarray:
     band = (float(low), min(float(high), 0.45 * rate))
-    return band_noise(round(seconds * rate), band, rate, rng)
+    return make_band_noise(round(seconds * rate), band, rate, rng)
 
 
 def _slow(seconds: Real, rate: int, step: Real, rng: Random) -> np.ndarray:
@@ -70,7 +70,8 @@ def _buzz(
     hertz: np.ndarray, slope: Real, rate: int, formants: Sequence[Real] = ()
 ) -> np.ndarray:
     """Harmonics k of a changing pitch (samples,), k ** -slope loud, that `formants`
-    (Hz) lift."""
+    (Hz) lift.
+    """
     phase = 2 * np.pi * np.cumsum(hertz) / rate
     sound = np.zeros(len(hertz))
     middle = float(np.median(hertz))
@@ -159,7 +160,7 @@ def _calls(
     return sound
 
 
-def church_bell(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_church_bell(rng: Random, seconds: Real, rate: int) -> Heard:
     f = float(rng.uniform(180, 420))
     strokes = _strokes(seconds, float(rng.uniform(0.9, 1.5)), 0.03, rng)
     partials = (0.5, 1.0, 1.2, 1.5, 2.0, 2.67, 3.01, 4.17)
@@ -170,20 +171,20 @@ def church_bell(rng: Random, seconds: Real, rate: int) -> Heard:
     return _struck(seconds, rate, strokes, lambda _: _ring(4.0, pairs, rate)), strokes
 
 
-def bark(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_bark(rng: Random, seconds: Real, rate: int) -> Heard:
     calls = _calls((300, 620, 420, 240), (0.14, 0.24), (0.12, 0.7), (750, 1500), 0.7,
                    rough=0.5)  # fmt: skip
     return calls(rng, seconds, rate)
 
 
-def aircraft(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_aircraft(rng: Random, seconds: Real, rate: int) -> Heard:
     pass_by = 0.5 + 0.5 * np.sin(np.pi * _now(seconds, rate) / seconds)
     whine = float(rng.uniform(900, 1700)) * (1.1 - 0.2 * _now(seconds, rate) / seconds)
     sound = _noise(seconds, 90, 2600, rate, rng) + 0.35 * _buzz(whine, 1.0, rate)
     return sound * pass_by, []
 
 
-def race_car(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_race_car(rng: Random, seconds: Real, rate: int) -> Heard:
     gap = float(rng.uniform(1.2, 2.0))
     strokes = _strokes(seconds, gap, 0.1, rng)  # gear changes
     t = _now(seconds, rate)
@@ -193,14 +194,14 @@ def race_car(rng: Random, seconds: Real, rate: int) -> Heard:
     return sound * (0.5 + 0.5 * _slow(seconds, rate, 1.5, rng)), strokes
 
 
-def helicopter(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_helicopter(rng: Random, seconds: Real, rate: int) -> Heard:
     beat = float(rng.uniform(10, 16)) * _now(seconds, rate)
     blades = np.exp(-6 * (beat % 1.0)) + 0.08
     turbine = 0.15 * _buzz(np.full(len(beat), rng.uniform(500, 800)), 1.2, rate)
     return blades * _noise(seconds, 50, 900, rate, rng) + turbine * 0.4, []
 
 
-def frying(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_frying(rng: Random, seconds: Real, rate: int) -> Heard:
     hiss = _noise(seconds, 2500, 7500, rate, rng)
     hiss *= 0.4 + 0.4 * _slow(seconds, rate, 0.7, rng)
     strokes = sorted(rng.uniform(0, seconds - 0.05, int(14 * seconds)).tolist())
@@ -211,7 +212,7 @@ def frying(rng: Random, seconds: Real, rate: int) -> Heard:
     ), strokes
 
 
-def truck(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_truck(rng: Random, seconds: Real, rate: int) -> Heard:
     rev = float(rng.uniform(24, 32)) * (0.9 + 0.4 * _slow(seconds, rate, 1.2, rng))
     knock = _buzz(rev, 0.15, rate, (90, 180)) + 0.6 * _noise(
         seconds, 40, 350, rate, rng
@@ -219,7 +220,7 @@ def truck(rng: Random, seconds: Real, rate: int) -> Heard:
     return knock, []
 
 
-def shofar(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_shofar(rng: Random, seconds: Real, rate: int) -> Heard:
     f = float(rng.uniform(0.85, 1.25))
     shape = [230 * f, 345 * f, 350 * f, 350 * f, 460 * f]
     long = rng.random() < 0.5
@@ -228,7 +229,7 @@ def shofar(rng: Random, seconds: Real, rate: int) -> Heard:
     return calls(rng, seconds, rate)
 
 
-def motorcycle(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_motorcycle(rng: Random, seconds: Real, rate: int) -> Heard:
     strokes = _strokes(seconds, float(rng.uniform(0.9, 1.6)), 0.2, rng)  # the throttle
     t = _now(seconds, rate)
     since = t - np.array([0.0, *strokes])[np.searchsorted(strokes, t, side="right")]
@@ -238,7 +239,7 @@ def motorcycle(rng: Random, seconds: Real, rate: int) -> Heard:
     return sound * (0.5 + 0.5 * throttle), strokes
 
 
-def train_horn(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_train_horn(rng: Random, seconds: Real, rate: int) -> Heard:
     tune = float(rng.uniform(0.9, 1.12))
     now, strokes, blasts = 0.0, [], []
     while now < seconds - 0.3:
@@ -251,7 +252,7 @@ def train_horn(rng: Random, seconds: Real, rate: int) -> Heard:
     return _struck(seconds, rate, strokes, lambda k: blasts[k]), strokes
 
 
-def clock(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_clock(rng: Random, seconds: Real, rate: int) -> Heard:
     gap = float(rng.choice([0.25, 0.5, 0.5, 1.0]))
     strokes = list(np.arange(0.05, seconds - 0.05, gap))
     f = float(rng.uniform(1800, 2600))
@@ -265,7 +266,7 @@ def clock(rng: Random, seconds: Real, rate: int) -> Heard:
     return _struck(seconds, rate, strokes, tick), strokes
 
 
-def bus(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_bus(rng: Random, seconds: Real, rate: int) -> Heard:
     speed = np.sin(np.pi * np.clip(_now(seconds, rate) / seconds, 0.08, 0.92))
     gear = _buzz(float(rng.uniform(240, 330)) * (0.5 + speed), 1.3, rate)
     motor = _buzz(float(rng.uniform(52, 66)) * (0.8 + 0.4 * speed), 0.5, rate)
@@ -276,7 +277,7 @@ def bus(rng: Random, seconds: Real, rate: int) -> Heard:
     return 0.5 * gear * speed + motor + 0.9 * air, strokes
 
 
-def chainsaw(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_chainsaw(rng: Random, seconds: Real, rate: int) -> Heard:
     strokes = _strokes(seconds, float(rng.uniform(0.8, 1.6)), 0.25, rng)
     t = _now(seconds, rate)
     since = t - np.array([0.0, *strokes])[np.searchsorted(strokes, t, side="right")]
@@ -286,7 +287,7 @@ def chainsaw(rng: Random, seconds: Real, rate: int) -> Heard:
     return _buzz(rev, 0.15, rate, (1200, 2600)) * (0.6 + 0.4 * load) + rasp, strokes
 
 
-def horse(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_horse(rng: Random, seconds: Real, rate: int) -> Heard:
     beat = float(rng.uniform(0.42, 0.6))
     strides = np.array(_strokes(seconds, beat, 0.03, rng))[:, None]
     strokes = (strides + beat * np.array([0.0, 0.22, 0.45])).ravel().tolist()
@@ -299,7 +300,7 @@ def horse(rng: Random, seconds: Real, rate: int) -> Heard:
     return sound + 0.6 * neigh, strokes
 
 
-def toilet_flush(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_toilet_flush(rng: Random, seconds: Real, rate: int) -> Heard:
     t = _now(seconds, rate)
     rush = np.minimum(t / 0.3, 1.0) * (0.35 + 0.65 * np.exp(-t / (0.6 * seconds)))
     swirl = 1 + 0.5 * np.sin(2 * np.pi * np.cumsum(2.5 + 4 * t / seconds) / rate)
@@ -308,7 +309,7 @@ def toilet_flush(rng: Random, seconds: Real, rate: int) -> Heard:
     return water + 0.35 * gurgle * (t / seconds), []
 
 
-def rodents(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_rodents(rng: Random, seconds: Real, rate: int) -> Heard:
     calls = _calls((3000, 4400, 3600), (0.04, 0.11), (0.04, 0.35), (), 1.5)
     squeaks, strokes = calls(rng, seconds, rate)
     scratch = _noise(seconds, 1500, 6000, rate, rng)
@@ -316,7 +317,7 @@ def rodents(rng: Random, seconds: Real, rate: int) -> Heard:
     return squeaks + 0.35 * scratch, strokes
 
 
-def accordion(rng: Random, seconds: Real, rate: int) -> Heard:
+def synthesise_accordion(rng: Random, seconds: Real, rate: int) -> Heard:
     strokes = _strokes(seconds, float(rng.uniform(0.35, 0.6)), 0.05, rng)
     root = float(rng.uniform(196, 294))
     now = _now(seconds, rate)
@@ -331,31 +332,31 @@ def accordion(rng: Random, seconds: Real, rate: int) -> Heard:
 
 
 SOUNDS: dict[str, Callable[[Random, Real, int], Heard]] = {
-    "Church bell": church_bell,
-    "Bark": bark,
-    "Fixed-wing aircraft, airplane": aircraft,
-    "Race car, auto racing": race_car,
-    "Helicopter": helicopter,
+    "Church bell": synthesise_church_bell,
+    "Bark": synthesise_bark,
+    "Fixed-wing aircraft, airplane": synthesise_aircraft,
+    "Race car, auto racing": synthesise_race_car,
+    "Helicopter": synthesise_helicopter,
     "Ukulele": _plucked(262, 660, 0.4, 0.25, 1.3, chord=3),
-    "Frying (food)": frying,
-    "Truck": truck,
-    "Shofar": shofar,
-    "Motorcycle": motorcycle,
+    "Frying (food)": synthesise_frying,
+    "Truck": synthesise_truck,
+    "Shofar": synthesise_shofar,
+    "Motorcycle": synthesise_motorcycle,
     "Acoustic guitar": _plucked(82, 330, 0.3, 0.8, 1.5),
-    "Train horn": train_horn,
-    "Clock": clock,
+    "Train horn": synthesise_train_horn,
+    "Clock": synthesise_clock,
     "Banjo": _plucked(196, 784, 0.13, 0.12, 0.6),
     "Goat": _calls((330, 400, 380, 330), (0.6, 1.0), (0.3, 0.9), (800, 1700), 0.5,
                    rough=0.1, tremble=1.0),
     "Baby cry, infant cry": _calls((380, 520, 500, 400), (0.7, 1.2), (0.15, 0.4),
                                    (1100, 2900), 0.8, rough=0.05),
-    "Bus": bus,
-    "Chainsaw": chainsaw,
+    "Bus": synthesise_bus,
+    "Chainsaw": synthesise_chainsaw,
     "Cat": _calls((520, 760, 700, 480), (0.5, 0.9), (0.3, 0.8), (950, 1900), 1.0),
-    "Horse": horse,
-    "Toilet flush": toilet_flush,
-    "Rodents, rats, mice": rodents,
-    "Accordion": accordion,
+    "Horse": synthesise_horse,
+    "Toilet flush": synthesise_toilet_flush,
+    "Rodents, rats, mice": synthesise_rodents,
+    "Accordion": synthesise_accordion,
     "Mandolin": _plucked(392, 1175, 0.085, 0.16, 0.9),
 }  # fmt: skip
 
@@ -363,34 +364,41 @@ SOUNDS: dict[str, Callable[[Random, Real, int], Heard]] = {
 # The places: what is heard there all the time, whatever happens.
 
 
-def wind(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+def synthesise_wind(rng: Random, seconds: Real, rate: int) -> np.ndarray:
     gusts = 0.3 + _slow(seconds, rate, 1.2, rng)
     return _noise(seconds, 40, rng.uniform(250, 600), rate, rng) * gusts
 
 
-def traffic(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+def synthesise_traffic(rng: Random, seconds: Real, rate: int) -> np.ndarray:
     passing = 0.2 + _slow(seconds, rate, 2.0, rng) ** 2
     return _noise(seconds, 60, rng.uniform(700, 1300), rate, rng) * passing
 
 
-def room_tone(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+def synthesise_room_tone(rng: Random, seconds: Real, rate: int) -> np.ndarray:
     hum = np.full(round(seconds * rate), 50.0 * rng.integers(1, 3))
     return _noise(seconds, 60, 3000, rate, rng) + 0.7 * _buzz(hum, 1.5, rate)
 
 
-def rain(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+def synthesise_rain(rng: Random, seconds: Real, rate: int) -> np.ndarray:
     return _noise(seconds, rng.uniform(700, 1500), 6000, rate, rng)
 
 
-def crowd(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+def synthesise_crowd(rng: Random, seconds: Real, rate: int) -> np.ndarray:
     talk = 0.4 + _slow(seconds, rate, 0.12, rng)
     return _noise(seconds, 200, 1800, rate, rng) * talk
 
 
-def birds(rng: Random, seconds: Real, rate: int) -> np.ndarray:
+def synthesise_birds(rng: Random, seconds: Real, rate: int) -> np.ndarray:
     calls = _calls((2400, 3300, 2700), (0.06, 0.2), (0.3, 1.5), (), 2.0)
     sound, _ = calls(rng, seconds, rate)
     return sound + 0.25 * _noise(seconds, 80, 2000, rate, rng)
 
 
-BACKGROUNDS = (wind, traffic, room_tone, rain, crowd, birds)
+BACKGROUNDS = (
+    synthesise_wind,
+    synthesise_traffic,
+    synthesise_room_tone,
+    synthesise_rain,
+    synthesise_crowd,
+    synthesise_birds,
+)

@@ -13,48 +13,48 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from data_scripts.ave import KINDS, PARTIAL, SECONDS
+from data_scripts.ave import KINDS, PARTIAL_SPANS, SECONDS
 from data_scripts.bandstand import picture, speaker
 from data_scripts.bandstand.canvas import Canvas, Real, affine
 from data_scripts.bandstand.event_pictures import PICTURES, Moment, Variant, draw_place
 from data_scripts.bandstand.event_sounds import BACKGROUNDS, SOUNDS
 from data_scripts.bandstand.people import Look
-from data_scripts.bandstand.performers import Take, marks, nearest
-from data_scripts.bandstand.sound import PEAK, reverberation, synthesise
+from data_scripts.bandstand.performers import Take, mark_onsets, sample_nearest
+from data_scripts.bandstand.sound import PEAK, reverberate, synthesise
 from data_scripts.bandstand.world import (
     CONTROL_RATE,
     Performance,
-    generator,
+    make_generator,
     perform,
-    smoothed,
+    smooth_curve,
 )
 
-PLAYED = {"Violin, fiddle": "violin", "Flute": "flute"}
+MUSIC = {"Violin, fiddle": "violin", "Flute": "flute"}
 # The voice of a speaker: Hz, and the formants' factor.
-SPOKEN = {
+SPEECH = {
     "Male speech, man speaking": (115.0, 1.0),
     "Female speech, woman speaking": (210.0, 1.14),
 }
 
 RATE = 16000  # Hz, of the events' own sounds
 LOUDEST = 0.25  # RMS of the loudest event
-STILL = 0.3  # of the videos show the thing, still and silent, outside the event
+STILL_SHARE = 0.3  # of the videos show the thing, still and silent, outside the event
 
 
-def draw_span(rng: np.random.Generator, whole: float) -> tuple[int, int]:
+def sample_span(rng: np.random.Generator, whole: float) -> tuple[int, int]:
     """Where an event begins and ends, whole seconds, the end not included.
 
-    With probability `whole` it fills the video; otherwise it is one of `PARTIAL`.
+    With probability `whole` it fills the video; otherwise it is one of `PARTIAL_SPANS`.
     """
     if rng.random() < whole:
         return 0, SECONDS
-    shares = PARTIAL.ravel() / PARTIAL.sum()
-    start, end = divmod(int(rng.choice(PARTIAL.size, p=shares)), SECONDS)
+    shares = PARTIAL_SPANS.ravel() / PARTIAL_SPANS.sum()
+    start, end = divmod(int(rng.choice(PARTIAL_SPANS.size, p=shares)), SECONDS)
     return start, end + 1
 
 
 @lru_cache(maxsize=2)
-def happen(kind: str, *, start: int, end: int, seed: int) -> Happening:
+def record_event(kind: str, *, start: int, end: int, seed: int) -> EventTake:
     """One video of an event of `kind` from second `start` to `end`, always the same.
 
     Raises ValueError for an unknown kind, or seconds that are not within the video.
@@ -63,22 +63,22 @@ def happen(kind: str, *, start: int, end: int, seed: int) -> Happening:
         raise ValueError(f"no event {kind!r}: one of {KINDS}")
     if not 0 <= start < end <= SECONDS:
         raise ValueError(f"from {start} to {end}: whole seconds within 0 to {SECONDS}")
-    if kind in PLAYED:
-        return Playing(kind, start, end, seed)
-    if kind in SPOKEN:
-        return Speaking(kind, start, end, seed)
-    return Happening(kind, start, end, seed)
+    if kind in MUSIC:
+        return MusicEvent(kind, start, end, seed)
+    if kind in SPEECH:
+        return SpeechEvent(kind, start, end, seed)
+    return EventTake(kind, start, end, seed)
 
 
-class Happening(Take):
+class EventTake(Take):
     """A thing that sounds from `start` to `end`, s, and where that happens."""
 
     duration = float(SECONDS)
 
     def __init__(self, kind: str, start: int, end: int, seed: int) -> None:
         self.kind, self.start, self.end, self.seed = kind, start, end, seed
-        rng = generator("happening", kind, seed)
-        self.stays = bool(rng.random() < STILL)  # seen outside the event too
+        rng = make_generator("happening", kind, seed)
+        self.stays = bool(rng.random() < STILL_SHARE)  # seen outside the event too
         self.place = int(rng.integers(1 << 30))
         self.loud = LOUDEST * float(rng.uniform(0.4, 1.0))
         self.quiet = self.loud * 10 ** -float(rng.uniform(0.9, 1.6))  # -18 to -32 dB
@@ -89,12 +89,12 @@ class Happening(Take):
         )
         if rng.random() < 0.5:  # seen from the other side
             self.view = self.view @ np.diag([-1.0, 1.0, 1.0])
-        self.variant = Variant.of(self.place)
+        self.variant = Variant.from_seed(self.place)
 
     @cached_property
     def heard(self) -> tuple[np.ndarray, list[float]]:
         """The event's own dry sound at RATE, (samples,), and its strokes, s."""
-        rng = generator("event", self.kind, self.seed)
+        rng = make_generator("event", self.kind, self.seed)
         return SOUNDS[self.kind](rng, self.end - self.start, RATE)
 
     @cached_property
@@ -102,20 +102,20 @@ class Happening(Take):
         """What moves the thing: 0..1 at CONTROL_RATE over the video."""
         step = RATE // CONTROL_RATE
         blocks = self.heard[0][: (self.end - self.start) * RATE].reshape(-1, step)
-        level = smoothed(np.sqrt(np.mean(blocks**2, axis=1)), 0.08)
+        level = smooth_curve(np.sqrt(np.mean(blocks**2, axis=1)), 0.08)
         level = np.clip(level / max(np.quantile(level, 0.95), 1e-9), 0, 1)
         curve = np.zeros(SECONDS * CONTROL_RATE)
         curve[self.start * CONTROL_RATE : self.end * CONTROL_RATE] = level
         return curve
 
-    def sound(self, sample_rate: int) -> np.ndarray:
+    def synthesise(self, sample_rate: int) -> np.ndarray:
         """float32 (samples,) at RATE alone: ValueError for another `sample_rate`."""
         if sample_rate != RATE:
             raise ValueError(f"sample_rate = {sample_rate}: events sound at {RATE} Hz")
-        rng = generator("place's sound", self.place)
+        rng = make_generator("place's sound", self.place)
         wave = self.background(rng, SECONDS, RATE)
         wave *= self.quiet / np.sqrt(np.mean(wave**2))
-        event = self.heard[0] + reverberation(self.heard[0], self.place, RATE)
+        event = self.heard[0] + reverberate(self.heard[0], self.place, RATE)
         fade = np.minimum(np.arange(len(event)) / (0.01 * RATE), 1.0)
         event *= fade * fade[::-1]
         rms = np.sqrt(np.mean(event**2))
@@ -130,14 +130,14 @@ class Happening(Take):
                 self.paint(canvas, t)
 
         behind = _place(self.place, size)
-        return picture.shoot(paint, self.place, self.seed, t, size, behind)
+        return picture.render(paint, self.place, self.seed, t, size, behind)
 
     def paint(self, canvas: Canvas, t: Real) -> None:
         """The thing at `t`, s, as the sound at that moment moves it."""
         with canvas.at(self.view):
-            PICTURES[self.kind](canvas, self.moment(t), self.variant)
+            PICTURES[self.kind](canvas, self.read_moment(t), self.variant)
 
-    def moment(self, t: Real) -> Moment:
+    def read_moment(self, t: Real) -> Moment:
         """What is heard of the event at `t`; nothing before and after it."""
         if not self.start <= t < self.end:
             return Moment()
@@ -155,23 +155,24 @@ class Happening(Take):
             share=float(now / (self.end - self.start)),
         )
 
-    def truth(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        """name -> float32 (T,): `loudness` of the event alone, 0..1; `onset`, 1 where
-        something strikes before the next time; `seen`, 1 where the thing is."""
+    def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
+        """Name -> float32 (T,): `loudness` of the event alone, 0..1; `onset`, 1 where
+        something strikes before the next time; `seen`, 1 where the thing is.
+        """
         during = (times >= self.start) & (times < self.end)
         return {
-            "loudness": nearest(self.loudness, times),
-            "onset": marks([self.start + s for s in self.heard[1]], times),
+            "loudness": sample_nearest(self.loudness, times),
+            "onset": mark_onsets([self.start + s for s in self.heard[1]], times),
             "seen": (during | self.stays).astype(np.float32),
         }
 
 
-class Playing(Happening):
+class MusicEvent(EventTake):
     """A violinist or a flautist of the bandstand."""
 
     @cached_property
     def played(self) -> Performance:
-        instrument, seconds = PLAYED[self.kind], self.end - self.start
+        instrument, seconds = MUSIC[self.kind], self.end - self.start
         return perform(instrument, self.place, seconds=seconds, seed=self.seed)
 
     @cached_property
@@ -181,16 +182,18 @@ class Playing(Happening):
 
     def paint(self, canvas: Canvas, t: Real) -> None:
         during = self.start <= t < self.end
-        camera = picture.view_of(self.played)
-        picture.paint_at(canvas, self.played, t - self.start if during else 0.0, camera)
+        camera = picture.find_camera(self.played)
+        picture.draw_player(
+            canvas, self.played, t - self.start if during else 0.0, camera
+        )
 
 
-class Speaking(Happening):
+class SpeechEvent(EventTake):
     """A man or a woman who speaks."""
 
     @cached_property
     def look(self) -> Look:
-        look = picture.look_of(self.place)
+        look = picture.get_look(self.place)
         man = self.kind.startswith("Male")
         style = ("short", "parted", "bald") if man else ("bob", "long", "bun")
         return dataclasses.replace(
@@ -199,7 +202,7 @@ class Speaking(Happening):
 
     @cached_property
     def spoken(self) -> speaker.Speech:
-        hertz, throat = SPOKEN[self.kind]
+        hertz, throat = SPEECH[self.kind]
         seconds = self.end - self.start
         speech = speaker.speak(self.place, seconds=seconds, seed=self.seed)
         voiced = speech.pitch_hz > 0
@@ -211,13 +214,13 @@ class Speaking(Happening):
 
     @cached_property
     def heard(self) -> tuple[np.ndarray, list[float]]:
-        voice = speaker.synthesise(self.spoken, RATE).astype(float)
+        voice = speaker.synthesise_speech(self.spoken, RATE).astype(float)
         return voice, list(self.spoken.onsets)
 
     def paint(self, canvas: Canvas, t: Real) -> None:
         during = self.start <= t < self.end
         now = t - self.start if during else 0.0
-        speaker.paint(canvas, self.spoken, self.look, now)
+        speaker.draw_speaker(canvas, self.spoken, self.look, now)
 
 
 @lru_cache(maxsize=2)

@@ -21,11 +21,11 @@ from data_scripts.bandstand.canvas import (
     Real,
     affine,
     capsule,
-    darker,
+    darken,
     ellipse,
-    lighter,
+    lighten,
     polygon,
-    smooth,
+    smooth_path,
 )
 
 EBONY: Colour = (0.09, 0.08, 0.09)
@@ -72,7 +72,7 @@ VIOLS = {
 }
 
 
-def viol(canvas: Canvas, model: Viol, wood: Colour, loudness: Real) -> None:
+def draw_viol(canvas: Canvas, model: Viol, wood: Colour, loudness: Real) -> None:
     """Body, fingerboard, strings (which shimmer with the loudness) and scroll."""
     b = model.body
     u, w, low = model.upper, model.waist, model.lower
@@ -87,65 +87,65 @@ def viol(canvas: Canvas, model: Viol, wood: Colour, loudness: Real) -> None:
     half += [(0.58, w * 1.05), (0.615, u * 0.90), *end]
     outline = np.array(half + [(x, -y) for x, y in reversed(half[1:])]) * b
     if model.pin:
-        canvas.line([(-model.pin, 0), (0, 0)], (0.45, 0.45, 0.48), 0.02 * b)
-    dark = darker(wood, 0.55)
+        canvas.stroke([(-model.pin, 0), (0, 0)], (0.45, 0.45, 0.48), 0.02 * b)
+    dark = darken(wood, 0.55)
     line = 0.012 * b + 0.25
-    canvas.shade(
-        smooth(outline), (0.1 * b, -low * b), (0.3 * b, low * b),
-        lighter(wood, 0.28), darker(wood, 0.25),
+    canvas.fill_gradient(
+        smooth_path(outline), (0.1 * b, -low * b), (0.3 * b, low * b),
+        lighten(wood, 0.28), darken(wood, 0.25),
     )  # fmt: skip
-    canvas.line(smooth(outline), dark, line)
+    canvas.stroke(smooth_path(outline), dark, line)
     inner = (outline - (0.5 * b, 0)) * (0.93, 0.88) + (0.5 * b, 0)
-    canvas.line(smooth(inner), darker(wood, 0.35), 0.006 * b + 0.1, alpha=0.7)
-    canvas.line(
-        smooth([(0.1 * b, -low * b * 0.72), (0.2 * b, -low * b * 0.82)]
+    canvas.stroke(smooth_path(inner), darken(wood, 0.35), 0.006 * b + 0.1, alpha=0.7)
+    canvas.stroke(
+        smooth_path([(0.1 * b, -low * b * 0.72), (0.2 * b, -low * b * 0.82)]
                + [(0.32 * b, -low * b * 0.66)], closed=False),
-        lighter(wood, 0.7), 0.02 * b, alpha=0.6,
+        lighten(wood, 0.7), 0.02 * b, alpha=0.6,
     )  # fmt: skip
     for s in (-1, 1):  # f-holes
         y = s * w * 0.62 * b
         hole = [(0.36 * b, y + s * 0.065 * b), (0.385 * b, y + s * 0.05 * b)]
         hole += [(0.46 * b, y), (0.535 * b, y - s * 0.035 * b), (0.55 * b, y)]
-        canvas.line(smooth(hole, closed=False), EBONY, 0.017 * b)
+        canvas.stroke(smooth_path(hole, closed=False), EBONY, 0.017 * b)
     tail = [(0.05 * b, 0.028 * b), (0.34 * b, 0.05 * b), (0.34 * b, -0.05 * b)]
     canvas.fill(polygon([*tail, (0.05 * b, -0.028 * b)]), EBONY)
     neck = [(0.95 * b, 0.05 * b), (1.38 * b, 0.038 * b), (1.38 * b, -0.038 * b)]
     canvas.fill(
-        polygon([*neck, (0.95 * b, -0.05 * b)]), darker(wood, 0.1), edge=dark, width=0.4
+        polygon([*neck, (0.95 * b, -0.05 * b)]), darken(wood, 0.1), edge=dark, width=0.4
     )
     head = [(1.37 * b, 0.035 * b), (1.52 * b, 0.028 * b), (1.58 * b, 0.045 * b)]
     head += [(1.63 * b, 0.0), (1.58 * b, -0.045 * b), (1.52 * b, -0.028 * b)]
     canvas.fill(
-        smooth([*head, (1.37 * b, -0.035 * b)]), wood, edge=dark, width=0.4 * line
+        smooth_path([*head, (1.37 * b, -0.035 * b)]), wood, edge=dark, width=0.4 * line
     )
-    canvas.fill(ellipse(1.58 * b, 0, 0.022 * b, 0.022 * b), darker(wood, 0.45))
+    canvas.fill(ellipse(1.58 * b, 0, 0.022 * b, 0.022 * b), darken(wood, 0.45))
     for i, x in enumerate((1.41, 1.45, 1.49, 1.53)):
         s = 1 if i % 2 else -1
-        canvas.line([(x * b, 0), (x * b, s * 0.085 * b)], EBONY, 0.018 * b)
+        canvas.stroke([(x * b, 0), (x * b, s * 0.085 * b)], EBONY, 0.018 * b)
     board = [(0.66 * b, 0.045 * b), (1.37 * b, 0.031 * b), (1.37 * b, -0.031 * b)]
     canvas.fill(polygon([*board, (0.66 * b, -0.045 * b)]), EBONY)
-    canvas.line([(0.46 * b, -0.07 * b), (0.46 * b, 0.07 * b)], PALE, 0.022 * b)
+    canvas.stroke([(0.46 * b, -0.07 * b), (0.46 * b, 0.07 * b)], PALE, 0.022 * b)
     blur = 1.0 + 1.2 * loudness
     for y in (-1.5, -0.5, 0.5, 1.5):
         a, z = (0.34 * b, y * 0.02 * b), (1.37 * b, y * 0.014 * b)
-        canvas.line([a, z], (0.93, 0.92, 0.90), 0.0045 * b * blur, alpha=0.85)
+        canvas.stroke([a, z], (0.93, 0.92, 0.90), 0.0045 * b * blur, alpha=0.85)
 
 
-def bow(canvas: Canvas, frog: np.ndarray, tip: np.ndarray, thick: Real) -> None:
+def draw_bow(canvas: Canvas, frog: np.ndarray, tip: np.ndarray, thick: Real) -> None:
     """Stick, hair and frog between two points of the outer coordinates."""
     along = tip - frog
     length = math.hypot(*along)
     degrees = math.degrees(math.atan2(along[1], along[0]))
     with canvas.at(affine(frog, degrees)):
         stick, white = (0.36, 0.16, 0.08), (0.97, 0.96, 0.92)
-        canvas.line([(0, 0), (length, 0)], (0.3, 0.28, 0.25), 1.6 * thick, alpha=0.5)
-        canvas.line([(0, 0), (length, 0)], white, 1.15 * thick)
+        canvas.stroke([(0, 0), (length, 0)], (0.3, 0.28, 0.25), 1.6 * thick, alpha=0.5)
+        canvas.stroke([(0, 0), (length, 0)], white, 1.15 * thick)
         arch = [(-3, -3.4 * thick), (length / 2, -1.9 * thick)]
         arch += [(length - 1, -3.0 * thick)]
-        canvas.line(smooth(arch, closed=False), darker(stick, 0.4), 1.9 * thick)
-        canvas.line(smooth(arch, closed=False), stick, 1.3 * thick)
+        canvas.stroke(smooth_path(arch, closed=False), darken(stick, 0.4), 1.9 * thick)
+        canvas.stroke(smooth_path(arch, closed=False), stick, 1.3 * thick)
         head = [(length, 0), (length + 1.2, -3.4 * thick), (length - 3, -3.2 * thick)]
-        canvas.fill(polygon(head), stick, edge=darker(stick, 0.5), width=0.3)
+        canvas.fill(polygon(head), stick, edge=darken(stick, 0.5), width=0.3)
         block = [(-2, -2.6 * thick), (4.5, -2.6 * thick), (4.5, 0.4), (-1, 0.6)]
         canvas.fill(polygon(block), EBONY)
         canvas.fill(ellipse(1.5, -1.1 * thick, 0.9, 0.9), SILVER)
@@ -158,23 +158,23 @@ def _bar(profile: Profile) -> Path:
 
 def _turned(canvas: Canvas, profile: Profile, colour: Colour) -> None:
     """A turned wooden or metal body, lit along its upper side."""
-    canvas.fill(_bar(profile), colour, edge=darker(colour, 0.6), width=0.5)
+    canvas.fill(_bar(profile), colour, edge=darken(colour, 0.6), width=0.5)
     low = [(x, r * 0.95) for x, r in profile] + [
         (x, r * 0.35) for x, r in reversed(profile)
     ]
-    canvas.fill(polygon(low), darker(colour, 0.35), alpha=0.8)
+    canvas.fill(polygon(low), darken(colour, 0.35), alpha=0.8)
     lit = [(x, -r * 0.45) for x, r in profile]
-    canvas.line(lit, lighter(colour, 0.55), 0.7, alpha=0.8)
+    canvas.stroke(lit, lighten(colour, 0.55), 0.7, alpha=0.8)
 
 
 def _ring(canvas: Canvas, x: Real, r: Real, colour: Colour, w: Real = 1.2) -> None:
-    canvas.line([(x, -r), (x, r)], darker(colour, 0.45), w + 0.4, cap="butt")
-    canvas.line([(x, -r), (x, r)], colour, w, cap="butt")
-    canvas.line([(x, -r * 0.6), (x, -r * 0.2)], lighter(colour, 0.8), w, cap="butt")
+    canvas.stroke([(x, -r), (x, r)], darken(colour, 0.45), w + 0.4, cap="butt")
+    canvas.stroke([(x, -r), (x, r)], colour, w, cap="butt")
+    canvas.stroke([(x, -r * 0.6), (x, -r * 0.2)], lighten(colour, 0.8), w, cap="butt")
 
 
 def _keys(canvas: Canvas, xs: np.ndarray, size: Real, pressed: int) -> None:
-    """A row of silver keys; the first ``pressed`` are down (darker, closer)."""
+    """A row of silver keys; the first ``pressed`` are down (darken, closer)."""
     for i, x in enumerate(xs):
         lift = 0.0 if i < pressed else -0.5 * size
         canvas.fill(
@@ -190,7 +190,7 @@ OBOE = 52.0
 FLUTE = 64.0
 
 
-def clarinet(canvas: Canvas, pressed: int) -> None:
+def draw_clarinet(canvas: Canvas, pressed: int) -> None:
     """Black, a wide bell, silver rings and keys."""
     mouth = [(0, 0.5), (3, 1.3), (8, 1.7)]
     canvas.fill(_bar([(x, r) for x, r in mouth]), EBONY, edge=(0.3, 0.3, 0.33))
@@ -200,34 +200,34 @@ def clarinet(canvas: Canvas, pressed: int) -> None:
     for x, r in ((8.5, 2.5), (14, 2.4), (34, 2.5), (53, 2.8)):
         _ring(canvas, x, r, SILVER, 1.3)
     _ring(canvas, 65.6, 7.2, SILVER, 1.0)
-    canvas.line([(17, 2.6), (31, 2.6)], SILVER, 0.7)
-    canvas.line([(36, 2.7), (50, 2.7)], SILVER, 0.7)
+    canvas.stroke([(17, 2.6), (31, 2.6)], SILVER, 0.7)
+    canvas.stroke([(36, 2.7), (50, 2.7)], SILVER, 0.7)
     _keys(canvas, np.array([17, 21, 25, 29.0, 38, 42, 46, 50]), 1.5, pressed)
 
 
-def oboe(canvas: Canvas, pressed: int) -> None:
+def draw_oboe(canvas: Canvas, pressed: int) -> None:
     """Slim, a straw-coloured reed between the lips, a small rounded bell."""
     reed = (0.93, 0.82, 0.55)
     canvas.fill(_bar([(-1, 0.8), (2.5, 0.7), (3, 0.4), (6.5, 0.5)]), reed,
-                edge=darker(reed, 0.5), width=0.3)  # fmt: skip
-    canvas.line([(3, 0), (6.5, 0)], (0.65, 0.2, 0.2), 1.2, cap="butt")
+                edge=darken(reed, 0.5), width=0.3)  # fmt: skip
+    canvas.stroke([(3, 0), (6.5, 0)], (0.65, 0.2, 0.2), 1.2, cap="butt")
     body = [(6, 1.4), (8, 1.1), (24, 1.3), (40, 1.7), (44, 2.4), (48.5, 3.3)]
     _turned(canvas, [*body, (50.5, 3.3), (52, 2.5)], (0.17, 0.11, 0.11))
     for x in (22.5, 40.0):
         _ring(canvas, x, 1.6, SILVER, 1.1)
-    canvas.line([(10, 1.7), (21, 1.8)], SILVER, 0.6)
-    canvas.line([(25, 1.9), (39, 2.1)], SILVER, 0.6)
+    canvas.stroke([(10, 1.7), (21, 1.8)], SILVER, 0.6)
+    canvas.stroke([(25, 1.9), (39, 2.1)], SILVER, 0.6)
     _keys(canvas, np.array([10, 13, 16, 19.0, 26, 29, 32, 35, 38]), 1.15, pressed)
 
 
-def flute(canvas: Canvas, pressed: int) -> None:
+def draw_flute(canvas: Canvas, pressed: int) -> None:
     """Silver; the lip plate at (0, 0), the foot at +x."""
-    canvas.pipe([(-9, 0), (55, 0)], SILVER, 2.5)
-    canvas.fill(ellipse(0, -0.4, 2.6, 1.9), lighter(SILVER, 0.3), edge=(0.4, 0.4, 0.45))
+    canvas.draw_pipe([(-9, 0), (55, 0)], SILVER, 2.5)
+    canvas.fill(ellipse(0, -0.4, 2.6, 1.9), lighten(SILVER, 0.3), edge=(0.4, 0.4, 0.45))
     canvas.fill(ellipse(0, -0.7, 0.9, 0.6), (0.2, 0.2, 0.23))
     for x in (9.5, 44.0):
-        _ring(canvas, x, 1.8, lighter(SILVER, 0.2), 1.8)
-    canvas.line([(13, -1.9), (52, -1.9)], darker(SILVER, 0.3), 0.6)
+        _ring(canvas, x, 1.8, lighten(SILVER, 0.2), 1.8)
+    canvas.stroke([(13, -1.9), (52, -1.9)], darken(SILVER, 0.3), 0.6)
     _keys(canvas, np.array([14, 17.5, 21, 24.5, 31, 34.5, 38, 41.5, 48, 51]), 1.7,
           pressed)  # fmt: skip
 
@@ -236,7 +236,7 @@ BASSOON = 128.0
 WING = 74.0  # where the bassoon's bocal leaves it
 
 
-def bassoon(canvas: Canvas, wood: Colour, pressed: int) -> None:
+def draw_bassoon(canvas: Canvas, wood: Colour, pressed: int) -> None:
     """The double tube along +x from the boot at (0, 0) to the bell with its ring."""
     red = (wood[0] * 0.72, wood[1] * 0.52, wood[2] * 0.62)
     wing = [(4, 2.6), (34, 2.5), (60, 2.0), (WING, 1.6)]
@@ -249,23 +249,23 @@ def bassoon(canvas: Canvas, wood: Colour, pressed: int) -> None:
         _ring(canvas, 98, 3.2, SILVER, 1.6)
     boot = [(-6, 4.5), (-5, 6.2), (36, 5.6)]
     with canvas.at(affine((0, 0.4))):
-        _turned(canvas, boot, darker(red, 0.08))
+        _turned(canvas, boot, darken(red, 0.08))
         _ring(canvas, -5, 5.6, SILVER, 2.0)
         _ring(canvas, 36, 5.7, SILVER, 1.6)
-    canvas.line([(2, 0.5), (33, 0.5)], SILVER, 0.8)
-    canvas.line([(40, 0.6), (92, -0.8)], SILVER, 0.8)
+    canvas.stroke([(2, 0.5), (33, 0.5)], SILVER, 0.8)
+    canvas.stroke([(40, 0.6), (92, -0.8)], SILVER, 0.8)
     _keys(canvas, np.array([8.0, 14, 20, 26, 46, 52, 58, 64]), 1.9, pressed)
 
 
-def bocal(canvas: Canvas, joint: np.ndarray, mouth: np.ndarray) -> None:
+def draw_bocal(canvas: Canvas, joint: np.ndarray, mouth: np.ndarray) -> None:
     """The bassoon's curved silver pipe, from its wing joint to the player's reed."""
     middle = (joint + mouth) / 2
     path = [joint, joint + (-1.0, -5.0), middle + (0.5, -3.5), mouth + (2.5, 0.2)]
-    canvas.pipe(smooth(path, closed=False), SILVER, 1.3)
-    canvas.line([mouth + (2.8, 0.2), mouth + (-0.5, 0.2)], (0.93, 0.82, 0.55), 1.5)
+    canvas.draw_pipe(smooth_path(path, closed=False), SILVER, 1.3)
+    canvas.stroke([mouth + (2.8, 0.2), mouth + (-0.5, 0.2)], (0.93, 0.82, 0.55), 1.5)
 
 
-def bell(
+def draw_bell(
     canvas: Canvas,
     start: Points,
     rim: Points,
@@ -275,7 +275,8 @@ def bell(
     open_share: Real,
 ) -> None:
     """A flaring bell from ``start`` to the rim's centre; its mouth is an ellipse whose
-    narrow radius is ``open_share`` of the wide one (the throat shows)."""
+    narrow radius is ``open_share`` of the wide one (the throat shows).
+    """
     a, z = np.array(start, float), np.array(rim, float)
     u = (z - a) / math.hypot(*(z - a))
     n = np.array([-u[1], u[0]])
@@ -284,26 +285,31 @@ def bell(
     side += [(0.87, r0 + 0.52 * (r1 - r0)), (1.0, r1)]
     left = [a + u * length * x + n * r for x, r in side]
     right = [a + u * length * x - n * r for x, r in side]
-    upper, lower = smooth(left, closed=False), smooth(right[::-1], closed=False)
+    upper, lower = (
+        smooth_path(left, closed=False),
+        smooth_path(right[::-1], closed=False),
+    )
     vertices = np.concatenate([upper.vertices, lower.vertices])
     codes = np.full(len(vertices), Path.CURVE4, np.uint8)
     codes[0], codes[len(vertices) // 2] = Path.MOVETO, Path.LINETO
     cone = Path(vertices, codes)
-    canvas.shade(cone, left[-1], right[-1], lighter(colour, 0.35), darker(colour, 0.4))
-    canvas.line(smooth(left, closed=False), darker(colour, 0.6), 0.6)
-    canvas.line(smooth(right, closed=False), darker(colour, 0.6), 0.6)
+    canvas.fill_gradient(
+        cone, left[-1], right[-1], lighten(colour, 0.35), darken(colour, 0.4)
+    )
+    canvas.stroke(smooth_path(left, closed=False), darken(colour, 0.6), 0.6)
+    canvas.stroke(smooth_path(right, closed=False), darken(colour, 0.6), 0.6)
     lit = [a + u * length * x + n * r * 0.4 for x, r in side]
-    canvas.line(smooth(lit, closed=False), lighter(colour, 0.75), 0.9, alpha=0.8)
+    canvas.stroke(smooth_path(lit, closed=False), lighten(colour, 0.75), 0.9, alpha=0.8)
     degrees = math.degrees(math.atan2(u[1], u[0]))
     with canvas.at(affine(z, degrees)):
-        canvas.fill(ellipse(0, 0, r1 * open_share + 0.5, r1), lighter(colour, 0.25),
-                    edge=darker(colour, 0.6))  # fmt: skip
+        canvas.fill(ellipse(0, 0, r1 * open_share + 0.5, r1), lighten(colour, 0.25),
+                    edge=darken(colour, 0.6))  # fmt: skip
         rim_x = r1 * open_share
-        canvas.fill(ellipse(0, 0, rim_x * 0.86, r1 * 0.9), darker(colour, 0.35))
+        canvas.fill(ellipse(0, 0, rim_x * 0.86, r1 * 0.9), darken(colour, 0.35))
         canvas.fill(ellipse(-rim_x * 0.1, 0, rim_x * 0.5, r1 * 0.55),
-                    darker(colour, 0.75))  # fmt: skip
-        canvas.line([(rim_x * 0.6, -r1 * 0.5), (rim_x * 0.78, 0)],
-                    lighter(colour, 0.6), 0.8, alpha=0.7)  # fmt: skip
+                    darken(colour, 0.75))  # fmt: skip
+        canvas.stroke([(rim_x * 0.6, -r1 * 0.5), (rim_x * 0.78, 0)],
+                    lighten(colour, 0.6), 0.8, alpha=0.7)  # fmt: skip
 
 
 def _valves(
@@ -313,19 +319,19 @@ def _valves(
     """Three upright cylinders with caps; a pressed valve's button is down."""
     for x, pressed in zip(xs, down, strict=True):
         rise = 0.8 if pressed else 3.2
-        canvas.line([(x, y), (x, y - rise)], SILVER, 1.0)
+        canvas.stroke([(x, y), (x, y - rise)], SILVER, 1.0)
         canvas.fill(ellipse(x, y - rise, 1.6, 0.8), PALE, edge=(0.4, 0.4, 0.4),
                     width=0.3)  # fmt: skip
-        canvas.pipe([(x, y), (x, y + height)], colour, r * 2)
-        canvas.line([(x - r, y), (x + r, y)], SILVER, 1.4)
-        canvas.line([(x - r, y + height), (x + r, y + height)], SILVER, 1.4)
+        canvas.draw_pipe([(x, y), (x, y + height)], colour, r * 2)
+        canvas.stroke([(x - r, y), (x + r, y)], SILVER, 1.4)
+        canvas.stroke([(x - r, y + height), (x + r, y + height)], SILVER, 1.4)
 
 
 # The brass instruments' fundamentals with no valve or slide in use (MIDI numbers).
 FUNDAMENTALS = {"horn": 29.0, "trombone": 34.0, "trumpet": 46.0, "tuba": 22.0}
 
 
-def semitones_below(midi: np.ndarray, fundamental: Real) -> np.ndarray:
+def compute_lowering(midi: np.ndarray, fundamental: Real) -> np.ndarray:
     """How far valves or slide lower the next harmonic above each note: 0 to 6.
 
     Brass players use the second harmonic and up: 12 log2(n) semitones.
@@ -335,7 +341,7 @@ def semitones_below(midi: np.ndarray, fundamental: Real) -> np.ndarray:
     return np.clip(harmonics[np.minimum(nearest, 37)] - midi, 0.0, 6.0)
 
 
-def valves_for(semitones: Real) -> tuple[bool, bool, bool]:
+def choose_valves(semitones: Real) -> tuple[bool, bool, bool]:
     """Which of the three valves lower a harmonic by 0 to 6 semitones."""
     used = ("", "2", "1", "12", "23", "13", "123")[round(semitones)]
     return "1" in used, "2" in used, "3" in used
@@ -344,17 +350,19 @@ def valves_for(semitones: Real) -> tuple[bool, bool, bool]:
 TRUMPET_VALVES = (20.0, 24.0, 28.0)
 
 
-def trumpet(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -> None:
+def draw_trumpet(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -> None:
     """Along +x: mouthpiece, one flat coil with three valves, bell."""
-    canvas.pipe([(2, 0), (36, 0)], brass, 1.5)
-    coil = smooth([(36, 0), (40.5, 1.4), (42, 4.6), (40.5, 7.8), (36, 9.2)], False)
-    canvas.pipe(coil, brass, 1.6)
-    canvas.pipe([(14, 9.2), (36, 9.2)], brass, 1.6)
-    back = smooth([(14, 9.2), (9.8, 7.8), (8.4, 4.9), (9.8, 2.3), (14, 2.2)], False)
-    canvas.pipe(back, brass, 1.6)
+    canvas.draw_pipe([(2, 0), (36, 0)], brass, 1.5)
+    coil = smooth_path([(36, 0), (40.5, 1.4), (42, 4.6), (40.5, 7.8), (36, 9.2)], False)
+    canvas.draw_pipe(coil, brass, 1.6)
+    canvas.draw_pipe([(14, 9.2), (36, 9.2)], brass, 1.6)
+    back = smooth_path(
+        [(14, 9.2), (9.8, 7.8), (8.4, 4.9), (9.8, 2.3), (14, 2.2)], False
+    )
+    canvas.draw_pipe(back, brass, 1.6)
     _valves(canvas, TRUMPET_VALVES, -2.0, 12.5, 1.6, brass, down)
-    canvas.pipe([(14, 2.2), (40, 2.0)], brass, 1.9)
-    bell(canvas, (36, 2.0), (57, 2.0), 1.1, 7.2, brass, 0.34)
+    canvas.draw_pipe([(14, 2.2), (40, 2.0)], brass, 1.9)
+    draw_bell(canvas, (36, 2.0), (57, 2.0), 1.1, 7.2, brass, 0.34)
     canvas.fill(_bar([(-1.5, 1.5), (0, 1.3), (2, 0.7), (4, 0.7)]), SILVER,
                 edge=(0.4, 0.4, 0.45), width=0.4)  # fmt: skip
 
@@ -363,85 +371,95 @@ SLIDE = 46.0  # length of the slide's tubes
 SLIDE_TRAVEL = 36.0  # from first to seventh position
 
 
-def trombone_back(canvas: Canvas, brass: Colour) -> None:
+def draw_trombone_back(canvas: Canvas, brass: Colour) -> None:
     """The tuning slide, which passes behind the player's head."""
     path = [(14, -9.5), (-18, -9.5), (-27, -9.5), (-29, -4.5), (-27, 0.5), (-18, 0.5)]
     path += [(10, 0.5)]
-    canvas.pipe(smooth(path, closed=False), brass, 2.6)
+    canvas.draw_pipe(smooth_path(path, closed=False), brass, 2.6)
 
 
-def trombone(canvas: Canvas, brass: Colour, out: Real) -> None:
+def draw_trombone(canvas: Canvas, brass: Colour, out: Real) -> None:
     """Along +x from the mouthpiece: slide drawn ``out`` cm, and the bell above."""
     low = 7.0
-    bell(canvas, (10, -9.5), (47, -9.5), 1.4, 12.0, brass, 0.34)
-    canvas.line([(14, -9), (14, low)], darker(brass, 0.2), 1.5)
-    canvas.pipe([(2, 0), (14 + SLIDE, 0)], SILVER, 1.6)
-    canvas.pipe([(12, low), (14 + SLIDE, low)], SILVER, 1.6)
+    draw_bell(canvas, (10, -9.5), (47, -9.5), 1.4, 12.0, brass, 0.34)
+    canvas.stroke([(14, -9), (14, low)], darken(brass, 0.2), 1.5)
+    canvas.draw_pipe([(2, 0), (14 + SLIDE, 0)], SILVER, 1.6)
+    canvas.draw_pipe([(12, low), (14 + SLIDE, low)], SILVER, 1.6)
     near, far = 15.0 + out, 15.0 + out + SLIDE
     end = [(far - 1, 0), (far + 2.6, 0.8), (far + 4, low / 2), (far + 2.6, low - 0.8)]
-    canvas.pipe([(near, 0), (far, 0)], brass, 2.2)
-    canvas.pipe([(near, low), (far, low)], brass, 2.2)
-    canvas.pipe(smooth([*end, (far - 1, low)], closed=False), brass, 2.2)
-    canvas.line([(near + 1.5, 0), (near + 1.5, low)], SILVER, 2.0)
+    canvas.draw_pipe([(near, 0), (far, 0)], brass, 2.2)
+    canvas.draw_pipe([(near, low), (far, low)], brass, 2.2)
+    canvas.draw_pipe(smooth_path([*end, (far - 1, low)], closed=False), brass, 2.2)
+    canvas.stroke([(near + 1.5, 0), (near + 1.5, low)], SILVER, 2.0)
     canvas.fill(_bar([(-2, 2.0), (0, 1.8), (3, 0.8), (6, 0.8)]), SILVER,
                 edge=(0.4, 0.4, 0.45), width=0.4)  # fmt: skip
 
 
-def sax(canvas: Canvas, brass: Colour, pressed: int) -> None:
+def draw_sax(canvas: Canvas, brass: Colour, pressed: int) -> None:
     """Neck from (0, 0), body down, bow, and the bell turned up beside it."""
     canvas.fill(_bar([(-2, 0.7), (3, 1.5), (5, 1.6)]), EBONY)
-    neck = smooth([(4, 0), (10, -1.6), (14, 0.5), (15.5, 5)], closed=False)
-    canvas.pipe(neck, brass, 2.4)
+    neck = smooth_path([(4, 0), (10, -1.6), (14, 0.5), (15.5, 5)], closed=False)
+    canvas.draw_pipe(neck, brass, 2.4)
     for share, wide in ((0.0, 3.4), (0.35, 4.6), (0.7, 5.8)):  # a cone in three steps
         top = (15.5 - 1.3 * share, 5 + 43 * share)
-        canvas.pipe([top, (14.2, 48)], brass, wide)
-    under = smooth([(14.2, 46), (15, 55), (20.5, 60), (27, 57), (29, 49)], closed=False)
-    canvas.pipe(under, brass, 7.4)
-    bell(canvas, (29, 51), (33.5, 23), 4.0, 11.5, brass, 0.42)
-    canvas.line([(20, 44), (28, 44)], darker(brass, 0.35), 1.5)
-    canvas.line([(17.6, 12), (17.0, 44)], darker(brass, 0.4), 0.8)
+        canvas.draw_pipe([top, (14.2, 48)], brass, wide)
+    under = smooth_path(
+        [(14.2, 46), (15, 55), (20.5, 60), (27, 57), (29, 49)], closed=False
+    )
+    canvas.draw_pipe(under, brass, 7.4)
+    draw_bell(canvas, (29, 51), (33.5, 23), 4.0, 11.5, brass, 0.42)
+    canvas.stroke([(20, 44), (28, 44)], darken(brass, 0.35), 1.5)
+    canvas.stroke([(17.6, 12), (17.0, 44)], darken(brass, 0.4), 0.8)
     with canvas.at(affine((15, 12), 91)):
         _keys(canvas, np.array([0.0, 5, 10, 17, 22, 27, 32]), 2.1, pressed)
 
 
-def horn_back(canvas: Canvas, brass: Colour) -> None:
+def draw_horn_back(canvas: Canvas, brass: Colour) -> None:
     """The bell, drawn before the right hand that reaches into it."""
-    bell(canvas, (2, 10), (-22, 19), 3.0, 16.0, brass, 0.62)
+    draw_bell(canvas, (2, 10), (-22, 19), 3.0, 16.0, brass, 0.62)
 
 
-def horn_front(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -> None:
+def draw_horn_front(
+    canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]
+) -> None:
     """The round coil about (0, 0) with rotors; the leadpipe's end is at (4, -31)."""
-    lead = smooth([(4, -30), (7, -22), (14, -14), (15, -2), (9, 10)], closed=False)
-    canvas.pipe(lead, brass, 1.5)
+    lead = smooth_path([(4, -30), (7, -22), (14, -14), (15, -2), (9, 10)], closed=False)
+    canvas.draw_pipe(lead, brass, 1.5)
     canvas.fill(capsule((3.2, -32), (4.4, -28.5), 1.7, 0.8), SILVER, edge=(0.4,) * 3)
-    canvas.pipe(ellipse(0, 0, 15.5, 15.0), brass, 3.2)
-    canvas.pipe(ellipse(0.5, 0.5, 11.2, 10.6), brass, 2.0)
+    canvas.draw_pipe(ellipse(0, 0, 15.5, 15.0), brass, 3.2)
+    canvas.draw_pipe(ellipse(0.5, 0.5, 11.2, 10.6), brass, 2.0)
     for a in (-2.5, 2.5, 7.0):
         loop = [(-7, a - 4), (1, a - 5.4), (8, a - 4), (8, a - 1), (0, a - 1.6)]
-        canvas.pipe(smooth([*loop, (-7, a - 1)], closed=False), brass, 1.3)
+        canvas.draw_pipe(smooth_path([*loop, (-7, a - 1)], closed=False), brass, 1.3)
     for i, pressed in enumerate(down):
         x, y = 3.5 + 4.4 * i, 4.5 - 1.5 * i
-        rotor = lighter(brass, 0.35)
-        canvas.fill(ellipse(x, y, 2.3, 2.3), rotor, edge=darker(brass, 0.55))
+        rotor = lighten(brass, 0.35)
+        canvas.fill(ellipse(x, y, 2.3, 2.3), rotor, edge=darken(brass, 0.55))
         turn = 1.2 if pressed else -0.6
-        canvas.line([(x, y), (x + turn, y - 1.2)], darker(brass, 0.5), 0.8)
-    canvas.pipe(smooth([(13, 8), (8, 13), (0, 15), (-6, 12)], closed=False), brass, 4.2)
+        canvas.stroke([(x, y), (x + turn, y - 1.2)], darken(brass, 0.5), 0.8)
+    canvas.draw_pipe(
+        smooth_path([(13, 8), (8, 13), (0, 15), (-6, 12)], closed=False), brass, 4.2
+    )
 
 
-def tuba(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -> None:
+def draw_tuba(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -> None:
     """The bottom bow at (0, 0), the bell far above; the mouthpiece at (-15, -57)."""
-    outer = smooth(
+    outer = smooth_path(
         [(19, -46), (20, -22), (16, -7), (3, 0), (-11, -6), (-16, -22), (-15, -40)]
         + [(-10, -48), (-3, -48)],
         closed=False,
     )
-    canvas.pipe(outer, brass, 8.6)
+    canvas.draw_pipe(outer, brass, 8.6)
     for shrink, wide in ((0.66, 4.6), (0.40, 3.4)):
         inner = [(10, -40), (11, -22), (8, -12), (1, -8), (-7, -12), (-9, -24)]
         coil = [(x * shrink * 1.25, -25 + (y + 25) * shrink * 1.1) for x, y in inner]
-        canvas.pipe(smooth([*coil, (-6 * shrink, -44 * shrink - 6)]), brass, wide)
-    bell(canvas, (19, -40), (17, -104), 4.6, 24.0, brass, 0.30)
+        canvas.draw_pipe(
+            smooth_path([*coil, (-6 * shrink, -44 * shrink - 6)]), brass, wide
+        )
+    draw_bell(canvas, (19, -40), (17, -104), 4.6, 24.0, brass, 0.30)
     _valves(canvas, (-5.5, 0.0, 5.5), -36, 20.0, 2.2, brass, down)
-    lead = smooth([(-13.5, -57), (-5, -56), (4, -54), (9, -48), (7, -38)], closed=False)
-    canvas.pipe(lead, brass, 1.9)
+    lead = smooth_path(
+        [(-13.5, -57), (-5, -56), (4, -54), (9, -48), (7, -38)], closed=False
+    )
+    canvas.draw_pipe(lead, brass, 1.9)
     canvas.fill(capsule((-17.0, -57.4), (-13, -57), 2.3, 1.1), SILVER, edge=(0.4,) * 3)

@@ -9,7 +9,7 @@ made from, so that an interrupted run goes on and another setting is noticed.
 
 `write_video` writes one long video of one performer instead, with the truth beside it
 in the same way; which columns it has, `performers.Take` says. So does `write_ave`,
-whose columns `events.Happening` names.
+whose columns `events.EventTake` names.
 """
 
 import base64
@@ -29,15 +29,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from avnb import files
-from avnb.media import Clip, write_clip, write_film
-from data_scripts.ave import PARTIAL, WHOLE
+from avnb.media import Clip, write_clip, write_frames
+from data_scripts.ave import PARTIAL_SPANS, WHOLE_SPANS
 from data_scripts.bandstand import events, performers, picture
 from data_scripts.bandstand.sound import synthesise
 from data_scripts.bandstand.world import (
     INSTRUMENTS,
     ORCHESTRA,
     Performance,
-    generator,
+    make_generator,
     midi_to_hz,
     perform,
 )
@@ -208,14 +208,14 @@ def write_video(
     _check_marks(root, settings)
     if (root / "truth" / f"{performer}.json").exists():
         return 0
-    take = performers.take(performer, player=player, seconds=seconds, seed=seed)
+    take = performers.record_take(performer, player=player, seconds=seconds, seed=seed)
     times = np.arange(round(seconds * fps)) / fps
-    waveform = take.sound(VIDEO_RATE)[None]
+    waveform = take.synthesise(VIDEO_RATE)[None]
     pictures = _drawn(settings, times, workers or os.cpu_count() or 1)
-    write_film(root / f"{performer}.mp4", pictures, waveform, fps, VIDEO_RATE)
+    write_frames(root / f"{performer}.mp4", pictures, waveform, fps, VIDEO_RATE)
     rows = np.arange(int(seconds * TRUTH_RATE)) / TRUTH_RATE
     with files.atomic_path(root / "truth" / f"{performer}.parquet") as path:
-        pq.write_table(pa.table({"time": rows} | take.truth(rows)), path)
+        pq.write_table(pa.table({"time": rows} | take.measure(rows)), path)
     _mark(root, settings, performer)
     return 1
 
@@ -295,7 +295,7 @@ def _drawn(settings: dict, times: np.ndarray, workers: int) -> Iterator[np.ndarr
 def _draw_span(settings: dict, times: np.ndarray) -> np.ndarray:
     performer = settings["performer"]
     who = {name: settings[name] for name in ("player", "seconds", "seed")}
-    take = performers.take(performer, **who)
+    take = performers.record_take(performer, **who)
     return np.stack([take.draw(float(t), settings["size"]) for t in times])
 
 
@@ -361,7 +361,7 @@ def _write_truth(path: Path, performance: Performance) -> None:
         "loudness": performance.loudness[nearest].astype(np.float32),
         "onset": onset,
     }
-    poses = picture.pose(performance, times)
+    poses = picture.measure_pose(performance, times)
     columns |= dict(zip(picture.POSE_NAMES, poses.T, strict=True))
     with files.atomic_path(path) as unfinished:
         pq.write_table(pa.table(columns), unfinished)
@@ -376,7 +376,7 @@ def _write_song(root: Path, settings: dict, arguments: tuple[str, int]) -> None:
     held_out = song >= settings["songs"] - settings["validation"]
     split = "validation" if held_out else "train"
     take = int(
-        generator("sub_urmp", settings["seed"], instrument, song).integers(1 << 31)
+        make_generator("sub_urmp", settings["seed"], instrument, song).integers(1 << 31)
     )
     performance = perform(instrument, song, seconds=settings["seconds"], seed=take)
     sound = synthesise(performance, SUB_URMP_RATE)
@@ -408,7 +408,7 @@ def _programme(
     pieces: int, seed: int, reused_take: bool
 ) -> list[tuple[str, list[Take]]]:
     """Folder names and takes. The instruments are dealt, so that all of them play."""
-    rng = generator("urmp", seed)
+    rng = make_generator("urmp", seed)
     deck: list[str] = []
     player = -1
     programme: list[tuple[str, list[Take]]] = []
@@ -534,17 +534,17 @@ def _happenings(
     videos: int, validation: int, test: int, seed: int
 ) -> Iterator[tuple[str, str, str, int, int]]:
     """Id, split, kind, start and end of each video."""
-    rng = generator("ave", seed)
+    rng = make_generator("ave", seed)
     train = videos - validation - test
     # test events never fill a video, so more of the others do than of all
-    whole = WHOLE / (WHOLE + PARTIAL.sum())
+    whole = WHOLE_SPANS / (WHOLE_SPANS + PARTIAL_SPANS.sum())
     number = 0
     for split, count in (("train", train), ("val", validation), ("test", test)):
         fills = 0.0 if split == "test" else whole * videos / (videos - test)
         deck: list[str] = []
         for _ in range(count):
             deck = deck or [str(kind) for kind in rng.permutation(events.KINDS)]
-            start, end = events.draw_span(rng, min(fills, 1.0))
+            start, end = events.sample_span(rng, min(fills, 1.0))
             digest = hashlib.sha256(f"ave|{seed}|{number}".encode()).digest()
             # as YouTube's: 11 of 64 characters, of which the first may be "-"
             name = base64.urlsafe_b64encode(digest)[:11].decode()
@@ -556,12 +556,12 @@ def _write_happening(
     root: Path, settings: dict, arguments: tuple[str, str, int, int]
 ) -> None:
     name, kind, start, end = arguments
-    seed = int(generator("ave", settings["seed"], name).integers(1 << 31))
-    video = events.happen(kind, start=start, end=end, seed=seed)
+    seed = int(make_generator("ave", settings["seed"], name).integers(1 << 31))
+    video = events.record_event(kind, start=start, end=end, seed=seed)
     fps, size = settings["fps"], settings["size"]
     pictures = (video.draw(i / fps, size) for i in range(round(events.SECONDS * fps)))
-    waveform = video.sound(events.RATE)[None]
-    write_film(root / "AVE" / f"{name}.mp4", pictures, waveform, fps, events.RATE)
+    waveform = video.synthesise(events.RATE)[None]
+    write_frames(root / "AVE" / f"{name}.mp4", pictures, waveform, fps, events.RATE)
     rows = np.arange(events.SECONDS * TRUTH_RATE) / TRUTH_RATE
     with files.atomic_path(root / "truth" / f"{name}.parquet") as path:
-        pq.write_table(pa.table({"time": rows} | video.truth(rows)), path)
+        pq.write_table(pa.table({"time": rows} | video.measure(rows)), path)

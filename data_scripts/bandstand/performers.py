@@ -15,8 +15,13 @@ import numpy as np
 
 from data_scripts.bandstand import drummer, picture, speaker
 from data_scripts.bandstand.canvas import Canvas, Real, affine
-from data_scripts.bandstand.sound import in_a_room, synthesise
-from data_scripts.bandstand.world import CONTROL_RATE, Performance, generator, perform
+from data_scripts.bandstand.sound import add_room, synthesise
+from data_scripts.bandstand.world import (
+    CONTROL_RATE,
+    Performance,
+    make_generator,
+    perform,
+)
 
 PERFORMERS = ("melodic", "harmonic", "percussive", "speaking")
 
@@ -32,7 +37,7 @@ class Take(ABC):
     duration: float
 
     @abstractmethod
-    def sound(self, sample_rate: int) -> np.ndarray:
+    def synthesise(self, sample_rate: int) -> np.ndarray:
         """float32 (samples,)"""
 
     @abstractmethod
@@ -40,21 +45,23 @@ class Take(ABC):
         """uint8 (size, size, 3)"""
 
     @abstractmethod
-    def truth(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        """name -> float32 (T,)"""
+    def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
+        """Name -> float32 (T,)"""
 
 
 @lru_cache(maxsize=2)
-def take(performer: str, *, player: int, seconds: float | int, seed: int) -> Take:
+def record_take(
+    performer: str, *, player: int, seconds: float | int, seed: int
+) -> Take:
     """One performer's take, the same in every process.
 
     Raises ValueError for an unknown performer or a length below a second.
     """
     kinds: dict[str, Callable[[int, float, int], Take]] = {
-        "melodic": Melodic,
-        "harmonic": Harmonic,
-        "percussive": Percussive,
-        "speaking": Speaking,
+        "melodic": CelloTake,
+        "harmonic": QuintetTake,
+        "percussive": DrumTake,
+        "speaking": SpeechTake,
     }
     if performer not in kinds:
         raise ValueError(f"no performer {performer!r}: one of {PERFORMERS}")
@@ -63,25 +70,25 @@ def take(performer: str, *, player: int, seconds: float | int, seed: int) -> Tak
     return kinds[performer](player, float(seconds), seed)
 
 
-class Melodic(Take):
+class CelloTake(Take):
     """A cellist alone."""
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
         self.duration = seconds
         self.played = perform("cello", player, seconds=seconds, seed=seed)
 
-    def sound(self, sample_rate: int) -> np.ndarray:
+    def synthesise(self, sample_rate: int) -> np.ndarray:
         return synthesise(self.played, sample_rate)
 
     def draw(self, t: Real, size: int) -> np.ndarray:
         return picture.draw(self.played, t, size)
 
-    def truth(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        poses = picture.pose(self.played, times)
+    def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
+        poses = picture.measure_pose(self.played, times)
         return {
-            "pitch_hz": nearest(self.played.pitch_hz, times),
-            "loudness": nearest(self.played.loudness, times),
-            "onset": marks([note.onset for note in self.played.notes], times),
+            "pitch_hz": sample_nearest(self.played.pitch_hz, times),
+            "loudness": sample_nearest(self.played.loudness, times),
+            "onset": mark_onsets([note.onset for note in self.played.notes], times),
             **dict(zip(picture.POSE_NAMES, poses.T, strict=True)),
         }
 
@@ -98,7 +105,7 @@ QUINTET = (
 SCALE = 1 / 205  # of a centimetre
 
 
-class Harmonic(Take):
+class QuintetTake(Take):
     """Five musicians who share tempo, key and phrases, in one picture."""
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
@@ -108,17 +115,17 @@ class Harmonic(Take):
             for i, (instrument, _, _) in enumerate(QUINTET)
         ]
 
-    def sound(self, sample_rate: int) -> np.ndarray:
+    def synthesise(self, sample_rate: int) -> np.ndarray:
         mix = np.sum([synthesise(p, sample_rate) for p in self.parts], axis=0)
-        rng = generator("hall", self.seed)
-        return in_a_room(0.6 * mix, int(rng.integers(1 << 31)), sample_rate, rng)
+        rng = make_generator("hall", self.seed)
+        return add_room(0.6 * mix, int(rng.integers(1 << 31)), sample_rate, rng)
 
     def draw(self, t: Real, size: int) -> np.ndarray:
         def paint(canvas: Canvas) -> None:
             for performance, place in self._placed():
-                picture.paint_at(canvas, performance, t, place)
+                picture.draw_player(canvas, performance, t, place)
 
-        return picture.shoot(paint, self.player, self.seed, t, size)
+        return picture.render(paint, self.player, self.seed, t, size)
 
     def _placed(self) -> list[tuple[Performance, np.ndarray]]:
         return [
@@ -126,23 +133,25 @@ class Harmonic(Take):
             for performance, (_, x, y) in zip(self.parts, QUINTET, strict=True)
         ]
 
-    def truth(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        loudness = [nearest(p.loudness, times) for p in self.parts]
-        pitches = [nearest(p.pitch_hz, times) for p in self.parts]
+    def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
+        loudness = [sample_nearest(p.loudness, times) for p in self.parts]
+        pitches = [sample_nearest(p.pitch_hz, times) for p in self.parts]
         moments = [note.onset for p in self.parts for note in p.notes]
         loudest = np.argmax(loudness, axis=0)
         found = {
             "pitch_hz": np.take_along_axis(np.array(pitches), loudest[None], 0)[0],
             "loudness": np.minimum(np.sqrt(np.sum(np.square(loudness), axis=0)), 1.0),
-            "onset": marks(moments, times),
+            "onset": mark_onsets(moments, times),
         }
         for i, (performance, place) in enumerate(self._placed()):
             name = performance.instrument
             found[f"{name}_pitch_hz"], found[f"{name}_loudness"] = (
                 pitches[i], loudness[i],
             )  # fmt: skip
-            found[f"onset_{name}"] = marks([n.onset for n in performance.notes], times)
-            rows = [picture.joints(performance, float(t), place) for t in times]
+            found[f"onset_{name}"] = mark_onsets(
+                [n.onset for n in performance.notes], times
+            )
+            rows = [picture.locate_joints(performance, float(t), place) for t in times]
             for joint in rows[0] if rows else ():
                 for axis, letter in enumerate("xy"):
                     values = np.array([row[joint][axis] for row in rows], np.float32)
@@ -150,78 +159,80 @@ class Harmonic(Take):
         return found
 
 
-class Percussive(Take):
+class DrumTake(Take):
     """A drummer at a kit."""
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
         self.duration = seconds
-        self.played = drummer.play(player, seconds=seconds, seed=seed)
+        self.played = drummer.play_drums(player, seconds=seconds, seed=seed)
 
-    def sound(self, sample_rate: int) -> np.ndarray:
-        return drummer.synthesise(self.played, sample_rate)
+    def synthesise(self, sample_rate: int) -> np.ndarray:
+        return drummer.synthesise_drums(self.played, sample_rate)
 
     def draw(self, t: Real, size: int) -> np.ndarray:
         played = self.played
-        look = picture.look_of(played.player)
+        look = picture.get_look(played.player)
 
         def paint(canvas: Canvas) -> None:
-            drummer.paint(canvas, played, look, t)
+            drummer.draw_drummer(canvas, played, look, t)
 
-        return picture.shoot(paint, played.player, played.seed, t, size)
+        return picture.render(paint, played.player, played.seed, t, size)
 
-    def truth(self, times: np.ndarray) -> dict[str, np.ndarray]:
+    def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
         hits = self.played.hits
-        look = picture.look_of(self.played.player)
-        poses = drummer.truth(self.played, look, times)
+        look = picture.get_look(self.played.player)
+        poses = drummer.measure_drummer(self.played, look, times)
         return {
             "pitch_hz": np.zeros(len(times), np.float32),
-            "loudness": nearest(self.played.loudness, times),
-            "onset": marks([hit.time for hit in hits], times),
+            "loudness": sample_nearest(self.played.loudness, times),
+            "onset": mark_onsets([hit.time for hit in hits], times),
             **{
-                f"onset_{name}": marks([h.time for h in hits if h.piece == name], times)
+                f"onset_{name}": mark_onsets(
+                    [h.time for h in hits if h.piece == name], times
+                )
                 for name in drummer.PIECES
             },
-            **dict(zip(drummer.TRUTH_NAMES, poses.T, strict=True)),
+            **dict(zip(drummer.DRUMMER_TRUTH, poses.T, strict=True)),
         }
 
 
-class Speaking(Take):
+class SpeechTake(Take):
     """A talking head."""
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
         self.duration = seconds
         self.spoken = speaker.speak(player, seconds=seconds, seed=seed)
 
-    def sound(self, sample_rate: int) -> np.ndarray:
-        return speaker.synthesise(self.spoken, sample_rate)
+    def synthesise(self, sample_rate: int) -> np.ndarray:
+        return speaker.synthesise_speech(self.spoken, sample_rate)
 
     def draw(self, t: Real, size: int) -> np.ndarray:
         spoken = self.spoken
-        look = picture.look_of(spoken.player)
+        look = picture.get_look(spoken.player)
 
         def paint(canvas: Canvas) -> None:
-            speaker.paint(canvas, spoken, look, t)
+            speaker.draw_speaker(canvas, spoken, look, t)
 
-        return picture.shoot(paint, spoken.player, spoken.seed, t, size)
+        return picture.render(paint, spoken.player, spoken.seed, t, size)
 
-    def truth(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        look = picture.look_of(self.spoken.player)
-        poses = speaker.truth(self.spoken, look, times)
+    def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
+        look = picture.get_look(self.spoken.player)
+        poses = speaker.measure_speaker(self.spoken, look, times)
         return {
-            "pitch_hz": nearest(self.spoken.pitch_hz, times),
-            "loudness": nearest(self.spoken.loudness, times),
-            "onset": marks(self.spoken.onsets, times),
-            **dict(zip(speaker.TRUTH_NAMES, poses.T, strict=True)),
+            "pitch_hz": sample_nearest(self.spoken.pitch_hz, times),
+            "loudness": sample_nearest(self.spoken.loudness, times),
+            "onset": mark_onsets(self.spoken.onsets, times),
+            **dict(zip(speaker.SPEAKER_TRUTH, poses.T, strict=True)),
         }
 
 
-def nearest(curve: np.ndarray, times: np.ndarray) -> np.ndarray:
+def sample_nearest(curve: np.ndarray, times: np.ndarray) -> np.ndarray:
     """A curve of CONTROL_RATE at times, s: float32 (T,)."""
     rows = np.round(times * CONTROL_RATE).astype(int)
     return curve[np.minimum(rows, len(curve) - 1)].astype(np.float32)
 
 
-def marks(moments: Sequence[float], times: np.ndarray) -> np.ndarray:
+def mark_onsets(moments: Sequence[float], times: np.ndarray) -> np.ndarray:
     """1 where a moment lies between a time and the next one, else 0: float32 (T,)."""
     found = np.zeros(len(times), np.float32)
     rows = np.searchsorted(times, np.asarray(moments) + 1e-9, side="right") - 1

@@ -1,8 +1,8 @@
 """Draw a musician who plays what is heard.
 
 A picture is a function of a `Performance` and a time: `_scene` turns the sound's
-curves into joints, hands, bow and slide, and both `draw` and `pose` read that scene,
-so that the truth is what is drawn.
+curves into joints, hands, bow and slide, and both `draw` and `measure_pose` read
+that scene, so that the truth is what is drawn.
 """
 
 # ruff: noqa: RUF005 (adding a tuple to an array is arithmetic here)
@@ -17,12 +17,12 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from data_scripts.bandstand import instruments as made
-from data_scripts.bandstand.canvas import Canvas, Real, affine, apply, compose
+from data_scripts.bandstand.canvas import Canvas, Real, affine, chain, transform
 from data_scripts.bandstand.people import (
     Body,
     Fingers,
     Look,
-    camera,
+    aim_camera,
     draw_arm,
     draw_chair,
     draw_hair_behind,
@@ -53,7 +53,7 @@ POSE_NAMES = (
 )
 
 # What the camera shows: centre x, centre y and height, cm.
-FRAMES = {
+VIEWS = {
     "bassoon": (4.0, 14.0, 160.0),
     "cello": (1.0, 36.0, 161.0),
     "clarinet": (-5.0, 16.0, 115.0),
@@ -174,7 +174,7 @@ def _curves(performance: Performance) -> tuple[np.ndarray, np.ndarray, np.ndarra
     lowering = np.zeros(len(hz))
     if performance.instrument in made.FUNDAMENTALS:
         fundamental = made.FUNDAMENTALS[performance.instrument]
-        lowering = _late(made.semitones_below(midi, fundamental), 9)
+        lowering = _late(made.compute_lowering(midi, fundamental), 9)
     kernel = np.hanning(41)
     quiet = np.convolve(~sounding, kernel / kernel.sum(), mode="same")
     return _late(midi, 5), np.clip(1.6 * quiet - 0.5, 0.0, 1.0), lowering
@@ -261,15 +261,15 @@ def _bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
         pin = (11.0, 139.0) if big else (0.0, 108.0)
         degrees = (-86.0 if big else -84.0) + 1.2 * motion.sway
         floor = affine(pin, degrees)
-        matrix = affine(apply(floor, (model.pin, 0.0)), degrees)
+        matrix = affine(transform(floor, (model.pin, 0.0)), degrees)
         bow_degrees = (16.0 - 7.0 * string) if big else (12.0 - 8.0 * string)
         reach = 64.0 if big else 62.0
         lift = np.array([-9.0, -6.0])
     neck_end = 1.02 * model.body
     along = motion.height**0.85
     finger = model.nut - 1.0 - along * (model.nut - 1.0 - neck_end)
-    place = apply(matrix, (finger, 0.0))
-    contact = apply(matrix, (model.bowing, 0.0)) + lift * motion.rest
+    place = transform(matrix, (finger, 0.0))
+    contact = transform(matrix, (model.bowing, 0.0)) + lift * motion.rest
     share = 0.5 + 0.40 * motion.stroke
     direction = np.array(
         [math.cos(math.radians(bow_degrees)), math.sin(math.radians(bow_degrees))]
@@ -284,7 +284,7 @@ def _bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
         left_degrees = 186.0
     return Hold(
         matrix=matrix,
-        centre=apply(matrix, (0.75 * model.body, 0.0)),
+        centre=transform(matrix, (0.75 * model.body, 0.0)),
         right=frog + (-1.5, 0.5),
         left=left,
         right_degrees=bow_degrees + 25.0,
@@ -295,7 +295,7 @@ def _bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
 
 
 def _mouth(body: Body, look: Look) -> np.ndarray:
-    return apply(
+    return transform(
         affine(body.head, body.head_degrees, look.head),
         (4.2 * body.turn, 7.6),
     )
@@ -320,9 +320,9 @@ def _wind(performance: Performance, look: Look, body: Body, motion: Motion) -> H
     ]
     return Hold(
         matrix=matrix,
-        centre=apply(matrix, grip.centre),
-        right=apply(matrix, hands[0]),
-        left=apply(matrix, hands[1]),
+        centre=transform(matrix, grip.centre),
+        right=transform(matrix, hands[0]),
+        left=transform(matrix, hands[1]),
         right_degrees=grip.fingers[0],
         left_degrees=grip.fingers[1],
         along=along,
@@ -331,20 +331,20 @@ def _wind(performance: Performance, look: Look, body: Body, motion: Motion) -> H
 
 
 def _scene(performance: Performance, t: Real) -> Scene:
-    look = look_of(performance.player)
+    look = get_look(performance.player)
     motion = _motion(performance, t)
     body = _body(performance, look, motion)
     if performance.instrument in made.VIOLS:
         hold = _bowed(performance, body, motion)
     else:
         hold = _wind(performance, look, body, motion)
-    frame = FRAMES[performance.instrument]
-    return Scene(look, motion, body, hold, camera(look, frame, zoom=look.zoom))
+    frame = VIEWS[performance.instrument]
+    return Scene(look, motion, body, hold, aim_camera(look, frame, zoom=look.zoom))
 
 
 @lru_cache(maxsize=256)
-def look_of(player: int) -> Look:
-    return Look.of(player)
+def get_look(player: int) -> Look:
+    return Look.from_player(player)
 
 
 def _play(canvas: Canvas, performance: Performance, scene: Scene) -> None:
@@ -358,17 +358,17 @@ def _play(canvas: Canvas, performance: Performance, scene: Scene) -> None:
     draw_torso(canvas, look, body)
     if name == "trombone":
         with canvas.at(hold.matrix):
-            made.trombone_back(canvas, look.brass)
+            made.draw_trombone_back(canvas, look.brass)
     draw_head(canvas, look, body)
     fingers = _fingers(motion)
     if hold.bow is not None:
         model = made.VIOLS[name]
         draw_arm(canvas, look, body.shoulder_left, hold.left, 1.0)
         with canvas.at(hold.matrix):
-            made.viol(canvas, model, look.wood, motion.loudness)
+            made.draw_viol(canvas, model, look.wood, motion.loudness)
         draw_hand(canvas, look, hold.left, hold.left_degrees, fingers)
         thick = {"violin": 0.75, "viola": 0.8, "cello": 1.0}.get(name, 1.15)
-        made.bow(canvas, *hold.bow, thick)
+        made.draw_bow(canvas, *hold.bow, thick)
         draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
         draw_hand(canvas, look, hold.right, hold.right_degrees, length=5.0)
         return
@@ -376,15 +376,15 @@ def _play(canvas: Canvas, performance: Performance, scene: Scene) -> None:
     draw_arm(canvas, look, body.shoulder_left, hold.left, 1.0)
     if name == "horn":
         with canvas.at(hold.matrix):
-            made.horn_back(canvas, look.brass)
+            made.draw_horn_back(canvas, look.brass)
     draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
     if name == "horn":
         draw_hand(canvas, look, hold.right, hold.right_degrees)
     with canvas.at(hold.matrix):
         _wind_instrument(canvas, name, look, hold, motion)
     if name == "bassoon":
-        joint = apply(hold.matrix, (made.WING, 3.6))
-        made.bocal(canvas, joint, _mouth(body, look))
+        joint = transform(hold.matrix, (made.WING, 3.6))
+        made.draw_bocal(canvas, joint, _mouth(body, look))
     if name != "horn":
         draw_hand(canvas, look, hold.right, hold.right_degrees, fingers)
     draw_hand(canvas, look, hold.left, hold.left_degrees, fingers)
@@ -403,27 +403,27 @@ def _wind_instrument(
     canvas: Canvas, name: str, look: Look, hold: Hold, motion: Motion
 ) -> None:
     pressed = round(10 * (1 - motion.height))
-    down = made.valves_for(motion.lowering)
+    down = made.choose_valves(motion.lowering)
     if motion.rest > 0.5:
         pressed, down = 0, (False, False, False)
     if name == "clarinet":
-        made.clarinet(canvas, pressed)
+        made.draw_clarinet(canvas, pressed)
     elif name == "oboe":
-        made.oboe(canvas, pressed)
+        made.draw_oboe(canvas, pressed)
     elif name == "flute":
-        made.flute(canvas, pressed)
+        made.draw_flute(canvas, pressed)
     elif name == "bassoon":
-        made.bassoon(canvas, look.wood, pressed)
+        made.draw_bassoon(canvas, look.wood, pressed)
     elif name == "sax":
-        made.sax(canvas, look.brass, pressed)
+        made.draw_sax(canvas, look.brass, pressed)
     elif name == "trumpet":
-        made.trumpet(canvas, look.brass, down)
+        made.draw_trumpet(canvas, look.brass, down)
     elif name == "trombone":
-        made.trombone(canvas, look.brass, hold.slide)
+        made.draw_trombone(canvas, look.brass, hold.slide)
     elif name == "horn":
-        made.horn_front(canvas, look.brass, down)
+        made.draw_horn_front(canvas, look.brass, down)
     else:
-        made.tuba(canvas, look.brass, down)
+        made.draw_tuba(canvas, look.brass, down)
 
 
 def draw(
@@ -431,7 +431,7 @@ def draw(
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """One frame at ``t`` seconds, uint8 (size, size, 3)."""
     paint = _painter(performance, t)
-    return shoot(paint, performance.player, performance.seed, t, size)
+    return render(paint, performance.player, performance.seed, t, size)
 
 
 def _painter(performance: Performance, t: Real) -> Callable[[Canvas], None]:
@@ -444,7 +444,7 @@ def _painter(performance: Performance, t: Real) -> Callable[[Canvas], None]:
     return paint
 
 
-def shoot(
+def render(
     paint: Callable[[Canvas], None],
     player: int,
     seed: int,
@@ -457,16 +457,16 @@ def shoot(
     ``behind``, float32 (size, size, 3), 0..255, stands in for the room.
     """
     if behind is None:
-        behind = _room(look_of(player).room, size, size)
+        behind = _room(get_look(player).room, size, size)
     return _develop(_over(paint, behind), player, seed, t)
 
 
-def view_of(performance: Performance) -> np.ndarray:
+def find_camera(performance: Performance) -> np.ndarray:
     """Where the stage (cm) lies in the picture of one player, (2, 3)."""
     return _scene(performance, 0.0).camera
 
 
-def paint_at(
+def draw_player(
     canvas: Canvas, performance: Performance, t: Real, place: np.ndarray
 ) -> None:
     """Draw one player of several.
@@ -477,7 +477,7 @@ def paint_at(
         _play(canvas, performance, _scene(performance, t))
 
 
-def joints(
+def locate_joints(
     performance: Performance, t: Real, place: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Where head and hands are drawn, through ``place``: name -> (x, y)."""
@@ -487,7 +487,7 @@ def joints(
         "right_hand": scene.hold.right,
         "left_hand": scene.hold.left,
     }
-    return {name: apply(place, point) for name, point in found.items()}
+    return {name: transform(place, point) for name, point in found.items()}
 
 
 @lru_cache(maxsize=64)
@@ -500,14 +500,14 @@ def _over(paint: Callable[[Canvas], None], behind: np.ndarray) -> np.ndarray:
     size = behind.shape[0]
     canvas = Canvas(size, size, affine(scale=float(size)))
     paint(canvas)
-    layer = canvas.pixels().astype(np.float32)
+    layer = canvas.to_array().astype(np.float32)
     cover = layer[:, :, 3:] / 255.0
     return behind * (1 - cover) + layer[:, :, :3] * cover
 
 
 def _develop(picture: np.ndarray, player: int, seed: int, t: Real) -> np.ndarray:
     """Light, colour temperature, vignette and grain of the player's camera."""
-    look = look_of(player)
+    look = get_look(player)
     height, width = picture.shape[:2]
     picture = picture * _light(look, width, height)
     frame = round(t * 1000)
@@ -527,7 +527,7 @@ def _light(look: Look, width: int, height: int) -> np.ndarray:
     return (gain * warm * look.exposure).astype(np.float32)
 
 
-def film(
+def draw_frames(
     performance: Performance, times: Sequence[Real] | np.ndarray, size: int = 64
 ) -> UInt8[np.ndarray, "time {size} {size} 3"]:
     """Frames at the given seconds, uint8 (T, size, size, 3)."""
@@ -543,10 +543,10 @@ def draw_row(
     """All players side by side in the first one's room, as in URMP's videos.
 
     Returns uint8 (height, height * players, 3); player i fills the i-th square, in
-    which `pose` holds.
+    which `measure_pose` holds.
     """
     width = height * len(performances)
-    picture = _room(look_of(performances[0].player).room, width, height).copy()
+    picture = _room(get_look(performances[0].player).room, width, height).copy()
     for i, performance in enumerate(performances):
         cell = slice(i * height, (i + 1) * height)
         picture[:, cell] = _over(_painter(performance, t), picture[:, cell])
@@ -554,7 +554,7 @@ def draw_row(
     return _develop(picture, first.player, first.seed, t)
 
 
-def pose(
+def measure_pose(
     performance: Performance, times: Sequence[Real] | np.ndarray
 ) -> Float32[np.ndarray, "time names"]:
     """Where things are drawn, float32 (T, len(POSE_NAMES)).
@@ -568,12 +568,12 @@ def pose(
     for i, t in enumerate(times):
         scene = _scene(performance, float(t))
         hold = scene.hold
-        axis = compose(scene.camera, hold.matrix)[:, 0]
+        axis = chain(scene.camera, hold.matrix)[:, 0]
         places = [scene.body.head, hold.right, hold.left, hold.centre]
-        rows[i, :8] = apply(scene.camera, np.array(places)).ravel()
+        rows[i, :8] = transform(scene.camera, np.array(places)).ravel()
         rows[i, 8] = math.atan2(axis[1], axis[0]) / math.pi
         if hold.bow is not None:
-            rows[i, 9:13] = apply(scene.camera, np.array(hold.bow)).ravel()
+            rows[i, 9:13] = transform(scene.camera, np.array(hold.bow)).ravel()
             rows[i, 13] = scene.motion.stroke
         rows[i, 14] = hold.along
     return rows

@@ -23,7 +23,7 @@ AVE is. What is there already is not written again.
 SETTINGS = replace(ave.SETTINGS, size=64)
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,
@@ -53,7 +53,7 @@ def sources(
             )
     except ValueError as error:
         raise ClipsError(str(error)) from error
-    return ave.sources(folder, settings)
+    return ave.find_sources(folder, settings)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ read from there by that set's own script. What is there already is not written a
 SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,
@@ -57,8 +57,8 @@ def sources(
     except ValueError as error:
         raise ClipsError(str(error)) from error
     if layout == "urmp":
-        return urmp.sources(folder, settings)
-    return sub_urmp.sources(folder, settings, every=step)
+        return urmp.find_sources(folder, settings)
+    return sub_urmp.find_sources(folder, settings, every=step)
 
 
 if __name__ == "__main__":

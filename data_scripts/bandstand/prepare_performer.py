@@ -23,7 +23,7 @@ as any single video is. What is there already is not written again.
 SETTINGS = single_video.SETTINGS
 
 
-def sources(
+def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,
@@ -55,7 +55,7 @@ def sources(
             )
     except ValueError as error:
         raise ClipsError(str(error)) from error
-    return single_video.sources(folder, settings)
+    return single_video.find_sources(folder, settings)
 
 
 if __name__ == "__main__":

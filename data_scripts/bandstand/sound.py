@@ -14,13 +14,13 @@ import numpy as np
 from data_scripts.bandstand.world import (
     Performance,
     Voice,
-    generator,
-    voice,
+    choose_voice,
+    make_generator,
 )
 
-FRAME = 256  # samples over which amplitudes change linearly
+BLOCK = 256  # samples over which amplitudes change linearly
 HARMONICS = 80  # at most; those above Nyquist are dropped
-LEVEL = 0.3  # RMS of the sound at loudness 1
+FULL_RMS = 0.3  # RMS of the sound at loudness 1
 PEAK = 0.9  # no sample is larger
 FLOOR_DB = -64.0  # RMS of the room's own noise, dBFS
 
@@ -124,10 +124,10 @@ def synthesise(performance: Performance, sample_rate: int = 44100) -> np.ndarray
     gives the same samples in every process.
     """
     samples = round(performance.duration * sample_rate)
-    own = voice(performance.instrument, performance.player)
+    own = choose_voice(performance.instrument, performance.player)
     timbre = TIMBRES[performance.instrument]
-    rng = generator("sound", performance.instrument, performance.player)
-    rng_take = generator("take", performance.instrument, performance.seed)
+    rng = make_generator("sound", performance.instrument, performance.player)
+    rng_take = make_generator("take", performance.instrument, performance.seed)
 
     hertz = _held(performance.pitch_hz)
     now = np.arange(samples) / sample_rate
@@ -137,20 +137,20 @@ def synthesise(performance: Performance, sample_rate: int = 44100) -> np.ndarray
     tone = _tone(performance, timbre, own, hertz, cycles, sample_rate, rng)
     if timbre.growl:
         tone *= 1 + timbre.growl * own.noise * np.cos(np.pi * cycles)
-    noise = band_noise(samples, timbre.band, sample_rate, rng_take)
+    noise = make_band_noise(samples, timbre.band, sample_rate, rng_take)
     noise *= 0.75 + 0.25 * np.cos(2 * np.pi * cycles)  # it comes in puffs
     air = np.interp(now, performance.time, _air(performance, timbre)) * own.noise
-    dry = LEVEL * (tone + loudness * air * noise)
-    return in_a_room(dry, own.room, sample_rate, rng_take)
+    dry = FULL_RMS * (tone + loudness * air * noise)
+    return add_room(dry, own.room, sample_rate, rng_take)
 
 
-def in_a_room(
+def add_room(
     dry: np.ndarray, seed: int, sample_rate: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Add the room's echo and its own noise; float32, |sample| <= PEAK."""
-    wet = dry + reverberation(dry, seed, sample_rate)
+    wet = dry + reverberate(dry, seed, sample_rate)
     wet = wet * min(1.0, 0.98 * PEAK / max(float(np.abs(wet).max()), 1e-9))
-    floor = band_noise(len(dry), (60.0, 3000.0), sample_rate, rng)
+    floor = make_band_noise(len(dry), (60.0, 3000.0), sample_rate, rng)
     wet += 10 ** (FLOOR_DB / 20) * floor
     return np.clip(wet, -PEAK, PEAK).astype(np.float32)
 
@@ -214,12 +214,12 @@ def _tone(
     sample_rate: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The harmonics, FRAME samples at a time, silent frames left out."""
-    shared = generator("body", performance.instrument).normal(size=60)
+    """The harmonics, BLOCK samples at a time, silent frames left out."""
+    shared = make_generator("body", performance.instrument).normal(size=60)
     resonances = 0.9 * shared + 0.4 * rng.normal(size=60)
     offset = rng.uniform(0, 2 * np.pi, HARMONICS).astype(np.float32)
-    frames = -(-len(cycles) // FRAME)
-    edges = np.arange(frames + 1) * FRAME / sample_rate
+    frames = -(-len(cycles) // BLOCK)
+    edges = np.arange(frames + 1) * BLOCK / sample_rate
     loudness = np.interp(edges, performance.time, performance.loudness)
     pitch = np.interp(edges, performance.time, hertz)
     amplitude = _envelope(timbre, own, pitch, loudness, resonances)
@@ -227,25 +227,25 @@ def _tone(
     amplitude = amplitude * shimmer * loudness[:, None]
     order = np.arange(1, HARMONICS + 1)
     amplitude[pitch[:, None] * order > 0.47 * sample_rate] = 0.0
-    return harmonics(amplitude, cycles, offset)
+    return sum_harmonics(amplitude, cycles, offset)
 
 
-def harmonics(
+def sum_harmonics(
     amplitude: np.ndarray, cycles: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
     """The sum of harmonics of one fundamental, (samples,).
 
-    ``amplitude`` (frames + 1, harmonics): at the edges of frames of FRAME samples,
+    ``amplitude`` (frames + 1, harmonics): at the edges of frames of BLOCK samples,
     between which it is linear. ``cycles`` (samples,): the fundamental's. ``offset``
     (harmonics,): phases, radians, float32.
     """
     frames = len(amplitude) - 1
     order = np.arange(1, amplitude.shape[1] + 1)
-    phase = np.zeros(frames * FRAME, dtype=np.float32)
+    phase = np.zeros(frames * BLOCK, dtype=np.float32)
     phase[: len(cycles)] = 2 * np.pi * (cycles % 1.0)
-    tone = np.zeros((frames, FRAME), dtype=np.float32)
-    ramp = np.arange(FRAME, dtype=np.float32) / FRAME
-    phases = phase.reshape(frames, FRAME)
+    tone = np.zeros((frames, BLOCK), dtype=np.float32)
+    ramp = np.arange(BLOCK, dtype=np.float32) / BLOCK
+    phases = phase.reshape(frames, BLOCK)
     loud = np.asarray(amplitude.any(axis=1))
     sounding = np.flatnonzero(loud[:-1] | loud[1:])
     for block in np.array_split(sounding, max(1, len(sounding) // 32)):
@@ -263,7 +263,7 @@ def harmonics(
     return tone.reshape(-1)[: len(cycles)].astype(np.float64)
 
 
-def band_noise(
+def make_band_noise(
     samples: int, band: tuple[float, float], sample_rate: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Noise of unit RMS between two frequencies, with skirts of 12 dB an octave."""
@@ -277,9 +277,9 @@ def band_noise(
     return noise / np.sqrt(np.mean(noise**2))
 
 
-def reverberation(dry: np.ndarray, seed: int, sample_rate: int) -> np.ndarray:
+def reverberate(dry: np.ndarray, seed: int, sample_rate: int) -> np.ndarray:
     """The reverberation alone: a few early reflections and a short, dark tail."""
-    rng = generator("room", seed)
+    rng = make_generator("room", seed)
     decay = rng.uniform(0.18, 0.38)  # seconds to -60 dB
     length = int(decay * sample_rate)
     now = np.arange(length) / sample_rate

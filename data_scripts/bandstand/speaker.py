@@ -16,27 +16,31 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float32
 
-from data_scripts.bandstand.canvas import Canvas, Real, affine, apply
+from data_scripts.bandstand.canvas import Canvas, Real, affine, transform
 from data_scripts.bandstand.people import (
     Body,
     Look,
-    camera,
+    aim_camera,
     draw_hair_behind,
     draw_head,
     draw_torso,
 )
-from data_scripts.bandstand.sound import FRAME as BLOCK
 from data_scripts.bandstand.sound import (
+    BLOCK,
+    FULL_RMS,
     HARMONICS,
-    LEVEL,
-    band_noise,
-    harmonics,
-    in_a_room,
+    add_room,
+    make_band_noise,
+    sum_harmonics,
 )
-from data_scripts.bandstand.world import CONTROL_RATE, generator, smoothed
+from data_scripts.bandstand.world import CONTROL_RATE, make_generator, smooth_curve
 
-FRAME = (0.0, -9.0, 62.0)  # what the camera shows: centre x, centre y, height, cm
-UPPER = ((3500.0, 180.0), (4500.0, 250.0))  # formants 4 and 5: Hz, bandwidth
+SPEAKER_VIEW = (
+    0.0,
+    -9.0,
+    62.0,
+)  # what the camera shows: centre x, centre y, height, cm
+UPPER_FORMANTS = ((3500.0, 180.0), (4500.0, 250.0))  # formants 4 and 5: Hz, bandwidth
 BANDWIDTHS = (70.0, 100.0, 140.0)
 
 
@@ -84,11 +88,11 @@ CONSONANTS = {
     "t": Phone((270, 1700, 2600), 0.0, 0.10, 0.2, 0.08, 0.5, "s", True),
     "k": Phone((270, 1900, 2400), 0.0, 0.18, 0.0, 0.08, 0.5, "sh", True),
 }
-BURST = 0.02  # s of noise with which a stop opens
+BURST_SECONDS = 0.02  # s of noise with which a stop opens
 
 
 @dataclass(frozen=True)
-class Spoken:
+class SpokenPhone:
     """One phone where it is said: seconds from the start, and how loud, 0..1."""
 
     phone: Phone
@@ -105,7 +109,7 @@ class Speech:
     player: int
     seed: int
     duration: float
-    phones: tuple[Spoken, ...]
+    phones: tuple[SpokenPhone, ...]
     onsets: tuple[float, ...]  # of syllables: where the vowel begins
     time: np.ndarray
     pitch_hz: np.ndarray  # 0 where nothing is voiced
@@ -119,8 +123,8 @@ class Speech:
 
 def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
     """Phrases of a few made-up words, with pauses between, to the end."""
-    rng = generator("speech", player, seed)
-    phones: list[Spoken] = []
+    rng = make_generator("speech", player, seed)
+    phones: list[SpokenPhone] = []
     onsets: list[float] = []
     phrases: list[tuple[float, float]] = []
     now = float(rng.uniform(0.2, 0.5))
@@ -142,7 +146,7 @@ def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
 
 
 def _syllable(
-    phones: list[Spoken],
+    phones: list[SpokenPhone],
     onsets: list[float],
     now: float,
     stress: float,
@@ -161,7 +165,7 @@ def _syllable(
         seconds *= (0.8 + 0.45 * stress) if vowel else 1.0
         if vowel:
             onsets.append(round(now, 4))
-        phones.append(Spoken(phone, now, seconds, stress, vowel))
+        phones.append(SpokenPhone(phone, now, seconds, stress, vowel))
         now += seconds
     return now
 
@@ -170,12 +174,12 @@ def _curves(
     player: int,
     seed: int,
     seconds: float,
-    phones: list[Spoken],
+    phones: list[SpokenPhone],
     onsets: list[float],
     phrases: list[tuple[float, float]],
     time: np.ndarray,
 ) -> Speech:
-    rng = generator("voice of speech", player)
+    rng = make_generator("voice of speech", player)
     base, tract = float(rng.uniform(95, 210)), float(rng.uniform(0.98, 1.14))
     size = len(time)
     voiced, jaw, lips = np.zeros(size), np.zeros(size), np.zeros(size)
@@ -191,14 +195,16 @@ def _curves(
         lips[here] = phone.lips
         formants[here] = phone.formants
         if phone.noise and phone.shut:
-            here = slice(round((end - BURST) * CONTROL_RATE), round(end * CONTROL_RATE))
+            here = slice(
+                round((end - BURST_SECONDS) * CONTROL_RATE), round(end * CONTROL_RATE)
+            )
         if phone.noise:
             noises[phone.band][here] = phone.noise * loud
     # formants are held through silence; the mouth moves slower than the voice
-    moving = np.stack([smoothed(f, 0.05) for f in formants.T], axis=1)
-    voiced = smoothed(voiced, 0.03)
+    moving = np.stack([smooth_curve(f, 0.05) for f in formants.T], axis=1)
+    voiced = smooth_curve(voiced, 0.03)
     voiced[voiced < 2e-3] = 0.0
-    noises = {band: smoothed(noise, 0.02) for band, noise in noises.items()}
+    noises = {band: smooth_curve(noise, 0.02) for band, noise in noises.items()}
     hertz = np.zeros(size)
     for begin, end in phrases:  # the pitch falls along a phrase and rises on stress
         said = (time >= begin - 0.1) & (time < end + 0.1)
@@ -208,7 +214,7 @@ def _curves(
         if spoken.vowel:
             since = (time - spoken.onset) / spoken.seconds - 0.5
             lift = np.maximum(lift, 0.16 * spoken.stress * np.exp(-2 * since**2))
-    pitch = base * (smoothed(np.where(hertz > 0, hertz, 1.0), 0.1) + lift)
+    pitch = base * (smooth_curve(np.where(hertz > 0, hertz, 1.0), 0.1) + lift)
     return Speech(
         player=player,
         seed=seed,
@@ -220,8 +226,8 @@ def _curves(
         voiced=voiced,
         noises=noises,
         formants=moving * tract,
-        jaw=smoothed(jaw, 0.07),
-        lips=smoothed(lips, 0.09),
+        jaw=smooth_curve(jaw, 0.07),
+        lips=smooth_curve(lips, 0.09),
         loudness=np.sqrt(voiced**2 + sum(n**2 for n in noises.values())),
     )
 
@@ -229,14 +235,14 @@ def _curves(
 # ---------------------------------------------------------------------- sound
 
 
-def synthesise(speech: Speech, sample_rate: int = 44100) -> np.ndarray:
+def synthesise_speech(speech: Speech, sample_rate: int = 44100) -> np.ndarray:
     """What is heard: float32 (samples,), |sample| <= 0.9."""
     samples = round(speech.duration * sample_rate)
-    rng = generator("timbre of speech", speech.player)
-    rng_take = generator("speech take", speech.seed)
+    rng = make_generator("timbre of speech", speech.player)
+    rng_take = make_generator("speech take", speech.seed)
     now = np.arange(samples) / sample_rate
     held = _held(speech.pitch_hz)
-    wobble = 1 + 0.008 * smoothed(rng_take.standard_normal(len(held)), 0.08)
+    wobble = 1 + 0.008 * smooth_curve(rng_take.standard_normal(len(held)), 0.08)
     cycles = np.cumsum(np.interp(now, speech.time, held * wobble)) / sample_rate
     frames = -(-samples // BLOCK)
     edges = np.arange(frames + 1) * BLOCK / sample_rate
@@ -249,13 +255,13 @@ def synthesise(speech: Speech, sample_rate: int = 44100) -> np.ndarray:
     order = np.arange(1, HARMONICS + 1)
     amplitude[pitch[:, None] * order > 0.47 * sample_rate] = 0.0
     offset = rng.uniform(0, 2 * np.pi, HARMONICS).astype(np.float32)
-    dry = harmonics(amplitude, cycles, offset)
+    dry = sum_harmonics(amplitude, cycles, offset)
     for name, curve in speech.noises.items():
         low, high = BANDS[name]
         band = (low, min(high, 0.45 * sample_rate))
         gain = np.interp(now, speech.time, curve)
-        dry += gain * band_noise(samples, band, sample_rate, rng_take)
-    return in_a_room(LEVEL * dry, int(rng.integers(1 << 31)), sample_rate, rng_take)
+        dry += gain * make_band_noise(samples, band, sample_rate, rng_take)
+    return add_room(FULL_RMS * dry, int(rng.integers(1 << 31)), sample_rate, rng_take)
 
 
 def _held(pitch: np.ndarray) -> np.ndarray:
@@ -268,13 +274,14 @@ def _held(pitch: np.ndarray) -> np.ndarray:
 
 def _spectrum(pitch: np.ndarray, formants: np.ndarray) -> np.ndarray:
     """Amplitudes (frames, harmonics) of unit power: the throat's slope, the mouth's
-    resonances."""
+    resonances.
+    """
     order = np.arange(1, HARMONICS + 1)
     frequency = pitch[:, None] * order
     level = 1.0 / order  # -12 dB an octave from the throat, +6 from the lips
     shape = np.ones_like(frequency) * level
     resonances = [(formants[:, k, None], b) for k, b in enumerate(BANDWIDTHS)]
-    resonances += [(np.array(centre), width) for centre, width in UPPER]
+    resonances += [(np.array(centre), width) for centre, width in UPPER_FORMANTS]
     for centre, width in resonances:
         square = centre**2
         shape *= square / np.hypot(square - frequency**2, width * frequency)
@@ -283,7 +290,7 @@ def _spectrum(pitch: np.ndarray, formants: np.ndarray) -> np.ndarray:
 
 # -------------------------------------------------------------------- picture
 
-TRUTH_NAMES = (
+SPEAKER_TRUTH = (
     "head_x", "head_y", "head_angle", "mouth_x", "mouth_y", "mouth_open",
     "mouth_width", "eyes",
 )  # fmt: skip
@@ -292,8 +299,8 @@ TRUTH_NAMES = (
 @lru_cache(maxsize=8)
 def _gestures(speech: Speech) -> tuple[np.ndarray, np.ndarray]:
     """Drive of the head (loudness, slowly) and how open the eyes are, with blinks."""
-    drive = smoothed(speech.loudness, 0.35)
-    rng = generator("blinks", speech.player, speech.seed)
+    drive = smooth_curve(speech.loudness, 0.35)
+    rng = make_generator("blinks", speech.player, speech.seed)
     eyes = np.ones(len(speech.time))
     now = float(rng.uniform(0.5, 3))
     while now < speech.duration:
@@ -333,29 +340,30 @@ def _body(speech: Speech, look: Look, t: Real) -> Body:
     )
 
 
-def paint(canvas: Canvas, speech: Speech, look: Look, t: Real) -> None:
+def draw_speaker(canvas: Canvas, speech: Speech, look: Look, t: Real) -> None:
     """Head and shoulders; the canvas' units are the picture's height."""
     body = _body(speech, look, t)
-    with canvas.at(camera(look, FRAME, shift=0.6)):
+    with canvas.at(aim_camera(look, SPEAKER_VIEW, shift=0.6)):
         draw_hair_behind(canvas, look, body)
         draw_torso(canvas, look, body)
         draw_head(canvas, look, body)
 
 
-def truth(
+def measure_speaker(
     speech: Speech, look: Look, times: np.ndarray
 ) -> Float32[np.ndarray, "time names"]:
-    """What is drawn, (T, len(TRUTH_NAMES)): places as shares of the picture,
+    """What is drawn, (T, len(SPEAKER_TRUTH)): places as shares of the picture,
     ``mouth_open`` 0..1, ``mouth_width`` -1 (rounded) to 1, ``head_angle`` in half
-    turns, ``eyes`` 0 (shut) to 1."""
-    rows = np.empty((len(times), len(TRUTH_NAMES)), np.float32)
-    view = camera(look, FRAME, shift=0.6)
+    turns, ``eyes`` 0 (shut) to 1.
+    """
+    rows = np.empty((len(times), len(SPEAKER_TRUTH)), np.float32)
+    view = aim_camera(look, SPEAKER_VIEW, shift=0.6)
     for i, t in enumerate(times):
         body = _body(speech, look, float(t))
         head = affine(body.head, body.head_degrees, look.head)
-        mouth = apply(head, (4.2 * body.turn, 7.6))
-        rows[i, :2] = apply(view, body.head)
+        mouth = transform(head, (4.2 * body.turn, 7.6))
+        rows[i, :2] = transform(view, body.head)
         rows[i, 2] = (look.tilt + body.head_degrees) / 180
-        rows[i, 3:5] = apply(view, mouth)
+        rows[i, 3:5] = transform(view, mouth)
         rows[i, 5:] = body.jaw, body.lips, body.eyes
     return rows

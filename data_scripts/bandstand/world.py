@@ -112,18 +112,18 @@ class Voice:
     noise: float  # factor on breath or bow noise
     body: float  # factor on the frequencies of formants and resonances
     attack: float  # factor on attack times
-    room: int  # seed of the room's reverberation
+    room: int  # seed of the room's reverberate
 
 
-def generator(*names: object) -> np.random.Generator:
+def make_generator(*names: object) -> np.random.Generator:
     """A generator of random numbers seeded by the names alone, on any check."""
     digest = hashlib.sha256("|".join(str(name) for name in names).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
-def voice(instrument: str, player: int) -> Voice:
+def choose_voice(instrument: str, player: int) -> Voice:
     """The player's own variant of the instrument; the same for every score."""
-    rng = generator("voice", instrument, player)
+    rng = make_generator("voice", instrument, player)
     return Voice(
         tuning=float(np.clip(rng.normal(0, 5), -10, 10)),
         vibrato_rate=float(rng.uniform(4.6, 6.6)),
@@ -156,8 +156,10 @@ def perform(
     if not seconds > 0:
         raise ValueError(f"seconds = {seconds}: a performance has a positive length")
     seconds = float(seconds)
-    rng = generator("score", instrument, player, seed)
-    tempo, notes = _score(ORCHESTRA[instrument], seconds, generator("piece", seed), rng)
+    rng = make_generator("score", instrument, player, seed)
+    tempo, notes = _score(
+        ORCHESTRA[instrument], seconds, make_generator("piece", seed), rng
+    )
     time = np.arange(int(np.ceil(seconds * CONTROL_RATE))) / CONTROL_RATE
     loudness = _loudness(instrument, player, notes, time)
     string = ORCHESTRA[instrument].family == "string"
@@ -173,7 +175,7 @@ def perform(
         pitch_hz=_pitch(instrument, player, notes, time, loudness),
         loudness=loudness,
         stroke=_stroke(notes, time, loudness) if string else silent,
-        breath=silent if string else smoothed(loudness, 0.12),
+        breath=silent if string else smooth_curve(loudness, 0.12),
         phase=_sway(tempo, loudness, rng.uniform()),
     )
 
@@ -266,9 +268,9 @@ def _loudness(
 ) -> np.ndarray:
     """Each note's attack, swell and release, the louder one where two overlap."""
     kind = ORCHESTRA[instrument]
-    rng = generator("touch", instrument, player)
+    rng = make_generator("touch", instrument, player)
     swell = rng.uniform(0.0, 0.25)
-    attack = kind.attack * voice(instrument, player).attack
+    attack = kind.attack * choose_voice(instrument, player).attack
     envelope = np.zeros_like(time)
     for note in notes:
         since = time - note.onset
@@ -294,9 +296,9 @@ def _pitch(
     loudness: np.ndarray,
 ) -> np.ndarray:
     """Sounding pitch in Hz: notes, short glides between them, tuning, vibrato."""
-    own = voice(instrument, player)
+    own = choose_voice(instrument, player)
     kind = ORCHESTRA[instrument]
-    rng = generator("intonation", instrument, player, len(notes))
+    rng = make_generator("intonation", instrument, player, len(notes))
     glide = 0.03 if kind.family == "string" or instrument == "trombone" else 0.012
     cents = np.zeros_like(time)
     rate = 2 * np.pi * own.vibrato_rate * (1 + 0.04 * rng.normal())
@@ -350,7 +352,7 @@ def _stroke(
     return stroke
 
 
-def smoothed(curve: np.ndarray, seconds: float) -> np.ndarray:
+def smooth_curve(curve: np.ndarray, seconds: float) -> np.ndarray:
     """The curve through a Hann window of that width, centred."""
     width = 2 * int(seconds * CONTROL_RATE / 2) + 1
     window = np.hanning(width + 2)[1:-1]
@@ -360,5 +362,5 @@ def smoothed(curve: np.ndarray, seconds: float) -> np.ndarray:
 
 def _sway(tempo: float, loudness: np.ndarray, start: float) -> np.ndarray:
     """Sway in cycles: one in four beats at full loudness, slower when soft."""
-    speed = tempo / 60 / 4 * (0.25 + 0.75 * np.sqrt(smoothed(loudness, 0.5)))
+    speed = tempo / 60 / 4 * (0.25 + 0.75 * np.sqrt(smooth_curve(loudness, 0.5)))
     return (start + np.cumsum(speed) / CONTROL_RATE) % 1.0

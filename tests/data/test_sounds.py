@@ -15,7 +15,7 @@ import requests
 import soundfile
 from typer.testing import CliRunner
 
-import data_scripts
+from avnb.data import scripts
 from avnb.data.sounds import COLUMNS, SoundFile, load_sounds, write_sounds
 from avnb.errors import ClipsError, DownloadError
 from data_scripts import fsd50k
@@ -56,7 +56,7 @@ def write_fsd50k(folder: Path) -> None:
 
 def test_licences_go_by_the_sound(tmp_path):
     write_fsd50k(tmp_path)
-    found, problems, left = fsd50k.sounds(tmp_path)
+    found, problems, left = fsd50k.find_sounds(tmp_path)
     assert not problems
     assert left == {"CC BY-NC": 2, "unknown": 2}
     assert [sound.licence for sound in found] == (
@@ -66,14 +66,14 @@ def test_licences_go_by_the_sound(tmp_path):
         "110.wav", tmp_path / "FSD50K.dev_audio" / "110.wav", "Bark,Dog,Animal",
         "CC BY", "user1",
     )  # fmt: skip
-    found, _, left = fsd50k.sounds(tmp_path, non_commercial=True)
+    found, _, left = fsd50k.find_sounds(tmp_path, non_commercial=True)
     assert left == {"unknown": 2}
     assert len(found) == 8
 
 
 def test_sounds_are_read_back(tmp_path):
     write_fsd50k(tmp_path / "set")
-    found, _, _ = fsd50k.sounds(tmp_path / "set")
+    found, _, _ = fsd50k.find_sounds(tmp_path / "set")
     report = write_sounds(found, tmp_path / "out")
     assert report.written == {"CC0": 1, "CC BY": 2, "CC Sampling+": 2}
     assert report.short == 1
@@ -98,7 +98,7 @@ def test_sounds_are_read_back(tmp_path):
 def test_the_draw_is_seeded_and_hardly_changes(tmp_path):
     for k in range(12):
         write_tone(tmp_path / "set" / f"{k}.wav", 1.2)
-    found, _, _ = fsd50k.sounds(tmp_path / "set")
+    found, _, _ = fsd50k.find_sounds(tmp_path / "set")
     draws = []
     for n, (some, seed) in enumerate(
         [(found, 0), (found[::-1], 0), (found[:11], 0), (found, 1)]
@@ -117,7 +117,7 @@ def test_what_is_wrong_is_said(tmp_path):
     (audio / "111.wav").write_bytes(b"RIFF, but no sound")
     table = tmp_path / "set" / "FSD50K.ground_truth" / "dev.csv"
     table.write_text(table.read_text() + "../../evil,Bark,/m/1,train\n")
-    found, problems, _ = fsd50k.sounds(tmp_path / "set")
+    found, problems, _ = fsd50k.find_sounds(tmp_path / "set")
     assert [str(p)[:20] for p in problems] == [
         "110.wav: missing. Un", "dev.csv: fname '../.",
     ]  # fmt: skip
@@ -125,24 +125,24 @@ def test_what_is_wrong_is_said(tmp_path):
     assert [p.file for p in report.problems] == ["111.wav"]
     table.write_text("a,b\n1,2\n")
     with pytest.raises(ClipsError, match=r"dev\.csv: no columns fname"):
-        fsd50k.sounds(tmp_path / "set")
+        fsd50k.find_sounds(tmp_path / "set")
     write_info = tmp_path / "set" / "FSD50K.metadata" / fsd50k.INFOS
     write_info.write_text("[1]")
     with pytest.raises(ClipsError, match="cannot be read"):
-        fsd50k.sounds(tmp_path / "set")
+        fsd50k.find_sounds(tmp_path / "set")
     write_info.unlink()
     with pytest.raises(ClipsError, match=r"dev_clips_info_FSD50K\.json is missing"):
-        fsd50k.sounds(tmp_path / "set")
+        fsd50k.find_sounds(tmp_path / "set")
     with pytest.raises(ClipsError, match="no such folder"):
-        fsd50k.sounds(tmp_path / "none")
+        fsd50k.find_sounds(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ClipsError, match="no sounds in it"):
-        fsd50k.sounds(tmp_path / "empty")
+        fsd50k.find_sounds(tmp_path / "empty")
 
 
 def test_values_that_cannot_be(tmp_path):
     write_tone(tmp_path / "set" / "a.wav", 0.4)
-    found, _, _ = fsd50k.sounds(tmp_path / "set")
+    found, _, _ = fsd50k.find_sounds(tmp_path / "set")
     for wrong in ({"count": 0}, {"seconds": float("nan")}, {"least": 9.0}):
         with pytest.raises(ClipsError, match=f"{next(iter(wrong))} is"):
             write_sounds(found, tmp_path / "out", **wrong)
@@ -174,7 +174,7 @@ def test_foreign_tables_are_refused(tmp_path):
 def test_esc10_through_the_command(media_folder, tmp_path):
     given = ["fsd50k", "--source", str(media_folder / "esc10")]
     given += ["--out", str(tmp_path / "out"), "--count", "8", "--seconds", "2"]
-    app = data_scripts.application()
+    app = scripts.build_app()
     tried = CliRunner().invoke(app, [*given, "--dry-run"])
     assert tried.exit_code == 0, tried.output
     assert "sounds found (unknown" in tried.output
@@ -261,7 +261,7 @@ def test_download_goes_on_where_it_stopped(zenodo, tmp_path, monkeypatch):
         part.unlink()  # unpacked: to make room
     fsd50k.download(folder)
     assert len(zenodo) == 8
-    found, problems, left = fsd50k.sounds(folder)
+    found, problems, left = fsd50k.find_sounds(folder)
     assert (len(found), problems, left.total()) == (6, [], 4)
 
 

@@ -58,7 +58,7 @@ def test_header_and_line_ends_change_nothing(tmp_path, header, end):
     for split, rows in GOOD.items():
         text = end.join((lines[:1] if header else []) + rows) + end
         (tmp_path / f"{split}Set.txt").write_bytes(text.encode())
-    found, problems = ave.sources(tmp_path)
+    found, problems = ave.find_sources(tmp_path)
     assert spans(found) == {
         "aaaaaaaaaaa": (CAT, "train", (0, 10)),
         "bbbbbbbbbbb": (BUS, "train", (2, 5)),
@@ -89,7 +89,7 @@ def test_a_bad_line_is_named_and_costs_nothing_else(tmp_path, line, what):
     splits = GOOD | {"train": [GOOD["train"][0], line, GOOD["train"][1]]}
     lines = [row for split in splits.values() for row in split]
     ave_layout.write(tmp_path, GOOD, annotations="\n".join(lines))
-    found, problems = ave.sources(tmp_path)
+    found, problems = ave.find_sources(tmp_path)
     assert what in said(problems)
     assert "row 2" in said(problems)
     assert len(problems) == 1
@@ -102,10 +102,10 @@ def test_bytes_that_are_no_text_are_bad_lines(tmp_path):
     path = tmp_path / "Annotations.txt"
     clean = path.read_bytes()
     path.write_bytes("\ufeff".encode() + clean)  # what some editors begin a file with
-    assert len(ave.sources(tmp_path)[0]) == 4
-    assert not ave.sources(tmp_path)[1]
+    assert len(ave.find_sources(tmp_path)[0]) == 4
+    assert not ave.find_sources(tmp_path)[1]
     path.write_bytes(b"\xff\xfe\x80junk\n" + clean)
-    found, problems = ave.sources(tmp_path)
+    found, problems = ave.find_sources(tmp_path)
     assert len(found) == 4
     assert "1 fields and not 5" in said(problems)
 
@@ -114,7 +114,7 @@ def test_a_file_of_endless_lines_is_not_read(tmp_path, monkeypatch):
     ave_layout.write(tmp_path, GOOD)
     monkeypatch.setattr(ave, "BYTES_LIMIT", 10)
     with pytest.raises(ClipsError, match="are not AVE's"):
-        ave.sources(tmp_path)
+        ave.find_sources(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["Annotations.txt", "valSet.txt"])
@@ -122,7 +122,7 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path, name):
     ave_layout.write(tmp_path, GOOD)
     (tmp_path / name).unlink()
     with pytest.raises(ClipsError, match=name):
-        ave.sources(tmp_path)
+        ave.find_sources(tmp_path)
 
 
 # ------------------------------------------------------------------ splits
@@ -134,7 +134,7 @@ def test_rows_in_no_split_and_lines_of_no_row_are_named(tmp_path):
         file.write(f"{GOAT}&eeeeeeeeeee&good&0&3\n")
     with (tmp_path / "testSet.txt").open("a") as file:
         file.write("Goat&fffffffffff&good&0&3\nnonsense\n")
-    found, problems = ave.sources(tmp_path)
+    found, problems = ave.find_sources(tmp_path)
     assert len(found) == 4
     assert "1 rows are in no split, the first is eeeeeeeeeee" in said(problems)
     assert "testSet.txt: row 2" in said(problems)
@@ -148,7 +148,7 @@ def test_an_id_in_two_splits_stays_in_the_test(tmp_path):
         "test": GOOD["test"],
     }
     ave_layout.write(tmp_path, leak)
-    found, problems = ave.sources(tmp_path)
+    found, problems = ave.find_sources(tmp_path)
     assert spans(found) == {
         "aaaaaaaaaaa": (CAT, "train", (0, 10)),
         "ccccccccccc": (CAT, "val", (5, 10)),
@@ -164,7 +164,7 @@ def test_an_id_in_two_splits_stays_in_the_test(tmp_path):
 def test_all_events_of_a_video_are_recordings_of_one_group(tmp_path):
     more = [f"{BUS}&aaaaaaaaaaa&good&{span}" for span in ("0&2", "6&9", "6&8")]
     ave_layout.write(tmp_path, GOOD | {"train": GOOD["train"] + more})
-    found, problems = ave.sources(tmp_path)
+    found, problems = ave.find_sources(tmp_path)
     mine = [source for source in found if source.group == "aaaaaaaaaaa"]
     assert spans(mine) == {
         "aaaaaaaaaaa": (CAT, "train", (0, 10)),
@@ -178,7 +178,7 @@ def test_all_events_of_a_video_are_recordings_of_one_group(tmp_path):
 
 def test_the_statistics_of_aves_test_split(tmp_path):
     """Without a model: 35.3 % always first, 46.8 % always last, 20.8 % at random."""
-    found, problems = ave.sources(ave_layout.match_test_set(tmp_path))
+    found, problems = ave.find_sources(ave_layout.match_test_set(tmp_path))
     test = [source.span for source in found if source.split == "test"]
     assert len(test) == 402
     assert all(2 <= end - start <= 9 for start, end in test)
@@ -203,9 +203,9 @@ def test_without_h5py_the_error_says_what_to_do(tmp_path, monkeypatch):
     (tmp_path / "train_order_match.h5").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ClipsError, match=r"needs h5py.*--split-family files"):
-        ave.sources(tmp_path, split_family="match")
+        ave.find_sources(tmp_path, split_family="match")
     (tmp_path / "labels.h5").write_bytes(b"x")  # it is compared where it can be
-    found, problems = ave.sources(tmp_path)
+    found, problems = ave.find_sources(tmp_path)
     assert len(found) == 4
     assert "labels.h5" in said(problems)
     assert "was not compared" in said(problems)
@@ -226,7 +226,7 @@ def test_the_h5_families_index_the_rows_bad_ones_included(tmp_path):
     orders = {"train": [2, 0], "val": [1, 3], "test": [4, 99]}
     for split, order in orders.items():
         write_h5(tmp_path / "data" / f"{split}_order_match.h5", order=order)
-    found, problems = ave.sources(tmp_path, split_family="match")
+    found, problems = ave.find_sources(tmp_path, split_family="match")
     assert [s.recording for s in found] == [
         "bbbbbbbbbbb", "aaaaaaaaaaa", "ccccccccccc", "-dddddddddd",
     ]  # fmt: skip
@@ -260,7 +260,7 @@ def test_labels_that_disagree_name_their_video(tmp_path):
         labels[k, :, 28] = 1
         labels[k, start:end] = np.eye(29)[KINDS.index(kind)]
     write_h5(tmp_path / "labels.h5", avadataset=labels)
-    _, problems = ave.sources(tmp_path)
+    _, problems = ave.find_sources(tmp_path)
     assert [p.file for p in problems] == ["AVE/-dddddddddd.mp4"]
 
 
@@ -280,9 +280,9 @@ def test_disagreeing_labels_against_a_plain_loop():
     for number in wrong:
         second = rng.integers(10)
         labels[number, second] = np.roll(labels[number, second], 1)
-    found = ave.disagreeing(labels, rows)
+    found = ave.find_disagreements(labels, rows)
     assert [row.number for row in found] == sorted([*wrong, 39])
-    assert ave.disagreeing(labels[:, :9], rows) == rows
+    assert ave.find_disagreements(labels[:, :9], rows) == rows
 
 
 # ---------------------------------------------------------------- preparing
@@ -302,7 +302,7 @@ def test_what_is_prepared_has_the_event_second_for_second(tmp_path):
     for name, seconds in lengths.items():
         write_video(tmp_path / "ave" / "AVE" / f"{name}.mp4", seconds)
     (tmp_path / "ave" / "AVE" / "missing0000.mp4").unlink()
-    found, problems = ave.sources(tmp_path / "ave", SMALL)
+    found, problems = ave.find_sources(tmp_path / "ave", SMALL)
     report = prepare(found, tmp_path / "out", SMALL, problems=problems, workers=1)
     assert "AVE/missing0000.mp4: the video is missing" in str(report)
     assert "AVE/short000000.mp4: shorter than one clip of 10.0 s" in str(report)
@@ -331,11 +331,11 @@ def test_another_span_is_prepared_anew(tmp_path):
     for split in GOOD.values():
         for line in split:
             write_video(tmp_path / "ave" / "AVE" / f"{line.split('&')[1]}.mp4", 10)
-    found, _ = ave.sources(tmp_path / "ave", SMALL)
+    found, _ = ave.find_sources(tmp_path / "ave", SMALL)
     prepare(found, tmp_path / "out", SMALL, workers=1)
     text = (tmp_path / "ave" / "Annotations.txt").read_text()
     (tmp_path / "ave" / "Annotations.txt").write_text(text.replace("&2&5", "&2&6"))
-    found, problems = ave.sources(tmp_path / "ave", SMALL)
+    found, problems = ave.find_sources(tmp_path / "ave", SMALL)
     assert "other seconds than Annotations.txt" in said(problems)  # trainSet.txt's are
     report = prepare(found, tmp_path / "out", SMALL, workers=1)
     assert list(report.written) == ["bbbbbbbbbbb"]
@@ -352,7 +352,7 @@ TINY = ClipSettings(seconds=10.0, fps=2.0, size=32, sample_rate=RATE, seed=2)
 def drawn(tmp_path_factory):
     """The bandstand's videos in AVE's layout, and what reading them gives."""
     files = tmp_path_factory.mktemp("events")
-    return files, *events.sources(files, TINY, **WORLD)
+    return files, *events.find_sources(files, TINY, **WORLD)
 
 
 def test_the_bandstand_round_trip(tmp_path, drawn):
@@ -373,10 +373,10 @@ def test_the_bandstand_round_trip(tmp_path, drawn):
         assert loud[during].mean() > 4 * loud[~during].mean()
         assert test.truth["loudness"][k][~during].max() == 0
     with pytest.raises(ClipsError, match="other settings"):
-        events.sources(files, TINY, **WORLD | {"videos": 36})
+        events.find_sources(files, TINY, **WORLD | {"videos": 36})
     with pytest.raises(ClipsError, match="validation = 2"):
-        events.sources(tmp_path / "new", TINY, videos=4, validation=2, test=2)
-    seen, _ = events.sources(files, TINY, **WORLD, dry_run=True)
+        events.find_sources(tmp_path / "new", TINY, videos=4, validation=2, test=2)
+    seen, _ = events.find_sources(files, TINY, **WORLD, dry_run=True)
     assert seen == found
 
 
@@ -385,12 +385,12 @@ def test_the_command_prepares_and_says_the_traps(tmp_path, drawn):
     next((tmp_path / "ave" / "AVE").glob("*.mp4")).unlink()
     arguments = ["ave", "--source", tmp_path / "ave", "--out", tmp_path / "out",
                  "--size", 16, "--sample-rate", RATE, "--workers", 1]  # fmt: skip
-    ran = CliRunner().invoke(scripts.application(), list(map(str, arguments)))
+    ran = CliRunner().invoke(scripts.build_app(), list(map(str, arguments)))
     assert ran.exit_code == 0, ran.output
     assert "31 clips" in ran.output
     assert "the video is missing" in ran.output
     (tmp_path / "ave" / "testSet.txt").unlink()
-    ran = CliRunner().invoke(scripts.application(), list(map(str, arguments)))
+    ran = CliRunner().invoke(scripts.build_app(), list(map(str, arguments)))
     assert ran.exit_code == 1
     assert "testSet.txt" in ran.output
 
@@ -398,7 +398,7 @@ def test_the_command_prepares_and_says_the_traps(tmp_path, drawn):
 def test_real_events_of_a_few_seconds(tmp_path, media_folder):
     """Own recordings, one sub-folder a class: clips of 3 s, no annotated event."""
     settings = ClipSettings(seconds=3.0, fps=2.0, size=64, sample_rate=16000)
-    found, problems = folder.sources(media_folder / "events", settings)
+    found, problems = folder.find_sources(media_folder / "events", settings)
     report = prepare(found, tmp_path, settings, problems=problems)
     train = load_clips(tmp_path, "train")
     assert len(train) >= 15
@@ -413,6 +413,6 @@ def test_labels_of_another_shape_are_one_problem(tmp_path, monkeypatch):
     ave_layout.write(tmp_path, GOOD)
     (tmp_path / "labels.h5").write_bytes(b"x")
     monkeypatch.setattr(ave, "read_h5", lambda *_: np.zeros((4, 10, 28)))
-    found, problems = ave.sources(tmp_path)
+    found, problems = ave.find_sources(tmp_path)
     assert len(found) == 4
     assert [p.file for p in problems] == ["labels.h5"]

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from avnb import media
+from data_scripts import ave
 from data_scripts.bandstand import events
 from data_scripts.bandstand.layouts import write_ave
 
@@ -22,7 +23,7 @@ def energy(wave: np.ndarray, seconds: float) -> np.ndarray:
     )
 
 
-def motion(video: events.Happening, times: np.ndarray) -> np.ndarray:
+def motion(video: events.EventTake, times: np.ndarray) -> np.ndarray:
     """Mean change of the grey levels from each time to the next."""
     frames = [video.draw(float(t), 48).astype(float) for t in times]
     return np.array([np.abs(b - a).mean() for a, b in pairwise(frames)])
@@ -30,8 +31,8 @@ def motion(video: events.Happening, times: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", events.KINDS)
 def test_each_event_is_heard_and_seen_where_it_is_annotated(kind):
-    video = events.happen(kind, start=3, end=7, seed=11)
-    wave = video.sound(events.RATE)
+    video = events.record_event(kind, start=3, end=7, seed=11)
+    wave = video.synthesise(events.RATE)
     assert wave.shape == (10 * events.RATE,)
     assert wave.dtype == np.float32
     assert 0.05 < np.abs(wave).max() <= 0.9 + 1e-6
@@ -46,18 +47,20 @@ def test_each_event_is_heard_and_seen_where_it_is_annotated(kind):
 
 @pytest.mark.parametrize("kind", events.KINDS)
 def test_what_moves_the_thing_is_the_loudness_that_is_heard(kind):
-    video = events.happen(kind, start=2, end=9, seed=5)
+    video = events.record_event(kind, start=2, end=9, seed=5)
     times = np.arange(2.05, 8.95, 0.1)
-    level = np.array([video.moment(t).level for t in times])
+    level = np.array([video.read_moment(t).level for t in times])
     assert level.min() >= 0
     assert level.max() <= 1
-    heard = energy(video.sound(events.RATE)[2 * events.RATE : 9 * events.RATE], 0.1)
+    heard = energy(
+        video.synthesise(events.RATE)[2 * events.RATE : 9 * events.RATE], 0.1
+    )
     if level.std() > 0.1:  # one that sounds evenly has nothing to follow
         assert np.corrcoef(level, heard[: len(level)])[0, 1] > 0.6
-    assert video.moment(1.99).level == video.moment(9.0).level == 0
-    turns = [video.moment(t).turns for t in times]
+    assert video.read_moment(1.99).level == video.read_moment(9.0).level == 0
+    turns = [video.read_moment(t).turns for t in times]
     assert np.all(np.diff(turns) > -1e-9)
-    truth = video.truth(np.arange(200) / 20)
+    truth = video.measure(np.arange(200) / 20)
     assert truth["loudness"][:40].max() == truth["loudness"][180:].max() == 0
     assert truth["onset"].sum() <= len(video.heard[1])
     assert truth["seen"][40:180].all()
@@ -65,9 +68,9 @@ def test_what_moves_the_thing_is_the_loudness_that_is_heard(kind):
 
 def test_the_jaw_of_a_dog_opens_at_each_bark():
     """The picture follows the sound within the event, not only its span."""
-    video = events.happen("Bark", start=0, end=10, seed=3)
+    video = events.record_event("Bark", start=0, end=10, seed=3)
     times = np.arange(0.2, 9.8, 0.05)
-    level = np.array([video.moment(t).level for t in times])
+    level = np.array([video.read_moment(t).level for t in times])
     loud, soft = times[level > 0.6], times[level < 0.02]
     rest = video.draw(float(soft[0]), 64).astype(float)
     far = [np.abs(video.draw(float(t), 64) - rest).mean() for t in loud]
@@ -77,10 +80,10 @@ def test_the_jaw_of_a_dog_opens_at_each_bark():
 
 def test_a_voice_is_a_mans_or_a_womans():
     found = {}
-    for kind in events.SPOKEN:
+    for kind in events.SPEECH:
         pitches = []
         for seed in range(4):
-            spoken = events.Speaking(kind, 1, 9, seed).spoken
+            spoken = events.SpeechEvent(kind, 1, 9, seed).spoken
             pitches.append(np.median(spoken.pitch_hz[spoken.pitch_hz > 0]))
         found[kind] = pitches
     man, woman = found.values()
@@ -89,9 +92,9 @@ def test_a_voice_is_a_mans_or_a_womans():
 
 def test_the_same_arguments_give_the_same_video_and_another_seed_another():
     def bytes_of(seed: int) -> tuple[bytes, bytes]:
-        events.happen.cache_clear()
-        video = events.happen("Cat", start=1, end=6, seed=seed)
-        return video.sound(events.RATE).tobytes(), video.draw(2.3, 32).tobytes()
+        events.record_event.cache_clear()
+        video = events.record_event("Cat", start=1, end=6, seed=seed)
+        return video.synthesise(events.RATE).tobytes(), video.draw(2.3, 32).tobytes()
 
     first, again, other = bytes_of(1), bytes_of(1), bytes_of(2)
     assert first == again
@@ -101,7 +104,7 @@ def test_the_same_arguments_give_the_same_video_and_another_seed_another():
 
 def test_spans_are_drawn_as_in_ave():
     rng = np.random.default_rng(0)
-    partial = Counter(events.draw_span(rng, 0.0) for _ in range(20000))
+    partial = Counter(events.sample_span(rng, 0.0) for _ in range(20000))
     assert all(0 <= a < b <= 10 and 2 <= b - a <= 9 for a, b in partial)
     assert partial.total() == 20000
     # against the facts of the data set: of those that do not fill their video 35 %
@@ -110,20 +113,20 @@ def test_spans_are_drawn_as_in_ave():
     last = sum(n for (_, b), n in partial.items() if b == 10) / 20000
     assert first == pytest.approx(0.35, abs=0.02)
     assert last == pytest.approx(0.47, abs=0.02)
-    whole = [events.draw_span(rng, 0.66) == (0, 10) for _ in range(20000)]
+    whole = [events.sample_span(rng, 0.66) == (0, 10) for _ in range(20000)]
     assert np.mean(whole) == pytest.approx(0.66, abs=0.02)
     # 4,143 rows, one of them of no length; one row more or less was miscounted
-    assert abs(events.WHOLE + int(events.PARTIAL.sum()) - 4142) <= 2
+    assert abs(ave.WHOLE_SPANS + int(ave.PARTIAL_SPANS.sum()) - 4142) <= 2
 
 
 def test_wrong_arguments_are_errors_that_name_them():
     with pytest.raises(ValueError, match="no event 'Dog'"):
-        events.happen("Dog", start=0, end=2, seed=0)
+        events.record_event("Dog", start=0, end=2, seed=0)
     for start, end in ((5, 5), (6, 3), (-1, 4), (2, 11)):
         with pytest.raises(ValueError, match=f"from {start} to {end}"):
-            events.happen("Cat", start=start, end=end, seed=0)
+            events.record_event("Cat", start=start, end=end, seed=0)
     with pytest.raises(ValueError, match="44100"):
-        events.happen("Cat", start=0, end=2, seed=0).sound(44100)
+        events.record_event("Cat", start=0, end=2, seed=0).synthesise(44100)
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from avnb import media
-from avnb.data.clips import load_film
+from avnb.data.clips import load_recording
 from avnb.data.shards import prepare
-from data_scripts.bandstand import PERFORMERS, Take, take
+from data_scripts.bandstand import PERFORMERS, Take, record_take
 from data_scripts.bandstand import drummer as drums
 from data_scripts.bandstand import prepare_performer as performer
 from data_scripts.bandstand.layouts import VIDEO_RATE, write_video
-from data_scripts.bandstand.performers import marks
+from data_scripts.bandstand.performers import mark_onsets
 from data_scripts.bandstand.speaker import CONSONANTS, VOWELS
 
 RATE = 16000
@@ -25,7 +25,9 @@ FPS = 20
 @pytest.fixture(scope="module")
 def takes() -> dict[str, Take]:
     return {
-        kind: take(kind, player=6, seconds=20 if kind != "harmonic" else 8, seed=0)
+        kind: record_take(
+            kind, player=6, seconds=20 if kind != "harmonic" else 8, seed=0
+        )
         for kind in PERFORMERS
     }
 
@@ -42,11 +44,11 @@ def loudness_of(sound: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("kind", PERFORMERS)
 def test_the_truth_is_what_is_heard(kind, takes):
     made = takes[kind]
-    sound = made.sound(RATE)
+    sound = made.synthesise(RATE)
     assert sound.dtype == np.float32
     assert sound.shape == (round(made.duration * RATE),)
     assert 0.3 < np.abs(sound).max() <= 0.9
-    truth = made.truth(frame_times(made))
+    truth = made.measure(frame_times(made))
     for name, values in truth.items():
         assert values.shape == (round(made.duration * FPS),), name
         assert values.dtype == np.float32, name
@@ -72,8 +74,8 @@ def flux(sound: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["melodic", "percussive"])
 def test_onsets_are_heard_where_the_truth_has_them(kind, takes):
     made = takes[kind]
-    rise = flux(made.sound(RATE))
-    rows = np.flatnonzero(made.truth(frame_times(made))["onset"]) * 100 // FPS
+    rise = flux(made.synthesise(RATE))
+    rows = np.flatnonzero(made.measure(frame_times(made))["onset"]) * 100 // FPS
     near = np.zeros(len(rise), bool)
     for row in rows:  # the frame, and what the attack and the window take
         near[max(0, row - 3) : row + 10] = True
@@ -88,8 +90,8 @@ def test_onsets_are_heard_where_the_truth_has_them(kind, takes):
 def test_the_pitch_is_heard(kind, takes):
     """The sound repeats after one period of the pitch, and not of another's."""
     made = takes[kind]
-    truth = made.truth(frame_times(made))
-    sound = made.sound(RATE)
+    truth = made.measure(frame_times(made))
+    sound = made.synthesise(RATE)
 
     def repeats(k: int, hertz: float) -> float:
         first, lag, size = k * RATE // FPS - 400, round(RATE / hertz), 800
@@ -109,7 +111,7 @@ def test_the_pitch_is_heard(kind, takes):
 @pytest.mark.parametrize("kind", PERFORMERS)
 def test_places_are_in_the_picture(kind, takes):
     made = takes[kind]
-    for name, values in made.truth(frame_times(made)).items():
+    for name, values in made.measure(frame_times(made)).items():
         if name.endswith(("_x", "_y")) and not name.startswith("bow"):
             assert values.min() > -0.02, name
             assert values.max() < 1.02, name
@@ -128,18 +130,18 @@ def test_the_picture_moves_and_repeats(kind, takes):
 def test_same_bytes_in_another_process():
     code = (
         "import hashlib\n"
-        "from data_scripts.bandstand import PERFORMERS, take\n"
+        "from data_scripts.bandstand import PERFORMERS, record_take\n"
         "for kind in PERFORMERS:\n"
-        "    made = take(kind, player=2, seconds=2, seed=5)\n"
-        "    data = made.draw(1.3, 32).tobytes() + made.sound(8000).tobytes()\n"
+        "    made = record_take(kind, player=2, seconds=2, seed=5)\n"
+        "    data = made.draw(1.3, 32).tobytes() + made.synthesise(8000).tobytes()\n"
         "    print(hashlib.sha256(data).hexdigest())\n"
     )
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     for kind, theirs in zip(PERFORMERS, other, strict=True):
-        made = take(kind, player=2, seconds=2, seed=5)
-        data = made.draw(1.3, 32).tobytes() + made.sound(8000).tobytes()
+        made = record_take(kind, player=2, seconds=2, seed=5)
+        data = made.draw(1.3, 32).tobytes() + made.synthesise(8000).tobytes()
         assert hashlib.sha256(data).hexdigest() == theirs, kind
 
 
@@ -149,7 +151,7 @@ def test_same_bytes_in_another_process():
 @pytest.mark.parametrize("seed", range(3))
 def test_a_stick_is_on_the_drum_when_it_sounds(seed):
     """At a hit the tip is where the drum is; before and after it is above."""
-    drumming = drums.play(3, seconds=40, seed=seed)
+    drumming = drums.play_drums(3, seconds=40, seed=seed)
     struck = [hit for hit in drumming.hits if hit.limb != "foot"]
     assert len(struck) > 60
     assert {hit.limb for hit in struck} == {"left", "right"}
@@ -164,19 +166,19 @@ def test_a_stick_is_on_the_drum_when_it_sounds(seed):
 @pytest.mark.parametrize("limb", ["right", "left"])
 def test_arms_do_not_jump(limb):
     """Tips move by at most 12 m/s, elbows by less."""
-    from data_scripts.bandstand.people import elbow
+    from data_scripts.bandstand.people import find_elbow
 
-    drumming = drums.play(6, seconds=30, seed=0)
-    look = drums.Look.of(6)
+    drumming = drums.play_drums(6, seconds=30, seed=0)
+    look = drums.Look.from_player(6)
     tips, elbows = [], []
     for t in np.arange(1, 29, 0.005):
         arm = drums._arm(drumming, limb, float(t))
         body = drums._body(drumming, look, float(t))
         right = limb == "right"
         shoulder = body.shoulder_right if right else body.shoulder_left
-        out = -drums.OUT if right else drums.OUT
+        out = -drums.ELBOW_SIDE if right else drums.ELBOW_SIDE
         tips.append(arm.tip)
-        elbows.append(elbow(shoulder, arm.hand, out, 29.0, 27.0))
+        elbows.append(find_elbow(shoulder, arm.hand, out, 29.0, 27.0))
     for places, most in ((tips, 6.0), (elbows, 6.0)):  # cm in 5 ms
         assert np.hypot(*np.diff(places, axis=0).T).max() < most
 
@@ -184,13 +186,13 @@ def test_arms_do_not_jump(limb):
 def test_a_hit_is_seen_at_64_pixels(takes):
     """Where a drum is struck the picture changes, at the hit and not before."""
     made = takes["percussive"]
-    look = drums.Look.of(6)
-    camera = drums.camera(look, drums.FRAME, shift=0.4)
+    look = drums.Look.from_player(6)
+    camera = drums.aim_camera(look, drums.DRUMMER_VIEW, shift=0.4)
     seen = 0
     for piece in ("snare", "kick", "tom"):
         hits = [h for h in made.played.hits if h.piece == piece and h.velocity > 0.4]
         for hit in hits[:4]:
-            x, y = drums.apply(camera, drums.KIT[piece].place) * 64
+            x, y = drums.transform(camera, drums.KIT[piece].place) * 64
             box = np.s_[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4]
             before, after = (
                 made.draw(hit.time + d, 64)[box].astype(int) for d in (-0.01, 0.03)
@@ -202,7 +204,7 @@ def test_a_hit_is_seen_at_64_pixels(takes):
 
 def test_hands_are_given_what_they_can_reach():
     for seed in range(4):
-        for hit in drums.play(seed, seconds=60, seed=seed).hits:
+        for hit in drums.play_drums(seed, seconds=60, seed=seed).hits:
             if hit.limb == "foot":
                 assert hit.piece == "kick"
             else:
@@ -215,8 +217,8 @@ def test_hands_are_given_what_they_can_reach():
 
 def test_the_mouth_opens_with_the_voice(takes):
     made = takes["speaking"]
-    truth = made.truth(frame_times(made))
-    heard = loudness_of(made.sound(RATE))
+    truth = made.measure(frame_times(made))
+    heard = loudness_of(made.synthesise(RATE))
     assert np.corrcoef(heard, truth["mouth_open"])[0, 1] > 0.55
     assert truth["mouth_open"].max() > 0.7
     assert (truth["mouth_open"] < 0.05).mean() > 0.1
@@ -225,7 +227,7 @@ def test_the_mouth_opens_with_the_voice(takes):
 def test_formants_are_heard_and_seen(takes):
     """An open vowel has a high first formant and an open mouth; m shuts it."""
     spoken = takes["speaking"].spoken
-    sound = takes["speaking"].sound(RATE)
+    sound = takes["speaking"].synthesise(RATE)
     middle = {"a": [], "i": [], "m": []}
     names = {id(phone): name for name, phone in (VOWELS | CONSONANTS).items()}
     for said in spoken.phones:
@@ -256,7 +258,7 @@ def test_the_open_mouth_is_drawn(takes):
     """The darkest pixels about the mouth are more, the wider it opens."""
     made = takes["speaking"]
     times = np.arange(2, 8, 0.05)
-    truth = made.truth(times)
+    truth = made.measure(times)
     dark = []
     for i, t in enumerate(times):
         frame = made.draw(float(t), 96).astype(int)
@@ -279,13 +281,13 @@ def written(tmp_path_factory):
 
 def test_the_video_is_the_take(written):
     folder, _ = written
-    made = take("percussive", player=6, seconds=3.2, seed=3)
+    made = record_take("percussive", player=6, seconds=3.2, seed=3)
     clip = media.read_clip(folder / "percussive.mp4", sample_rate=VIDEO_RATE)
     assert clip.frames.shape == (64, 64, 64, 3)
     for k in (0, 37, 63):
         drawn = made.draw(k / FPS, 64).astype(int)
         assert np.abs(clip.frames[k] - drawn).mean() < 6  # H.264
-    sound = made.sound(VIDEO_RATE)
+    sound = made.synthesise(VIDEO_RATE)
     heard = clip.waveform[0, : len(sound)]
     assert np.corrcoef(heard, sound[: len(heard)])[0, 1] > 0.97
     table = pq.read_table(folder / "truth" / "percussive.parquet")
@@ -336,9 +338,9 @@ def test_single_video_reads_it(tmp_path):
     """The film of prepared clips: hits lie where the sound rises."""
     options = {"performer": "percussive", "length": 5.2, "player": 6}
     settings = performer.SETTINGS
-    sources, problems = performer.sources(tmp_path / "v", settings, **options)
+    sources, problems = performer.find_sources(tmp_path / "v", settings, **options)
     prepare(sources, tmp_path / "clips", settings, problems=problems, workers=1)
-    train, test = (load_film(tmp_path / "clips", s) for s in ("train", "test"))
+    train, test = (load_recording(tmp_path / "clips", s) for s in ("train", "test"))
     assert train.frames.shape == (80, 64, 64, 3)
     assert len(test) == 20
     assert {"onset", "onset_kick", "left_height", "loudness"} <= set(train.truth)
@@ -348,10 +350,10 @@ def test_single_video_reads_it(tmp_path):
     hits = train.truth["onset"][1:-1] > 0
     assert rise[1:].maximum(rise[:-1])[hits].mean() > 1.5 * rise.abs().mean()
     assert rise[:-1][~hits].mean() < 0
-    again, _ = performer.sources(tmp_path / "v", settings, **options, dry_run=True)
+    again, _ = performer.find_sources(tmp_path / "v", settings, **options, dry_run=True)
     assert again == sources
 
 
 def test_marks_count_for_the_time_they_follow():
     times = np.arange(4) / 20
-    assert marks([0.05, 0.149, -1.0, 0.18], times).tolist() == [0, 1, 1, 1]
+    assert mark_onsets([0.05, 0.149, -1.0, 0.18], times).tolist() == [0, 1, 1, 1]

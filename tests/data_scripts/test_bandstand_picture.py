@@ -9,8 +9,18 @@ import numpy as np
 import pytest
 
 from data_scripts.bandstand import INSTRUMENTS, Performance, perform
-from data_scripts.bandstand.instruments import FUNDAMENTALS, semitones_below, valves_for
-from data_scripts.bandstand.picture import POSE_NAMES, draw, draw_row, film, pose
+from data_scripts.bandstand.instruments import (
+    FUNDAMENTALS,
+    choose_valves,
+    compute_lowering,
+)
+from data_scripts.bandstand.picture import (
+    POSE_NAMES,
+    draw,
+    draw_frames,
+    draw_row,
+    measure_pose,
+)
 
 STRINGS = ("cello", "double_bass", "viola", "violin")
 COLUMN = {name: i for i, name in enumerate(POSE_NAMES)}
@@ -32,7 +42,7 @@ def hz(midi: float) -> float:
 
 def places(performance: Performance, *names: str) -> np.ndarray:
     """Drawn places (names, 2) at 1 s, in shares of the picture."""
-    row = pose(performance, [1.0])[0]
+    row = measure_pose(performance, [1.0])[0]
     return np.array([[row[COLUMN[f"{n}_x"]], row[COLUMN[f"{n}_y"]]] for n in names])
 
 
@@ -73,7 +83,7 @@ def test_same_bytes_in_another_process_and_another_order() -> None:
 
 def test_film_is_its_frames() -> None:
     performance = perform("sax", 2, seconds=3.0, seed=0)
-    frames = film(performance, [0.5, 1.5], size=48)
+    frames = draw_frames(performance, [0.5, 1.5], size=48)
     assert frames.shape == (2, 48, 48, 3)
     assert (frames[1] == draw(performance, 1.5, 48)).all()
     assert (frames[0] != frames[1]).any()
@@ -83,7 +93,7 @@ def test_film_is_its_frames() -> None:
 def test_pose_stays_in_the_picture(instrument: str) -> None:
     for player in range(6):
         performance = perform(instrument, player, seconds=4.0, seed=player)
-        rows = pose(performance, np.arange(0, 4, 0.25))
+        rows = measure_pose(performance, np.arange(0, 4, 0.25))
         assert rows.shape == (16, len(POSE_NAMES))
         bow = [i for i, name in enumerate(POSE_NAMES) if name.startswith("bow")]
         rest = [i for i in range(len(POSE_NAMES)) if i not in bow]
@@ -123,7 +133,7 @@ def test_pitch_moves_the_left_hand(instrument: str) -> None:
     low, high = ORCHESTRA[instrument].low, ORCHESTRA[instrument].high
     hands, alongs = [], []
     for midi in np.linspace(low + 1, high - 1, 6):
-        row = pose(still(instrument, pitch_hz=hz(midi)), [1.0])[0]
+        row = measure_pose(still(instrument, pitch_hz=hz(midi)), [1.0])[0]
         hands.append(row[[COLUMN["left_hand_x"], COLUMN["left_hand_y"]]])
         alongs.append(row[COLUMN["along"]])
     assert (np.diff(alongs) > 0).all()
@@ -149,12 +159,14 @@ def test_brass_uses_the_books_valves_and_slide_positions() -> None:
         69: "2",
     }
     for midi, valves in fingering.items():
-        below = semitones_below(np.array([float(midi)]), FUNDAMENTALS["trumpet"])[0]
-        down = "".join(str(i + 1) for i, d in enumerate(valves_for(below)) if d)
+        below = compute_lowering(np.array([float(midi)]), FUNDAMENTALS["trumpet"])[0]
+        down = "".join(str(i + 1) for i, d in enumerate(choose_valves(below)) if d)
         assert down == valves, midi
     # Trombone: first position B flat, second A, seventh low E.
     for midi, position in {58: 1, 57: 2, 46: 1, 40: 7, 53: 1, 52: 2, 48: 6}.items():
-        along = pose(still("trombone", pitch_hz=hz(midi)), [1.0])[0][COLUMN["along"]]
+        along = measure_pose(still("trombone", pitch_hz=hz(midi)), [1.0])[0][
+            COLUMN["along"]
+        ]
         assert 1 + 6 * along == pytest.approx(position, abs=0.05)
 
 
@@ -186,10 +198,10 @@ def test_the_bow_leaves_the_string_in_rests(instrument: str) -> None:
     part = sounding.pitch_hz.copy()
     part[-60:] = 0.0
     resting = replace(sounding, pitch_hz=part)
-    last = [pose(p, [1.7])[0] for p in (sounding, resting)]
+    last = [measure_pose(p, [1.7])[0] for p in (sounding, resting)]
     lift = last[0][COLUMN["bow_frog_y"]] - last[1][COLUMN["bow_frog_y"]]
     assert abs(lift) > 1.5 / 64
-    assert np.isfinite(pose(silent, [1.0])).all()
+    assert np.isfinite(measure_pose(silent, [1.0])).all()
 
 
 def test_row_holds_each_player_in_its_square() -> None:
@@ -210,7 +222,7 @@ def test_row_has_one_unbroken_room() -> None:
 
 
 def test_row_and_picture_place_the_player_alike() -> None:
-    """The pose of `pose` holds in the row too: same pixels where the bow goes."""
+    """`measure_pose` holds in the row too: same pixels where the bow goes."""
     frog, tip = still("violin", stroke=-0.8), still("violin", stroke=0.8)
     alone = change(frog, tip, 96) > 40
     first = still("flute")

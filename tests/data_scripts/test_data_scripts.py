@@ -1,6 +1,5 @@
 """The scripts read each set's own layout, say what is wrong, and leak nothing."""
 
-import importlib
 import json
 import os
 import re
@@ -79,7 +78,7 @@ def released(tmp_path: Path) -> Path:
 
 
 def test_sub_urmp(released, tmp_path):
-    sources, problems = sub_urmp.sources(released)
+    sources, problems = sub_urmp.find_sources(released)
     assert not problems
     assert Counter(s.recording for s in sources) == {
         "flute01": 3, "flute02": 3, "double_bass01": 3, "double_bass02": 3,
@@ -98,7 +97,7 @@ def test_sub_urmp(released, tmp_path):
 
 
 def test_sub_urmp_keeps_all_that_overlap_on_demand(released):
-    sources, _ = sub_urmp.sources(released, every=100)
+    sources, _ = sub_urmp.find_sources(released, every=100)
     assert len(sources) == 4 * 11
 
 
@@ -107,14 +106,14 @@ def test_sub_urmp_says_what_is_wrong(released):
     (released / "chunk/train/flute/flute01_1000.wav").unlink()
     bad = released / "img/train/flute/oboe01_500.jpg"
     write_picture(bad, (0, 0, 0))
-    sources, problems = sub_urmp.sources(released)
+    sources, problems = sub_urmp.find_sources(released)
     assert names_of(problems) == [
         "chunk/train/flute/flute01_500.wav",
         "img/train/flute/flute01_1000.jpg",
         "img/train/flute/oboe01_500.jpg",
     ]
     assert len(sources) == 10
-    assert sub_urmp.sources(released / "nowhere")[1]
+    assert sub_urmp.find_sources(released / "nowhere")[1]
 
 
 def test_sub_urmp_cuts_wide_frames(tmp_path):
@@ -124,11 +123,11 @@ def test_sub_urmp_cuts_wide_frames(tmp_path):
     path.parent.mkdir(parents=True)
     Image.fromarray(frame).save(path, quality=100)
     write_sound(tmp_path / "chunk/train/oboe/oboe03_500.wav", 0.5, 440.0)
-    sources, _ = sub_urmp.sources(tmp_path)
+    sources, _ = sub_urmp.find_sources(tmp_path)
     assert sources[0].crop == (10, 0, 108, 108)
     prepare(sources, tmp_path / "out", SMALL, workers=1)
     assert load_clips(tmp_path / "out", "train").frames.float().mean() > 250
-    sources, _ = sub_urmp.sources(tmp_path, left=5000)
+    sources, _ = sub_urmp.find_sources(tmp_path, left=5000)
     assert sources[0].crop == (84, 0, 108, 108)  # inside the picture
 
 
@@ -149,7 +148,7 @@ def test_urmp(tmp_path):
     root = tmp_path / "URMP" / "Dataset"
     colours = [*COLOURS.values()]
     write_piece(root, "01_Jupiter_vn_va_vc", {"vn": 800, "va": 400, "vc": 200}, colours)
-    sources, problems = urmp.sources(tmp_path / "URMP")
+    sources, problems = urmp.find_sources(tmp_path / "URMP")
     assert not problems
     prepare(sources, tmp_path / "out", SMALL, workers=1)
     held = load_clips(tmp_path / "out", "train")
@@ -173,7 +172,7 @@ def test_a_take_that_is_used_again_stays_in_one_split(tmp_path):
     again.write_bytes(
         (tmp_path / "10_Pirates0_vn_va" / "AuSep_2_va_10_Pirates0.wav").read_bytes()
     )
-    sources, problems = urmp.sources(tmp_path)
+    sources, problems = urmp.find_sources(tmp_path)
     assert not problems
     shared = [s for s in sources if s.group is not None]
     assert [s.recording for s in shared] == [
@@ -191,7 +190,7 @@ def test_urmp_says_what_is_wrong(tmp_path):
     )
     write_sound(piece / "AuSep_3_tpt_15_Surprise.wav", 1.0, 100.0)
     (tmp_path / "16_Lost_vn_vc").mkdir()
-    sources, problems = urmp.sources(tmp_path)
+    sources, problems = urmp.find_sources(tmp_path)
     assert [s.label for s in sources] == ["trumpet", "flute", "trombone"]
     assert names_of(problems) == [
         "15_Surprise_tpt_tpt_tbn/AuSep_2_fl_15_Surprise.wav",
@@ -200,7 +199,7 @@ def test_urmp_says_what_is_wrong(tmp_path):
     ]
     assert "trombone" in next(p.problem for p in problems if "AuSep_3" in p.file)
     next(piece.glob("AuSep_1*")).unlink()
-    sources, problems = urmp.sources(tmp_path)
+    sources, problems = urmp.find_sources(tmp_path)
     assert [s.label for s in sources] == ["flute", "trombone"]
     assert "missing" in {p.problem for p in problems}
 
@@ -210,13 +209,13 @@ def test_urmp_takes_a_table_of_crops(tmp_path):
     write_piece(tmp_path, name, {"vn": 800.0, "vc": 200.0}, [*COLOURS.values()][:2])
     table = tmp_path / "crops.json"
     table.write_text(json.dumps({name: [[64, 0, 48, 48], [0, 0, 48, 48]]}))
-    sources, _ = urmp.sources(tmp_path, crops=table)
+    sources, _ = urmp.find_sources(tmp_path, crops=table)
     assert [s.crop for s in sources] == [(64, 0, 48, 48), (0, 0, 48, 48)]
     table.write_text(json.dumps({name: [[64, 0, 48, 48]]}))
-    assert urmp.sources(tmp_path, crops=table)[1]
+    assert urmp.find_sources(tmp_path, crops=table)[1]
     table.write_text("[1]")
     with pytest.raises(ClipsError, match=r"crops\.json.*Right is"):
-        urmp.sources(tmp_path, crops=table)
+        urmp.find_sources(tmp_path, crops=table)
 
 
 # -------------------------------------------------------------------- inis
@@ -235,13 +234,13 @@ def halves(tmp_path: Path) -> Path:
 
 
 def test_inis(halves, tmp_path):
-    sources, problems = inis.sources(halves)
+    sources, problems = inis.find_sources(halves)
     assert not problems
     assert len(sources) == 2 * 5 * 4
     for source in sources:
         assert source.video.parent.name == source.label
-    assert sources == inis.sources(halves)[0]
-    other, _ = inis.sources(halves, ClipSettings(seed=1))
+    assert sources == inis.find_sources(halves)[0]
+    other, _ = inis.find_sources(halves, ClipSettings(seed=1))
     assert sources != other
     report = prepare(sources, tmp_path / "out", SMALL, workers=1)
     assert not report.problems
@@ -264,7 +263,7 @@ def test_inis_shares_nothing_between_splits(halves, seed):
             place = halves / kind / label
             copy = place / f"copy{k}.{suffix}"
             copy.write_bytes((place / f"{k - 1}.{suffix}").read_bytes())
-    sources, _ = inis.sources(halves, ClipSettings(seed=seed, test_fraction=0.4))
+    sources, _ = inis.find_sources(halves, ClipSettings(seed=seed, test_fraction=0.4))
     where = defaultdict(set)
     for source in sources:
         where[source.video.read_bytes()].add(source.split)
@@ -278,7 +277,7 @@ def test_inis_says_what_is_wrong(halves):
     (halves / "sounds" / "sax" / "9.wav").write_bytes(b"")
     for k in range(1, 5):
         (halves / "sounds" / "n03249569" / f"{k}.wav").unlink()
-    sources, problems = inis.sources(halves)
+    sources, problems = inis.find_sources(halves)
     assert [p.file for p in problems] == [
         str(halves / "sounds"), "class drum", "sax/9.wav",
     ]  # fmt: skip
@@ -302,7 +301,7 @@ def test_folder(tmp_path):
     (root / "cat" / "broken.mp4").write_bytes(b"")
     (root / ".hidden").mkdir()
     (root / "notes.txt").write_text("no clip")
-    sources, problems = folder.sources(root)
+    sources, problems = folder.find_sources(root)
     by_name = {s.name: s for s in sources}
     assert {name: s.label for name, s in by_name.items()} == {
         "above.mp4": "mine",
@@ -328,7 +327,7 @@ def test_folder_gives_each_clip_the_nearest_picture(tmp_path):
         write_picture(place / f"frame{k}.jpg", colour)
     write_sound(place / "audio.wav", 5.9, 440.0)
     settings = ClipSettings(seconds=0.5, fps=4.0, size=16, sample_rate=RATE, hop=0.25)
-    sources, problems = folder.sources(tmp_path, settings)
+    sources, problems = folder.find_sources(tmp_path, settings)
     assert not problems
     assert {s.recording for s in sources} == {"erhu/someone"}
     prepare(sources, tmp_path / "out", settings, workers=1)
@@ -346,20 +345,20 @@ def test_folder_orders_pictures_by_number(tmp_path):
     for k in range(12):
         write_picture(place / f"frame{k}.png", (20 * k, 0, 0))
     write_sound(place / "sound.wav", 6.0, 440.0)
-    sources, _ = folder.sources(tmp_path)
+    sources, _ = folder.find_sources(tmp_path)
     assert [s.video.name for s in sources] == [f"frame{k}.png" for k in range(12)]
     assert [s.duration for s in sources] == [0.5] * 12
 
 
 def test_folder_of_nothing(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere"):
-        sources, problems = folder.sources(place)
+        sources, problems = folder.find_sources(place)
         assert not sources
         assert "sub-folder" in problems[0].remedy
 
 
 def test_music80(media_folder, tmp_path):
-    sources, problems = folder.sources(media_folder / "music80")
+    sources, problems = folder.find_sources(media_folder / "music80")
     assert not problems
     settings = ClipSettings(size=16, sample_rate=RATE)
     report = prepare(sources, tmp_path, settings, workers=1)
@@ -381,7 +380,7 @@ def test_music80(media_folder, tmp_path):
 
 
 def test_events(media_folder, tmp_path):
-    sources, problems = folder.sources(media_folder / "events")
+    sources, problems = folder.find_sources(media_folder / "events")
     assert not problems
     assert {s.label for s in sources} == {
         p.name for p in (media_folder / "events").iterdir() if p.is_dir()
@@ -389,7 +388,7 @@ def test_events(media_folder, tmp_path):
     few = [s for s in sources if s.label in ("condfoley", "diff_foley")]
     report = prepare(few, tmp_path, SMALL, workers=1)
     assert len(report.written) == len(few)
-    sources, _ = folder.sources(media_folder / "music")
+    sources, _ = folder.find_sources(media_folder / "music")
     assert {s.label for s in sources} == {"music", "piano_hand"}
 
 
@@ -399,8 +398,10 @@ def test_events(media_folder, tmp_path):
 def test_bandstand_as_sub_urmp(tmp_path):
     pytest.importorskip("data_scripts.bandstand.layouts")
     given = {"songs": 2, "length": 1.0}
-    assert not bandstand.sources(tmp_path / "world", SMALL, dry_run=True, **given)[0]
-    sources, problems = bandstand.sources(tmp_path / "world", SMALL, **given)
+    assert not bandstand.find_sources(tmp_path / "world", SMALL, dry_run=True, **given)[
+        0
+    ]
+    sources, problems = bandstand.find_sources(tmp_path / "world", SMALL, **given)
     assert not problems
     assert len({s.label for s in sources}) == 13
     assert len(sources) == 13 * 2 * 2
@@ -412,12 +413,12 @@ def test_bandstand_as_sub_urmp(tmp_path):
     heard = held.waveform.float().square().mean((1, 2)).sqrt()
     assert np.corrcoef(loud, heard)[0, 1] > 0.5
     with pytest.raises(ClipsError, match="other settings"):
-        bandstand.sources(tmp_path / "world", SMALL, songs=2, length=2.0)
+        bandstand.find_sources(tmp_path / "world", SMALL, songs=2, length=2.0)
 
 
 def test_bandstand_as_urmp(tmp_path):
     pytest.importorskip("data_scripts.bandstand.layouts")
-    sources, problems = bandstand.sources(
+    sources, problems = bandstand.find_sources(
         tmp_path / "world", SMALL, songs=2, length=1.0, layout="urmp"
     )
     assert not problems
@@ -435,10 +436,10 @@ OPTIONS = """--source --out --download --dry-run --fps --size --seconds --hop
 
 @pytest.mark.parametrize("name", [n for n in scripts.list_scripts() if n != "fsd50k"])
 def test_every_script_has_the_same_options_and_says_what_it_is(name):
-    module = importlib.import_module(f"data_scripts.{name}")
+    module = scripts.load_script(name)
     assert name == module.NAME
     asked = CliRunner().invoke(
-        scripts.application(), [name, "--help"], env={"COLUMNS": "200"}
+        scripts.build_app(), [name, "--help"], env={"COLUMNS": "200"}
     )
     assert asked.exit_code == 0
     for option in OPTIONS:
@@ -452,7 +453,7 @@ def test_command(tmp_path):
     (tmp_path / "in" / "dog" / "b.mp4").write_bytes(b"")
     given = ["folder", "--source", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
     given += ["--size", "8", "--sample-rate", "8000", "--fps", "4", "--workers", "1"]
-    app = scripts.application()
+    app = scripts.build_app()
     tried = CliRunner().invoke(app, [*given, "--dry-run"])
     assert tried.exit_code == 0
     assert not (tmp_path / "out").exists()
@@ -489,7 +490,7 @@ def test_scripts_run_alone(tmp_path):
 def test_a_source_names_no_place_of_this_machine(tmp_path):
     write_picture(tmp_path / "in" / "a" / "0.png", (9, 9, 9))
     write_sound(tmp_path / "in" / "a" / "0.wav", 0.6, 300.0)
-    sources, _ = folder.sources(tmp_path / "in")
+    sources, _ = folder.find_sources(tmp_path / "in")
     assert isinstance(sources[0], Source)
     prepare(sources, tmp_path / "out", SMALL, workers=1)
     for path in (tmp_path / "out").rglob("*.parquet"):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from avnb import media
 from avnb.data import scripts
-from avnb.data.clips import load_film
+from avnb.data.clips import load_recording
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
 from avnb.data.splits import split_in_time, split_recordings
@@ -46,7 +46,7 @@ def video(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def prepared(video, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("prepared")
-    sources, problems = single_video.sources(video, SMALL)
+    sources, problems = single_video.find_sources(video, SMALL)
     report = prepare(sources, out, SMALL, problems=problems, workers=1)
     assert not report.problems
     return out
@@ -108,7 +108,7 @@ def test_what_cannot_be_cut_in_time():
 def test_film_is_the_video(video, prepared):
     """Frames and sound of both parts, joined, are those of the file read at once."""
     clip = media.read_clip(video, duration=10, fps=20, size=16, sample_rate=RATE)
-    parts = [load_film(prepared, split) for split in ("train", "test")]
+    parts = [load_recording(prepared, split) for split in ("train", "test")]
     assert [len(part) for part in parts] == [160, 40]
     frames = torch.cat([part.frames for part in parts]).numpy()
     assert (frames == clip.frames).all()
@@ -125,32 +125,32 @@ def test_film_is_the_video(video, prepared):
 
 
 def test_span_and_crop(video, tmp_path):
-    sources, _ = single_video.sources(
+    sources, _ = single_video.find_sources(
         video, SMALL, crop="32,0,64,32", start=2.5, end=7.5
     )
     prepare(sources, tmp_path / "right", SMALL, workers=1)
-    film = load_film(tmp_path / "right", "train")
+    film = load_recording(tmp_path / "right", "train")
     assert film.times[0] == 2.5
-    assert len(film) + len(load_film(tmp_path / "right", "test")) == 100
+    assert len(film) + len(load_recording(tmp_path / "right", "test")) == 100
     grey = film.frames.float().mean((1, 2))
     assert (grey.amax(1) - grey.amin(1)).max() < 6  # nothing red
     assert abs(grey[0].mean() - (20 + 2 * 50)) < 6
-    sources, _ = single_video.sources(video, SMALL, crop="0,0,32,48")
+    sources, _ = single_video.find_sources(video, SMALL, crop="0,0,32,48")
     assert sources[0].crop == (0, 0, 32, 48)
 
 
 def test_a_film_has_one_recording_without_a_gap(prepared, video, tmp_path):
-    sources, _ = single_video.sources(video, SMALL)
+    sources, _ = single_video.find_sources(video, SMALL)
     train, test = sources
     gap = dataclasses.replace(train, name="b", start=6.0, duration=2.0)
     parts = [dataclasses.replace(train, duration=3.0), gap, test]
     prepare(parts, tmp_path / "gap", SMALL, workers=1)
     with pytest.raises(ClipsError, match="do not follow each other at 6 s"):
-        load_film(tmp_path / "gap", "train")
+        load_recording(tmp_path / "gap", "train")
     other = dataclasses.replace(gap, recording="other")
     prepare([parts[0], other, test], tmp_path / "two", SMALL, workers=1)
     with pytest.raises(ClipsError, match="2 recordings"):
-        load_film(tmp_path / "two", "train")
+        load_recording(tmp_path / "two", "train")
 
 
 def test_truth_beside_the_video(video, tmp_path):
@@ -163,10 +163,10 @@ def test_truth_beside_the_video(video, tmp_path):
     time = np.arange(208) / 20
     columns = {"time": time, "place": time * 10, "onset_a": (np.arange(208) % 7) == 3}
     pq.write_table(pa.table(columns), folder / "truth" / "a.parquet")
-    sources, _ = single_video.sources(folder, SMALL)
+    sources, _ = single_video.find_sources(folder, SMALL)
     prepare(sources, tmp_path / "out", SMALL, workers=1)
     for split in ("train", "test"):
-        film = load_film(tmp_path / "out", split)
+        film = load_recording(tmp_path / "out", split)
         assert set(film.truth) == {"place", "onset_a"}
         assert torch.allclose(film.truth["place"], 10 * film.times, atol=1e-3)
         rows = (film.times * 20).round().long()
@@ -205,23 +205,23 @@ def test_marks_between_frames_are_not_lost(tmp_path):
 )
 def test_bad_options_are_named(video, options, message):
     with pytest.raises(ClipsError, match=message):
-        single_video.sources(video, SMALL, **options)
+        single_video.find_sources(video, SMALL, **options)
 
 
 def test_bad_files_are_named(tmp_path, video):
     write_video(tmp_path / "mute.mp4", 3.0, sound=False)
     with pytest.raises(ClipsError, match=r"mute\.mp4: it has no sound"):
-        single_video.sources(tmp_path / "mute.mp4", SMALL)
+        single_video.find_sources(tmp_path / "mute.mp4", SMALL)
     (tmp_path / "empty.mp4").write_bytes(b"")
     with pytest.raises(ClipsError, match=r"empty\.mp4: zero bytes"):
-        single_video.sources(tmp_path / "empty.mp4", SMALL)
+        single_video.find_sources(tmp_path / "empty.mp4", SMALL)
     with pytest.raises(ClipsError, match=r"empty\.mp4, mute\.mp4 found"):
-        single_video.sources(tmp_path, SMALL)
+        single_video.find_sources(tmp_path, SMALL)
     with pytest.raises(ClipsError, match="no such file or folder"):
-        single_video.sources(tmp_path / "nowhere", SMALL)
+        single_video.find_sources(tmp_path / "nowhere", SMALL)
     odd = dataclasses.replace(SMALL, seconds=1.03)
     with pytest.raises(ClipsError, match=r"seconds is 1\.03: at fps 20\.0"):
-        single_video.sources(video, odd)
+        single_video.find_sources(video, odd)
 
 
 def test_odd_real_files(media_folder):
@@ -232,20 +232,20 @@ def test_odd_real_files(media_folder):
         ("sample_twos_pcm.mp4", r"1\.0\d s are shorter than two clips"),
     ):
         with pytest.raises(ClipsError, match=message):
-            single_video.sources(media_folder / "odd" / name, SMALL)
+            single_video.find_sources(media_folder / "odd" / name, SMALL)
 
 
 def test_the_pianist(media_folder, tmp_path):
     """97.6 s of a real recording: a few seconds of it, cropped, through the command."""
     video = media_folder / "music" / "pianist.avi"
-    sources, _ = single_video.sources(video, SMALL)
+    sources, _ = single_video.find_sources(video, SMALL)
     assert [s.duration for s in sources] == [78, 19]
     given = ["single_video", "--source", str(video), "--out", str(tmp_path / "out")]
     given += ["--crop", "80,0,560,480", "--start", "40", "--end", "46.5"]
-    app = scripts.application()
+    app = scripts.build_app()
     done = CliRunner().invoke(app, [*given, "--size", "32", "--workers", "1"])
     assert done.exit_code == 0, done.output
-    film = load_film(tmp_path / "out", "train")
+    film = load_recording(tmp_path / "out", "train")
     assert film.frames.shape == (100, 32, 32, 3)
     assert film.waveform.shape == (80000,)
     assert film.times[0] == 40
@@ -296,7 +296,7 @@ def test_a_paper_s_video_is_fetched_once_and_cropped(tmp_path, monkeypatch, vide
         "quintet",
         single_video.Tube("R-Tk7-Ytes4", 96, (32, 0, 128, 96)),
     )
-    sources, _ = single_video.sources(tmp_path, SMALL, youtube="quintet")
+    sources, _ = single_video.find_sources(tmp_path, SMALL, youtube="quintet")
     assert [s.split for s in sources] == ["train", "test"]
     assert sources[0].label == "quintet"
     assert sources[0].crop == (16, 0, 48, 48)  # the picture is half as high
@@ -304,7 +304,7 @@ def test_a_paper_s_video_is_fetched_once_and_cropped(tmp_path, monkeypatch, vide
     assert sources[0].audio.name == "R-Tk7-Ytes4.audio.mp4"
     assert len(asked) == 2
     assert "height<=96" in asked[0]["format"]
-    single_video.sources(tmp_path, SMALL, youtube="quintet")
+    single_video.find_sources(tmp_path, SMALL, youtube="quintet")
     assert len(asked) == 2
 
 
@@ -314,15 +314,15 @@ def test_a_video_that_is_gone_says_so(tmp_path, monkeypatch):
 
     fake_yt_dlp(monkeypatch, download)
     with pytest.raises(DownloadError, match=r"zah9B0toTBQ: not fetched \(Video unavai"):
-        single_video.sources(tmp_path, SMALL, youtube="cello")
+        single_video.find_sources(tmp_path, SMALL, youtube="cello")
     with pytest.raises(DownloadError, match="a dry run fetches nothing"):
-        single_video.sources(tmp_path, SMALL, youtube="cello", dry_run=True)
+        single_video.find_sources(tmp_path, SMALL, youtube="cello", dry_run=True)
 
 
 def test_without_yt_dlp_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "yt_dlp", None)
     with pytest.raises(DownloadError, match=r'pip install "avnb\[youtube\]"'):
-        single_video.sources(tmp_path, SMALL, youtube="drums")
+        single_video.find_sources(tmp_path, SMALL, youtube="drums")
 
 
 def test_the_papers_crops_are_inside_their_pictures():
