@@ -8,6 +8,7 @@ Slaney mels), on CPU or GPU, for whole batches, and gradients flow through.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import librosa
@@ -15,7 +16,6 @@ import numpy as np
 import scipy.fft
 import soxr
 import torch
-import torchaudio
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -600,26 +600,38 @@ def griffin_lim(
 ) -> Waveform:
     """A waveform (..., samples) whose STFT has about this magnitude.
 
-    Fast Griffin-Lim (Perraudin et al. 2013; librosa's momentum), by torchaudio.
-    `length` in samples, by default (frames - 1) * hop_length. The first phases are
-    random: the same `seed` gives the same sound.
+    Fast Griffin-Lim (Perraudin et al. 2013; librosa's momentum). `length` in samples,
+    by default (frames - 1) * hop_length. The first phases are random: the same `seed`
+    gives the same sound.
+
+    The numbers are those of `torchaudio.functional.griffinlim`, bit for bit. torchaudio
+    itself is not used, because its last version refuses to be imported beside a torch
+    that is newer, as Colab's is.
     """
     n_fft = 2 * (magnitude.shape[-2] - 1)
+    window = torch.hann_window(n_fft, dtype=magnitude.dtype, device=magnitude.device)
+    stft = partial(torch.stft, n_fft=n_fft, hop_length=hop_length, window=window)
+    istft = partial(torch.istft, n_fft=n_fft, hop_length=hop_length, window=window)
+    batch = magnitude.reshape(-1, *magnitude.shape[-2:])  # (B, bins, frames)
+
     on_gpu = [magnitude.device] if magnitude.device.type == "cuda" else []
     with torch.random.fork_rng(on_gpu):
         torch.manual_seed(seed)
-        return torchaudio.functional.griffinlim(
-            magnitude,
-            torch.hann_window(n_fft, dtype=magnitude.dtype, device=magnitude.device),
-            n_fft,
-            hop_length,
-            n_fft,
-            power=1.0,
-            n_iter=n_iter,
-            momentum=momentum,
-            length=length,
-            rand_init=True,
-        )
+        # Complex numbers with parts in [0, 1): of any length, made to 1 from then on.
+        kind = torch.promote_types(magnitude.dtype, torch.complex32)
+        phases = torch.rand(batch.shape, dtype=kind, device=magnitude.device)
+
+    keep = momentum / (1 + momentum)
+    previous = torch.zeros((), dtype=magnitude.dtype, device=magnitude.device)
+    for _ in range(n_iter):
+        # A magnitude with guessed phases is no sound's STFT: that of the nearest sound
+        # has better phases. Their change is carried on a little, which is faster.
+        rebuilt = stft(istft(batch * phases, length=length), return_complex=True)
+        phases = rebuilt - keep * previous
+        phases = phases / (phases.abs() + 1e-16)
+        previous = rebuilt
+    waveform = istft(batch * phases, length=length)
+    return waveform.reshape(*magnitude.shape[:-2], -1)
 
 
 def mel_to_waveform(

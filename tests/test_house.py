@@ -85,9 +85,8 @@ def test_the_version_is_the_installed_one() -> None:
 
 # Used without an import: the notebooks' kernel, and the tracker of Accelerate.
 BEHIND_THE_SCENES = {"ipykernel", "tensorboard"}
-# In the extras of their own (`ave`, `youtube`), because few readers need them.
-OPTIONAL = {"h5py", "yt-dlp"}
-# What only the tests of this repository may import is no part of the package.
+# The extra `ave`, which few readers need; and pip, which is asked only if it is there.
+OPTIONAL = {"h5py", "pip"}
 ROOMS = {"avnb": "avnb", "data_scripts": "data_scripts", "notebooks": "avnb_notebooks"}
 
 
