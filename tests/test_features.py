@@ -246,6 +246,23 @@ def test_magnitude_found_has_the_mels_asked_for(media_folder: Path) -> None:
         assert torch.linalg.norm(again - wanted) < 0.02 * torch.linalg.norm(wanted)
 
 
+@pytest.mark.parametrize("momentum", [0.99, 0.0])
+def test_griffin_lim_is_torchaudios_bit_for_bit(momentum: float) -> None:
+    # Not at the top: beside a torch that is newer, torchaudio refuses to be imported.
+    torchaudio = pytest.importorskip("torchaudio", exc_type=Exception)
+    magnitude = torch.rand(2, 3, 129, 40, generator=torch.manual_seed(0))
+    torch.manual_seed(5)
+    theirs = torchaudio.functional.griffinlim(
+        magnitude, torch.hann_window(256), 256, 64, 256, power=1.0, n_iter=8,
+        momentum=momentum, length=2500, rand_init=True,
+    )  # fmt: skip
+    ours = griffin_lim(
+        magnitude, hop_length=64, n_iter=8, momentum=momentum, length=2500, seed=5
+    )
+    assert ours.shape == (2, 3, 2500)
+    assert torch.equal(ours, theirs)
+
+
 def test_griffin_lim_is_seeded_and_leaves_the_generators_alone() -> None:
     magnitude = STFT(512, 128)(torch.randn(2, 4000))
     before = torch.random.get_rng_state()

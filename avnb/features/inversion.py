@@ -1,7 +1,8 @@
 """From spectrograms back to sound."""
 
+from functools import partial
+
 import torch
-import torchaudio
 from jaxtyping import Float
 from torch import Tensor
 
@@ -69,28 +70,36 @@ def griffin_lim(
         length: samples; (frames - 1) * hop_length by default.
         seed: of the first phases, which are random: the same seed, the same sound.
 
+    The numbers are those of `torchaudio.functional.griffinlim`, bit for bit. torchaudio
+    itself is not used: its last version refuses to be imported beside a newer torch,
+    such as Colab's.
+
     Source:
-        Fast Griffin-Lim, Perraudin et al. 2013, by torchaudio.
+        Fast Griffin-Lim, Perraudin et al. 2013.
     """
     n_fft = 2 * (magnitude.shape[-2] - 1)
+    window = torch.hann_window(n_fft, dtype=magnitude.dtype, device=magnitude.device)
+    stft = partial(torch.stft, n_fft=n_fft, hop_length=hop_length, window=window)
+    istft = partial(torch.istft, n_fft=n_fft, hop_length=hop_length, window=window)
+    batch = magnitude.reshape(-1, *magnitude.shape[-2:])  # (B, bins, frames)
     # fork_rng guards the CPU's generator always, a GPU's only if it is named.
     on_gpu = [magnitude.device] if magnitude.device.type == "cuda" else []
-    # torchaudio draws from the global generator: it is put back as it was.
     with torch.random.fork_rng(on_gpu):
         torch.manual_seed(seed)
-        waveform: Tensor = torchaudio.functional.griffinlim(
-            magnitude,
-            torch.hann_window(n_fft, dtype=magnitude.dtype, device=magnitude.device),
-            n_fft,
-            hop_length,
-            n_fft,
-            power=1.0,  # the input is a magnitude already
-            n_iter=n_iter,
-            momentum=momentum,
-            length=length,
-            rand_init=True,
-        )
-    return waveform
+        # Complex numbers with parts in [0, 1). Their lengths are made 1 further down.
+        kind = torch.promote_types(magnitude.dtype, torch.complex32)
+        phases = torch.rand(batch.shape, dtype=kind, device=magnitude.device)
+    keep = momentum / (1 + momentum)
+    previous = torch.zeros((), dtype=magnitude.dtype, device=magnitude.device)
+    for _ in range(n_iter):
+        # No sound has exactly this magnitude with the guessed phases. The STFT of the
+        # nearest sound has better phases, and momentum carries their change on.
+        rebuilt = stft(istft(batch * phases, length=length), return_complex=True)
+        phases = rebuilt - keep * previous
+        phases = phases / (phases.abs() + 1e-16)
+        previous = rebuilt
+    waveform: Tensor = istft(batch * phases, length=length)
+    return waveform.reshape(*magnitude.shape[:-2], -1)
 
 
 def mel_to_waveform(
