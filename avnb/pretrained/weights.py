@@ -86,6 +86,7 @@ def load_network(name: str, *, published: bool = True) -> Any:
 
     Raises:
         WeightsError: the weights cannot be had; the text says what to do.
+        WriteError: the cache cannot be written, or the disk is full.
     """
     if name not in SOURCES:
         raise WeightsError(
@@ -104,7 +105,8 @@ def load_network(name: str, *, published: bool = True) -> Any:
             nn.init.ones_(head)
         return network.eval().requires_grad_(False)
     path = cache_folder() / f"{name}-{source.checksum[:16]}.safetensors"
-    cache_folder().mkdir(parents=True, exist_ok=True)
+    with files.explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     # A lock, since several processes of one run may ask at the same time.
     with filelock.FileLock(path.with_suffix(".lock")):
         if not _fill_from_cache(network, path, source.checksum):

@@ -98,7 +98,7 @@ class RunLog:
             self.rows.setdefault(number, {}).update(row)
         # Append only, so that a kill costs at most the last line.
         if self.accelerator.is_main_process:
-            with self.path.open("a") as file:
+            with files.explain_write_errors(self.path), self.path.open("a") as file:
                 file.writelines(_to_lines(new))
         # TensorBoard gets means, since a curve of every step is slow to show.
         if self.tracking:
@@ -143,7 +143,6 @@ class RunLog:
                     self.rows.setdefault(number, {}).update(row)
         # Written anew without the rows after the checkpoint and without a broken line.
         if self.accelerator.is_main_process:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             files.write_bytes(self.path, "".join(_to_lines(self.rows)).encode())
         self.accelerator.wait_for_everyone()
 
