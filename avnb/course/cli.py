@@ -172,7 +172,7 @@ def lab() -> None:
     from avnb.course.kernels import build_environment
 
     if importlib.util.find_spec("jupyterlab") is None:
-        raise AvnbError("JupyterLab", "it is not installed", "pip install jupyterlab")
+        raise AvnbError("JupyterLab", "it is not installed", "pip install 'avnb[lab]'")
     command = [sys.executable, "-m", "jupyterlab", str(_find_notebooks())]
     environment = os.environ | build_environment()
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)

@@ -8,9 +8,9 @@ from functools import cache
 def enable_colab_widgets() -> None:
     """Switch on Colab's manager for widgets of ipywidgets 8; elsewhere do nothing.
 
-    Colab draws only the widgets of ipywidgets 7 by itself. With its manager for custom
-    widgets it loads the scripts of the version that is installed. Call it before the
-    first widget is shown.
+    Colab by itself draws only the widgets of the ipywidgets 7 that it brings. Its
+    manager for custom widgets loads the scripts of the version that is installed. Call
+    this before the first widget is shown.
     """
     if "google.colab" not in sys.modules:
         return

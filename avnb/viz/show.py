@@ -572,7 +572,7 @@ def encode_mp4(
 
 
 def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> HTML:
-    """A table that a notebook shows; see `table_html`. Measures have their intervals."""
+    """A table that a notebook shows: see `table_html`."""
     return HTML(table_html(rows, caption))
 
 

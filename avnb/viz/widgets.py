@@ -458,13 +458,14 @@ def mix_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarra
 
 
 def interpolate_noise(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
-    """A point on the way between two noise vectors, of a Gaussian's usual length.
+    """A point on the way between two noise vectors (noise,), of a Gaussian's length.
 
     The weights are cos and sin, whose squares add to one: a sum of independent
     standard normal vectors so weighted is standard normal again.
     """
     angle = share * np.pi / 2
-    return (np.cos(angle) * start + np.sin(angle) * end).astype(np.float32)
+    point: np.ndarray = np.cos(angle) * start + np.sin(angle) * end
+    return point.astype(np.float32)
 
 
 def read_upload(
@@ -472,7 +473,11 @@ def read_upload(
 ) -> np.ndarray:
     """The sound of an uploaded file, (samples,) float32 at `rate`.
 
-    `seconds`: how much of it is read, from its beginning; by default all.
+    Args:
+        content: the bytes of the file.
+        name: its name, whose suffix says what it is.
+        rate: the sample rate wanted, Hz.
+        seconds: how much of it is read, from its beginning; by default all.
 
     Raises:
         UploadError: what is wrong with the file and what to do.
