@@ -13,7 +13,7 @@ test: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	mkdir -p build
-	$(BIN)/python tests/helpers/notebook_tools.py smoke > build/smoke.txt
+	$(BIN)/python tools/notebook_tools.py smoke > build/smoke.txt
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 $$(cat build/smoke.txt)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
@@ -22,7 +22,7 @@ lab: .venv/ready
 
 # The text halves are the source: write the .ipynb halves from them.
 notebooks: .venv/ready
-	$(BIN)/python tests/helpers/notebook_tools.py sync
+	$(BIN)/python tools/notebook_tools.py sync
 
 # Choose versions anew; the lock names no index.
 lock: .venv/ready

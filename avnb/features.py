@@ -26,7 +26,7 @@ Spectrogram = Float[Tensor, "*batch bins frames"]
 # A CPU is several times faster when a chunk's frames stay in its cache: about ten
 # half-second clips at a time.
 CPU_CHUNK = 2**18  # samples
-COLUMNS = 8  # of a `ChunkFeatures` chunk: Redondo 2024's A, 85 ms
+CHUNK_COLUMNS = 8  # of a `ChunkFeatures` chunk: Redondo 2024's A, 85 ms
 
 
 def _in_chunks(transform: Callable[[Tensor], Tensor], waveform: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ class ChunkFeatures(nn.Module):
             every band: the opposite of a very quiet sound.
         "recording": the largest value of the whole waveform; silence is -80 dB.
         a number: the mel energy itself, so that other waveforms, or parts of one, are
-            measured by the same rule: `loudest` of the training part.
+            measured by the same rule: `measure_peak_energy` of the training part.
 
     The released code first resamples to 64 kHz. No band reaches above 7.5 kHz, so
     16 kHz gives the same bands (both have a bin each 31.25 Hz).
@@ -230,9 +230,10 @@ class ChunkFeatures(nn.Module):
                 "resample to 16000"
             )
         self.hop = round(100 / fps)  # H
-        if not math.isclose(self.hop * fps, 100) or self.hop > COLUMNS:
+        if not math.isclose(self.hop * fps, 100) or self.hop > CHUNK_COLUMNS:
             raise ValueError(
-                f"fps={fps}: a frame must last 1 to {COLUMNS} hops of 10 ms; use 20"
+                f"fps={fps}: a frame must last 1 to {CHUNK_COLUMNS} hops of 10 ms; "
+                "use 20"
             )
         known = reference in ("chunk", "recording")
         if not known and not (isinstance(reference, float) and reference > 0):
@@ -264,17 +265,19 @@ class ChunkFeatures(nn.Module):
             )
         step = self.mel.hop_length
         if frames is None:
-            frames = (waveform.shape[-1] // step + 1 - COLUMNS) // self.hop + 1
+            frames = (waveform.shape[-1] // step + 1 - CHUNK_COLUMNS) // self.hop + 1
         if frames < 1:
             raise ValueError(
                 f"the sound of {waveform.shape[-1]} samples is shorter than a chunk of "
-                f"{(COLUMNS - 1) * step}"
+                f"{(CHUNK_COLUMNS - 1) * step}"
             )
-        columns = self.hop * (frames - 1) + COLUMNS
+        columns = self.hop * (frames - 1) + CHUNK_COLUMNS
         missing = max(0, (columns - 1) * step - waveform.shape[-1])
         energy = self.mel(F.pad(waveform, (0, missing)))
         # (..., mels, columns) -> (..., frames, mels, A)
-        chunks = energy[..., :columns].unfold(-1, COLUMNS, self.hop).transpose(-3, -2)
+        chunks = (
+            energy[..., :columns].unfold(-1, CHUNK_COLUMNS, self.hop).transpose(-3, -2)
+        )
         if self.reference == "chunk":
             return power_to_db(chunks, ref="max", top_db=80.0).mean(dim=-1)
         if self.reference == "recording":
@@ -284,7 +287,7 @@ class ChunkFeatures(nn.Module):
         share = chunks / loudest.clamp(min=torch.finfo(energy.dtype).tiny)
         return 10 * share.clamp(1e-8, 1.0).log10().mean(dim=-1)
 
-    def loudest(self, waveform: Waveform) -> float:
+    def measure_peak_energy(self, waveform: Waveform) -> float:
         """The largest mel energy of a waveform: a `reference` for others."""
         return float(self.mel(waveform).max())
 
@@ -510,7 +513,7 @@ def _decimate(rows: Tensor, taps: Tensor, head: Tensor, factor: int) -> Tensor:
 def mel_basis(
     sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float | None
 ) -> Float[Tensor, "mels bins"]:
-    """librosa's triangular mel filters (Slaney's scale, each of area 1)."""
+    """Librosa's triangular mel filters (Slaney's scale, each of area 1)."""
     top = sample_rate / 2 if f_max is None else f_max
     if not 0 <= f_min < top <= sample_rate / 2:
         raise ValueError(

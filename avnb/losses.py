@@ -95,8 +95,8 @@ def perceptual_loss(
     """Mean squared difference of a network's features (Redondo 2024, α's term, Eq. 6).
 
     Pictures or videos in [−1, 1]; `features` takes (items, 3, H, W). The paper takes
-    VGG16's relu2_2: `weights.load_network("vgg16").first(2)`. Eq. 6 writes a norm, the
-    released code takes the mean square, as here. Gradients flow into `fake` alone.
+    VGG16's relu2_2: `weights.load_network("vgg16").truncate(2)`. Eq. 6 writes a norm,
+    the released code takes the mean square, as here. Gradients flow into `fake` alone.
     """
     if real.shape != fake.shape:
         raise ValueError(

@@ -48,7 +48,7 @@ Waveform = Float[np.ndarray, "channels samples"]
 File = str | os.PathLike[str]
 Number = int | float  # a whole number of seconds is one of seconds
 Size = int | tuple[int, int] | None
-Crop = tuple[int, int, int, int] | None
+Crop = tuple[int, int, int, int]
 
 LIMIT_PIXELS = 8192 * 8192
 LIMIT_BYTES = 2**31
@@ -64,7 +64,7 @@ FORMATS = (
 )
 # Bare streams have no time stamps to seek by.
 BARE = {"mp3", "aac", "ac3", "eac3", "amr", "dts", "h264", "hevc", "m4v", "mpegvideo"}
-IMAGES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 
 _BLOCK = 1 << 15  # samples that go through the resampler at once
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -118,7 +118,7 @@ def read_clip(
     size: Size = None,
     sample_rate: int | None = None,
     mono: bool = True,
-    crop: Crop = None,
+    crop: Crop | None = None,
     audio: File | None = None,
 ) -> Clip:
     """Read picture and sound of a file, or of `duration` seconds of it from `start`.
@@ -158,7 +158,7 @@ def iter_clips(
     size: Size = None,
     sample_rate: int | None = None,
     mono: bool = True,
-    crop: Crop = None,
+    crop: Crop | None = None,
     audio: File | None = None,
 ) -> Iterator[Clip]:
     """Yield clips of `seconds` each, every `hop` seconds, in bounded memory.
@@ -183,7 +183,7 @@ def read_frames(
     duration: Number | None = None,
     fps: Number | None = None,
     size: Size = None,
-    crop: Crop = None,
+    crop: Crop | None = None,
 ) -> tuple[Frames, float]:
     """Read the picture of a file alone, as `read_clip` does: (frames, fps)."""
     plan = _Plan(start or 0.0, math.inf if duration is None else duration, fps=fps)
@@ -213,13 +213,13 @@ def read_audio(
     return sound.read(round(plan.start * sound.rate), count), sound.rate
 
 
-def read_image(path: File, *, size: Size = None, crop: Crop = None) -> Picture:
+def read_image(path: File, *, size: Size = None, crop: Crop | None = None) -> Picture:
     """Read a still picture, (H, W, 3), turned as its EXIF says, on white if clear."""
     _check_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image: Image.Image = Image.open(path, formats=IMAGES)
+            image: Image.Image = Image.open(path, formats=IMAGE_FORMATS)
             if image.width * image.height > LIMIT_PIXELS:
                 raise _too_large(path, image.width, image.height)
             image = ImageOps.exif_transpose(image)
@@ -232,7 +232,7 @@ def read_image(path: File, *, size: Size = None, crop: Crop = None) -> Picture:
         raise MediaError(
             path,
             f"not a picture that can be read ({error})",
-            f"Save it as one of {', '.join(IMAGES)}",
+            f"Save it as one of {', '.join(IMAGE_FORMATS)}",
         ) from error
     return _Fit(path, size, crop)(av.VideoFrame.from_ndarray(pixels, format="rgb24"))
 
@@ -279,10 +279,10 @@ def write_clip(path: File, clip: Clip) -> None:
     """
     if not clip.frames.size:
         raise ValueError(f"frames {clip.frames.shape}: a clip needs one or more")
-    write_film(path, clip.frames, clip.waveform, clip.fps, clip.sample_rate)
+    write_frames(path, clip.frames, clip.waveform, clip.fps, clip.sample_rate)
 
 
-def write_film(
+def write_frames(
     path: File,
     pictures: Iterable[Picture],
     waveform: Waveform,
@@ -659,7 +659,7 @@ def _displayed(frame: Any, aspect: float, turn: _Turn) -> tuple[int, int]:
 class _Fit:
     """Turns decoded frames into displayed RGB: crops, resizes, converts in one go."""
 
-    def __init__(self, path: File, size: Size, crop: Crop) -> None:
+    def __init__(self, path: File, size: Size, crop: Crop | None) -> None:
         self.square = isinstance(size, int)
         self.size = (size, size) if isinstance(size, int) else size
         if self.size is not None and min(self.size) < 1:

@@ -19,7 +19,7 @@ import librosa
 import numpy as np
 import torch
 
-from avnb.course.check import hardware
+from avnb.course.provenance import describe_hardware
 from avnb.features import LogMel
 
 CLIPS, SAMPLES, RATE, ROUNDS = 1000, 22050, 44100, 3
@@ -77,7 +77,7 @@ def main() -> None:
             name: median["librosa"] / median[name] for name in list(work)[1:]
         },
         "largest_difference_db": float(np.abs(found - expected).max()),
-        "hardware": hardware(),
+        "hardware": describe_hardware(),
         "load_average": os.getloadavg()[0],
         "torch": torch.__version__,
         "librosa": librosa.__version__,

@@ -52,7 +52,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from avnb import losses
-from avnb.course.check import hardware
+from avnb.course.provenance import describe_hardware
 from avnb.layers import VideoPrediction
 from avnb.pretrained import networks
 
@@ -180,7 +180,7 @@ class Step:
     def animator_loss(self, video: Tensor, at: int) -> Iterator[Tensor]:
         by_picture = self.D_I(video[at, None])
         by_film = self.D_V(video.transpose(0, 1)[None])
-        seen = losses.perceptual_loss(self.vgg.first(2), self.real, video)
+        seen = losses.perceptual_loss(self.vgg.truncate(2), self.real, video)
         yield animator_loss(by_picture, by_film, seen)
 
     def animator_terms(
@@ -189,7 +189,7 @@ class Step:
         """The terms of `animator_loss`, the perceptual one by chunks of frames."""
         yield losses.generator_loss(self.D_I(video[at, None]))
         yield losses.generator_loss(self.D_V(video.transpose(0, 1)[None]))
-        features, chunk = self.vgg.first(2), self.saving.frames
+        features, chunk = self.vgg.truncate(2), self.saving.frames
         for real, fake in zip(self.real.split(chunk), video.split(chunk), strict=True):
             part = alpha * len(real) / len(video)
             yield part * losses.perceptual_loss(features, real, fake)
@@ -371,7 +371,7 @@ def kept_by(step: Step) -> dict[str, float]:
         "trunk of G": lambda: generator.trunk(z, step.features),
         "prediction": lambda: generator.prediction(maps[None].requires_grad_()),
         "VGG16, all frames": lambda: losses.perceptual_loss(
-            step.vgg.first(2), real, torch.empty_like(real, requires_grad=True)
+            step.vgg.truncate(2), real, torch.empty_like(real, requires_grad=True)
         ),
         "D_V, one film": lambda: step.D_V(film),
         "D_V, one penalty": lambda: losses.gradient_penalty(step.D_V, film, film),
@@ -555,7 +555,7 @@ def main() -> None:
         return
     result = {
         "date": date.today().isoformat(),
-        "hardware": hardware(),
+        "hardware": describe_hardware(),
         "torch": torch.__version__,
         **arithmetic([64, 128, 256, 512]),
         "check_on_a_cpu": checked(),

@@ -26,7 +26,7 @@ from pathlib import Path
 import av
 
 from avnb import media
-from avnb.course.check import hardware
+from avnb.course.provenance import describe_hardware
 
 RESULTS = Path(__file__).parent / "results" / "media.json"
 FOLDERS = ("events", "music", "talking")
@@ -161,7 +161,7 @@ def main() -> None:
     version = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True)
     result = {
         "date": datetime.now(UTC).date().isoformat(),
-        "hardware": hardware(),
+        "hardware": describe_hardware(),
         "software": {
             "av": av.__version__,
             "libavcodec in av": ".".join(map(str, av.library_versions["libavcodec"])),

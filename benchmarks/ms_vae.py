@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from avnb import training
-from avnb.course.check import hardware
+from avnb.course.provenance import describe_hardware
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "helpers"))
 from avnb_notebooks.ms_vae.step2_features import Seconds, scaled
@@ -118,7 +118,7 @@ def faithful_run(rows: Events, folder: Path) -> Callable[[], None]:
             visual, audio = rows.video(step.number % len(rows))
             terms = released_terms(net, visual, audio, noise(len(visual)))
             run.step(adam, total(terms, 0.1, True))
-            if step.due(LOOK):
+            if step.is_due(LOOK):
                 run.log(**terms)
 
     return epoch
@@ -165,7 +165,7 @@ def main() -> None:
                 times[name].append(seconds_of(run))
     result = {
         "date": date.today().isoformat(),
-        "hardware": hardware(),
+        "hardware": describe_hardware(),
         "torch": torch.__version__,
         "videos": asked.videos,
         "rows": rows.bounds[-1],

@@ -29,7 +29,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from avnb.course.check import hardware
+from avnb.course.provenance import describe_hardware
 from avnb.layers import ResidualDilatedGRU, VideoPrediction
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "helpers"))
@@ -222,7 +222,7 @@ def main() -> None:
     motion = {"obvious": step(cells, sound), "avnb": step(dilated, sound)}
     result = {
         "date": date.today().isoformat(),
-        "hardware": hardware(),
+        "hardware": describe_hardware(),
         "threads": asked.threads,
         "torch": torch.__version__,
         "convolution_peak_gflop_per_second": peak,

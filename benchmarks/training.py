@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from avnb import training
-from avnb.course.check import hardware
+from avnb.course.provenance import describe_hardware
 
 BATCH = 32
 IMAGES = torch.rand(512, 3, 64, 64) * 2 - 1
@@ -117,7 +117,7 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     result: dict[str, object] = {
         "date": date.today().isoformat(),
-        "hardware": hardware(),
+        "hardware": describe_hardware(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "batch": BATCH,

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from avnb import media
-from avnb.data.sources import IMAGES, ClipSettings, Problem, Source
-from avnb.data.splits import share_group
+from avnb.data.sources import IMAGE_SUFFIXES, ClipSettings, Problem, Source
+from avnb.data.splits import group_duplicates
 from avnb.errors import MediaError
 
 NAME = "folder"
@@ -67,7 +67,7 @@ def find_sources(
         what = "no videos, and no pictures with sounds"
         remedy = "Put them into it, one sub-folder a class"
         problems.append(Problem(str(folder), what, remedy))
-    return share_group(found), problems
+    return group_duplicates(found), problems
 
 
 def _walk_folders(folder: Path) -> Iterator[Path]:
@@ -86,7 +86,7 @@ def _walk_folders(folder: Path) -> Iterator[Path]:
 def _find_kind(path: Path) -> str:
     """'video', 'sound' or 'image' by the name's end; '' for anything else."""
     suffix = path.suffix.lower()
-    kinds = {"video": VIDEOS, "sound": SOUNDS, "image": IMAGES}
+    kinds = {"video": VIDEOS, "sound": SOUNDS, "image": IMAGE_SUFFIXES}
     return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
 
 

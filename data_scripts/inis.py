@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from avnb import media
-from avnb.data.sources import IMAGES, ClipSettings, Problem, Source
+from avnb.data.sources import IMAGE_SUFFIXES, ClipSettings, Problem, Source
 from avnb.data.splits import split_recordings
 from avnb.errors import MediaError
 from data_scripts.folder import SOUNDS
@@ -79,7 +79,7 @@ def find_sources(
     images = folder / "images" if images is None else images
     sounds = folder / "sounds" if sounds is None else sounds
     problems: list[Problem] = []
-    images_of = _list_by_class(images, IMAGES)
+    images_of = _list_by_class(images, IMAGE_SUFFIXES)
     sounds_of = _list_by_class(sounds, SOUNDS)
     for label in sorted(images_of.keys() ^ sounds_of.keys()):
         lacking = sounds if label in images_of else images

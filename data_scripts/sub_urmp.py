@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from PIL import Image, UnidentifiedImageError
 
-from avnb.data.sources import ClipSettings, Crop, Problem, Source
+from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.media import Crop
 from data_scripts.truth_files import find_truth
 
 NAME = "sub_urmp"

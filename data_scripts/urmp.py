@@ -14,9 +14,10 @@ import typer
 
 from avnb import media
 from avnb.data.download import fetch, unpack
-from avnb.data.sources import ClipSettings, Crop, Problem, Source
-from avnb.data.splits import share_group
+from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.data.splits import group_duplicates
 from avnb.errors import ClipsError, DownloadError, MediaError
+from avnb.media import Crop
 from data_scripts.truth_files import find_truth
 
 NAME = "urmp"
@@ -124,7 +125,7 @@ def find_sources(
     if not found:
         what = "no piece folders such as 01_Jupiter_vn_vc with their files"
         problems.append(Problem(str(folder), what, "Give the folder that holds them"))
-    return share_group(found), problems
+    return group_duplicates(found), problems
 
 
 def _find_players(

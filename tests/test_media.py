@@ -155,7 +155,7 @@ def test_odd_file(media_folder, name):
     if isinstance(outcome, str):
         with pytest.raises(MediaError, match=outcome) as error:
             media.read_clip(path, size=16)
-        assert error.value.path == path
+        assert error.value.place == path
         assert error.value.remedy
         return
     shape, fps, heard, rate = outcome
@@ -876,7 +876,7 @@ def test_error_crosses_processes():
     error = pickle.loads(
         pickle.dumps(MediaError(Path("f.mp4"), "zero bytes", "Copy it"))
     )
-    assert (error.path, error.problem, error.remedy) == (
+    assert (error.place, error.problem, error.remedy) == (
         Path("f.mp4"),
         "zero bytes",
         "Copy it",

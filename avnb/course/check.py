@@ -2,22 +2,17 @@
 
 import importlib.metadata
 import io
-import os
-import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import psutil
 from packaging.requirements import Requirement
 
-from avnb.course.series import clone, home
+from avnb.course.series import home
 
 GB = 10**9
 # What a scale needs: memory in GB, memory of a GPU in GB, free disk in GB.
@@ -195,76 +190,3 @@ def scales() -> Finding:
     ]
     fix = "" if fitting else "see memory and disk above"
     return Finding(f"scales that fit: {', '.join(fitting) or 'none'}", fix)
-
-
-# -- What a result says of the machine that made it --
-
-
-def provenance() -> dict[str, Any]:
-    """What made a result: versions, commit, hardware and date."""
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "avnb": importlib.metadata.version("avnb"),
-        "commit": git_commit(),
-        "python": platform.python_version(),
-        "torch": importlib.metadata.version("torch"),
-        "hardware": hardware(),
-    }
-
-
-def git_commit() -> str:
-    """The commit of the clone, with `+changes` where files differ from it."""
-    folder = clone()
-    if folder is None:
-        return "unknown"
-    try:
-        git = ["git", "-C", str(folder)]
-        head = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
-        status = subprocess.run(
-            [*git, "status", "--porcelain"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
-
-
-def hardware() -> str:
-    """The processor, its cores, and NVIDIA's GPUs."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-                break
-    return ", ".join([name, f"{usable_cores()} cores", *_gpus()])
-
-
-def _gpus() -> list[str]:
-    ask = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    try:
-        told = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return []
-    return [line.strip() for line in told.splitlines() if line.strip()]
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def peak_memory() -> float:
-    """Peak resident memory of this process, MB."""
-    if sys.platform == "win32":
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset / 2**20
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -108,7 +108,7 @@ def prepare(context: typer.Context) -> None:
     """Turn recordings into prepared clips: avnb prepare --help lists the sets."""
     from avnb.data import scripts
 
-    scripts.application()(context.args, prog_name="avnb prepare")
+    scripts.build_app()(context.args, prog_name="avnb prepare")
 
 
 @app.command()

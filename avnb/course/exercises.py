@@ -22,22 +22,22 @@ class Exercise:
     hints: tuple[str, ...] = ()
 
 
-def given(answer: Any, what: str) -> Any:
+def require_answer(answer: Any, what: str) -> Any:
     """The answer itself; AssertionError says so when it is None."""
     assert answer is not None, f"no {what} came back: the function returns None"
     return answer
 
 
-def numbers(answer: Any, what: str) -> np.ndarray:
+def to_array(answer: Any, what: str) -> np.ndarray:
     """The answer as an array of float64, whatever it came as."""
-    if hasattr(given(answer, what), "detach"):  # a tensor
+    if hasattr(require_answer(answer, what), "detach"):  # a tensor
         answer = answer.detach().cpu()
     return np.asarray(answer, np.float64)
 
 
-def close(answer: Any, right: Any, what: str, tolerance: float = 1e-5) -> None:
+def assert_close(answer: Any, right: Any, what: str, tolerance: float = 1e-5) -> None:
     """Assert that the answer has the right shape and numbers; name the first wrong."""
-    mine, right = numbers(answer, what), np.asarray(right, np.float64)
+    mine, right = to_array(answer, what), np.asarray(right, np.float64)
     assert mine.shape == right.shape, f"{what}: shape {mine.shape}, not {right.shape}"
     wrong = ~np.isclose(mine, right, rtol=tolerance, atol=tolerance)
     if wrong.any():

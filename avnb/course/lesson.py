@@ -18,8 +18,8 @@ from IPython.core.getipython import get_ipython
 from IPython.display import HTML, Image, display
 
 from avnb import files
-from avnb.course.check import peak_memory
 from avnb.course.fingerprint import hash_module
+from avnb.course.provenance import measure_peak_memory
 from avnb.course.series import home, load_series, step_files
 from avnb.course.settings import Settings, check_scale
 from avnb.data.scripts import load_script
@@ -143,7 +143,7 @@ class Lesson:
         """The folder of prepared clips: DATA, or the embedded data, made if absent."""
         if self.chosen_data:
             return Path(self.chosen_data)
-        return embedded(self.scale, self.series)
+        return make_embedded_data(self.scale, self.series)
 
     @property
     def is_main(self) -> bool:
@@ -158,7 +158,7 @@ class Lesson:
     @property
     def memory(self) -> float:
         """Peak resident memory of this process, MB."""
-        return peak_memory()
+        return measure_peak_memory()
 
     def settings(self, table: Mapping[str, tuple]) -> Settings:
         """The notebook's hyper-parameters: field -> (smoke, laptop, gpu, paper)."""
@@ -174,7 +174,7 @@ class Lesson:
 
     def figure(self, name: str, figure: Any, caption: str = "") -> None:
         """Save a matplotlib figure for the report and show it here."""
-        content = show.png(figure)
+        content = show.figure_to_png(figure)
         self._media("figure", name, ".png", content, caption)
         _display(Image(data=content))
         if getattr(figure, "number", None) is not None:
@@ -184,13 +184,13 @@ class Lesson:
 
     def image(self, name: str, image: Any, caption: str = "", *, zoom: int = 4) -> None:
         """Save one picture (H, W, 3) for the report, `zoom` times larger; show it."""
-        content = show.png_bytes(image, zoom)
+        content = show.encode_png(image, zoom)
         self._media("figure", name, ".png", content, caption)
         _display(Image(data=content))
 
     def audio(self, name: str, waveform: Any, rate: int, caption: str = "") -> None:
         """Save a waveform, (samples,) or (channels, samples), and show its player."""
-        self._media("audio", name, ".wav", show.wav(waveform, rate), caption)
+        self._media("audio", name, ".wav", show.encode_wav(waveform, rate), caption)
         _display(show.listen([waveform], rate, [caption or name]))
 
     def video(self, name: str, path: str | Path, caption: str = "") -> None:
@@ -200,13 +200,14 @@ class Lesson:
 
     def need(self, path: str | Path, step: str) -> Path:
         """A file or folder of this run that another step makes, or an error that
-        says which step to run."""
+        says which step to run.
+        """
         full = self.run_dir / path
         if not full.exists():
             raise LessonError(self._missing(str(path), step))
         return full
 
-    def result(self, step: str) -> dict[str, Any]:
+    def load_results(self, step: str) -> dict[str, Any]:
         """What another step recorded: name -> value, as plain JSON."""
         path = self.run_dir / "results" / f"{step}.json"
         if not path.is_file() or not (found := files.read_json(path))["finished"]:
@@ -273,7 +274,7 @@ class Lesson:
         self.save()
 
 
-def embedded(scale: str, series: str) -> Path:
+def make_embedded_data(scale: str, series: str) -> Path:
     """A series' embedded data at a scale, made when absent or out of date."""
     check_scale(scale)
     declared = getattr(load_series(series), "EMBEDDED", None)

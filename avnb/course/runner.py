@@ -19,9 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 
 from avnb import files
 from avnb.course import report
-from avnb.course.check import provenance
 from avnb.course.fingerprint import hash_imports, parse_cells
 from avnb.course.lesson import default_run_dir
+from avnb.course.provenance import collect_provenance
 from avnb.course.series import home, step_files
 from avnb.course.settings import check_scale
 from avnb.course.steps import SeriesStep, choose_steps, read_step, share_overrides
@@ -256,7 +256,7 @@ def _write_results(
             "seed": common["SEED"],
             "data": common["DATA"] or "embedded",
             "overrides": files.to_jsonable(overrides),
-            "provenance": provenance(),
+            "provenance": collect_provenance(),
             "minutes_of_this_run": round(minutes, 2),
             "minutes": round(sum(r["minutes"] for r in found.values()), 2),
             "peak_memory_mb": max(memory, default=0),

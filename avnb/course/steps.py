@@ -35,13 +35,13 @@ def read_step(path: Path) -> SeriesStep:
     notebook = path.with_suffix(".ipynb")
     if not notebook.is_file():
         raise LessonError(notebook, "it is missing", "Write it anew: make notebooks")
-    cells = code_cells(notebook)
+    cells = read_code_cells(notebook)
     number = int(path.stem.split("_")[0].removeprefix("step"))
-    records = bool(calls(cells, "course.start"))
+    records = bool(find_calls(cells, "course.start"))
     return SeriesStep(number, path.stem, notebook, cells, find_table(cells), records)
 
 
-def code_cells(notebook: Path) -> tuple[str, ...]:
+def read_code_cells(notebook: Path) -> tuple[str, ...]:
     """The code cells' texts of an .ipynb file."""
     nb = nbformat.read(notebook, as_version=4)
     return tuple(cell.source for cell in nb.cells if cell.cell_type == "code")
@@ -49,23 +49,23 @@ def code_cells(notebook: Path) -> tuple[str, ...]:
 
 def find_table(cells: Sequence[str]) -> dict[str, tuple]:
     """The fields of the `lesson.settings(dict(…))` table, read without running."""
-    for call in calls(cells, "lesson.settings"):
+    for call in find_calls(cells, "lesson.settings"):
         if len(call.args) == 1 and isinstance(call.args[0], ast.Call):
             rows = call.args[0].keywords
             return {row.arg: _literal_row(row.value) for row in rows if row.arg}
     return {}
 
 
-def calls(cells: Sequence[str], function: str) -> list[ast.Call]:
+def find_calls(cells: Sequence[str], function: str) -> list[ast.Call]:
     """The calls of a function, written as it is called: "course.start"."""
     return [
         node
-        for node in walk(cells)
+        for node in walk_cells(cells)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == function
     ]
 
 
-def walk(cells: Sequence[str]) -> list[ast.AST]:
+def walk_cells(cells: Sequence[str]) -> list[ast.AST]:
     """All syntax nodes of those cells that are plain Python."""
     return [node for tree in parse_cells(cells) for node in ast.walk(tree)]
 

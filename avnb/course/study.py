@@ -15,8 +15,8 @@ from IPython.display import display
 
 from avnb import files, metrics
 from avnb.course import runner
-from avnb.course.check import provenance
 from avnb.course.lesson import Lesson, default_run_dir
+from avnb.course.provenance import collect_provenance
 from avnb.course.series import clone, home, load_series
 from avnb.errors import LessonError
 from avnb.viz import show
@@ -52,7 +52,7 @@ def judge_claims(series: str, runs: Sequence[dict[str, dict[str, Any]]]) -> list
             here = values[0]
             holds = "here yes" if here > claim.above else "here no"
         else:
-            here = metrics.over_seeds(values, name=claim.name, unit="")
+            here = metrics.mean_over_seeds(values, name=claim.name, unit="")
             holds = metrics.verdict(here, claim.above)
         rows.append(
             row | {"here": here, "needed": f"> {claim.above:g}", "holds": holds}
@@ -93,14 +93,14 @@ def run_study(
         "series": series,
         "scale": scale,
         "seeds": list(seeds),
-        "provenance": provenance(),
+        "provenance": collect_provenance(),
         "minutes": [one["minutes"] for one in whole],
         "peak_memory_mb": max(one["peak_memory_mb"] for one in whole),
         "claims": files.to_jsonable(judge_claims(series, runs)),
         "evidence": [module.evidence(one) for one in runs],
         "numbers": {
             name: files.to_jsonable(
-                metrics.over_seeds(
+                metrics.mean_over_seeds(
                     [found[name] for found in headlines], name=name, unit=""
                 )
             )

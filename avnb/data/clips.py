@@ -1,4 +1,4 @@
-"""Prepared clips: read them whole (``load_clips``) or as a stream (``stream``).
+"""Prepared clips: read them whole (``load_clips``) or as a stream (``stream_clips``).
 
 A prepared folder holds ``train/*.parquet`` and ``test/*.parquet``, one row a clip, one
 file a recording, which ``datasets.load_dataset("parquet", data_dir=FOLDER)`` opens
@@ -24,28 +24,9 @@ import torch
 from jaxtyping import Bool, Float32, Int16, Int64, UInt8
 from torch import Tensor
 
-from avnb.data.shards import FORMAT, prepare, schema
-from avnb.data.sources import SPLITS, ClipSettings, PreparationReport, Problem, Source
-from avnb.data.splits import share_group, split_in_time, split_recordings
-from avnb.errors import ClipsError, LeakError
-
-__all__ = [
-    "ClipSettings",
-    "Clips",
-    "ClipsError",
-    "Film",
-    "LeakError",
-    "PreparationReport",
-    "Problem",
-    "Source",
-    "load_clips",
-    "load_film",
-    "prepare",
-    "share_group",
-    "split_in_time",
-    "split_recordings",
-    "stream",
-]
+from avnb.data.shards import FORMAT, schema
+from avnb.data.sources import SPLITS, ClipSettings
+from avnb.errors import ClipsError
 
 LOAD_LIMIT = 8 * 2**30  # bytes that `load_clips` holds at most
 ROW_GROUP_LIMIT = 2**30  # bytes of a Parquet row group that is read at all
@@ -53,7 +34,7 @@ JSON_LIMIT = 2**28
 
 
 @dataclass(frozen=True)
-class Clips:
+class ClipBatch:
     """N clips of T frames and S samples.
 
     Attributes:
@@ -82,9 +63,9 @@ class Clips:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def subset(
+    def select(
         self, which: Bool[Tensor, " N"] | Int64[Tensor, " n"] | Sequence[int]
-    ) -> Clips:
+    ) -> ClipBatch:
         """The clips of a mask (N,) or of indices (n,), in their order."""
         index = torch.as_tensor(which)
         if index.dtype == torch.bool:
@@ -107,7 +88,7 @@ class Clips:
 
 def load_clips(
     folder: Path | str, split: str, device: torch.device | str = "cpu"
-) -> Clips:
+) -> ClipBatch:
     """Read a split of prepared clips whole, onto ``device``.
 
     Raises ClipsError, which names the file and what to do, where the folder is not
@@ -119,7 +100,7 @@ def load_clips(
     if total > LOAD_LIMIT:
         raise ClipsError(
             f"{folder}/{split}: {total / 2**30:.1f} GiB of clips, more than "
-            f"{LOAD_LIMIT / 2**30:.0f} GiB. Read them with stream()"
+            f"{LOAD_LIMIT / 2**30:.0f} GiB. Read them with stream_clips()"
         )
     held = _empty(opened, opened.clips, torch.device(device))
     filled = 0
@@ -134,7 +115,7 @@ def load_clips(
 
 
 @dataclass(frozen=True)
-class Film:
+class Recording:
     """One recording, or one part of it, without a gap: T frames and S samples.
 
     Attributes:
@@ -159,9 +140,9 @@ class Film:
         return len(self.frames)
 
 
-def load_film(
+def load_recording(
     folder: Path | str, split: str, device: torch.device | str = "cpu"
-) -> Film:
+) -> Recording:
     """The clips of a split joined to one film, onto ``device``.
 
     For what ``avnb prepare single_video`` makes: one recording a split, whose clips
@@ -184,7 +165,7 @@ def load_film(
             f"{where:g} s. Prepare them with avnb prepare single_video"
         )
     within = torch.arange(frames, device=clips.start.device) / clips.fps
-    return Film(
+    return Recording(
         frames=clips.frames.flatten(0, 1),
         waveform=clips.waveform[:, 0].flatten() / 32767,
         times=(clips.start[:, None] + within).flatten(),
@@ -200,9 +181,9 @@ def load_film(
     )
 
 
-def stream(
+def stream_clips(
     folder: Path | str, split: str, *, batch: int, shuffle: bool = False, seed: int = 0
-) -> Iterator[Clips]:
+) -> Iterator[ClipBatch]:
     """One pass over a split in batches, in bounded memory, on the CPU.
 
     Shuffling takes the shards in random order and draws from a buffer of at least
@@ -217,7 +198,7 @@ def stream(
 
 def _stream(
     opened: _Opened, batch: int, random: np.random.Generator | None
-) -> Iterator[Clips]:
+) -> Iterator[ClipBatch]:
     shards = list(opened.shards)
     if random is not None:
         random.shuffle(shards)  # type: ignore[arg-type]
@@ -284,7 +265,7 @@ class _Opened:
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows as arrays, in the layout of ``Clips``."""
+    """Rows as arrays, in the layout of ``ClipBatch``."""
 
     frames: np.ndarray
     waveform: np.ndarray
@@ -441,13 +422,13 @@ def _block(
     return np.frombuffer(data, dtype).reshape(len(rows), *shape)
 
 
-def _empty(opened: _Opened, n: int, device: torch.device) -> Clips:
+def _empty(opened: _Opened, n: int, device: torch.device) -> ClipBatch:
     frames = torch.empty((n, *opened.frames_shape), dtype=torch.uint8, device=device)
     waveform = torch.empty(
         (n, *opened.waveform_shape), dtype=torch.int16, device=device
     )
     shape = (n, opened.settings.frames)
-    return Clips(
+    return ClipBatch(
         frames=frames,
         waveform=waveform,
         labels=torch.empty(n, dtype=torch.int64, device=device),
@@ -461,7 +442,7 @@ def _empty(opened: _Opened, n: int, device: torch.device) -> Clips:
     )
 
 
-def _put(held: Clips, part: _Part, at: slice) -> None:
+def _put(held: ClipBatch, part: _Part, at: slice) -> None:
     if at.stop > len(held):
         raise ClipsError(f"more clips than the {len(held)} that clips.json lists")
     for name in ("frames", "waveform", "labels", "start", "peak"):
@@ -471,7 +452,7 @@ def _put(held: Clips, part: _Part, at: slice) -> None:
         held.truth[name][at] = torch.from_numpy(values)
 
 
-def _joined(parts: Sequence[_Part], opened: _Opened) -> Clips:
+def _joined(parts: Sequence[_Part], opened: _Opened) -> ClipBatch:
     held = _empty(opened, sum(map(len, parts)), torch.device("cpu"))
     filled = 0
     for part in parts:

@@ -50,7 +50,7 @@ def load_script(name: str) -> ModuleType:
     return known[name].load()
 
 
-def application() -> typer.Typer:
+def build_app() -> typer.Typer:
     """All scripts as one Typer app, a command each: mount it as ``prepare``."""
     app = typer.Typer(no_args_is_help=True, help="Turn recordings into prepared clips.")
     for name in list_scripts():

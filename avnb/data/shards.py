@@ -30,7 +30,7 @@ from tqdm.auto import tqdm
 
 from avnb import files, media
 from avnb.data.sources import (
-    IMAGES,
+    IMAGE_SUFFIXES,
     LACK,
     SPLITS,
     TAIL,
@@ -493,7 +493,7 @@ def _chunks(
     source: Source, settings: ClipSettings
 ) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
     """(start in the file s, frames (T, H, W, 3), waveform (1, S)) of each clip."""
-    if source.video.suffix.lower() in IMAGES:
+    if source.video.suffix.lower() in IMAGE_SUFFIXES:
         if source.audio is None:
             raise MediaError(
                 source.video, "a picture has no sound", "Pair it with a sound file"

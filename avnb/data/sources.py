@@ -7,16 +7,15 @@ from pathlib import Path
 
 from avnb import files
 from avnb.errors import ClipsError
+from avnb.media import Crop
 
 SPLITS = ("train", "val", "test")  # "val" only where a data set declares it
 
-IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 SHOWN = 20  # problems that a printed report names
 TAIL = 0.01  # s that a chunk may lack at its end and still count as whole
 LACK = 0.01  # and the share of a video's clip: cut as 10 s, it may have 9.95
-
-Crop = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)

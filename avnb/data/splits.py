@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avnb import files
-from avnb.data.sources import SPLITS, TAIL, ClipSettings, Crop, Source
+from avnb.data.sources import SPLITS, TAIL, ClipSettings, Source
 from avnb.errors import ClipsError, LeakError
+from avnb.media import Crop
 
 
 def split_recordings(
@@ -151,7 +152,7 @@ def _leak(what: str, one: Source, other: Source) -> LeakError:
     )
 
 
-def share_group(sources: Sequence[Source]) -> list[Source]:
+def group_duplicates(sources: Sequence[Source]) -> list[Source]:
     """Put recordings that hold byte-identical files into one group.
 
     Compares sound files, and videos that bring their own sound; only files of equal

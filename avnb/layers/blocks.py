@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avnb.layers.conditional import (
-    SLOPE,
+    LEAKY_SLOPE,
     AudioConditionalInstanceNorm,
     NoiseInjection,
 )
@@ -61,9 +61,9 @@ class UpBlock(nn.Module):
         beside = _twice(self.shortcut(x))
         x = self.noise1(self.conv1(_twice(x)), generator)
         x = self.norm(x, features) if self.conditional else self.norm1(x)
-        x = self.noise2(self.conv2(F.leaky_relu(x, SLOPE)), generator)
+        x = self.noise2(self.conv2(F.leaky_relu(x, LEAKY_SLOPE)), generator)
         x = self.norm(x, features) if self.conditional else self.norm2(x)
-        return F.leaky_relu((x + beside) / math.sqrt(2), SLOPE)
+        return F.leaky_relu((x + beside) / math.sqrt(2), LEAKY_SLOPE)
 
 
 def _twice(x: Tensor) -> Tensor:
@@ -131,8 +131,8 @@ class DownBlock(nn.Module):
         h = self.from_rgb(picture)
         if x is not None:
             h = h + _halve(x)
-        h = F.leaky_relu(self.norm1(self.conv1(h)), SLOPE)
-        h = F.leaky_relu(self.norm2(self.conv2(h)), SLOPE)
+        h = F.leaky_relu(self.norm1(self.conv1(h)), LEAKY_SLOPE)
+        h = F.leaky_relu(self.norm2(self.conv2(h)), LEAKY_SLOPE)
         return h, picture
 
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SLOPE = 0.2  # of every LeakyReLU (Sec. 5.1)
+LEAKY_SLOPE = 0.2  # of every LeakyReLU (Sec. 5.1)
 
 
 class AudioConditionalInstanceNorm(nn.Module):
@@ -37,7 +37,7 @@ class AudioConditionalInstanceNorm(nn.Module):
         features: Float[Tensor, "frames bands"],
     ) -> Float[Tensor, "frames channels height width"]:
         """One feature vector a frame; x needs more than one pixel."""
-        style = F.leaky_relu(self.linear(features), SLOPE)[:, :, None, None]
+        style = F.leaky_relu(self.linear(features), LEAKY_SLOPE)[:, :, None, None]
         shift, scale = style.chunk(2, dim=1)
         return torch.addcmul(shift, F.instance_norm(x), scale + self.offset)
 

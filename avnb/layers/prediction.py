@@ -80,7 +80,8 @@ def _pad(images: Tensor, k: int) -> Tensor:
 
 def _look(padded: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(N, D, I, H + 2k, W + 2k) -> (N, D, O, H, W): each direction through its own
-    kernel, all in one launch; the weight is (D * O, I, K, K)."""
+    kernel, all in one launch; the weight is (D * O, I, K, K).
+    """
     directions = padded.shape[1]
     found = F.conv2d(padded.flatten(1, 2), weight, bias, groups=directions)
     return found.unflatten(1, (directions, -1))

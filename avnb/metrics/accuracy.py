@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from avnb.metrics.intervals import bootstrap_mean, student, wilson
+from avnb.metrics.intervals import bootstrap_interval, t_interval, wilson_interval
 from avnb.metrics.measure import Measure
 
 Labels = Integer[Tensor, " _"]
@@ -51,15 +51,15 @@ def mean_score(
     """
     value = float(scores.mean())
     if recordings is None and np.isin(scores, (0, 1)).all():
-        low, high = wilson(int(scores.sum()), len(scores))
+        low, high = wilson_interval(int(scores.sum()), len(scores))
         note = "Wilson's interval"
     else:
         names = range(len(scores)) if recordings is None else recordings
-        low, high = bootstrap_mean(scores, names, seed=seed)
+        low, high = bootstrap_interval(scores, names, seed=seed)
         count = len(set(names))
         note = f"bootstrap over {count} recordings"
         if low == high or count == 1:
-            low, high = wilson(round(value * count), count)
+            low, high = wilson_interval(round(value * count), count)
             low, high = min(low, value), max(high, value)
             note = f"Wilson's interval over {count} recordings"
     return Measure(name, value, low, high, len(scores), unit="fraction", note=note)
@@ -73,7 +73,7 @@ def chance(n_classes: int) -> Measure:
     )
 
 
-def commonest_class(
+def majority_class(
     train_labels: Labels,
     test_labels: Labels,
     recordings: Sequence[Hashable] | None = None,
@@ -86,14 +86,14 @@ def commonest_class(
         recordings,
         name="always the commonest class",
     )
-    return row.about(note=f"class {int(always)}; {row.note}")
+    return row.annotate(note=f"class {int(always)}; {row.note}")
 
 
-def over_seeds(
+def mean_over_seeds(
     values: Sequence[float], *, name: str = "mean over seeds", unit: str = "fraction"
 ) -> Measure:
     """Mean of one value a seed (a whole run each), with Student's t-interval."""
-    low, high = student(values)
+    low, high = t_interval(values)
     return Measure(
         name,
         float(np.mean(values)),
@@ -119,7 +119,7 @@ def paired_difference(
             f"{len(first)} and {len(second)} values: pairs need one of each a seed"
         )
     difference = [a - b for a, b in zip(first, second, strict=True)]
-    return over_seeds(difference, name=name, unit=unit)
+    return mean_over_seeds(difference, name=name, unit=unit)
 
 
 def verdict(
@@ -128,21 +128,23 @@ def verdict(
     """Whether the claim "measure > above" holds, by the 95 % interval.
 
     For "A is better than B": `verdict(paired_difference(a, b))`; for "better than
-    chance": `verdict(over_seeds(a), above=1 / 13)`.
+    chance": `verdict(mean_over_seeds(a), above=1 / 13)`.
     """
     if measure.low > above:
         return "holds"
     return "fails" if measure.high < above else "undecided"
 
 
-def shares(scores: Sequence[int], values: Sequence[int], name: str) -> list[Measure]:
+def score_fractions(
+    scores: Sequence[int], values: Sequence[int], name: str
+) -> list[Measure]:
     """The fraction of scores at each value, with Wilson's intervals."""
     counts, n = Counter(scores), len(scores)
     return [
         Measure(
             f"{name}, score {value}",
             counts[value] / n,
-            *wilson(counts[value], n),
+            *wilson_interval(counts[value], n),
             n,
             counted="ratings",
             unit="fraction",

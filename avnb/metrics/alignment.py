@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avnb.media import Number
-from avnb.metrics.intervals import bootstrap_mean
+from avnb.metrics.intervals import bootstrap_interval
 from avnb.metrics.measure import Measure
 
 LEAST = 0.1  # pixels a frame: below, nothing moves
@@ -61,7 +61,7 @@ def motion_peaks(
     return (np.flatnonzero(peak) + 1.5) / float(fps)
 
 
-def matches(first: Times, second: Times, window: float) -> int:
+def count_matches(first: Times, second: Times, window: float) -> int:
     """The most pairs, each time in one pair at most, no further apart than `window`."""
     i = j = count = 0
     while i < len(first) and j < len(second):
@@ -76,7 +76,7 @@ def matches(first: Times, second: Times, window: float) -> int:
 
 def peak_agreement(sound: Times, picture: Times, window: float) -> float:
     """Matched peaks over all peaks, from 0 to 1; 1 where neither has any."""
-    count = matches(sound, picture, window)
+    count = count_matches(sound, picture, window)
     union = len(sound) + len(picture) - count
     return count / union if union else 1.0
 
@@ -91,7 +91,7 @@ def _measure(
 ) -> Measure:
     pairs = list(zip(sound, picture, strict=True))
     values = np.array([peak_agreement(a, b, window) for a, b in pairs])
-    low, high = bootstrap_mean(values, recordings, seed=seed)
+    low, high = bootstrap_interval(values, recordings, seed=seed)
     over = "clips" if recordings is None else f"{len(set(recordings))} recordings"
     empty = sum(len(a) + len(b) == 0 for a, b in pairs)
     return Measure(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from avnb.metrics.intervals import jackknife
+from avnb.metrics.intervals import jackknife_interval
 from avnb.metrics.measure import Measure
 
 Images = Shaped[Tensor, "_ ..."]
@@ -71,7 +71,7 @@ def _frechet(real: Tensor, generated: Tensor, seed: int) -> float:
 
 
 def _factor(features: Tensor) -> Tensor:
-    """a (≤ features, features) with aᵀa the covariance of (items, features)."""
+    """A (≤ features, features) with aᵀa the covariance of (items, features)."""
     a = (features - features.mean(0)) / math.sqrt(len(features) - 1)
     return torch.linalg.qr(a, mode="r").R if len(a) > a.shape[1] else a
 
@@ -118,7 +118,7 @@ def _two_samples(
         )
     a = _features(network, real, batch)
     b = _features(network, generated, batch)
-    value, low, high = jackknife(
+    value, low, high = jackknife_interval(
         lambda kept: distance(a[kept[0]], b[kept[1]], seed),
         (len(a), len(b)),
         recordings,
@@ -134,7 +134,7 @@ def _two_samples(
         counted="generated",
         seed=seed,
         note=f"against {len(a)} real, {a.shape[1]} features; jackknife over {over}",
-    ).judged_by(network, network_name)
+    ).annotate_network(network, network_name)
 
 
 def frechet_distance(
@@ -218,7 +218,9 @@ def real_against_real(
     floor = distance(
         first, second, network, network_name=network_name, seed=seed, batch=batch
     )
-    return floor.about(name=f"{floor.name}, real against real", counted="real a half")
+    return floor.annotate(
+        name=f"{floor.name}, real against real", counted="real a half"
+    )
 
 
 def inception_score(
@@ -237,7 +239,7 @@ def inception_score(
     images at the same n. Salimans et al. 2016.
     """
     logits = _features(network, images, batch)
-    value, low, high = jackknife(
+    value, low, high = jackknife_interval(
         lambda kept: _score(logits[kept[0]], seed),
         (len(logits),),
         None if recordings is None else (recordings,),
@@ -253,4 +255,4 @@ def inception_score(
         counted="images",
         seed=seed,
         note=f"of at most {logits.shape[1]} classes; jackknife over {over}",
-    ).judged_by(network, network_name)
+    ).annotate_network(network, network_name)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from avnb.metrics.accuracy import shares
-from avnb.metrics.intervals import bootstrap_mean
+from avnb.metrics.accuracy import score_fractions
+from avnb.metrics.intervals import bootstrap_interval
 from avnb.metrics.measure import Measure
 
 SCORES = (0, 1, 2, 3)
@@ -18,7 +18,7 @@ class MethodScores:
     """One method's ratings: the mean, and the fraction at each score 0..3."""
 
     mean: Measure
-    shares: tuple[Measure, ...]
+    fractions: tuple[Measure, ...]
 
 
 def human_scores(
@@ -42,7 +42,7 @@ def human_scores(
         raters = [str(record.get("rater", "")) for record in mine]
         several = len(set(raters)) > 1
         values = np.array(scores, dtype=float)
-        low, high = bootstrap_mean(values, raters if several else None, seed=seed)
+        low, high = bootstrap_interval(values, raters if several else None, seed=seed)
         over = f"{len(set(raters))} raters" if several else "ratings of one rater"
         mean = Measure(
             f"{method}, mean score",
@@ -55,5 +55,7 @@ def human_scores(
             seed=seed,
             note=f"bootstrap over {over}",
         )
-        found[method] = MethodScores(mean, tuple(shares(scores, SCORES, method)))
+        found[method] = MethodScores(
+            mean, tuple(score_fractions(scores, SCORES, method))
+        )
     return found

@@ -15,7 +15,7 @@ from avnb.metrics.distances import (
     frechet_distance,
     kernel_distance,
 )
-from avnb.metrics.intervals import student
+from avnb.metrics.intervals import t_interval
 from avnb.metrics.measure import Measure
 from avnb.metrics.pictures import as_bytes, as_floats
 
@@ -34,7 +34,7 @@ def _on_inception(
 ) -> Measure:
     how = {"network_name": "Inception-v3 (FID)"} | how
     measure = distance(as_bytes(real), as_bytes(generated), network, **how)
-    return measure.about(name=name, resize="bilinear to 299 without antialiasing")
+    return measure.annotate(name=name, resize="bilinear to 299 without antialiasing")
 
 
 def fid(real: Frames, generated: Frames, network: nn.Module, **how: Any) -> Measure:
@@ -98,14 +98,14 @@ def fvd(
             seed=seed, batch=batch,
         )  # fmt: skip
         how = f"{real.shape[1]} frames a clip; {measure.note}"
-        measure = measure.about(name="FVD", note=how, resize="bilinear to 224")
+        measure = measure.annotate(name="FVD", note=how, resize="bilinear to 224")
     elif protocol == "listen_and_move":
         measure = _listen_and_move(real, generated, network, seed, batch)
     else:
         raise ValueError(
             f"protocol is {protocol!r}: give 'canonical' or 'listen_and_move'"
         )
-    return measure.judged_by(network, network_name)
+    return measure.annotate_network(network, network_name)
 
 
 def _listen_and_move(
@@ -123,7 +123,7 @@ def _listen_and_move(
     blocks = [part for part in made.split(4) if len(part) == 4]
     values = [_frechet(known, block, seed) for block in blocks]
     mean = float(np.mean(values))
-    low, high = student(values) if len(values) > 1 else (-np.inf, np.inf)
+    low, high = t_interval(values) if len(values) > 1 else (-np.inf, np.inf)
     return Measure(
         "FVD (listen_and_move)",
         mean,

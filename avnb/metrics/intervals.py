@@ -9,7 +9,7 @@ from scipy import stats
 LEVEL = 0.95
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     """Wilson's score interval for a proportion (Wilson 1927), without correction."""
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} of {n}: need 0 <= successes <= n and n >= 1")
@@ -21,7 +21,7 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     return min(p, max(0.0, middle - half)), max(p, min(1.0, middle + half))
 
 
-def student(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+def t_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """The t-interval of the mean of independent values; at least 2."""
     if len(values) < 2:
         raise ValueError(
@@ -41,7 +41,7 @@ def group_numbers(groups: Sequence[Hashable], n: int) -> np.ndarray:
     return np.array([first[name] for name in groups])
 
 
-def bootstrap_mean(
+def bootstrap_interval(
     values: np.ndarray,
     recordings: Sequence[Hashable] | None,
     *,
@@ -70,7 +70,7 @@ def bootstrap_mean(
     return min(float(low), mean), max(float(high), mean)
 
 
-def jackknife(
+def jackknife_interval(
     statistic: Callable[[list[np.ndarray]], float],
     sizes: Sequence[int],
     recordings: Sequence[Sequence[Hashable]] | None,

@@ -39,7 +39,7 @@ def event_spans(event: Events) -> tuple[Int64[Tensor, " _"], Int64[Tensor, " _"]
     return start, length
 
 
-def located(event: Events) -> Bool[Tensor, " _"]:
+def is_localisable(event: Events) -> Bool[Tensor, " _"]:
     """Which videos have something to find: an event, but not all the time."""
     return event.any(1) & ~event.all(1)
 
@@ -139,7 +139,7 @@ def constant_answers(
 
 
 def _evaluated(event: Events, name: str) -> Bool[Tensor, " _"]:
-    keep = located(event)
+    keep = is_localisable(event)
     if not keep.any():
         raise ValueError(
             f"{name}: none of {len(event)} videos has both event and background"
@@ -158,4 +158,4 @@ def _kept(
 def _counted(measure: Measure, keep: Bool[Tensor, " _"]) -> Measure:
     n, left = int(keep.sum()), int((~keep).sum())
     notes = [measure.note, f"{n} videos, {left} without a place to find left out"]
-    return measure.about(counted="videos", note="; ".join(filter(None, notes)))
+    return measure.annotate(counted="videos", note="; ".join(filter(None, notes)))

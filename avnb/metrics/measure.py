@@ -40,11 +40,11 @@ class Measure:
                 f"the value {self.value}"
             )
 
-    def about(self, **fields: Any) -> "Measure":
+    def annotate(self, **fields: Any) -> "Measure":
         """The same number with more said of it: split="test", seed=0, resize=..."""
         return replace(self, **fields)
 
-    def judged_by(self, network: nn.Module, name: str = "") -> "Measure":
+    def annotate_network(self, network: nn.Module, name: str = "") -> "Measure":
         """The same number, with its network named and its weights' checksum."""
         return replace(
             self,

@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from avnb.metrics.intervals import bootstrap_mean
+from avnb.metrics.intervals import bootstrap_interval
 from avnb.metrics.measure import Measure
 from avnb.pretrained.networks import StagedFeatures
 
@@ -56,7 +56,7 @@ def _paired(
     scores = [score(as_floats(a), as_floats(b)) for a, b in zip(*frames, strict=True)]
     each = torch.cat(scores).double().cpu().reshape(len(real), -1)
     values = each.mean(1).numpy()
-    low, high = bootstrap_mean(values, recordings, seed=seed)
+    low, high = bootstrap_interval(values, recordings, seed=seed)
     over = "clips" if recordings is None else f"{len(set(recordings))} recordings"
     return Measure(
         name,
@@ -137,4 +137,4 @@ def lpips(
         return lpips_distance(network, a.float().to(device), b.float().to(device))
 
     measure = _paired("LPIPS", score, real, generated, recordings, seed, batch)
-    return measure.judged_by(network, network_name)
+    return measure.annotate_network(network, network_name)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from avnb.metrics.intervals import bootstrap_mean
+from avnb.metrics.intervals import bootstrap_interval
 from avnb.metrics.measure import Measure
 
 Pose = Float[Tensor, "_ _"]  # clips, coordinates
@@ -37,7 +37,7 @@ def pose_error(
     each = np.nanmean(distance[known], axis=1)
     if recordings is not None:
         recordings = [r for r, use in zip(recordings, known, strict=True) if use]
-    low, high = bootstrap_mean(each, recordings, seed=seed)
+    low, high = bootstrap_interval(each, recordings, seed=seed)
     over = "clips" if recordings is None else f"{len(set(recordings))} recordings"
     return Measure(
         name,

@@ -88,7 +88,7 @@ def mean_reciprocal_rank(
     kept = [r for r, use in zip(recordings, asked.tolist(), strict=True) if use]
     found = mean_score(values.cpu()[asked].numpy(), kept, name=name, seed=seed)
     left = f"{int((~asked).sum())} queries without an answer left out"
-    return found.about(counted="queries", unit="", note=f"{found.note}; {left}")
+    return found.annotate(counted="queries", unit="", note=f"{found.note}; {left}")
 
 
 def random_mrr(labels: Int64[Tensor, " items"], *, intra: bool) -> Measure:

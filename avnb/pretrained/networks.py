@@ -54,7 +54,7 @@ class StagedFeatures(nn.Module):
             maps.append(x)
         return maps
 
-    def first(self, stages: int) -> Callable[[Tensor], Tensor]:
+    def truncate(self, stages: int) -> Callable[[Tensor], Tensor]:
         """The maps of that stage (from 1) alone; what comes after is not computed."""
         if not 1 <= stages <= len(self.stages):
             raise ValueError(f"stage {stages}: give 1 to {len(self.stages)}")

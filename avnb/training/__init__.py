@@ -4,7 +4,7 @@ The lesson keeps its losses and its updates in sight; :class:`Run` does the rest
 """
 
 from avnb.training.checkpoints import load_model, load_weights, save_model
-from avnb.training.run import Run, TrainingStep, device
+from avnb.training.run import Run, TrainingStep, get_device
 from avnb.training.sampling import EMA, BatchSampler, seed_everything
 
 __all__ = [
@@ -12,7 +12,7 @@ __all__ = [
     "BatchSampler",
     "Run",
     "TrainingStep",
-    "device",
+    "get_device",
     "load_model",
     "load_weights",
     "save_model",

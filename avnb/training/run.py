@@ -14,8 +14,8 @@ The lesson keeps its losses and its updates in sight; a :class:`Run` does the re
             loss_g = ...
         run.step(opt_g, loss_g)
         run.log(loss_d=loss_d, loss_g=loss_g)
-        if step.due():
-            run.sample(pictures)
+        if step.is_due():
+            run.log_sample(pictures)
 
 Killed at any step and started again, the loop goes on from its last checkpoint and
 reaches the same numbers, to the last bit on the same CPU. Hugging Face Accelerate
@@ -57,7 +57,7 @@ from avnb.training.checkpoints import (
 )
 from avnb.training.sampling import seed_everything
 from avnb.viz import show
-from avnb.viz.live import DRAW_EVERY, Panel, Progress, as_picture, in_kernel
+from avnb.viz.live import DRAW_EVERY, Panel, Progress, in_kernel
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 
@@ -70,7 +70,7 @@ class TrainingStep:
     total: int
     sample_every: int | None = None
 
-    def due(self, every: int | None = None) -> bool:
+    def is_due(self, every: int | None = None) -> bool:
         """After each `every` steps, and at the last (default: the `sample_every`)."""
         every = every or self.sample_every
         done = self.number + 1
@@ -246,7 +246,7 @@ class Run:
             )
         return table
 
-    def sample(
+    def log_sample(
         self, value: Any, name: str = "sample", *, sample_rate: int | None = None
     ) -> None:
         """Keep a sample of this step under `samples/`, and show it.
@@ -263,8 +263,8 @@ class Run:
             wave = torch.as_tensor(value).detach().float().cpu().numpy()
             write_audio(stem.with_suffix(".wav"), np.atleast_2d(wave), sample_rate)
             return
-        picture = as_picture(value)
-        files.write_bytes(stem.with_suffix(".png"), show.png_bytes(picture))
+        picture = show.to_picture(value)
+        files.write_bytes(stem.with_suffix(".png"), show.encode_png(picture))
         if self._panel is not None:
             self._panel.show_sample(picture)
         if self._looping:
@@ -549,7 +549,7 @@ class Run:
 _CONV = (nn.Conv2d, nn.ConvTranspose2d)
 
 
-def device() -> torch.device:
+def get_device() -> torch.device:
     """The device that runs train on: a GPU where there is one."""
     return PartialState().device
 

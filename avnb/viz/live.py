@@ -1,14 +1,10 @@
 """What a training run shows: a progress bar, or a live panel in a notebook."""
 
-import math
 import sys
 import time
 from typing import Any
 
 import numpy as np
-import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
@@ -72,7 +68,7 @@ class Panel:
         self.text = ipywidgets.Label()
         self.button = ipywidgets.Button(description="Stop", icon="stop")
         self.button.on_click(lambda _: stop())
-        empty = show.png_bytes(np.full((1, 1, 3), 255, np.uint8))
+        empty = show.encode_png(np.full((1, 1, 3), 255, np.uint8))
         self.curves = ipywidgets.Image(value=empty, format="png")
         self.samples = ipywidgets.Image(value=empty, format="png")
         top = ipywidgets.HBox([self.bar, self.text, self.button])
@@ -95,60 +91,30 @@ class Panel:
         rate = (number - self.first) / max(now - self.start, 1e-9)
         left = f", {(total - number) / rate:.0f} s left" if rate else ""
         self.text.value = f"step {number} of {total}{left}"
-        self.curves.value = show.png_bytes(_curves(rows))
+        self.curves.value = show.figure_to_png(draw_history(rows))
         self.next = now + max(DRAW_EVERY, 40 * (time.monotonic() - now))
 
     def show_sample(self, picture: np.ndarray) -> None:
         shown = Image.fromarray(picture)
         shown.thumbnail((512, 512))
-        self.samples.value = show.png_bytes(np.asarray(shown))
+        self.samples.value = show.encode_png(np.asarray(shown))
 
     def close(self) -> None:
         self.button.disabled = True
 
 
-def _curves(rows: dict[int, dict[str, float]], points: int = 400) -> np.ndarray:
-    """The logged values over the steps, drawn (H, W, 3)."""
-    figure = Figure(figsize=(5, 3), dpi=80, layout="constrained")
-    axes = figure.subplots()
-    few = list(rows.items())[:: max(1, len(rows) // points)]
-    for name in dict.fromkeys(name for _, row in few for name in row):
-        line = [(step, row[name]) for step, row in few if name in row]
-        axes.plot(*zip(*line, strict=True), label=name, linewidth=1)
-    axes.set_xlabel("step")
-    if few:
-        axes.legend(loc="upper right", fontsize="small")
-    return _drawn(figure)
+def draw_history(rows: dict[int, dict[str, float]], points: int = 400) -> show.Plot:
+    """The logged values over the steps.
 
-
-def _drawn(figure: Figure) -> np.ndarray:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def as_picture(value: Any) -> np.ndarray:
-    """A tensor, array or figure as (H, W, 3) uint8."""
-    if isinstance(value, Figure):
-        return _drawn(value)
-    image = torch.as_tensor(value).detach().cpu()
-    if image.dim() == 3 and image.shape[-1] == 3 and image.dtype == torch.uint8:
-        image = image.permute(2, 0, 1)
-    if image.dim() not in (3, 4) or image.shape[-3] not in (1, 3):
-        raise ValueError(
-            f"the sample has shape {tuple(image.shape)}: give (C, H, W), (N, C, H, W), "
-            "C 1 or 3, or a waveform with its sample_rate"
-        )
-    if image.dtype != torch.uint8:
-        low, high = image.min().item(), image.max().item()
-        if not -0.05 <= low <= high <= 1.05:
-            raise ValueError(
-                f"the sample lies in [{low:.3g}, {high:.3g}]: give [0, 1] "
-                "(of a tanh: (x + 1) / 2)"
-            )
-        image = (image.float().clamp(0, 1) * 255).round().to(torch.uint8)
-    if image.dim() == 4:
-        from torchvision.utils import make_grid
-
-        image = make_grid(image, nrow=math.ceil(math.sqrt(len(image))))
-    return image.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
+    Args:
+        rows: step -> name -> value.
+        points: at most about so many a curve: more than that cannot be told apart on
+            a panel, and drawing them would slow the training down.
+    """
+    thinned = list(rows.items())[:: max(1, len(rows) // points)]
+    names = dict.fromkeys(name for _, row in thinned for name in row)
+    history = {}
+    for name in names:
+        steps = [step for step, row in thinned if name in row]
+        history[name] = (steps, [rows[step][name] for step in steps])
+    return show.curves(history)

@@ -8,6 +8,7 @@ back as HTML that shows itself in the same way.
 import base64
 import html
 import io
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import soundfile
+import torch
 from cycler import cycler
 from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 # Okabe and Ito's colours: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -49,10 +52,10 @@ class Plot(Figure):
     """A figure in the house style that a notebook shows by itself."""
 
     def _repr_png_(self) -> bytes:
-        return png(self)
+        return figure_to_png(self)
 
 
-def png(figure: Figure) -> bytes:
+def figure_to_png(figure: Figure) -> bytes:
     """The figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
@@ -60,7 +63,7 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def plot(
+def subplots(
     rows: int = 1, columns: int = 1, *, width: float = 4.0, height: float = 2.6
 ) -> tuple[Plot, np.ndarray]:
     """An empty figure and its axes (rows, columns), each width x height inches."""
@@ -70,28 +73,60 @@ def plot(
     return figure, axes
 
 
-def to_uint8(image: Any) -> np.ndarray:
+def to_uint8(image: Any, slack: float = 1e-3) -> np.ndarray:
     """Any picture as uint8 (H, W, 3).
 
-    Takes uint8, or floats in [0, 1]; channels last or first; arrays or tensors.
+    Args:
+        image: an array or tensor, (H, W, 3) or (C, H, W) with C 1 or 3; uint8, or
+            floats in [0, 1].
+        slack: how far floats may lie outside [0, 1]; they are clipped.
+
+    Raises:
+        ValueError: another shape, or floats outside [0, 1].
     """
     array = _array(image)
-    if array.ndim == 3 and array.shape[0] == 3 and array.shape[-1] != 3:
-        array = array.transpose(1, 2, 0)
+    # (H, W, 3) is looked for first, so that a picture 1 or 3 pixels high is one too.
+    if array.ndim == 3 and array.shape[-1] != 3 and array.shape[0] in (1, 3):
+        array = np.broadcast_to(array, (3, *array.shape[1:])).transpose(1, 2, 0)
     if array.ndim != 3 or array.shape[-1] != 3:
-        raise ValueError(f"a picture is (H, W, 3) or (3, H, W), not {array.shape}")
+        raise ValueError(
+            f"a picture has the shape (H, W, 3), (3, H, W) or (1, H, W), "
+            f"not {array.shape}"
+        )
     if array.dtype == np.uint8:
         return array
     low, high = float(array.min()), float(array.max())
-    if low < -1e-3 or high > 1 + 1e-3:
+    # Written so that nan, which compares as False, is refused too.
+    if not (-slack <= low and high <= 1 + slack):
         raise ValueError(
             f"pictures of floats lie in [0, 1], not [{low:.2f}, {high:.2f}]: "
-            "map the -1..1 of a tanh with (x + 1) / 2"
+            "map the -1..1 of a tanh: (x + 1) / 2"
         )
     return np.round(array.clip(0, 1) * 255).astype(np.uint8)
 
 
-def png_bytes(image: Any, zoom: int = 1) -> bytes:
+def to_picture(value: Any) -> np.ndarray:
+    """A figure, a picture, or a batch laid out as a grid, as uint8 (H, W, 3).
+
+    Args:
+        value: a matplotlib figure; a picture that `to_uint8` takes; or a batch
+            (N, C, H, W). Floats may lie 0.05 outside [0, 1], because what a network
+            makes in the middle of its training is to be seen and not to be refused.
+    """
+    if isinstance(value, Figure):
+        return np.array(Image.open(io.BytesIO(figure_to_png(value))).convert("RGB"))
+    array = _array(value)
+    if array.ndim != 4:
+        return to_uint8(array, slack=0.05)
+    from torchvision.utils import make_grid
+
+    pictures = np.stack([to_uint8(picture, slack=0.05) for picture in array])
+    batch = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    grid = make_grid(batch, nrow=math.ceil(math.sqrt(len(batch))))
+    return grid.permute(1, 2, 0).numpy()
+
+
+def encode_png(image: Any, zoom: int = 1) -> bytes:
     """One picture as the bytes of a PNG file, each pixel `zoom` pixels wide."""
     pixels = to_uint8(image).repeat(zoom, 0).repeat(zoom, 1)
     buffer = io.BytesIO()
@@ -162,7 +197,7 @@ def spectrograms(
     """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure, axes = plot(rows, columns, width=3.0, height=2.3)
+    figure, axes = subplots(rows, columns, width=3.0, height=2.3)
     each_hz = [hz] * len(pictures) if hz is None or np.ndim(hz[0]) == 0 else hz
     with mpl.rc_context(STYLE):
         for place in axes.flat[len(pictures) :]:
@@ -184,7 +219,7 @@ def waveforms(
     sounds: Sequence[Any], rate: int, *, captions: Sequence[str] = ()
 ) -> Plot:
     """Waveforms, each (samples,) or (channels, samples), over seconds."""
-    figure, axes = plot(len(sounds), 1, width=6.0, height=1.1)
+    figure, axes = subplots(len(sounds), 1, width=6.0, height=1.1)
     with mpl.rc_context(STYLE):
         for i, (place, sound) in enumerate(zip(axes.flat, sounds, strict=True)):
             samples = np.atleast_2d(_array(sound)).T
@@ -215,7 +250,7 @@ def curves(
         mark: an x to point out (the best epoch).
         smooth: each point is the mean of so many neighbours, at most all.
     """
-    figure, axes = plot(width=5.5, height=3.0)
+    figure, axes = subplots(width=5.5, height=3.0)
     place: Axes = axes[0, 0]
     with mpl.rc_context(STYLE):
         for name, values in history.items():
@@ -232,7 +267,8 @@ def curves(
         place.set(xlabel=x, ylabel=y, title=title)
         if logarithmic:
             place.set_yscale("log")
-        place.legend(fontsize=8)
+        if place.lines:
+            place.legend(fontsize=8)
     return figure
 
 
@@ -243,7 +279,7 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str = "") -> Plot:
         raise ValueError(f"{len(classes)} classes need a square, not {counts.shape}")
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 1.6 + 0.36 * len(classes)
-    figure, axes = plot(width=side + 0.4, height=side)
+    figure, axes = subplots(width=side + 0.4, height=side)
     place = axes[0, 0]
     with mpl.rc_context(STYLE):
         place.imshow(shares, vmin=0, vmax=1, cmap="Blues")
@@ -272,7 +308,7 @@ def bars(
         measures: name -> a Measure (value, low, high), such a triple, or a number.
         lines: name -> height of a dashed line (chance, the floor).
     """
-    figure, axes = plot(width=max(3.0, 0.75 * len(measures) + 1.6), height=3.0)
+    figure, axes = subplots(width=max(3.0, 0.75 * len(measures) + 1.6), height=3.0)
     place: Axes = axes[0, 0]
     with mpl.rc_context(STYLE):
         for i, measure in enumerate(measures.values()):
@@ -306,7 +342,7 @@ def diagram(
         arrows: (from, to, label), an empty label for none.
         fills: name -> colour of the box, light blue for the others.
     """
-    figure, axes = plot(width=width, height=height)
+    figure, axes = subplots(width=width, height=height)
     place: Axes = axes[0, 0]
     drawn = {}
     with mpl.rc_context(STYLE):
@@ -344,7 +380,7 @@ def feature_maps(maps: Mapping[str, Sequence[int]], *, height: float = 2.4) -> P
     sides = [(max(h, least), max(w, least)) for _, h, w in maps.values()]
     pairs = zip(planes, sides, strict=True)
     slots = [max(w + n * step, 0.75 * tallest) + 0.15 * tallest for n, (_, w) in pairs]
-    figure, axes = plot(width=sum(slots) / (1.8 * tallest) * height, height=height)
+    figure, axes = subplots(width=sum(slots) / (1.8 * tallest) * height, height=height)
     place: Axes = axes[0, 0]
     left = 0.0
     with mpl.rc_context(STYLE):
@@ -383,7 +419,7 @@ def interval(measure: Any) -> tuple[float, float, float]:
     )
 
 
-def wav(waveform: Any, rate: int) -> bytes:
+def encode_wav(waveform: Any, rate: int) -> bytes:
     """A waveform, (samples,) or (channels, samples) in -1..1, as a 16-bit WAV file."""
     samples = np.atleast_2d(_array(waveform)).T
     buffer = io.BytesIO()
@@ -397,7 +433,7 @@ def listen(sounds: Sequence[Any], rate: int, captions: Sequence[str] = ()) -> HT
     players = []
     for i, sound in enumerate(sounds):
         caption = html.escape(captions[i]) if i < len(captions) else ""
-        source = data_url(wav(sound, rate), "audio/wav")
+        source = data_url(encode_wav(sound, rate), "audio/wav")
         players.append(
             f"<figure style='margin:0 1em .5em 0;display:inline-block'>"
             f"<audio controls preload='none' style='width:15em' src='{source}'></audio>"
@@ -432,11 +468,11 @@ def _card(item: Card, rate: int, width: int) -> str:
     mark, colour = MARKS[item.right]
     inner = ""
     if item.picture is not None:
-        source = data_url(png_bytes(item.picture), "image/png")
+        source = data_url(encode_png(item.picture), "image/png")
         style = f"width:{width}px;image-rendering:pixelated;display:block"
         inner += f"<img style='{style}' src='{source}'>"
     if item.sound is not None:
-        source = data_url(wav(item.sound, rate), "audio/wav")
+        source = data_url(encode_wav(item.sound, rate), "audio/wav")
         style = f"width:{width}px;height:2em;display:block"
         inner += f"<audio controls preload='none' style='{style}' src='{source}'>"
         inner += "</audio>"
@@ -454,7 +490,7 @@ def video(path: str | Path, *, width: int = 320) -> HTML:
     return HTML(f"<video controls loop width='{width}' src='{source}'></video>")
 
 
-def mp4(
+def encode_mp4(
     frames: Any,
     waveform: Any,
     fps: float | int,
@@ -476,7 +512,7 @@ def mp4(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film.mp4")
         sound = np.atleast_2d(_array(waveform))
-        media.write_film(path, pictures, sound, fps, rate)
+        media.write_frames(path, pictures, sound, fps, rate)
         return path.read_bytes()
 
 

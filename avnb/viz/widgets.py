@@ -39,26 +39,22 @@ class StudySet:
     pictures: Mapping[str, Any]
 
 
-def human_study(
-    sets: Sequence[StudySet], save_to: str | Path, *, seed: int = 0
-) -> "HumanStudy":
+class HumanStudy(ui.VBox):
     """A blind study: the sets and their pictures shuffled, scores 0 to 3.
 
-    Every click is saved to `save_to` (JSON), and a study begun there goes on.
+    Every click is saved to `save_to` (JSON), and a study begun there goes on. `scores`
+    maps (set, method) to 0..3.
 
     Raises:
         LessonError: `save_to` holds scores of other pictures.
     """
-    return HumanStudy(sets, Path(save_to), seed)
 
-
-class HumanStudy(ui.VBox):
-    """The widget of `human_study`; `scores` maps (set, method) to 0..3."""
-
-    def __init__(self, sets: Sequence[StudySet], save_to: Path, seed: int) -> None:
+    def __init__(
+        self, sets: Sequence[StudySet], save_to: str | Path, *, seed: int = 0
+    ) -> None:
         if not sets:
-            raise ValueError("human_study: no sets to score")
-        self.sets, self.save_to = list(sets), save_to
+            raise ValueError("HumanStudy: no sets to score")
+        self.sets, self.save_to = list(sets), Path(save_to)
         rng = np.random.default_rng(seed)
         self.order = [int(i) for i in rng.permutation(len(self.sets))]
         self.shuffled = [
@@ -160,16 +156,16 @@ def _results(records: list[dict[str, Any]]) -> str:
     """Fig. 8 of the paper: the share of each score by method, and the means."""
     found = metrics.human_scores(records)
     rows = [{"method": name, "mean score": one.mean} for name, one in found.items()]
-    figure, axes = show.plot(width=5.5, height=2.8)
+    figure, axes = show.subplots(width=5.5, height=2.8)
     width = 0.8 / len(found)
     for i, (method, one) in enumerate(found.items()):
         places = np.arange(len(MEANINGS)) + (i - (len(found) - 1) / 2) * width
-        shares = [share.value for share in one.shares]
+        shares = [share.value for share in one.fractions]
         colour = show.COLOURS[i % len(show.COLOURS)]
         axes[0, 0].bar(places, shares, width, label=method, color=colour)
     axes[0, 0].set(xticks=range(len(MEANINGS)), xlabel="score", ylabel="share")
     axes[0, 0].legend(fontsize=8)
-    source = show.data_url(show.png(figure), "image/png")
+    source = show.data_url(show.figure_to_png(figure), "image/png")
     return show.table_html(rows) + f"<img src='{source}'>"
 
 
@@ -215,14 +211,7 @@ class _Sounds(ui.VBox):
         self.message.value = f"<b>{html.escape(text)}</b>"
 
 
-def sound_to_picture(
-    generate: Callable[[np.ndarray, np.ndarray], Any],
-    sounds: Mapping[str, Any],
-    rate: int,
-    *,
-    noise: int,
-    seed: int = 0,
-) -> "SoundToPicture":
+class SoundToPicture(_Sounds):
     """Pick or upload a sound, mix in another, slide the noise, see the picture.
 
     Args:
@@ -234,19 +223,15 @@ def sound_to_picture(
             length of the longest bundled sound.
         noise: the length of a noise vector.
     """
-    return SoundToPicture(generate, sounds, rate, noise, seed)
-
-
-class SoundToPicture(_Sounds):
-    """The widget of `sound_to_picture`."""
 
     def __init__(
         self,
         generate: Callable[[np.ndarray, np.ndarray], Any],
         sounds: Mapping[str, Any],
         rate: int,
+        *,
         noise: int,
-        seed: int,
+        seed: int = 0,
     ) -> None:
         longest = max(len(_mono(sound)) for sound in sounds.values())
         super().__init__(sounds, rate, longest)
@@ -269,7 +254,7 @@ class SoundToPicture(_Sounds):
         self._update()
 
     def _update(self) -> None:
-        sound = between_sounds(
+        sound = mix_sounds(
             self.sounds[self.choice.value],
             self.sounds[self.other.value],
             self.mix.value,
@@ -277,7 +262,7 @@ class SoundToPicture(_Sounds):
         self.message.value = ""
         self.player.value = show.listen([sound], self.rate).data
         made = self.generate(
-            sound, between(self.ends[0], self.ends[1], self.slider.value)
+            sound, interpolate_noise(self.ends[0], self.ends[1], self.slider.value)
         )
         self.picture.children = (_enlarged(made),)
 
@@ -287,16 +272,10 @@ class SoundToPicture(_Sounds):
         self.other.value, self.choice.value = other, name
 
 
-def sound_to_film(
-    generate: Callable[[np.ndarray, int], Any],
-    sounds: Mapping[str, Any],
-    rate: int,
-    *,
-    fps: float | int,
-    seconds: float | int = 20.0,
-    seed: int = 0,
-) -> "SoundToFilm":
+class SoundToFilm(_Sounds):
     """Pick or upload a sound, choose the noise's seed, make the film and play it.
+
+    A film takes its time, so nothing is made before the button is pressed.
 
     Args:
         generate: (waveform (samples,) float32, seed) -> frames (T, H, W, 3), each a
@@ -307,23 +286,16 @@ def sound_to_film(
         seconds: how long a film may be; longer sounds are cut.
         seed: the first seed of the slider.
     """
-    return SoundToFilm(generate, sounds, rate, fps, seconds, seed)
-
-
-class SoundToFilm(_Sounds):
-    """The widget of `sound_to_film`.
-
-    A film takes its time, so nothing is made before the button is pressed.
-    """
 
     def __init__(
         self,
         generate: Callable[[np.ndarray, int], Any],
         sounds: Mapping[str, Any],
         rate: int,
+        *,
         fps: float | int,
-        seconds: float | int,
-        seed: int,
+        seconds: float | int = 20.0,
+        seed: int = 0,
     ) -> None:
         super().__init__(sounds, rate, round(seconds * rate))
         self.sounds = {k: sound[: self.length] for k, sound in self.sounds.items()}
@@ -357,7 +329,7 @@ class SoundToFilm(_Sounds):
         try:
             frames = self.generate(self.sound, self.seed.value)
             zoom = max(1, WIDTH // np.shape(frames)[2])
-            film = show.mp4(frames, self.sound, self.fps, self.rate, zoom=zoom)
+            film = show.encode_mp4(frames, self.sound, self.fps, self.rate, zoom=zoom)
         except Exception as error:  # nobody sees what a button raises
             self._say(f"{self.choice.value}: no film came of it. {error!r}")
         else:
@@ -367,14 +339,7 @@ class SoundToFilm(_Sounds):
             self.button.disabled = False
 
 
-def picture_to_sound(
-    generate: Callable[[np.ndarray, np.ndarray], Any],
-    pictures: Mapping[str, Any],
-    rate: int,
-    *,
-    noise: int,
-    seed: int = 0,
-) -> "PictureToSound":
+class PictureToSound(ui.VBox):
     """Pick a picture, slide the noise, hear the sound.
 
     Args:
@@ -384,19 +349,15 @@ def picture_to_sound(
         rate: sample rate of what `generate` gives, Hz.
         noise: the length of a noise vector.
     """
-    return PictureToSound(generate, pictures, rate, noise, seed)
-
-
-class PictureToSound(ui.VBox):
-    """The widget of `picture_to_sound`."""
 
     def __init__(
         self,
         generate: Callable[[np.ndarray, np.ndarray], Any],
         pictures: Mapping[str, Any],
         rate: int,
+        *,
         noise: int,
-        seed: int,
+        seed: int = 0,
     ) -> None:
         self.generate, self.rate = generate, rate
         self.pictures = {name: show.to_uint8(p) for name, p in pictures.items()}
@@ -415,16 +376,12 @@ class PictureToSound(ui.VBox):
         picture = self.pictures[self.choice.value]
         self.picture.children = (_enlarged(picture),)
         made = self.generate(
-            picture, between(self.ends[0], self.ends[1], self.slider.value)
+            picture, interpolate_noise(self.ends[0], self.ends[1], self.slider.value)
         )
         self.player.value = show.listen([made], self.rate).data
 
 
-def sound_to_cards(
-    find: Callable[[str, str, float], Sequence[show.Card]],
-    sounds: Mapping[str, Any],
-    rate: int,
-) -> "SoundToCards":
+class SoundToCards(ui.VBox):
     """Pick two sounds, slide from the one to the other, see what is found on the way.
 
     Args:
@@ -432,11 +389,6 @@ def sound_to_cards(
         sounds: name -> waveform (samples,).
         rate: their sample rate, Hz.
     """
-    return SoundToCards(find, sounds, rate)
-
-
-class SoundToCards(ui.VBox):
-    """The widget of `sound_to_cards`."""
 
     def __init__(
         self,
@@ -465,13 +417,8 @@ class SoundToCards(ui.VBox):
         self.found.value = show.cards(found, self.rate).data
 
 
-def album(page: Callable[[str], HTML], names: Sequence[str]) -> "Album":
-    """Pages to choose from by name, each made when it is opened."""
-    return Album(page, names)
-
-
 class Album(ui.VBox):
-    """The widget of `album`."""
+    """Pages to choose from by name, each made when it is opened."""
 
     def __init__(self, page: Callable[[str], HTML], names: Sequence[str]) -> None:
         self.page = page
@@ -485,7 +432,7 @@ class Album(ui.VBox):
         self.shown.value = self.page(self.choice.value).data
 
 
-def between_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+def mix_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     """Two waveforms (samples,) at once, `share` of the second, none cut short."""
     mixed = np.zeros(max(len(first), len(second)), dtype=np.float32)
     mixed[: len(first)] += (1 - share) * first
@@ -493,7 +440,7 @@ def between_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.nd
     return mixed
 
 
-def between(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
+def interpolate_noise(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
     """A point on the way between two noise vectors, of a Gaussian's usual length.
 
     The weights are cos and sin, whose squares add to one: a sum of independent
@@ -533,4 +480,4 @@ def _mono(waveform: Any) -> np.ndarray:
 
 
 def _enlarged(picture: Any) -> ui.Image:
-    return ui.Image(value=show.png_bytes(picture, zoom=3), format="png")
+    return ui.Image(value=show.encode_png(picture, zoom=3), format="png")

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from avnb.course.exercises import Exercise, close, given, numbers
+from avnb.course.exercises import Exercise, assert_close, require_answer, to_array
 
 
 # --- Step 1: data ----------------------------------------------------------------
@@ -36,12 +36,12 @@ def check_robust_gate(gate: Callable) -> None:
         ("the same, recorded a thousand times softer", calm / 1000),
         ("a recording with one cough 60 dB above the music", cough(calm)),
     ):
-        kept = numbers(gate(chunks), "mask").astype(bool)
+        kept = to_array(gate(chunks), "mask").astype(bool)
         assert kept.shape == (45,), f"one answer a chunk: 45, not shape {kept.shape}"
         lost, noise = 40 - int(kept[:40].sum()), int(kept[40:].sum())
         assert not lost, f"{what}: {lost} of 40 chunks of music are dropped"
         assert not noise, f"{what}: {noise} chunks of hum or silence are kept"
-    assert numbers(gate(calm, -100.0), "mask")[40:43].all(), (
+    assert to_array(gate(calm, -100.0), "mask")[40:43].all(), (
         "threshold=-100 dB should keep the hum, which lies 80 dB below the music"
     )
 
@@ -71,7 +71,7 @@ def shared_recordings(first: list[str], second: list[str]) -> list[str]:
 
 
 def check_shared_recordings(shared: Callable) -> None:
-    assert given(shared(["a", "b"], ["c"]), "list") == [], (
+    assert require_answer(shared(["a", "b"], ["c"]), "list") == [], (
         "nothing shared: an empty list"
     )
     first = ["duo", "solo", "duo", "air", "trio"]
@@ -107,7 +107,7 @@ def check_frames_that_hear(answer: Callable) -> None:
         right = [
             n for n in range(44) if 512 * n - 1024 <= sample < 512 * n - 1024 + 2048
         ]
-        got = [int(n) for n in given(answer(sample), "list")]
+        got = [int(n) for n in require_answer(answer(sample), "list")]
         assert set(got) >= set(right), (
             f"sample {sample} is also in {right}, not in {got}"
         )
@@ -146,7 +146,7 @@ def check_receptive_field(answer: Callable) -> None:
         ("the stack with 3 layers", 3 * block),
         ("the stack with 4 layers", 4 * block),
     ):
-        got, right = given(answer(list(layers)), "number"), reach(layers)
+        got, right = require_answer(answer(list(layers)), "number"), reach(layers)
         assert got == right, f"{name}: one output sees {right} rows, not {got}"
 
 
@@ -182,15 +182,17 @@ def balanced_accuracy(named: torch.Tensor, labels: torch.Tensor) -> float:
 
 def check_balanced_accuracy(answer: Callable) -> None:
     labels = torch.tensor([0] * 90 + [1] * 9 + [2])
-    got = numbers(answer(torch.zeros_like(labels), labels), "number")
+    got = to_array(answer(torch.zeros_like(labels), labels), "number")
     assert not np.isclose(got, 0.9), "0.9 is the plain accuracy: class 0 has 90 of 100"
-    close(got, 1 / 3, "always the commonest of three classes")
-    close(answer(labels, labels), 1.0, "everything right")
+    assert_close(got, 1 / 3, "always the commonest of three classes")
+    assert_close(answer(labels, labels), 1.0, "everything right")
     named = labels.clone()
     named[:45] = 1
-    close(answer(named, labels), (0.5 + 1 + 1) / 3, "half of class 0 wrong")
+    assert_close(answer(named, labels), (0.5 + 1 + 1) / 3, "half of class 0 wrong")
     few = torch.tensor([0, 2, 2])
-    close(answer(torch.tensor([0, 2, 1]), few), 0.75, "no item of class 1 to be asked")
+    assert_close(
+        answer(torch.tensor([0, 2, 1]), few), 0.75, "no item of class 1 to be asked"
+    )
 
 
 BALANCED_ACCURACY = Exercise(
@@ -219,7 +221,7 @@ def interval(
 def check_interval(answer: Callable) -> None:
     recordings = np.repeat([f"take {i}" for i in range(40)], 50)
     all_or_none = np.repeat(np.arange(40) % 2, 50).astype(float)
-    low, high = numbers(answer(all_or_none, recordings), "interval")
+    low, high = to_array(answer(all_or_none, recordings), "interval")
     assert low < 0.5 < high, f"the accuracy, 0.5, lies outside {low:.3f} to {high:.3f}"
     # 40 coins, not 2000: the standard error is sqrt(0.25 / 40) = 0.079.
     assert high - low > 0.15, (
@@ -276,13 +278,13 @@ def check_share_in_full(answer: Callable) -> None:
             for part in (full, convs)
         )
         right = inside / (inside + outside)
-        got = numbers(answer(width, classes), "share")
+        got = to_array(answer(width, classes), "share")
         assert 0 <= got <= 1, f"a share lies between 0 and 1, not at {got}"
         bare = inside - 512 - 128 - classes
         assert abs(got - bare / (bare + outside)) > 1e-6, (
             "very near: the fully connected layers have biases as well"
         )
-        close(got, right, f"width {width}, {classes} classes: the share", 1e-6)
+        assert_close(got, right, f"width {width}, {classes} classes: the share", 1e-6)
 
 
 SHARE_IN_FULL = Exercise(
@@ -304,7 +306,7 @@ def bytes_of(x: np.ndarray) -> np.ndarray:
 
 def check_bytes_of(answer: Callable) -> None:
     every = np.arange(256)
-    got = given(answer(every.astype(np.float32) / 127.5 - 1), "array")
+    got = require_answer(answer(every.astype(np.float32) / 127.5 - 1), "array")
     assert got.dtype == np.uint8, f"dtype uint8, not {got.dtype}"
     lost = int((got != every).sum())
     assert not lost, f"{lost} of 256 grey values come back changed: cut or rounded?"
@@ -338,9 +340,9 @@ def check_known_error(answer: Callable) -> None:
     nan = float("nan")
     truth = torch.tensor([[0.1, nan, 0.5], [0.2, 0.3, nan]])
     read = torch.tensor([[0.2, 9.0, 0.5], [0.6, 0.1, 9.0]], requires_grad=True)
-    loss = given(answer(read, truth), "loss")
+    loss = require_answer(answer(read, truth), "loss")
     assert torch.isfinite(loss), "the loss is nan: unknown values must not enter it"
-    close(loss, (0.01 + 0 + 0.16 + 0.04) / 4, "the mean over the 4 known values")
+    assert_close(loss, (0.01 + 0 + 0.16 + 0.04) / 4, "the mean over the 4 known values")
     loss.backward()
     gradient = read.grad
     assert torch.isfinite(gradient).all(), (
@@ -376,7 +378,7 @@ def check_mirror(answer: Callable) -> None:
     picture[2, 1] = 255
     pose = {"bow_tip_x": 1.5 / 8, "bow_tip_y": 2.5 / 8, "bow": -0.4}
     before, kept = picture.copy(), dict(pose)
-    got, turned = given(answer(picture, pose), "picture and pose")
+    got, turned = require_answer(answer(picture, pose), "picture and pose")
     assert (picture == before).all(), "the given picture was changed: make a new one"
     assert pose == kept, "the given pose was changed: make a new one"
     assert got.shape == (8, 8, 3), f"shape {got.shape}, not (8, 8, 3)"
@@ -390,7 +392,7 @@ def check_mirror(answer: Callable) -> None:
     assert (got[row, column] == 255).all(), (
         f"the white dot is the bow's tip, but the pose says it is at ({row}, {column})"
     )
-    close(turned["bow_tip_x"], 6.5 / 8, "bow_tip_x")
+    assert_close(turned["bow_tip_x"], 6.5 / 8, "bow_tip_x")
     assert turned["bow"] == -0.4, "the bow's contact point is no place in the picture"
 
 
@@ -417,18 +419,18 @@ def equation_4(
 
 def check_equation_4(answer: Callable) -> None:
     zero = torch.zeros(5)
-    close(answer(zero, zero, zero), 2 * math.log(2), "all scores 1/2: the loss")
+    assert_close(answer(zero, zero, zero), 2 * math.log(2), "all scores 1/2: the loss")
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 16, generator=random, dtype=torch.float64) * 3
     s_r, s_f, s_w = 1 / (1 + np.exp(-logits.numpy()))
     right = -(np.log(s_r) + (np.log(1 - s_w) + np.log(1 - s_f)) / 2).mean()
-    got = numbers(answer(*logits), "loss")
+    got = to_array(answer(*logits), "loss")
     assert not np.isclose(got, -right), "Eq. 4 is maximised; a loss is its negative"
-    close(got, right, "the loss by Eq. 4")
+    assert_close(got, right, "the loss by Eq. 4")
     sure = torch.full((4,), 200.0)
-    got = numbers(answer(-sure, sure, sure), "loss")
+    got = to_array(answer(-sure, sure, sure), "loss")
     assert np.isfinite(got), "sure and wrong (logits ±200) gives inf: log(0) somewhere"
-    close(got, 400.0, "sure and wrong (logits ±200): the loss")
+    assert_close(got, 400.0, "sure and wrong (logits ±200): the loss")
 
 
 EQUATION_4 = Exercise(
@@ -454,7 +456,7 @@ def check_wrong_by_class(answer: Callable) -> None:
         np.random.default_rng(1).permutation(100)
     ]
     random = np.random.default_rng(0)
-    drawn = [given(answer(1, pool, random), "index") for _ in range(3000)]
+    drawn = [require_answer(answer(1, pool, random), "index") for _ in range(3000)]
     assert all(0 <= i < 100 for i in drawn), "an index into the pool: 0 to 99"
     assert not (pool[drawn] == 1).any(), "a picture of the sound's own class was drawn"
     shares = np.bincount(pool[drawn], minlength=4)[[0, 2, 3]] / 3000
@@ -494,14 +496,14 @@ def check_best_score(answer: Callable) -> None:
         s[np.argmax(r * np.log(s) + (w * np.log(1 - s) + f * np.log(1 - s)) / 2)]
         for r, f, w in zip(real, fake, wrong, strict=True)
     ]
-    got = numbers(answer(real, fake, wrong), "score")
+    got = to_array(answer(real, fake, wrong), "score")
     plain = real / (real + fake)
     assert not np.allclose(got, plain, atol=1e-3), (
         "that is the plain GAN's: here wrong pairs have to be rejected as well"
     )
-    close(got, right, "the score that maximises Eq. 4", 1e-3)
+    assert_close(got, right, "the score that maximises Eq. 4", 1e-3)
     one = np.ones(1)
-    close(answer(one, one, one), [0.5], "all three equally likely")
+    assert_close(answer(one, one, one), [0.5], "all three equally likely")
 
 
 BEST_SCORE = Exercise(
@@ -523,7 +525,7 @@ def early_stop(train: list[float], test: list[float]) -> tuple[int, float]:
 
 def check_early_stop(answer: Callable) -> None:
     train, test = [0.2, 0.6, 0.9, 0.7, 0.3], [0.2, 0.8, 0.7, 0.6, 0.9]
-    at, value = given(answer(train, test), "place and value")
+    at, value = require_answer(answer(train, test), "place and value")
     assert at != 4, "4 is where the *test* curve is best: who chooses by it, cheats"
     assert at == 2, f"the training curve is best at 2, not at {at}"
     assert value == 0.7, f"the weights of 2 score 0.7 on the test sounds, not {value}"
@@ -567,7 +569,7 @@ def check_grown(answer: Callable) -> None:
         for kernel, stride, padding in layers:
             x = nn.ConvTranspose2d(1, 1, kernel, stride, padding)(x)
         right = tuple(x.shape[2:])
-        got = tuple(given(answer(size, list(layers)), "size"))
+        got = tuple(require_answer(answer(size, list(layers)), "size"))
         assert got == right, f"{size} through {layers} is {right}, not {got}"
 
 
@@ -592,12 +594,12 @@ def at_frames(spectrogram: np.ndarray, frames: int) -> np.ndarray:
 
 def check_at_frames(answer: Callable) -> None:
     steady = np.repeat(np.arange(6.0)[:, None], 44, axis=1)
-    got = numbers(answer(steady, 34), "spectrogram")
+    got = to_array(answer(steady, 34), "spectrogram")
     assert got.shape == (6, 34), f"shape {got.shape}, not (6, 34)"
     assert not np.array_equal(got, np.resize(steady, (6, 34))), (
         "numpy.resize wraps each row into the next: a steady tone changes its pitch"
     )
-    close(got, steady[:, :34], "a steady tone")
+    assert_close(got, steady[:, :34], "a steady tone")
     random = np.random.default_rng(0).standard_normal((5, 44))
     right = F.interpolate(
         torch.from_numpy(random)[None, None],
@@ -605,8 +607,8 @@ def check_at_frames(answer: Callable) -> None:
         mode="bilinear",
         align_corners=True,
     )
-    close(answer(random, 34), right[0, 0], "noise, 44 → 34 frames")
-    assert given(answer(random, 60), "spectrogram").shape == (5, 60)
+    assert_close(answer(random, 34), right[0, 0], "noise, 44 → 34 frames")
+    assert require_answer(answer(random, 60), "spectrogram").shape == (5, 60)
 
 
 AT_FRAMES = Exercise(
@@ -628,17 +630,17 @@ def energy(lms: np.ndarray, loud: float = 1000.0) -> np.ndarray:
 
 
 def check_energy(answer: Callable) -> None:
-    got = numbers(answer(np.array([1.0, 0.0, -1.0])), "energy")
+    got = to_array(answer(np.array([1.0, 0.0, -1.0])), "energy")
     assert np.isfinite(got).all(), "energies are finite"
-    close(got[0], 1000.0, "1 is 0 dB, the energy of loud playing")
+    assert_close(got[0], 1000.0, "1 is 0 dB, the energy of loud playing")
     assert not np.isclose(got[2], 1000 * 1e-4), (
         "that is 20 dB to a factor of ten: right for amplitude, not for energy"
     )
-    close(got[2] / 1e-5, 1.0, "-1 is 80 dB less, 1e-5; your value over that")
-    close(got[1] / 1e-1, 1.0, "0 is 40 dB less, 0.1; your value over that")
+    assert_close(got[2] / 1e-5, 1.0, "-1 is 80 dB less, 1e-5; your value over that")
+    assert_close(got[1] / 1e-1, 1.0, "0 is 40 dB less, 0.1; your value over that")
     mel = np.random.default_rng(0).uniform(1e-4, 900, 20)
     lms = (np.clip(10 * np.log10(mel / 1000), -80, 0) + 80) / 40 - 1
-    close(
+    assert_close(
         answer(lms) / mel, np.ones(20), "there and back; your energy over the true one"
     )
     assert np.isclose(answer(np.array([1.0]), 10.0), 10).all(), "`loud` is not used"
@@ -670,7 +672,7 @@ def check_pitch(answer: Callable) -> None:
         read = [
             f0 * k * (1 + 0.002 * math.cos(k)) for k in orders
         ]  # nobody reads better
-        heard = float(numbers(answer(read), "pitch"))
+        heard = float(to_array(answer(read), "pitch"))
         octave = " (an octave off)" if round(heard / f0, 1) in (0.5, 2.0) else ""
         assert abs(heard / f0 - 1) < 0.03, f"{what}: {heard:.1f} Hz, not {f0}{octave}"
 
@@ -701,7 +703,7 @@ def check_wilson(answer: Callable) -> None:
         p = np.linspace(0, 1, 200_001)
         # Wilson's definition: the p that the observed share does not contradict.
         inside = p[(right / n - p) ** 2 <= 1.96**2 * p * (1 - p) / n]
-        low, high = numbers(answer(right, n), "interval")
+        low, high = to_array(answer(right, n), "interval")
         assert high > low, (
             f"{right} of {n}: an interval without width. p ± z·sqrt(p(1-p)/n) has none "
             "where p is 0 or 1; Wilson's has"
@@ -710,7 +712,7 @@ def check_wilson(answer: Callable) -> None:
         assert high < 1 + 1e-6, (
             f"{right} of {n}: no share is above 1, yours is {high:.3f}"
         )
-        close((low, high), inside[[0, -1]], f"{right} of {n}", 2e-5)
+        assert_close((low, high), inside[[0, -1]], f"{right} of {n}", 2e-5)
 
 
 WILSON = Exercise(
@@ -750,11 +752,11 @@ def check_kernel_distance(answer: Callable) -> None:
 
     right = mean(x, x, True) + mean(y, y, True) - 2 * mean(x, y, False)
     biased = mean(x, x, False) + mean(y, y, False) - 2 * mean(x, y, False)
-    got = numbers(answer(x, y), "distance")
+    got = to_array(answer(x, y), "distance")
     assert not np.isclose(got, biased), (
         "biased: each item is compared with itself, which is always most alike"
     )
-    close(got, right, "KID of 4 and 5 items")
+    assert_close(got, right, "KID of 4 and 5 items")
     pairs = random.standard_normal((600, 2, 6, 4))
     average = np.mean([answer(a, b) for a, b in pairs])
     assert abs(average) < 0.5, (
@@ -787,18 +789,20 @@ def slerp(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
 def check_slerp(answer: Callable) -> None:
     a, b = np.random.default_rng(0).standard_normal((2, 100))
     a, b = a / np.linalg.norm(a) * 10, b / np.linalg.norm(b) * 10
-    close(answer(a, b, 0.0), a, "share 0")
-    close(answer(a, b, 1.0), b, "share 1")
-    middle = numbers(answer(a, b, 0.5), "vector")
+    assert_close(answer(a, b, 0.0), a, "share 0")
+    assert_close(answer(a, b, 1.0), b, "share 1")
+    middle = to_array(answer(a, b, 0.5), "vector")
     length = float(np.linalg.norm(middle))
     assert abs(length - 10) < 1e-6, (
         f"the middle is {length:.2f} long, the ends 10: G has hardly seen such a noise"
     )
     whole = math.acos(a @ b / 100)
     for share in (0.1, 0.25, 0.8):
-        point = numbers(answer(a, b, share), "vector")
+        point = to_array(answer(a, b, share), "vector")
         turned = math.acos(np.clip(a @ point / (10 * np.linalg.norm(point)), -1, 1))
-        close(turned / whole, share, f"share {share}: the angle turned, of the whole")
+        assert_close(
+            turned / whole, share, f"share {share}: the angle turned, of the whole"
+        )
 
 
 SLERP = Exercise(
@@ -822,12 +826,12 @@ def crossfade(first: np.ndarray, second: np.ndarray, overlap: int) -> np.ndarray
 
 def check_crossfade(answer: Callable) -> None:
     one = np.ones(100)
-    got = numbers(answer(one, one, 20), "sound")
+    got = to_array(answer(one, one, 20), "sound")
     assert got.shape == (180,), f"100 + 100 - 20 = 180 samples, not {got.shape}"
-    close(got, np.ones(180), "one steady sound into itself")
-    got = numbers(answer(one, 0 * one, 20), "sound")
-    close(got[:80], np.ones(80), "before the overlap only the first sounds")
-    close(got[100:], np.zeros(80), "after the overlap only the second sounds")
+    assert_close(got, np.ones(180), "one steady sound into itself")
+    got = to_array(answer(one, 0 * one, 20), "sound")
+    assert_close(got[:80], np.ones(80), "before the overlap only the first sounds")
+    assert_close(got[100:], np.zeros(80), "after the overlap only the second sounds")
     steps = np.diff(got[79:101])
     assert (steps <= 1e-9).all(), "the first sound should only get softer"
     assert steps.min() > -0.1, f"a jump of {-steps.min():.2f}: that clicks"

@@ -1,16 +1,17 @@
-"""The paper's claims as differences that a run measures.
+"""The paper's claims, and the numbers of a run that test them.
 
-`evidence(results)` gives, for one finished run, the number behind each claim; a claim
-holds where the number is above its threshold. `avnb study` asks it for every seed,
-and the last notebook for the run at hand.
+`evidence(results)` turns the records of one finished run into one number for each
+claim. A claim holds where its number is above its threshold. `avnb study` evaluates
+the claims for every seed, and the notebook of step 10 evaluates them for its own run.
 """
 
 from typing import Any
 
 from avnb.course.series import Claim
 
-# Recordings an instrument and their seconds; pairs: 13 x songs x length x 2.
-# At `paper` they are as many as the paper's 17,555.
+# The embedded data set at each scale: recordings of each instrument (`songs`) and their
+# length in seconds. The number of pairs is 13 instruments x songs x length x 2 chunks a
+# second; at `paper` that is about the paper's 17,555.
 EMBEDDED = (
     "bandstand",
     {
@@ -21,24 +22,29 @@ EMBEDDED = (
     },
 )
 
-# What a whole run on the embedded data must have recorded.
+# The entries that a complete run on the embedded data must have recorded.
 RECORDED = (
     "table1",
     "figure9",
     "table5",
-    "table5_honesty",
+    "table5_baselines",
     "distances",
-    "pose_floor",
+    "pose_estimator_error",
     "pose",
     "i2s",
     "claims",
 )
 
-# What a study sets that a single run does not: all variants train equally long, and
-# the networks of Table 1 twice as long.
+# Settings that a study changes. A single `laptop` run spends most of its 20 minutes on
+# S2I-C. A study compares the variants, so it trains all of them for equally long, and
+# the networks of Table 1 for twice as long.
 OVERRIDES = {"laptop": {"steps_others": 1300, "table_steps": 120}}
 
-REPRESENTATIONS = ("MS", "CQT", "MFCC", "STFT")  # those that LMS is said to beat
+OTHER_REPRESENTATIONS = ("MS", "CQT", "MFCC", "STFT")  # LMS is said to beat these
+
+# The entry of a row that holds the accuracy by the classifiers that were not used in
+# training (`EvalClassifier` of step 4).
+EVAL = "EvalClassifier"
 
 CLAIMS = (
     Claim(
@@ -57,19 +63,19 @@ CLAIMS = (
         "c_over_n",
         "S2I-C beats S2I-N: wrong pairs help",
         "Table 5: 75.56 % against 12.32 %",
-        "judge's accuracy, unheard sounds, S2I-C minus S2I-N",
+        "EvalClassifier's accuracy on held-out sounds, S2I-C minus S2I-N",
     ),
     Claim(
         "c_over_a",
         "S2I-C beats S2I-A: a classifier's encoding beats an autoencoder's",
         "Table 5: 75.56 % against 10.95 %",
-        "judge's accuracy, unheard sounds, S2I-C minus S2I-A",
+        "EvalClassifier's accuracy on held-out sounds, S2I-C minus S2I-A",
     ),
     Claim(
         "n_over_a",
         "S2I-N beats S2I-A",
         "Table 5: 12.32 % against 10.95 %",
-        "judge's accuracy, unheard sounds, S2I-N minus S2I-A",
+        "EvalClassifier's accuracy on held-out sounds, S2I-N minus S2I-A",
     ),
     Claim(
         "fall",
@@ -82,62 +88,77 @@ CLAIMS = (
         "i2s_above_chance",
         "I2S is above chance",
         "Sec. 5.4: 11.17 %, chance 7.7 %",
-        "the ear's accuracy on generated sounds minus chance",
+        "EvalClassifier's accuracy on generated sounds minus chance",
     ),
     Claim(
         "gamma_95",
         "The image classifier exceeds 95 % on real pictures",
         "Sec. 3.4",
-        "Γ's accuracy on unseen recordings minus 0.95",
+        "Γ's accuracy on held-out recordings minus 0.95",
     ),
 )
 
 
 def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
-    """The number behind each claim, from one run's records (step → name → value).
+    """Compute the number behind each claim from the records of one run.
 
-    None where the run trained the two variants for different numbers of steps.
+    Args:
+        results: step -> name of the entry -> recorded value.
+
+    Returns:
+        name of the claim -> its number. None where the run trained the two variants
+        for different numbers of steps, because these are not compared.
     """
     table1 = {
         (row["representation"], row["layers"]): row["accuracy"]["value"]
         for row in results["step3_sound_train"]["table1"]
     }
-    depth = [table1[name, 4] - table1[name, 3] for name in (*REPRESENTATIONS, "LMS")]
-    judge = results["step10_judge"]
-    s2i = {row["pictures"]: row for row in judge["table5"] if row["sounds"] == "test"}
+    four_minus_three = [
+        table1[name, 4] - table1[name, 3] for name in (*OTHER_REPRESENTATIONS, "LMS")
+    ]
+    judged = results["step10_judge"]
+    s2i = {row["pictures"]: row for row in judged["table5"] if row["sounds"] == "test"}
 
-    def over(better: str, other: str) -> float | None:
+    def subtract(better: str, other: str) -> float | None:
         a, b = s2i[better], s2i[other]
-        alike = a["steps"] == b["steps"]
-        return a["judge"]["value"] - b["judge"]["value"] if alike else None
+        comparable = a["steps"] == b["steps"]
+        return a[EVAL]["value"] - b[EVAL]["value"] if comparable else None
 
     curve = results["step7_sound_to_image_train"]["figure9"]["s2i_c train"]["accuracy"]
-    ear = {row["sounds"]: row["ear"]["value"] for row in judge["i2s"]}
+    i2s = {row["sounds"]: row[EVAL]["value"] for row in judged["i2s"]}
     gamma = results["step5_image_train"]["image_encoder_accuracy"]["value"]
+    best_other = max(table1[name, 4] for name in OTHER_REPRESENTATIONS)
     return {
-        "lms_best": table1["LMS", 4] - max(table1[name, 4] for name in REPRESENTATIONS),
-        "four_layers": sum(depth) / len(depth),
-        "c_over_n": over("S2I-C", "S2I-N"),
-        "c_over_a": over("S2I-C", "S2I-A"),
-        "n_over_a": over("S2I-N", "S2I-A"),
+        "lms_best": table1["LMS", 4] - best_other,
+        "four_layers": sum(four_minus_three) / len(four_minus_three),
+        "c_over_n": subtract("S2I-C", "S2I-N"),
+        "c_over_a": subtract("S2I-C", "S2I-A"),
+        "n_over_a": subtract("S2I-N", "S2I-A"),
         "fall": max(curve) - curve[-1],
-        "i2s_above_chance": ear["I2S"] - ear["chance"],
+        "i2s_above_chance": i2s["I2S"] - i2s["chance"],
         "gamma_95": gamma - 0.95,
     }
 
 
 def headlines(results: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """The numbers that the study averages over seeds, by name."""
-    named = {
-        f"{row['pictures']}, {row['sounds']} sounds, {examiner}": row[examiner]["value"]
+    """Collect the numbers that a study averages over seeds.
+
+    Args:
+        results: step -> name of the entry -> recorded value.
+
+    Returns:
+        A name that says what was measured -> its value.
+    """
+    found = {
+        f"{row['pictures']}, {row['sounds']} sounds, {network}": row[network]["value"]
         for row in results["step10_judge"]["table5"]
-        for examiner in ("judge", "Γ")
+        for network in (EVAL, "Γ")
     }
-    named |= {
-        f"{row['sounds']}, heard by the ear": row["ear"]["value"]
+    found |= {
+        f"{row['sounds']}, sounds, {EVAL}": row[EVAL]["value"]
         for row in results["step10_judge"]["i2s"]
     }
-    return named | {
+    return found | {
         f"{row['representation']}, {row['layers']} layers": row["accuracy"]["value"]
         for row in results["step3_sound_train"]["table1"]
     }

@@ -23,23 +23,20 @@ from avnb_notebooks.deep_cross_modal.step1_data import load_pairs
 from avnb_notebooks.deep_cross_modal.step2_sound import (
     SoundClassifier,
     StackedAutoencoder,
-    Standard,
-    representation,
+    Standardizer,
+    make_representation,
 )
 from avnb_notebooks.deep_cross_modal.step4_image import (
+    EvalClassifier,
     ImageClassifier,
-    Judge,
-    PoseReader,
-    to_bytes,
-    to_network,
+    PoseEstimator,
+    denormalize_pictures,
+    normalize_pictures,
 )
 from avnb_notebooks.deep_cross_modal.step6_sound_to_image import Generator
 from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
     SpectrogramGenerator,
-    from_network,
-)
-from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
-    to_network as to_34_frames,
+    resize_to_frames,
 )
 from IPython.display import display
 from torch import Tensor, nn
@@ -78,7 +75,7 @@ settings = lesson.settings(
 settings
 
 # %%
-device = training.device()
+device = training.get_device()
 pairs = {split: load_pairs(lesson.data, split, device) for split in ("train", "test")}
 classes = pairs["test"].classes
 models = lesson.need("models", "step9_image_to_sound_train")
@@ -89,15 +86,18 @@ def network(name: str, cls: type[nn.Module]) -> nn.Module:
     return training.load_model(models / f"{name}.safetensors", cls).to(device).eval()
 
 
-lms = representation("LMS", pairs["test"].sample_rate).to(device)
-judge, ear = network("image_judge", Judge), network("ear", Judge)
+lms = make_representation("LMS", pairs["test"].sample_rate).to(device)
+judge, ear = (
+    network("image_eval_classifier", EvalClassifier),
+    network("ear", EvalClassifier),
+)
 gamma = network("image_encoder", ImageClassifier)
 listeners = {
     "classifier": network("sound_encoder", SoundClassifier),
     "autoencoder": network("autoencoder", StackedAutoencoder),
 }
 standards = {
-    name: network(f"standard_{name}", Standard) for name in (*listeners, "image")
+    name: network(f"standard_{name}", Standardizer) for name in (*listeners, "image")
 }
 
 # %%
@@ -112,7 +112,8 @@ recordings = {
     for split, of in pairs.items()
 }
 real = {
-    split: to_network(of.pictures[chosen[split]]).cpu() for split, of in pairs.items()
+    split: normalize_pictures(of.pictures[chosen[split]]).cpu()
+    for split, of in pairs.items()
 }
 
 
@@ -171,14 +172,14 @@ PAPER = {  # Table 5
     ("S2I-N", "train"): 0.1262,
     ("S2I-N", "test"): 0.1232,
 }
-trained = lesson.result("step7_sound_to_image_train")["steps"]
+trained = lesson.load_results("step7_sound_to_image_train")["steps"]
 table5, accuracy = [], {}
 for split in ("train", "test"):
     pictures = {v: painted[v, split] for v in VARIANTS} | {"real": real[split]}
     for what, x in pictures.items():
         steps = trained.get(what.lower().replace("-", "_"), "")
         row = {"sounds": split, "pictures": what, "steps": steps}
-        for examiner, net in (("judge", judge), ("Γ", gamma)):
+        for examiner, net in (("EvalClassifier", judge), ("Γ", gamma)):
             right = metrics.accuracy(
                 named(net, x), labels[split].cpu(), recordings[split]
             )
@@ -188,14 +189,14 @@ lesson.record("table5", table5)
 display(show.table(table5))
 
 # %%
-trivial = metrics.commonest_class(pairs["train"].labels, labels["test"])
+trivial = metrics.majority_class(pairs["train"].labels, labels["test"])
 honesty = [
     {"row": "chance", "accuracy": metrics.chance(len(classes))},
     {"row": "always the commonest class of training", "accuracy": trivial},
 ]
-lesson.record("table5_honesty", honesty)
+lesson.record("table5_baselines", honesty)
 display(show.table(honesty))
-bars = {what: accuracy[what, "test", "judge"] for what in (*VARIANTS, "real")}
+bars = {what: accuracy[what, "test", "EvalClassifier"] for what in (*VARIANTS, "real")}
 figure = show.bars(bars, lines={"chance": 1 / len(classes)}, y="right instrument")
 lesson.figure("table5", figure, "Unheard recordings, examined by the judge.")
 counts = confusion_matrix(
@@ -255,11 +256,11 @@ display(show.table(distances))
 def pose_table(name: str, x: Tensor, index: Tensor) -> list[dict]:
     """The pose error of generated pictures with its three honest rows."""
     of = pairs["test"]
-    reader = network("pose_reader", PoseReader)
+    reader = network("pose_reader", PoseEstimator)
     rows = metrics.pose_rows(
         in_parts(reader, x),
         of.pose()[index].cpu(),
-        in_parts(reader, to_network(of.pictures[index])),
+        in_parts(reader, normalize_pictures(of.pictures[index])),
         [of.recordings[i] for i in index.tolist()],
         seed=lesson.seed,
     )
@@ -270,7 +271,7 @@ def pose_table(name: str, x: Tensor, index: Tensor) -> list[dict]:
 pose = []
 if (models / "pose_reader.safetensors").exists():
     pose += pose_table("S2I-C", painted["S2I-C", "test"], chosen["test"])
-    for name in lesson.result("step7_sound_to_image_train")["pose_models"]:
+    for name in lesson.load_results("step7_sound_to_image_train")["pose_models"]:
         index = torch.nonzero(pairs["test"].labels == classes.index(name))[:, 0]
         code = in_parts(
             lambda i: standards["classifier"](
@@ -298,24 +299,32 @@ G, standard = network("i2s", SpectrogramGenerator), standards["image"]
 z = torch.randn(len(chosen["test"]), G.noise, generator=fixed)
 sounds = {
     "I2S": in_parts(
-        lambda x, z: from_network(G(z, standard(gamma.encode(x)))), real["test"], z
+        lambda x, z: resize_to_frames(G(z, standard(gamma.encode(x)))), real["test"], z
     ),
     "real": in_parts(lambda i: lms(pairs["test"].waveform(i)), chosen["test"]),
 }
-sounds["real, 44 → 34 → 44 frames"] = from_network(to_34_frames(sounds["real"]))
+sounds["real, 44 → 34 → 44 frames"] = resize_to_frames(
+    resize_to_34_frames(sounds["real"])
+)
 encoder = listeners["classifier"]
 i2s = []
 for what, x in sounds.items():
     row = {"sounds": what}
     for examiner, net in (
-        ("ear", lambda x: ear(x[:, None])),
+        ("EvalClassifier", lambda x: ear(x[:, None])),
         ("sound encoder", encoder),
     ):
         row[examiner] = metrics.accuracy(
             named(net, x), labels["test"].cpu(), recordings["test"]
         )
     i2s.append(row | {"paper": {"I2S": 0.1117, "real": 0.80}.get(what, "")})
-i2s.append({"sounds": "chance", "ear": metrics.chance(len(classes)), "paper": 1 / 13})
+i2s.append(
+    {
+        "sounds": "chance",
+        "EvalClassifier": metrics.chance(len(classes)),
+        "paper": 1 / 13,
+    }
+)
 lesson.record("i2s", i2s)
 display(show.table(i2s))
 
@@ -345,10 +354,12 @@ sets = []
 for k in sorted(set(labels["test"].tolist())):
     of_class = [i for i in order.tolist() if labels["test"][i] == k][: settings.sets]
     for i in of_class:
-        four = {v: to_bytes(painted[v, "test"][i : i + 1])[0] for v in VARIANTS}
-        four["real"] = to_bytes(real["test"][i : i + 1])[0]
+        four = {
+            v: denormalize_pictures(painted[v, "test"][i : i + 1])[0] for v in VARIANTS
+        }
+        four["real"] = denormalize_pictures(real["test"][i : i + 1])[0]
         sets.append(widgets.StudySet(classes[k], four))
-form = widgets.human_study(sets, lesson.run_dir / "human_study.json", seed=lesson.seed)
+form = widgets.HumanStudy(sets, lesson.run_dir / "human_study.json", seed=lesson.seed)
 display(form)
 
 # %% [markdown]

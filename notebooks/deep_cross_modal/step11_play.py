@@ -22,19 +22,19 @@ import torch
 from avnb_notebooks.deep_cross_modal.step1_data import load_pairs
 from avnb_notebooks.deep_cross_modal.step2_sound import (
     SoundClassifier,
-    Standard,
-    representation,
-    to_sound,
+    Standardizer,
+    lms_to_waveform,
+    make_representation,
 )
 from avnb_notebooks.deep_cross_modal.step4_image import (
     ImageClassifier,
-    to_bytes,
-    to_network,
+    denormalize_pictures,
+    normalize_pictures,
 )
 from avnb_notebooks.deep_cross_modal.step6_sound_to_image import Generator
 from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
     SpectrogramGenerator,
-    from_network,
+    resize_to_frames,
 )
 from IPython.display import display
 from torch import nn
@@ -71,7 +71,7 @@ settings = lesson.settings(
 settings
 
 # %%
-device = training.device()
+device = training.get_device()
 models = lesson.need("models", "step9_image_to_sound_train")
 test = load_pairs(lesson.data, "test", device)
 rate = test.sample_rate
@@ -88,10 +88,10 @@ hear, see = (
     network("image_encoder", ImageClassifier),
 )
 of_sound, of_image = (
-    network("standard_classifier", Standard),
-    network("standard_image", Standard),
+    network("standard_classifier", Standardizer),
+    network("standard_image", Standardizer),
 )
-lms = representation("LMS", rate).to(device)
+lms = make_representation("LMS", rate).to(device)
 
 
 # %% [markdown]
@@ -106,16 +106,18 @@ def paint(waveform: np.ndarray, noise: np.ndarray) -> np.ndarray:
     sound = np.pad(waveform[:wanted], (0, max(0, wanted - len(waveform))))
     code = of_sound(hear.encode(lms(torch.from_numpy(sound).float()[None].to(device))))
     z = torch.from_numpy(noise).float()[None].to(device)
-    return to_bytes(painter(z, code))[0].cpu().numpy()
+    return denormalize_pictures(painter(z, code))[0].cpu().numpy()
 
 
 @torch.no_grad()
 def play(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """A picture (64, 64, 3) and noise (Z,) → half a second of sound (S,)."""
-    code = of_image(see.encode(to_network(torch.from_numpy(picture)[None].to(device))))
+    code = of_image(
+        see.encode(normalize_pictures(torch.from_numpy(picture)[None].to(device)))
+    )
     z = torch.from_numpy(noise).float()[None].to(device)
-    spectrogram = from_network(player(z, code)).cpu()
-    return to_sound(spectrogram, rate)[0].numpy()
+    spectrogram = resize_to_frames(player(z, code)).cpu()
+    return lms_to_waveform(spectrogram, rate)[0].numpy()
 
 
 # %% [markdown]
@@ -134,7 +136,7 @@ sounds = {
     for k, i in first.items()
 }
 display(
-    widgets.sound_to_picture(paint, sounds, rate, noise=painter.noise, seed=lesson.seed)
+    widgets.SoundToPicture(paint, sounds, rate, noise=painter.noise, seed=lesson.seed)
 )
 
 # %% [markdown]
@@ -151,7 +153,10 @@ start, end = rng.standard_normal((2, painter.noise))
 shares = np.linspace(0, 1, settings.walk)
 chosen = [test.classes[k] for k in present[:4]]
 walks = [
-    [paint(sounds[name], widgets.between(start, end, share)) for share in shares]
+    [
+        paint(sounds[name], widgets.interpolate_noise(start, end, share))
+        for share in shares
+    ]
     for name in chosen
 ]
 figure = show.image_grid(
@@ -196,7 +201,7 @@ lesson.audio("melody", tune, rate, "The violin above")
 # %%
 pictures = {test.classes[k]: test.pictures[i].cpu().numpy() for k, i in first.items()}
 display(
-    widgets.picture_to_sound(play, pictures, rate, noise=player.noise, seed=lesson.seed)
+    widgets.PictureToSound(play, pictures, rate, noise=player.noise, seed=lesson.seed)
 )
 
 # %%

@@ -65,8 +65,6 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
-#     SCALE,
-#     OVERRIDES,
 #     dict(
 #         #                 smoke  laptop gpu   paper
 #         recital_seconds=(4.0, 20.0, 20.0, 20.0),  # the recording we take apart
@@ -107,7 +105,7 @@ OVERRIDES = {}
 
 
 # %%
-def cut(
+def cut_chunks(
     sound: Float[Tensor, " s"],
     frames: UInt8[Tensor, "t h w 3"],
     *,
@@ -123,7 +121,7 @@ def cut(
 
 
 # %% tags=["active-ipynb"]
-# chunks, pictures = cut(
+# chunks, pictures = cut_chunks(
 #     torch.from_numpy(sound), torch.from_numpy(film), sample_rate=44100, fps=10
 # )
 # print(f"chunks {tuple(chunks.shape)}, pictures {tuple(pictures.shape)}")
@@ -145,7 +143,7 @@ def cut(
 
 
 # %%
-def loudness_dbfs(
+def measure_loudness(
     chunks: Float[Tensor, "n s"], peak: Float[Tensor, " n"]
 ) -> Float[Tensor, " n"]:
     """RMS of each chunk against the peak of its recording, in dB; silence is -inf."""
@@ -154,16 +152,16 @@ def loudness_dbfs(
     return torch.where(rms > 0, level, -torch.inf)
 
 
-def audible(
+def is_audible(
     chunks: Float[Tensor, "n s"], peak: Float[Tensor, " n"], threshold: float = -45.0
 ) -> Tensor:
     """True where something sounds: louder than the threshold, as in Sec. 4."""
-    return loudness_dbfs(chunks, peak) > threshold
+    return measure_loudness(chunks, peak) > threshold
 
 
 # %% tags=["active-ipynb"]
-# loudness = loudness_dbfs(chunks, chunks.abs().max().expand(len(chunks)))
-# fig, axes = show.plot(width=8)
+# loudness = measure_loudness(chunks, chunks.abs().max().expand(len(chunks)))
+# fig, axes = show.subplots(width=8)
 # ax = axes[0, 0]
 # ax.bar(np.arange(len(loudness)) * 0.5, loudness.clamp(min=-80) + 80, 0.45, bottom=-80)
 # ax.axhline(-45, color="crimson", label="Θ = -45 dBFS")
@@ -227,7 +225,7 @@ def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
     """The audible pairs of one split ("train" or "test") of prepared clips."""
     table = clips.load_clips(folder, split, device)
     mono = table.waveform.float().mean(dim=1) / 32768
-    keep = audible(mono, table.peak)
+    keep = is_audible(mono, table.peak)
     index = torch.nonzero(keep)[:, 0]
     return Pairs(
         pictures=table.frames[index, 0],
@@ -260,14 +258,14 @@ def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
 
 
 # %%
-def pairs_per_class(pairs: Pairs) -> dict[str, int]:
+def count_pairs(pairs: Pairs) -> dict[str, int]:
     """How many pairs each class has (Table 2)."""
     counts = Counter(pairs.labels.tolist())
     return {name: counts[i] for i, name in enumerate(pairs.classes)}
 
 
 # %% tags=["active-ipynb"]
-# of_train, of_test = pairs_per_class(train), pairs_per_class(test)
+# of_train, of_test = count_pairs(train), count_pairs(test)
 # rows = [
 #     {"instrument": name, "train": of_train[name], "test": of_test[name]}
 #     for name in train.classes
@@ -311,7 +309,7 @@ def pairs_per_class(pairs: Pairs) -> dict[str, int]:
 
 
 # %%
-def class_balance(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+def compute_sample_weights(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """A weight for each item, one over the size of its class."""
     return 1 / torch.bincount(labels)[labels].float()
 
@@ -342,7 +340,7 @@ def class_balance(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 # %%
-def nearest(
+def find_nearest_distances(
     test: Float[Tensor, "m d"], train: Float[Tensor, "n d"]
 ) -> Float[Tensor, " m"]:
     """Euclidean distance of each test item to its nearest training item."""
@@ -361,12 +359,12 @@ def nearest(
 # generator = torch.Generator().manual_seed(lesson.seed)
 # random = torch.randperm(len(seen), generator=generator)
 # fifth = len(random) // 5
-# fig, axes = show.plot(1, 2, width=4.5, height=2.6)
+# fig, axes = show.subplots(1, 2, width=4.5, height=2.6)
 # kinds = {"average spectrum [dB]": sounds, "picture [grey levels]": pictures}
 # for ax, (kind, (here, elsewhere)) in zip(axes[0], kinds.items(), strict=True):
 #     test, rest = here[random[:fifth]], here[random[fifth:]]
-#     far = {"random split": nearest(test, rest)}
-#     far["by recording"] = nearest(test, elsewhere)
+#     far = {"random split": find_nearest_distances(test, rest)}
+#     far["by recording"] = find_nearest_distances(test, elsewhere)
 #     far = {name: d / here.shape[1] ** 0.5 for name, d in far.items()}
 #     bins = np.linspace(0, float(max(d.max() for d in far.values())), 40)
 #     for name, d in far.items():

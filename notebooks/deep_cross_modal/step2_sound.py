@@ -121,7 +121,7 @@ class LMS(nn.Module):
         return features.scale_db(self.log_mel(waveform))
 
 
-def to_sound(
+def lms_to_waveform(
     lms: Float[Tensor, "b 128 n"], sample_rate: int = 44100, loud: float = 1000.0
 ) -> Float[Tensor, "b s"]:
     """What an LMS sounds like, by Griffin-Lim: (B, 128, N) → (B, samples)."""
@@ -133,7 +133,7 @@ def to_sound(
 REPRESENTATIONS = ("MS", "LMS", "CQT", "MFCC", "STFT")
 
 
-def representation(name: str, sample_rate: int = 44100) -> nn.Module:
+def make_representation(name: str, sample_rate: int = 44100) -> nn.Module:
     """One of Fig. 3's transforms: (B, S) → (B, F, N).
 
     Raises KeyError naming the five when `name` is none of them.
@@ -154,7 +154,7 @@ def representation(name: str, sample_rate: int = 44100) -> nn.Module:
 # Half a second in, five shapes out:
 
 # %% tags=["active-ipynb"]
-# pictures = {name: representation(name)(violin)[0] for name in REPRESENTATIONS}
+# pictures = {name: make_representation(name)(violin)[0] for name in REPRESENTATIONS}
 # show.table(
 #     [
 #         {"name": name, "rows F": len(x), "frames N": x.shape[1], "numbers": x.numel()}
@@ -193,7 +193,7 @@ def representation(name: str, sample_rate: int = 44100) -> nn.Module:
 #     ax.set_ylabel("frequency [Hz]" if name in hertz else "quefrency")
 
 # %% tags=["active-ipynb"]
-# figure, axes = show.plot(2, 3, width=3.0, height=2.3)
+# figure, axes = show.subplots(2, 3, width=3.0, height=2.3)
 # axes[0, 0].plot(np.arange(22050) / 44100, violin[0], linewidth=0.3)
 # axes[0, 0].set(title="Wave  22050", xlabel="time [s]", ylabel="amplitude")
 # names = ("STFT", "MS", "LMS", "CQT", "MFCC")
@@ -228,7 +228,7 @@ def representation(name: str, sample_rate: int = 44100) -> nn.Module:
 
 # %% tags=["active-ipynb"]
 # energy = features.Mel(44100)(torch.cat([violin, clarinet]))[..., 22]
-# figure, axes = show.plot(1, 2, width=4.2)
+# figure, axes = show.subplots(1, 2, width=4.2)
 # for values, name in zip(energy, ("violin", "clarinet"), strict=True):
 #     axes[0, 0].plot(mel_hz, values, label=name)
 #     axes[0, 1].plot(mel_hz, features.power_to_db(values[:, None], ref=1000.0))
@@ -248,13 +248,13 @@ def representation(name: str, sample_rate: int = 44100) -> nn.Module:
 #
 # ## From LMS back to sound
 #
-# An LMS has lost the phases and, in its wide bands, the fine structure. `to_sound`
+# An LMS has lost the phases and, in its wide bands, the fine structure. `lms_to_waveform`
 # guesses both: first a spectrum that has these mels, then, by **Griffin-Lim**,
 # phases that fit: turn the spectrum into a wave and back, keep the new phases, put
 # the old magnitudes back, again and again. What is lost can be heard:
 
 # %% tags=["active-ipynb"]
-# again = to_sound(both)
+# again = lms_to_waveform(both)
 # error = (LMS()(again) - both).abs().mean() * 40  # 2 units are 80 dB
 # print(f"{tuple(both.shape)} → {tuple(again.shape)}, LMS off by {error:.1f} dB")
 # show.listen(
@@ -362,7 +362,7 @@ class SoundClassifier(nn.Module):
 
 
 # %%
-def parameter_groups(classifier: nn.Module, l2: float = 0.015) -> list[dict]:
+def group_parameters(classifier: nn.Module, l2: float = 0.015) -> list[dict]:
     """Groups for AdamW: l2 on the weights of the fully connected layers alone."""
     full = [m.weight for m in classifier.modules() if isinstance(m, nn.Linear)]
     chosen = {id(p) for p in full}
@@ -381,7 +381,7 @@ def parameter_groups(classifier: nn.Module, l2: float = 0.015) -> list[dict]:
 # %% tags=["active-ipynb"]
 # small = SoundClassifier(128, 44, 13, width=4)
 # names = {id(p): name for name, p in small.named_parameters()}
-# for group in parameter_groups(small):
+# for group in group_parameters(small):
 #     print(group["weight_decay"], *[names[id(p)] for p in group["params"]])
 
 # %% [markdown]
@@ -401,7 +401,7 @@ def parameter_groups(classifier: nn.Module, l2: float = 0.015) -> list[dict]:
 
 
 # %%
-class Stack(nn.Module):
+class ConvStack(nn.Module):
     """One stack: `encode` halves the map, `decode` undoes it."""
 
     def __init__(self, before: int, after: int) -> None:
@@ -419,7 +419,7 @@ class Stack(nn.Module):
 
 
 # %%
-class Projection(nn.Module):
+class LinearStack(nn.Module):
     """The last stack: flatten, 128 numbers, and back."""
 
     def __init__(self, channels: int, rows: int, frames: int) -> None:
@@ -441,10 +441,10 @@ class StackedAutoencoder(nn.Module):
     def __init__(self, rows: int, frames: int, width: int = 16) -> None:
         super().__init__()
         widths = (1, width, 2 * width, 4 * width)
-        self.stacks = nn.ModuleList(Stack(*pair) for pair in pairwise(widths))
-        self.stacks.append(Projection(4 * width, -(-rows // 8), -(-frames // 8)))
+        self.stacks = nn.ModuleList(ConvStack(*pair) for pair in pairwise(widths))
+        self.stacks.append(LinearStack(4 * width, -(-rows // 8), -(-frames // 8)))
 
-    def input_of(self, level: int, x: Float[Tensor, "b f n"]) -> Tensor:
+    def encode_up_to(self, level: int, x: Float[Tensor, "b f n"]) -> Tensor:
         """What stack `level` sees: x through the convolutions of those before."""
         x = x[:, None]
         for stack in self.stacks[:level]:
@@ -454,12 +454,12 @@ class StackedAutoencoder(nn.Module):
     def loss(self, level: int, x: Float[Tensor, "b f n"]) -> Float[Tensor, ""]:
         """Mean squared error of stack `level` alone; those before stay as they are."""
         with torch.no_grad():
-            before = self.input_of(level, x)
+            before = self.encode_up_to(level, x)
         stack = self.stacks[level]
         return (stack.decode(stack.encode(before), before) - before).square().mean()
 
     def encode(self, x: Float[Tensor, "b f n"]) -> Float[Tensor, "b 128"]:
-        return self.input_of(len(self.stacks), x)
+        return self.encode_up_to(len(self.stacks), x)
 
 
 # %% [markdown]
@@ -472,7 +472,7 @@ class StackedAutoencoder(nn.Module):
 # autoencoder = StackedAutoencoder(128, 44, width=4)
 # rows = []
 # for level, stack in enumerate(autoencoder.stacks):
-#     before = autoencoder.input_of(level, both)
+#     before = autoencoder.encode_up_to(level, both)
 #     code = stack.encode(before)
 #     assert stack.decode(code, before).shape == before.shape
 #     shapes = {"input": before.shape[1:], "code": code.shape[1:]}
@@ -513,7 +513,7 @@ class StackedAutoencoder(nn.Module):
 
 
 # %%
-class Standard(nn.Module):
+class Standardizer(nn.Module):
     """(x - mean) / std, with the statistics of the training set: (B, E) → (B, E)."""
 
     def __init__(self, size: int = 128) -> None:
@@ -521,7 +521,7 @@ class Standard(nn.Module):
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 
-    def fit(self, x: Float[Tensor, "n e"]) -> "Standard":
+    def fit(self, x: Float[Tensor, "n e"]) -> "Standardizer":
         """Take the statistics of `x`; numbers that never vary are left at scale 1."""
         std = x.std(dim=0)
         self.mean, self.std = x.mean(dim=0), torch.where(std > 1e-6, std, 1.0)
@@ -533,7 +533,7 @@ class Standard(nn.Module):
 
 # %% tags=["active-ipynb"]
 # encodings = 5 + 3 * torch.randn(1000, 128)
-# standard = Standard().fit(encodings)(encodings)
+# standard = Standardizer().fit(encodings)(encodings)
 # print(f"mean {standard.mean():.3f}, standard deviation {standard.std():.3f}")
 # assert standard.mean(0).abs().max() < 1e-4
 

@@ -20,15 +20,19 @@
 
 # %%
 import torch
-from avnb_notebooks.deep_cross_modal.step1_data import Pairs, class_balance, load_pairs
+from avnb_notebooks.deep_cross_modal.step1_data import (
+    Pairs,
+    compute_sample_weights,
+    load_pairs,
+)
 from avnb_notebooks.deep_cross_modal.step2_sound import (
     REPRESENTATIONS,
     SoundClassifier,
     StackedAutoencoder,
-    parameter_groups,
-    representation,
+    group_parameters,
+    make_representation,
 )
-from avnb_notebooks.deep_cross_modal.step4_image import Judge
+from avnb_notebooks.deep_cross_modal.step4_image import EvalClassifier
 from IPython.display import display
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -75,13 +79,13 @@ settings
 # The networks come from step 2:
 
 # %%
-display(course.show_source(SoundClassifier, StackedAutoencoder, parameter_groups))
+display(course.show_source(SoundClassifier, StackedAutoencoder, group_parameters))
 
 # %%
-device = training.device()
+device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
-balance = class_balance(train.labels)
+balance = compute_sample_weights(train.labels)
 print(
     f"{len(train)} training pairs, {len(test)} test pairs, {classes} classes, {device}"
 )
@@ -92,7 +96,9 @@ print(
 # The representations are computed on the training device, batch by batch.
 
 # %% tags=["figure3"]
-transforms = {name: representation(name, train.sample_rate) for name in REPRESENTATIONS}
+transforms = {
+    name: make_representation(name, train.sample_rate) for name in REPRESENTATIONS
+}
 transforms = {name: transform.to(device) for name, transform in transforms.items()}
 one = train.waveform(torch.tensor([0], device=device))
 pictures = {name: transform(one) for name, transform in transforms.items()}
@@ -121,7 +127,7 @@ def train_classifier(name: str, layers: int, steps: int) -> SoundClassifier:
     rows, frames = pictures[name].shape[1:]
     training.seed_everything(lesson.seed)
     net = SoundClassifier(rows, frames, classes, layers, settings.width)
-    groups = parameter_groups(net, settings.l2)
+    groups = group_parameters(net, settings.l2)
     optimizer = torch.optim.AdamW(groups, lr=settings.rate)
     run = training.Run(
         lesson.run_dir / f"sound_{name}_{layers}_{steps}",
@@ -186,10 +192,10 @@ honesty = [
     {"row": "chance", "accuracy": metrics.chance(classes)},
     {
         "row": "always the commonest class",
-        "accuracy": metrics.commonest_class(train.labels, test.labels),
+        "accuracy": metrics.majority_class(train.labels, test.labels),
     },
 ]
-lesson.record("table1_honesty", honesty)
+lesson.record("table1_baselines", honesty)
 display(show.table(honesty))
 bars = {f"{row['representation']} {row['layers']}": row["accuracy"] for row in table}
 figure = show.bars(
@@ -262,7 +268,7 @@ lesson.figure("autoencoder", figure, "Four stacks, one after the other.")
 
 # %%
 training.seed_everything(lesson.seed + 1000)
-ear = Judge(classes, channels=1)
+ear = EvalClassifier(classes, channels=1)
 optimizer = torch.optim.AdamW(ear.parameters(), lr=settings.rate, weight_decay=0.05)
 run = training.Run(
     lesson.run_dir / "ear",
@@ -287,7 +293,7 @@ training.save_model(models / "ear.safetensors", ear, classes=classes, channels=1
 # %%
 listen = nn.Sequential(transforms["LMS"], nn.Unflatten(1, (1, rows)))
 accuracy = metrics.accuracy(answers(ear, listen, test), test.labels, test.recordings)
-lesson.record("ear_accuracy", accuracy)
+lesson.record("sound_eval_classifier_accuracy", accuracy)
 print(f"the ear on unheard recordings: {accuracy}")
 
 # %% [markdown]

@@ -50,12 +50,14 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 
 # %%
-def to_network(picture: UInt8[Tensor, "b 64 64 3"]) -> Float[Tensor, "b 3 64 64"]:
+def normalize_pictures(
+    picture: UInt8[Tensor, "b 64 64 3"],
+) -> Float[Tensor, "b 3 64 64"]:
     """Bytes to [-1, 1], channels first."""
     return picture.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def to_bytes(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 64 3"]:
+def denormalize_pictures(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 64 3"]:
     """[-1, 1] to bytes, channels last; what lies outside is cut."""
     x = (x.float().clamp(-1, 1) + 1) * 127.5
     return x.round().to(torch.uint8).permute(0, 2, 3, 1)
@@ -72,15 +74,17 @@ def to_bytes(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 64 3"]:
 #     for player, name in enumerate(PLAYED, start=1)
 # ]
 # drawn = torch.from_numpy(np.stack([bandstand.draw(one, 1.0) for one in players]))
-# x = to_network(drawn)
+# x = normalize_pictures(drawn)
 # print(f"bytes {tuple(drawn.shape)} → network {tuple(x.shape)}")
 # every = torch.arange(256, dtype=torch.uint8).repeat(48).view(1, 64, 64, 3)
-# assert torch.equal(to_bytes(to_network(every)), every)  # each byte comes back
+# assert torch.equal(
+#     denormalize_pictures(normalize_pictures(every)), every
+# )  # each byte comes back
 
 # %% tags=["active-ipynb"]
 # top, left = 28, 28
 # patch = np.s_[top : top + 8, left : left + 8]
-# figure, axes = show.plot(1, 3, width=3.2, height=3.0)
+# figure, axes = show.subplots(1, 3, width=3.2, height=3.0)
 # axes[0, 0].imshow(drawn[0])
 # box = [left - 0.5, left + 7.5, left + 7.5, left - 0.5, left - 0.5]
 # axes[0, 0].plot(box, [top - 0.5] * 2 + [top + 7.5] * 2 + [top - 0.5], color="white")
@@ -136,7 +140,7 @@ def conv(before: int, after: int, *, halve: bool) -> nn.Sequential:
 
 
 # %%
-def six_convolutions(width: int) -> nn.Sequential:
+def make_six_convolutions(width: int) -> nn.Sequential:
     """The table above: (B, 3, 64, 64) → (B, 64 W)."""
     return nn.Sequential(
         conv(3, width, halve=False),
@@ -158,7 +162,7 @@ class ImageClassifier(nn.Module):
 
     def __init__(self, classes: int, width: int = 32) -> None:
         super().__init__()
-        self.convs = six_convolutions(width)
+        self.convs = make_six_convolutions(width)
         self.encoding = nn.Sequential(
             nn.Linear(64 * width, 512), nn.ReLU(), nn.Dropout(0.3), nn.Linear(512, 128)
         )
@@ -194,7 +198,10 @@ class ImageClassifier(nn.Module):
 #         found = classifier.convs[0](picture[None])[0, :channels]
 #     low, high = found.amin((1, 2), True), found.amax((1, 2), True)
 #     grey = (found - low) / (high - low).clamp(min=1e-6)
-#     return [to_bytes(picture[None])[0], *grey[:, None].expand(-1, 3, -1, -1)]
+#     return [
+#         denormalize_pictures(picture[None])[0],
+#         *grey[:, None].expand(-1, 3, -1, -1),
+#     ]
 #
 #
 # columns = ["picture", *(f"map {k}" for k in range(1, 8))]
@@ -235,8 +242,10 @@ def jitter(
 # grey = torch.zeros(2, 3, 64, 64, requires_grad=True)
 # jitter(grey, 8, 0.3).sum().backward()
 # assert grey.grad.abs().sum() > 0
-# six = to_network(drawn[:1]).repeat(6, 1, 1, 1)
-# show.image_grid([to_bytes(jitter(six, 8, 0.3))], title="one picture, jittered")
+# six = normalize_pictures(drawn[:1]).repeat(6, 1, 1, 1)
+# show.image_grid(
+#     [denormalize_pictures(jitter(six, 8, 0.3))], title="one picture, jittered"
+# )
 
 # %% [markdown]
 # ## Why Γ should not judge alone
@@ -259,7 +268,7 @@ def jitter(
 #     "data": (0.08, 0.5, "real pairs\ntraining split"),
 #     "ear": (0.32, 0.82, "sound encoder\n(step 3)"),
 #     "gamma": (0.32, 0.5, "Γ, image\nclassifier"),
-#     "judge": (0.32, 0.16, "Judge\nother network, other seed"),
+#     "judge": (0.32, 0.16, "EvalClassifier\nother network, other seed"),
 #     "s2i": (0.62, 0.82, "S2I\nsound → picture"),
 #     "i2s": (0.62, 0.5, "I2S\npicture → sound"),
 #     "marks": (0.9, 0.16, "the marks\nof step 10"),
@@ -284,7 +293,7 @@ def jitter(
 
 
 # %%
-class Judge(ResNet):
+class EvalClassifier(ResNet):
     """An examiner that taught nobody: (B, channels, h, w) → logits (B, K).
 
     torchvision's ResNet with one block a storey. `features` gives the (B, 512)
@@ -305,7 +314,7 @@ class Judge(ResNet):
 
 
 # %% tags=["active-ipynb"]
-# eye, ear = Judge(13).eval(), Judge(13, channels=1).eval()
+# eye, ear = EvalClassifier(13).eval(), EvalClassifier(13, channels=1).eval()
 # assert eye(x).shape == (4, 13)
 # assert eye.features(x).shape == (4, 512)
 # assert ear(torch.randn(2, 1, 128, 44)).shape == (2, 13)
@@ -356,7 +365,7 @@ def soft_argmax(maps: Float[Tensor, "b p h w"]) -> Float[Tensor, "b q"]:
 
 
 # %%
-class PoseReader(nn.Module):
+class PoseEstimator(nn.Module):
     """Where `points` points are: (B, 3, h, w) → (B, 2·points), x and y in widths."""
 
     def __init__(self, points: int, width: int = 32) -> None:
@@ -382,11 +391,11 @@ class PoseReader(nn.Module):
 # A map with a single bright spot: the reader must name the middle of the spot.
 
 # %% tags=["active-ipynb"]
-# assert PoseReader(points=5)(x).shape == (4, 10)
+# assert PoseEstimator(points=5)(x).shape == (4, 10)
 # spot = torch.full((1, 1, 16, 16), -20.0)
 # spot[0, 0, 12, 3] = 20.0
 # where = soft_argmax(spot)[0]
-# figure, axes = show.plot(1, 1, width=2.6, height=2.6)
+# figure, axes = show.subplots(1, 1, width=2.6, height=2.6)
 # axes[0, 0].imshow(spot[0, 0], extent=(0, 1, 1, 0), cmap="magma")
 # axes[0, 0].plot(*where, "c+", markersize=14, markeredgewidth=2)
 # axes[0, 0].set(title=f"x = {where[0]:.2f}, y = {where[1]:.2f}")
@@ -398,7 +407,7 @@ class PoseReader(nn.Module):
 #
 # 1. What share of Γ's weights sits in its three fully connected layers? Guess before
 #    you count (convolutions have no biases here; leave the norms out).
-# 2. Write `to_bytes` for a numpy array so that every byte comes back unchanged.
+# 2. Write `denormalize_pictures` for a numpy array so that every byte comes back unchanged.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises

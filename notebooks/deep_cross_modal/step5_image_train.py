@@ -20,13 +20,17 @@
 
 # %%
 import torch
-from avnb_notebooks.deep_cross_modal.step1_data import POSE, class_balance, load_pairs
+from avnb_notebooks.deep_cross_modal.step1_data import (
+    POSE,
+    compute_sample_weights,
+    load_pairs,
+)
 from avnb_notebooks.deep_cross_modal.step4_image import (
+    EvalClassifier,
     ImageClassifier,
-    Judge,
-    PoseReader,
+    PoseEstimator,
     jitter,
-    to_network,
+    normalize_pictures,
 )
 from IPython.display import display
 from torch import Tensor, nn
@@ -72,11 +76,11 @@ settings = lesson.settings(
 settings
 
 # %%
-display(course.show_source(ImageClassifier, Judge, PoseReader))
-device = training.device()
+display(course.show_source(ImageClassifier, EvalClassifier, PoseEstimator))
+device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 classes = len(train.classes)
-balance = class_balance(train.labels)
+balance = compute_sample_weights(train.labels)
 models = lesson.run_dir / "models"
 
 
@@ -98,7 +102,9 @@ def train_net(name: str, net: nn.Module, loss_of, seed: int, steps: int, shift: 
     )
     for step in run.steps(steps):
         index = batches[step.number].to(device)
-        picture = jitter(to_network(train.pictures[index]), shift, settings.light)
+        picture = jitter(
+            normalize_pictures(train.pictures[index]), shift, settings.light
+        )
         with run.autocast():
             loss = loss_of(net(picture), index)
         run.step(optimizer, loss)
@@ -110,7 +116,7 @@ def train_net(name: str, net: nn.Module, loss_of, seed: int, steps: int, shift: 
 @torch.no_grad()
 def outputs(net: nn.Module, pictures: Tensor) -> Tensor:
     """What `net` says of each picture, batch by batch."""
-    return torch.cat([net(to_network(part)) for part in pictures.split(256)])
+    return torch.cat([net(normalize_pictures(part)) for part in pictures.split(256)])
 
 
 # %% [markdown]
@@ -125,7 +131,7 @@ def naming_loss(logits: Tensor, index: Tensor) -> Tensor:
 
 makers = {
     "image_encoder": (ImageClassifier, dict(classes=classes, width=settings.width), 0),
-    "image_judge": (Judge, dict(classes=classes, channels=3), 1000),
+    "image_eval_classifier": (EvalClassifier, dict(classes=classes, channels=3), 1000),
 }
 rows = []
 for name, (cls, config, offset) in makers.items():
@@ -169,7 +175,7 @@ if truth["train"] is not None:
         return (read - torch.where(known, wanted, 0)).abs()[known].mean()
 
     training.seed_everything(lesson.seed + 2000)
-    reader = PoseReader(points=len(POSE) // 2)
+    reader = PoseEstimator(points=len(POSE) // 2)
     training_of = (lesson.seed + 2000, settings.pose_steps, 0)
     reader = train_net("pose_reader", reader, pose_loss, *training_of)
     path = models / "pose_reader.safetensors"
@@ -179,10 +185,10 @@ if truth["train"] is not None:
 if truth["train"] is not None:
     read = outputs(reader, test.pictures)
     error = metrics.pose_error(read, truth["test"], test.recordings)
-    lesson.record("pose_floor", error)
+    lesson.record("pose_estimator_error", error)
     average = truth["train"].nanmean(dim=0).expand_as(truth["test"])
     trivial = metrics.pose_error(average, truth["test"], test.recordings)
-    lesson.record("pose_trivial", trivial)
+    lesson.record("mean_pose_error", trivial)
     print(f"pose reader on unseen recordings: {error} of the picture's width")
     print(f"always the average pose:          {trivial}")
 else:

@@ -78,7 +78,7 @@ from torch.nn import functional as F
 # Blue is what this notebook builds and step 7 trains; grey is given. D sees one
 # picture at a time, always beside the same sound, and gives it a score.
 #
-# ## Compress the encoding
+# ## Compressor the encoding
 #
 # $\varphi(A)$: the 128 numbers of the sound encoder pass a fully connected layer
 # and a leaky ReLU to become 64 (Sec. 3.1). Both networks own a copy, as in
@@ -88,7 +88,7 @@ from torch.nn import functional as F
 
 
 # %%
-class Compress(nn.Sequential):
+class Compressor(nn.Sequential):
     """φ(A), or ϕ(I) for pictures: (B, E) → (B, C) (Sec. 3.1)."""
 
     def __init__(self, encoding: int = 128, compressed: int = 64) -> None:
@@ -97,7 +97,7 @@ class Compress(nn.Sequential):
 
 # %% tags=["active-ipynb"]
 # torch.manual_seed(0)
-# print("(5, 128) →", tuple(Compress()(torch.randn(5, 128)).shape))
+# print("(5, 128) →", tuple(Compressor()(torch.randn(5, 128)).shape))
 
 # %% [markdown]
 # ## A residual bottleneck
@@ -110,7 +110,7 @@ class Compress(nn.Sequential):
 
 
 # %%
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """σ(x + f(x)) for any f that keeps the shape (B, W, h, w)."""
 
     def __init__(self, body: nn.Sequential, activation: nn.Module) -> None:
@@ -122,8 +122,8 @@ class Residual(nn.Module):
 
 
 # %%
-class Bottleneck(Residual):
-    """Residual bottleneck of GAN-CLS: 1×1, 3×3, 3×3 at a quarter of the width."""
+class Bottleneck(ResidualBlock):
+    """ResidualBlock bottleneck of GAN-CLS: 1×1, 3×3, 3×3 at a quarter of the width."""
 
     def __init__(self, width: int, activation: nn.Module) -> None:
         narrow = width // 4
@@ -180,7 +180,7 @@ class Bottleneck(Residual):
 # stamp.weight.data = torch.rand(1, 1, 4, 4)
 # stamped[3] = stamp(spots[3:]).detach()[0]
 # assert stamped.shape == (4, 1, 8, 8)
-# figure, axes = show.plot(2, 4, width=2.2, height=2.2)
+# figure, axes = show.subplots(2, 4, width=2.2, height=2.2)
 # titles = ("one pixel", "two neighbours", "all", "all, random kernel")
 # for column, title in enumerate(titles):
 #     axes[0, column].imshow(spots[column, 0], vmin=0, cmap="magma")
@@ -213,7 +213,7 @@ class Bottleneck(Residual):
 
 
 # %%
-def grow(before: int, after: int) -> nn.Sequential:
+def make_upsampling(before: int, after: int) -> nn.Sequential:
     """Twice the size: a 4×4 transposed convolution, norm, ReLU."""
     return nn.Sequential(
         nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
@@ -223,17 +223,17 @@ def grow(before: int, after: int) -> nn.Sequential:
 
 
 # %%
-def trunk(inputs: int, width: int) -> nn.Sequential:
+def make_trunk(inputs: int, width: int) -> nn.Sequential:
     """From (B, inputs, 1, 1) to the (B, W, 32, 32) map that both generators share."""
     return nn.Sequential(
         nn.ConvTranspose2d(inputs, 8 * width, 4, bias=False),
         nn.BatchNorm2d(8 * width),
         nn.ReLU(),
         Bottleneck(8 * width, nn.ReLU()),
-        grow(8 * width, 4 * width),
+        make_upsampling(8 * width, 4 * width),
         Bottleneck(4 * width, nn.ReLU()),
-        grow(4 * width, 2 * width),
-        grow(2 * width, width),
+        make_upsampling(4 * width, 2 * width),
+        make_upsampling(2 * width, width),
     )
 
 
@@ -247,8 +247,8 @@ class Generator(nn.Module):
     def __init__(self, width: int = 128, noise: int = 100, encoding: int = 128) -> None:
         super().__init__()
         self.noise = noise
-        self.compress = Compress(encoding)
-        self.trunk = trunk(noise + 64, width)
+        self.compress = Compressor(encoding)
+        self.trunk = make_trunk(noise + 64, width)
         self.picture = nn.ConvTranspose2d(width, 3, 4, 2, 1)
 
     def forward(
@@ -285,7 +285,7 @@ class Generator(nn.Module):
 
 
 # %%
-def shrink(before: int, after: int) -> nn.Sequential:
+def make_downsampling(before: int, after: int) -> nn.Sequential:
     """Half the size: a 4×4 convolution, norm, leaky ReLU."""
     return nn.Sequential(
         nn.Conv2d(before, after, 4, 2, 1, bias=False),
@@ -295,12 +295,12 @@ def shrink(before: int, after: int) -> nn.Sequential:
 
 
 # %%
-class PairScore(nn.Module):
+class PairHead(nn.Module):
     """The last storey of both discriminators: a 4×4 map meets the condition."""
 
     def __init__(self, width: int, encoding: int = 128) -> None:
         super().__init__()
-        self.compress = Compress(encoding)
+        self.compress = Compressor(encoding)
         self.compare = nn.Sequential(
             nn.Conv2d(width + 64, width, 1, bias=False),
             nn.BatchNorm2d(width),
@@ -328,12 +328,12 @@ class Discriminator(nn.Module):
         self.look = nn.Sequential(
             nn.Conv2d(3, width, 4, 2, 1),
             nn.LeakyReLU(0.2),
-            shrink(width, 2 * width),
-            shrink(2 * width, 4 * width),
-            shrink(4 * width, 8 * width),
+            make_downsampling(width, 2 * width),
+            make_downsampling(2 * width, 4 * width),
+            make_downsampling(4 * width, 8 * width),
             Bottleneck(8 * width, nn.LeakyReLU(0.2)),
         )
-        self.pair = PairScore(8 * width, encoding)
+        self.pair = PairHead(8 * width, encoding)
 
     def forward(
         self, picture: Float[Tensor, "b 3 64 64"], encoding: Float[Tensor, "b e"]
@@ -367,8 +367,8 @@ class Discriminator(nn.Module):
 
 
 # %%
-def start_weights(module: nn.Module) -> None:
-    """GAN-CLS's initialisation, for `network.apply(start_weights)`."""
+def init_weights(module: nn.Module) -> None:
+    """GAN-CLS's initialisation, for `network.apply(init_weights)`."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
@@ -392,11 +392,11 @@ def start_weights(module: nn.Module) -> None:
 #
 # Without norms the weights must keep the signal's size themselves. He's start does:
 # for a convolution with $n$ inputs a kernel and leaky ReLUs of slope $a$,
-# $\operatorname{Var}(w) = \frac{2}{(1 + a^2)\,n}$. Residual blocks start as $f(x) = 0$.
+# $\operatorname{Var}(w) = \frac{2}{(1 + a^2)\,n}$. ResidualBlock blocks start as $f(x) = 0$.
 
 
 # %%
-def without_norm(network: nn.Module) -> nn.Module:
+def remove_batch_norm(network: nn.Module) -> nn.Module:
     """Take the batch norms out of a discriminator; start its weights as He et al."""
     for module in list(network.modules()):
         for name, child in module.named_children():
@@ -408,7 +408,7 @@ def without_norm(network: nn.Module) -> nn.Module:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     for module in network.modules():
-        if isinstance(module, Residual):
+        if isinstance(module, ResidualBlock):
             last = [m for m in module.body if isinstance(m, nn.Conv2d)][-1]
             nn.init.zeros_(last.weight)
     return network
@@ -424,8 +424,8 @@ def without_norm(network: nn.Module) -> nn.Module:
 # seen, heard = torch.rand(8, 3, 64, 64) * 2 - 1, torch.randn(8, 128)
 # beside = torch.cat([seen[:1], seen[1:] * 0.1])
 # players = {
-#     "with norms": Discriminator(width=8).apply(start_weights),
-#     "without": without_norm(Discriminator(width=8)),
+#     "with norms": Discriminator(width=8).apply(init_weights),
+#     "without": remove_batch_norm(Discriminator(width=8)),
 # }
 # for name, D in players.items():
 #     first, second = (D(x, heard)[0].item() for x in (seen, beside))
@@ -437,7 +437,7 @@ def without_norm(network: nn.Module) -> nn.Module:
 # this will have been learned from the discriminator.
 
 # %% tags=["active-ipynb"]
-# generator.apply(start_weights)
+# generator.apply(init_weights)
 # with torch.no_grad():
 #     paint = generator(z, encoding)
 # print(f"untrained: from {paint.min():.2f} to {paint.max():.2f}")
@@ -515,7 +515,7 @@ def discriminator_loss(
 #     "softplus(s) = -log(1 - S): D on fake and wrong pairs": F.softplus(s),
 #     "-softplus(s) = log(1 - S): the G of Eq. 1, saturating": -F.softplus(s),
 # }
-# figure, axes = show.plot(1, 2, width=4.4, height=3.4)
+# figure, axes = show.subplots(1, 2, width=4.4, height=3.4)
 # for (name, loss), line in zip(losses.items(), ("-", "-", "--"), strict=True):
 #     (slope,) = torch.autograd.grad(loss.sum(), s)
 #     axes[0, 0].plot(s.detach(), loss.detach(), line, label=name)
@@ -561,7 +561,7 @@ def discriminator_loss(
 
 
 # %%
-def wrong_class(
+def sample_wrong_class(
     labels: Int[Tensor, " b"], pool: Int[Tensor, " n"], generator: torch.Generator
 ) -> Int[Tensor, " b"]:
     """ω(I₋ᵢ): for each label an index into `pool` of another class, uniformly.
@@ -575,7 +575,7 @@ def wrong_class(
 
 
 # %%
-def wrong_moment(
+def sample_wrong_moment(
     index: Int[Tensor, " b"], labels: Int[Tensor, " n"], generator: torch.Generator
 ) -> Int[Tensor, " b"]:
     """ω(Iᵢ⁻ʲ): for each item another one of its own class, uniformly (Eq. 6).
@@ -610,8 +610,8 @@ def wrong_moment(
 # %% tags=["active-ipynb"]
 # random = torch.Generator().manual_seed(35)
 # index = torch.tensor([0, 7, 13, 19])  # one pair of each instrument
-# other_class = wrong_class(labels[index], labels, random)
-# other_moment = wrong_moment(index, labels, random)
+# other_class = sample_wrong_class(labels[index], labels, random)
+# other_moment = sample_wrong_moment(index, labels, random)
 # assert (labels[other_class] != labels[index]).all()
 # assert (labels[other_moment] == labels[index]).all()
 # assert (other_moment != index).all()

@@ -25,28 +25,32 @@
 # %%
 import numpy as np
 import torch
-from avnb_notebooks.deep_cross_modal.step1_data import Pairs, class_balance, load_pairs
+from avnb_notebooks.deep_cross_modal.step1_data import (
+    Pairs,
+    compute_sample_weights,
+    load_pairs,
+)
 from avnb_notebooks.deep_cross_modal.step2_sound import (
     SoundClassifier,
     StackedAutoencoder,
-    Standard,
-    representation,
+    Standardizer,
+    make_representation,
 )
 from avnb_notebooks.deep_cross_modal.step4_image import (
     ImageClassifier,
+    denormalize_pictures,
     jitter,
-    to_bytes,
-    to_network,
+    normalize_pictures,
 )
 from avnb_notebooks.deep_cross_modal.step6_sound_to_image import (
     Discriminator,
     Generator,
     discriminator_loss,
     generator_loss,
-    start_weights,
-    without_norm,
-    wrong_class,
-    wrong_moment,
+    init_weights,
+    remove_batch_norm,
+    sample_wrong_class,
+    sample_wrong_moment,
 )
 from IPython.display import display
 from torch import Tensor, nn
@@ -96,7 +100,7 @@ settings
 
 # %%
 display(course.show_source(Generator, Discriminator, generator_loss))
-display(course.show_source(discriminator_loss, wrong_class, wrong_moment))
+display(course.show_source(discriminator_loss, sample_wrong_class, sample_wrong_moment))
 
 # %% [markdown]
 # ## Encode every sound once
@@ -105,10 +109,10 @@ display(course.show_source(discriminator_loss, wrong_class, wrong_moment))
 # once.
 
 # %%
-device = training.device()
+device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 models = lesson.need("models", "step3_sound_train")
-lms = representation("LMS", train.sample_rate).to(device)
+lms = make_representation("LMS", train.sample_rate).to(device)
 encoders = {
     "classifier": training.load_model(
         models / "sound_encoder.safetensors", SoundClassifier
@@ -134,7 +138,7 @@ def encode(encoder: nn.Module, pairs: Pairs) -> Tensor:
 codes = {}
 for name, encoder in encoders.items():
     raw = encode(encoder, train)
-    standard = Standard().to(device).fit(raw)
+    standard = Standardizer().to(device).fit(raw)
     codes[name] = {"train": standard(raw), "test": standard(encode(encoder, test))}
     training.save_model(models / f"standard_{name}.safetensors", standard)
 
@@ -192,9 +196,9 @@ def begin(name: str, start: str = "") -> tuple:
     The players begin as those of the run `start` ended, if one is named.
     """
     training.seed_everything(lesson.seed)
-    G = Generator(settings.width).apply(start_weights)
+    G = Generator(settings.width).apply(init_weights)
     D = Discriminator(settings.width_d)
-    D = D.apply(start_weights) if settings.norm_d else without_norm(D)
+    D = D.apply(init_weights) if settings.norm_d else remove_batch_norm(D)
     if start:
         training.load_weights(lesson.run_dir / start, G=G, D=D)
     run = training.Run(
@@ -220,7 +224,7 @@ def seen_by_d(x: Tensor) -> Tensor:
 
 def balanced_batches(pool: Tensor) -> training.BatchSampler:
     """Batches of places in `pool` in which each class is as likely as any other."""
-    balance = class_balance(train.labels[pool])
+    balance = compute_sample_weights(train.labels[pool])
     return training.BatchSampler(
         len(pool), settings.batch, seed=lesson.seed, weights=balance
     )
@@ -234,7 +238,10 @@ def train_s2i(name: str, of: dict, pool: Tensor, wrong, steps: int, start: str =
     for step in run.steps(steps):
         index = pool[batches[step.number].to(device)]
         code = of["train"][index]
-        real, other = to_network(train.pictures[index]), wrong(index, run.generator)
+        real, other = (
+            normalize_pictures(train.pictures[index]),
+            wrong(index, run.generator),
+        )
         z = torch.randn(2, len(index), G.noise, generator=run.generator, device=device)
         with run.autocast(), torch.no_grad():
             fake = G(z[0], code)
@@ -247,7 +254,7 @@ def train_s2i(name: str, of: dict, pool: Tensor, wrong, steps: int, start: str =
         run.step(opt_g, loss_g)
         average.update_parameters(G)
         run.log(loss_d=loss_d, loss_g=loss_g)
-        if step.due(settings.watch):
+        if step.is_due(settings.watch):
             watch(run, name, average.module, of, places)
     return run
 
@@ -266,7 +273,7 @@ def watch(run: training.Run, name: str, G: Generator, of: dict, places: dict) ->
     earlier = values(run, "train")
     run.log(**seen)
     split, shown = list(painted.items())[-1]
-    run.sample((shown[:16] + 1) / 2, split)
+    run.log_sample((shown[:16] + 1) / 2, split)
     if seen["train"] >= max(earlier, default=0.0):
         path = models / f"{name}.safetensors"
         training.save_model(path, G, width=settings.width)
@@ -283,8 +290,8 @@ def watch(run: training.Run, name: str, G: Generator, of: dict, places: dict) ->
 # %%
 def other_instrument(index: Tensor, generator: torch.Generator) -> Tensor:
     """ω of Eq. 5: pictures of other instruments than those at `index`."""
-    return to_network(
-        train.pictures[wrong_class(train.labels[index], train.labels, generator)]
+    return normalize_pictures(
+        train.pictures[sample_wrong_class(train.labels[index], train.labels, generator)]
     )
 
 
@@ -348,7 +355,7 @@ def paint(name: str, code: Tensor, seed: int = lesson.seed) -> Tensor:
     """Pictures (B, 64, 64, 3) in bytes by the best weights of a network."""
     G = training.load_model(models / f"{name}.safetensors", Generator).to(device).eval()
     z = torch.randn(len(code), G.noise, generator=torch.Generator().manual_seed(seed))
-    return to_bytes(G(z.to(device), code)).cpu()
+    return denormalize_pictures(G(z.to(device), code)).cpu()
 
 
 present = sorted(set(test.labels.tolist()))
@@ -389,7 +396,9 @@ lesson.figure("noise", figure, "S2I-C, four draws of noise for each unheard soun
 # %%
 def other_moment(index: Tensor, generator: torch.Generator) -> Tensor:
     """ω of Eq. 6: pictures of the same instrument at another moment."""
-    return to_network(train.pictures[wrong_moment(index, train.labels, generator)])
+    return normalize_pictures(
+        train.pictures[sample_wrong_moment(index, train.labels, generator)]
+    )
 
 
 wanted = [

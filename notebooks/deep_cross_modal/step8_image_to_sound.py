@@ -25,11 +25,11 @@
 import torch
 from avnb_notebooks.deep_cross_modal.step6_sound_to_image import (
     Bottleneck,
-    Compress,
-    PairScore,
-    Residual,
-    shrink,
-    trunk,
+    Compressor,
+    PairHead,
+    ResidualBlock,
+    make_downsampling,
+    make_trunk,
 )
 from einops import rearrange
 from jaxtyping import Float
@@ -40,8 +40,8 @@ from torch.nn import functional as F
 # %% tags=["active-ipynb"]
 # import librosa
 # import numpy as np
-# from avnb_notebooks.deep_cross_modal.step2_sound import LMS, to_sound
-# from avnb_notebooks.deep_cross_modal.step6_sound_to_image import start_weights
+# from avnb_notebooks.deep_cross_modal.step2_sound import LMS, lms_to_waveform
+# from avnb_notebooks.deep_cross_modal.step6_sound_to_image import init_weights
 # from IPython.display import display
 #
 # from avnb.viz import show
@@ -79,7 +79,7 @@ from torch.nn import functional as F
 #
 # $$S_w = D_{I\mapsto S}(\omega(\mathbf A_{-i}),\ \phi(I_i^j)) .$$
 #
-# `wrong_class` of step 6 samples it unchanged: an index is an index.
+# `sample_wrong_class` of step 6 samples it unchanged: an index is an index.
 #
 # ## How a square becomes 128×34
 #
@@ -111,7 +111,7 @@ from torch.nn import functional as F
 # reach = stretch(spot).detach()[0, 0]
 # bands, frames = (int((reach.sum(axis) > 0).sum()) for axis in (1, 0))
 # print(f"one pixel reaches {bands} mel bands and {frames} frames")
-# figure, axes = show.plot(1, 2, width=3.0, height=3.0)
+# figure, axes = show.subplots(1, 2, width=3.0, height=3.0)
 # for ax, picture in zip(axes[0], (spot[0, 0], reach), strict=True):
 #     ax.imshow(picture, aspect="auto", cmap="magma")
 #     ax.set_title(" × ".join(str(side) for side in picture.shape))
@@ -132,13 +132,13 @@ from torch.nn import functional as F
 
 
 # %%
-def to_network(lms: Float[Tensor, "b f n"]) -> Float[Tensor, "b 1 128 34"]:
+def resize_to_34_frames(lms: Float[Tensor, "b f n"]) -> Float[Tensor, "b 1 128 34"]:
     """A log-mel spectrogram at the size the networks work on."""
     return F.interpolate(lms[:, None], (128, 34), mode="bilinear", align_corners=True)
 
 
 # %%
-def from_network(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor:
+def resize_to_frames(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor:
     """Back to (B, 128, frames)."""
     size = (128, frames)
     return F.interpolate(x, size, mode="bilinear", align_corners=True)[:, 0]
@@ -153,11 +153,11 @@ def from_network(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor:
 # wave = torch.from_numpy(bandstand.synthesise(played))
 # wave = wave[int(44100 * middle) :][None, :22050]
 # lms = LMS()(wave)
-# inside = to_network(lms)
+# inside = resize_to_34_frames(lms)
 # sheared = torch.from_numpy(np.resize(lms[0].numpy(), (128, 34)))
 # assert lms.shape == (1, 128, 44)
 # assert inside.shape == (1, 1, 128, 34)
-# figure, axes = show.plot(1, 3, width=3.0, height=2.5)
+# figure, axes = show.subplots(1, 3, width=3.0, height=2.5)
 # views = {"real": lms[0], "interpolated": inside[0, 0], "np.resize": sheared}
 # for ax, (name, view) in zip(axes[0], views.items(), strict=True):
 #     ax.imshow(view, origin="lower", aspect="auto", cmap="magma")
@@ -175,7 +175,7 @@ def from_network(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor:
 # Interpolating costs something as well. There and back:
 
 # %% tags=["active-ipynb"]
-# back = from_network(inside)
+# back = resize_to_frames(inside)
 # assert back.shape == lms.shape
 # loss = (back - lms)[0].abs() * 40  # 2 units are 80 dB
 # print(f"44 → 34 → 44: off by {loss.mean():.2f} dB, at most {loss.max():.1f} dB")
@@ -187,7 +187,7 @@ def from_network(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor:
 #     )
 # )
 # heard = ["as recorded", "LMS → sound", "LMS → 34 → 44 → sound"]
-# show.listen([wave[0], to_sound(lms)[0], to_sound(back)[0]], 44100, heard)
+# show.listen([wave[0], lms_to_waveform(lms)[0], lms_to_waveform(back)[0]], 44100, heard)
 
 # %% [markdown]
 # What is lost lies at the attacks, where the sound changes within a frame. Steady
@@ -205,7 +205,7 @@ def from_network(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor:
 
 
 # %%
-def same_size(width: int) -> list[nn.Module]:
+def make_same_size_conv(width: int) -> list[nn.Module]:
     """An added layer: a 3×3 convolution, norm, ReLU."""
     convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(width), nn.ReLU()]
@@ -218,9 +218,11 @@ class SpectrogramGenerator(nn.Module):
     def __init__(self, width: int = 128, noise: int = 100, encoding: int = 128) -> None:
         super().__init__()
         self.noise = noise
-        self.compress = Compress(encoding)
-        self.trunk = trunk(noise + 64, width)
-        self.added = nn.Sequential(*same_size(width), *same_size(width))
+        self.compress = Compressor(encoding)
+        self.trunk = make_trunk(noise + 64, width)
+        self.added = nn.Sequential(
+            *make_same_size_conv(width), *make_same_size_conv(width)
+        )
         self.stretch = nn.Sequential(
             nn.ConvTranspose2d(width, width // 2, 4, (2, 1), 1, bias=False),
             nn.BatchNorm2d(width // 2),
@@ -254,13 +256,13 @@ class SpectrogramGenerator(nn.Module):
 
 # %% tags=["active-ipynb"]
 # generator = SpectrogramGenerator(width=8)
-# generator.apply(start_weights)
+# generator.apply(init_weights)
 # z, encoding = torch.randn(3, 100), torch.randn(3, 128)
 # with torch.no_grad():
 #     written = generator(z, encoding)
 # assert written.shape == (3, 1, 128, 34)
-# display(show.spectrograms(from_network(written), hop=512 / 44100, hz=mel_hz))
-# noise = to_sound(from_network(written))
+# display(show.spectrograms(resize_to_frames(written), hop=512 / 44100, hz=mel_hz))
+# noise = lms_to_waveform(resize_to_frames(written))
 # show.listen(0.1 * noise / noise.abs().max(), 44100, ["first", "second", "third"])
 
 # %% [markdown]
@@ -278,7 +280,7 @@ class SpectrogramGenerator(nn.Module):
 
 
 # %%
-class AddedBlock(Residual):
+class AddedBlock(ResidualBlock):
     """Two of the added layers with a way round them: (B, W, h, w) → (B, W, h, w)."""
 
     def __init__(self, width: int) -> None:
@@ -307,12 +309,12 @@ class SpectrogramDiscriminator(nn.Module):
         )
         self.added = nn.Sequential(*[AddedBlock(width) for _ in range(6)])
         self.look = nn.Sequential(
-            shrink(width, 2 * width),
-            shrink(2 * width, 4 * width),
-            shrink(4 * width, 8 * width),
+            make_downsampling(width, 2 * width),
+            make_downsampling(2 * width, 4 * width),
+            make_downsampling(4 * width, 8 * width),
             Bottleneck(8 * width, nn.LeakyReLU(0.2)),
         )
-        self.pair = PairScore(8 * width, encoding)
+        self.pair = PairHead(8 * width, encoding)
 
     def forward(
         self, spectrogram: Float[Tensor, "b 1 128 34"], encoding: Float[Tensor, "b e"]
@@ -366,14 +368,14 @@ class SpectrogramDiscriminator(nn.Module):
 
 
 # %%
-def falling(rate: float, step: int, total: int, decay: float) -> float:
-    """The rate at a step: `rate`, over the last share `decay` falling to nothing."""
+def anneal_rate(rate: float, step: int, total: int, decay: float) -> float:
+    """The rate at a step: `rate`, over the last share `decay` anneal_rate to nothing."""
     left = (total - step) / total
     return rate * min(1.0, left / decay) if decay else rate
 
 
 # %%
-def set_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
+def set_learning_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
     """Let the optimisers go on at another rate."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -381,11 +383,11 @@ def set_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 
 
 # %% tags=["active-ipynb"]
-# figure, axes = show.plot(1, 1, width=4.5, height=2.0)
+# figure, axes = show.subplots(1, 1, width=4.5, height=2.0)
 # for decay in (0.0, 0.5, 1.0):
-#     rates = [falling(1e-3, step, 1300, decay) for step in range(1300)]
+#     rates = [anneal_rate(1e-3, step, 1300, decay) for step in range(1300)]
 #     axes[0, 0].plot(rates, label=f"decay = {decay}")
-# assert falling(1e-3, 975, 1300, 0.5) == 5e-4
+# assert anneal_rate(1e-3, 975, 1300, 0.5) == 5e-4
 # axes[0, 0].set(xlabel="step", ylabel="rate", ylim=(0, None))
 # axes[0, 0].legend()
 # figure

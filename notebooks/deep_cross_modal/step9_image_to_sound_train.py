@@ -19,30 +19,34 @@
 # %%
 import numpy as np
 import torch
-from avnb_notebooks.deep_cross_modal.step1_data import Pairs, class_balance, load_pairs
+from avnb_notebooks.deep_cross_modal.step1_data import (
+    Pairs,
+    compute_sample_weights,
+    load_pairs,
+)
 from avnb_notebooks.deep_cross_modal.step2_sound import (
     SoundClassifier,
-    Standard,
-    representation,
-    to_sound,
+    Standardizer,
+    lms_to_waveform,
+    make_representation,
 )
-from avnb_notebooks.deep_cross_modal.step4_image import ImageClassifier, to_network
+from avnb_notebooks.deep_cross_modal.step4_image import (
+    ImageClassifier,
+    normalize_pictures,
+)
 from avnb_notebooks.deep_cross_modal.step6_sound_to_image import (
     discriminator_loss,
     generator_loss,
-    start_weights,
-    without_norm,
-    wrong_class,
+    init_weights,
+    remove_batch_norm,
+    sample_wrong_class,
 )
 from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
     SpectrogramDiscriminator,
     SpectrogramGenerator,
-    falling,
-    from_network,
-    set_rate,
-)
-from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
-    to_network as to_34_frames,
+    anneal_rate,
+    resize_to_frames,
+    set_learning_rate,
 )
 from IPython.display import display
 from torch import Tensor
@@ -93,26 +97,26 @@ display(course.show_source(SpectrogramGenerator, SpectrogramDiscriminator))
 # ## Encode every picture, transform every sound, once
 
 # %%
-device = training.device()
+device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 models = lesson.need("models", "step5_image_train")
 encoder = training.load_model(models / "image_encoder.safetensors", ImageClassifier)
 ear = training.load_model(models / "sound_encoder.safetensors", SoundClassifier)
 encoder, ear = encoder.to(device).eval(), ear.to(device).eval()
-lms = representation("LMS", train.sample_rate).to(device)
+lms = make_representation("LMS", train.sample_rate).to(device)
 
 
 @torch.no_grad()
 def prepare(pairs: Pairs) -> tuple[Tensor, Tensor]:
     """Picture encodings (N, 128) and spectrograms (N, 1, 128, 34) of all pairs."""
     parts = torch.arange(len(pairs), device=device).split(256)
-    code = [encoder.encode(to_network(pairs.pictures[part])) for part in parts]
-    sound = [to_34_frames(lms(pairs.waveform(part))) for part in parts]
+    code = [encoder.encode(normalize_pictures(pairs.pictures[part])) for part in parts]
+    sound = [resize_to_34_frames(lms(pairs.waveform(part))) for part in parts]
     return torch.cat(code), torch.cat(sound)
 
 
 raw, spectrograms = prepare(train)
-standard = Standard().to(device).fit(raw)
+standard = Standardizer().to(device).fit(raw)
 codes = {"train": standard(raw), "test": standard(prepare(test)[0])}
 training.save_model(models / "standard_image.safetensors", standard)
 
@@ -144,15 +148,15 @@ def try_out(G: SpectrogramGenerator, split: str) -> Tensor:
 @torch.no_grad()
 def agreement(written: Tensor, split: str) -> float:
     """The share of generated sounds in which the sound encoder hears the instrument."""
-    named = ear(from_network(written)).argmax(dim=1)
+    named = ear(resize_to_frames(written)).argmax(dim=1)
     return (named == labels[split][watched[split]]).float().mean().item()
 
 
 # %%
 training.seed_everything(lesson.seed)
-G = SpectrogramGenerator(settings.width).apply(start_weights)
+G = SpectrogramGenerator(settings.width).apply(init_weights)
 D = SpectrogramDiscriminator(settings.width_d)
-D = D.apply(start_weights) if settings.norm_d else without_norm(D)
+D = D.apply(init_weights) if settings.norm_d else remove_batch_norm(D)
 opt_g = torch.optim.Adam(G.parameters(), settings.rate, (0.5, 0.999))
 opt_d = torch.optim.Adam(D.parameters(), settings.rate, (0.5, 0.999))
 run = training.Run(
@@ -174,23 +178,23 @@ def watch() -> None:
     written = {split: try_out(average.module, split) for split in ("train", "test")}
     seen = {split: agreement(x, split) for split, x in written.items()}
     run.log(**seen)
-    run.sample((written["test"][:16].flip(2) + 1) / 2, "unseen")
+    run.log_sample((written["test"][:16].flip(2) + 1) / 2, "unseen")
     if seen["train"] >= np.nanmax(earlier):
         path = models / "i2s.safetensors"
         training.save_model(path, average.module, width=settings.width)
 
 
 # %% tags=["training"]
-balance = class_balance(train.labels)
+balance = compute_sample_weights(train.labels)
 batches = training.BatchSampler(
     len(train), settings.batch, seed=lesson.seed, weights=balance
 )
 for step in run.steps(settings.steps):
-    rate = falling(settings.rate, step.number, step.total, settings.decay)
-    set_rate(rate, opt_g, opt_d)
+    rate = anneal_rate(settings.rate, step.number, step.total, settings.decay)
+    set_learning_rate(rate, opt_g, opt_d)
     index = batches[step.number].to(device)
     real, code = spectrograms[index], codes["train"][index]
-    other = wrong_class(train.labels[index], train.labels, run.generator)
+    other = sample_wrong_class(train.labels[index], train.labels, run.generator)
     z = torch.randn(2, len(index), G.noise, generator=run.generator, device=device)
     with run.autocast(), torch.no_grad():
         fake = G(z[0], code)
@@ -203,7 +207,7 @@ for step in run.steps(settings.steps):
     run.step(opt_g, loss_g)
     average.update_parameters(G)
     run.log(loss_d=loss_d, loss_g=loss_g)
-    if step.due(settings.watch):
+    if step.is_due(settings.watch):
         watch()
 
 # %%
@@ -233,7 +237,7 @@ with torch.no_grad():
     z = torch.randn(
         len(first), G.noise, generator=torch.Generator().manual_seed(lesson.seed)
     )
-    painted = from_network(G(z.to(device), codes["test"][first])).cpu()
+    painted = resize_to_frames(G(z.to(device), codes["test"][first])).cpu()
     real = lms(test.waveform(first.to(device))).cpu()
 shown = range(min(5, len(first)))
 figure = show.spectrograms(
@@ -256,7 +260,7 @@ lesson.figure("figure11", figure, "Generated above, real below.")
 for i in list(shown)[:4]:
     name = test.classes[present[i]]
     for what, picture in (("generated", painted[i]), ("real, same way", real[i])):
-        sound = to_sound(picture[None].float(), test.sample_rate)[0]
+        sound = lms_to_waveform(picture[None].float(), test.sample_rate)[0]
         lesson.audio(
             f"{name}_{what}", sound.numpy(), test.sample_rate, f"{name}, {what}"
         )

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from avnb.features import ChunkFeatures
 from avnb.layers import UpBlock
-from avnb.course.exercises import Exercise, close, given, numbers
+from avnb.course.exercises import Exercise, assert_close, require_answer, to_array
 
 
 # --- Step 1: data ----------------------------------------------------------------
@@ -31,7 +31,7 @@ def samples_heard(t: int, sample_rate: int = 16000) -> tuple[int, int]:
 def check_samples_heard(answer: Callable) -> None:
     for t in (0, 1, 7):
         for rate in (16000, 8000):
-            first, last = numbers(answer(t, rate), "pair (first, last)")
+            first, last = to_array(answer(t, rate), "pair (first, last)")
             start = t * rate // 20
             at = f"chunk {t} at {rate} Hz"
             assert first < start, (
@@ -69,16 +69,18 @@ def guarded_db(chunk: torch.Tensor, floor: float) -> torch.Tensor:
 
 def check_guarded_db(answer: Callable) -> None:
     silence = answer(torch.zeros(64, 8), 1e-6)
-    mine = numbers(silence, "vector of dB")
+    mine = to_array(silence, "vector of dB")
     assert mine.shape == (64,), f"one number a band: (64,), not {mine.shape}"
     assert np.isfinite(mine).all(), "silence gives nan or inf: 0 has no logarithm"
-    close(mine, np.full(64, -80.0), "silence")
+    assert_close(mine, np.full(64, -80.0), "silence")
     random = torch.Generator().manual_seed(3)
     chunk = torch.rand(64, 8, generator=random).pow(8)
     by_hand = 10 * np.log10(np.clip((chunk / chunk.max()).numpy(), 1e-8, 1))
-    close(answer(chunk, 1e-6), by_hand.mean(axis=1), "a loud chunk", 1e-4)
-    close(answer(3 * chunk, 1e-6), by_hand.mean(axis=1), "the same, louder", 1e-4)
-    soft = numbers(answer(1e-9 * chunk, 1e-6), "vector of dB")
+    assert_close(answer(chunk, 1e-6), by_hand.mean(axis=1), "a loud chunk", 1e-4)
+    assert_close(
+        answer(3 * chunk, 1e-6), by_hand.mean(axis=1), "the same, louder", 1e-4
+    )
+    soft = to_array(answer(1e-9 * chunk, 1e-6), "vector of dB")
     assert soft.max() < -25, (
         f"a chunk 30 dB below the floor reaches {soft.max():.0f} dB: measured against "
         "itself it is as loud as any"
@@ -117,7 +119,7 @@ def check_fewest_steps(answer: Callable) -> None:
         (6, (1, 3, 4)): 2,
     }
     for (lag, dilations), right in cases.items():
-        got = given(answer(lag, dilations), "number")
+        got = require_answer(answer(lag, dilations), "number")
         note = " (two steps of 3; the longest step first is not always best)"
         assert got == right, (
             f"{lag} frames by steps of {dilations}: {right}, not {got}"
@@ -151,10 +153,10 @@ def check_carried_over(answer: Callable) -> None:
         torch.manual_seed(5)
         gru, x = nn.GRU(3, 4), torch.randn(11, 3, requires_grad=True)
     whole, _ = gru(x)
-    got = given(answer(gru, x, 4), "output")
+    got = require_answer(answer(gru, x, 4), "output")
     assert got.shape == (11, 4), f"(11, 4), not {tuple(got.shape)}: the last is short"
-    close(got[:4], whole[:4].detach(), "the first window")
-    close(got, whole.detach(), "all windows")
+    assert_close(got[:4], whole[:4].detach(), "the first window")
+    assert_close(got, whole.detach(), "all windows")
     (gradient,) = torch.autograd.grad(got[8:].sum(), x, allow_unused=True)
     assert gradient is not None, "the windows must be differentiable within themselves"
     assert gradient[8:].abs().min() > 0, "no gradient reaches the window's own input"
@@ -190,7 +192,7 @@ def check_conditional_norm(answer: Callable) -> None:
     random = torch.Generator().manual_seed(7)
     x = 3 + 2 * torch.randn(2, 5, 3, 4, generator=random)
     shift, scale = torch.randn(2, 2, 5, generator=random)
-    got = given(answer(x, torch.zeros(2, 5), torch.ones(2, 5)), "normalised x")
+    got = require_answer(answer(x, torch.zeros(2, 5), torch.ones(2, 5)), "normalised x")
     assert got.shape == x.shape, f"{tuple(x.shape)}, not {tuple(got.shape)}"
     means = got.mean(dim=(2, 3))
     assert means.abs().max() < 1e-4, (
@@ -202,7 +204,7 @@ def check_conditional_norm(answer: Callable) -> None:
         "variance, or by the deviation of a sample (n - 1)?"
     )
     right = F.instance_norm(x) * scale[..., None, None] + shift[..., None, None]
-    close(answer(x, shift, scale), right, "with shift and scale", 1e-4)
+    assert_close(answer(x, shift, scale), right, "with shift and scale", 1e-4)
 
 
 CONDITIONAL_NORM = Exercise(
@@ -230,7 +232,7 @@ def check_weights_of_a_block(answer: Callable) -> None:
         with torch.device("meta"):
             block = UpBlock(before, after, bands)
         right = sum(p.numel() for p in block.parameters())
-        got = given(answer(before, after, bands), "number")
+        got = require_answer(answer(before, after, bands), "number")
         what = f"from {before} to {after} channels, {bands} bands"
         assert got != right - 2, f"{what}: very near. Noise has a strength, twice"
         assert got == right, f"{what}: {right:,} weights, not {got:,}"
@@ -258,7 +260,7 @@ def reach_of_a_flash(frames: int, k: int) -> tuple[int, int]:
 
 def check_reach_of_a_flash(answer: Callable) -> None:
     for frames, k in ((0, 1), (0, 2), (1, 1), (4, 1), (3, 2)):
-        columns, rows = numbers(answer(frames, k), "pair (columns, rows)")
+        columns, rows = to_array(answer(frames, k), "pair (columns, rows)")
         lit = torch.zeros(1, 1, 61, 61)
         lit[0, 0, 30, 30] = 1
         kernel = torch.zeros(1, 1, 2 * k + 1, 2 * k + 1)
@@ -304,11 +306,13 @@ def check_blend_by_hand(answer: Callable) -> None:
     W_x, b_x = torch.randn(7, 3, generator=random), torch.randn(3, generator=random)
     W_a, b_a = torch.randn(7, generator=random), torch.tensor(0.3)
     open_mask = answer(x, X, W_x, b_x, torch.zeros(7), torch.tensor(40.0))
-    close(given(open_mask, "frame"), x, "a mask of 1 keeps the frame: x''", 1e-4)
+    assert_close(
+        require_answer(open_mask, "frame"), x, "a mask of 1 keeps the frame: x''", 1e-4
+    )
     weight = torch.cat([W_x.T, W_a[None]])[:, :, None, None]
     both = F.conv2d(X[None], weight, torch.cat([b_x, b_a[None]]))[0]
     right = torch.lerp(both[:3], x, both[3:].sigmoid())
-    close(answer(x, X, W_x, b_x, W_a, b_a), right, "x''", 1e-4)
+    assert_close(answer(x, X, W_x, b_x, W_a, b_a), right, "x''", 1e-4)
 
 
 BLEND_BY_HAND = Exercise(
@@ -341,16 +345,18 @@ def check_penalty_by_hand(answer: Callable) -> None:
     epsilon = torch.rand(6, 1, generator=random)
     w = torch.tensor([3.0, 0.0, 4.0], requires_grad=True)
     got = answer(lambda x: x @ w, real, fake, epsilon)
-    close(given(got, "penalty"), 16.0, "a linear critic of slope 5: (5 - 1)²")
+    assert_close(
+        require_answer(got, "penalty"), 16.0, "a linear critic of slope 5: (5 - 1)²"
+    )
     assert got.requires_grad, (
         "the penalty must reach the critic's weights: create_graph=True"
     )
     (gradient,) = torch.autograd.grad(got, w)
-    close(gradient, [4.8, 0, 6.4], "its gradient: 2 (5 - 1) w / 5")
+    assert_close(gradient, [4.8, 0, 6.4], "its gradient: 2 (5 - 1) w / 5")
     got = answer(lambda x: x.square().sum(dim=1), real, fake, epsilon)
     between = epsilon * real + (1 - epsilon) * fake
     right = (2 * between.norm(dim=1) - 1).square().mean()
-    close(got, right, "D(x) = |x|²: the slope is 2|x| at the point between")
+    assert_close(got, right, "D(x) = |x|²: the slope is 2|x| at the point between")
 
 
 PENALTY_BY_HAND = Exercise(
@@ -375,7 +381,7 @@ def deranged(count: int, random: np.random.Generator) -> list[int]:
 
 def check_deranged(answer: Callable) -> None:
     random = np.random.default_rng(17)
-    orders = [tuple(given(answer(4, random), "order")) for _ in range(400)]
+    orders = [tuple(require_answer(answer(4, random), "order")) for _ in range(400)]
     for order in orders:
         assert sorted(order) == [0, 1, 2, 3], f"{order}: each of 0 … 3 once"
         kept = [i for i, frame in enumerate(order) if i == frame]
@@ -406,7 +412,7 @@ def frames_behind(t: int, start: int, length: int) -> int:
 
 def check_frames_behind(answer: Callable) -> None:
     for t, start, length in ((0, 0, 16), (15, 0, 16), (16, 0, 16), (40, 5, 16)):
-        close(
+        assert_close(
             answer(t, start, length),
             frames_behind(t, start, length),
             f"count for frame {t}, windows of {length} from {start} on",
@@ -437,7 +443,7 @@ def check_averaged(answer: Callable) -> None:
     random = np.random.default_rng(3)
     for count, decay in ((2, 0.99), (30, 0.99), (2000, 0.9)):
         weights = random.normal(size=count).cumsum()
-        close(
+        assert_close(
             answer(weights, decay), averaged(weights, decay), f"mean of {count} weights"
         )
 
@@ -468,8 +474,8 @@ def check_listens(answer: Callable) -> None:
     for name, gain in (("a listener", 0.5), ("a deaf one", 0.0)):
         other = 10 + random.normal(size=24)
         own = other - gain - 0.3 * random.normal(size=24)
-        found = given(answer(own, other), "interval")
-        close(found, listens(own, other), f"{name}: (low, high)")
+        found = require_answer(answer(own, other), "interval")
+        assert_close(found, listens(own, other), f"{name}: (low, high)")
 
 
 LISTENS = Exercise(
@@ -491,9 +497,11 @@ def frechet_of_numbers(a: np.ndarray, b: np.ndarray) -> float:
 def check_frechet_of_numbers(answer: Callable) -> None:
     random = np.random.default_rng(6)
     a, b = random.normal(size=50), 2 + 3 * random.normal(size=50)
-    close(answer(a, a), 0.0, "distance of a thing from itself")
-    close(answer(a, a + 2), 4.0, "distance of a thing moved by 2")
-    close(answer(a, b), frechet_of_numbers(a, b), "distance of two different ones")
+    assert_close(answer(a, a), 0.0, "distance of a thing from itself")
+    assert_close(answer(a, a + 2), 4.0, "distance of a thing moved by 2")
+    assert_close(
+        answer(a, b), frechet_of_numbers(a, b), "distance of two different ones"
+    )
 
 
 FRECHET_OF_NUMBERS = Exercise(
@@ -526,7 +534,7 @@ def check_frames_ready(answer: Callable) -> None:
             ends.append(int(slope.nonzero().max()) + 1)
         for t, end in enumerate(ends):
             for samples, right in ((end - 1, t), (end, t + 1)):
-                got = given(answer(samples, rate), "number")
+                got = require_answer(answer(samples, rate), "number")
                 assert got == right, (
                     f"{samples} samples at {rate} Hz: {right} frames, not {got:g}; "
                     f"chunk {t} needs {end}"
@@ -561,13 +569,13 @@ def check_on_stage(answer: Callable) -> None:
             for t in range(9):
                 if 50 * t + 82.5 + work <= 50 * tick:
                     right[tick] = frames[t]
-        got = given(answer(frames, work), "film")
+        got = require_answer(answer(frames, work), "film")
         assert got.shape == frames.shape, (
             f"{tuple(frames.shape)} in, {tuple(got.shape)} out: as many ticks as frames"
         )
         late, mine = (int((film[:, 0, 0, 0] == 0).sum()) for film in (right, got))
         assert mine == late, f"{work:g} ms of work: {late} black frames, not {mine}"
-        close(got, right, f"the film, {work:g} ms of work")
+        assert_close(got, right, f"the film, {work:g} ms of work")
 
 
 ON_STAGE = Exercise(

@@ -50,7 +50,7 @@ OVERRIDES = {}
 # from matplotlib.patches import Rectangle
 #
 # from avnb import course
-# from avnb.features import COLUMNS
+# from avnb.features import CHUNK_COLUMNS
 # from avnb.viz import show
 #
 # lesson = course.start(
@@ -65,8 +65,6 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
-#     SCALE,
-#     OVERRIDES,
 #     dict(
 #         #          smoke laptop gpu  paper
 #         seconds=(2.0, 4.0, 4.0, 4.0),  # shown and heard below
@@ -80,10 +78,10 @@ OVERRIDES = {}
 # The embedded video is of a cellist drawn by a program, who moves *because* of the
 # music: the bow turns where a note begins, the left hand climbs with the pitch. Your
 # own video works as well (`avnb prepare single_video --source FILE`, then its folder
-# as `DATA`). `load_film` joins the prepared clips to one film without a gap.
+# as `DATA`). `load_recording` joins the prepared clips to one film without a gap.
 
 # %% tags=["active-ipynb"]
-# film = clips.load_film(lesson.data, "train")
+# film = clips.load_recording(lesson.data, "train")
 # fps, rate = round(film.fps), film.sample_rate
 # shown = round(settings.seconds * fps)
 # print(f"{len(film)} frames, {fps} a second; {len(film.waveform)} samples, {rate} Hz")
@@ -112,15 +110,15 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb", "chunks"]
 # hop = ChunkFeatures(rate, fps).hop
-# figure, axes = show.plot(width=8, height=2.4)
+# figure, axes = show.subplots(width=8, height=2.4)
 # ax = axes[0, 0]
 # for t in range(4):
 #     start, colour = t * hop * 10, show.COLOURS[t]
 #     ax.add_patch(Rectangle((start, 4.2), hop * 10, 0.7, fc=colour, ec="white"))
 #     ax.text(start + 2, 4.45, f"frame {t}", color="white", va="center")
-#     for a in range(COLUMNS):
+#     for a in range(CHUNK_COLUMNS):
 #         ax.plot(start + 10 * a, 3.4 - t, "o", color=colour, markersize=4)
-#     span = [start - 12.5, start + 10 * (COLUMNS - 1) + 12.5]
+#     span = [start - 12.5, start + 10 * (CHUNK_COLUMNS - 1) + 12.5]
 #     ax.plot(span, [3.4 - t] * 2, color=colour, alpha=0.35, linewidth=7)
 # ax.set(xlabel="ms", yticks=[], ylim=(0, 5.1), xlim=(-20, 260))
 # lesson.figure("chunks", figure, "Dots: columns. Bars: all that the chunk hears.")
@@ -135,9 +133,9 @@ OVERRIDES = {}
 # first sample that enters its first window to the last of the last it is:
 
 # %% tags=["active-ipynb"]
-# hops = COLUMNS * 10
-# reach = (COLUMNS - 1) * 10 + 25
-# shared = 100 * (COLUMNS - hop) / COLUMNS
+# hops = CHUNK_COLUMNS * 10
+# reach = (CHUNK_COLUMNS - 1) * 10 + 25
+# shared = 100 * (CHUNK_COLUMNS - hop) / CHUNK_COLUMNS
 # print(f"hops: {hops} ms · samples touched: {reach} ms · shared: {shared} %")
 # print(f"85 ms in columns: 8.5, which Python rounds to {round(8.5)}")
 
@@ -156,7 +154,7 @@ OVERRIDES = {}
 #     "one chunk": (80, 95),
 #     "an English phoneme, about": (100, 100),
 # }
-# figure, axes = show.plot(width=8, height=2.3)
+# figure, axes = show.subplots(width=8, height=2.3)
 # ax = axes[0, 0]
 # for row, (name, (short, long)) in enumerate(reversed(lengths.items())):
 #     chosen = show.COLOURS[1 if "chunk" in name else 0]
@@ -178,7 +176,8 @@ OVERRIDES = {}
 # columns = 10 * hear.mel(heard).clamp(min=1e-30).log10()
 # columns = (columns - columns.max()).clamp(min=-80)
 # by_hand = [
-#     columns[:, t * hop : t * hop + COLUMNS].mean(dim=1) for t in range(len(features))
+#     columns[:, t * hop : t * hop + CHUNK_COLUMNS].mean(dim=1)
+#     for t in range(len(features))
 # ]
 # assert torch.allclose(features, torch.stack(by_hand), atol=1e-3)
 # print(f"Φ {tuple(columns.shape)} → f {tuple(features.shape)}")
@@ -197,7 +196,7 @@ OVERRIDES = {}
 # soft noise, noise softer still, and nothing at all.
 
 # %% tags=["active-ipynb", "silence"]
-# level = hear.loudest(film.waveform)
+# level = hear.measure_peak_energy(film.waveform)
 # music = film.waveform[rate : 2 * rate]
 # noise = torch.randn(rate, generator=torch.Generator().manual_seed(SEED))
 # sounds = {
@@ -209,7 +208,7 @@ OVERRIDES = {}
 # }
 # by_chunk = ChunkFeatures(rate, fps, reference="chunk")
 # by_level = ChunkFeatures(rate, fps, reference=level)
-# figure, axes = show.plot(1, 2, width=4.6, height=2.9)
+# figure, axes = show.subplots(1, 2, width=4.6, height=2.9)
 # for ax, (rule, how) in zip(
 #     axes[0], {"each chunk": by_chunk, "training": by_level}.items(), strict=True
 # ):
@@ -287,7 +286,7 @@ class Hearing(nn.Module):
 # video is cut once: the first 80 % of the time train, the rest tests.
 
 # %% tags=["active-ipynb", "split"]
-# held = {split: clips.load_film(lesson.data, split) for split in ("train", "test")}
+# held = {split: clips.load_recording(lesson.data, split) for split in ("train", "test")}
 # last, first = held["train"].times.max(), held["test"].times.min()
 # assert last < first, "training must end before testing begins"
 # share = len(held["train"]) / sum(len(part) for part in held.values())
@@ -434,7 +433,7 @@ class Performer:
 
     frames: UInt8[Tensor, "t h w 3"]
     features: Float[Tensor, "t b"]
-    film: clips.Film
+    film: clips.Recording
     hearing: Hearing
 
     def __len__(self) -> int:
@@ -479,14 +478,16 @@ def load_performer(
     Its features are measured by the loudest moment of training, whatever the part;
     `as_released`: in dB, chunk by chunk, as the released code.
     """
-    film = clips.load_film(folder, split, device)
+    film = clips.load_recording(folder, split, device)
     level = None
     if not as_released:
-        train = film if split == "train" else clips.load_film(folder, "train", device)
+        train = (
+            film if split == "train" else clips.load_recording(folder, "train", device)
+        )
         level = (
             ChunkFeatures(train.sample_rate, train.fps)
             .to(device)
-            .loudest(train.waveform)
+            .measure_peak_energy(train.waveform)
         )
         if not 0 < level < float("inf"):
             raise ClipsError(
@@ -513,7 +514,7 @@ def load_performer(
 # the stripes: what the network will have to see.
 
 # %% tags=["active-ipynb", "film"]
-# figure, axes = show.plot(3, 1, width=9, height=1.6)
+# figure, axes = show.subplots(3, 1, width=9, height=1.6)
 # strip = np.concatenate(list(train.frames[:shown:every].numpy()), axis=1)
 # seconds = shown / fps
 # axes[0, 0].imshow(strip, extent=(0, seconds, 0, seconds / 8), aspect="equal")

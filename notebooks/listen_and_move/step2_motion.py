@@ -52,7 +52,7 @@ from avnb.layers import ResidualDilatedGRU
 # %% tags=["active-ipynb"]
 # take = bandstand.record_take("melodic", player=6, seconds=8, seed=0)
 # sound = torch.from_numpy(take.synthesise(16000))
-# level = ChunkFeatures(16000).loudest(sound)
+# level = ChunkFeatures(16000).measure_peak_energy(sound)
 # features = Hearing(16000, level=level)(sound, frames=160)
 # in_db = Hearing(16000)(sound, frames=160)
 # print(f"ours {tuple(features.shape)} in {features.min():.1f} … {features.max():.1f}")
@@ -76,7 +76,7 @@ from avnb.layers import ResidualDilatedGRU
 # noise = torch.randn(80, 1, 8)
 # with torch.no_grad():
 #     path, _ = nn.GRU(8, 8, num_layers=2)(noise)
-# figure, axes = show.plot(1, 2, width=4.4, height=2.2)
+# figure, axes = show.subplots(1, 2, width=4.4, height=2.2)
 # for ax, name, what in zip(
 #     axes[0], ("noise", "after a GRU"), [noise, path], strict=True
 # ):
@@ -98,7 +98,7 @@ from avnb.layers import ResidualDilatedGRU
 # the output whether the layers have learned to let it pass or not.
 
 # %% tags=["active-ipynb"]
-# figure, axes = show.plot(width=8.5, height=3.4)
+# figure, axes = show.subplots(width=8.5, height=3.4)
 # ax = axes[0, 0]
 # arrow = {"arrowstyle": "-|>", "shrinkA": 7, "shrinkB": 8}
 # bent = {"connectionstyle": "arc3,rad=-0.25"}
@@ -235,7 +235,7 @@ def sensitivity(network: nn.Module, length: int, size: int) -> Float[Tensor, " t
 #     "three, dilated and residual": ResidualDilatedGRU(66, 3),
 # }
 # reach = {name: sensitivity(network, 48, 66) for name, network in networks.items()}
-# figure, axes = show.plot(width=8, height=3.0)
+# figure, axes = show.subplots(width=8, height=3.0)
 # for name, strength in reach.items():
 #     axes[0, 0].semilogy(50 * np.arange(48), strength, label=name)
 # axes[0, 0].set(xlabel="ms before the frame", ylabel="gradient", ylim=(1e-9, 3))
@@ -270,7 +270,7 @@ def sensitivity(network: nn.Module, length: int, size: int) -> Float[Tensor, " t
 #     return torch.stack(rows).norm(dim=2)
 #
 #
-# figure, axes = show.plot(1, 3, width=3.1, height=3.0)
+# figure, axes = show.subplots(1, 3, width=3.1, height=3.0)
 # for ax, (name, network) in zip(axes[0], networks.items(), strict=True):
 #     strength = dependence(network)
 #     assert strength.triu(1).max() == 0
@@ -293,7 +293,7 @@ def sensitivity(network: nn.Module, length: int, size: int) -> Float[Tensor, " t
 
 # %% tags=["active-ipynb"]
 # layer = motion.recurrence.layers[0]
-# figure, axes = show.plot(1, 2, width=4.2, height=2.4)
+# figure, axes = show.subplots(1, 2, width=4.2, height=2.4)
 # pairs = {"as released, in dB": in_db, "from -1 to 1": features}
 # for ax, (name, heard) in zip(axes[0], pairs.items(), strict=True):
 #     r = torch.cat([heard, noise], dim=1)
@@ -367,7 +367,7 @@ def window_at(step: int, frames: int, length: int, seed: int) -> tuple[slice, bo
 #         reset.append(motion(features[part], noise[part])[0])
 # assert torch.allclose(torch.cat(carried), m, atol=1e-5)
 # jolt = (torch.cat(reset) - m).norm(dim=1) / m.norm(dim=1)
-# figure, axes = show.plot(width=8, height=2.3)
+# figure, axes = show.subplots(width=8, height=2.3)
 # axes[0, 0].plot(np.arange(160) / 20, 100 * jolt, label="reset at each window")
 # axes[0, 0].plot(np.arange(160) / 20, 0 * jolt, label="carried: as in one pass")
 # axes[0, 0].set(xlabel="s", ylabel="error of the motion [%]", ylim=(-5, 115))
@@ -387,7 +387,7 @@ def window_at(step: int, frames: int, length: int, seed: int) -> tuple[slice, bo
 # uppermost are where the noise goes in: they know little of the music.
 
 # %% tags=["active-ipynb"]
-# figure, axes = show.plot(2, 1, width=9, height=1.9)
+# figure, axes = show.subplots(2, 1, width=9, height=1.9)
 # alike = (m - m.mean(dim=0)) / m.std(dim=0)
 # for ax, name, what in zip(
 #     axes[:, 0], ("feature", "motion"), (features, alike.clamp(-3, 3)), strict=True

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avnb.layers import NoiseInjection, UpBlock, VideoPrediction
-from avnb.layers.conditional import SLOPE
+from avnb.layers.conditional import LEAKY_SLOPE
 
 
 # %% tags=["active-ipynb"]
@@ -137,7 +137,7 @@ class FormatLayer(nn.Module):
 
     def forward(self, z: Float[Tensor, "t z"]) -> Float[Tensor, "t c 4 4"]:
         x = z[:, :, None, None].expand(-1, -1, 4, 4)
-        return F.leaky_relu(self.norm(self.noise(self.conv(x))), SLOPE)
+        return F.leaky_relu(self.norm(self.noise(self.conv(x))), LEAKY_SLOPE)
 
 
 # %% tags=["active-ipynb"]
@@ -147,7 +147,7 @@ class FormatLayer(nn.Module):
 # maps = first.flatten(2).flatten(0, 1)
 # kinds = [len(torch.unique(m.round(decimals=4))) for m in maps]
 # print(f"different values in a map of 16 places: at most {max(kinds)}")
-# figure, axes = show.plot(1, 8, width=1.1, height=1.2)
+# figure, axes = show.subplots(1, 8, width=1.1, height=1.2)
 # for ax, picture in zip(axes[0], first[0], strict=True):
 #     ax.imshow(picture)
 #     ax.set(xticks=[], yticks=[])

@@ -75,7 +75,7 @@ def triangle(strips: list[Tensor], direction: str) -> Float[Tensor, "k k"]:
 
 # %% tags=["active-ipynb"]
 # strips = [torch.full((2 * s + 1,), 1.0 - 0.3 * s) for s in range(3)]
-# figure, axes = show.plot(1, 4, width=1.9, height=2.0)
+# figure, axes = show.subplots(1, 4, width=1.9, height=2.0)
 # for ax, direction in zip(axes[0], ("h+", "h-", "v+", "v-"), strict=True):
 #     ax.imshow(triangle(strips, direction), vmin=0, vmax=1)
 #     ax.plot(2, 2, "o", color="#56B4E9")
@@ -151,7 +151,7 @@ def impulse(recurrence: torch.nn.Module, frames: int, size: int) -> Tensor:
 #     open_gates(recurrence)
 # open_gates(centred, 0.2)
 # states = torch.cat([impulse(r, 7, 19) for r in (sideways, centred, upright)], dim=1)
-# figure, axes = show.plot(5, 7, width=1.1, height=1.15)
+# figure, axes = show.subplots(5, 7, width=1.1, height=1.15)
 # for row, (direction, film) in enumerate(
 #     zip(("h+", "h-", "c", "v+", "v-"), states.unbind(1), strict=True)
 # ):

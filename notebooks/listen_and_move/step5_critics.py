@@ -46,6 +46,7 @@ from avnb.layers import DownBlock, PatchHead
 # from torch.nn import functional as F
 #
 # from avnb import course
+# from avnb.errors import WeightsError
 # from avnb.pretrained import networks, weights
 # from avnb.viz import show
 # from data_scripts import bandstand
@@ -155,7 +156,7 @@ def video_critic(size: int, base: int = 1024, norm: str = "batch") -> Critic:
 #     for picture, (row, column) in zip(seen, patches, strict=True):
 #         (slope,) = torch.autograd.grad(scores[row, column], x, retain_graph=True)
 #         picture += slope[0].abs().mean(dim=0)
-# figure, axes = show.plot(1, 3, width=2.5, height=2.6)
+# figure, axes = show.subplots(1, 3, width=2.5, height=2.6)
 # for ax, picture, (row, column) in zip(axes[0], seen, patches, strict=True):
 #     ax.imshow(picture, vmin=0)
 #     ax.set(title=f"patch {row}, {column}", xticks=[], yticks=[])
@@ -210,7 +211,7 @@ def image_critic_loss(
 # slope of -1 would stay there: the penalty asks how steep it is, not which way.)
 
 # %% tags=["active-ipynb", "penalty"]
-# figure, axes = show.plot(width=6, height=2.8)
+# figure, axes = show.subplots(width=6, height=2.8)
 # grid = torch.linspace(-2, 2, 100)[:, None]
 # for λ in (0.0, 10.0):
 #     torch.manual_seed(0)
@@ -328,7 +329,7 @@ def animator_loss(
 # rows = []
 # for name, picture in wrong.items():
 #     with torch.no_grad():
-#         seen = losses.perceptual_loss(vgg.first(2), still, picture)
+#         seen = losses.perceptual_loss(vgg.truncate(2), still, picture)
 #     rows.append({"picture": name, "pixels": F.mse_loss(picture, still).item()})
 #     rows[-1] |= {"perceptual": seen.item()}
 # show.table(rows)

@@ -117,7 +117,7 @@ display(course.show_source(animator_loss, losses.perceptual_loss, window_at))
 # is kept beside the networks: a sound of yours is to be measured as the film's was.
 
 # %%
-device = training.device()
+device = training.get_device()
 train, test = (
     load_performer(lesson.data, split, device) for split in ("train", "test")
 )
@@ -275,7 +275,7 @@ def learn(
         run.log(**one_step(players, step.number))
         if step.number + 1 == early:
             keep(f"{name}_early", average.module, design)
-        if step.due(settings.watch):
+        if step.is_due(settings.watch):
             watch(run, average.module)
     if not run.finished:
         raise course.LessonError(
@@ -317,7 +317,7 @@ def watch(run: training.Run, animator: Animator) -> None:
     )
     shown = torch.linspace(0, count - 1, 8).long()
     strips = torch.cat([frames[shown] for frames in (real, mine, other)])
-    run.sample(strips.permute(0, 3, 1, 2).cpu(), "real_own_other")
+    run.log_sample(strips.permute(0, 3, 1, 2).cpu(), "real_own_other")
 
 
 # %% [markdown]

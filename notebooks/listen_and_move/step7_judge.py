@@ -45,8 +45,8 @@ from torch.nn import functional as F
 from avnb import course, metrics, training
 from avnb.course import study
 from avnb.data.sounds import load_sounds
-from avnb.metrics.alignment import matches
-from avnb.metrics.intervals import bootstrap_mean
+from avnb.metrics.alignment import count_matches
+from avnb.metrics.intervals import bootstrap_interval
 from avnb.pretrained import networks, weights
 from avnb.viz import show
 from data_scripts import bandstand
@@ -95,7 +95,7 @@ settings
 # is taken at several distances, evenly over the film, and their mean.
 
 # %%
-device = training.device()
+device = training.get_device()
 parts = {
     split: load_performer(lesson.data, split, device) for split in ("train", "test")
 }
@@ -103,7 +103,7 @@ train, test = parts["train"], parts["test"]
 count = min(settings.frames, len(test))
 real, heard = test.frames[:count], test.features[:count]
 where, fps, rate = moving(train.frames), train.film.fps, train.film.sample_rate
-steps = lesson.result("step6_train")["steps"]
+steps = lesson.load_results("step6_train")["steps"]
 judges = {
     name: weights.load_network(name, published=settings.weights == "published").to(
         device
@@ -190,10 +190,10 @@ def mean_of(
     values: np.ndarray, name: str, unit: str = "grey levels"
 ) -> metrics.Measure:
     """The mean over clips, its interval by drawing clips again."""
-    low, high = bootstrap_mean(values, None, seed=lesson.seed)
+    low, high = bootstrap_interval(values, None, seed=lesson.seed)
     found = metrics.Measure(name, float(values.mean()), low, high, len(values))
     note = "bootstrap over clips of one film"
-    return found.about(seed=lesson.seed, unit=unit, split="test", note=note)
+    return found.annotate(seed=lesson.seed, unit=unit, split="test", note=note)
 
 
 # %%
@@ -210,8 +210,8 @@ def pictures(name: str) -> dict[str, metrics.Measure]:
         again, clips, judge, network_name=f"AlexNet with LPIPS heads{said}", **how
     )
     return {
-        "SSIM": metrics.ssim(again, clips, **how).about(split="test"),
-        "LPIPS": lpips.about(split="test"),
+        "SSIM": metrics.ssim(again, clips, **how).annotate(split="test"),
+        "LPIPS": lpips.annotate(split="test"),
         "off where it moves": mean_of(off(films), "off where it moves"),
     }
 
@@ -305,7 +305,7 @@ def fvds(frames: Tensor) -> dict[str, metrics.Measure]:
     how["network_name"] = f"I3D Kinetics-400{said}"
     paper = metrics.fvd(*clips, i3d, protocol="listen_and_move", **how)
     found = {"FVD": metrics.fvd(*clips, i3d, **how), "FVD, paper's": paper}
-    return {name: measure.about(split="test") for name, measure in found.items()}
+    return {name: measure.annotate(split="test") for name, measure in found.items()}
 
 
 # %% tags=["table1"]
@@ -412,7 +412,7 @@ def looks(films: list[Tensor]) -> dict[str, metrics.Measure]:
     how = {"recordings": tuple(groups), "seed": lesson.seed, "batch": 32}
     how["network_name"] = f"Inception-v3 (FID){said}"
     return {
-        name: distance(*sides, inception, **how).about(split="test")
+        name: distance(*sides, inception, **how).annotate(split="test")
         for name, distance in (("FID", metrics.fid), ("KID", metrics.kid))
     }
 
@@ -544,7 +544,7 @@ if turning is not None:
     positions |= {name: [read(f) for f in several] for name, several in films.items()}
     for name, several in positions.items():
         turned = [turns(position, least) for position in several]
-        found = [matches(begins, one, window) for one in turned]
+        found = [count_matches(begins, one, window) for one in turned]
         agreed = [metrics.peak_agreement(begins, one, window) for one in turned]
         row = {"film": name, "notes": len(begins)}
         row["turns"] = float(np.mean([len(one) for one in turned]))
@@ -567,8 +567,8 @@ for name, frames in (("its own sound", made["its own sound"]), ("the real film",
     found = metrics.av_align(
         cut(frames, length).cpu(), sound.cpu(), fps, rate, seed=lesson.seed
     )
-    row = {"film": name, "AV-Align": found[0].about(split="test")}
-    aligned.append(row | {"with another clip's sound": found[1].about(split="test")})
+    row = {"film": name, "AV-Align": found[0].annotate(split="test")}
+    aligned.append(row | {"with another clip's sound": found[1].annotate(split="test")})
 lesson.record("av_align", aligned)
 display(show.table(aligned))
 

@@ -80,7 +80,7 @@ settings
 # the training's, or the same music would be another. The **animator** is R and G.
 
 # %%
-device = training.device()
+device = training.get_device()
 
 
 def network(name: str, cls: type[torch.nn.Module]) -> torch.nn.Module:
@@ -90,7 +90,7 @@ def network(name: str, cls: type[torch.nn.Module]) -> torch.nn.Module:
 
 
 animator, hearing = network("animator", Animator), network("hearing", Hearing)
-own = clips.load_film(lesson.data, "test")
+own = clips.load_recording(lesson.data, "test")
 fps, rate = own.fps, own.sample_rate
 
 
@@ -115,7 +115,7 @@ def keep(name: str, frames: np.ndarray, sound: np.ndarray, caption: str) -> None
     """Write a film and its sound as an mp4, and show it."""
     path = lesson.run_dir / "films" / f"{name}.mp4"
     zoom = max(1, 256 // frames.shape[1])
-    files.write_bytes(path, show.mp4(frames, sound, fps, rate, zoom=zoom))
+    files.write_bytes(path, show.encode_mp4(frames, sound, fps, rate, zoom=zoom))
     lesson.video(name, path, caption)
 
 
@@ -202,7 +202,7 @@ for name in ("a quintet", "drums", "speech"):
 # - **Is softer the same?** If not, the network takes loudness for content.
 
 # %% tags=["foreign"]
-figure, axes = show.plot(8, 2, width=4.6, height=0.78)
+figure, axes = show.subplots(8, 2, width=4.6, height=0.78)
 for i, (name, sound) in enumerate(sounds.items()):
     row, column = 2 * (i % 4), i // 4
     above, below = axes[row, column], axes[row + 1, column]
@@ -252,8 +252,8 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 def over_draws(name: str, values: list[float]) -> metrics.Measure:
     """The mean over films of one sound with other noise, and its interval."""
     note = "Student's t over draws of the noise: one network, one sound"
-    found = metrics.over_seeds(values, name=name, unit="grey levels")
-    return found.about(
+    found = metrics.mean_over_seeds(values, name=name, unit="grey levels")
+    return found.annotate(
         counted="draws of noise", split="test", seed=lesson.seed, note=note
     )
 
@@ -287,7 +287,7 @@ show.table(rows, title)
 # a door, two seconds of nothing in the middle of a song.
 
 # %%
-display(widgets.sound_to_film(animate, sounds, rate, fps=fps, seed=lesson.seed))
+display(widgets.SoundToFilm(animate, sounds, rate, fps=fps, seed=lesson.seed))
 
 # %% [markdown]
 # ## As long as you like

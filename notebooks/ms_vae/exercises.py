@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from avnb.course.exercises import Exercise, close, given, numbers
+from avnb.course.exercises import Exercise, assert_close, require_answer, to_array
 
 # --- Step 1: data ----------------------------------------------------------------
 
@@ -35,11 +35,11 @@ def check_chance_of_k(answer: Callable) -> None:
             right = [sum(t in guess for guess in guesses) for t in places]
             counted.append(np.mean(right) / len(guesses))
         mine = answer(torch.tensor(lengths), k, seconds)
-        share = numbers(mine, "share")
+        share = to_array(mine, "share")
         what = f"lengths {lengths}, {k} guesses, {seconds} s"
         assert share.shape == (), f"{what}: one number, the mean over the videos"
         assert share <= 1, f"{what}: {share:.3f} is above 1: fewer places than guesses"
-        close(share, np.mean(counted), what)
+        assert_close(share, np.mean(counted), what)
 
 
 CHANCE_OF_K = Exercise(
@@ -76,7 +76,7 @@ def check_disagree(answer: Callable) -> None:
 
     def ask() -> list:
         asked = map(torch.from_numpy, (labels, spans, classes))
-        return [int(n) for n in given(answer(*asked), "list of indices")]
+        return [int(n) for n in require_answer(answer(*asked), "list of indices")]
 
     assert ask() == [], "where all agree, the list is empty: is the end left out?"
     labels[1, 7] = labels[1, 3]  # the end included
@@ -114,7 +114,7 @@ def check_unit_rows(answer: Callable) -> None:
     random = torch.Generator().manual_seed(1)
     rows = torch.rand(4, 7, generator=random)
     rows[2] = 0
-    mine = numbers(answer(rows), "rows")
+    mine = to_array(answer(rows), "rows")
     assert np.isfinite(mine).all(), "a row of zeros gives nan: its length is 0"
     right = [
         [x / max(math.sqrt(sum(y * y for y in row)), 1e-30) for x in row]
@@ -124,7 +124,7 @@ def check_unit_rows(answer: Callable) -> None:
     assert not np.allclose(mine, largest), (
         "that is the released code's scaling, by the largest value, not by the length"
     )
-    close(mine, right, "each row over its length")
+    assert_close(mine, right, "each row over its length")
 
 
 UNIT_ROWS = Exercise(
@@ -161,9 +161,11 @@ def check_unheard_share(answer: Callable) -> None:
         for n in range(frames):
             covered |= set(range(n * hop, min(n * hop + window, rate)))
         right = 1 - len(covered) / rate
-        got = float(numbers(answer(frames, window, hop, rate), "share"))
+        got = float(to_array(answer(frames, window, hop, rate), "share"))
         assert got >= 0, f"{frames} windows reach beyond the second: the share is 0"
-        close(got, right, f"{frames} windows of {window} samples every {hop}", 1e-6)
+        assert_close(
+            got, right, f"{frames} windows of {window} samples every {hop}", 1e-6
+        )
 
 
 UNHEARD_SHARE = Exercise(
@@ -199,9 +201,9 @@ def check_by_second(answer: Callable) -> None:
               if second <= t < second + 1]  # fmt: skip
         if of:
             right[second] = np.mean(of, axis=0)
-    mine = numbers(answer(rows, times, 5), "rows")
+    mine = to_array(answer(rows, times, 5), "rows")
     assert np.isfinite(mine).all(), "a second without frames gives nan: leave it zero"
-    close(mine, right, "means by second")
+    assert_close(mine, right, "means by second")
 
 
 BY_SECOND = Exercise(
@@ -233,7 +235,10 @@ def check_leaked(answer: Callable) -> None:
     train, test = torch.rand(2, 6, 4, generator=random)
     train[4] = test[1] = 0
     train[2], test[5] = test[3], train[0]
-    found = {tuple(int(k) for k in pair) for pair in given(answer(train, test), "list")}
+    found = {
+        tuple(int(k) for k in pair)
+        for pair in require_answer(answer(train, test), "list")
+    }
     assert (1, 4) not in found, "two rows of zeros are silence, not a leak"
     right = {(3, 2), (5, 0)}
     assert found != {(2, 3), (0, 5)}, "the test row comes first in each pair"
@@ -264,18 +269,18 @@ def gaussian_kl(mu: np.ndarray, sigma: np.ndarray) -> np.ndarray:
 def check_gaussian_kl(answer: Callable) -> None:
     random = np.random.default_rng(0)
     mu, sigma = random.normal(size=(3, 2)), random.uniform(0.3, 1.5, (3, 2))
-    nothing = numbers(answer(np.zeros((1, 4)), np.ones((1, 4))), "KL")
-    close(nothing, np.zeros(1), "N(0, 1) against itself")
+    nothing = to_array(answer(np.zeros((1, 4)), np.ones((1, 4))), "KL")
+    assert_close(nothing, np.zeros(1), "N(0, 1) against itself")
     # the mean of log q(z) - log p(z) over throws, by midpoints of the quantiles
     at = torch.special.ndtri((torch.arange(200_000) + 0.5).double() / 200_000).numpy()
     z = mu[..., None] + sigma[..., None] * at
     log_q = -(at**2) / 2 - np.log(sigma)[..., None]
     right = (log_q + z**2 / 2).mean(-1).sum(-1)
-    mine = numbers(answer(mu, sigma), "KL")
+    mine = to_array(answer(mu, sigma), "KL")
     assert mine.shape == (3,), f"one number a row: (3,), not {mine.shape}"
     doubled = np.allclose(mine, 2 * right, rtol=1e-2)
     assert not doubled, "twice as much as it should be: the formula has a half"
-    close(mine, right, "KL against the mean over throws", 1e-3)
+    assert_close(mine, right, "KL against the mean over throws", 1e-3)
 
 
 GAUSSIAN_KL = Exercise(
@@ -302,7 +307,7 @@ def check_two_distances(answer: Callable) -> None:
     random = np.random.default_rng(1)
     mu, mu_2 = random.normal(size=(2, 5))
     sigma, sigma_2 = random.uniform(0.2, 1.2, (2, 5))
-    same = given(answer(mu, sigma, mu, sigma), "pair of distances")
+    same = require_answer(answer(mu, sigma, mu, sigma), "pair of distances")
     assert len(same) == 2, "two numbers: by draws, and Wasserstein's"
     assert abs(same[1]) < 1e-9, "a cloud's Wasserstein distance to itself is 0"
     assert same[0] > 0.1, (
@@ -313,9 +318,9 @@ def check_two_distances(answer: Callable) -> None:
     drawn = ((first - second) ** 2).sum(1).mean()
     # in one dimension the best plan moves the smallest to the smallest, and so on
     plan = ((np.sort(first, 0) - np.sort(second, 0)) ** 2).mean(0).sum()
-    mine = numbers(answer(mu, sigma, mu_2, sigma_2), "pair of distances")
-    close(mine[0], drawn, "by independent draws", 2e-2)
-    close(mine[1], plan, "Wasserstein's", 2e-2)
+    mine = to_array(answer(mu, sigma, mu_2, sigma_2), "pair of distances")
+    assert_close(mine[0], drawn, "by independent draws", 2e-2)
+    assert_close(mine[1], plan, "Wasserstein's", 2e-2)
 
 
 TWO_DISTANCES = Exercise(
@@ -346,11 +351,11 @@ def check_contrastive(answer: Callable) -> None:
             x = torch.tensor(d, dtype=torch.float64, requires_grad=True)
             loss = x**2 if e else torch.relu(2 - x) ** 2
             (slope,) = torch.autograd.grad(loss, x)
-            mine = numbers(answer(d, e, 2.0), "pair (loss, slope)")
+            mine = to_array(answer(d, e, 2.0), "pair (loss, slope)")
             assert mine.shape == (2,), "two numbers: the loss and its slope"
             at = f"d = {d}, e = {e}"
-            close(mine[0], loss.item(), f"loss at {at}")
-            close(mine[1], slope.item(), f"slope at {at}")
+            assert_close(mine[0], loss.item(), f"loss at {at}")
+            assert_close(mine[1], slope.item(), f"slope at {at}")
 
 
 CONTRASTIVE = Exercise(
@@ -375,10 +380,10 @@ def check_largest_correlation(answer: Callable) -> None:
     random = np.random.default_rng(2)
     x = random.normal(size=(200, 1))
     y = 2 * x + random.normal(size=(200, 1))
-    close(
+    assert_close(
         answer(x, y), abs(np.corrcoef(x.T, y.T)[0, 1]), "one dimension: Pearson's |r|"
     )
-    close(answer(x, -y), abs(np.corrcoef(x.T, y.T)[0, 1]), "y upside down")
+    assert_close(answer(x, -y), abs(np.corrcoef(x.T, y.T)[0, 1]), "y upside down")
     x, y = random.normal(size=(60, 3)), random.normal(size=(60, 3))
     y[:, 0] += x[:, 1]
     # regress by turns: power iteration on the two projections
@@ -388,8 +393,8 @@ def check_largest_correlation(answer: Callable) -> None:
         v = b @ np.linalg.lstsq(b, u, rcond=None)[0]
         u = a @ np.linalg.lstsq(a, v / np.linalg.norm(v), rcond=None)[0]
     right = float(u @ v / np.linalg.norm(u) / np.linalg.norm(v))
-    close(answer(x, y), right, "three dimensions")
-    close(answer(x + 5, 3 * y), right, "moved and scaled: nothing changes")
+    assert_close(answer(x, y), right, "three dimensions")
+    assert_close(answer(x + 5, 3 * y), right, "moved and scaled: nothing changes")
 
 
 LARGEST_CORRELATION = Exercise(
@@ -425,12 +430,12 @@ def check_two_adams(answer: Callable) -> None:
             weight.grad = torch.tensor([float(g)], dtype=torch.float64)
             for adam in adams:
                 adam.step()
-        mine = float(numbers(answer(gradients, 0.01), "weight"))
+        mine = float(to_array(answer(gradients, 0.01), "weight"))
         right = weight.item()
         assert abs(mine - right / 2) > 1e-6 * abs(right), (
             "half as far as it should be: both optimisers step"
         )
-        close(mine, right, f"after {len(gradients)} gradients", 1e-6)
+        assert_close(mine, right, f"after {len(gradients)} gradients", 1e-6)
 
 
 TWO_ADAMS = Exercise(
@@ -460,7 +465,7 @@ def check_weight_of_a_second(answer: Callable) -> None:
             (slope,) = torch.autograd.grad(mean, seconds[video])
             mine = answer(lengths, video, released)
             what = f"a second of {length}, {'as released' if released else 'corrected'}"
-            close(mine, slope[0].item(), what)
+            assert_close(mine, slope[0].item(), what)
 
 
 WEIGHT_OF_A_SECOND = Exercise(
@@ -495,11 +500,13 @@ def check_on_a_ring(answer: Callable) -> None:
             for t in range(10)
         ]
         at = f"an event of {length} seconds from {s} on"
-        mine = numbers(answer(distance, s, length), "vector of costs")
+        mine = to_array(answer(distance, s, length), "vector of costs")
         assert mine.shape == (10,), f"{at}: 10 windows on a ring, not {mine.shape}"
-        close(mine, by_hand, at)
-        turned = numbers(answer(distance.roll(3, dims=1), s, length), "costs")
-        close(turned, np.roll(by_hand, 3), f"{at}, the searched video turned by 3")
+        assert_close(mine, by_hand, at)
+        turned = to_array(answer(distance.roll(3, dims=1), s, length), "costs")
+        assert_close(
+            turned, np.roll(by_hand, 3), f"{at}, the searched video turned by 3"
+        )
 
 
 ON_A_RING = Exercise(
@@ -524,20 +531,22 @@ def at_random(n: int, right: int) -> float:
 
 
 def check_at_random(answer: Callable) -> None:
-    close(answer(7, 7), 1.0, "7 items, all right")
+    assert_close(answer(7, 7), 1.0, "7 items, all right")
     harmonic = sum(1 / j for j in range(1, 7)) / 6
-    close(answer(6, 1), harmonic, "6 items, 1 right: the mean of 1, 1/2, … 1/6")
+    assert_close(answer(6, 1), harmonic, "6 items, 1 right: the mean of 1, 1/2, … 1/6")
     random = np.random.default_rng(42)
     for n, right in ((9, 2), (40, 5)):
         drawn = random.random((20_000, n))
         first = drawn[:, :right].min(axis=1)
         ranks = 1 + (drawn < first[:, None]).sum(axis=1)
         simulated = (1 / ranks).mean()
-        mine = float(numbers(answer(n, right), "number"))
+        mine = float(to_array(answer(n, right), "number"))
         assert abs(mine - 1 / (1 + (n - right) / (right + 1))) > 1e-6, (
             f"{n} items, {right} right: that is 1 / E[rank], which is not E[1 / rank]"
         )
-        close(mine, simulated, f"{n} items, {right} right, 20,000 shuffles", 0.02)
+        assert_close(
+            mine, simulated, f"{n} items, {right} right, 20,000 shuffles", 0.02
+        )
 
 
 AT_RANDOM = Exercise(
@@ -567,7 +576,9 @@ def check_nearest_of_each(answer: Callable) -> None:
     random = np.random.default_rng(43)
     for k in (1, 3, 5):
         distance, video = random.random(40), random.integers(0, 8, 40)
-        mine = [int(place) for place in given(answer(distance, video, k), "list")]
+        mine = [
+            int(place) for place in require_answer(answer(distance, video, k), "list")
+        ]
         assert len(mine) == k, f"{len(mine)} places, {k} were asked for"
         of = [int(video[place]) for place in mine]
         assert len(set(of)) == k, f"videos {of}: one of them twice"
@@ -578,7 +589,9 @@ def check_nearest_of_each(answer: Callable) -> None:
             "a video is there with a second that is not its nearest"
         )
         least = sorted(distance[video == v].min() for v in np.unique(video))
-        close(distance[mine], least[:k], f"distances of the {k} nearest, best first")
+        assert_close(
+            distance[mine], least[:k], f"distances of the {k} nearest, best first"
+        )
 
 
 NEAREST_OF_EACH = Exercise(
@@ -606,8 +619,8 @@ def check_recall_at(answer: Callable) -> None:
         for q in range(30):
             found = sorted(range(30), key=lambda i, q=q: distance[q, i])[:k]
             hits += any(labels[i] == labels[q] for i in found)
-        close(answer(distance, labels, k), hits / 30, f"recall at {k}")
-    close(
+        assert_close(answer(distance, labels, k), hits / 30, f"recall at {k}")
+    assert_close(
         answer(distance, labels, 30), 1.0, "all 30 looked at, the own pair among them"
     )
 

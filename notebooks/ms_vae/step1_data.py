@@ -36,7 +36,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from avnb.data.clips import Clips, stream
+from avnb.data.clips import ClipBatch, stream_clips
 from data_scripts.ave import BACKGROUND, KINDS, SECONDS, Row
 
 # %% tags=["parameters"]
@@ -69,8 +69,6 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
-#     SCALE,
-#     OVERRIDES,
 #     dict(
 #         #        smoke laptop gpu paper
 #         size=(48, 128, 128, 128),  # pixels a side of the pictures shown here
@@ -115,7 +113,7 @@ OVERRIDES = {}
 #     frames = [video.draw(t, settings.size) for t in times]
 #     path = lesson.run_dir / "step1" / f"{kind}.mp4"
 #     path.parent.mkdir(exist_ok=True)
-#     film = show.mp4(frames, video.synthesise(events.RATE), settings.fps, events.RATE)
+#     film = show.encode_mp4(frames, video.synthesise(events.RATE), settings.fps, events.RATE)
 #     path.write_bytes(film)
 #     lesson.video(kind, path, f"{kind}, from second {start} to {end}")
 
@@ -128,7 +126,7 @@ OVERRIDES = {}
 # times = np.arange(0, SECONDS, 0.1)
 # frames = [video.draw(t, settings.size).astype(np.float32) for t in times]
 # change = np.abs(np.diff(np.stack(frames), axis=0)).mean(axis=(1, 2, 3))
-# figure, axes = show.plot(3, 1, width=9, height=1.5)
+# figure, axes = show.subplots(3, 1, width=9, height=1.5)
 # wave = video.synthesise(events.RATE)
 # axes[0, 0].plot(np.arange(len(wave)) / events.RATE, wave, linewidth=0.4)
 # axes[1, 0].plot(times[1:], change)
@@ -179,7 +177,7 @@ def per_second(row: Row) -> Int64[Tensor, " T"]:
 
 
 # %%
-def annotated(of: Clips) -> Int64[Tensor, "n 2"]:
+def annotated(of: ClipBatch) -> Int64[Tensor, "n 2"]:
     """The first second of each video's event, and the one after its last.
 
     The whole clip, where nothing is annotated (recordings of your own).
@@ -202,7 +200,7 @@ def looked_up(
     AVE's own 3,339 training videos are 11 GB of pictures: more than `load` holds.
     """
     spans, labels = [torch.zeros(0, 2).long()], [torch.zeros(0).long()]
-    for some in stream(folder, split, batch=32):
+    for some in stream_clips(folder, split, batch=32):
         spans.append(annotated(some))
         labels.append(some.labels)
     return torch.cat(spans), torch.cat(labels)
@@ -211,7 +209,7 @@ def looked_up(
 # %% tags=["active-ipynb", "splits"]
 # names = [s for s in clips.SPLITS if (lesson.data / s).is_dir()]
 # data = {split: looked_up(lesson.data, split) for split in names}
-# part = next(clips.stream(lesson.data, "test", batch=32))
+# part = next(clips.stream_clips(lesson.data, "test", batch=32))
 # known, seconds = "event" in part.truth, part.frames.shape[1] / part.fps
 # rows = [
 #     {
@@ -237,7 +235,7 @@ def looked_up(
 # going on.
 
 # %% tags=["active-ipynb", "spans"]
-# figure, axes = show.plot(1, 2, width=4.2, height=3.4)
+# figure, axes = show.subplots(1, 2, width=4.2, height=3.4)
 # drawn = np.zeros_like(events.PARTIAL)
 # for start, end in torch.cat([spans for spans, _ in data.values()]).tolist():
 #     if known and start < len(drawn) and end - start < SECONDS >= end:
@@ -410,7 +408,7 @@ def write_traps(folder: Path) -> None:
 # start, end = annotated(part)[one].tolist()
 # sound = part.waveform[one, 0].float() / 32767
 # mel = LogMel(part.sample_rate)
-# figure, axes = show.plot(2, 1, width=9, height=1.7)
+# figure, axes = show.subplots(2, 1, width=9, height=1.7)
 # each = max(1, round(part.fps))
 # strip = np.concatenate(list(part.frames[one, ::each].numpy()), axis=1)
 # axes[0, 0].imshow(strip, extent=(0, seconds, 0, 1), aspect="equal")

@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avnb import files
-from avnb.data.clips import Clips
+from avnb.data.clips import ClipBatch
 from avnb.data.sources import Problem
 from avnb.errors import ClipsError
 from avnb.features import VGGishMel
@@ -78,8 +78,6 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
-#     SCALE,
-#     OVERRIDES,
 #     dict(
 #         #          smoke laptop gpu  paper
 #         videos=(4, 16, 16, 16),  # looked at below
@@ -193,7 +191,7 @@ def checked(seconds: Seconds, where: str | Path) -> Seconds:
 
 
 # %%
-def whole_seconds(of: Clips) -> int:
+def whole_seconds(of: ClipBatch) -> int:
     """T of clips that last whole seconds, or FeatureError."""
     samples, rate = of.waveform.shape[-1], of.sample_rate
     if samples == 0 or samples % rate or of.frames.shape[1] % (samples // rate):
@@ -206,7 +204,7 @@ def whole_seconds(of: Clips) -> int:
 
 # %%
 def seen(
-    network: nn.Module, of: Clips, *, most: int = 16, size: int | None = None
+    network: nn.Module, of: ClipBatch, *, most: int = 16, size: int | None = None
 ) -> Float[Tensor, "n t 512"]:
     """A row of `network` (pictures (items, 3, h, w) in [0, 1] → 512) a second.
 
@@ -233,7 +231,7 @@ def seen(
 
 
 # %%
-def events(of: Clips) -> Bool[Tensor, "n t"]:
+def events(of: ClipBatch) -> Bool[Tensor, "n t"]:
     """Whether each second has the event, by the clips' truth `event`, if known."""
     t = whole_seconds(of)
     if "event" not in of.truth:
@@ -249,7 +247,7 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 
 
 # %% tags=["active-ipynb"]
-# films = next(clips.stream(lesson.data, "test", batch=settings.videos))
+# films = next(clips.stream_clips(lesson.data, "test", batch=settings.videos))
 # vgg19 = weights.load_network("vgg19", published=settings.published)
 # vgg19.to(memory_format=torch.channels_last)
 # with torch.inference_mode():
@@ -272,7 +270,7 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 # strip = show.film_strip(films.frames[one, ::every], range(t))
 # name = films.classes[films.labels[one]]
 # lesson.figure("video", strip, f"{name}, one frame a second.")
-# figure, axes = show.plot(1, 1, width=3.8, height=3.2)
+# figure, axes = show.subplots(1, 1, width=3.8, height=3.2)
 # far = torch.cdist(visual[one], visual[one])
 # axes[0, 0].imshow(far, cmap="viridis")
 # where = event[one].nonzero()[:, 0]
@@ -291,7 +289,7 @@ def events(of: Clips) -> Bool[Tensor, "n t"]:
 # _, _, directions = torch.pca_lowrank(rows, q=2, niter=4)
 # plane = (rows - rows.mean(dim=0)) @ directions
 # which = films.labels[:, None].expand(-1, t).flatten()
-# figure, axes = show.plot(1, 2, width=4.4, height=3.4)
+# figure, axes = show.subplots(1, 2, width=4.4, height=3.4)
 # for mark, inside in (("o", event_row), ("x", ~event_row)):
 #     word = "event" if mark == "o" else "background"
 #     axes[0, 0].plot(*plane[inside].T, mark, ms=4, alpha=0.7, label=word)
@@ -444,7 +442,9 @@ def spread(ear: Ear, mels: Float[Tensor, "n 96 64"]) -> None:
 
 
 # %%
-def heard(network: nn.Module, of: Clips, mel: VGGishMel) -> Float[Tensor, "n t 128"]:
+def heard(
+    network: nn.Module, of: ClipBatch, mel: VGGishMel
+) -> Float[Tensor, "n t 128"]:
     """A row of `network` (log-mels (items, 96, 64) → 128) for each second."""
     t = whole_seconds(of)
     if of.sample_rate != RATE:

@@ -108,7 +108,7 @@ display(course.show_source(Ear, practice, seen, heard, Seconds))
 # no independent witnesses: the interval comes from drawing *sounds* again.
 
 # %%
-device = training.device()
+device = training.get_device()
 mel = VGGishMel().to(device)
 
 
@@ -161,7 +161,7 @@ def judge_ear(ear: Ear, name: str, run: training.Run) -> None:
     named = in_parts(ear.names, mels).argmax(dim=1)
     right = metrics.accuracy(named, kinds, which, name="kind of an unseen sound")
     honesty = [
-        {"row": "the ear", "accuracy": right.judged_by(ear, name)},
+        {"row": "the ear", "accuracy": right.annotate_network(ear, name)},
         {"row": "chance", "accuracy": metrics.chance(len(KINDS))},
     ]
     lesson.record("ear", honesty)
@@ -202,7 +202,7 @@ named_networks = {
 
 
 @torch.inference_mode()
-def measure(some: clips.Clips) -> dict[str, Tensor]:
+def measure(some: clips.ClipBatch) -> dict[str, Tensor]:
     """A batch of videos as the tensors of `Seconds`."""
     return {
         "visual": seen(vgg19, some, most=settings.frames, size=settings.size).cpu(),
@@ -216,7 +216,7 @@ def measure(some: clips.Clips) -> dict[str, Tensor]:
 def measure_all(split: str) -> Seconds | None:
     """All videos of a split of the clips; None where it has none."""
     parts, names, classes, began = [], [], [], time.perf_counter()
-    for some in clips.stream(lesson.data, split, batch=settings.videos):
+    for some in clips.stream_clips(lesson.data, split, batch=settings.videos):
         here = {"frames": some.frames.to(device), "waveform": some.waveform.to(device)}
         parts.append(measure(replace(some, **here)))
         names, classes = names + some.recordings, some.classes
@@ -315,7 +315,7 @@ show.table(rows)
 test = splits.get("test", train)
 mixed = test.event.any(dim=1) & ~test.event.all(dim=1)
 one = int(mixed.nonzero()[0]) if mixed.any() else 0
-figure, axes = show.plot(2, 1, width=6.5, height=2.4)
+figure, axes = show.subplots(2, 1, width=6.5, height=2.4)
 inside = test.event[one].nonzero()[:, 0]
 for ax, kind in zip(axes[:, 0], ("visual", "audio"), strict=True):
     x = scaled(getattr(test, kind)[one])
@@ -353,8 +353,10 @@ for kind, said in test.networks.items():
     asked, target = event_rows(test, kind)
     named = labels[torch.cdist(asked, rows_of).argmin(dim=1)]
     right = metrics.accuracy(named, target, name=f"nearest {kind} second's class")
-    known.append({"features": f"{kind}, {said}", "accuracy": right.about(split="test")})
-base = metrics.commonest_class(labels, target)
+    known.append(
+        {"features": f"{kind}, {said}", "accuracy": right.annotate(split="test")}
+    )
+base = metrics.majority_class(labels, target)
 known.append({"features": "none: always the commonest class", "accuracy": base})
 lesson.record("nearest", known)
 show.table(known)
@@ -378,7 +380,7 @@ for kind, said in test.networks.items():
     if hits:
         share = mean_score(torch.stack(hits).numpy(), name="of its sort")
         row = {"features": f"{kind}, {said}"}
-        row["nearest second is of its sort"] = share.about(split="test")
+        row["nearest second is of its sort"] = share.annotate(split="test")
         row["another second at random"] = torch.stack(drawn).mean().item()
         apart.append(row | {"videos": len(hits)})
 lesson.record("apart", apart)

@@ -142,7 +142,7 @@ def drawn(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
 # %% tags=["active-ipynb"]
 # mu, logvar = torch.tensor([2.0, -1.0]), torch.tensor([0.0, -2.0])
 # cloud = drawn(mu, logvar, torch.randn(400, 2))
-# figure, axes = show.plot(1, 1, width=3.4, height=2.6)
+# figure, axes = show.subplots(1, 1, width=3.4, height=2.6)
 # axes[0, 0].plot(*cloud.T, ".", markersize=3)
 # axes[0, 0].set(xlabel="latent 1, σ = 1", ylabel="latent 2, σ = 0.37")
 # figure
@@ -252,7 +252,7 @@ def total(terms: Terms, weight: float, latent: bool) -> Float[Tensor, ""]:
 # %% tags=["active-ipynb", "kl"]
 # grid = torch.linspace(-3, 3, 121)
 # mean, log_deviation = torch.meshgrid(grid, grid, indexing="xy")
-# figure, axes = show.plot(1, 1, width=4.2, height=3)
+# figure, axes = show.subplots(1, 1, width=4.2, height=3)
 # lines = axes[0, 0].contour(
 #     grid, grid, kl(mean, 2 * log_deviation), levels=[0.1, 0.5, 1, 2, 4, 8]
 # )
@@ -563,7 +563,7 @@ class MSVAE(PairVAE):
 # alike. Step 7 asks whether training has made the rows differ, and in the right places.
 
 # %% tags=["active-ipynb"]
-# figure, axes = show.plot(1, 1, width=4, height=2)
+# figure, axes = show.subplots(1, 1, width=4, height=2)
 # axes[0, 0].imshow(model.distance(first, second))
 # axes[0, 0].set(xlabel="second seen", ylabel="heard")
 # axes[0, 0].grid(False)

@@ -459,7 +459,7 @@ MODELS: dict[str, type[nn.Module]] = {
 #     shown[make.__name__] = model.distance(*codes)
 
 # %% tags=["active-ipynb"]
-# figure, axes = show.plot(1, 3, width=2.4, height=2.4)
+# figure, axes = show.subplots(1, 3, width=2.4, height=2.4)
 # for place, (name, matrix) in zip(axes[0], shown.items(), strict=True):
 #     right = (matrix.argmin(0) == torch.arange(16)).float().mean().item()
 #     place.imshow(matrix)

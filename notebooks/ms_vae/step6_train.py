@@ -105,7 +105,7 @@ display(course.show_source(MSVAE, released_terms, corrected_terms, optimiser))
 # `seen`, `heard` and `event` are whole videos, for batches.
 
 # %%
-device = training.device()
+device = training.get_device()
 path = lesson.need("features.safetensors", "step3_extract")
 train = load_seconds(path, "train")
 with_event = train.event.any(1)
@@ -220,9 +220,9 @@ def learn(name: str, shared: bool, latent: bool, released: bool) -> training.Run
             terms, weight = one_step(run, model, step.number)
             loss = total(terms, weight, latent)
         run.step(adam, loss)
-        if step.due(settings.look):
+        if step.is_due(settings.look):
             run.log(**terms)
-        if step.due(settings.watch):
+        if step.is_due(settings.watch):
             run.log(**dict(zip(MODALITIES, said(model, released).sum(1), strict=True)))
     finished(run, name)
     training.save_model(models / f"{name}.safetensors", model, shared=shared)
@@ -260,7 +260,7 @@ def learn_other(name: str) -> training.Run:
         part = parts[step.number].to(device, non_blocking=True)
         loss = model.loss(seen[part], heard[part], event[part], run.generator)
         run.step(adam, loss)
-        if step.due(settings.look):
+        if step.is_due(settings.look):
             run.log(loss=loss)
     finished(run, name)
     if dcca:
@@ -340,7 +340,7 @@ for suffix, mode in (("", "corrected"), ("_faithful", "as released")):
 
 # %% tags=["collapse"]
 rows_said = []
-figure, axes = show.plot(2, 3, width=2.8, height=1.9)
+figure, axes = show.subplots(2, 3, width=2.8, height=1.9)
 for name, place in zip(list(runs)[:6], axes.flat, strict=True):
     model = training.load_model(models / f"{name}.safetensors", MSVAE).to(device)
     both = said(model, name.endswith("_faithful")).cpu()
@@ -365,7 +365,7 @@ display(show.table(rows_said))
 # ## Look: the others
 
 # %% tags=["others"]
-figure, axes = show.plot(1, 4, width=2.4, height=2.2)
+figure, axes = show.subplots(1, 4, width=2.4, height=2.2)
 for place, name in zip(axes[0], ("avdln", "dcca", "l3", "ave_net"), strict=True):
     place.plot(*logged(runs[name], "loss"))
     place.set(title=name, xlabel="step", ylabel="loss")

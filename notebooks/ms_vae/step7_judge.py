@@ -39,7 +39,7 @@ from torch import Tensor
 
 from avnb import course, metrics, training
 from avnb.course import study
-from avnb.metrics.intervals import bootstrap_mean
+from avnb.metrics.intervals import bootstrap_interval
 from avnb.metrics.localisation import localisation_scores
 from avnb.viz import show
 
@@ -79,12 +79,12 @@ settings
 # part of every number below.
 
 # %%
-device = training.device()
+device = training.get_device()
 test = load_seconds(lesson.need("features.safetensors", "step3_extract"), "test")
 event, T = test.event, test.event.shape[1]
 how = {"recordings": test.videos, "seed": lesson.seed}
 measured_by = " + ".join(test.networks.values())
-placed = metrics.located(event)
+placed = metrics.is_localisable(event)
 locating = bool(placed.any())
 if not locating:
     print("no test video has both event and background: nothing to localise")
@@ -184,7 +184,7 @@ if locating:
     lesson.record("constant_answers", constants)
     display(show.table([{"answer": row.name, "right": row} for row in constants]))
     start, length = (span[placed] for span in metrics.event_spans(event))
-    figure, axes = show.plot(1, 2, width=3.6, height=2.6)
+    figure, axes = show.subplots(1, 2, width=3.6, height=2.6)
     for place, values in zip(axes[0], (start, start + length), strict=True):
         place.hist(values.numpy(), bins=np.arange(T + 2) - 0.5)
         place.set(ylabel="videos")
@@ -239,7 +239,7 @@ def localised(distance: Tensor) -> dict[str, metrics.Measure]:
     }
     turning = metrics.localisation(both, event, circular=True, name="circular", **how)
     found = found | {"circular": turning}
-    return {k: m.about(split="test", network=measured_by) for k, m in found.items()}
+    return {k: m.annotate(split="test", network=measured_by) for k, m in found.items()}
 
 
 # %% [markdown]
@@ -258,7 +258,7 @@ for row in ("DCCA", "AVDLN", *NOT_REBUILT, *list(between)[2:]) if locating else 
     in_paper = printed.get(row.removesuffix(", as released"), "")
     table1.append(about | scores | {"paper, %": in_paper})
 for row in constants if locating else ():
-    same = dict.fromkeys(("A2V", "V2A", "average"), row.about(split="test"))
+    same = dict.fromkeys(("A2V", "V2A", "average"), row.annotate(split="test"))
     says = "nothing" if row.name == "uniform chance" else "where events lie"
     table1.append({"model": row.name, "told": says} | same)
     table1[-1]["circular"] = metrics.chance(T)
@@ -296,11 +296,11 @@ kept = [v for v, use in zip(test.videos, placed.tolist(), strict=True) if use]
 
 def gain(name: str, values: Tensor) -> metrics.Measure:
     """The mean difference over videos, its interval by drawing videos again."""
-    low, high = bootstrap_mean(values.numpy(), kept, seed=lesson.seed)
+    low, high = bootstrap_interval(values.numpy(), kept, seed=lesson.seed)
     found = metrics.Measure(name, float(values.mean()), low, high, len(values))
     note = "paired by video; bootstrap over videos of one training"
-    found = found.about(counted="videos", split="test", seed=lesson.seed)
-    return found.about(unit="fraction", network=measured_by, note=note)
+    found = found.annotate(counted="videos", split="test", seed=lesson.seed)
+    return found.annotate(unit="fraction", network=measured_by, note=note)
 
 
 # %% tags=["gains"]
@@ -409,7 +409,7 @@ def retrieved(distances: dict[str, Tensor]) -> dict[str, metrics.Measure]:
     return {
         name: metrics.mean_reciprocal_rank(
             d, labels, videos, intra=name in ("A-A", "V-V"), name=name, seed=lesson.seed
-        ).about(split="test", network=measured_by)
+        ).annotate(split="test", network=measured_by)
         for name, d in distances.items()
         if name in KINDS
     }
@@ -441,7 +441,7 @@ display(show.table(table2, caption))
 
 # %% tags=["table2-figure"]
 panels = (("A-A", "V-V"), ("A-V", "V-A"))[not twice :]
-figure, axes = show.plot(1, len(panels), width=4.6, height=3.2)
+figure, axes = show.subplots(1, len(panels), width=4.6, height=3.2)
 for place, columns in zip(axes[0], panels, strict=True):
     rows = [r for r in table2 if columns[0] in r and r["told"] != "nothing"]
     for i, column in enumerate(columns):
@@ -556,7 +556,7 @@ latents = {
 }
 
 # %% tags=["figure3"]
-figure, axes = show.plot(2, 3, width=3.3, height=3.0)
+figure, axes = show.subplots(2, 3, width=3.3, height=3.0)
 for place, row in zip(axes.flat, SHOWN, strict=True):
     both = [latents[row, modality][0][chosen] for modality in ("visual", "audio")]
     near = min(30.0, (2 * len(chosen) - 1) / 3)

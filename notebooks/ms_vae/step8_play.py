@@ -77,7 +77,7 @@ settings
 # were measured on: the same videos in the same order.
 
 # %%
-device = training.device()
+device = training.get_device()
 test = load_seconds(lesson.need("features.safetensors", "step3_extract"), "test")
 kept = lesson.need(f"models/{settings.model}.safetensors", "step6_train")
 model = training.load_model(kept, MSVAE).to(device)
@@ -247,7 +247,7 @@ def on_the_way(first: str, second: str, share: float) -> list[show.Card]:
 
 
 sounds = {name: sound(event_of[p], second_of[p]) for name, p in doors.items()}
-display(widgets.sound_to_cards(on_the_way, sounds, rate))
+display(widgets.SoundToCards(on_the_way, sounds, rate))
 
 # %% [markdown]
 # ## 3 · When is it?
@@ -325,7 +325,7 @@ def matrix(video: int) -> show.Plot:
 
 
 # %% tags=["matrix"]
-placed = metrics.located(test.event).nonzero()[:, 0].tolist()
+placed = metrics.is_localisable(test.event).nonzero()[:, 0].tolist()
 right = {}
 for video in placed:
     _, found, start, _ = localised(video)
@@ -347,14 +347,14 @@ for count, words in ((2, "both answers right"), (0, "both answers wrong")):
 def video_page(name: str) -> HTML:
     """The matrix of a video, and its whole sound."""
     video = pages[name]
-    source = show.data_url(show.png(matrix(video)), "image/png")
+    source = show.data_url(show.figure_to_png(matrix(video)), "image/png")
     heard = np.concatenate([sound(video, t) for t in range(T)])
     return HTML(f"<img src='{source}'>{show.listen([heard], rate, [name]).data}")
 
 
 pages = {f"{k}. {name_of(v)}": v for k, v in enumerate(placed, start=1)}
 if pages:
-    display(widgets.album(video_page, list(pages)))
+    display(widgets.Album(video_page, list(pages)))
 
 
 # %% [markdown]
@@ -422,7 +422,7 @@ questions = {
     for video, place in last.items()
     for kind in ("A-V", "V-A")
 }
-display(widgets.album(answer_page, list(questions)))
+display(widgets.Album(answer_page, list(questions)))
 
 # %% [markdown]
 # ## Exercises

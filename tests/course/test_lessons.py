@@ -13,7 +13,7 @@ from notebook_tools import FIRST_CELL
 from toy import Toy, toy  # noqa: F401  (a fixture)
 
 from avnb import course, files
-from avnb.course.lesson import embedded
+from avnb.course.lesson import make_embedded_data
 from avnb.course.series import list_series, load_series
 from avnb.course.settings import Settings
 from avnb.data.scripts import load_script
@@ -250,4 +250,4 @@ def test_a_series_data_is_made_by_a_script_that_takes_its_options(name: str) -> 
 def test_a_series_without_data_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("avnb_notebooks.ms_vae.series.EMBEDDED")
     with pytest.raises(LessonError, match=r"no embedded data\. Give DATA"):
-        embedded("smoke", "ms_vae")
+        make_embedded_data("smoke", "ms_vae")

@@ -30,7 +30,7 @@ def run_of(c: float, n: float, last: float = 0.8, others: int = 9) -> dict:
     ]
     table5 = [
         {"sounds": "test", "pictures": name, "steps": steps}
-        | {"judge": measure(s), "Γ": measure(s)}
+        | {"EvalClassifier": measure(s), "Γ": measure(s)}
         for name, s, steps in (
             ("S2I-C", c, 9),
             ("S2I-N", n, others),
@@ -39,7 +39,7 @@ def run_of(c: float, n: float, last: float = 0.8, others: int = 9) -> dict:
         )
     ]
     i2s = [
-        {"sounds": name, "ear": measure(score)}
+        {"sounds": name, "EvalClassifier": measure(score)}
         for name, score in (("I2S", 0.5), ("real", 0.9), ("chance", 1 / 13))
     ]
     curve = {"s2i_c train": {"step": [1, 2, 3], "accuracy": [0.1, 0.8, last]}}
@@ -95,8 +95,8 @@ def test_a_study_trains_all_variants_alike() -> None:
 
 def test_headlines_are_the_tables_numbers() -> None:
     found = load_series(SERIES).headlines(run_of(0.8, 0.2))
-    assert found["S2I-C, test sounds, judge"] == 0.8
-    assert found["I2S, heard by the ear"] == 0.5
+    assert found["S2I-C, test sounds, EvalClassifier"] == 0.8
+    assert found["I2S, sounds, EvalClassifier"] == 0.5
     assert found["LMS, 4 layers"] == 0.9
 
 
@@ -145,7 +145,7 @@ def test_the_readme_tells_how_well_it_paints() -> None:
     kept = study.load_study("deep_cross_modal")
     assert kept is not None
     readme = (ROOT / "README.md").read_text()
-    for name in ("S2I-C, test sounds, judge", "I2S, heard by the ear"):
+    for name in ("S2I-C, test sounds, EvalClassifier", "I2S, sounds, EvalClassifier"):
         assert f"{100 * kept['numbers'][name]['value']:.1f} %" in readme
 
 

@@ -23,11 +23,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from PIL import Image
 
-from avnb.data import clips
-from avnb.data.clips import load_clips, stream
+from avnb.data import clips, shards
+from avnb.data.clips import load_clips, stream_clips
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
-from avnb.data.splits import share_group, split_recordings
+from avnb.data.splits import group_duplicates, split_recordings
 from avnb.data.truth import sample_truth
 from avnb.errors import ClipsError, LeakError
 
@@ -150,10 +150,10 @@ def test_two_players_of_one_video_are_no_leak():
 
 
 def test_copies_share_a_group(pairs):
-    assert share_group(pairs) == pairs  # of equal size, but not equal
+    assert group_duplicates(pairs) == pairs  # of equal size, but not equal
     first, _, third, *_ = pairs
     third.audio.write_bytes(first.audio.read_bytes())
-    groups = [source.group for source in share_group(pairs)]
+    groups = [source.group for source in group_duplicates(pairs)]
     assert groups[0] == groups[2] is not None
     assert [groups[1], *groups[3:]] == [None] * 6
 
@@ -165,7 +165,7 @@ def test_copies_join_whole_groups(pairs):
         for source, group in zip([first, second, third, fourth], "xxyy", strict=True)
     ]
     third.audio.write_bytes(second.audio.read_bytes())
-    assert len({source.group for source in share_group(joined)}) == 1
+    assert len({source.group for source in group_duplicates(joined)}) == 1
 
 
 # ----------------------------------------------------------- what is prepared
@@ -209,7 +209,7 @@ def test_hop_and_offset(tmp_path):
 def test_long_sounds_are_read_in_blocks(tmp_path, monkeypatch):
     source = write_pair(tmp_path, "cat0", 6.0)
     whole = prepare([source], tmp_path / "one", SMALL, workers=1)
-    monkeypatch.setattr(preparing, "SOUND_BLOCK", 1.3)
+    monkeypatch.setattr(shards, "SOUND_BLOCK", 1.3)
     prepare([source], tmp_path / "two", SMALL, workers=1)
     assert whole.written == {"cat0": 12}
     assert shard_bytes(tmp_path / "one") == shard_bytes(tmp_path / "two")
@@ -435,7 +435,7 @@ def test_a_process_that_dies_costs_one_recording(pairs, tmp_path, monkeypatch):
     (tmp_path / "deadly.py").write_text(DEADLY)
     monkeypatch.syspath_prepend(tmp_path)
     deadly = importlib.import_module("deadly")
-    monkeypatch.setattr(preparing, "_write_shard", deadly.write_shard)
+    monkeypatch.setattr(shards, "_write_shard", deadly.write_shard)
     report = prepare(pairs[:2], tmp_path / "out", SMALL, workers=2)
     assert [*report.written] == ["cat0"]
     assert [problem.file for problem in report.problems] == ["cat1"]
@@ -465,7 +465,9 @@ def test_stream_gives_every_clip_once(pairs, tmp_path):
     key = [(r, s) for r, s in zip(held.recordings, held.start.tolist(), strict=True)]
     orders = []
     for shuffle, seed in ((False, 0), (True, 0), (True, 1), (True, 1)):
-        parts = stream(tmp_path / "out", "train", batch=4, shuffle=shuffle, seed=seed)
+        parts = stream_clips(
+            tmp_path / "out", "train", batch=4, shuffle=shuffle, seed=seed
+        )
         batches = list(parts)
         assert [len(b) for b in batches] == [4, 4, 4, 4, 2]
         order = [
@@ -486,7 +488,7 @@ def test_stream_gives_every_clip_once(pairs, tmp_path):
 
 def test_stream_is_bounded(tmp_path, monkeypatch):
     """What Arrow, numpy and the buffer hold does not grow with the recording."""
-    monkeypatch.setattr(preparing, "ROW_GROUP", 2**18)
+    monkeypatch.setattr(shards, "ROW_GROUP", 2**18)
     large = dataclasses.replace(SMALL, size=32, fps=10.0)
     most = []
     for seconds in (200, 800):
@@ -497,7 +499,9 @@ def test_stream_is_bounded(tmp_path, monkeypatch):
         pa.set_memory_pool(theirs)
         tracemalloc.start()
         try:
-            parts = stream(tmp_path / f"{seconds}", "train", batch=4, shuffle=True)
+            parts = stream_clips(
+                tmp_path / f"{seconds}", "train", batch=4, shuffle=True
+            )
             assert sum(map(len, parts)) == 2 * seconds
             most.append(theirs.max_memory() + tracemalloc.get_traced_memory()[1])
         finally:
@@ -511,13 +515,13 @@ def test_stream_is_bounded(tmp_path, monkeypatch):
 def test_subset(pairs, tmp_path):
     prepare(pairs, tmp_path / "out", SMALL, workers=1)
     held = load_clips(tmp_path / "out", "train")
-    dogs = held.subset(held.labels == 1)
+    dogs = held.select(held.labels == 1)
     assert set(dogs.recordings) == {r for r in held.recordings if r.startswith("dog")}
-    some = held.subset([3, 1])
+    some = held.select([3, 1])
     assert torch.equal(some.waveform, held.waveform[[3, 1]])
     assert some.recordings == [held.recordings[3], held.recordings[1]]
     with pytest.raises(ClipsError, match="mask of 2"):
-        held.subset(torch.tensor([True, False]))
+        held.select(torch.tensor([True, False]))
 
 
 def rewrite(path: Path, change) -> None:
@@ -588,7 +592,7 @@ def test_what_is_not_prepared_says_so(tmp_path, pairs, monkeypatch):
     with pytest.raises(ClipsError, match="is missing"):
         load_clips(tmp_path / "out", "train")
     monkeypatch.setattr(clips, "LOAD_LIMIT", 1000)
-    with pytest.raises(ClipsError, match="stream"):
+    with pytest.raises(ClipsError, match="stream_clips"):
         load_clips(tmp_path / "out", "test")
     for text in ("{", "[1]", '{"settings": {"size": "../.."}}', "[" * 100_000):
         (tmp_path / "out" / "clips.json").write_text(text)

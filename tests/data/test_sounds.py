@@ -15,7 +15,7 @@ import requests
 import soundfile
 from typer.testing import CliRunner
 
-import data_scripts
+from avnb.data import scripts
 from avnb.data.sounds import COLUMNS, SoundFile, load_sounds, write_sounds
 from avnb.errors import ClipsError, DownloadError
 from data_scripts import fsd50k
@@ -174,7 +174,7 @@ def test_foreign_tables_are_refused(tmp_path):
 def test_esc10_through_the_command(media_folder, tmp_path):
     given = ["fsd50k", "--source", str(media_folder / "esc10")]
     given += ["--out", str(tmp_path / "out"), "--count", "8", "--seconds", "2"]
-    app = data_scripts.application()
+    app = scripts.build_app()
     tried = CliRunner().invoke(app, [*given, "--dry-run"])
     assert tried.exit_code == 0, tried.output
     assert "sounds found (unknown" in tried.output

@@ -385,12 +385,12 @@ def test_the_command_prepares_and_says_the_traps(tmp_path, drawn):
     next((tmp_path / "ave" / "AVE").glob("*.mp4")).unlink()
     arguments = ["ave", "--source", tmp_path / "ave", "--out", tmp_path / "out",
                  "--size", 16, "--sample-rate", RATE, "--workers", 1]  # fmt: skip
-    ran = CliRunner().invoke(scripts.application(), list(map(str, arguments)))
+    ran = CliRunner().invoke(scripts.build_app(), list(map(str, arguments)))
     assert ran.exit_code == 0, ran.output
     assert "31 clips" in ran.output
     assert "the video is missing" in ran.output
     (tmp_path / "ave" / "testSet.txt").unlink()
-    ran = CliRunner().invoke(scripts.application(), list(map(str, arguments)))
+    ran = CliRunner().invoke(scripts.build_app(), list(map(str, arguments)))
     assert ran.exit_code == 1
     assert "testSet.txt" in ran.output
 

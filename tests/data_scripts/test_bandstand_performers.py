@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from avnb import media
-from avnb.data.clips import load_film
+from avnb.data.clips import load_recording
 from avnb.data.shards import prepare
 from data_scripts.bandstand import PERFORMERS, Take, record_take
 from data_scripts.bandstand import drummer as drums
@@ -340,7 +340,7 @@ def test_single_video_reads_it(tmp_path):
     settings = performer.SETTINGS
     sources, problems = performer.find_sources(tmp_path / "v", settings, **options)
     prepare(sources, tmp_path / "clips", settings, problems=problems, workers=1)
-    train, test = (load_film(tmp_path / "clips", s) for s in ("train", "test"))
+    train, test = (load_recording(tmp_path / "clips", s) for s in ("train", "test"))
     assert train.frames.shape == (80, 64, 64, 3)
     assert len(test) == 20
     assert {"onset", "onset_kick", "left_height", "loudness"} <= set(train.truth)

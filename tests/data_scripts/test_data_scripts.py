@@ -438,7 +438,7 @@ def test_every_script_has_the_same_options_and_says_what_it_is(name):
     module = scripts.load_script(name)
     assert name == module.NAME
     asked = CliRunner().invoke(
-        scripts.application(), [name, "--help"], env={"COLUMNS": "200"}
+        scripts.build_app(), [name, "--help"], env={"COLUMNS": "200"}
     )
     assert asked.exit_code == 0
     for option in OPTIONS:
@@ -452,7 +452,7 @@ def test_command(tmp_path):
     (tmp_path / "in" / "dog" / "b.mp4").write_bytes(b"")
     given = ["folder", "--source", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
     given += ["--size", "8", "--sample-rate", "8000", "--fps", "4", "--workers", "1"]
-    app = scripts.application()
+    app = scripts.build_app()
     tried = CliRunner().invoke(app, [*given, "--dry-run"])
     assert tried.exit_code == 0
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from avnb import media
 from avnb.data import scripts
-from avnb.data.clips import load_film
+from avnb.data.clips import load_recording
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
 from avnb.data.splits import split_in_time, split_recordings
@@ -108,7 +108,7 @@ def test_what_cannot_be_cut_in_time():
 def test_film_is_the_video(video, prepared):
     """Frames and sound of both parts, joined, are those of the file read at once."""
     clip = media.read_clip(video, duration=10, fps=20, size=16, sample_rate=RATE)
-    parts = [load_film(prepared, split) for split in ("train", "test")]
+    parts = [load_recording(prepared, split) for split in ("train", "test")]
     assert [len(part) for part in parts] == [160, 40]
     frames = torch.cat([part.frames for part in parts]).numpy()
     assert (frames == clip.frames).all()
@@ -129,9 +129,9 @@ def test_span_and_crop(video, tmp_path):
         video, SMALL, crop="32,0,64,32", start=2.5, end=7.5
     )
     prepare(sources, tmp_path / "right", SMALL, workers=1)
-    film = load_film(tmp_path / "right", "train")
+    film = load_recording(tmp_path / "right", "train")
     assert film.times[0] == 2.5
-    assert len(film) + len(load_film(tmp_path / "right", "test")) == 100
+    assert len(film) + len(load_recording(tmp_path / "right", "test")) == 100
     grey = film.frames.float().mean((1, 2))
     assert (grey.amax(1) - grey.amin(1)).max() < 6  # nothing red
     assert abs(grey[0].mean() - (20 + 2 * 50)) < 6
@@ -146,11 +146,11 @@ def test_a_film_has_one_recording_without_a_gap(prepared, video, tmp_path):
     parts = [dataclasses.replace(train, duration=3.0), gap, test]
     prepare(parts, tmp_path / "gap", SMALL, workers=1)
     with pytest.raises(ClipsError, match="do not follow each other at 6 s"):
-        load_film(tmp_path / "gap", "train")
+        load_recording(tmp_path / "gap", "train")
     other = dataclasses.replace(gap, recording="other")
     prepare([parts[0], other, test], tmp_path / "two", SMALL, workers=1)
     with pytest.raises(ClipsError, match="2 recordings"):
-        load_film(tmp_path / "two", "train")
+        load_recording(tmp_path / "two", "train")
 
 
 def test_truth_beside_the_video(video, tmp_path):
@@ -166,7 +166,7 @@ def test_truth_beside_the_video(video, tmp_path):
     sources, _ = single_video.find_sources(folder, SMALL)
     prepare(sources, tmp_path / "out", SMALL, workers=1)
     for split in ("train", "test"):
-        film = load_film(tmp_path / "out", split)
+        film = load_recording(tmp_path / "out", split)
         assert set(film.truth) == {"place", "onset_a"}
         assert torch.allclose(film.truth["place"], 10 * film.times, atol=1e-3)
         rows = (film.times * 20).round().long()
@@ -245,10 +245,10 @@ def test_the_pianist(media_folder, tmp_path):
     assert [s.duration for s in sources] == [78, 19]
     given = ["single_video", "--source", str(video), "--out", str(tmp_path / "out")]
     given += ["--crop", "80,0,560,480", "--start", "40", "--end", "46.5"]
-    app = scripts.application()
+    app = scripts.build_app()
     done = CliRunner().invoke(app, [*given, "--size", "32", "--workers", "1"])
     assert done.exit_code == 0, done.output
-    film = load_film(tmp_path / "out", "train")
+    film = load_recording(tmp_path / "out", "train")
     assert film.frames.shape == (100, 32, 32, 3)
     assert film.waveform.shape == (80000,)
     assert film.times[0] == 40

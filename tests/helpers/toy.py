@@ -65,7 +65,7 @@ from toy_series.toy.step2_define import double
 
 settings = lesson.settings(dict(depth=(1, 2, 3, 4)))
 lesson.need("checkpoint.txt", "step1_count")
-count = lesson.result("step1_count")["count"]
+count = lesson.load_results("step1_count")["count"]
 lesson.record("answer", double(count) * settings.depth)
 
 # %%

@@ -13,12 +13,12 @@ from avnb.metrics import (
     Measure,
     accuracy,
     chance,
-    commonest_class,
     frechet_distance,
     human_scores,
     inception_score,
     kernel_distance,
-    over_seeds,
+    majority_class,
+    mean_over_seeds,
     paired_difference,
     pose_error,
     pose_rows,
@@ -26,7 +26,11 @@ from avnb.metrics import (
     state_checksum,
     verdict,
 )
-from avnb.metrics.intervals import bootstrap_mean, jackknife, wilson
+from avnb.metrics.intervals import (
+    bootstrap_interval,
+    jackknife_interval,
+    wilson_interval,
+)
 
 
 class Half(nn.Module):
@@ -54,7 +58,7 @@ def gaussian(n: int, mean: Tensor, covariance: Tensor) -> Tensor:
 
 def test_measure_through_json_and_to_read() -> None:
     measure = Measure("x", 0.5, 0.25, 0.75, 40, unit="fraction", note="made so")
-    measure = measure.judged_by(Half(), "judge").about(split="test", seed=3)
+    measure = measure.annotate_network(Half(), "judge").annotate(split="test", seed=3)
     assert Measure.from_dict(json.loads(json.dumps(measure.as_dict()))) == measure
     text = str(measure)
     for part in ("50 %", "[25, 75]", "n = 40", "judge", "test", "seed 3", "made so"):
@@ -98,16 +102,16 @@ def test_checksum_sees_every_weight() -> None:
 def test_wilson_has_the_published_values(
     right: int, n: int, low: float, high: float
 ) -> None:
-    assert wilson(right, n) == pytest.approx((low, high), abs=5e-5)
+    assert wilson_interval(right, n) == pytest.approx((low, high), abs=5e-5)
     # and the mirror image
-    assert wilson(n - right, n) == pytest.approx((1 - high, 1 - low), abs=5e-5)
+    assert wilson_interval(n - right, n) == pytest.approx((1 - high, 1 - low), abs=5e-5)
 
 
 def test_accuracy_of_clips() -> None:
     predicted = torch.tensor([0, 1, 2, 2])
     measure = accuracy(predicted, torch.tensor([0, 1, 2, 0]))
     assert measure.value == 0.75
-    assert (measure.low, measure.high) == wilson(3, 4)
+    assert (measure.low, measure.high) == wilson_interval(3, 4)
     assert measure.n == 4
     with pytest.raises(ValueError, match="3 predictions for 4 targets"):
         accuracy(predicted[:3], predicted)
@@ -131,7 +135,7 @@ def test_perfect_accuracy_is_not_certain() -> None:
     target = torch.zeros(600, dtype=torch.long)
     perfect = accuracy(target, target, [i // 100 for i in range(600)])
     assert perfect.high == 1
-    assert perfect.low == pytest.approx(wilson(6, 6)[0])
+    assert perfect.low == pytest.approx(wilson_interval(6, 6)[0])
     alone = accuracy(target, target, ["one"] * 600)
     assert alone.low < 0.3
 
@@ -150,39 +154,39 @@ def test_bootstrap_covers(count: int) -> None:
             [random.random(n) < p for p, n in zip(skill, sizes, strict=True)]
         )
         recordings = np.repeat(np.arange(count), sizes).tolist()
-        low, high = bootstrap_mean(
+        low, high = bootstrap_interval(
             right.astype(float), recordings, seed=trial, resamples=500
         )
         hits += low <= 0.6 <= high
-        low, high = wilson(int(right.sum()), len(right))
+        low, high = wilson_interval(int(right.sum()), len(right))
         naive_hits += low <= 0.6 <= high
     assert 0.91 < hits / trials < 0.985
     assert naive_hits / trials < 0.75
 
 
 def test_bootstrap_of_one_recording_says_nothing() -> None:
-    assert bootstrap_mean(np.ones(5), ["a"] * 5) == (-math.inf, math.inf)
+    assert bootstrap_interval(np.ones(5), ["a"] * 5) == (-math.inf, math.inf)
     with pytest.raises(ValueError, match="2 recordings for 5 clips"):
-        bootstrap_mean(np.ones(5), ["a", "b"])
+        bootstrap_interval(np.ones(5), ["a", "b"])
 
 
 def test_trivial_rows() -> None:
     row = chance(13)
     assert row.low == row.value == row.high == 1 / 13
     train = torch.tensor([2, 2, 2, 0, 1])
-    row = commonest_class(train, torch.tensor([2, 0, 0, 2, 1, 1, 1, 1]))
+    row = majority_class(train, torch.tensor([2, 0, 0, 2, 1, 1, 1, 1]))
     assert row.value == 0.25
     assert "class 2" in row.note
 
 
-def test_over_seeds_is_students_interval() -> None:
+def test_mean_over_seeds_is_students_interval() -> None:
     values = [0.71, 0.66, 0.74, 0.69]
-    measure = over_seeds(values)
+    measure = mean_over_seeds(values)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (measure.low, measure.high) == pytest.approx(tuple(expected))
     assert (measure.n, measure.counted) == (4, "seeds")
     with pytest.raises(ValueError, match="at least 2"):
-        over_seeds([0.7])
+        mean_over_seeds([0.7])
 
 
 def test_paired_difference_and_verdict() -> None:
@@ -193,14 +197,16 @@ def test_paired_difference_and_verdict() -> None:
     assert verdict(difference) == "holds"
     assert verdict(paired_difference(worse, better)) == "fails"
     assert verdict(paired_difference([0.9, 0.5, 0.7], [0.6, 0.7, 0.65])) == "undecided"
-    assert verdict(over_seeds(better), above=0.9) == "fails"
+    assert verdict(mean_over_seeds(better), above=0.9) == "fails"
     with pytest.raises(ValueError, match="3 and 2 values"):
         paired_difference(better, worse[:2])
 
 
 def test_jackknife_of_a_mean_is_its_standard_error() -> None:
     x = np.random.default_rng(0).normal(size=20)
-    value, low, high = jackknife(lambda kept: float(x[kept[0]].mean()), (20,), None)
+    value, low, high = jackknife_interval(
+        lambda kept: float(x[kept[0]].mean()), (20,), None
+    )
     expected = stats.ttest_1samp(x, 0).confidence_interval(0.95)
     assert value == pytest.approx(x.mean())
     assert (low, high) == pytest.approx(tuple(expected))
@@ -376,8 +382,8 @@ def test_human_scores() -> None:
     assert best.mean.value == pytest.approx(2.5)
     assert best.mean.low <= 2.5 <= best.mean.high
     assert "2 raters" in best.mean.note
-    assert [s.value for s in best.shares] == pytest.approx([0, 1 / 6, 1 / 6, 4 / 6])
-    assert (best.shares[3].low, best.shares[3].high) == wilson(4, 6)
+    assert [s.value for s in best.fractions] == pytest.approx([0, 1 / 6, 1 / 6, 4 / 6])
+    assert (best.fractions[3].low, best.fractions[3].high) == wilson_interval(4, 6)
     assert found["S2I-N"].mean.value == 0
     assert "one rater" in found["S2I-N"].mean.note
     with pytest.raises(ValueError, match="record 0: score 4"):

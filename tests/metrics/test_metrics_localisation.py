@@ -12,9 +12,9 @@ from torch import Tensor
 from avnb.metrics import (
     constant_answers,
     event_spans,
+    is_localisable,
     localisation,
     localise,
-    located,
     window_costs,
 )
 from avnb.metrics.localisation import localisation_scores
@@ -72,7 +72,7 @@ def test_spans() -> None:
     start, length = event_spans(event)
     assert start.tolist() == [0, 2, 9, 0]
     assert length.tolist() == [10, 2, 1, 0]
-    assert located(event).tolist() == [False, True, True, False]
+    assert is_localisable(event).tolist() == [False, True, True, False]
     event[2, 3] = True
     with pytest.raises(ValueError, match=r"video 2: an event of two parts, \[0, 0, 0"):
         event_spans(event)
@@ -86,7 +86,7 @@ def test_a_perfect_distance_finds_all_and_the_rest_is_counted() -> None:
     for circular in (False, True):
         found = localisation(distance, event, circular=circular)
         assert found.value == 1
-        assert found.n == int(located(event).sum()) <= 38
+        assert found.n == int(is_localisable(event).sum()) <= 38
         left = 40 - found.n
         assert f"{left} without a place to find left out" in found.note
 
@@ -98,7 +98,7 @@ def test_both_directions_are_averaged_video_by_video() -> None:
     one, other = (localisation(d, event).value for d in both)
     found = localisation(both, event)
     assert found.value == pytest.approx((one + other) / 2)
-    assert found.n == int(located(event).sum())
+    assert found.n == int(is_localisable(event).sum())
     assert found.low < found.value < found.high
 
 
@@ -145,7 +145,7 @@ def test_no_constant_answer_wins_when_the_searched_modality_turns(
 
 def test_circular_is_the_mean_over_all_rotations() -> None:
     event = random_events(50, seed=7)
-    event = event[located(event)]
+    event = event[is_localisable(event)]
     distance = torch.rand(
         len(event), T, T, generator=torch.Generator().manual_seed(8)
     ) - 0.5 * (event[:, :, None] & event[:, None, :])
@@ -190,7 +190,7 @@ def test_what_cannot_be_judged_is_named() -> None:
 
 def test_two_events_of_one_video_are_drawn_together() -> None:
     event = random_events(80, seed=10)
-    event = event[located(event)][:40]
+    event = event[is_localisable(event)][:40]
     distance = torch.rand(40, T, T, generator=torch.Generator().manual_seed(11))
     distance[1::2] = distance[::2]
     event[1::2] = event[::2]

@@ -25,7 +25,7 @@ from avnb.metrics import (
     ssim,
     state_checksum,
 )
-from avnb.metrics.alignment import matches, motion, motion_peaks, sound_peaks
+from avnb.metrics.alignment import count_matches, motion, motion_peaks, sound_peaks
 from avnb.metrics.distances import _frechet
 from avnb.metrics.pictures import as_bytes, as_floats
 from avnb.pretrained import weights
@@ -323,9 +323,9 @@ def test_peaks_are_matched_one_to_one() -> None:
         first = np.sort(random.random(random.integers(0, 6)))
         second = np.sort(random.random(random.integers(0, 6)))
         window = random.choice([0.02, 0.1, 0.4])
-        found = matches(first, second, window)
+        found = count_matches(first, second, window)
         assert found == best_matching(first.tolist(), second.tolist(), window)
-        assert found == matches(second, first, window)
+        assert found == count_matches(second, first, window)
         value = peak_agreement(first, second, window)
         assert 0 <= value <= 1
         union = len(first) + len(second) - found

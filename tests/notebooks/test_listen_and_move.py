@@ -74,7 +74,7 @@ def performer(
     data: ModuleType, frames: int = 10, size: tuple[int, int] = (4, 4)
 ) -> object:
     pictures = torch.arange(frames, dtype=torch.uint8).view(-1, 1, 1, 1)
-    film = clips.Film(
+    film = clips.Recording(
         pictures.expand(-1, *size, 3).contiguous(),
         torch.zeros(800 * frames),
         torch.arange(frames) / 20,
@@ -101,7 +101,7 @@ def test_a_silent_film_is_named(
     data: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent = performer(data).film
-    monkeypatch.setattr(data.clips, "load_film", lambda *args: silent)
+    monkeypatch.setattr(data.clips, "load_recording", lambda *args: silent)
     with pytest.raises(ClipsError, match=r"clips/train: solo is silent"):
         data.load_performer("clips", "test")
 

@@ -1,5 +1,6 @@
 """Step 1 of ms_vae: what is annotated, and what answers without a model get."""
 
+import functools
 import importlib
 
 import ave_layout
@@ -9,7 +10,10 @@ import torch
 
 from avnb import media
 from avnb.data import clips as prepared
-from avnb.data.clips import Clips
+from avnb.data import shards
+from avnb.data.clips import ClipBatch
+from avnb.data.sources import ClipSettings
+from avnb.errors import ClipsError
 from data_scripts import ave
 
 SERIES = "avnb_notebooks.ms_vae"
@@ -20,10 +24,10 @@ def step1():
     return importlib.import_module(f"{SERIES}.step1_data")
 
 
-def clips(event: np.ndarray | None, fps: float, frames: int, n: int) -> Clips:
+def clips(event: np.ndarray | None, fps: float, frames: int, n: int) -> ClipBatch:
     """Clips that hold nothing but what is annotated."""
     truth = {} if event is None else {"event": torch.from_numpy(event).float()}
-    return Clips(
+    return ClipBatch(
         frames=torch.zeros(n, frames, 2, 2, 3, dtype=torch.uint8),
         waveform=torch.zeros(n, 1, 8, dtype=torch.int16),
         labels=torch.zeros(n, dtype=torch.long),
@@ -75,7 +79,7 @@ def test_a_split_that_load_cannot_hold_is_looked_up(step1, tmp_path, monkeypatch
     rows = [f"{kind}&{name}&good&{a}&{b}" for name, (kind, a, b) in train.items()]
     splits = {"train": rows, "val": [], "test": ["Bus&ddddddddddd&good&1&4"]}
     ave_layout.write(tmp_path / "ave", splits)
-    settings = prepared.Settings(seconds=10.0, fps=2.0, size=16, sample_rate=8000)
+    settings = ClipSettings(seconds=10.0, fps=2.0, size=16, sample_rate=8000)
     video = media.Clip(
         np.zeros((20, 16, 16, 3), np.uint8), np.zeros((1, 80000), np.float32), 2.0, 8000
     )
@@ -85,10 +89,12 @@ def test_a_split_that_load_cannot_hold_is_looked_up(step1, tmp_path, monkeypatch
     prepared.prepare(found, tmp_path / "out", settings, workers=1)
     names = prepared.load(tmp_path / "out", "train").recordings
     monkeypatch.setattr(prepared, "LOAD_LIMIT", 1)
-    with pytest.raises(prepared.ClipsError, match="stream"):
-        prepared.load(tmp_path / "out", "train")
-    by_two = lambda folder, split, batch: prepared.stream(folder, split, batch=2)  # noqa: E731
-    monkeypatch.setattr(step1, "stream", by_two)
+    with pytest.raises(ClipsError, match="stream_clips"):
+        prepared.load_clips(tmp_path / "out", "train")
+    by_two = functools.partial(prepared.stream_clips, batch=2)
+    monkeypatch.setattr(
+        step1, "stream_clips", lambda folder, split, batch: by_two(folder, split)
+    )
     spans, labels = step1.looked_up(tmp_path / "out", "train")
     assert spans.tolist() == [[*train[name][1:]] for name in names]
     kinds = [("Bus", "Cat").index(train[name][0]) for name in names]

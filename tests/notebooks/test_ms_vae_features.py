@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from avnb import training
-from avnb.data.clips import Clips
+from avnb.data.clips import ClipBatch
 from avnb.errors import ClipsError
 from avnb.features import VGGishMel
 
@@ -45,14 +45,14 @@ def seconds(features: ModuleType, n: int = 5, t: int = 10, seed: int = 0) -> Any
     )
 
 
-def clips(n: int = 3, t: int = 4, fps: int = 2, size: int = 16) -> Clips:
+def clips(n: int = 3, t: int = 4, fps: int = 2, size: int = 16) -> ClipBatch:
     """Random clips of t seconds, with an event in each."""
     generator = random(1)
     event = torch.zeros(n, t * fps)
     for k in range(n):
         event[k, fps * k : fps * (k + 1)] = 1
     shape = (n, t * fps, size, size, 3)
-    return Clips(
+    return ClipBatch(
         frames=torch.randint(0, 256, shape, generator=generator).byte(),
         waveform=torch.randint(
             -9000, 9000, (n, 1, 16000 * t), generator=generator

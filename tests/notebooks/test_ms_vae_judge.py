@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from avnb_notebooks.ms_vae import step4_model
+from avnb_notebooks.ms_vae import step2_features, step4_model, step5_baselines
 from torch import Tensor
 
 from avnb import media, training
 from avnb.course.series import load_series, series_folder
-from avnb.data import clips
+from avnb.data import clips, shards
 from avnb.data.sources import ClipSettings, Source
 from avnb.errors import LessonError
 
@@ -220,12 +220,12 @@ def own_recordings(folder: Path, kinds: list[str]) -> str:
         path = folder / f"video{i:02d}.mp4"
         frames = random.integers(0, 255, (6, 16, 16, 3), dtype=np.uint8)
         sound = 0.1 * random.standard_normal((1, 48000)).astype(np.float32)
-        media.write_film(path, frames, sound, 2, 16000)
+        media.write_frames(path, frames, sound, 2, 16000)
         split = "test" if i < len(kinds) - 1 else "train"
         sources.append(Source(path.name, path.stem, kind, path, split=split))
     data = folder / "clips"
     settings = ClipSettings(seconds=3.0, fps=2.0, size=16, sample_rate=16000)
-    clips.prepare(sources, data, settings, workers=1)
+    shards.prepare(sources, data, settings, workers=1)
     test = clips.load_clips(data, "test")
     event = torch.ones(len(kinds) - 1, 3, dtype=torch.bool)
     random_run(folder, test.labels.tolist(), event, test.recordings)
@@ -262,9 +262,9 @@ def test_playing_with_other_videos_is_refused(tmp_path: Path) -> None:
     random_run(tmp_path, [0, 1], torch.ones(2, 10, dtype=torch.bool))
     path = tmp_path / "other.mp4"
     frames = np.zeros((20, 16, 16, 3), np.uint8)
-    media.write_film(path, frames, np.zeros((1, 160000), np.float32), 2, 16000)
+    media.write_frames(path, frames, np.zeros((1, 160000), np.float32), 2, 16000)
     settings = ClipSettings(seconds=10.0, fps=2.0, size=16, sample_rate=16000)
     source = Source("other.mp4", "other", "class 0", path, split="test")
-    clips.prepare([source], tmp_path / "clips", settings, workers=1)
+    shards.prepare([source], tmp_path / "clips", settings, workers=1)
     with pytest.raises(LessonError, match=r"other videos.*DATA of step 3"):
         run("step8_play", tmp_path, str(tmp_path / "clips"))

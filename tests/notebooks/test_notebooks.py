@@ -18,8 +18,7 @@ from avnb import course
 from avnb.course import runner
 from avnb.course.lesson import PARAMETERS
 from avnb.course.series import list_series, load_series, series_folder
-from avnb.course.steps import calls as calls_of
-from avnb.course.steps import read_step, walk
+from avnb.course.steps import find_calls, read_step, walk_cells
 
 STEPS = [pytest.param(*step, id=step[1].stem) for step in tools.steps()]
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +72,7 @@ def test_the_parameters_are_the_five(series: str, path: Path) -> None:
 
 @each_step
 def test_a_lesson_starts_as_itself_and_finishes(series: str, path: Path) -> None:
-    calls = calls_of(code(path), "course.start")
+    calls = find_calls(code(path), "course.start")
     assert len(calls) <= 1
     for call in calls:
         assert [ast.literal_eval(a) for a in call.args] == [series, path.stem]
@@ -88,7 +87,7 @@ def test_cells_and_lines_and_classes_are_short(series: str, path: Path) -> None:
         lines = cell.splitlines()
         assert len(lines) <= 25, f"{len(lines)} lines in the cell\n{cell}"
         assert max(map(len, lines), default=0) <= 88, cell
-    for node in walk(code(path)):
+    for node in walk_cells(code(path)):
         if isinstance(node, ast.ClassDef):
             assert (node.end_lineno or 0) - node.lineno < 50, node.name
 
@@ -201,7 +200,7 @@ def exists(folder: Path, target: str) -> bool:
     """`step:symbol`, `step#cell-tag`, `avnb.module:symbol`."""
     module, mark, name = re.fullmatch(r"([\w.]+)([:#])([\w.-]+)", target).groups()
     path = folder / f"{module}.py"
-    if module.startswith("avnb"):
+    if module.startswith(("avnb", "data_scripts")):
         path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
         if not path.is_file():
             path = path.with_suffix("") / "__init__.py"
@@ -255,7 +254,7 @@ def tried(path: Path) -> dict[str, str]:
     """Exercise's name -> the reader's function, of a notebook's try_exercise calls."""
     return {
         ast.unparse(call.args[0]).split(".")[-1]: ast.unparse(call.args[1])
-        for call in calls_of(code(path), "course.try_exercise")
+        for call in find_calls(code(path), "course.try_exercise")
     }
 
 
@@ -271,7 +270,7 @@ def test_two_exercises_with_empty_stubs(series: str, path: Path) -> None:
     assert len(asked) >= 2
     functions = {
         node.name: node
-        for node in walk(code(path))
+        for node in walk_cells(code(path))
         if isinstance(node, ast.FunctionDef)
     }
     for name, stub in asked.items():

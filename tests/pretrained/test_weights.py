@@ -405,7 +405,7 @@ def test_sizes_of_the_networks() -> None:
         assert sum(p.numel() for p in vggish.parameters()) == 72_141_184
         assert vggish(torch.zeros(3, 96, 64)).shape == (3, 128)
         with pytest.raises(ValueError, match="stage 6"):
-            vgg.first(6)
+            vgg.truncate(6)
 
 
 # --- the real ones: fetched once, kept in the user's cache
@@ -442,7 +442,7 @@ def test_real_lpips_is_that_of_torchmetrics(name: str) -> None:
 
 def test_real_vgg16_as_a_perceptual_loss() -> None:
     network = real("vgg16")
-    relu2_2 = network.first(2)
+    relu2_2 = network.truncate(2)
     torch.manual_seed(0)
     true, near = torch.rand(2, 2, 3, 32, 32) * 2 - 1
     near = (0.9 * true + 0.1 * near).requires_grad_()

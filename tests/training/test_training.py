@@ -245,7 +245,7 @@ def test_a_damaged_checkpoint_names_its_file_and_the_remedy(
     }[damage]()
     with pytest.raises(CheckpointError, match="Delete its folder") as caught:
         go(small(tmp_path), 2)
-    assert caught.value.path in (tensors, state)
+    assert caught.value.place in (tensors, state)
     with pytest.raises(CheckpointError):
         training.load_weights(tmp_path, net=nn.Linear(3, 1))
 
@@ -332,25 +332,25 @@ def test_seed_everything_seeds_all_three() -> None:
 def test_samples_are_pictures_of_what_was_given(tmp_path: Path) -> None:
     run = Run(tmp_path, live=False)
     chess = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).expand(3, 2, 2)
-    run.sample(chess, "image")
+    run.log_sample(chess, "image")
     found = np.asarray(
         Image.open(tmp_path / "samples" / "image_0000000.png").convert("RGB")
     )
     assert (found == (chess.permute(1, 2, 0).numpy() * 255)).all()
-    run.sample(chess.permute(1, 2, 0).mul(255).byte().numpy(), "bytes")
+    run.log_sample(chess.permute(1, 2, 0).mul(255).byte().numpy(), "bytes")
     again = np.asarray(
         Image.open(tmp_path / "samples" / "bytes_0000000.png").convert("RGB")
     )
     assert (again == found).all()
-    run.sample(torch.rand(5, 1, 8, 8), "grid")
-    run.sample(Figure(), "figure")
-    run.sample(torch.zeros(100), "sound", sample_rate=8000)
+    run.log_sample(torch.rand(5, 1, 8, 8), "grid")
+    run.log_sample(Figure(), "figure")
+    run.log_sample(torch.zeros(100), "sound", sample_rate=8000)
     names = {path.name for path in (tmp_path / "samples").iterdir()}
     assert {"sound_0000000.wav", "grid_0000000.png", "figure_0000000.png"} <= names
     with pytest.raises(ValueError, match=r"of a tanh: \(x \+ 1\) / 2"):
-        run.sample(torch.full((3, 2, 2), -1.0))
+        run.log_sample(torch.full((3, 2, 2), -1.0))
     with pytest.raises(ValueError, match="shape"):
-        run.sample(torch.zeros(7))
+        run.log_sample(torch.zeros(7))
 
 
 def test_checkpoints_hold_no_pickle(tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ for step in run.steps(20):
     loss = net(torch.randn(4, 3)).square().mean()
     run.step(opt, loss)
     run.log(loss=loss)
-    run.sample(torch.rand(3, 64, 64))
+    run.log_sample(torch.rand(3, 64, 64))
     if step.number == 9:  # what a click does, over a subshell
         run._panel.button.click()
 run._number, run.finished

@@ -31,7 +31,7 @@ def test_pictures_of_all_kinds_become_the_same_bytes() -> None:
 
 def test_png_holds_the_pixels() -> None:
     picture = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    read = imread(io.BytesIO(show.png_bytes(picture, zoom=2)))[..., :3]
+    read = imread(io.BytesIO(show.encode_png(picture, zoom=2)))[..., :3]
     assert np.array_equal(np.round(read[::2, ::2] * 255).astype(np.uint8), picture)
 
 
@@ -109,7 +109,9 @@ def test_a_film_is_written_with_its_sound(tmp_path: Path) -> None:
     frames[3:, :, 5:] = 220
     sound = 0.5 * np.sin(2 * np.pi * 500 * np.arange(4800) / 16000)
     path = tmp_path / "film.mp4"
-    path.write_bytes(show.mp4(torch.from_numpy(frames), sound, 20, 16000, zoom=4))
+    path.write_bytes(
+        show.encode_mp4(torch.from_numpy(frames), sound, 20, 16000, zoom=4)
+    )
     clip = media.read_clip(path)
     assert (clip.frames.shape, clip.fps) == ((6, 32, 40, 3), 20)
     seen = clip.frames[:, 2::4, 2::4].astype(int)

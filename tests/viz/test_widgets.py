@@ -39,7 +39,7 @@ def press(study: widgets.HumanStudy, place: int, score: int) -> None:
 
 def test_the_study_is_blind_saved_and_resumed(tmp_path: Path) -> None:
     path = tmp_path / "study" / "scores.json"
-    study = widgets.human_study(study_sets(), path, seed=1)
+    study = widgets.HumanStudy(study_sets(), path, seed=1)
     shown = str([w.get_state() for w in study.row.children]) + study.question.value
     assert not any(name in shown for _, name in methods())
     assert len({tuple(names) for names in study.shuffled}) > 1
@@ -49,7 +49,7 @@ def test_the_study_is_blind_saved_and_resumed(tmp_path: Path) -> None:
     saved = json.loads(path.read_text())["scores"]
     assert [(row["method"], row["score"]) for row in saved] == [(first, 2)]
 
-    again = widgets.human_study(study_sets(), path, seed=1)
+    again = widgets.HumanStudy(study_sets(), path, seed=1)
     assert again.progress.value == 1
     assert again.row.children[0].children[1].value == 2
     press(again, 0, 3)  # a change of mind replaces the score
@@ -60,11 +60,11 @@ def test_the_study_is_blind_saved_and_resumed(tmp_path: Path) -> None:
 
     other = [widgets.StudySet("x", {"a": RED})]
     with pytest.raises(LessonError, match="other pictures"):
-        widgets.human_study(other, path)
+        widgets.HumanStudy(other, path)
 
 
 def test_the_study_ends_with_the_means(tmp_path: Path) -> None:
-    study = widgets.human_study(study_sets(), tmp_path / "s.json")
+    study = widgets.HumanStudy(study_sets(), tmp_path / "s.json")
     wanted = {"S2I-C": [3, 1, 2], "S2I-N": [0, 0, 0], "real": [3, 3, 3]}
     for index in list(study.order):
         for place, method in enumerate(study.shuffled[index]):
@@ -85,7 +85,7 @@ def playground() -> tuple[widgets.SoundToPicture, list]:
         return np.full((8, 8, 3), len(calls), np.uint8)
 
     sounds = {"cello": np.full(100, 0.1), "horn": np.full((1, 80), 0.2)}
-    return widgets.sound_to_picture(generate, sounds, 8000, noise=16), calls
+    return widgets.SoundToPicture(generate, sounds, 8000, noise=16), calls
 
 
 def test_sliding_the_noise_and_swapping_the_instrument_redraws() -> None:
@@ -114,7 +114,9 @@ def test_mixing_two_sounds_redraws_and_plays_the_mixture() -> None:
 def test_noise_between_two_vectors_stays_gaussian() -> None:
     start, end = RNG.standard_normal((2, 100_000))
     for share in (0.0, 0.3, 0.5, 1.0):
-        assert widgets.between(start, end, share).std() == pytest.approx(1, abs=0.02)
+        assert widgets.interpolate_noise(start, end, share).std() == pytest.approx(
+            1, abs=0.02
+        )
 
 
 def upload(play: Uploading, name: str, content: bytes) -> None:
@@ -126,7 +128,7 @@ def upload(play: Uploading, name: str, content: bytes) -> None:
 def test_an_uploaded_sound_is_heard() -> None:
     play, calls = playground()
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(1600) / 16000)
-    upload(play, "tone.wav", show.wav(tone, 16000))
+    upload(play, "tone.wav", show.encode_wav(tone, 16000))
     assert play.choice.value == "tone.wav (yours)"
     assert len(calls[-1][0]) == play.length
     assert np.abs(calls[-1][0]).max() == pytest.approx(0.5, abs=0.05)
@@ -148,7 +150,7 @@ def test_picture_to_sound_plays_what_is_made() -> None:
         return made[-1]
 
     pictures = {"red": RED, "black": RED * 0}
-    play = widgets.picture_to_sound(generate, pictures, 8000, noise=4)
+    play = widgets.PictureToSound(generate, pictures, 8000, noise=4)
     first = play.player.value
     play.slider.value = 0.5
     assert play.player.value != first
@@ -176,9 +178,7 @@ def cinema(seconds: float = 2.0) -> tuple[widgets.SoundToFilm, list]:
         return np.full((len(sound) * 20 // RATE, 8, 8, 3), 100 * seed, np.uint8)
 
     sounds = {"cello": tone(0.5), "long": tone(3.0), "silence": np.zeros(RATE)}
-    play = widgets.sound_to_film(
-        generate, sounds, RATE, fps=20, seconds=seconds, seed=1
-    )
+    play = widgets.SoundToFilm(generate, sounds, RATE, fps=20, seconds=seconds, seed=1)
     return play, calls
 
 
@@ -210,11 +210,11 @@ def test_long_sounds_are_cut_and_uploads_told_so() -> None:
     play, calls = cinema(seconds=2.0)
     play.choice.value = "long"
     play.button.click()
-    upload(play, "four.wav", show.wav(tone(4), RATE))
+    upload(play, "four.wav", show.encode_wav(tone(4), RATE))
     assert play.choice.value == "four.wav (yours)"
     assert "four.wav is longer: the first 2 s are taken" in play.message.value
     play.button.click()
-    upload(play, "short.wav", show.wav(tone(2), RATE))
+    upload(play, "short.wav", show.encode_wav(tone(2), RATE))
     assert not play.message.value
     play.button.click()
     assert [len(sound) for sound, _ in calls] == [2 * RATE] * 3
@@ -223,7 +223,7 @@ def test_long_sounds_are_cut_and_uploads_told_so() -> None:
 def test_the_sound_of_a_video_drives_a_film(tmp_path: Path) -> None:
     play, calls = cinema()
     frames = np.zeros((20, 16, 16, 3), np.uint8)
-    upload(play, "mine.mp4", show.mp4(frames, tone(1.0), 20, RATE))
+    upload(play, "mine.mp4", show.encode_mp4(frames, tone(1.0), 20, RATE))
     play.button.click()
     assert len(shown(play, tmp_path).frames) == len(calls[0][0]) * 20 // RATE
     assert np.corrcoef(calls[0][0][:RATE], tone(1.0))[0, 1] > 0.99
@@ -233,8 +233,12 @@ def test_the_sound_of_a_video_drives_a_film(tmp_path: Path) -> None:
     ("name", "content", "told"),
     [
         ("no<.wav", b"RIFF nothing here", "no&lt;.wav: "),
-        ("mute.mp4", show.mp4([RED] * 4, np.zeros((1, 0)), 20, RATE), "no audio track"),
-        ("empty.wav", show.wav(np.zeros(0), RATE), "empty.wav: "),
+        (
+            "mute.mp4",
+            show.encode_mp4([RED] * 4, np.zeros((1, 0)), 20, RATE),
+            "no audio track",
+        ),
+        ("empty.wav", show.encode_wav(np.zeros(0), RATE), "empty.wav: "),
     ],
     ids=["unreadable", "mute", "empty"],
 )
@@ -274,7 +278,7 @@ def test_cards_show_play_and_mark() -> None:
     assert "✘ a cat" in found
     assert found.count("✔") == found.count("✘") == 1
     assert found.count("<audio") == found.count("<img") == 2
-    assert show.data_url(show.wav(sound, 8000), "audio/wav") in found
+    assert show.data_url(show.encode_wav(sound, 8000), "audio/wav") in found
 
 
 def test_sliding_between_two_sounds_finds_again() -> None:
@@ -285,7 +289,7 @@ def test_sliding_between_two_sounds_finds_again() -> None:
         return [show.Card(f"{first} to {second} by {share:.2f}", RED)]
 
     sounds = {"bark": np.full(80, 0.1), "bell": np.full(80, 0.2), "bus": np.zeros(80)}
-    play = widgets.sound_to_cards(find, sounds, 8000)
+    play = widgets.SoundToCards(find, sounds, 8000)
     assert asked == [("bark", "bus", 0.0)]
     play.slider.value = 0.25
     assert "bark to bus by 0.25" in play.found.value
@@ -307,7 +311,7 @@ def test_an_album_opens_pages_only_when_asked() -> None:
         opened.append(name)
         return HTML(f"<p>{name}</p>")
 
-    book = widgets.album(page, ["one", "two", "three"])
+    book = widgets.Album(page, ["one", "two", "three"])
     assert opened == ["one"]
     book.choice.value = "three"
     assert opened == ["one", "three"]

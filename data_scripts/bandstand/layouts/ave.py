@@ -11,7 +11,7 @@ from pathlib import Path
 from avnb import files
 from avnb.data.sources import SPLITS
 from avnb.errors import ClipsError
-from avnb.media import write_film
+from avnb.media import write_frames
 from data_scripts import ave
 from data_scripts.bandstand import events
 from data_scripts.bandstand.layouts.recordings import (
@@ -134,6 +134,6 @@ def _write_event(root: Path, settings: Settings, job: Job) -> None:
     pictures = (video.draw(i / fps, size) for i in range(round(ave.SECONDS * fps)))
     waveform = video.synthesise(events.RATE)[None]
     path = root / ave.FOLDER / f"{name}.mp4"
-    write_film(path, pictures, waveform, fps, events.RATE)
+    write_frames(path, pictures, waveform, fps, events.RATE)
     rows = truth_times(ave.SECONDS)
     write_truth(root, name, {"time": rows} | video.measure(rows))

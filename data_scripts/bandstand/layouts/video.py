@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
-from avnb.media import write_film
+from avnb.media import write_frames
 from data_scripts import single_video
 from data_scripts.bandstand import performers
 from data_scripts.bandstand.layouts.recordings import (
@@ -83,7 +83,7 @@ def write_video(
     times = np.arange(round(seconds * fps)) / fps
     waveform = take.synthesise(VIDEO_RATE)[None]
     pictures = _draw_frames(settings, times, workers or os.cpu_count() or 1)
-    write_film(root / f"{performer}.mp4", pictures, waveform, fps, VIDEO_RATE)
+    write_frames(root / f"{performer}.mp4", pictures, waveform, fps, VIDEO_RATE)
     rows = truth_times(seconds)
     write_truth(root, performer, {"time": rows} | take.measure(rows))
     mark_done(root, settings, performer)

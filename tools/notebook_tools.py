@@ -1,7 +1,7 @@
 """Notebooks and their text halves: read, compare, write, copy at scale smoke.
 
-python tests/helpers/notebook_tools.py sync    the .ipynb halves from the text halves
-python tests/helpers/notebook_tools.py smoke   smoke copies to build/smoke; prints them
+python tools/notebook_tools.py sync    the .ipynb halves from the text halves
+python tools/notebook_tools.py smoke   smoke copies to build/smoke; prints them
 """
 
 import ast
@@ -18,9 +18,9 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from avnb.course.series import list_series, step_files
-from avnb.course.steps import calls, find_table, read_step, walk
+from avnb.course.steps import find_calls, find_table, read_step, walk_cells
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SMOKE = ROOT / "build" / "smoke"
 FIRST_CELL = """import importlib.util
 import subprocess
@@ -148,7 +148,7 @@ def imported(path: Path) -> set[str]:
     """The modules that a text half imports, its commented cells included."""
     cells = [c.source for c in jupytext.read(path).cells if c.cell_type == "code"]
     names = set()
-    for node in walk(cells):
+    for node in walk_cells(cells):
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module.rpartition(".")[2], *(a.name for a in node.names)}
         elif isinstance(node, ast.Import):
@@ -158,8 +158,8 @@ def imported(path: Path) -> set[str]:
 
 def unread_fields(cells: list[str]) -> set[str]:
     """Fields of the settings table that no cell reads: dead parameters."""
-    nodes = walk(cells)
-    tables = calls(cells, "lesson.settings")
+    nodes = walk_cells(cells)
+    tables = find_calls(cells, "lesson.settings")
     texts = {ast.unparse(table) for table in tables}
     holders = {
         target.id
