@@ -395,7 +395,8 @@ def find_nearest_distances(
 # %% tags=["active-ipynb", "leak"]
 # starts = np.arange(0, len(sound) - 22050, 4410)
 # heard = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])
-# seen = torch.from_numpy(bandstand.draw_frames(recital, starts / 44100, size=64)).float()
+# frames = bandstand.draw_frames(recital, starts / 44100, size=64)
+# seen = torch.from_numpy(frames).float()
 # label = train.classes.index("violin") if "violin" in train.classes else 0
 # others = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
 # lms = features.LogMel(44100)

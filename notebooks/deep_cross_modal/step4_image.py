@@ -281,9 +281,8 @@ def jitter(
 # jitter(grey, 8, 0.3).sum().backward()
 # assert grey.grad.abs().sum() > 0
 # six = normalize_pictures(drawings[:1]).repeat(6, 1, 1, 1)
-# show.image_grid(
-#     [denormalize_pictures(jitter(six, 8, 0.3))], title="one picture, jittered six times"
-# )
+# jittered = denormalize_pictures(jitter(six, 8, 0.3))
+# show.image_grid([jittered], title="one picture, jittered six times")
 
 # %% [markdown]
 # ## Why Γ must not evaluate alone

@@ -196,7 +196,7 @@ class Bottleneck(ResidualBlock):
 #
 # torch.manual_seed(0)
 # x, W = torch.randn(4, 4), torch.randn(4, 4)
-# fast = nn.functional.conv_transpose2d(x[None, None], W[None, None], stride=2, padding=1)
+# fast = F.conv_transpose2d(x[None, None], W[None, None], stride=2, padding=1)
 # assert torch.allclose(deconvolve(x, W, 2, 1), fast[0, 0], atol=1e-5)
 # print("4×4 →", " × ".join(str(side) for side in fast.shape[2:]), "and both agree")
 
