@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 10 · Evaluation: which claims hold?
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step10_judge.ipynb)
+#
 # It is easy to like generated pictures and hard to evaluate them. This notebook does it
 # in five ways. Beside every number stand the baselines that it must be compared with:
 # chance, a trivial prediction, and real data. Then we test the claims of the paper one
@@ -22,10 +24,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import torch

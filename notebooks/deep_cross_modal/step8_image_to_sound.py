@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 8 · Image to sound: networks for a spectrogram that is not square
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step8_image_to_sound.ipynb)
+#
 # Now the direction is reversed. The input is a picture of a musician, the output is
 # half a second of sound, as a log-mel spectrogram. The losses are those of step 6. The
 # wrong pairs now have a wrong *sound* (Eq. 7), and the networks must handle a picture
@@ -24,10 +26,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import torch

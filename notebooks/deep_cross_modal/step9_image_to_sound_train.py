@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 9 · Train image to sound, and listen
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step9_image_to_sound_train.ipynb)
+#
 # The input is a picture of a musician, the output a log-mel spectrogram, which
 # Griffin-Lim turns into sound. The sound classifier of the paper recognised the right
 # instrument in 11.17 % of the generated sounds, where chance is 7.7 %.
@@ -19,10 +21,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import numpy as np
