@@ -320,10 +320,7 @@ def time_layer(layer: nn.Module, x: Tensor, repeats: int = 5) -> float:
 
 # %%
 class MotionRNN(nn.Module):
-    """R: features and noise of T frames → their motion, and the state (Sec. 3.2).
-
-    `bands` and `noise` are values for each frame. One layer is the baseline's GRU.
-    """
+    """R: features and noise → motion and state; one layer is the baseline's GRU."""
 
     def __init__(self, bands: int = 64, noise: int = 2, layers: int = 3) -> None:
         super().__init__()
