@@ -3,9 +3,9 @@
 #
 # The 80 ms of sound of one frame are not enough to generate that frame. Whether the bow
 # goes up or down depends on what it did before, and a musical phrase lasts seconds.
-# Between the sound and the frames there is therefore a recurrent network $R$ (Sec.
-# 3.2). It reads the features frame by frame and computes a **motion** vector $m_t$ for
-# each.
+# Between the sound and the frames there is therefore a recurrent network $R$
+# (Sec. 3.2). It reads the features frame by frame and computes a **motion** vector
+# $m_t$ for each.
 #
 # **You will learn**
 #

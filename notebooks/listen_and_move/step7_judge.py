@@ -355,8 +355,8 @@ def plain_frechet_distance(a: Tensor, b: Tensor) -> Tensor:
 # %% [markdown]
 # A few clips do not determine a covariance of 400 features. The estimated distance of a
 # distribution *from itself* is therefore large. How large? In the table below, both
-# sides are samples of the same Gaussian with 100 dimensions, and the true distance is
-# 0. With 400 dimensions the bias is larger.
+# sides are samples of the same Gaussian with 100 dimensions, so the true distance is
+# zero. With 400 dimensions the bias is larger.
 
 # %% tags=["bias"]
 random = torch.Generator().manual_seed(lesson.seed)
