@@ -21,7 +21,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from avnb.layers import ConvGRU, DirectionalConvGRU, ResidualDilatedGRU, VideoPrediction
-from avnb.layers.prediction import _borders, _Kernels, _look, _pad
+from avnb.layers.prediction import (
+    _convolve_directions,
+    _GateKernels,
+    _mask_borders,
+    _pad_edges,
+)
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
@@ -235,7 +240,7 @@ def test_kernels_are_triangles() -> None:
         "h-": ["00001", "00011", "00111", "00011", "00001"],
     }
     for axis in ("h", "v"):
-        kernels = _Kernels(2, 3, 5, axis)
+        kernels = _GateKernels(2, 3, 5, axis)
         assert kernels.directions == [f"{axis}+", f"{axis}-"]
         for name, kernel in zip(kernels.directions, kernels.dense(), strict=True):
             drawn = torch.tensor([[int(dot) for dot in row] for row in opens[name]])
@@ -251,7 +256,7 @@ def test_borders_pixel_by_pixel(sign: int, size: tuple[int, int]) -> None:
     height, width = size
     x = torch.randn(height, width, dtype=torch.float64)
     expected = torch.zeros_like(x)
-    kernels = _Kernels(1, 1, 5, "v").double()
+    kernels = _GateKernels(1, 1, 5, "v").double()
     weights = [strip[0, 0, 0] for strip in kernels.strips]
     for i in range(height):
         for j in range(width):
@@ -264,9 +269,9 @@ def test_borders_pixel_by_pixel(sign: int, size: tuple[int, int]) -> None:
     for axis in ("v", "h"):
         turn = (lambda y: y) if axis == "v" else (lambda y: y.mT)
         frame = turn(x)[None, None, None]
-        border = _borders([axis + ("+" if sign == 1 else "-")], frame, 2)
+        border = _mask_borders([axis + ("+" if sign == 1 else "-")], frame, 2)
         kernel, bias = turn(dense).contiguous(), dense.new_zeros(1)
-        found = _look(_pad(frame, 2) * border, kernel, bias)
+        found = _convolve_directions(_pad_edges(frame, 2) * border, kernel, bias)
         torch.testing.assert_close(turn(found[0, 0, 0]), expected, **EXACT)
 
 
