@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 1 · Data: one video, and the sound features of each frame
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step1_data.ipynb)
+#
 # *Listen and Move* (Redondo 2024) trains on **a single video** of one performer, a few
 # minutes long. After training you give the model any sound, and it generates a video in
 # which the performer moves to that sound. The model has no skeleton, no face model and
@@ -27,10 +29,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from dataclasses import dataclass

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 6 · Train: the model and its two critics
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step6_train.ipynb)
+#
 # All parts are ready: the video (step 1), R (step 2), G (step 3) with its prediction
 # layer (step 4), the critics and the losses (step 5). This notebook trains them, one
 # window of the video after another. It trains seven networks:
@@ -28,10 +30,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from dataclasses import asdict
