@@ -5,9 +5,9 @@
 #
 # The 80 ms of sound of one frame are not enough to generate that frame. Whether the bow
 # goes up or down depends on what it did before, and a musical phrase lasts seconds.
-# Between the sound and the frames there is therefore a recurrent network $R$ (Sec.
-# 3.2). It reads the features frame by frame and computes a **motion** vector $m_t$ for
-# each.
+# Between the sound and the frames there is therefore a recurrent network $R$
+# (Sec. 3.2). It reads the features frame by frame and computes a **motion** vector
+# $m_t$ for each.
 #
 # **You will learn**
 #
@@ -323,10 +323,7 @@ def time_layer(layer: nn.Module, x: Tensor, repeats: int = 5) -> float:
 
 # %%
 class MotionRNN(nn.Module):
-    """R: features and noise of T frames → their motion, and the state (Sec. 3.2).
-
-    `bands` and `noise` are values for each frame. One layer is the baseline's GRU.
-    """
+    """R: features and noise → motion and state; one layer is the baseline's GRU."""
 
     def __init__(self, bands: int = 64, noise: int = 2, layers: int = 3) -> None:
         super().__init__()

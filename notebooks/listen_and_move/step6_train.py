@@ -21,8 +21,8 @@
 # state is carried from window to window, and how to see whether a critic has learned
 # anything.
 #
-# **Time:** most of the series' 15 minutes at scale `laptop`, on two cores. **You should
-# know:** steps 1 to 5.
+# **Time:** the whole series takes about 19 minutes at scale `laptop` on two cores, and
+# this is its longest notebook. **You should know:** steps 1 to 5.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -138,7 +138,7 @@ for part in (train, test):
     check_video(part, settings.window)
 size, level = train.frames.shape[1], train.audio_features.level
 models = lesson.run_dir / "models"
-sound_config = {"sample_rate": train.film.sample_rate, "fps": train.film.fps}
+sound_config = {"sample_rate": train.source.sample_rate, "fps": train.source.fps}
 sound_config |= {"level": level}
 audio_features = AudioFeatures(**sound_config)
 path = models / "audio_features.safetensors"
