@@ -169,6 +169,14 @@ def _results(records: list[dict[str, Any]]) -> str:
     return show.table_html(rows) + f"<img src='{source}'>"
 
 
+def read_file_upload(value: Any) -> tuple[str, bytes]:
+    """The name and the content of the file that a `FileUpload` holds."""
+    if isinstance(value, dict):  # ipywidgets 7, as in Colab: its name -> what it is
+        ((name, file),) = value.items()
+        return name, bytes(file["content"])
+    return value[0]["name"], bytes(value[0]["content"])
+
+
 class _Sounds(ui.VBox):
     """Sounds to choose from: the bundled ones, and what is uploaded.
 
@@ -191,21 +199,18 @@ class _Sounds(ui.VBox):
     def _uploaded(self) -> None:
         if not self.upload.value:
             return
-        file = self.upload.value[0]
+        name, content = read_file_upload(self.upload.value)
         seconds = (self.length + 1) / self.rate  # one sample more tells what is longer
         try:
-            sound = read_upload(
-                bytes(file["content"]), file["name"], self.rate, seconds=seconds
-            )
+            sound = read_upload(content, name, self.rate, seconds=seconds)
         except UploadError as error:
             self._say(str(error))
             return
-        name = f"{file['name']} (yours)"
-        self.sounds[name] = sound[: self.length]
-        self._added(name)
+        self.sounds[f"{name} (yours)"] = sound[: self.length]
+        self._added(f"{name} (yours)")
         if len(sound) > self.length:
             kept = f"the first {self.length / self.rate:g} s"
-            self._say(f"{file['name']} is longer: {kept} are taken.")
+            self._say(f"{name} is longer: {kept} are taken.")
 
     def _say(self, text: str) -> None:
         self.message.value = f"<b>{html.escape(text)}</b>"
