@@ -18,8 +18,6 @@ from avnb.features import (
     LogMel,
     Mel,
     VGGishMel,
-    _htk_mel,
-    _in_chunks,
     db_to_power,
     griffin_lim,
     mel_to_magnitude,
@@ -28,6 +26,8 @@ from avnb.features import (
     scale_db,
     unscale_db,
 )
+from avnb.features.network_inputs import hz_to_htk_mel
+from avnb.features.spectrograms import apply_in_chunks
 
 RATE = 44100
 BOUND = 1e-4  # of the largest value
@@ -303,7 +303,9 @@ def test_vggish_mel_is_a_plain_loop() -> None:
 
 def test_vggish_mel_hears_where_a_tone_is() -> None:
     """A tone of a band's centre is loudest there; silence is ln 0.01."""
-    centres = 700 * np.expm1(np.linspace(*_htk_mel(np.array([125, 7500])), 66) / 1127)
+    centres = 700 * np.expm1(
+        np.linspace(*hz_to_htk_mel(np.array([125, 7500])), 66) / 1127
+    )
     time = torch.arange(16000) / 16000
     assert np.allclose(VGGishMel().hz, centres[1:-1])
     for band in (5, 30, 62):
@@ -318,7 +320,7 @@ def test_vggish_mel_hears_where_a_tone_is() -> None:
 
 def test_errors_say_what_would_be_right() -> None:
     with pytest.raises(TypeError, match="divide int16 samples by 32768"):
-        _in_chunks(lambda rows: rows, torch.zeros(100, dtype=torch.int16))
+        apply_in_chunks(lambda rows: rows, torch.zeros(100, dtype=torch.int16))
     with pytest.raises(ValueError, match="f_max=30000"):
         Mel(f_max=30000.0)
     with pytest.raises(ValueError, match="fewer bins"):

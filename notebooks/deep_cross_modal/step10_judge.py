@@ -138,7 +138,7 @@ def paint(name: str, hearing: str, split: str) -> Tensor:
     z = torch.randn(len(chosen[split]), G.noise, generator=fixed)
 
     def one(index: Tensor, z: Tensor) -> Tensor:
-        return G(z, standard(encoder.encode(lms(pairs[split].waveform(index)))))
+        return G(z, standard(encoder.encode(lms(pairs[split].get_waveforms(index)))))
 
     return in_parts(one, chosen[split], z)
 
@@ -259,7 +259,7 @@ def pose_table(name: str, x: Tensor, index: Tensor) -> list[dict]:
     reader = network("pose_reader", PoseEstimator)
     rows = metrics.pose_rows(
         in_parts(reader, x),
-        of.pose()[index].cpu(),
+        of.get_poses()[index].cpu(),
         in_parts(reader, normalize_pictures(of.pictures[index])),
         [of.recordings[i] for i in index.tolist()],
         seed=lesson.seed,
@@ -275,7 +275,7 @@ if (models / "pose_reader.safetensors").exists():
         index = torch.nonzero(pairs["test"].labels == classes.index(name))[:, 0]
         code = in_parts(
             lambda i: standards["classifier"](
-                listeners["classifier"].encode(lms(pairs["test"].waveform(i)))
+                listeners["classifier"].encode(lms(pairs["test"].get_waveforms(i)))
             ),
             index,
         )
@@ -301,7 +301,7 @@ sounds = {
     "I2S": in_parts(
         lambda x, z: resize_to_frames(G(z, standard(gamma.encode(x)))), real["test"], z
     ),
-    "real": in_parts(lambda i: lms(pairs["test"].waveform(i)), chosen["test"]),
+    "real": in_parts(lambda i: lms(pairs["test"].get_waveforms(i)), chosen["test"]),
 }
 sounds["real, 44 → 34 → 44 frames"] = resize_to_frames(
     resize_to_34_frames(sounds["real"])

@@ -132,7 +132,9 @@ present = sorted(set(test.labels.tolist()))
 of_class = {k: torch.nonzero(test.labels == k)[:, 0].tolist() for k in present}
 first = {k: places[len(places) // 2] for k, places in of_class.items()}
 sounds = {
-    test.classes[k]: test.waveform(torch.tensor([i], device=device))[0].cpu().numpy()
+    test.classes[k]: test.get_waveforms(torch.tensor([i], device=device))[0]
+    .cpu()
+    .numpy()
     for k, i in first.items()
 }
 display(

@@ -111,7 +111,7 @@ def prepare(pairs: Pairs) -> tuple[Tensor, Tensor]:
     """Picture encodings (N, 128) and spectrograms (N, 1, 128, 34) of all pairs."""
     parts = torch.arange(len(pairs), device=device).split(256)
     code = [encoder.encode(normalize_pictures(pairs.pictures[part])) for part in parts]
-    sound = [resize_to_34_frames(lms(pairs.waveform(part))) for part in parts]
+    sound = [resize_to_34_frames(lms(pairs.get_waveforms(part))) for part in parts]
     return torch.cat(code), torch.cat(sound)
 
 
@@ -238,7 +238,7 @@ with torch.no_grad():
         len(first), G.noise, generator=torch.Generator().manual_seed(lesson.seed)
     )
     painted = resize_to_frames(G(z.to(device), codes["test"][first])).cpu()
-    real = lms(test.waveform(first.to(device))).cpu()
+    real = lms(test.get_waveforms(first.to(device))).cpu()
 shown = range(min(5, len(first)))
 figure = show.spectrograms(
     [painted[i] for i in shown] + [real[i] for i in shown],

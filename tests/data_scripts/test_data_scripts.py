@@ -398,10 +398,9 @@ def test_events(media_folder, tmp_path):
 def test_bandstand_as_sub_urmp(tmp_path):
     pytest.importorskip("data_scripts.bandstand.layouts")
     given = {"songs": 2, "length": 1.0}
-    assert not bandstand.find_sources(tmp_path / "world", SMALL, dry_run=True, **given)[
-        0
-    ]
-    sources, problems = bandstand.find_sources(tmp_path / "world", SMALL, **given)
+    world = tmp_path / "world"
+    assert not bandstand.find_sources(world, SMALL, dry_run=True, **given)[0]
+    sources, problems = bandstand.find_sources(world, SMALL, **given)
     assert not problems
     assert len({s.label for s in sources}) == 13
     assert len(sources) == 13 * 2 * 2

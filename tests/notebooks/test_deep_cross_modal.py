@@ -357,7 +357,7 @@ def test_autoencoder_undoes_its_shapes(rows: int, frames: int, batch: int) -> No
         after = stack.decode(stack.encode(before), before)
         assert after.shape == before.shape
         right = (after - before).square().mean()
-        torch.testing.assert_close(net.loss(level, x), right)
+        torch.testing.assert_close(sound.reconstruction_loss(net, level, x), right)
 
 
 @pytest.mark.parametrize("level", range(4))
@@ -368,11 +368,11 @@ def test_the_loss_of_a_stack_trains_that_stack_alone(level: int) -> None:
     x = torch.randn(6, 32, 20)
     for before in range(level):  # Adam's memory must not move the earlier ones either
         optimizer.zero_grad()
-        net.loss(before, x).backward()
+        sound.reconstruction_loss(net, before, x).backward()
         optimizer.step()
     kept = [p.detach().clone() for p in net.parameters()]
     optimizer.zero_grad()
-    net.loss(level, x).backward()
+    sound.reconstruction_loss(net, level, x).backward()
     optimizer.step()
     moved = {
         name.split(".")[1]
