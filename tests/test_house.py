@@ -83,10 +83,10 @@ def test_the_version_is_the_installed_one() -> None:
 
 # --- The package asks for what it imports, and for nothing else --------------------
 
-# Used without an import: the notebooks' kernel, and the tracker of Accelerate.
-BEHIND_THE_SCENES = {"ipykernel", "tensorboard"}
-# The extra `ave`, which few readers need; and pip, which is asked only if it is there.
-OPTIONAL = {"h5py", "pip"}
+# Used without an import: the notebooks' kernel, the tracker of Accelerate, and pip,
+# which is asked as a command which package index this user has set.
+BEHIND_THE_SCENES = {"ipykernel", "pip", "tensorboard"}
+OPTIONAL = {"h5py"}  # of the extra `ave`, which few readers need
 ROOMS = {"avnb": "avnb", "data_scripts": "data_scripts", "notebooks": "avnb_notebooks"}
 
 
