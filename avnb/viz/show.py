@@ -129,7 +129,8 @@ def to_picture(value: Any) -> np.ndarray:
     pictures = np.stack([to_uint8(picture, slack=0.05) for picture in array])
     batch = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     grid = make_grid(batch, nrow=math.ceil(math.sqrt(len(batch))))
-    return grid.permute(1, 2, 0).numpy()
+    tiled: np.ndarray = grid.permute(1, 2, 0).numpy()
+    return tiled
 
 
 def encode_png(image: Any, zoom: int = 1) -> bytes:
