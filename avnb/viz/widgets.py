@@ -179,6 +179,14 @@ def _draw_results(records: list[dict[str, Any]]) -> str:
     return show.table_html(rows) + f"<img src='{source}'>"
 
 
+def read_file_upload(value: Any) -> tuple[str, bytes]:
+    """The name and the content of the file that a `FileUpload` holds."""
+    if isinstance(value, dict):  # ipywidgets 7, as in Colab: its name -> what it is
+        ((name, file),) = value.items()
+        return name, bytes(file["content"])
+    return value[0]["name"], bytes(value[0]["content"])
+
+
 class _SoundChoice(Playground):
     """Sounds to choose from: the bundled ones, and what is uploaded.
 
@@ -205,22 +213,20 @@ class _SoundChoice(Playground):
     def _take_upload(self) -> None:
         if not self.upload.value:
             return
-        file = self.upload.value[0]
+        name, content = read_file_upload(self.upload.value)
         # One sample more than is kept, to notice that the file is longer.
         seconds = (self.length + 1) / self.rate
         try:
-            sound = read_upload(
-                bytes(file["content"]), file["name"], self.rate, seconds=seconds
-            )
+            sound = read_upload(content, name, self.rate, seconds=seconds)
         except UploadError as error:
             self._show_message(str(error))
             return
-        name = f"{file['name']} (yours)"
-        self.sounds[name] = sound[: self.length]
-        self._choose_added(name)
+        own = f"{name} (yours)"
+        self.sounds[own] = sound[: self.length]
+        self._choose_added(own)
         if len(sound) > self.length:
             kept = f"the first {self.length / self.rate:g} s"
-            self._show_message(f"{file['name']} is longer: {kept} are taken.")
+            self._show_message(f"{name} is longer: {kept} are taken.")
 
     def _show_message(self, text: str) -> None:
         self.message.value = f"<b>{html.escape(text)}</b>"
