@@ -3,7 +3,7 @@
 Agg draws the same bytes on every run, needs no display, and takes a few milliseconds
 for a frame of two hundred shapes. Coordinates are the caller's own (y down) until a
 matrix (2, 3) maps them to pixels; line widths follow the matrix. `polygon`,
-`smooth_path`, `ellipse` and `capsule` make shapes, which a `Canvas` fills or strokes.
+`rectangle`, `smooth_path`, `ellipse` and `capsule` make shapes, which a `Canvas` fills or strokes.
 """
 
 from __future__ import annotations
@@ -93,6 +93,11 @@ def polygon(points: Points) -> Path:
     codes = np.full(len(vertices) + 1, Path.LINETO, np.uint8)
     codes[0], codes[-1] = Path.MOVETO, Path.CLOSEPOLY
     return Path(np.concatenate([vertices, vertices[:1]]), codes)
+
+
+def rectangle(left: Real, top: Real, right: Real, bottom: Real) -> Path:
+    """A rectangle with sides along the axes."""
+    return polygon([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
 def smooth_path(points: Points, closed: bool = True) -> Path:

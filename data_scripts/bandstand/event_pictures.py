@@ -25,9 +25,11 @@ from data_scripts.bandstand.canvas import (
     lighten,
     mix,
     polygon,
+    rectangle,
     smooth_path,
 )
-from data_scripts.bandstand.people import SKINS, WOODS, draw_room
+from data_scripts.bandstand.people import SKINS, WOODS
+from data_scripts.bandstand.rooms import draw_room
 from data_scripts.bandstand.world import make_generator
 
 BLACK: Colour = (0.10, 0.10, 0.12)
@@ -113,8 +115,9 @@ def _draw_box(
     canvas: Canvas, x: Real, y: Real, w: Real, h: Real, colour: Colour
 ) -> None:
     """A rectangle from its upper left corner, with a dark edge."""
-    corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
-    canvas.fill(polygon(corners), colour, edge=darken(colour, 0.5), width=0.8)
+    canvas.fill(
+        rectangle(x, y, x + w, y + h), colour, edge=darken(colour, 0.5), width=0.8
+    )
 
 
 def _draw_ball(
@@ -691,13 +694,13 @@ def draw_place(seed: int, size: int) -> np.ndarray:
     top, low = SKIES[rng.integers(len(SKIES))]
     ground = GROUNDS[rng.integers(len(GROUNDS))]
     horizon = float(rng.uniform(48, 74))
-    sky = polygon([(0, 0), (100, 0), (100, horizon), (0, horizon)])
+    sky = rectangle(0, 0, 100, horizon)
     canvas.fill_gradient(sky, (0, 0), (0, horizon), top, low)
     far = mix(low, darken(ground, 0.4), 0.6)
     hills = [(x, horizon - float(rng.uniform(0, 18))) for x in range(-10, 130, 20)]
     canvas.fill(smooth_path([(-20, 101), *hills, (120, 101)]), far)
-    canvas.fill_gradient(polygon([(0, horizon), (100, horizon), (100, 100), (0, 100)]),
-                 (0, horizon), (0, 100), darken(ground, 0.25), ground)  # fmt: skip
+    floor = rectangle(0, horizon, 100, 100)
+    canvas.fill_gradient(floor, (0, horizon), (0, 100), darken(ground, 0.25), ground)
     draw_one = (_draw_tree, _draw_house, _draw_cloud)[rng.integers(3)]
     for x in rng.uniform(0, 100, rng.integers(2, 6)):
         draw_one(canvas, rng, x, horizon, float(rng.uniform(10, 30)))

@@ -43,7 +43,8 @@ def _make_burst(
 def _drift(seconds: Real, rate: int, step: Real, rng: Random) -> np.ndarray:
     """A random curve of 0 to 1 with a new value every `step` seconds."""
     knots = rng.random(int(seconds / step) + 2)
-    return np.interp(_times(seconds, rate), np.arange(len(knots)) * step, knots)
+    places = np.arange(len(knots)) * step
+    return np.asarray(np.interp(_times(seconds, rate), places, knots))
 
 
 def _plan_strokes(seconds: Real, gap: Real, jitter: Real, rng: Random) -> list[float]:
