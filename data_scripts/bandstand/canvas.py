@@ -3,7 +3,8 @@
 Agg draws the same bytes on every run, needs no display, and takes a few milliseconds
 for a frame of two hundred shapes. Coordinates are the caller's own (y down) until a
 matrix (2, 3) maps them to pixels; line widths follow the matrix. `polygon`,
-`rectangle`, `smooth_path`, `ellipse` and `capsule` make shapes, which a `Canvas` fills or strokes.
+`rectangle`, `smooth_path`, `ellipse` and `capsule` make shapes, which a `Canvas` fills
+or strokes.
 """
 
 from __future__ import annotations

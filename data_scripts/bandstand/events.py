@@ -22,6 +22,7 @@ from data_scripts.bandstand.event_pictures import PICTURES, Moment, Variant, dra
 from data_scripts.bandstand.event_sounds import BACKGROUNDS, SOUNDS
 from data_scripts.bandstand.people import Look
 from data_scripts.bandstand.performers import Take, mark_onsets, sample_nearest
+from data_scripts.bandstand.scene import get_look
 from data_scripts.bandstand.sound import PEAK, reverberate, synthesise
 from data_scripts.bandstand.world import (
     CONTROL_RATE,
@@ -225,7 +226,7 @@ class SpeechEvent(EventTake):
     @cached_property
     def look(self) -> Look:
         """How the speaker looks: hair and beard of a man or a woman."""
-        look = picture.get_look(self.place)
+        look = get_look(self.place)
         man = self.kind.startswith("Male")
         style = ("short", "parted", "bald") if man else ("bob", "long", "bun")
         return dataclasses.replace(

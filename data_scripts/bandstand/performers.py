@@ -16,6 +16,7 @@ import numpy as np
 from avnb.errors import ClipsError
 from data_scripts.bandstand import drummer, picture, speaker
 from data_scripts.bandstand.canvas import Canvas, Real, affine
+from data_scripts.bandstand.scene import get_look
 from data_scripts.bandstand.sound import add_room, synthesise
 from data_scripts.bandstand.world import (
     CONTROL_RATE,
@@ -215,7 +216,7 @@ class DrumTake(Take):
     def draw(self, t: Real, size: int) -> np.ndarray:
         """The drummer and the kit at `t` s."""
         played = self.played
-        look = picture.get_look(played.player)
+        look = get_look(played.player)
 
         def paint(canvas: Canvas) -> None:
             drummer.draw_drummer(canvas, played, look, t)
@@ -225,7 +226,7 @@ class DrumTake(Take):
     def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
         """Loudness, onsets of all and of each drum, and `drummer.DRUMMER_TRUTH`."""
         hits = self.played.hits
-        look = picture.get_look(self.played.player)
+        look = get_look(self.played.player)
         poses = drummer.measure_drummer(self.played, look, times)
         return {
             "pitch_hz": np.zeros(len(times), np.float32),
@@ -255,7 +256,7 @@ class SpeechTake(Take):
     def draw(self, t: Real, size: int) -> np.ndarray:
         """Head and shoulders at `t` s."""
         spoken = self.spoken
-        look = picture.get_look(spoken.player)
+        look = get_look(spoken.player)
 
         def paint(canvas: Canvas) -> None:
             speaker.draw_speaker(canvas, spoken, look, t)
@@ -264,7 +265,7 @@ class SpeechTake(Take):
 
     def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
         """Pitch, loudness, onsets of syllables, and `speaker.SPEAKER_TRUTH`."""
-        look = picture.get_look(self.spoken.player)
+        look = get_look(self.spoken.player)
         poses = speaker.measure_speaker(self.spoken, look, times)
         return {
             "pitch_hz": sample_nearest(self.spoken.pitch_hz, times),
