@@ -1,16 +1,16 @@
-"""The paper's claims as differences that a run measures.
+"""The series ms_vae: its embedded data, and the paper's claims as measured differences.
 
-`evidence(results)` gives, for one finished run, the number behind each claim; a claim
-holds where the number is above its threshold. `avnb study` asks it for every seed,
-and step 7 for the run at hand. "MS-VAE" is the corrected mode of step 4; the released
-code's own has a row of its own.
+`evidence(results)` gives the number behind each claim for one finished run. A claim
+holds where its number is above its threshold. `avnb study` asks for every seed, and
+step 7 for the run at hand. "MS-VAE" means the corrected mode of step 4 in all claims.
 """
 
 from typing import Any
 
 from avnb.course.series import Claim
 
-# Videos of 10 s, of which some validate and some test; at `paper` as many as AVE's.
+# How many videos of 10 s, and how many of them for validation and test. At `paper`
+# there are as many as in AVE.
 EMBEDDED = (
     "events",
     {
@@ -21,7 +21,7 @@ EMBEDDED = (
     },
 )
 
-# What a whole run on the embedded data must have recorded.
+# What a whole run on the embedded data must have recorded; a test checks it.
 RECORDED = (
     "data",
     "constant_answers",
@@ -34,13 +34,13 @@ RECORDED = (
     "walks",
 )
 
-# What a study sets that a single run does not: nothing.
+# Settings that a study changes against a single run: none.
 OVERRIDES: dict[str, dict[str, Any]] = {}
 
 SUPERVISED = ("DCCA", "AVDLN")
 UNSUPERVISED = ("L³-Net-like", "AVE-Net-like")
-FOUR = ("A-A", "A-V", "V-A", "V-V")
-COLLAPSED = 1.0  # nats, below which a latent tells next to nothing: our threshold
+DIRECTIONS = ("A-A", "A-V", "V-A", "V-V")
+COLLAPSED = 1.0  # nats; a latent with less information has collapsed: our threshold
 
 CLAIMS = (
     Claim(
@@ -57,11 +57,11 @@ CLAIMS = (
     ),
     Claim(
         "shared_decoder",
-        "The shared decoder keeps the visual latent from collapsing, as it does "
-        "without (to less than a nat, our threshold)",
+        "The visual latent collapses without the shared decoder (to less than one "
+        "nat, our threshold), and does not collapse with it",
         "Fig. 3; no number",
-        "the lesser of two, in nats that the visual latent tells of its input (a "
-        "bound): MS-VAE's minus 1, 1 minus CM-VAE's",
+        "the smaller of two differences, in nats of information in the visual latent "
+        "(upper bounds): MS-VAE's minus 1, and 1 minus CM-VAE's",
     ),
     Claim(
         "bridges",
@@ -71,20 +71,21 @@ CLAIMS = (
     ),
     Claim(
         "near_supervised",
-        "Unsupervised comes near supervised (within 5 points, our threshold)",
+        "The unsupervised model comes near the supervised ones (within 5 points, our "
+        "threshold)",
         "Table 1, average: 38.7 and, the best supervised, 41.6 %",
         "CML average of MS-VAE + W minus that of the better of DCCA and AVDLN",
         above=-0.05,
     ),
     Claim(
         "beats_unsupervised",
-        "In all four retrievals better than the unsupervised baselines",
+        "MS-VAE + W beats the unsupervised baselines in all four retrievals",
         "Table 2: 0.37, 0.17, 0.18, 0.24 and at best 0.16, 0.14, 0.14, 0.16",
-        "least of four: MRR of MS-VAE + W minus the better of L³ and AVE-Net",
+        "the smallest of four: MRR of MS-VAE + W minus the better of L³ and AVE-Net",
     ),
     Claim(
         "beats_last",
-        "(not asked by the paper) Any model beats “always the last window”",
+        "(not asked by the paper) The best model beats “always the last window”",
         "Table 1: at best 41.6 %; always last on AVE's test split: 46.8 %",
         "CML average of the best model minus that of always last",
     ),
@@ -98,15 +99,20 @@ CLAIMS = (
 
 
 def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
-    """The number behind each claim, from one run's records (step → name → value).
+    """Compute the number behind each claim from one run's records.
 
-    None where the videos do not allow it: events that fill them cannot be located, and
-    among videos of different classes no sound can find another.
+    Args:
+        results: step → name → value.
+
+    Returns:
+        Claim → number. None where the videos do not allow it: an event that fills its
+        video cannot be located, and where no class has two videos, no sound can find
+        another sound of its class.
     """
     judge = results["step7_judge"]
-    located = values(judge.get("table1", []), ("average",))
-    found = values(judge["table2"], ("A-V", "V-A"))
-    four = values(judge["table2"], FOUR)
+    located = read_values(judge.get("table1", []), ("average",))
+    found = read_values(judge["table2"], ("A-V", "V-A"))
+    four = read_values(judge["table2"], DIRECTIONS)
     latents = {(row["model"], row["modality"]): row for row in judge["latents"]}
     ours, plain = "MS-VAE + W", "MS-VAE"
 
@@ -119,7 +125,7 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
     def visual(model: str, name: str) -> float:
         return latents[model, "visual"][name]
 
-    models = [row["model"] for row in judge["table2"] if row["told"] in TOLD]
+    models = [row["model"] for row in judge["table2"] if row["supervision"] in TRAINED]
     return {
         "w_localises": average(ours) - average(plain) if located else None,
         "w_retrieves": across(ours) - across(plain),
@@ -134,24 +140,24 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
         else None,
         "beats_unsupervised": min(
             four[ours][name] - max(four[rival][name] for rival in UNSUPERVISED)
-            for name in FOUR
+            for name in DIRECTIONS
         )
         if four
         else None,
         "beats_last": max(map(average, models)) - average("always last")
         if located
         else None,
-        "beats_chance": across(ours) - across("a ranking at random"),
+        "beats_chance": across(ours) - across("random ranking"),
     }
 
 
-TOLD = ("supervised", "unsupervised")
+TRAINED = ("supervised", "unsupervised")  # the rows of a table that are trained models
 
 
-def values(
+def read_values(
     table: list[dict[str, Any]], columns: tuple[str, ...]
 ) -> dict[str, dict[str, float]]:
-    """Model → column → number, of the rows that have all of these columns."""
+    """Map model → column → number, for the rows that have all of these columns."""
     return {
         row["model"]: {name: row[name]["value"] for name in columns}
         for row in table
@@ -160,13 +166,13 @@ def values(
 
 
 def headlines(results: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """The numbers that the study averages over seeds, by name."""
+    """Collect the numbers that a study averages over seeds, by name."""
     judge = results["step7_judge"]
-    wanted = {"table1": ("A2V", "V2A", "average", "circular"), "table2": FOUR}
+    wanted = {"table1": ("A2V", "V2A", "average", "circular"), "table2": DIRECTIONS}
     named = {
         f"{model}, {name}": number
         for table, columns in wanted.items()
-        for model, row in values(judge.get(table, []), columns).items()
+        for model, row in read_values(judge.get(table, []), columns).items()
         for name, number in row.items()
     }
     return named | {

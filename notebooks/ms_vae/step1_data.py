@@ -1,22 +1,31 @@
 # %% [markdown]
-# # Step 1 · Data: events that are seen and heard, and an answer that needs no model
+# # Step 1 · Data: videos with one audio-visual event each, and guesses without a model
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/ms_vae/step1_data.ipynb)
 #
 # *Learning Audio-Visual Correlations from Variational Cross-Modal Generation* (Zhu et
-# al. 2021) asks: can a network that never sees a label learn that a bark belongs to a
-# dog? It is judged by two tasks on one data set, AVE. **Localisation:** here is the
-# sound of an event; in which seconds of the video is it seen? **Retrieval:** here is a
-# second of sound; which pictures, of all videos, belong to it?
+# al. 2021) asks whether a network that never sees a label can learn that a bark belongs
+# to a dog. The paper tests this with two tasks on one data set, AVE. **Localisation:**
+# given the sound of an event, in which seconds of the video is the event seen?
+# **Retrieval:** given one second of sound, which pictures among all videos belong to
+# it?
 #
-# Before any network, this notebook looks at what it is judged with:
+# **You will learn**
 #
-# 1. what a video of AVE is, and the drawn world that stands in for it,
-# 2. where in their videos the events lie, which is not just anywhere,
-# 3. how well one does in localisation **without listening or looking**, and what that
-#    says about the paper's Table 1,
-# 4. the traps in the files as they are downloaded.
+# 1. what a video of AVE looks like, and which drawn videos stand in for it here,
+# 2. where in their videos the events lie (they are not spread evenly),
+# 3. how often a guess is right in localisation **without listening or looking**, and
+#    what that says about the paper's Table 1,
+# 4. which faults the files of AVE have as they are downloaded.
 #
-# **Letters.** N videos · T = 10 seconds of each · l length of an event, s ·
-# t its first second · C = 28 classes.
+# **Time.** About 20 minutes to read. At scale `laptop` all eight notebooks together run
+# in 7 minutes on two cores.
+#
+# **Before you start.** You need Python with NumPy and PyTorch tensors. You need no
+# earlier notebook.
+#
+# **Letters.** N videos · T = 10 seconds of each · l length of an event in seconds · t
+# its first second · C = 28 classes.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -24,10 +33,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from pathlib import Path
@@ -72,38 +82,41 @@ OVERRIDES = {}
 #     dict(
 #         #        smoke laptop gpu paper
 #         size=(48, 128, 128, 128),  # pixels a side of the pictures shown here
-#         films=(1, 4, 4, 4),  # that can be played below
-#         fps=(4, 12, 12, 12),  # of those
+#         films=(1, 4, 4, 4),  # videos that can be played below
+#         fps=(4, 12, 12, 12),  # frames a second of these videos
 #     ),
 # )
 # settings
 
 # %% [markdown]
-# ## A world of 28 kinds of event
+# ## A world with 28 kinds of event
 #
-# AVE (Tian et al. 2018) has 4,143 videos from YouTube, 10 s each. In each, people have
-# marked one stretch of whole seconds, from 2 to all 10, in which something is **seen
-# and heard at once**: a bell tolls, a truck drives by. All else is *background*: the
-# bell may be heard, but the camera looks elsewhere.
+# AVE (Tian et al. 2018) has 4,143 videos from YouTube, each 10 s long. In each video,
+# people have marked one stretch of 2 to 10 whole seconds in which an event is **seen
+# and heard at the same time**: a bell tolls, a truck drives by. All other seconds are
+# *background*. In a background second the bell may be heard while the camera looks
+# elsewhere.
 #
-# The videos cannot be shipped (no licence, and some are gone). So the embedded data is
-# a drawn world with AVE's 28 kinds under AVE's own names. Each thing has a sound of its
-# own, made anew for each video, and **moves because of it**: the bell swings from one
-# stroke to the next, the dog's jaw follows the loudness of the bark. Places are drawn
-# whatever the class, so that none gives a class away.
+# We cannot ship these videos: they have no licence, and some are gone. The embedded
+# data is therefore a drawn world with the same 28 kinds of event, under the same names.
+# Each thing has its own sound, synthesised anew for each video, and the sound **moves**
+# it: the bell swings from one stroke to the next, and the dog's jaw follows the
+# loudness of the bark. The place in the background is drawn at random for every class,
+# so that no class can be recognised by its place.
 
 # %% tags=["active-ipynb", "world"]
-# seen = [
+# frames = [
 #     events.record_event(kind, start=2, end=8, seed=SEED + k).draw(4.3, settings.size)
 #     for k, kind in enumerate(KINDS)
 # ]
-# figure = show.image_grid([seen[7 * row : 7 * row + 7] for row in range(4)], size=1.3)
+# rows = [frames[7 * row : 7 * row + 7] for row in range(4)]
+# figure = show.image_grid(rows, size=1.3)
 # lesson.figure("world", figure, "; ".join(kind.split(",")[0] for kind in KINDS))
 
 # %% [markdown]
-# Four of them to watch and to hear. Before and after its event there is only the place
-# with its own noise. In about a third of the videos the thing stays in the picture,
-# still and silent; in the others it comes and goes.
+# Here are four of them to watch and hear. Before and after its event a video shows only
+# the place, with the noise of the place. In about a third of the videos the thing stays
+# in the picture, still and silent. In the others it appears and disappears.
 
 # %% tags=["active-ipynb", "films"]
 # spans = {"Church bell": (3, 8), "Bark": (0, 6), "Horse": (4, 10), "Cat": (2, 7)}
@@ -113,13 +126,16 @@ OVERRIDES = {}
 #     frames = [video.draw(t, settings.size) for t in times]
 #     path = lesson.run_dir / "step1" / f"{kind}.mp4"
 #     path.parent.mkdir(exist_ok=True)
-#     film = show.encode_mp4(frames, video.synthesise(events.RATE), settings.fps, events.RATE)
+#     film = show.encode_mp4(
+#         frames, video.synthesise(events.RATE), settings.fps, events.RATE
+#     )
 #     path.write_bytes(film)
 #     lesson.video(kind, path, f"{kind}, from second {start} to {end}")
 
 # %% [markdown]
-# Does the picture move *with the sound*? Above, the sound; in the middle, how much the
-# picture changes from one frame to the next; below, a frame each second.
+# Does the picture move *with the sound*? The top row shows the sound. The middle row
+# shows how much the picture changes from one frame to the next. The bottom row shows
+# one frame of each second.
 
 # %% tags=["active-ipynb", "second-by-second"]
 # video = events.record_event("Bark", start=2, end=7, seed=SEED + 5)
@@ -132,32 +148,45 @@ OVERRIDES = {}
 # axes[1, 0].plot(times[1:], change)
 # strip = np.concatenate(frames[5::10], axis=1).astype(np.uint8)
 # axes[2, 0].imshow(strip, extent=(0, SECONDS, 0, 1), aspect="equal")
-# for ax, what in zip(axes[:, 0], ("sound", "change", "frames"), strict=True):
+# for ax, name in zip(axes[:, 0], ("sound", "change", "frames"), strict=True):
 #     ax.axvspan(video.start, video.end, alpha=0.1)
-#     ax.set(ylabel=what, xlim=(0, SECONDS))
+#     ax.set(ylabel=name, xlim=(0, SECONDS))
 # axes[2, 0].set(xlabel="second", yticks=[])
-# lesson.figure("second_by_second", figure, "Shaded: the event, as it is annotated.")
+# caption = "The shaded stretch is the event as it is annotated."
+# lesson.figure("second_by_second", figure, caption)
 
 # %% [markdown]
-# ## What is annotated
+# ## What the annotation says
 #
-# A line of AVE's `Annotations.txt` has five fields between `&`. The event lasts from
-# `StartTime` until `EndTime`, whose second is **not** part of it:
+# A line of AVE's `Annotations.txt` has five fields, separated by `&`. The event begins
+# with second `StartTime` and ends before second `EndTime`: that second is **not** part
+# of the event.
 #
 # ```
 # Category&VideoID&Quality&StartTime&EndTime
 # Church bell&MH3m4AwEcRY&good&6&8
 # ```
 #
-# From this line come the labels of T = 10 seconds: class 0 (church bell) in seconds 6
-# and 7, background in all others. Background is a class of its own, the 29th.
+# This line gives a label to each of the T = 10 seconds: class 0 (church bell) for the
+# seconds 6 and 7, and background for all others. Background is a class of its own, the
+# 29th:
+#
+# $$y_t = \begin{cases} \text{class} & \text{if } \text{start} \le t < \text{end}\\
+#   28 & \text{otherwise.} \end{cases}$$
 #
 # `row → (T,)`
 
 
 # %%
-def per_second(row: Row) -> Int64[Tensor, " T"]:
-    """The class of each second: the event's, or BACKGROUND = 28."""
+def label_seconds(row: Row) -> Int64[Tensor, " T"]:
+    """Give each second of a video its class.
+
+    Args:
+        row: one line of the annotations.
+
+    Returns:
+        The event's class for the seconds of the event, BACKGROUND = 28 for the others.
+    """
     labels = torch.full((SECONDS,), BACKGROUND)
     labels[row.start : row.end] = KINDS.index(row.label)
     return labels
@@ -165,52 +194,68 @@ def per_second(row: Row) -> Int64[Tensor, " T"]:
 
 # %% tags=["active-ipynb"]
 # bell = ave.Row(1, "Church bell", "MH3m4AwEcRY", 6, 8)
-# labels = per_second(bell)
+# labels = label_seconds(bell)
 # assert labels.shape == (SECONDS,)
 # print(labels.tolist())
 
 # %% [markdown]
-# Prepared clips keep the annotation as the column `event`, which is 1 at the frames
-# that lie in the event. The other way round, from frames to seconds:
+# The prepared clips keep the annotation as a column `event` with one number a frame: 1
+# for the frames of the event, 0 for the others. `read_spans` goes the other way, from
+# frames back to seconds. The first frame of the event is the first 1 of a row. The last
+# one is the first 1 of the reversed row.
 #
 # `frames (N, T · fps) → spans (N, 2)`
 
 
 # %%
-def annotated(of: ClipBatch) -> Int64[Tensor, "n 2"]:
-    """The first second of each video's event, and the one after its last.
+def read_spans(clips: ClipBatch) -> Int64[Tensor, "n 2"]:
+    """Find the first second of each video's event, and the second after its last.
 
-    The whole clip, where nothing is annotated (recordings of your own).
+    Args:
+        clips: prepared clips. Where they have no annotation (your own recordings), the
+            whole clip counts as event.
+
+    Returns:
+        (N, 2) whole seconds: start, end (not part of the event).
     """
-    if "event" not in of.truth:
-        length = round(of.frames.shape[1] / of.fps)
-        return torch.tensor([[0, length]]).repeat(len(of), 1)
-    inside = (of.truth["event"] == 1).float()
+    if "event" not in clips.truth:
+        length = round(clips.frames.shape[1] / clips.fps)
+        return torch.tensor([[0, length]]).repeat(len(clips), 1)
+    inside = (clips.truth["event"] == 1).float()
+    # argmax returns the first of several equal maxima, so the first frame that is 1
     first = inside.argmax(dim=1)
     last = inside.shape[1] - inside.flip(1).argmax(dim=1)
-    return (torch.stack([first, last], dim=1) / of.fps).round().long()
+    return (torch.stack([first, last], dim=1) / clips.fps).round().long()
 
 
 # %%
-def looked_up(
+def load_annotations(
     folder: Path, split: str
 ) -> tuple[Int64[Tensor, "n 2"], Int64[Tensor, " n"]]:
-    """`annotated` and the labels of all videos of a split, batch by batch.
+    """Read the spans and the class labels of all videos of a split.
 
-    AVE's own 3,339 training videos are 11 GB of pictures: more than `load` holds.
+    It reads batch by batch, because the 3,339 training videos of AVE itself are 11 GB
+    of pictures, which is more than `load_clips` holds at once.
+
+    Args:
+        folder: a folder of prepared clips.
+        split: "train", "val" or "test".
+
+    Returns:
+        Spans as `read_spans` gives them, and one class index a video.
     """
     spans, labels = [torch.zeros(0, 2).long()], [torch.zeros(0).long()]
-    for some in stream_clips(folder, split, batch=32):
-        spans.append(annotated(some))
-        labels.append(some.labels)
+    for batch in stream_clips(folder, split, batch=32):
+        spans.append(read_spans(batch))
+        labels.append(batch.labels)
     return torch.cat(spans), torch.cat(labels)
 
 
 # %% tags=["active-ipynb", "splits"]
 # names = [s for s in clips.SPLITS if (lesson.data / s).is_dir()]
-# data = {split: looked_up(lesson.data, split) for split in names}
+# data = {split: load_annotations(lesson.data, split) for split in names}
 # part = next(clips.stream_clips(lesson.data, "test", batch=32))
-# known, seconds = "event" in part.truth, part.frames.shape[1] / part.fps
+# is_annotated, seconds = "event" in part.truth, part.frames.shape[1] / part.fps
 # rows = [
 #     {
 #         "split": split,
@@ -228,53 +273,65 @@ def looked_up(
 # %% [markdown]
 # ## Where the events lie
 #
-# Two thirds of AVE's events fill their video: there is nothing to locate in those. Of
-# the rest we counted where they begin and end, and our world draws its spans from that
-# table. Look at it: it is not flat. The first row and the last column hold most of it.
-# An uploader's cut, or AudioSet's ten seconds, often starts or ends *within* what is
-# going on.
+# Two thirds of AVE's events fill their whole video. In those there is nothing to
+# locate. For the others we counted in AVE where they begin and end. The drawn world
+# draws its spans from this table. The table is not flat: the first row and the last
+# column hold most of the events. Many events begin with the video or end with it,
+# probably because the uploader or AudioSet cut the ten seconds out of something longer.
 
 # %% tags=["active-ipynb", "spans"]
 # figure, axes = show.subplots(1, 2, width=4.2, height=3.4)
-# drawn = np.zeros_like(events.PARTIAL)
+# counts = np.zeros_like(ave.PARTIAL_SPANS)
 # for start, end in torch.cat([spans for spans, _ in data.values()]).tolist():
-#     if known and start < len(drawn) and end - start < SECONDS >= end:
-#         drawn[start, end - 1] += 1
-# for ax, (name, table) in zip(
-#     axes[0], {"AVE": events.PARTIAL, "this data": drawn}.items(), strict=True
-# ):
+#     if is_annotated and start < len(counts) and end - start < SECONDS >= end:
+#         counts[start, end - 1] += 1
+# tables = {"AVE": ave.PARTIAL_SPANS, "this data": counts}
+# for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
 #     ax.imshow(table, extent=(0.5, 10.5, 8.5, -0.5))
 #     ax.set(title=name, xlabel="ends at", ylabel="begins at")
 #     ax.grid(False)
-# lesson.figure("spans", figure, "Events that do not fill their video.")
+# caption = "How many events begin and end where, among those that do not fill a video."
+# lesson.figure("spans", figure, caption)
 
 # %% [markdown]
-# ## The answer that needs no model
+# ## Guesses that need no model
 #
-# Localisation gives the l seconds of the event in one modality and asks for the first
-# second t in the other. Only the exact second counts (the paper's "strict exact
-# match"). An event of l seconds fits at T - l + 1 places, so a guess is right with
+# In localisation the model gets the l seconds of the event in one modality, and must
+# name the first second t of the event in the other. Only the exact second counts as
+# right (the paper calls this a "strict exact match"). An event of l seconds fits at T -
+# l + 1 places, so a random guess is right with probability
 #
 # $$p = \frac1N \sum_n \frac{1}{T - l_n + 1} .$$
 #
-# But who has seen the picture above guesses better: always the **last** place. That
-# answer neither listens nor looks.
+# Whoever has seen the table above can guess better: always name the **last** place.
+# This guess neither listens nor looks.
 #
 # `lengths (N,) → share`
 
 
 # %%
-def chance(lengths: Int64[Tensor, " n"], seconds: int = SECONDS) -> float:
-    """The expected share of exact matches of a start drawn evenly."""
+def random_start_accuracy(
+    lengths: Int64[Tensor, " n"], seconds: int = SECONDS
+) -> float:
+    """Compute how often a random start is exactly right, as a share from 0 to 1.
+
+    Args:
+        lengths: the seconds of each event.
+        seconds: the length of every video.
+    """
     return (1 / (seconds - lengths + 1)).mean().item()
 
 
 # %%
-def without_model(spans: Int64[Tensor, "n 2"]) -> dict[str, float]:
-    """Exact matches, in %, of answers that neither listen nor look."""
+def score_constant_answers(spans: Int64[Tensor, "n 2"]) -> dict[str, float]:
+    """Count the exact matches, in %, of guesses that neither listen nor look.
+
+    Args:
+        spans: start and end of each event, as `read_spans` gives them.
+    """
     first, last = spans.unbind(dim=1)
     return {
-        "start at random": 100 * chance(last - first),
+        "start at random": 100 * random_start_accuracy(last - first),
         "always first": 100 * (first == 0).float().mean().item(),
         "always last": 100 * (last == SECONDS).float().mean().item(),
     }
@@ -282,15 +339,18 @@ def without_model(spans: Int64[Tensor, "n 2"]) -> dict[str, float]:
 
 # %% tags=["active-ipynb"]
 # # an event of 9 s fits at 2 places, one of 2 s at 9: 1/2 and 1/9
-# assert abs(chance(torch.tensor([9, 2])) - (1 / 2 + 1 / 9) / 2) < 1e-6
+# both = random_start_accuracy(torch.tensor([9, 2]))
+# assert abs(both - (1 / 2 + 1 / 9) / 2) < 1e-6
 # spans, _ = data["test"]
-# partial = spans[(spans.diff(dim=1)[:, 0] < SECONDS) & known]
-# ours = without_model(partial) if len(partial) else {}
-# print(f"{len(partial)} test events do not fill their video:", ours)
+# partial = spans[(spans.diff(dim=1)[:, 0] < SECONDS) & is_annotated]
+# scores = score_constant_answers(partial) if len(partial) else {}
+# print(f"{len(partial)} test events do not fill their video:", scores)
 
 # %% [markdown]
-# Beside them the test events of AVE itself, of the split that localisation is judged on
-# (402 videos; counted in the released files), and what the paper's Table 1 prints.
+# The next table puts two other columns of numbers beside ours. The first holds the same
+# guesses on AVE itself: on the 402 test videos of the split with which localisation is
+# tested, counted in the released files. The second holds what the paper's Table 1
+# prints.
 
 # %%
 AVE_MATCH = {"start at random": 20.8, "always first": 35.3, "always last": 46.8}
@@ -305,7 +365,7 @@ TABLE_1 = {  # A2V, V2A, in %
 
 # %% tags=["active-ipynb", "always-last"]
 # rows = [
-#     {"answer": name, "AVE": value, "this data": ours.get(name)}
+#     {"answer": name, "AVE": value, "this data": scores.get(name)}
 #     for name, value in AVE_MATCH.items()
 # ]
 # rows += [
@@ -318,31 +378,35 @@ TABLE_1 = {  # A2V, V2A, in %
 #     lines={"always last": AVE_MATCH["always last"], "at random": rows[0]["AVE"]},
 #     y="exact matches, %",
 # )
-# lesson.figure("always_last", figure, "Table 1, mean of both. Lines: no model.")
+# caption = "Table 1, mean of A2V and V2A. Dashed: guesses without a model."
+# lesson.figure("always_last", figure, caption)
 # show.table(rows)
 
 # %% [markdown]
-# Every bar ends below the upper line: on this split, answering "the last place" to
-# every question beats all that Table 1 compares. (AVSDN's two columns give a little
-# more than the average that is printed.) It does not follow that the models learned
-# nothing: who finds the right second now and then without knowing where events lie may
-# know more than who has learned only that. It follows that **the number cannot tell**.
-# So step 7 prints these rows beside every model's, and adds a variant that no constant
-# answer can win.
+# Every bar ends below the upper line. On this split, the answer "the last place" to
+# every question beats everything that Table 1 compares. (The mean of AVSDN's two
+# columns is a little more than the average that the paper prints.) It does not follow
+# that the models learned nothing. A model that sometimes finds the right second,
+# without knowing where events usually lie, may know more about sound and picture than
+# one that has learned only where they lie. It does follow that **this number alone
+# cannot tell the two apart**. Step 7 therefore prints these guesses beside every model,
+# and adds a variant of the task in which a constant answer is right only by chance.
 #
-# ## The traps in the files
+# ## Faults in the files
 #
-# Real data sets have faults, and a script that stops at the first, or silently skips,
-# costs a day or a result. AVE's, as downloaded:
+# Real data sets have faults. A script that stops at the first fault costs a day, and
+# one that skips faults silently may cost a result. AVE as downloaded has these:
 #
-# - 46 ids are there twice: two events of one video;
-# - one event has no length (`0&0`): a tensor of no rows, and a mean that is nan;
-# - in one family of splits eight ids lie in training *and* test;
-# - in the other, which localisation is judged on, two classes of the test (12 % of its
-#   videos) are never seen in training, and validation has three classes in all;
-# - some copies begin with a header, some end their lines with CRLF.
+# - 46 ids occur twice, because one video has two events.
+# - One event has no length (`0&0`). It would give an empty tensor, whose mean is nan.
+# - In one family of splits, eight ids are in training *and* test.
+# - In the other family, which localisation is tested on, two classes of the test split
+#   (12 % of its videos) do not occur in training, and validation has only three
+#   classes.
+# - Some copies begin with a header line, and some end their lines with CRLF.
 #
-# Here is a small set with all of them, and more; `avnb prepare ave` reads it.
+# Here is a small set with all of these faults and a few more. The script behind `avnb
+# prepare ave` reads it.
 
 # %%
 TRAPS = {
@@ -362,14 +426,19 @@ TRAPS = {
 
 # %%
 def write_traps(folder: Path) -> None:
-    """The lines of TRAPS in AVE's layout, with CRLF; one video is missing."""
+    """Write the faulty lines of TRAPS in AVE's layout, with CRLF and one video missing.
+
+    Args:
+        folder: where to write; it is made where it is missing.
+    """
     (folder / "AVE").mkdir(parents=True, exist_ok=True)
     header = "Category&VideoID&Quality&StartTime&EndTime"
-    everything = [header, *(line for rows in TRAPS.values() for line in rows)]
-    (folder / "Annotations.txt").write_bytes("\r\n".join(everything).encode())
+    lines = [header, *(line for rows in TRAPS.values() for line in rows)]
+    # write_bytes, because write_text would turn the line ends into the system's own
+    (folder / "Annotations.txt").write_bytes("\r\n".join(lines).encode())
     for split, rows in TRAPS.items():
         (folder / f"{split}Set.txt").write_text("\n".join(rows))
-    for line in everything[2:]:
+    for line in lines[2:]:  # without the header and the first video, which is missing
         (folder / "AVE" / f"{line.split('&')[1]}.mp4").write_bytes(b"")
 
 
@@ -382,14 +451,15 @@ def write_traps(folder: Path) -> None:
 # show.table(rows)
 
 # %% [markdown]
-# Nothing stopped, and each row that was left out has a line that says why. The id in
-# two splits stays in the test, so that what is judged remains comparable.
+# The script did not stop, and each row that it left out has a line that says why. The
+# id that was in two splits stays in the test split, so that test results remain
+# comparable with other people's.
 #
 # ## Your own recordings
 #
-# Without annotations there is nothing to locate, but all else runs: train, retrieve,
-# explore. Put your recordings into one folder a class, choose a length that all have,
-# and give what comes out as `DATA`:
+# Without annotations there is nothing to locate, but everything else runs: you can
+# train, retrieve and explore. Put your recordings into one folder a class, choose a
+# length that all of them have, and give the result as `DATA`:
 #
 # ```
 # avnb prepare folder --source my_events --out my_clips \
@@ -397,22 +467,24 @@ def write_traps(folder: Path) -> None:
 # avnb run ms_vae --scale laptop --data my_clips
 # ```
 #
-# Every whole clip of that length is a video, and all of its seconds count as event. A
-# handful of recordings shows the path; numbers mean nothing at that size.
+# Every whole clip of that length is one video, and all of its seconds count as event. A
+# handful of recordings is enough to see how it works, but too few for the numbers to
+# mean anything.
 #
-# What the later steps hear is measured second by second. Here is a test video as they
-# get it: a few frames a second, sound at 16 kHz.
+# The later steps treat each second by itself. Here is a test video as they get it: a
+# few frames a second, and sound at 16 kHz.
 
 # %% tags=["active-ipynb", "as-prepared"]
-# one = int(annotated(part).diff(dim=1).argmin())
-# start, end = annotated(part)[one].tolist()
+# spans = read_spans(part)
+# one = int(spans.diff(dim=1).argmin())
+# start, end = spans[one].tolist()
 # sound = part.waveform[one, 0].float() / 32767
 # mel = LogMel(part.sample_rate)
 # figure, axes = show.subplots(2, 1, width=9, height=1.7)
 # each = max(1, round(part.fps))
 # strip = np.concatenate(list(part.frames[one, ::each].numpy()), axis=1)
-# axes[0, 0].imshow(strip, extent=(0, seconds, 0, 1), aspect="equal")
 # extent = (0, seconds, 0, 1)
+# axes[0, 0].imshow(strip, extent=extent, aspect="equal")
 # axes[1, 0].imshow(mel(sound), extent=extent, aspect="auto", origin="lower")
 # for ax in axes[:, 0]:
 #     ax.set(yticks=[], xlim=(0, seconds))
@@ -425,22 +497,32 @@ def write_traps(folder: Path) -> None:
 # lesson.figure("as_prepared", figure, f"{name}, from second {start} to {end}.")
 
 # %% [markdown]
+# ## What came out
+
+# %% tags=["active-ipynb"]
+# above = AVE_MATCH["always last"] - max(sum(both) / 2 for both in TABLE_1.values())
+# print(f"On AVE, “always last” beats all of Table 1 by {above:.1f} points.")
+# if scores:
+#     best = max(scores, key=scores.get)
+#     print(f"On this data, the best guess is “{best}”: {scores[best]:.1f} % right.")
+#     print("A model has to beat that guess before its score says anything about it.")
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. A start at random: from the lengths of the events, the expected share of exact
-#    matches when the guesser may name **k** different places instead of one.
+# 1. A guesser may name **k** different places instead of one. Compute the expected
+#    share of exact matches from the lengths of the events.
 # 2. The released `labels.h5` holds the labels of each second as one-hot rows (N, T,
-#    29), which should say the same as the annotations. Find the videos where they
-#    disagree.
+#    29). They should agree with the annotations. Find the videos where they do not.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.ms_vae import exercises
 #
 #
 # def chance_of_k(lengths, k, seconds=10):
-#     """(N,) lengths, s → expected share of events whose start is among k guesses.
+#     """(N,) lengths in s → expected share of events whose start is among k guesses.
 #
-#     The guesses are different places, drawn evenly; there may be fewer places than k.
+#     The guesses are different places, drawn evenly. There may be fewer places than k.
 #     """
 #     ...  # your code
 #
@@ -449,9 +531,9 @@ def write_traps(folder: Path) -> None:
 
 # %% tags=["active-ipynb"]
 # def disagree(labels, spans, classes):
-#     """(N, T, 29) one-hot, (N, 2) from and to, (N,) class → indices of wrong videos.
+#     """(N, T, 29) one-hot, (N, 2) start and end, (N,) class → indices of wrong videos.
 #
-#     Column 28 is background. A list of ints, in rising order.
+#     Column 28 is background. Return a list of ints, in rising order.
 #     """
 #     ...  # your code
 #

@@ -1,10 +1,25 @@
 # %% [markdown]
-# # Step 3 · Measure every second, once
+# # Step 3 · Extract: measure the features of every second once
 #
-# Step 2 defined what is measured; here it is done: the ear is trained (unless you have
-# VGGish's weights), then both networks go over all videos. What comes out is one file,
-# `features.safetensors`, and neither a picture nor a sound is needed to train MS-VAE
-# any more.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/ms_vae/step3_extract.ipynb)
+#
+# Step 2 defined the features. This notebook trains the audio encoder (unless you have
+# VGGish's weights) and then sends all videos through both networks. The result is one
+# file, `features.safetensors`. From here on MS-VAE needs neither pictures nor sounds.
+#
+# **You will learn**
+#
+# 1. how well an audio encoder names sounds that it has not heard in training,
+# 2. how to extract features of a data set that does not fit into memory,
+# 3. whether our rows look like those of the real VGGish,
+# 4. how much of the answer the features alone already hold, before any model.
+#
+# **Time.** About 15 minutes to read. At scale `laptop` all eight notebooks together run
+# in 7 minutes on two cores.
+#
+# **Before you start.** Read step 2.
+#
+# **Letters.** N videos · T seconds of each · n rows.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -12,10 +27,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import hashlib
@@ -24,20 +40,20 @@ from dataclasses import replace
 
 import torch
 from avnb_notebooks.ms_vae.step2_features import (
-    VGGISH,
-    Ear,
-    Seconds,
-    events,
-    heard,
-    load_seconds,
-    made_from,
-    practice,
+    VGGISH_STATISTICS,
+    AudioEncoder,
+    VideoFeatures,
+    embed_frames,
+    embed_sound,
+    label_events,
+    list_splits,
+    load_features,
+    match_vggish_scale,
     read_ave_features,
-    save_seconds,
-    scaled,
-    seen,
-    splits_of,
-    spread,
+    read_recipe,
+    save_features,
+    scale_rows,
+    synthesize_sounds,
 )
 from IPython.display import display
 
@@ -73,23 +89,24 @@ lesson = course.start(
 )
 
 # %% [markdown]
-# Two fields are for what you may have: `vggish`, the path of VGGish's weights, and
-# `ave_features`, the folder of AVE's own feature files, which need no network at all.
-# (`lesson.overrides = {"vggish": "…/vggish-10086976.pth"}`.)
+# Two settings are for files that you may have: `vggish` is the path of VGGish's
+# weights, and `ave_features` is the folder of AVE's own feature files, which need no
+# network at all. (Write `OVERRIDES = {"vggish": "…/vggish-10086976.pth"}` into the
+# parameters cell.)
 
 # %%
 settings = lesson.settings(
     dict(
         #             smoke laptop  gpu  paper
-        ear_sounds=(1, 20, 100, 400),  # of each kind, 3 s each, to learn from
-        ear_unseen=(1, 5, 20, 20),  # of each kind, to be judged on
-        ear_batch=(32, 64, 64, 64),
-        ear_steps=(2, 300, 2000, 10000),
-        ear_rate=(2e-3, 2e-3, 2e-3, 1e-3),
+        encoder_sounds=(1, 20, 100, 400),  # of each kind, 3 s each, for training
+        encoder_unseen=(1, 5, 20, 20),  # of each kind, for the test
+        encoder_batch=(32, 64, 64, 64),
+        encoder_steps=(2, 300, 2000, 10000),
+        encoder_rate=(2e-3, 2e-3, 2e-3, 1e-3),
         published=(False, True, True, True),  # VGG19's own weights, or random ones
         size=(32, 64, 224, 224),  # pixels a side that VGG19 gets
         frames=(1, 2, 4, 16),  # of a second, at most
-        videos=(4, 8, 32, 32),  # at a time
+        videos=(4, 8, 32, 32),  # videos of a batch
         vggish=("", "", "", ""),
         ave_features=("", "", "", ""),
         precision=("float32", "float32", "auto", "auto"),
@@ -98,137 +115,175 @@ settings = lesson.settings(
 settings
 
 # %%
-display(course.show_source(Ear, practice, seen, heard, Seconds))
+definitions = (
+    AudioEncoder,
+    synthesize_sounds,
+    embed_frames,
+    embed_sound,
+    VideoFeatures,
+)
+display(course.show_source(*definitions))
 
 # %% [markdown]
-# ## The ear goes to school
+# ## Train the audio encoder
 #
-# It learns from seconds of sound that are in no video of the data, and is judged on
-# others that it has not heard. Chance is 1 in 28. The three seconds of one sound are
-# no independent witnesses: the interval comes from drawing *sounds* again.
+# The encoder learns to name the 28 kinds of event by the usual cross-entropy,
+#
+# $$\mathcal L = -\frac1B \sum_{b=1}^{B} \log p(\text{kind}_b \mid \text{log-mel}_b) .$$
+#
+# It learns from seconds of sound that occur in no video of the data set. It is tested
+# on other sounds that it has not heard. A random guess is right in 1 of 28 cases. The
+# three seconds of one sound resemble each other, so they are not independent. The 95 %
+# interval therefore comes from resampling whole *sounds*, not seconds.
 
 # %%
 device = training.get_device()
 mel = VGGishMel().to(device)
 
 
-def school(each: int, seed: int) -> tuple[Tensor, Tensor, list[int]]:
-    """Log-mels (n, 96, 64), kinds (n,) and the sound of each, of `practice`."""
-    sounds, kinds, which = practice(each, seed)
+def make_examples(each: int, seed: int) -> tuple[Tensor, Tensor, list[int]]:
+    """Make log-mels (n, 96, 64), kinds (n,) and the number of the sound of each.
+
+    Args:
+        each: how many sounds of every kind.
+        seed: of the sounds.
+    """
+    sounds, kinds, which = synthesize_sounds(each, seed)
     return mel(sounds.to(device)), kinds.to(device), which.tolist()
 
 
 @torch.inference_mode()
-def in_parts(network: nn.Module, mels: Tensor) -> Tensor:
-    """`network` over batches of 256."""
+def run_in_batches(network: nn.Module, mels: Tensor) -> Tensor:
+    """Send log-mels through a network, 256 at a time, to save memory."""
     return torch.cat([network(part) for part in mels.split(256)])
 
 
 # %%
-def train_ear() -> tuple[Ear, training.Run]:
-    """The ear of this run; if it was stopped, from where it was."""
-    mels, kinds, _ = school(settings.ear_sounds, lesson.seed)
+def train_encoder(mels: Tensor, kinds: Tensor) -> tuple[AudioEncoder, training.Run]:
+    """Train this run's encoder; a run that was stopped continues where it was."""
     training.seed_everything(lesson.seed)
-    ear = Ear(len(KINDS))
-    adam = torch.optim.AdamW(ear.parameters(), settings.ear_rate, weight_decay=0.05)
-    own = {k: v for k, v in settings.as_dict().items() if k.startswith("ear_")}
-    run = training.Run(
-        lesson.run_dir / "ear",
-        seed=lesson.seed,
-        precision=settings.precision,
-        settings=own,
-    )
-    ear, adam = run.prepare(ear=ear, optimizer=adam)
-    batches = training.BatchSampler(len(kinds), settings.ear_batch, seed=lesson.seed)
-    for step in run.steps(settings.ear_steps):
+    encoder = AudioEncoder(len(KINDS))
+    rate = settings.encoder_rate
+    adam = torch.optim.AdamW(encoder.parameters(), rate, weight_decay=0.05)
+    # only the settings that the training depends on: others may change in between
+    own = {k: v for k, v in settings.as_dict().items() if k.startswith("encoder_")}
+    how = {"precision": settings.precision, "settings": own}
+    run = training.Run(lesson.run_dir / "audio_encoder", seed=lesson.seed, **how)
+    encoder, adam = run.prepare(encoder=encoder, optimizer=adam)
+    size = settings.encoder_batch
+    batches = training.BatchSampler(len(kinds), size, seed=lesson.seed)
+    for step in run.steps(settings.encoder_steps):
         index = batches[step.number].to(device)
         with run.autocast():
-            loss = F.cross_entropy(ear.names(mels[index]), kinds[index])
+            loss = F.cross_entropy(encoder.classify(mels[index]), kinds[index])
         run.step(adam, loss)
         run.log(loss=loss)
+    encoder.eval().requires_grad_(False)
+    return encoder, run
+
+
+# %%
+def finish_encoder(encoder: AudioEncoder, run: training.Run, mels: Tensor) -> None:
+    """Bring a trained encoder's rows to VGGish's scale over `mels`, and save it.
+
+    Raises:
+        LessonError: the training was stopped before its end.
+    """
     if not run.finished:
-        raise course.LessonError("ear: stopped; run this notebook again to go on")
-    spread(ear.eval().requires_grad_(False), mels[:: max(1, len(mels) // 1000)])
-    path = lesson.run_dir / "models" / "ear.safetensors"
-    training.save_model(path, ear, kinds=len(KINDS))
-    return ear, run
+        raise course.LessonError(
+            "the audio encoder",
+            "its training was stopped before the end",
+            "Run this notebook again: it continues from the last checkpoint",
+        )
+    match_vggish_scale(encoder, mels[:: max(1, len(mels) // 1000)])
+    path = lesson.run_dir / "models" / "audio_encoder.safetensors"
+    training.save_model(path, encoder, kinds=len(KINDS))
 
 
-# %% tags=["ear"]
-def judge_ear(ear: Ear, name: str, run: training.Run) -> None:
-    """Its accuracy on unheard sounds, what it confuses, how it learned."""
-    mels, kinds, which = school(settings.ear_unseen, lesson.seed + 1)
-    named = in_parts(ear.names, mels).argmax(dim=1)
+# %% tags=["audio-encoder"]
+def evaluate_encoder(encoder: AudioEncoder, name: str, run: training.Run) -> None:
+    """Record its accuracy on unheard sounds, its confusions and its training curve."""
+    unseen = make_examples(settings.encoder_unseen, lesson.seed + 1)
+    mels, kinds, which = unseen
+    named = run_in_batches(encoder.classify, mels).argmax(dim=1)
     right = metrics.accuracy(named, kinds, which, name="kind of an unseen sound")
-    honesty = [
-        {"row": "the ear", "accuracy": right.annotate_network(ear, name)},
+    rows = [
+        {"row": "the audio encoder", "accuracy": right.annotate_network(encoder, name)},
         {"row": "chance", "accuracy": metrics.chance(len(KINDS))},
     ]
-    lesson.record("ear", honesty)
-    display(show.table(honesty))
-    lesson.figure("ear_loss", show.curves({"loss": run.history["loss"]}, smooth=20))
+    lesson.record("audio_encoder", rows)
+    display(show.table(rows))
+    figure = show.curves({"loss": run.history["loss"]}, smooth=20)
+    lesson.figure("encoder_loss", figure, "Cross-entropy of the audio encoder.")
     counts = confusion_matrix(named, kinds, "multiclass", num_classes=len(KINDS))
-    figure = show.confusion(counts.cpu(), KINDS, title="What the ear hears")
-    lesson.figure("ear_confusion", figure, "Which kinds sound alike to it?")
+    figure = show.confusion(counts.cpu(), KINDS, title="True kind and answer")
+    lesson.figure("encoder_confusion", figure, "Which kinds of sound it confuses.")
 
 
 # %%
-ear: nn.Module | None = None
+encoder: nn.Module | None = None
 if settings.vggish:
-    ear, name = weights.load_vggish(settings.vggish).to(device), "VGGish (your file)"
+    encoder = weights.load_vggish(settings.vggish).to(device)
+    name = "VGGish (your file)"
 elif not settings.ave_features:
-    ear, run = train_ear()
-    name = "bandstand-ear (substitute for VGGish)"
-    judge_ear(ear, name, run)
+    mels, kinds, _ = make_examples(settings.encoder_sounds, lesson.seed)
+    encoder, run = train_encoder(mels, kinds)
+    finish_encoder(encoder, run, mels)
+    name = "bandstand audio encoder (substitute for VGGish)"
+    evaluate_encoder(encoder, name, run)
 
 # %% [markdown]
-# ## Over all videos
+# ## Measure all videos
 #
-# Batch by batch, since the pictures of a large set fit in no memory. A file that was
-# made from the same clips with the same networks and settings is not made again.
+# We measure the videos batch by batch, because the pictures of a large data set do not
+# fit into memory. If the file already exists, and was made from the same clips with the
+# same networks and settings, it is not made again.
+#
+# `frames (N, T · F, h, w, 3), waveform (N, 1, samples) → (N, T, 512), (N, T, 128)`
 
 # %%
-judges: dict[str, tuple[str, nn.Module]] = {}
+networks: dict[str, tuple[str, nn.Module]] = {}
 if not settings.ave_features:
     vgg19 = weights.load_network("vgg19", published=settings.published).to(device)
     vgg19.to(memory_format=torch.channels_last)
     known = weights.SOURCES["vgg19"].name
-    sight = known if settings.published else "VGG19 with random weights"
-    judges = {"visual": (sight, vgg19), "audio": (name, ear)}
-checksums = {kind: metrics.state_checksum(net) for kind, (_, net) in judges.items()}
-named_networks = {
-    kind: f"{said} {checksums[kind][:8]}" for kind, (said, _) in judges.items()
+    title = known if settings.published else "VGG19 with random weights"
+    networks = {"visual": (title, vgg19), "audio": (name, encoder)}
+checksums = {kind: metrics.state_checksum(net) for kind, (_, net) in networks.items()}
+network_names = {
+    kind: f"{title} {checksums[kind][:8]}" for kind, (title, _) in networks.items()
 }
 
 
 @torch.inference_mode()
-def measure(some: clips.ClipBatch) -> dict[str, Tensor]:
-    """A batch of videos as the tensors of `Seconds`."""
+def extract_batch(batch: clips.ClipBatch) -> dict[str, Tensor]:
+    """Measure a batch of videos: the tensors of `VideoFeatures`."""
+    size = {"most": settings.frames, "size": settings.size}
     return {
-        "visual": seen(vgg19, some, most=settings.frames, size=settings.size).cpu(),
-        "audio": heard(ear, some, mel).cpu(),
-        "event": events(some),
-        "label": some.labels.cpu(),
+        "visual": embed_frames(vgg19, batch, **size).cpu(),
+        "audio": embed_sound(encoder, batch, mel).cpu(),
+        "event": label_events(batch),
+        "label": batch.labels.cpu(),
     }
 
 
 # %%
-def measure_all(split: str) -> Seconds | None:
-    """All videos of a split of the clips; None where it has none."""
+def extract_split(split: str) -> VideoFeatures | None:
+    """Measure all videos of a split; None where the data has no such split."""
     parts, names, classes, began = [], [], [], time.perf_counter()
-    for some in clips.stream_clips(lesson.data, split, batch=settings.videos):
-        here = {"frames": some.frames.to(device), "waveform": some.waveform.to(device)}
-        parts.append(measure(replace(some, **here)))
-        names, classes = names + some.recordings, some.classes
+    for batch in clips.stream_clips(lesson.data, split, batch=settings.videos):
+        frames, waveform = batch.frames.to(device), batch.waveform.to(device)
+        parts.append(extract_batch(replace(batch, frames=frames, waveform=waveform)))
+        names, classes = names + batch.recordings, batch.classes
         rate = len(names) / (time.perf_counter() - began)
-        print(
-            f"\r{split}: {len(names)} videos, {rate:.1f} a second", end="", flush=True
-        )
+        text = f"\r{split}: {len(names)} videos, {rate:.1f} a second"
+        print(text, end="", flush=True)
     if not parts:
         return None
     print()
     tensors = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-    return Seconds(**tensors, videos=names, classes=classes, networks=named_networks)
+    about = {"videos": names, "classes": classes, "networks": network_names}
+    return VideoFeatures(**tensors, **about)
 
 
 # %%
@@ -237,79 +292,85 @@ if settings.ave_features:
     splits, problems = read_ave_features(settings.ave_features)
     lesson.record("left_out", [{"what": str(problem)} for problem in problems])
     print(*problems, sep="\n")
-    save_seconds(path, splits, ave_features=settings.ave_features)
+    save_features(path, splits, ave_features=settings.ave_features)
 else:
     listing = hashlib.sha256((lesson.data / "clips.json").read_bytes()).hexdigest()
     sizes = {"frames": settings.frames, "size": settings.size}
     made = {"clips": listing, "networks": checksums, **sizes}
-    if made_from(path) != made:
-        measured = {split: measure_all(split) for split in shards.SPLITS}
-        found = {split: of for split, of in measured.items() if of is not None}
-        save_seconds(path, found, **made)
-there = splits_of(path)
-splits = {s: load_seconds(path, s) for s in shards.SPLITS if s in there}
+    if read_recipe(path) != made:
+        measured = {split: extract_split(split) for split in shards.SPLITS}
+        found = {split: part for split, part in measured.items() if part is not None}
+        save_features(path, found, **made)
+existing = list_splits(path)
+splits = {s: load_features(path, s) for s in shards.SPLITS if s in existing}
 
 # %% [markdown]
-# ## What came out
+# ## The features
 #
-# This table stands in every later report: which network made which features.
+# Which network made which features? Every later report shows this table.
 
 # %% tags=["networks"]
+train = splits["train"]
 made_by = [
-    {"features": kind, "network": said, "numbers a second": getattr(of, kind).shape[-1]}
-    | {"checksum": checksums.get(kind, "")[:16]}
-    for of in list(splits.values())[:1]
-    for kind, said in of.networks.items()
+    {
+        "features": kind,
+        "network": title,
+        "numbers a second": getattr(train, kind).shape[-1],
+        "checksum": checksums.get(kind, "")[:16],
+    }
+    for kind, title in train.networks.items()
 ]
 lesson.record("networks", made_by)
 display(show.table(made_by))
-counted = [
+
+# %% tags=["splits"]
+counts = [
     {
         "split": split,
-        "videos": len(of),
-        "classes": len(of.label.unique()),
-        "event seconds": int(of.event.sum()),
-        "all seconds": of.event.numel(),
-        "event all along": int(of.event.all(dim=1).sum()),
+        "videos": len(part),
+        "classes": len(part.label.unique()),
+        "event seconds": int(part.event.sum()),
+        "all seconds": part.event.numel(),
+        "event all along": int(part.event.all(dim=1).sum()),
     }
-    for split, of in splits.items()
+    for split, part in splits.items()
 ]
-lesson.record("splits", counted)
+lesson.record("splits", counts)
 lesson.record("megabytes", path.stat().st_size / 2**20)
-display(show.table(counted))
+display(show.table(counts))
 
 
 # %% [markdown]
 # ### Do our rows look like VGGish's?
 #
-# Beside ours, the statistics of real VGGish rows: 178 × 10 of them, those of AVE's
-# `audio_feature_noisy.h5`. Zeros come from the last ReLU. Of the ear's the deviation
-# was set to VGGish's (step 2); the rest is its own.
+# The next table compares our rows with 178 × 10 real VGGish rows, those of AVE's
+# `audio_feature_noisy.h5`. The zeros come from the last ReLU. We set the standard
+# deviation of our encoder's rows to VGGish's (step 2). The other columns were not set.
 
 
 # %% tags=["rows"]
-def statistics(x: Tensor) -> dict[str, float]:
-    """Of rows (n, t, width)."""
-    zeros, top = (x == 0).float().mean(), x.amax(dim=-1).mean()
-    values = (x.mean(), x.std(), zeros, top)
-    return dict(zip(VGGISH, map(float, values), strict=True))
+def describe_rows(x: Tensor) -> dict[str, float]:
+    """Compute the statistics of rows (n, t, width) that VGGISH_STATISTICS has."""
+    zeros, largest = (x == 0).float().mean(), x.amax(dim=-1).mean()
+    values = (x.mean(), x.std(), zeros, largest)
+    return dict(zip(VGGISH_STATISTICS, map(float, values), strict=True))
 
 
-train = splits["train"]
+real = {"rows": "audio, real VGGish (1,780 rows, measured once)"}
 rows = [
-    {"rows": "audio, " + train.networks["audio"]} | statistics(train.audio),
-    {"rows": "audio, real VGGish (1,780 rows, measured once)"} | VGGISH,
-    {"rows": "visual, " + train.networks["visual"]} | statistics(train.visual),
+    {"rows": "audio, " + train.networks["audio"]} | describe_rows(train.audio),
+    real | VGGISH_STATISTICS,
+    {"rows": "visual, " + train.networks["visual"]} | describe_rows(train.visual),
 ]
 lesson.record("rows", rows)
 show.table(rows)
 
 # %% [markdown]
-# ## One video, as MS-VAE will meet it
+# ## One video, as MS-VAE gets it
 #
-# A column a second, brightest where a number is large in its row. Where the event
-# begins, both modalities should change at once; if one does not, nothing that comes
-# later can align them there.
+# Each column is one second. A place is bright where a number is large in its row. At
+# the edges of the event both modalities should change at once. If one of them does not
+# change, no later step can align the two there.
 
 # %% tags=["one-video"]
 test = splits.get("test", train)
@@ -318,81 +379,102 @@ one = int(mixed.nonzero()[0]) if mixed.any() else 0
 figure, axes = show.subplots(2, 1, width=6.5, height=2.4)
 inside = test.event[one].nonzero()[:, 0]
 for ax, kind in zip(axes[:, 0], ("visual", "audio"), strict=True):
-    x = scaled(getattr(test, kind)[one])
-    most = x.var(dim=0).topk(60).indices
+    x = scale_rows(getattr(test, kind)[one])
+    most = x.var(dim=0).topk(60).indices  # the 60 numbers that change most
     ax.imshow(x[:, most.sort().values].T, aspect="auto", cmap="magma")
     for edge in (inside.min() - 0.5, inside.max() + 0.5):
         ax.axvline(edge, color="white", linestyle="--")
     ax.set(ylabel=f"{kind}, 60 of {x.shape[1]}", xlabel="second")
     ax.grid(False)
-title = f"{test.classes[test.label[one]]}: the event lies between the lines."
+title = f"{test.classes[test.label[one]]}. The event lies between the dashed lines."
 lesson.figure("one_video", figure, title)
 
 
 # %% [markdown]
-# ### Is there anything in them?
+# ### Do the features know the class?
 #
-# Before any model: take an event second of each test video and name the class of its
-# nearest event second in training. If that is no better than the commonest class, the
-# features know nothing, and no VAE can put it there.
+# Before we train any model: take one event second of each test video, and find the
+# nearest event second of a training video,
+#
+# $$j^* = \arg\min_j \lVert x_i - x_j \rVert_2 .$$
+#
+# How often do the two have the same class? If this happens no more often than with the
+# commonest class as the answer to everything, the features do not hold the class, and
+# no VAE can add it.
 
 
 # %%
-def event_rows(of: Seconds, kind: str) -> tuple[Tensor, Tensor]:
-    """One event second of each video, the middle one: rows (n, width), labels (n,)."""
-    has = of.event.any(dim=1).nonzero()[:, 0]
-    middle = [of.event[i].nonzero()[:, 0] for i in has.tolist()]
-    at = torch.stack([seconds[len(seconds) // 2] for seconds in middle])
-    return scaled(getattr(of, kind)[has, at]), of.label[has]
+def select_event_rows(features: VideoFeatures, kind: str) -> tuple[Tensor, Tensor]:
+    """Take the middle event second of each video: rows (n, width) and labels (n,)."""
+    has = features.event.any(dim=1).nonzero()[:, 0]
+    inside = [features.event[i].nonzero()[:, 0] for i in has.tolist()]
+    middle = torch.stack([seconds[len(seconds) // 2] for seconds in inside])
+    return scale_rows(getattr(features, kind)[has, middle]), features.label[has]
 
 
 # %% tags=["nearest"]
-known = []
-for kind, said in test.networks.items():
-    rows_of, labels = event_rows(train, kind)
-    asked, target = event_rows(test, kind)
-    named = labels[torch.cdist(asked, rows_of).argmin(dim=1)]
+nearest = []
+for kind, title in test.networks.items():
+    rows, labels = select_event_rows(train, kind)
+    queries, target = select_event_rows(test, kind)
+    named = labels[torch.cdist(queries, rows).argmin(dim=1)]
     right = metrics.accuracy(named, target, name=f"nearest {kind} second's class")
-    known.append(
-        {"features": f"{kind}, {said}", "accuracy": right.annotate(split="test")}
-    )
+    row = {"features": f"{kind}, {title}", "accuracy": right.annotate(split="test")}
+    nearest.append(row)
 base = metrics.majority_class(labels, target)
-known.append({"features": "none: always the commonest class", "accuracy": base})
-lesson.record("nearest", known)
-show.table(known)
+nearest.append({"features": "none: always the commonest class", "accuracy": base})
+lesson.record("nearest", nearest)
+show.table(nearest)
 
 # %% [markdown]
-# And between event and background, within a video? The further apart, the easier the
-# localisation. Is the nearest other second of a video of the same sort? Another
-# second drawn at random is so too in about half of the cases, more often where the
-# event is short or long: the table has that share beside it.
+# ### Do the features tell event from background?
+#
+# The better they do, the easier the localisation. For each second of a video we find
+# the nearest other second of the same video. Are both event, or both background? A
+# second that is drawn at random agrees in about half of the cases, and more often where
+# the event is very short or very long. The last column of the table has that share.
 
-# %% tags=["apart"]
-apart = []
-for kind, said in test.networks.items():
-    hits, drawn = [], []
-    for x, event in zip(scaled(getattr(test, kind)), test.event, strict=True):
+# %% tags=["separation"]
+separation = []
+for kind, title in test.networks.items():
+    hits, expected = [], []
+    for x, event in zip(scale_rows(getattr(test, kind)), test.event, strict=True):
         if 2 <= event.sum() <= len(event) - 2:
-            far = torch.cdist(x, x).fill_diagonal_(torch.inf)
-            hits.append((event[far.argmin(dim=1)] == event).double().mean())
+            # infinite on the diagonal: a second is not its own neighbour
+            distance = torch.cdist(x, x).fill_diagonal_(torch.inf)
+            hits.append((event[distance.argmin(dim=1)] == event).double().mean())
             same = event[:, None] == event
-            drawn.append((same.sum() - len(x)) / (same.numel() - len(x)))
+            expected.append((same.sum() - len(x)) / (same.numel() - len(x)))
     if hits:
-        share = mean_score(torch.stack(hits).numpy(), name="of its sort")
-        row = {"features": f"{kind}, {said}"}
-        row["nearest second is of its sort"] = share.annotate(split="test")
-        row["another second at random"] = torch.stack(drawn).mean().item()
-        apart.append(row | {"videos": len(hits)})
-lesson.record("apart", apart)
-show.table(apart)
+        share = mean_score(torch.stack(hits).numpy(), name="of the same kind")
+        row = {"features": f"{kind}, {title}"}
+        row["nearest second agrees"] = share.annotate(split="test")
+        row["a random second agrees"] = torch.stack(expected).mean().item()
+        separation.append(row | {"videos": len(hits)})
+lesson.record("separation", separation)
+show.table(separation)
+
+# %% [markdown]
+# ## What came out
+
+# %%
+for row in nearest[:-1]:
+    share, base = row["accuracy"].value, nearest[-1]["accuracy"].value
+    print(f"{row['features']}: the class is right in {share:.0%} ({base:.0%} at best")
+    print("   without features). A VAE on these features starts from there.")
+for row in separation:
+    share, base = row["nearest second agrees"].value, row["a random second agrees"]
+    word = "tell" if share > base else "do not tell"
+    print(f"{row['features']}: {share:.0%} agree, {base:.0%} at random.")
+    print(f"   So these features {word} event from background within a video.")
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Frames outnumber seconds. Average the features of frames to seconds, where not all
-#    videos have the same number of frames a second.
-# 2. The features were measured from clips that overlap nobody. Test it: find the pairs
-#    of rows of two splits that are the same to the last bit.
+# 1. A second has several frames. Average the features of frames to seconds, where not
+#    all seconds have the same number of frames.
+# 2. A training row that is also in the test split is a leak. Find the pairs of rows of
+#    two splits that are equal to the last bit.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.ms_vae import exercises
@@ -401,7 +483,7 @@ show.table(apart)
 # def by_second(rows, times, seconds):
 #     """(f, d) rows of frames seen at times (f,) s → (seconds, d), their means.
 #
-#     Frame at time t belongs to second floor(t); a second without frames is zeros.
+#     The frame at time t belongs to second floor(t). A second without frames is zeros.
 #     """
 #     ...  # your code
 #
@@ -410,7 +492,7 @@ show.table(apart)
 
 # %% tags=["active-ipynb"]
 # def leaked(train, test):
-#     """[(i, j), …]: test row i is equal to train row j; rows of zeros do not count."""
+#     """[(i, j), …]: test row i is equal to train row j. Rows of zeros do not count."""
 #     ...  # your code
 #
 #

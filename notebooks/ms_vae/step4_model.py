@@ -1,21 +1,33 @@
 # %% [markdown]
-# # Step 4 · The model: two encoders, one decoder, one latent
+# # Step 4 · The model: two encoders, one decoder, one latent space
 #
-# A dog barks. From the picture of it you can imagine the sound, from the sound the
-# picture. Zhu et al. make that into a network: whatever it is given, a second of
-# picture or a second of sound, it is to say what *both* are. What it must keep in
-# mind to do so is what the two have in common, and that is called the **latent**.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/ms_vae/step4_model.ipynb)
 #
-# 1. two encoders: a modality becomes a Gaussian,
-# 2. one decoder for both, and the way through all of it (Sec. 2.2),
-# 3. the loss, Eq. 1 to 3, and a surprise in the released code's sums,
-# 4. a decoder that takes two steps at once, and videos of different length,
-# 5. how two seconds are compared once it has learned.
+# A dog barks. From the picture of it you can imagine the sound, and from the sound the
+# picture. Zhu et al. turn this into a network: it gets one second of picture *or* one
+# second of sound, and must reconstruct *both*. To do so it must keep what the two have
+# in common. This is kept in the **latent**, a short vector.
 #
-# **Letters.** N videos · B videos of a batch · T = 10 seconds · n seconds in which the
-# event is · V = 512 visual and A = 128 audio features a second · Z = 100 latents ·
-# i modality, visual or audio · μ, σ mean and deviation of a latent · e event, 0 or 1 ·
-# s share of a second in the mean over videos · θ the weights, η their learning rate.
+# **You will learn**
+#
+# 1. how an encoder turns a modality into a Gaussian,
+# 2. how one decoder serves both modalities (Sec. 2.2),
+# 3. the loss, Eq. 1 to 3, and what the released code sums and averages in it,
+# 4. why a decoder that two optimisers own learns twice as fast,
+# 5. how a batch can hold events of different length,
+# 6. how two seconds are compared after training.
+#
+# **Time.** About 40 minutes to read. Running this notebook takes less than a minute.
+#
+# **Before you start.** You should know what a linear layer, a Gaussian and the Adam
+# optimiser are. Step 2 defines the features. A variational autoencoder (VAE) is
+# explained here.
+#
+# **Letters.** N videos · B videos of a batch · T = 10 seconds · n seconds of the event
+# · V = 512 visual and A = 128 audio features a second · Z = 100 latents · i modality,
+# visual or audio · μ, σ mean and standard deviation of a latent · e event, 0 or 1 · s
+# weight of a second in the mean over videos · θ weights of the network, η their
+# learning rate.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -23,39 +35,45 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
+import copy
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from avnb_notebooks.ms_vae.step2_features import WIDTHS, Seconds, scaled
+from avnb_notebooks.ms_vae.step2_features import WIDTHS, VideoFeatures, scale_rows
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 # %% tags=["active-ipynb"]
+# import time
+#
 # from avnb import course
 # from avnb.viz import show
 
 # %%
 MODALITIES = ("visual", "audio")
 LATENTS = 100
-ENCODERS = {"visual": (512, 512, 512, 128, 128), "audio": (128, 128, 128)}
-DECODER = (100, 512, 512, 512, 640, 640, 640)
+ENCODER_WIDTHS = {"visual": (512, 512, 512, 128, 128), "audio": (128, 128, 128)}
+DECODER_WIDTHS = (100, 512, 512, 512, 640, 640, 640)
 Row = Float[Tensor, "*rows features"]
 Latent = Float[Tensor, "*rows 100"]
 Terms = dict[str, Float[Tensor, ""]]
 
 
 # %% [markdown]
-# ## The whole, before its parts
+# ## The whole model
 #
-# Fig. 1 of the paper. Either encoder alone is enough to make the pair; the two meet in
-# the decoder, and the Wasserstein term $\mathcal W$ pulls their latents together.
+# The figure shows Fig. 1 of the paper. Each encoder alone is enough to reconstruct the
+# pair. The two meet in the decoder, and the Wasserstein term $\mathcal W$ pulls their
+# latents together.
 
 # %% tags=["active-ipynb", "figure1"]
 # boxes = {
@@ -74,12 +92,16 @@ Terms = dict[str, Float[Tensor, ""]]
 # show.diagram(boxes, arrows, fills={"p": "#fde6cf"}, width=9, height=3)
 
 # %% [markdown]
-# ## An encoder makes a Gaussian of a second
+# ## The encoder: from one second to a Gaussian
 #
-# Not one point of the latent space but a cloud: a mean $\mu_i$ and a variance
-# $\sigma_i^2$ for each of the 100 latents, by layers of weights with ReLUs between.
-# The network says $\log\sigma^2$, which may be any number, so that no variance can come
-# out negative. The paper says nothing on the layers; these are the released code's:
+# The encoder does not give one point of the latent space. It gives a Gaussian: a mean
+# $\mu_i$ and a variance $\sigma_i^2$ for each of the 100 latents,
+#
+# $$q_i(z \mid x_i) = \mathcal N\big(\mu_i(x_i),\ \sigma_i^2(x_i)\big).$$
+#
+# Both come from linear layers with ReLUs between them. The network outputs
+# $\log\sigma^2$, which may be any real number, so no variance can become negative. The
+# paper does not describe the layers. These are the widths of the released code:
 #
 # | | widths | weights |
 # |---|---|---|
@@ -90,35 +112,39 @@ Terms = dict[str, Float[Tensor, ""]]
 
 
 # %%
-def layers(*widths: int) -> nn.Sequential:
-    """Linear layers from width to width with ReLUs between, none after the last."""
-    steps: list[nn.Module] = []
+def mlp(*widths: int) -> nn.Sequential:
+    """Build linear layers from width to width, with a ReLU after all but the last."""
+    layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        steps += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*steps[:-1])
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
 
 
 # %%
 class Encoder(nn.Module):
     """q_i of Eq. 1: features of a second → mean and log variance of its latents.
 
-    widths: of the layers, the features' first. Both heads are one linear layer.
+    Args:
+        widths: of the layers, the width of the features first.
     """
 
     def __init__(self, *widths: int) -> None:
         super().__init__()
-        self.body = layers(*widths)
+        self.body = mlp(*widths)
+        # one layer of 2 × 100 outputs holds both heads of the released code
         self.heads = nn.Linear(widths[-1], 2 * LATENTS)
 
     def forward(self, x: Row) -> tuple[Latent, Latent]:
-        # in bfloat16 the layers only: sums of squares need all of their digits
+        """Return μ and log σ²."""
+        # Under autocast the layers run in bfloat16. We go back to the features' type
+        # here, because bfloat16 has too few digits for the sums of squares that follow.
         mu, logvar = self.heads(self.body(x)).to(x.dtype).chunk(2, dim=-1)
         return mu, logvar
 
 
 # %% tags=["active-ipynb"]
 # torch.manual_seed(0)
-# encoders = {i: Encoder(*ENCODERS[i]) for i in MODALITIES}
+# encoders = {i: Encoder(*ENCODER_WIDTHS[i]) for i in MODALITIES}
 # for i, encoder in encoders.items():
 #     mu, logvar = encoder(torch.randn(7, WIDTHS[i]))
 #     assert mu.shape == logvar.shape == (7, 100)
@@ -126,66 +152,78 @@ class Encoder(nn.Module):
 #     print(f"{i}: (7, {WIDTHS[i]}) → two of {tuple(mu.shape)}, {count:,} weights")
 
 # %% [markdown]
-# The loss is to be lowered by changing $\mu$ and $\sigma$, but it is computed of a
-# point $z$ drawn from the cloud, and one cannot differentiate a throw of dice. So the
-# dice are thrown outside (the **reparameterisation**): $z = \mu + \sigma\epsilon$ with
-# $\epsilon \sim \mathcal N(0, 1)$. Then $\partial z/\partial\mu = 1$ and
-# $\partial z/\partial\sigma = \epsilon$.
+# ## Reparameterisation
+#
+# Training lowers the loss by changing $\mu$ and $\sigma$. But the loss is computed from
+# a point $z$ that is drawn at random from the Gaussian, and one cannot differentiate a
+# random draw. The solution is to draw $\epsilon \sim \mathcal N(0, 1)$ outside of the
+# network, and to compute
+#
+# $$z = \mu + \sigma\epsilon, \qquad \frac{\partial z}{\partial\mu} = 1, \quad
+#   \frac{\partial z}{\partial\sigma} = \epsilon .$$
 
 
 # %%
-def drawn(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
-    """Z = μ + σ ε, ε being the noise; the shapes broadcast."""
+def reparameterize(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
+    """Compute z = μ + σ ε.
+
+    Args:
+        mu: means.
+        logvar: log σ², of the same shape.
+        noise: ε, drawn from N(0, 1); any shape that broadcasts with `mu`.
+    """
+    # exp(log σ² / 2) is σ
     return mu + (logvar / 2).exp() * noise
 
 
 # %% tags=["active-ipynb"]
 # mu, logvar = torch.tensor([2.0, -1.0]), torch.tensor([0.0, -2.0])
-# cloud = drawn(mu, logvar, torch.randn(400, 2))
+# points = reparameterize(mu, logvar, torch.randn(400, 2))
 # figure, axes = show.subplots(1, 1, width=3.4, height=2.6)
-# axes[0, 0].plot(*cloud.T, ".", markersize=3)
+# axes[0, 0].plot(*points.T, ".", markersize=3)
 # axes[0, 0].set(xlabel="latent 1, σ = 1", ylabel="latent 2, σ = 0.37")
 # figure
 
 # %% [markdown]
-# ## One decoder for both
+# ## One decoder for both encoders
 #
-# It makes 640 numbers of a latent: the 512 visual and the 128 audio features of the
-# second. It never learns which encoder the latent came from, so $q_v$ and $q_a$ must
-# speak one language. That is the paper's cure for a known illness of such models: the
-# encoder of one modality gives up, its clouds all become $\mathcal N(0, 1)$, and
-# nothing of its input is left in them (the **collapse** of Fig. 3).
+# The decoder turns a latent into 640 numbers: the 512 visual and the 128 audio features
+# of the second. It is not told which encoder the latent came from. So $q_v$ and $q_a$
+# must use the latent space in the same way. This is the paper's remedy for a known
+# problem of such models, the **collapse** of Fig. 3: the encoder of one modality
+# outputs $\mathcal N(0, 1)$ for every input, and then its latent holds no information
+# about the input.
 #
-# To see whether the sharing is the cure, there is the same model without it, which the
-# paper calls **CM-VAE**: two decoders, one for the latents of each encoder.
+# Is the shared decoder really the remedy? To find out we need the same model without
+# it. The paper calls it **CM-VAE**: it has two decoders, one for each encoder.
 #
 # `(…, 100) → (…, 640)`
 
 
 # %%
 class PairVAE(nn.Module):
-    """What learns: an encoder a modality, and one decoder, or one a modality."""
+    """Two encoders, and one decoder that they share (MS-VAE) or one each (CM-VAE)."""
 
     def __init__(self, shared: bool = True) -> None:
         super().__init__()
-        self.shared = shared
-        self.encoders = nn.ModuleDict({i: Encoder(*ENCODERS[i]) for i in MODALITIES})
-        names = ("both",) if shared else MODALITIES
-        self.decoders = nn.ModuleDict({name: layers(*DECODER) for name in names})
+        self.shared, names = shared, ("both",) if shared else MODALITIES
+        encoders = {i: Encoder(*ENCODER_WIDTHS[i]) for i in MODALITIES}
+        self.encoders = nn.ModuleDict(encoders)
+        self.decoders = nn.ModuleDict({name: mlp(*DECODER_WIDTHS) for name in names})
 
-    def decode(self, z: Latent, of: str) -> Float[Tensor, "*rows 640"]:
-        """The pair, visual first, of latents of the modality `of`."""
-        return self.decoders["both" if self.shared else of](z)
+    def decode(self, z: Latent, modality: str) -> Float[Tensor, "*rows 640"]:
+        """Reconstruct the pair, visual first, from latents of a modality's encoder."""
+        return self.decoders["both" if self.shared else modality](z)
 
     def forward(self, visual: Tensor, audio: Tensor, noise: Tensor) -> tuple:
-        """(..., 512), (..., 128), (K, 2, ..., 100) → μ, log σ², z, pairs made of z[0].
+        """(…, 512), (…, 128), noise (K, 2, …, 100) → μ, log σ², z, pairs from z[0].
 
-        Visual first where an axis is of two; z has K draws, as the noise has.
+        An axis of 2 holds the modalities, visual first; z's first axis has the K draws.
         """
         both = self.encoders["visual"](visual), self.encoders["audio"](audio)
         mu, logvar = (torch.stack(part) for part in zip(*both, strict=True))
-        z = drawn(mu, logvar, noise)
-        if self.shared:  # both ways at once
+        z = reparameterize(mu, logvar, noise)
+        if self.shared:  # both directions in one pass, which is faster
             return mu, logvar, z, self.decoders["both"](z[0])
         return mu, logvar, z, torch.stack([*map(self.decode, z[0], MODALITIES)])
 
@@ -204,26 +242,28 @@ class PairVAE(nn.Module):
 # %% [markdown]
 # ## The loss, Eq. 1 to 3
 #
-# How likely is a pair $x$? Nobody can say: one would have to try all latents. But a
-# lower bound is at hand (Eq. 1), for either encoder $q_i$:
+# How likely is a pair $x$ under the model? We cannot compute it, because we would have
+# to try all latents. But we can compute a lower bound (Eq. 1), for either encoder
+# $q_i$:
 #
 # $$\log p(x) \ge \mathbb E_{z \sim q_i(z|x_i)}[\log p(x|z)]
 #   - \mathrm{KL}\big(q_i(z|x_i)\,\|\,p(z)\big). \tag{1}$$
 #
-# The first term asks that the pair can be made again from the latent: a mean squared
-# error. The second asks the clouds to stay near $\mathcal N(0, 1)$; for Gaussians it is
-# a formula, one for each latent:
+# The first term asks that the decoder can reconstruct the pair from the latent. It
+# becomes a mean squared error. The second term keeps the Gaussians near
+# $\mathcal N(0, 1)$. For Gaussians it has a closed form for each latent:
 #
 # $$\mathrm{KL} = \tfrac12 \left(\mu^2 + \sigma^2 - 1 - \log \sigma^2\right).$$
 #
-# Both encoders, and a distance between their clouds, make Eq. 2:
+# Both encoders, and a distance between their latents, give Eq. 2:
 #
 # $$\log p(x) \ge \mathbb E_z[\log p(x|z)] - \tfrac12\left[\mathrm{KL}(q_a\|p) +
-#   \mathrm{KL}(q_v\|p)\right] - \mathcal W(q_a \| q_v), \tag{2}$$
+#   \mathrm{KL}(q_v\|p)\right] - \mathcal W(q_a \| q_v). \tag{2}$$
 #
-# where $\mathcal W$ is taken as $\mathbb E\,\|z_a - z_v\|_2$ over draws. (That is no
-# Wasserstein distance: of two equal clouds it is not 0. It asks the clouds to be
-# alike *and* small.) With weights it is what is lowered (Eq. 3):
+# The paper computes $\mathcal W$ as $\mathbb E\,\|z_a - z_v\|_2$ over random draws.
+# (This is not the Wasserstein distance, which is 0 for two equal Gaussians. This one is
+# 0 only if both also have no width. So it asks the two to be alike *and* narrow.)
+# Training lowers the weighted sum, Eq. 3:
 #
 # $$\mathcal L = \lambda_1 \mathcal L_\mathrm{MSE} + \lambda_2 \mathcal L_\mathrm{KL} +
 #   \lambda_3 \mathcal W, \qquad \lambda_1 = \lambda_3 = 1,\quad
@@ -231,43 +271,55 @@ class PairVAE(nn.Module):
 
 
 # %%
-def kl(mu: Latent, logvar: Latent) -> Latent:
-    """KL(N(μ, σ²) ‖ N(0, 1)) of each latent, in nats (Kingma and Welling, App. B)."""
+def kl_divergence(mu: Latent, logvar: Latent) -> Latent:
+    """Compute KL(N(μ, σ²) ‖ N(0, 1)) of each latent, in nats.
+
+    Source: Kingma and Welling 2014, App. B.
+    """
     return (mu.square() + logvar.exp() - 1 - logvar) / 2
 
 
 # %%
 def kl_weight(epoch: int, drop: int = 10) -> float:
-    """λ2: 0.1, and 0.01 from epoch `drop` on, counted from 0 (Sec. 2.2)."""
+    """Return λ2 of an epoch, counted from 0: 0.1, and 0.01 from epoch `drop` on.
+
+    Source: Sec. 2.2.
+    """
     return 0.1 if epoch < drop else 0.01
 
 
 # %%
-def total(terms: Terms, weight: float, latent: bool) -> Float[Tensor, ""]:
-    """Eq. 3 with λ2 = weight; λ3 is 1, or 0 for "Ours" without W."""
+def vae_loss(terms: Terms, weight: float, latent: bool) -> Float[Tensor, ""]:
+    """Compute Eq. 3.
+
+    Args:
+        terms: "mse", "kl" and "latent", which is 𝒲.
+        weight: λ2.
+        latent: whether λ3 is 1; it is 0 for the paper's "Ours" without 𝒲.
+    """
     loss = terms["mse"] + weight * terms["kl"]
     return loss + terms["latent"] if latent else loss
 
 
 # %% tags=["active-ipynb", "kl"]
 # grid = torch.linspace(-3, 3, 121)
-# mean, log_deviation = torch.meshgrid(grid, grid, indexing="xy")
+# mean, log_sigma = torch.meshgrid(grid, grid, indexing="xy")
 # figure, axes = show.subplots(1, 1, width=4.2, height=3)
 # lines = axes[0, 0].contour(
-#     grid, grid, kl(mean, 2 * log_deviation), levels=[0.1, 0.5, 1, 2, 4, 8]
+#     grid, grid, kl_divergence(mean, 2 * log_sigma), levels=[0.1, 0.5, 1, 2, 4, 8]
 # )
 # axes[0, 0].clabel(lines)
 # axes[0, 0].set(xlabel="μ", ylabel="log σ", title="KL of one latent, nats")
 # figure
 
 # %% [markdown]
-# The bottom of the bowl is where a latent says nothing of its input. Shrinking σ below
-# 1 costs about a nat for each factor of 2.7.
+# At the minimum, μ = 0 and σ = 1, a latent holds no information about its input. Below
+# σ = 1, the KL grows by about one nat each time σ shrinks by a factor of 2.7.
 #
-# ## As released: what is summed and what is averaged
+# ## As released: a plain loop over one video
 #
-# Eq. 3 does not say over what its terms are sums or means. The code that was released
-# decides so. One step is one video, of which only the n seconds of the event are taken:
+# Eq. 3 does not say over what its terms are summed or averaged. The released code
+# decides this. Each step takes one video, and only the n seconds of its event:
 #
 # | term | over n seconds and both directions |
 # |---|---|
@@ -275,7 +327,70 @@ def total(terms: Terms, weight: float, latent: bool) -> Float[Tensor, ""]:
 # | KL | *sum* over n × 100, sum of two directions |
 # | W | one norm of all n × 100 differences, of fresh draws, once a direction |
 #
-# `(n, 512), (n, 128), noise (3, 2, n, 100)`: draws for the decoder, and for W twice.
+# First we write it as the released code does, with one VAE for each direction. Each VAE
+# has its own encoder and its own two heads. The decoder belongs to both.
+
+
+# %%
+class OneWayVAE(nn.Module):
+    """One direction as the released code has it: from one modality to the pair.
+
+    Args:
+        encoder: the modality's.
+        decoder: latents → the pair; shared or not, that is the caller's choice.
+    """
+
+    def __init__(self, encoder: Encoder, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, F) → μ and log σ² (n, 100), each by a head of its own."""
+        x, heads = self.encoder.body(x), self.encoder.heads
+        mu = F.linear(x, heads.weight[:LATENTS], heads.bias[:LATENTS])
+        return mu, F.linear(x, heads.weight[LATENTS:], heads.bias[LATENTS:])
+
+    def loss(self, x: Tensor, pair: Tensor, noise: Tensor, weight: float) -> Tensor:
+        """Compute the MSE (a mean) plus λ2 times the KL (a sum) of this direction."""
+        mu, logvar = self.encode(x)
+        z = mu + torch.exp(0.5 * logvar) * noise
+        kl = -0.5 * torch.sum(1 + logvar - mu**2 - torch.exp(logvar))
+        return F.mse_loss(self.decoder(z), pair) + weight * kl
+
+
+# %%
+def released_loss_slow(
+    vaes: tuple[OneWayVAE, OneWayVAE],
+    video: tuple[Tensor, Tensor],
+    noise: Float[Tensor, "3 2 n 100"],
+    weight: float,
+    latent: bool = True,
+) -> Tensor:
+    """Compute Eq. 3 of one video as the released code does, direction by direction.
+
+    Its arguments are both VAEs, both rows of features (n, 512) and (n, 128), the draws
+    for the decoder and twice for 𝒲, λ2, and whether 𝒲 counts.
+    """
+    pair = torch.cat(video, dim=1)
+    loss = vaes[0].loss(video[0], pair, noise[0, 0], weight)
+    loss = loss + vaes[1].loss(video[1], pair, noise[0, 1], weight)
+    if latent:
+        gaussians = [vae.encode(x) for vae, x in zip(vaes, video, strict=True)]
+        for direction in (1, 2):
+            z_v, z_a = (
+                mu + torch.exp(0.5 * logvar) * draw
+                for (mu, logvar), draw in zip(gaussians, noise[direction], strict=True)
+            )
+            loss = loss + torch.sqrt(((z_a - z_v) ** 2).sum())
+    return loss
+
+
+# %% [markdown]
+# The same in one pass through the model. Each encoder runs once instead of twice, and
+# the shared decoder gets both directions at once. This is the form that step 6 trains
+# with.
+#
+# `(n, 512), (n, 128), noise (3, 2, n, 100)`
 
 
 # %%
@@ -285,16 +400,39 @@ def released_terms(
     audio: Float[Tensor, "n 128"],
     noise: Float[Tensor, "3 2 n 100"],
 ) -> Terms:
-    """The three terms of one video, with the released code's sums and means."""
+    """Compute the three terms of one video, with the released code's sums and means.
+
+    Args:
+        model: the network.
+        visual: the picture's features of the n seconds of the event.
+        audio: the sound's.
+        noise: draws for the decoder (0) and for 𝒲 (1, 2), visual first.
+    """
     mu, logvar, z, made = model(visual, audio, noise)
     pair = torch.cat([visual, audio], dim=-1)
-    gap = (z[1:, 0] - z[1:, 1]).flatten(1)
+    gap = (z[1:, 0] - z[1:, 1]).flatten(1)  # (2, n * 100): one norm a direction
     return {
+        # `mean` is over both directions too; the released code adds them up, hence 2
         "mse": 2 * (made - pair).square().mean(),
-        "kl": kl(mu, logvar).sum(),
+        "kl": kl_divergence(mu, logvar).sum(),
         "latent": torch.linalg.vector_norm(gap, dim=1).sum(),
     }
 
+
+# %% tags=["active-ipynb"]
+# torch.manual_seed(1)
+# model, noise = PairVAE(), torch.randn(3, 2, 10, 100)
+# video = torch.randn(10, 512), torch.randn(10, 128)
+# decoder = model.decoders["both"]
+# vaes = tuple(OneWayVAE(model.encoders[i], decoder) for i in MODALITIES)
+# with torch.no_grad():
+#     slow = released_loss_slow(vaes, video, noise, weight=0.1)
+#     fast = vae_loss(released_terms(model, *video, noise), weight=0.1, latent=True)
+# print(f"loop over the directions: {slow:.5f}   one pass: {fast:.5f}")
+# torch.testing.assert_close(slow, fast)
+
+# %% [markdown]
+# How large are the three terms before training?
 
 # %% tags=["active-ipynb", "sizes"]
 # visual, audio = torch.randn(10, 512), torch.randn(10, 128)
@@ -309,34 +447,71 @@ def released_terms(
 # show.table(rows)
 
 # %% [markdown]
-# So before anything is learned, and on features of variance 1, W outweighs the error
-# tenfold and more: "λ₁ = λ₃ = 1" sounds balanced and is not. (It grows with
-# $\sqrt{100n}$, since it is a norm over all of them.) With features of another size it
-# is another balance, since the MSE grows with their square: step 6 shows that of the
-# features at hand. And a video of 10 seconds has five times the KL of one of 2, at an
-# MSE that is the same.
+# On features of variance 1, and before anything is learned, W outweighs the error by a
+# factor of ten and more. "λ₁ = λ₃ = 1" sounds balanced and is not. (W grows with
+# $\sqrt{100n}$, because it is one norm over all differences.) Features of another size
+# give another balance, because the MSE grows with their square. Step 6 shows the
+# balance for the features at hand. And a video of 10 seconds has five times the KL of
+# one of 2 seconds, at the same MSE.
 #
-# ## On one scale
+# ## All terms on one scale
 #
-# The **corrected** mode takes means throughout: of a second's 640 errors, of its 100
-# KLs, of its 100 squared differences (then the root), then over the two directions (the
-# ½ of Eq. 2), then over the seconds of a video, then over videos. Now each number is
-# what one value or one latent contributes, at any length, and the λ mean what they say.
-# The error is counted in units of the features' own variance: 1 is what the mean of all
-# seconds would get. Without that, features that vary little make an error so small that
-# no latent is worth its nats, and both encoders fall silent.
+# Our **corrected** mode takes means everywhere: over the 640 errors of a second, over
+# its 100 KLs, over its 100 squared differences (then it takes the root), over the two
+# directions (the ½ of Eq. 2), over the seconds of a video, and over the videos of a
+# batch. Now each number is the contribution of one value or one latent, at any length,
+# and the λ mean what they seem to mean.
 #
-# It also allows for batches. Videos have events of different length; their seconds
-# stay where they are, and those without the event get a share of 0 (and need not be
-# sent through the network at all):
+# The error is divided by the variance of the features. An error of 1 is then what the
+# mean of all seconds would get. Without this division, features that vary little would
+# make the error so small that no latent is worth its KL, and both encoders would
+# collapse.
+#
+# This mode trains on batches. The videos of a batch have events of different length.
+# Each second gets a weight, which is 0 outside of the event:
 #
 # $$s_{bt} = \frac{1}{B}\cdot\frac{e_{bt}}{\sum_{t'} e_{bt'}}, \qquad
 #   \mathcal L = \sum_{bt} s_{bt}\, \mathcal L_{bt} .$$
+#
+# First as a loop over the videos and their seconds:
 
 
 # %%
-def shares(event: Bool[Tensor, "b t"]) -> Float[Tensor, "b t"]:
-    """What each second weighs in the mean over videos of the mean over their event."""
+def corrected_terms_slow(
+    model: PairVAE,
+    visual: Float[Tensor, "b t 512"],
+    audio: Float[Tensor, "b t 128"],
+    event: Bool[Tensor, "b t"],
+    noise: Float[Tensor, "1 2 b t 100"],
+) -> dict[str, float]:
+    """Compute the three terms as means, one second of one video after the other."""
+    terms = {"mse": 0.0, "kl": 0.0, "latent": 0.0}
+    for b, t in event.nonzero().tolist():
+        weight = 1 / len(event) / int(event[b].sum())  # s of this second
+        pair, z = torch.cat([visual[b, t], audio[b, t]]), {}
+        for k, (i, x) in enumerate((("visual", visual), ("audio", audio))):
+            mu, logvar = model.encoders[i](x[b, t])
+            z[i] = mu + torch.exp(logvar / 2) * noise[0, k, b, t]
+            mse = ((model.decode(z[i], i) - pair) ** 2).sum() / 640
+            kl = (mu**2 + logvar.exp() - 1 - logvar).sum() / 2 / LATENTS
+            terms["mse"] += weight * mse.item() / 2
+            terms["kl"] += weight * kl.item() / 2
+        square = ((z["visual"] - z["audio"]) ** 2).sum() / LATENTS
+        terms["latent"] += weight * square.sqrt().item()
+    return terms
+
+
+# %% [markdown]
+# The fast form first computes the weights of all seconds. Then it collects the seconds
+# of the event from the whole batch and sends them through the network together. Seconds
+# without the event are not computed at all.
+#
+# `(B, T) → (B, T)`
+
+
+# %%
+def weigh_seconds(event: Bool[Tensor, "b t"]) -> Float[Tensor, "b t"]:
+    """Compute s: the weight of each second in the mean over videos of their means."""
     return event / event.sum(1, keepdim=True) / len(event)
 
 
@@ -349,20 +524,20 @@ def corrected_terms(
     noise: Float[Tensor, "1 2 b t 100"],
     unit: float | Float[Tensor, ""] = 1.0,
 ) -> Terms:
-    """The three terms as means: over values, directions, seconds, videos.
+    """Compute the terms as means over values, directions, seconds and videos.
 
-    event: best on the CPU, where asking it which seconds to take waits for nothing;
-    unit: the features' variance, in which the error is counted.
+    `event` should be on the CPU: `nonzero` on a GPU would make the CPU wait for it.
+    `unit` is the features' variance, by which the error is divided.
     """
-    at, share = event.flatten().nonzero()[:, 0], shares(event)[event]
+    at, share = event.flatten().nonzero()[:, 0], weigh_seconds(event)[event]
     at, share = (x.to(visual.device, non_blocking=True) for x in (at, share))
-    visual, audio = visual.flatten(0, 1)[at], audio.flatten(0, 1)[at]
+    visual, audio = visual.flatten(0, 1)[at], audio.flatten(0, 1)[at]  # (M, 512), …
     mu, logvar, z, made = model(visual, audio, noise.flatten(2, 3)[:, :, at])
     pair = torch.cat([visual, audio], dim=-1)
     gap = torch.linalg.vector_norm(z[0, 0] - z[0, 1], dim=-1) / LATENTS**0.5
     return {
         "mse": ((made - pair).square().mean((0, -1)) * share).sum() / unit,
-        "kl": (kl(mu, logvar).mean(-1).mean(0) * share).sum(),
+        "kl": (kl_divergence(mu, logvar).mean(-1).mean(0) * share).sum(),
         "latent": (gap * share).sum(),
     }
 
@@ -370,29 +545,39 @@ def corrected_terms(
 # %% tags=["active-ipynb", "masks"]
 # visual, audio = torch.randn(3, 10, 512), torch.randn(3, 10, 128)
 # event = torch.arange(10) < torch.tensor([[2], [5], [10]])
-# model, noise = PairVAE(), torch.randn(1, 2, 3, 10, 100)
-# with torch.no_grad():
-#     together = corrected_terms(model, visual, audio, event, noise)
-#     alone = [
-#         corrected_terms(model, v[None], a[None], e[None], noise[:, :, b, None])
-#         for b, (v, a, e) in enumerate(zip(visual, audio, event, strict=True))
-#     ]
-# for name, value in together.items():
-#     assert torch.isclose(value, torch.stack([t[name] for t in alone]).mean())
-#     print(f"{name}: {value:.3f}, the mean of the three videos")
+# batch = visual, audio, event, torch.randn(1, 2, 3, 10, 100)
+# model, seconds = PairVAE(), {}
+# for name, compute in (("loop", corrected_terms_slow), ("batch", corrected_terms)):
+#     with torch.no_grad():
+#         compute(model, *batch)  # the first call is slower than the others
+#         began = time.perf_counter()
+#         terms = compute(model, *batch)
+#     seconds[name] = time.perf_counter() - began
+#     numbers = {term: f"{value:.4f}" for term, value in terms.items()}
+#     print(f"{name}: {1000 * seconds[name]:.1f} ms", numbers)
+#     if name == "loop":
+#         slow = terms
+# for name, value in terms.items():
+#     assert abs(value.item() - slow[name]) < 1e-4 * max(1, slow[name])
+# print(f"The batch is {seconds['loop'] / seconds['batch']:.0f} times as fast here.")
 
 # %% [markdown]
-# ## What goes in: raw, or each second by its largest
+# ## The input: raw rows, or rows divided by their largest value
 #
-# The released code measures on features whose every row is divided by its largest
-# absolute value, and *trains* on rows as they are. So at the test it sees what it never
-# saw. The faithful mode does so too; the corrected mode trains on what it is tested on:
-# rows through step 2's `scaled`.
+# When the released code *tests*, it divides each row of features by its largest
+# absolute value. When it *trains*, it uses the rows as they are. So the network is
+# tested on rows unlike any that it has seen in training. The faithful mode does the
+# same. The corrected mode trains on what it is tested on: rows after `scale_rows` of
+# step 2.
 
 
 # %%
-def checked(x: Row, modality: str) -> Row:
-    """The features themselves; ValueError where they cannot be this modality's."""
+def check_rows(x: Row, modality: str) -> Row:
+    """Return the features themselves, if they can be this modality's.
+
+    Raises:
+        ValueError: an unknown modality, another width, or a number that is not finite.
+    """
     if modality not in WIDTHS:
         raise ValueError(f"modality is {modality!r}: give visual or audio")
     if x.shape[-1] != WIDTHS[modality]:
@@ -410,14 +595,22 @@ def checked(x: Row, modality: str) -> Row:
 
 
 # %% [markdown]
-# The seconds of the event, one video after another. How many each video has is known
-# beforehand, outside of the graphics card, so that no step has to wait for it.
+# The released mode takes one video after the other. We lay the seconds of all events in
+# one tensor, one video after the other, and remember where each video begins. The
+# lengths are known on the CPU, so that no training step has to wait for the GPU to find
+# them.
 
 
 # %%
 @dataclass(frozen=True)
-class Events:
-    """The seconds of all videos' events in a row; video i's are bounds[i:i + 2]."""
+class EventRows:
+    """The event seconds of all videos in a row; video i's are bounds[i:i + 2].
+
+    Attributes:
+        visual: (M, 512), the features of M seconds.
+        audio: (M, 128).
+        bounds: where each video begins, and M at the end.
+    """
 
     visual: Float[Tensor, "M 512"]
     audio: Float[Tensor, "M 128"]
@@ -426,60 +619,104 @@ class Events:
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    def video(self, i: int) -> tuple[Tensor, Tensor]:
-        """(n, 512) and (n, 128) of video i."""
+    def get_video(self, i: int) -> tuple[Tensor, Tensor]:
+        """Return (n, 512) and (n, 128) of video i."""
         part = slice(*self.bounds[i : i + 2])
         return self.visual[part], self.audio[part]
 
 
 # %%
-def usable(seconds: Seconds) -> Seconds:
-    """The table itself; ValueError names a video without event, or a bad feature."""
-    empty = (~seconds.event.any(1)).nonzero().flatten().tolist()
+def check_events(features: VideoFeatures) -> VideoFeatures:
+    """Return the table itself, if every video has an event and good features.
+
+    Raises:
+        ValueError: it names a video without event, or the row that is wrong.
+    """
+    empty = (~features.event.any(1)).nonzero().flatten().tolist()
     if empty:
-        names = ", ".join(seconds.videos[i] for i in empty[:5])
+        names = ", ".join(features.videos[i] for i in empty[:5])
         raise ValueError(
-            f"{len(empty)} of {len(seconds.videos)} videos have no second with an "
-            f"event: {names}. Leave them out in step 3: they teach nothing"
+            f"{len(empty)} of {len(features.videos)} videos have no second with an "
+            f"event: {names}. Leave them out, because there is nothing to learn from"
         )
-    checked(seconds.visual, "visual"), checked(seconds.audio, "audio")
-    return seconds
+    check_rows(features.visual, "visual"), check_rows(features.audio, "audio")
+    return features
 
 
 # %%
-def events(seconds: Seconds, device: torch.device | None = None) -> Events:
-    """The events' seconds of a table, on a device, as they were measured.
+def gather_events(
+    features: VideoFeatures, device: torch.device | None = None
+) -> EventRows:
+    """Collect the event seconds of all videos, as they were measured, on a device.
 
-    Raises ValueError as `usable` does.
+    Raises:
+        ValueError: as `check_events`.
     """
-    event = usable(seconds).event
+    event = check_events(features).event
     bounds = [0, *event.sum(1).cumsum(0).tolist()]
-    visual, audio = seconds.visual[event], seconds.audio[event]
-    return Events(visual.to(device), audio.to(device), bounds)
+    # a mask of (N, T) on (N, T, F) gives (M, F), video after video
+    visual, audio = features.visual[event], features.audio[event]
+    return EventRows(visual.to(device), audio.to(device), bounds)
 
 
 # %% [markdown]
-# ## A decoder that takes two steps at once
+# ## Two optimisers own the decoder
 #
-# The released code has an Adam for each modality's encoder *and decoder*. But there is
-# only one decoder, so both own it, and in every iteration it is stepped twice. What
-# does that do? Both Adams see the same gradients from the first iteration on, so their
-# moments $m, v$ are equal, and so are their steps:
+# The released code has one Adam for each modality, which owns the encoder *and the
+# decoder*. There is only one decoder, so both own it, and it is stepped twice in every
+# iteration. As a plain loop:
+
+
+# %%
+class TwoAdamLoop:
+    """The released code's training step, on a copy of a model.
+
+    Both Adams have the learning rate `rate`. `latent` says whether 𝒲 counts.
+    """
+
+    def __init__(self, model: PairVAE, rate: float, latent: bool = True) -> None:
+        self.model, self.latent = copy.deepcopy(model), latent
+        decoders = [*self.model.decoders.values()]
+        ends = decoders[0], decoders[-1]  # the same one twice, if it is shared
+        encoders = self.model.encoders.values()
+        self.vaes = tuple(map(OneWayVAE, encoders, ends))
+        self.adams = [torch.optim.Adam(vae.parameters(), lr=rate) for vae in self.vaes]
+
+    def step(self, video: tuple, noise: Tensor, weight: float) -> float:
+        """Lower the loss of one video once, and return it."""
+        loss = released_loss_slow(self.vaes, video, noise, weight, self.latent)
+        for adam in self.adams:
+            adam.zero_grad()
+        loss.backward()
+        for adam in self.adams:
+            adam.step()
+        return float(loss.detach())
+
+
+# %% [markdown]
+# What does the double step do? Both Adams see the same gradients from the first
+# iteration on. So their moments $m, v$ are equal, and so are their steps:
 #
 # $$\theta \leftarrow \theta - \eta\,\frac{\hat m}{\sqrt{\hat v} + \epsilon}
 #     - \eta\,\frac{\hat m}{\sqrt{\hat v} + \epsilon}
 #   = \theta - 2\eta\,\frac{\hat m}{\sqrt{\hat v} + \epsilon}.$$
 #
-# The second Adam is the first, again: **the decoder simply learns at twice the rate.**
-# One Adam of two rates therefore makes the same updates, of half the moments. Together
-# with one pass through the decoder for both directions, and Adam's arithmetic in one
-# sweep (`fused`), a step takes less than half the time; `benchmarks/ms_vae.py` measures
-# it, and the tests hold each update against a plain loop with two Adams.
+# The second Adam repeats the first: **the decoder simply learns at twice the rate.**
+# One Adam with two rates makes the same updates with half the moments. Together with
+# the one pass for both directions, and with Adam's arithmetic in one kernel (`fused`),
+# a step takes less than half the time. `benchmarks/ms_vae.py` measures it.
 
 
 # %%
-def optimiser(model: PairVAE, rate: float, released: bool) -> torch.optim.Adam:
-    """One Adam; as released, a shared decoder learns at twice the rate."""
+def make_optimizer(model: PairVAE, rate: float, released: bool) -> torch.optim.Adam:
+    """Make one Adam for the whole model.
+
+    Args:
+        model: the network.
+        rate: the learning rate.
+        released: whether a shared decoder learns at twice the rate, as in the released
+            code.
+    """
     twice = 2 if released and model.shared else 1
     groups = [
         {"params": list(model.encoders.parameters()), "lr": rate},
@@ -489,32 +726,44 @@ def optimiser(model: PairVAE, rate: float, released: bool) -> torch.optim.Adam:
 
 
 # %% tags=["active-ipynb", "double-step"]
-# one, two = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
-# pair = [torch.optim.Adam([one], lr=1e-2) for _ in range(2)]
-# single = torch.optim.Adam([two], lr=2e-2)
-# for k in range(50):
-#     gradient = torch.tensor([float(k % 7 - 2)])
-#     one.grad, two.grad = gradient.clone(), gradient.clone()
-#     for adam in (*pair, single):
-#         adam.step()
-# assert torch.isclose(one, two)
-# print(f"two Adams: {one.item():.6f}   one of twice the rate: {two.item():.6f}")
+# torch.manual_seed(2)
+# model = PairVAE()
+# loop, adam = TwoAdamLoop(model, 1e-3), make_optimizer(model, 1e-3, released=True)
+# times = {"two Adams": 0.0, "one Adam": 0.0}
+# for _ in range(20):
+#     noise = torch.randn(3, 2, 10, 100)
+#     began = time.perf_counter()
+#     loss_slow = loop.step(video, noise, 0.1)
+#     middle = time.perf_counter()
+#     loss = vae_loss(released_terms(model, *video, noise), 0.1, latent=True)
+#     adam.zero_grad(), loss.backward(), adam.step()
+#     times["two Adams"] += middle - began
+#     times["one Adam"] += time.perf_counter() - middle
+#     assert abs(loss.item() - loss_slow) < 1e-2 * loss_slow
+# print(f"loss after 20 steps: {loss_slow:.4f} and {loss.item():.4f}")
+# print({name: f"{50 * t:.1f} ms a step" for name, t in times.items()})
 
 # %% [markdown]
-# ## When it has learned: what is compared
+# (The two losses differ in their last digits, because the sums are taken in another
+# order. The tests compare both in float64, where they agree to nine digits.)
 #
-# Two seconds, of whatever modality, are compared by their latents' means and by the
-# pairs that the decoder makes of them (Sec. 3.2; the halves are the code's):
+# ## How two seconds are compared
+#
+# After training, two seconds of any modality are compared by the means of their latents
+# and by the pairs that the decoder makes of these (Sec. 3.2; the halves are the
+# code's):
 #
 # $$\mathcal D = \tfrac12 \|\mu - \mu'\|_2 + \tfrac12 \|\hat x - \hat x'\|_2 .$$
 #
-# `encode: (…, F) → (…, 740)` puts both beside each other;
-# `distance: (n, 740), (m, 740) → (n, m)`.
+# `encode` puts both into one vector: `(…, F) → (…, 740)`.
+# `distance` compares two lists of them: `(n, 740), (m, 740) → (n, m)`.
 
 
 # %%
-def apart(first: Float[Tensor, "n d"], second: Float[Tensor, "m d"]) -> Tensor:
-    """Euclidean distances (n, m), each by its differences: exact where small."""
+def pairwise_l2(first: Float[Tensor, "n d"], second: Float[Tensor, "m d"]) -> Tensor:
+    """Compute the Euclidean distances (n, m) between the rows of two tables."""
+    # By default cdist uses |a|² + |b|² - 2ab for large tables, which is inexact where a
+    # and b are near each other: a row would not be at distance 0 from itself.
     exact = "donot_use_mm_for_euclid_dist"
     return torch.cdist(first, second, compute_mode=exact)
 
@@ -524,56 +773,75 @@ class MSVAE(PairVAE):
     """The model as it is used: MS-VAE if its decoder is shared, else CM-VAE."""
 
     def posterior(self, x: Row, modality: str) -> tuple[Latent, Latent]:
-        """μ and log σ² of features as they were measured; scaled here."""
-        rows = scaled(checked(x, modality))
+        """Return μ and log σ² of features as they were measured; it scales them."""
+        rows = scale_rows(check_rows(x, modality))
         return self.encoders[modality](rows)
 
     @torch.no_grad()
     def encode(self, x: Row, modality: str) -> Float[Tensor, "*rows 740"]:
-        """μ and the pair made of it, of features as they were measured."""
+        """Return μ and the pair that is made of it, side by side."""
         mu = self.posterior(x, modality)[0]
         return torch.cat([mu, self.decode(mu, modality)], dim=-1)
 
     def distance(
         self, first: Float[Tensor, "n 740"], second: Float[Tensor, "m 740"]
     ) -> Float[Tensor, "n m"]:
-        """𝒟 between all pairs of two lists of `encode`s; small is alike."""
+        """Compute 𝒟 between all pairs of two lists of encoded seconds."""
         parts = [codes.split([LATENTS, 640], -1) for codes in (first, second)]
-        return torch.stack([*map(apart, *parts)]).mean(0)
+        return torch.stack([*map(pairwise_l2, *parts)]).mean(0)
 
     @torch.no_grad()
-    def generate(self, z: Latent, of: str = "visual") -> tuple[Tensor, Tensor]:
-        """Visual (..., 512) and audio (..., 128) features of latents of `of`."""
-        return self.decode(z, of).split(list(WIDTHS.values()), dim=-1)
+    def generate(self, z: Latent, modality: str = "visual") -> tuple[Tensor, Tensor]:
+        """Decode latents to visual (..., 512) and audio (..., 128) features."""
+        return self.decode(z, modality).split(list(WIDTHS.values()), dim=-1)
 
 
 # %% tags=["active-ipynb"]
 # model = MSVAE().eval()
-# heard, seen = torch.rand(4, 128), torch.rand(10, 512)
-# first, second = model.encode(heard, "audio"), model.encode(seen, "visual")
+# sounds, pictures = torch.rand(4, 128), torch.rand(10, 512)
+# first, second = model.encode(sounds, "audio"), model.encode(pictures, "visual")
 # assert first.shape == (4, 740)
-# assert model.distance(first, second).shape == (4, 10)
+# distance = model.distance(first, second)
+# assert distance.shape == (4, 10)
+# gap = first[2] - second[5]  # 𝒟 of one pair, as in the equation
+# by_hand = gap[:100].norm() / 2 + gap[100:].norm() / 2
+# torch.testing.assert_close(distance[2, 5], by_hand)
 # assert (model.distance(first, first).diagonal() == 0).all()
 # visual, audio = model.generate(torch.randn(5, 100))
 # print(tuple(visual.shape), tuple(audio.shape))
 
 # %% [markdown]
-# Look at the matrix of distances before training: rows are sounds, columns pictures. A
-# network that knows nothing still prefers some pictures to others, for every sound
-# alike. Step 7 asks whether training has made the rows differ, and in the right places.
+# Here is the matrix of distances before training. Rows are sounds, columns are
+# pictures. The untrained network already prefers some pictures to others, but it
+# prefers the same pictures for every sound. Step 7 asks whether training makes the rows
+# differ, and in the right places.
 
 # %% tags=["active-ipynb"]
 # figure, axes = show.subplots(1, 1, width=4, height=2)
-# axes[0, 0].imshow(model.distance(first, second))
-# axes[0, 0].set(xlabel="second seen", ylabel="heard")
+# axes[0, 0].imshow(distance)
+# axes[0, 0].set(xlabel="picture of a second", ylabel="sound of a second")
 # axes[0, 0].grid(False)
 # figure
 
 # %% [markdown]
+# ## What came out
+
+# %% tags=["active-ipynb"]
+# ratio = halves["latent"] / halves["mse"]
+# print(f"As released, 𝒲 is {ratio:.0f} times the error before training.")
+# parts = {name: f"{value.item():.3f}" for name, value in terms.items()}
+# print(f"Corrected, the terms of an untrained model are {parts}.")
+# faster = times["two Adams"] / times["one Adam"]
+# print(f"One Adam with two rates took 1/{faster:.1f} of the time of two Adams here.")
+# same = distance.argmin(1).unique().numel()
+# print(f"The untrained model finds {same} different picture(s) for 4 sounds.")
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. The closed form of the KL, checked against a sum of throws.
-# 2. What two equal clouds are apart by the paper's $\mathcal W$, and by the true one.
+# 1. Derive the closed form of the KL. The check compares it with a numerical integral.
+# 2. How far apart are two equal Gaussians by the paper's $\mathcal W$, and by the true
+#    Wasserstein distance?
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.ms_vae import exercises
@@ -590,7 +858,7 @@ class MSVAE(PairVAE):
 # def two_distances(mu, sigma, mu_2, sigma_2):
 #     """(expected squared distance of two draws, squared Wasserstein-2 distance).
 #
-#     Of Gaussians with means (Z,) and deviations (Z,), drawn independently.
+#     Two Gaussians with means (Z,) and deviations (Z,). The draws are independent.
 #     """
 #     ...  # your code
 #

@@ -1,19 +1,30 @@
 # %% [markdown]
-# # Step 6 · Train: as released, on one scale, and the four others
+# # Step 6 · Train: MS-VAE in two modes, and the baselines
 #
-# The features are measured (step 3), the networks built (steps 4 and 5). Here they all
-# learn, from the same seconds:
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/ms_vae/step6_train.ipynb)
 #
-# | file in `models/` | what | how |
+# Step 3 measured the features, and steps 4 and 5 built the networks. This notebook
+# trains all of them on the same seconds:
+#
+# | file in `models/` | network | trained |
 # |---|---|---|
-# | `cm_vae`, `ms_vae`, `ms_vae_w` | two decoders; one; one and W | corrected |
+# | `cm_vae`, `ms_vae`, `ms_vae_w` | two decoders; one; one, with 𝒲 | corrected mode |
 # | the same with `_faithful` | the same three | as the released code does |
-# | `avdln`, `dcca`, `l3`, `ave_net` | step 5 | each by its own loss |
+# | `avdln`, `dcca`, `l3`, `ave_net` | step 5's baselines | each with its own loss |
 #
-# 1. the seconds to learn from,
-# 2. a step of either mode, and the loop,
-# 3. what the two modes do to the three terms,
-# 4. what the latents say while they learn: does one modality fall silent?
+# **You will learn**
+#
+# 1. what one training step of either mode looks like, and the loop around it,
+# 2. how large the three terms of the loss are in the two modes,
+# 3. how to see whether the latent of one modality collapses during training.
+#
+# **Time.** About 15 minutes to read. At scale `laptop` all eight notebooks together run
+# in 7 minutes on two cores, and most of that time is spent here.
+#
+# **Before you start.** Read steps 4 and 5. The features come from step 3.
+#
+# **Letters.** B videos of a batch · T seconds · n event seconds of a video · Z = 100
+# latents · λ2 the weight of the KL.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -21,10 +32,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import hashlib
@@ -32,20 +44,24 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from avnb_notebooks.ms_vae.step2_features import load_seconds, scaled
+from avnb_notebooks.ms_vae.step2_features import (
+    VideoFeatures,
+    load_features,
+    scale_rows,
+)
 from avnb_notebooks.ms_vae.step4_model import (
     LATENTS,
     MODALITIES,
     MSVAE,
     corrected_terms,
-    events,
-    kl,
+    gather_events,
+    kl_divergence,
     kl_weight,
-    optimiser,
+    make_optimizer,
     released_terms,
-    total,
+    vae_loss,
 )
-from avnb_notebooks.ms_vae.step5_baselines import MODELS, fit
+from avnb_notebooks.ms_vae.step5_baselines import MODELS, fit_projections
 from IPython.display import display
 from torch import Tensor
 
@@ -75,76 +91,86 @@ lesson = course.start(
 settings = lesson.settings(
     dict(
         #            smoke laptop   gpu  paper
-        epochs=(2, 150, 60, 60),  # corrected
+        epochs=(2, 150, 60, 60),  # of the corrected mode
         drop=(1, 100, 40, 40),  # the epoch at which λ2 becomes 0.01
         batch=(4, 32, 32, 32),  # videos of a step
         rate=(1e-3, 1e-3, 1e-3, 1e-3),
         epochs_released=(1, 15, 15, 15),  # as released: the paper's
         drop_released=(1, 10, 10, 10),
-        rate_released=(1e-5, 1e-4, 1e-5, 1e-5),  # fewer videos, larger steps
-        epochs_others=(2, 20, 20, 20),  # step 5's networks; AVDLN's own number
-        epochs_dcca=(2, 60, 60, 60),  # a step each, where all videos fit
+        rate_released=(1e-5, 1e-4, 1e-5, 1e-5),  # fewer videos, so larger steps
+        epochs_baselines=(2, 20, 20, 20),  # AVDLN's own number
+        epochs_dcca=(2, 60, 60, 60),  # one step each, where all videos fit
         batch_dcca=(4000, 4000, 4000, 4000),  # videos, at most all
-        batch_others=(8, 8, 8, 8),  # videos; AVDLN's own number
-        rate_others=(1e-3, 1e-3, 1e-3, 1e-3),
-        look=(1, 10, 10, 10),  # steps between two looks at the terms
-        watch=(2, 100, 500, 1000),  # and at the latents
-        save=(100, 1000, 5000, 5000),  # and between two checkpoints
+        batch_baselines=(8, 8, 8, 8),  # videos; AVDLN's own number
+        rate_baselines=(1e-3, 1e-3, 1e-3, 1e-3),
+        log_every=(1, 10, 10, 10),  # steps between two entries of the loss terms
+        kl_every=(2, 100, 500, 1000),  # steps between two entries of the latents' KL
+        save_every=(100, 1000, 5000, 5000),  # steps between two checkpoints
         precision=("auto", "auto", "auto", "auto"),  # of the corrected mode
     ),
 )
 settings
 
 # %%
-display(course.show_source(MSVAE, released_terms, corrected_terms, optimiser))
+definitions = MSVAE, released_terms, corrected_terms, make_optimizer
+display(course.show_source(*definitions))
+
 
 # %% [markdown]
-# ## The seconds to learn from
+# ## The training seconds
 #
-# `rows` are the seconds of the events, one after another, as they were measured;
-# `seen`, `heard` and `event` are whole videos, for batches.
+# `rows` holds the event seconds of all videos, one after another, as they were
+# measured. `visual`, `audio` and `event` hold whole videos, for batches. A video
+# without an event has nothing to learn from and is left out.
+#
+# `rows: (M, 512), (M, 128)` · `visual: (N, T, 512)` · `audio: (N, T, 128)`
+
 
 # %%
+def drop_videos_without_event(features: VideoFeatures) -> tuple[VideoFeatures, int]:
+    """Return the videos with an event, and how many have none."""
+    has = features.event.any(1)
+    names = [v for v, use in zip(features.videos, has.tolist(), strict=True) if use]
+    keys = ("visual", "audio", "event", "label")
+    kept = {key: getattr(features, key)[has] for key in keys}
+    return replace(features, videos=names, **kept), int((~has).sum())
+
+
 device = training.get_device()
 path = lesson.need("features.safetensors", "step3_extract")
-train = load_seconds(path, "train")
-with_event = train.event.any(1)
-kept = [name for name, has in zip(train.videos, with_event, strict=True) if has]
-train = replace(
-    train,
-    videos=kept,
-    **{k: getattr(train, k)[with_event] for k in ("visual", "audio", "event", "label")},
-)
-rows = events(train, device)
-seen, heard = train.visual.to(device), train.audio.to(device)
+train, left_out = drop_videos_without_event(load_features(path, "train"))
+rows = gather_events(train, device)
+visual, audio = train.visual.to(device), train.audio.to(device)
 event = train.event.to(device)
 models = lesson.run_dir / "models"
 with path.open("rb") as file:  # a run that learned from other features is refused
     digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
 given = settings.as_dict() | {"features": digest}
 counts = {"videos": len(rows), "seconds of events": rows.bounds[-1]}
-counts["videos without an event, left out"] = int((~with_event).sum())
+counts["videos without an event, left out"] = left_out
 lesson.record("training", counts)
 show.table([counts | train.networks])
 
 
 # %% [markdown]
-# ## A step of either mode
+# ## One step of either mode
 #
-# As released: video after video in their order, the event's seconds as measured, draws
-# for the decoder and, fresh, for $\mathcal W$ in both directions. Corrected: a batch in
-# random order, rows by their largest value. Nothing in either asks the graphics card
-# for a number: the lengths of the videos are known here.
+# **As released:** one video after the other in a fixed order, its event seconds as they
+# were measured, and separate random draws for the decoder and for $\mathcal W$ in each
+# direction. **Corrected:** batches of videos in random order, with rows divided by
+# their largest value. Neither asks the GPU for a number, because the lengths of all
+# videos are known on the CPU.
 
 
 # %%
 def released_step(run: training.Run, model: MSVAE, number: int) -> tuple:
-    """The terms of one video, and λ2."""
+    """Compute the terms of step `number`, one video as released, and its λ2."""
     epoch, i = divmod(number, len(rows))
-    visual, audio = rows.video(i)
-    size = (3, 2, len(visual), LATENTS)
+    video = rows.get_video(i)
+    size = (3, 2, len(video[0]), LATENTS)
+    # the run's own generator, so that a resumed run draws the same numbers
     noise = torch.randn(size, generator=run.generator, device=device)
-    terms = released_terms(model, visual, audio, noise)
+    terms = released_terms(model, *video, noise)
     return terms, kl_weight(epoch, settings.drop_released)
 
 
@@ -152,15 +178,16 @@ def released_step(run: training.Run, model: MSVAE, number: int) -> tuple:
 batches = training.BatchSampler(
     len(rows), min(settings.batch, len(rows)), seed=lesson.seed
 )
-pairs = torch.cat([scaled(rows.visual), scaled(rows.audio)], dim=1)
-unit = pairs.var(0).mean()  # of the error
+pairs = torch.cat([scale_rows(rows.visual), scale_rows(rows.audio)], dim=1)
+unit = pairs.var(0).mean()  # the features' variance, by which the error is divided
 
 
 def corrected_step(run: training.Run, model: MSVAE, number: int) -> tuple:
-    """The terms of a batch of videos, and λ2."""
+    """Compute the terms of step `number`, a corrected batch, and its λ2."""
     part = batches[number]
     here = part.to(device, non_blocking=True)
-    batch = scaled(seen[here]), scaled(heard[here]), train.event[part]
+    # the events stay on the CPU: see corrected_terms
+    batch = scale_rows(visual[here]), scale_rows(audio[here]), train.event[part]
     size = (1, 2, *batch[2].shape, LATENTS)
     noise = torch.randn(size, generator=run.generator, device=device)
     terms = corrected_terms(model, *batch, noise, unit)
@@ -168,63 +195,77 @@ def corrected_step(run: training.Run, model: MSVAE, number: int) -> tuple:
 
 
 # %% [markdown]
-# While it learns we ask what the latents say: their KL, in nats a latent, over seconds
-# from all over the training videos. A latent of 0 nats is noise, whatever is seen or
-# heard.
+# During training we also measure the KL of each latent (Eq. 1), as a mean over about
+# 500 seconds from all over the training videos:
+#
+# $$\mathrm{KL}_k = \frac1R \sum_r \tfrac12\big(\mu_{rk}^2 + \sigma_{rk}^2 - 1
+#   - \log \sigma_{rk}^2\big), \qquad k = 1 \dots 100 .$$
+#
+# A latent whose KL is 0 nats is pure noise, whatever the input.
+#
+# `model → (2, 100)`
 
 
 # %%
 @torch.no_grad()
-def said(model: MSVAE, released: bool) -> Tensor:
-    """KL (2, 100) of each modality's latents, the mean over some training seconds."""
+def latent_kl(model: MSVAE, released: bool) -> Tensor:
+    """Compute the KL (2, 100) of each latent, visual first, over training seconds.
+
+    Args:
+        model: a VAE.
+        released: whether it learns from raw rows, as in the released code.
+    """
     some = slice(None, None, max(1, len(rows.visual) // 500))
-    visual, audio = rows.visual[some], rows.audio[some]
+    x_v, x_a = rows.visual[some], rows.audio[some]
     if not released:
-        visual, audio = scaled(visual), scaled(audio)
-    none = torch.zeros(1, 2, len(visual), LATENTS, device=device)
-    return kl(*model(visual, audio, none)[:2]).mean(1)
+        x_v, x_a = scale_rows(x_v), scale_rows(x_a)
+    no_noise = torch.zeros(1, 2, len(x_v), LATENTS, device=device)
+    return kl_divergence(*model(x_v, x_a, no_noise)[:2]).mean(1)
 
 
 # %%
-def finished(run: training.Run, name: str) -> None:
-    """LessonError where a run was stopped before its end."""
+def require_finished(run: training.Run, name: str) -> None:
+    """Raise LessonError where a run was stopped before its end."""
     if not run.finished:
         raise course.LessonError(
-            f"{name}: stopped early; run this notebook again to go on"
+            name,
+            "its training was stopped before the end",
+            "Run this notebook again: it continues from the last checkpoint",
         )
 
 
 # %% [markdown]
 # ## The loop
 #
-# `run.step` goes back and updates; the terms are logged every `look` steps. A run that
-# was killed goes on from its checkpoint to the same numbers.
+# `run.step` computes the gradients and updates the weights. The terms are logged every
+# `log_every` steps. A run that was stopped continues from its last checkpoint and
+# reaches the same numbers.
 
 
 # %%
-def learn(name: str, shared: bool, latent: bool, released: bool) -> training.Run:
-    """Train one VAE and keep it."""
-    one_step = released_step if released else corrected_step
-    epochs = settings.epochs_released if released else settings.epochs
-    rate = settings.rate_released if released else settings.rate
-    training.seed_everything(lesson.seed)
-    model = MSVAE(shared)
-    precision = "float32" if released else settings.precision
+def train_vae(name: str, shared: bool, latent: bool, released: bool) -> training.Run:
+    """Train one VAE and save it as models/NAME.safetensors."""
+    next_terms, epochs = corrected_step, settings.epochs
+    rate, precision, per_epoch = settings.rate, settings.precision, batches.per_epoch
+    if released:
+        next_terms, epochs = released_step, settings.epochs_released
+        rate, precision, per_epoch = settings.rate_released, "float32", len(rows)
     how = {"seed": lesson.seed, "precision": precision, "settings": given}
+    training.seed_everything(lesson.seed)
+    model = MSVAE(shared).to(device)
     run = training.Run(lesson.run_dir / "train" / name, **how)
-    adam = optimiser(model.to(device), rate, released)
-    model, adam = run.prepare(model=model, adam=adam)
-    per_epoch = len(rows) if released else batches.per_epoch
-    for step in run.steps(epochs * per_epoch, save_every=settings.save):
+    model, adam = run.prepare(model=model, adam=make_optimizer(model, rate, released))
+    for step in run.steps(epochs * per_epoch, save_every=settings.save_every):
         with run.autocast():
-            terms, weight = one_step(run, model, step.number)
-            loss = total(terms, weight, latent)
+            terms, weight = next_terms(run, model, step.number)
+            loss = vae_loss(terms, weight, latent)
         run.step(adam, loss)
-        if step.is_due(settings.look):
+        if step.is_due(settings.log_every):
             run.log(**terms)
-        if step.is_due(settings.watch):
-            run.log(**dict(zip(MODALITIES, said(model, released).sum(1), strict=True)))
-    finished(run, name)
+        if step.is_due(settings.kl_every):
+            both = latent_kl(model, released).sum(1)
+            run.log(visual=both[0], audio=both[1])
+    require_finished(run, name)
     training.save_model(models / f"{name}.safetensors", model, shared=shared)
     return run
 
@@ -232,59 +273,63 @@ def learn(name: str, shared: bool, latent: bool, released: bool) -> training.Run
 # %%
 VAES = {"cm_vae": (False, False), "ms_vae": (True, False), "ms_vae_w": (True, True)}
 runs = {
-    name + suffix: learn(name + suffix, *how, released)
+    name + suffix: train_vae(name + suffix, *how, released)
     for suffix, released in (("", False), ("_faithful", True))
     for name, how in VAES.items()
 }
 
 
 # %% [markdown]
-# The four others. DCCA sees all videos at once where they fit, since correlations of
-# few seconds are mostly chance; then its directions are found.
+# Now the four baselines. DCCA gets all videos at once where they fit, because the
+# correlations of few seconds are mostly chance. After its training we find its
+# canonical directions.
 
 
 # %%
-def learn_other(name: str) -> training.Run:
-    """Train one of step 5's networks and keep it."""
+def train_baseline(name: str) -> training.Run:
+    """Train one network of step 5 and save it as models/NAME.safetensors."""
     training.seed_everything(lesson.seed)
     dcca = name == "dcca"
-    size = settings.batch_dcca if dcca else settings.batch_others
+    size = settings.batch_dcca if dcca else settings.batch_baselines
     parts = training.BatchSampler(len(rows), min(size, len(rows)), seed=lesson.seed)
     how = {"seed": lesson.seed, "precision": "float32", "settings": given}
     run = training.Run(lesson.run_dir / "train" / name, **how)
     model = MODELS[name]().to(device)
-    adam = torch.optim.Adam(model.parameters(), settings.rate_others, fused=True)
+    rate = settings.rate_baselines
+    adam = torch.optim.Adam(model.parameters(), rate, fused=True)
     model, adam = run.prepare(model=model, adam=adam)
-    epochs = settings.epochs_dcca if dcca else settings.epochs_others
-    for step in run.steps(epochs * parts.per_epoch, save_every=settings.save):
+    epochs = settings.epochs_dcca if dcca else settings.epochs_baselines
+    for step in run.steps(epochs * parts.per_epoch, save_every=settings.save_every):
         part = parts[step.number].to(device, non_blocking=True)
-        loss = model.loss(seen[part], heard[part], event[part], run.generator)
+        loss = model.loss(visual[part], audio[part], event[part], run.generator)
         run.step(adam, loss)
-        if step.is_due(settings.look):
+        if step.is_due(settings.log_every):
             run.log(loss=loss)
-    finished(run, name)
+    require_finished(run, name)
     if dcca:
-        fit(model, seen, heard, event)
+        fit_projections(model, visual, audio, event)
     training.save_model(models / f"{name}.safetensors", model)
     return run
 
 
 # %%
-runs |= {name: learn_other(name) for name in MODELS if name not in runs}
+baselines = [name for name in MODELS if name not in runs]
+runs |= {name: train_baseline(name) for name in baselines}
 
 
 # %% [markdown]
-# ## What the two modes do to the terms
+# ## The terms of the loss in the two modes
 #
-# Each term as it enters the loss, that is times its λ, at the start and in the last
-# tenth. Only within a mode can they be compared: the modes have different scales.
+# The table shows each term as it enters the loss, that is times its λ, at the start and
+# in the last tenth of the training. Compare the terms only within one mode, because the
+# two modes have different scales.
 
 
 # %% tags=["modes"]
-def logged(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of what was logged under a name."""
+def read_log(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps and values that were logged under a name."""
     values = run.history.get(name, np.empty(0))
-    known = np.isfinite(values)
+    known = np.isfinite(values)  # nan at the steps at which it was not logged
     return run.history["step"][known] + 1, values[known]
 
 
@@ -293,7 +338,7 @@ table = []
 for term, label in names.items():
     row: dict = {"term, times λ": label}
     for mode in ("ms_vae_w_faithful", "ms_vae_w"):
-        values = logged(runs[mode], term)[1]
+        values = read_log(runs[mode], term)[1]
         first, last = values[0], values[-max(len(values) // 10, 1) :].mean()
         drop = settings.drop_released if "faithful" in mode else settings.drop
         count = settings.epochs_released if "faithful" in mode else settings.epochs
@@ -305,90 +350,115 @@ display(show.table(table))
 
 # %% tags=["terms"]
 for mode in ("ms_vae_w", "ms_vae_w_faithful"):
-    curves = {label: logged(runs[mode], term) for term, label in names.items()}
+    curves = {label: read_log(runs[mode], term) for term, label in names.items()}
     figure = show.curves(curves, smooth=10, logarithmic=True, title=mode)
     lesson.figure(f"terms_{mode}", figure, f"The three terms of {mode}, without λ.")
 
 # %% [markdown]
-# Read the table by columns. As released, which term is the largest depends on how large
-# the features happen to be and on how long the video is: the MSE grows with the square
-# of the features, $\mathcal W$ with the root of the length, the KL with the length. On
-# one scale all three are of the order of one or below, whatever comes in. In both modes
-# the KL of `ms_vae_w` ends high, since clouds as small as $\mathcal W$ wants them are
-# far from $\mathcal N(0, 1)$.
+# Read the table column by column. As released, which term is the largest depends on how
+# large the features are and how long the video is: the MSE grows with the square of the
+# features, $\mathcal W$ with the root of the length, and the KL with the length. In the
+# corrected mode all three are of order one or smaller for any features. In both modes
+# the KL of `ms_vae_w` ends high: $\mathcal W$ makes the Gaussians narrow, and narrow
+# Gaussians are far from $\mathcal N(0, 1)$.
 
 # %% tags=["errors"]
-curves = {name: logged(runs[name], "mse") for name in VAES}
+curves = {name: read_log(runs[name], "mse") for name in VAES}
 figure = show.curves(curves, y="MSE", smooth=10, title="corrected")
-lesson.figure("errors", figure, "The error of the pair, corrected mode.")
+lesson.figure("errors", figure, "The error of the pair in the corrected mode.")
 
 # %% [markdown]
-# ## What the latents say
+# ## Do the latents collapse?
 #
 # Fig. 3 of the paper claims that without the shared decoder the *visual* latent becomes
-# noise. In nats a second, all latents together, while they learn:
+# noise. The curves show the KL of all latents together, in nats a second, during
+# training:
 
-# %% tags=["said"]
+# %% tags=["latent-kl"]
 for suffix, mode in (("", "corrected"), ("_faithful", "as released")):
     curves = {
-        f"{name}, {i}": logged(runs[name + suffix], i)
+        f"{name}, {i}": read_log(runs[name + suffix], i)
         for name in ("cm_vae", "ms_vae")
         for i in MODALITIES
     }
     figure = show.curves(curves, y="nats a second", title=mode)
-    lesson.figure(f"said_{suffix or 'corrected'}", figure, f"KL of latents, {mode}.")
+    caption = f"KL of all latents together, {mode}."
+    lesson.figure(f"latent_kl_{suffix or 'corrected'}", figure, caption)
 
 # %% tags=["collapse"]
-rows_said = []
+kl_table = []
 figure, axes = show.subplots(2, 3, width=2.8, height=1.9)
 for name, place in zip(list(runs)[:6], axes.flat, strict=True):
     model = training.load_model(models / f"{name}.safetensors", MSVAE).to(device)
-    both = said(model, name.endswith("_faithful")).cpu()
+    both = latent_kl(model, name.endswith("_faithful")).cpu()
     for i, nats in zip(MODALITIES, both, strict=True):
         place.plot(nats.sort(descending=True)[0], label=i)
-        speaking = int((nats > 0.01).sum())
+        used = int((nats > 0.01).sum())
         row = {"network": name, "modality": i, "nats a second": nats.sum().item()}
-        rows_said.append(row | {"latents above 0.01 nats, of 100": speaking})
+        kl_table.append(row | {"latents above 0.01 nats, of 100": used})
     place.set_title(name, fontsize=9)
 axes[0, 0].legend(fontsize=8)
 axes[1, 0].set(xlabel="latent, by its rank", ylabel="nats")
-lesson.figure("collapse", figure, "KL of each latent, sorted; nats.")
-lesson.record("said", rows_said)
-display(show.table(rows_said))
+lesson.figure("collapse", figure, "KL of each latent, sorted, in nats.")
+lesson.record("latent_kl", kl_table)
+display(show.table(kl_table))
 
 # %% [markdown]
-# Where a curve lies at 0, that modality's encoder has fallen silent. Is it so for
-# `cm_vae`'s picture and not for `ms_vae`'s? With $\mathcal W$ the KL is large for
-# another reason: clouds are made small, which costs nats and need not say anything.
-# That is why step 7 also counts latents whose *mean* moves with what is seen.
+# Where a curve lies at 0, that modality's latent has collapsed. Does this happen to the
+# visual latent of `cm_vae`, but not to that of `ms_vae`? With $\mathcal W$ the KL is
+# large for another reason: narrow Gaussians have a large KL, even if they hold no
+# information about the input. So step 7 also measures how much the *means* of the
+# latents move with the input.
 #
-# ## Look: the others
+# ## The losses of the baselines
 
-# %% tags=["others"]
+# %% tags=["baseline-losses"]
 figure, axes = show.subplots(1, 4, width=2.4, height=2.2)
 for place, name in zip(axes[0], ("avdln", "dcca", "l3", "ave_net"), strict=True):
-    place.plot(*logged(runs[name], "loss"))
+    place.plot(*read_log(runs[name], "loss"))
     place.set(title=name, xlabel="step", ylabel="loss")
-lesson.figure("others", figure, "The losses of step 5's networks, each of its kind.")
-final = [{"network": name, "last loss": float(logged(runs[name], "loss")[1][-1])}
-         for name in ("avdln", "dcca", "l3", "ave_net")]  # fmt: skip
-lesson.record("others", final)
+caption = "Losses of the baselines. They are of different kinds: do not compare them."
+lesson.figure("baseline_losses", figure, caption)
+final = [
+    {"network": name, "last loss": float(read_log(runs[name], "loss")[1][-1])}
+    for name in ("avdln", "dcca", "l3", "ave_net")
+]
+lesson.record("baseline_losses", final)
 display(show.table(final))
+
+# %% [markdown]
+# ## What came out
+
+# %%
+for suffix, mode in (("", "corrected"), ("_faithful", "as released")):
+    for name in ("cm_vae", "ms_vae"):
+        found = {
+            row["modality"]: row["nats a second"]
+            for row in kl_table
+            if row["network"] == name + suffix
+        }
+        text = ", ".join(f"{i} {nats:.2f}" for i, nats in found.items())
+        collapsed = [i for i, nats in found.items() if nats < 1]
+        ending = " and ".join(collapsed) or "neither"
+        print(f"{name}, {mode}: {text} nats. Below one nat: {ending}.")
+first, last = (read_log(runs["ms_vae_w"], "mse")[1][k] for k in (0, -1))
+print(f"The error of ms_vae_w, in units of the features' variance: {first:.2f} at")
+print(f"first, {last:.2f} at the end. The mean of all seconds would get about 1.")
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Why the decoder's double step is one step of twice the rate, by writing Adam.
-# 2. What one second weighs in an epoch, in either mode.
+# 1. Write Adam, and show that two Adams that own the same weight move it twice as far.
+# 2. How much does one second weigh in an epoch, in either mode?
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.ms_vae import exercises
 #
 #
 # def two_adams(gradients, rate):
-#     """Where a weight ends that starts at 0 and is stepped by two Adams each time.
+#     """Where does a weight end that starts at 0 and is stepped by two Adams each time?
 #
-#     gradients (N,); both see each gradient; betas 0.9, 0.999, eps 1e-8.
+#     gradients (N,); both Adams see each gradient; betas 0.9, 0.999, eps 1e-8.
 #     """
 #     ...  # your code
 #
@@ -397,10 +467,10 @@ display(show.table(final))
 
 # %% tags=["active-ipynb"]
 # def weight_of_a_second(lengths, video, released):
-#     """What one second of a video weighs in an epoch's mean of the KL term.
+#     """The weight of one second of a video in the mean over videos of the KL term.
 #
-#     lengths: seconds of the event of each video. released: the KL is summed over
-#     seconds; else it is a mean over a video's seconds. Of the mean over videos.
+#     lengths: seconds of the event of each video. released: the KL is summed over the
+#     seconds of a video. Otherwise it is a mean over them.
 #     """
 #     ...  # your code
 #

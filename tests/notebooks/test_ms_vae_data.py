@@ -1,12 +1,12 @@
 """Step 1 of ms_vae: what is annotated, and what answers without a model get."""
 
 import functools
-import importlib
 
 import ave_layout
 import numpy as np
 import pytest
 import torch
+from avnb_notebooks.ms_vae import step1_data as step1
 
 from avnb import media
 from avnb.data import clips as prepared
@@ -15,13 +15,6 @@ from avnb.data.clips import ClipBatch
 from avnb.data.sources import ClipSettings
 from avnb.errors import ClipsError
 from data_scripts import ave
-
-SERIES = "avnb_notebooks.ms_vae"
-
-
-@pytest.fixture(scope="module")
-def step1():
-    return importlib.import_module(f"{SERIES}.step1_data")
 
 
 def clips(event: np.ndarray | None, fps: float, frames: int, n: int) -> ClipBatch:
@@ -51,7 +44,7 @@ def random_rows(count: int) -> list[ave.Row]:
 
 
 @pytest.mark.parametrize("fps", [1.0, 2.0, 4.0])
-def test_frames_and_seconds_say_the_same(step1, fps):
+def test_frames_and_seconds_say_the_same(fps):
     rows = random_rows(60)
     event = np.array(
         [
@@ -59,20 +52,20 @@ def test_frames_and_seconds_say_the_same(step1, fps):
             for row in rows
         ]
     )
-    spans = step1.annotated(clips(event, fps, int(10 * fps), len(rows)))
+    spans = step1.read_spans(clips(event, fps, int(10 * fps), len(rows)))
     assert spans.tolist() == [[row.start, row.end] for row in rows]
     for row in rows:
-        labels = step1.per_second(row).tolist()
+        labels = step1.label_seconds(row).tolist()
         for t, label in enumerate(labels):
             inside = row.start <= t < row.end
             assert label == (ave.KINDS.index(row.label) if inside else 28)
 
 
-def test_without_annotation_all_seconds_count(step1):
-    assert step1.annotated(clips(None, 4.0, 12, 2)).tolist() == [[0, 3], [0, 3]]
+def test_without_annotation_all_seconds_count():
+    assert step1.read_spans(clips(None, 4.0, 12, 2)).tolist() == [[0, 3], [0, 3]]
 
 
-def test_a_split_that_load_cannot_hold_is_looked_up(step1, tmp_path, monkeypatch):
+def test_a_split_that_load_cannot_hold_is_looked_up(tmp_path, monkeypatch):
     """AVE's training videos are more than `load` takes: all are seen, in batches."""
     train = {"aaaaaaaaaaa": ("Cat", 0, 10), "bbbbbbbbbbb": ("Bus", 2, 5),
              "ccccccccccc": ("Cat", 7, 9)}  # fmt: skip
@@ -86,8 +79,8 @@ def test_a_split_that_load_cannot_hold_is_looked_up(step1, tmp_path, monkeypatch
     for path in (tmp_path / "ave" / "AVE").glob("*.mp4"):
         media.write_clip(path, video)
     found, _ = ave.find_sources(tmp_path / "ave", settings)
-    prepared.prepare(found, tmp_path / "out", settings, workers=1)
-    names = prepared.load(tmp_path / "out", "train").recordings
+    shards.prepare(found, tmp_path / "out", settings, workers=1)
+    names = prepared.load_clips(tmp_path / "out", "train").recordings
     monkeypatch.setattr(prepared, "LOAD_LIMIT", 1)
     with pytest.raises(ClipsError, match="stream_clips"):
         prepared.load_clips(tmp_path / "out", "train")
@@ -95,16 +88,16 @@ def test_a_split_that_load_cannot_hold_is_looked_up(step1, tmp_path, monkeypatch
     monkeypatch.setattr(
         step1, "stream_clips", lambda folder, split, batch: by_two(folder, split)
     )
-    spans, labels = step1.looked_up(tmp_path / "out", "train")
+    spans, labels = step1.load_annotations(tmp_path / "out", "train")
     assert spans.tolist() == [[*train[name][1:]] for name in names]
     kinds = [("Bus", "Cat").index(train[name][0]) for name in names]
     assert labels.tolist() == kinds
-    spans, labels = step1.looked_up(tmp_path / "out", "val")
+    spans, labels = step1.load_annotations(tmp_path / "out", "val")
     assert spans.shape == (0, 2)
     assert labels.shape == (0,)
 
 
-def test_answers_without_a_model_against_counting(step1):
+def test_answers_without_a_model_against_counting():
     rows = [row for row in random_rows(200) if row.end - row.start < 10]
     spans = torch.tensor([[row.start, row.end] for row in rows])
     guessed = first = last = 0.0
@@ -115,14 +108,16 @@ def test_answers_without_a_model_against_counting(step1):
         first += places[0] == row.start
         last += places[-1] == row.start
     wanted = [100 * share / len(rows) for share in (guessed, first, last)]
-    assert list(step1.without_model(spans).values()) == pytest.approx(wanted, rel=1e-5)
+    assert list(step1.score_constant_answers(spans).values()) == pytest.approx(
+        wanted, rel=1e-5
+    )
 
 
-def test_the_table_of_ave_is_that_of_its_statistics(step1, tmp_path):
+def test_the_table_of_ave_is_that_of_its_statistics(tmp_path):
     """Read through the script from a set that is built to them."""
     found, _ = ave.find_sources(ave_layout.match_test_set(tmp_path))
     test = [source.span for source in found if source.split == "test"]
-    answers = step1.without_model(torch.tensor(test).long())
+    answers = step1.score_constant_answers(torch.tensor(test).long())
     for name, printed in step1.AVE_MATCH.items():
         assert answers[name] == pytest.approx(printed, abs=0.05)
     assert (
@@ -130,7 +125,7 @@ def test_the_table_of_ave_is_that_of_its_statistics(step1, tmp_path):
     )
 
 
-def test_each_trap_is_named_and_the_rest_is_used(step1, tmp_path):
+def test_each_trap_is_named_and_the_rest_is_used(tmp_path):
     step1.write_traps(tmp_path)
     found, problems = ave.find_sources(tmp_path)
     assert {(s.recording, s.split) for s in found} == {

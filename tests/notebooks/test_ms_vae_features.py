@@ -1,17 +1,16 @@
 """The features of ms_vae: what is measured, the file, and AVE's own files."""
 
-import importlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from avnb_notebooks.ms_vae import step2_features as features
 from torch import Tensor, nn
 
 from avnb import training
@@ -19,22 +18,15 @@ from avnb.data.clips import ClipBatch
 from avnb.errors import ClipsError
 from avnb.features import VGGishMel
 
-SERIES = "avnb_notebooks.ms_vae"
-
-
-@pytest.fixture(scope="module")
-def features() -> ModuleType:
-    return importlib.import_module(f"{SERIES}.step2_features")
-
 
 def random(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def seconds(features: ModuleType, n: int = 5, t: int = 10, seed: int = 0) -> Any:
+def seconds(n: int = 5, t: int = 10, seed: int = 0) -> features.VideoFeatures:
     """Random features of n videos."""
     generator = random(seed)
-    return features.Seconds(
+    return features.VideoFeatures(
         visual=torch.rand(n, t, 512, generator=generator),
         audio=torch.rand(n, t, 128, generator=generator),
         event=torch.rand(n, t, generator=generator) > 0.5,
@@ -80,93 +72,95 @@ class Colours(nn.Module):
 # --- A row a second
 
 
-def test_what_is_seen_is_a_mean_over_a_seconds_frames(features: ModuleType) -> None:
+def test_what_is_seen_is_a_mean_over_a_seconds_frames() -> None:
     of = clips(n=9, t=4, fps=2)  # 72 frames: more than one part
-    found = features.seen(Colours(), of)
+    found = features.embed_frames(Colours(), of)
     assert found.shape == (9, 4, 512)
     for video, second, colour in ((0, 0, 0), (4, 2, 1), (8, 3, 2)):
         two = of.frames[video, 2 * second : 2 * second + 2, :, :, colour].double()
         expected = float(two.mean() / 255)
         assert found[video, second, colour].item() == pytest.approx(expected, abs=1e-5)
     assert (found[:, :, 3] == 16).all()
-    assert (features.seen(Colours(), of, size=32)[:, :, 3] == 32).all()
+    assert (features.embed_frames(Colours(), of, size=32)[:, :, 3] == 32).all()
 
 
-def test_of_many_frames_a_few_are_looked_at_evenly(features: ModuleType) -> None:
+def test_of_many_frames_a_few_are_looked_at_evenly() -> None:
     of = clips(n=2, t=2, fps=6)
-    found = features.seen(Colours(), of, most=2)
+    found = features.embed_frames(Colours(), of, most=2)
     for second in range(2):
         chosen = of.frames[:, [6 * second + 1, 6 * second + 4]].double() / 255
         expected = chosen.mean((1, 2, 3))
         torch.testing.assert_close(found[:, second, :3].double(), expected)
 
 
-def test_what_is_heard_is_one_second_each(features: ModuleType) -> None:
+def test_what_is_heard_is_one_second_each() -> None:
     of = clips()
-    ear = features.Ear(5, width=2).eval()
+    encoder = features.AudioEncoder(5, width=2).eval()
     with torch.inference_mode():
-        found = features.heard(ear, of, VGGishMel())
+        found = features.embed_sound(encoder, of, VGGishMel())
         for video, second in ((0, 0), (2, 3)):
             part = of.waveform[video, 0, 16000 * second : 16000 * (second + 1)] / 32767
-            alone = ear(VGGishMel()(part)[None])[0]
+            alone = encoder(VGGishMel()(part)[None])[0]
             torch.testing.assert_close(found[video, second], alone)
     assert found.shape == (3, 4, 128)
     assert found.min() == 0 < found.max()
 
 
-def test_events_are_seconds_that_are_mostly_event(features: ModuleType) -> None:
+def test_events_are_seconds_that_are_mostly_event() -> None:
     of = clips()
-    assert torch.equal(features.events(of), torch.eye(3, 4, dtype=torch.bool))
+    assert torch.equal(features.label_events(of), torch.eye(3, 4, dtype=torch.bool))
     of.truth["event"][0, 1] = 0  # half a second
-    assert not features.events(of)[0].any()
+    assert not features.label_events(of)[0].any()
     of.truth["event"][1, 2] = torch.nan
-    with pytest.raises(features.FeatureError, match="r1: not known where its event is"):
-        features.events(of)
-    assert features.events(replace(of, truth={})).all()
+    with pytest.raises(
+        features.FeatureError, match="r1: it is not known where its event"
+    ):
+        features.label_events(of)
+    assert features.label_events(replace(of, truth={})).all()
 
 
-def test_clips_of_other_lengths_are_refused(features: ModuleType) -> None:
+def test_clips_of_other_lengths_are_refused() -> None:
     of = clips()
     cases = {
         "3.5 s with 8 frames": replace(of, waveform=of.waveform[..., :56000]),
         "4 s with 7 frames": replace(of, frames=of.frames[:, :7], truth={}),
     }
     for message, wrong in cases.items():
-        for measure in (features.events, features.whole_seconds):
+        for measure in (features.label_events, features.count_seconds):
             with pytest.raises(features.FeatureError, match=message):
                 measure(wrong)
     slow = replace(of, waveform=of.waveform[..., ::2], sample_rate=8000)
     with pytest.raises(features.FeatureError, match=r"8000 Hz.*sample_rate 16000"):
-        features.heard(features.Ear(2, width=2), slow, VGGishMel())
+        features.embed_sound(features.AudioEncoder(2, width=2), slow, VGGishMel())
 
 
-def test_rows_are_scaled_by_their_largest(features: ModuleType) -> None:
+def test_rows_are_scaled_by_their_largest() -> None:
     rows = torch.randn(4, 3, 7, generator=random(2))
     rows[1, 1] = 0
-    found = features.scaled(rows)
+    found = features.scale_rows(rows)
     for at in np.ndindex(4, 3):
         top = max(abs(x) for x in rows[at].tolist()) or 1.0
         expected = torch.tensor([x / top for x in rows[at].tolist()])
         torch.testing.assert_close(found[at], expected)
 
 
-# --- The ear
+# --- The audio encoder
 
 
-def test_practice_is_seeded_and_of_every_kind(features: ModuleType) -> None:
-    sounds, kinds, which = features.practice(1, 0, length=2)
+def test_practice_is_seeded_and_of_every_kind() -> None:
+    sounds, kinds, which = features.synthesize_sounds(1, 0, length=2)
     n = len(features.KINDS)
     assert sounds.shape == (2 * n, 16000)
     assert kinds.tolist() == which.tolist() == [k for k in range(n) for _ in range(2)]
     assert sounds.abs().amax() <= 1
     assert (sounds.std(dim=1) > 1e-4).all()
-    again, _, _ = features.practice(1, 0, length=2)
-    other, _, _ = features.practice(1, 1, length=2)
+    again, _, _ = features.synthesize_sounds(1, 0, length=2)
+    other, _, _ = features.synthesize_sounds(1, 1, length=2)
     assert torch.equal(sounds, again)
     assert not (sounds == other).all(dim=1).any()
 
 
-def test_the_ear_learns_and_its_scale_changes_no_name(features: ModuleType) -> None:
+def test_the_encoder_learns_and_its_scale_changes_no_name() -> None:
     """Three tones in noise: heard as different, from few."""
     torch.manual_seed(0)
     time = torch.arange(16000) / 16000
@@ -179,51 +173,71 @@ def test_the_ear_learns_and_its_scale_changes_no_name(features: ModuleType) -> N
         noisy = 0.1 * tones[kinds] + 0.02 * torch.randn(3 * each, 16000)
         return VGGishMel()(noisy), kinds
 
-    ear = features.Ear(3, width=4)
-    optimizer = torch.optim.AdamW(ear.parameters(), 3e-3)
+    encoder = features.AudioEncoder(3, width=4)
+    optimizer = torch.optim.AdamW(encoder.parameters(), 3e-3)
     mels, kinds = sounds(8)
     for _ in range(20):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(ear.names(mels), kinds).backward()
+        nn.functional.cross_entropy(encoder.classify(mels), kinds).backward()
         optimizer.step()
-    ear.eval().requires_grad_(False)
+    encoder.eval().requires_grad_(False)
     mels, kinds = sounds(5)
-    before = ear.names(mels)
+    before = encoder.classify(mels)
     assert (before.argmax(dim=1) == kinds).all()
-    features.spread(ear, mels)
-    assert ear(mels).std().item() == pytest.approx(0.262, rel=1e-4)
-    torch.testing.assert_close(ear.names(mels), before, rtol=1e-4, atol=1e-4)
+    features.match_vggish_scale(encoder, mels)
+    assert encoder(mels).std().item() == pytest.approx(0.262, rel=1e-4)
+    torch.testing.assert_close(encoder.classify(mels), before, rtol=1e-4, atol=1e-4)
 
 
-def test_the_ear_is_saved_as_any_model(features: ModuleType, tmp_path: Path) -> None:
-    ear = features.Ear(4, width=2).eval()
-    training.save_model(tmp_path / "ear.safetensors", ear, kinds=4, width=2)
-    again = training.load_model(tmp_path / "ear.safetensors", features.Ear)
+def test_an_untrained_encoder_is_the_same_each_time() -> None:
+    """The example of step 2 had random weights of no seed."""
+    torch.manual_seed(5)
+    first = features.make_untrained_encoder(4, seed=3).state_dict()
+    drawn = torch.rand(3)
+    torch.manual_seed(6)
+    again = features.make_untrained_encoder(4, seed=3).state_dict()
+    other = features.make_untrained_encoder(4, seed=4).state_dict()
+    assert all(torch.equal(again[name], value) for name, value in first.items())
+    assert not torch.equal(other["naming.weight"], first["naming.weight"])
+    torch.manual_seed(5)
+    assert torch.equal(torch.rand(3), drawn), "it draws from a stream of its own"
+
+
+def test_the_slow_picture_of_a_second_is_vggishs() -> None:
+    wave = 0.1 * torch.randn(16000, generator=random(7))
+    slow = features.compute_log_mel_slow(wave)
+    torch.testing.assert_close(slow, VGGishMel()(wave), rtol=1e-4, atol=1e-4)
+
+
+def test_the_encoder_is_saved_as_any_model(tmp_path: Path) -> None:
+    encoder = features.AudioEncoder(4, width=2).eval()
+    training.save_model(tmp_path / "encoder.safetensors", encoder, kinds=4, width=2)
+    again = training.load_model(tmp_path / "encoder.safetensors", features.AudioEncoder)
     mels = torch.randn(2, 96, 64, generator=random())
-    assert torch.equal(again(mels), ear(mels))
+    assert torch.equal(again(mels), encoder(mels))
 
 
 # --- The file
 
 
-def test_the_file_gives_back_what_it_got(features: ModuleType, tmp_path: Path) -> None:
+def test_the_file_gives_back_what_it_got(tmp_path: Path) -> None:
     path = tmp_path / "features.safetensors"
-    splits = {"train": seconds(features), "test": seconds(features, 2, 3, seed=1)}
-    features.save_seconds(path, splits, seed=3)
-    assert features.splits_of(path) == ["train", "test"]
-    assert features.made_from(path) == {"seed": 3}
+    splits = {"train": seconds(), "test": seconds(2, 3, seed=1)}
+    features.save_features(path, splits, seed=3)
+    assert features.list_splits(path) == ["train", "test"]
+    assert features.read_recipe(path) == {"seed": 3}
     for split, of in splits.items():
-        found = features.load_seconds(path, split)
+        found = features.load_features(path, split)
         assert len(found) == len(of)
         for name in ("visual", "audio", "event", "label"):
             assert torch.equal(getattr(found, name), getattr(of, name))
         for name in ("videos", "classes", "networks"):
             assert getattr(found, name) == getattr(of, name)
     with pytest.raises(features.FeatureError, match=r"no split 'val'.*train, test"):
-        features.load_seconds(path, "val")
-    empty = seconds(features, 0)
-    features.save_seconds(path, {"val": empty})
-    assert len(features.load_seconds(path, "val")) == 0
+        features.load_features(path, "val")
+    empty = seconds(0)
+    features.save_features(path, {"val": empty})
+    assert len(features.load_features(path, "val")) == 0
 
 
 WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
@@ -238,48 +252,46 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_features_are_neither_kept_nor_read(
-    features: ModuleType, tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change, message = WRONG[case]
-    good = seconds(features)
+    good = seconds()
     wrong = replace(good, **change(good))
     path = tmp_path / "f.safetensors"
     with pytest.raises(features.FeatureError, match=message):
-        features.save_seconds(path, {"train": wrong})
+        features.save_features(path, {"train": wrong})
     assert not path.exists()
     with monkeypatch.context() as patch:
-        patch.setattr(features, "checked", lambda of, where: of)
-        features.save_seconds(path, {"train": wrong})
+        patch.setattr(features, "check_features", lambda of, where: of)
+        features.save_features(path, {"train": wrong})
     with pytest.raises(features.FeatureError, match=r"f\.safetensors"):
-        features.load_seconds(path, "train")
+        features.load_features(path, "train")
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 @pytest.mark.parametrize("name", ["visual", "audio"])
 def test_a_number_that_is_none_names_its_video(
-    features: ModuleType, tmp_path: Path, name: str, value: float
+    tmp_path: Path, name: str, value: float
 ) -> None:
-    of = seconds(features)
+    of = seconds()
     getattr(of, name)[3, 7, 5] = value
     match = f"the {name} features of vidéo 3, second 7"
     with pytest.raises(features.FeatureError, match=match):
-        features.save_seconds(tmp_path / "f", {"train": of})
+        features.save_features(tmp_path / "f", {"train": of})
 
 
-def test_files_that_are_none(
-    features: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f.safetensors"
-    with pytest.raises(features.FeatureError, match="step3_extract makes them"):
-        features.load_seconds(path, "train")
-    features.save_seconds(path, {"train": seconds(features)})
+    with pytest.raises(features.FeatureError, match="Run step3_extract"):
+        features.load_features(path, "train")
+    features.save_features(path, {"train": seconds()})
     whole = path.read_bytes()
 
     def refused(content: bytes) -> None:
         path.write_bytes(content)
         with pytest.raises(features.FeatureError, match=r"f\.safetensors"):
-            features.load_seconds(path, "train")
-        assert features.made_from(path) == {}
+            features.load_features(path, "train")
+        assert features.read_recipe(path) == {}
 
     refused(b"")
     refused(b"\x00" * 100)
@@ -296,26 +308,24 @@ def test_files_that_are_none(
     path.write_bytes(whole)
     monkeypatch.setattr(features, "LARGEST", 4)
     with pytest.raises(features.FeatureError, match=r"5 videos.*4 at most"):
-        features.load_seconds(path, "train")
+        features.load_features(path, "train")
 
 
-def test_a_split_without_its_tensors(features: ModuleType, tmp_path: Path) -> None:
+def test_a_split_without_its_tensors(tmp_path: Path) -> None:
     path = tmp_path / "f.safetensors"
-    features.save_seconds(path, {"train": seconds(features)})
+    features.save_features(path, {"train": seconds()})
     with safetensors.safe_open(path, "pt") as file:
         about = file.metadata()
     tensors = safetensors.torch.load(path.read_bytes())
     del tensors["train.audio"]
     path.write_bytes(safetensors.torch.save(tensors, metadata=about))
     with pytest.raises(features.FeatureError, match=r"train\.audio.*missing"):
-        features.load_seconds(path, "train")
+        features.load_features(path, "train")
 
 
-def test_tensors_of_too_few_axes_are_refused(
-    features: ModuleType, tmp_path: Path
-) -> None:
+def test_tensors_of_too_few_axes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "f.safetensors"
-    features.save_seconds(path, {"train": seconds(features)})
+    features.save_features(path, {"train": seconds()})
     with safetensors.safe_open(path, "pt") as file:
         about = file.metadata()
     whole = safetensors.torch.load(path.read_bytes())
@@ -323,7 +333,7 @@ def test_tensors_of_too_few_axes_are_refused(
         tensors = whole | {"train.event": event}
         path.write_bytes(safetensors.torch.save(tensors, metadata=about))
         with pytest.raises(features.FeatureError, match=r"f\.safetensors: train"):
-            features.load_seconds(path, "train")
+            features.load_features(path, "train")
 
 
 # --- AVE's own files
@@ -351,14 +361,14 @@ def ave_files(n: int = 12) -> tuple[dict[str, np.ndarray], list[Any]]:
     return tables, rows
 
 
-def test_ave_is_read_row_by_row(features: ModuleType) -> None:
+def test_ave_is_read_row_by_row() -> None:
     tables, rows = ave_files()
     chosen = {"train": [rows[k] for k in (5, 0, 3)], "val": [], "test": rows[10:]}
-    splits, problems = features.ave_seconds(tables, chosen)
+    splits, problems = features.split_ave_arrays(tables, chosen)
     assert not problems
     assert list(splits) == ["train", "val", "test"]
     for split, its in chosen.items():
-        of = features.checked(splits[split], split)
+        of = features.check_features(splits[split], split)
         assert len(of) == len(its)
         for i, row in enumerate(its):
             assert of.videos[i] == row.video
@@ -369,13 +379,13 @@ def test_ave_is_read_row_by_row(features: ModuleType) -> None:
             assert torch.equal(of.visual[i], expected)
 
 
-def test_what_disagrees_is_named_and_nothing_else_is_lost(features: ModuleType) -> None:
+def test_what_disagrees_is_named_and_nothing_else_is_lost() -> None:
     tables, rows = ave_files()
     rows[1] = replace(rows[1], end=rows[1].end - 1)
     tables["labels"][6, rows[6].start] = np.eye(29)[5]  # another class, one second
     tables["audio"][8, 2, 0] = np.nan
     tables["visual"][9, 9, 511] = np.inf
-    splits, problems = features.ave_seconds(
+    splits, problems = features.split_ave_arrays(
         tables, {"train": rows[:8], "test": rows[8:]}
     )
     said = {problem.file: problem.problem for problem in problems}
@@ -409,7 +419,7 @@ def ave_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_ave_files(features: ModuleType, ave_folder: Path) -> None:
+def test_ave_files(ave_folder: Path) -> None:
     splits, problems = features.read_ave_features(ave_folder)
     assert any("no length" in str(problem) for problem in problems)
     assert splits["train"].videos == ["id7", "id2", "id1"]
@@ -418,7 +428,7 @@ def test_ave_files(features: ModuleType, ave_folder: Path) -> None:
     assert torch.equal(splits["test"].audio, expected)
 
 
-def test_ave_files_of_another_kind(features: ModuleType, ave_folder: Path) -> None:
+def test_ave_files_of_another_kind(ave_folder: Path) -> None:
     import h5py
 
     def broken(name: str, table: Any, message: str, key: str = "avadataset") -> None:

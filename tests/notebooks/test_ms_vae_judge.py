@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from avnb_notebooks.ms_vae import step2_features, step4_model, step5_baselines
+from avnb_notebooks.ms_vae import step2_features as step2
+from avnb_notebooks.ms_vae.step4_model import MSVAE
+from avnb_notebooks.ms_vae.step5_baselines import MODELS
 from torch import Tensor
 
 from avnb import media, training
@@ -26,13 +28,9 @@ def random_run(
     videos: list[str] | None = None,
 ) -> Any:
     """A run's folder with features and models that nobody trained."""
-    step2, models = (
-        step2_features,
-        step5_baselines.MODELS,
-    )
     random = torch.Generator().manual_seed(0)
     n, seconds = event.shape
-    test = step2.Seconds(
+    test = step2.VideoFeatures(
         visual=70 * torch.rand(n, seconds, 512, generator=random),
         audio=torch.rand(n, seconds, 128, generator=random),
         event=event,
@@ -41,9 +39,9 @@ def random_run(
         classes=[f"class {k}" for k in range(max(label) + 1)],
         networks={"visual": "noise", "audio": "more noise"},
     )
-    step2.save_seconds(folder / "features.safetensors", {"test": test})
+    step2.save_features(folder / "features.safetensors", {"test": test})
     torch.manual_seed(0)
-    for name, cls in models.items():
+    for name, cls in MODELS.items():
         config = {"shared": "cm_vae" not in name} if "vae" in name else {}
         path = folder / "models" / f"{name}.safetensors"
         training.save_model(path, cls(**config), **config)
@@ -78,12 +76,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any
     test = random_run(tmp_path, label, spans(10))
     results = run("step7_judge", tmp_path)
     path = tmp_path / "models" / "ms_vae_w.safetensors"
-    return (
-        test,
-        results,
-        training.load_model(path, step4_model.MSVAE),
-        tmp_path,
-    )
+    return test, results, training.load_model(path, MSVAE), tmp_path
 
 
 def test_table_1_is_what_a_plain_loop_counts(judged: tuple) -> None:
@@ -124,15 +117,15 @@ def first(order: list[int], label: list[int], q: int) -> float:
 def test_table_2_and_the_two_slips(judged: tuple) -> None:
     results = judged[1]
     rows = {row["model"]: row for row in results["table2"]}
-    assert set(rows) >= {"a ranking at random", "no model: the features", "AVSDN"}
+    assert set(rows) >= {"random ranking", "no model: the features", "AVSDN"}
     assert "A-V" not in rows["no model: the features"]
     # 4 of class 0, 2 of 1 and 2, the classes of one are not asked within a modality
     one_of_nine = sum(1 / j for j in range(1, 10)) / 9
     assert rows["MS-VAE"]["A-A"]["n"] == 8
-    chance = rows["a ranking at random"]["A-A"]["value"]
+    chance = rows["random ranking"]["A-A"]["value"]
     assert one_of_nine < chance < 1
     slips = {(r["distances"], r["ranks"]): r for r in results["released"]}
-    assert slips["perfect", "right"]["V-V"] == 1
+    assert slips["perfect", "correct"]["V-V"] == 1
     assert slips["perfect", "as released"]["V-A"] == 1
     # the script, a query at a time: a name keeps its value when its loop has ended
     label, within, across = [0, 1, 2, 0, 1, 2, 0, 3, 4, 0], [], []
