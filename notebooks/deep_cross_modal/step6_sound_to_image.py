@@ -285,7 +285,7 @@ class Generator(nn.Module):
         self.noise = noise
         self.compress = Compressor(encoding)
         self.trunk = make_trunk(noise + 64, width)
-        # No norm before the tanh: it would fix the brightness of every picture.
+        # No norm here, as in GAN-CLS: it would fix the mean colour of every batch.
         self.picture = nn.ConvTranspose2d(width, 3, 4, 2, 1)
 
     def forward(
