@@ -1,19 +1,19 @@
 """The errors of avnb: each says where, what is wrong, and what to do about it.
 
-The command line prints an :class:`AvnbError` as one plain message; anything else is a
-mistake of ours and keeps its traceback.
+The command line prints an :class:`AvnbError` as one plain message. Any other exception
+is a mistake in our code and keeps its traceback.
 """
 
 import os
 
 
 class AvnbError(Exception):
-    """Something that the reader can put right: `place: problem. remedy`.
+    """Something that the reader can put right: "place: problem. remedy".
 
     Args:
         place: the file, field or name at fault.
         problem: what is wrong with it.
-        remedy: what to do, a whole sentence or a command.
+        remedy: what to do: a whole sentence or a command.
     """
 
     def __init__(
@@ -23,9 +23,16 @@ class AvnbError(Exception):
         text = f"{place}: {problem}" if problem else str(place)
         super().__init__(f"{text}. {remedy}" if remedy else text)
 
-    def __reduce__(self) -> tuple:
-        # Worker processes send their errors as pickles, which call the class again.
+    def __reduce__(
+        self,
+    ) -> tuple[type["AvnbError"], tuple[str | os.PathLike[str], str, str]]:
+        # A pickle calls the class again, by default with the whole message as its one
+        # argument. Worker processes send their errors as pickles.
         return type(self), (self.place, self.problem, self.remedy)
+
+
+class WriteError(AvnbError):
+    """A file or folder that cannot be written."""
 
 
 class MediaError(AvnbError):
@@ -57,4 +64,4 @@ class LessonError(AvnbError):
 
 
 class UploadError(AvnbError):
-    """An uploaded file that is no picture and no sound."""
+    """An uploaded file that is neither a picture nor a sound."""

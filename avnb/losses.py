@@ -19,13 +19,23 @@ def gradient_penalty(
     *,
     generator: torch.Generator | None = None,
 ) -> Scalar:
-    """E[(‖∇D(ε real + (1 − ε) fake)‖₂ − 1)²], ε uniform, one an item.
+    """Compute WGAN-GP's gradient penalty, E[(‖∇D(ε real + (1 − ε) fake)‖₂ − 1)²].
 
-    Gulrajani et al. 2017, Eq. 3; Redondo 2024, P of Eq. 5 and 6. The gradient is that
-    of the sum of all of an item's patches, its norm over all the item's values; 1e-12
-    under the root keeps the derivative finite where the gradient is zero. A backward
-    pass reaches the critic's weights, not `real` and `fake`. `generator` (on their
-    device) makes ε repeatable.
+    ε is uniform in [0, 1], one number an item. Where the critic gives a map of patches,
+    the gradient is that of the sum of an item's patches, and its norm is over all
+    values of the item. A backward pass reaches the weights of the critic, not `real`
+    and `fake`.
+
+    Args:
+        critic: gives scores of a batch.
+        real: items of the data.
+        fake: items of the generator, in the same shape.
+        generator: on their device; makes ε repeatable.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source: Gulrajani et al. 2017, Eq. 3; Redondo 2024, P of Eq. 5 and 6.
     """
     if real.shape != fake.shape:
         raise ValueError(
@@ -36,28 +46,42 @@ def gradient_penalty(
     epsilon = torch.rand(
         shape, generator=generator, device=real.device, dtype=real.dtype
     )
+    # Detached: the penalty trains the critic alone. A copy that requires gradients, so
+    # that D's gradient at this very point can be taken.
     mixed = torch.lerp(fake.detach(), real.detach(), epsilon).requires_grad_(True)
     (gradient,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
+    # 1e-12: the derivative of the root is infinite where the gradient is zero.
     norm = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
     return (norm - 1).square().mean()
 
 
 def critic_loss(real: Scores, *fakes: Scores) -> Scalar:
-    """What a WGAN critic lowers: mean fake − mean real, summed over the fakes.
+    """Compute the loss of a WGAN critic: mean fake − mean real, summed over the fakes.
 
-    Redondo 2024: Eq. 5 with one kind of fake; Eq. 6 with two, the generated and the
-    shuffled, in the released code's form, where the real counts once against each.
-    As printed, Eq. 6 has the real once and two fakes: adding a constant to the critic
-    would then change the loss without end.
+    Redondo 2024 has one kind of fake in Eq. 5, and two in Eq. 6, the generated videos
+    and the shuffled ones. Here the real scores count once against each kind, as in the
+    released code. As printed, Eq. 6 has the real scores once and two fakes: then the
+    critic could lower its loss without limit by adding a constant to all its scores.
+
+    Args:
+        real: scores of real items, of any shape.
+        fakes: scores of each kind of fake.
+
+    Raises:
+        ValueError: no fakes are given.
     """
     if not fakes:
         raise ValueError("critic_loss: give at least one kind of fake scores")
+    # The mean over all patches and items, so that the size of the map does not matter.
     terms = [fake.mean() - real.mean() for fake in fakes]
     return torch.stack(terms).sum()
 
 
 def generator_loss(fake: Scores) -> Scalar:
-    """What a WGAN generator lowers: −mean score of its fakes (Eq. 5 and 6)."""
+    """Compute the loss of a WGAN generator: minus the mean score of its fakes.
+
+    Source: Redondo 2024, Eq. 5 and 6.
+    """
     return -fake.mean()
 
 
@@ -66,18 +90,30 @@ def shuffle_time(
     *,
     generator: torch.Generator | None = None,
 ) -> Shaped[Tensor, "items time ..."]:
-    """Each video's frames in another order, each other order equally likely.
+    """Put each video's frames into another order, all other orders equally likely.
 
-    The v̂ of Redondo 2024, Eq. 6: a fake whose every frame is real. The order is never
-    the true one, which would be a real video called fake.
+    The result is a fake video in which every frame is real. The order is never the true
+    one, since that would be a real video that the critic learns to call fake.
+
+    Args:
+        video: videos of 2 frames or more.
+        generator: makes the orders repeatable.
+
+    Raises:
+        ValueError: there is only one frame.
+
+    Source: Redondo 2024, v̂ of Eq. 6.
     """
     count = video.shape[1]
     if count < 2:
         raise ValueError(f"a video of {count} frame has no other order: give 2 or more")
-    # without a generator on the CPU, so that no step waits for the device
+    # Without a generator the orders are drawn on the CPU: the comparison below would
+    # make every step wait for a GPU.
     device = torch.device("cpu") if generator is None else generator.device
     true = torch.arange(count, device=device)
     orders: list[Tensor] = []
+    # Draw again where the true order came out; swapping two frames of it instead would
+    # make some orders likelier than others.
     while len(orders) < len(video):
         order = torch.randperm(count, generator=generator, device=device)
         if not torch.equal(order, true):
@@ -92,11 +128,21 @@ def perceptual_loss(
     real: Float[Tensor, "... 3 _ _"],
     fake: Float[Tensor, "... 3 _ _"],
 ) -> Scalar:
-    """Mean squared difference of a network's features (Redondo 2024, α's term, Eq. 6).
+    """Compute the mean squared difference of a network's features.
 
-    Pictures or videos in [−1, 1]; `features` takes (items, 3, H, W). The paper takes
-    VGG16's relu2_2: `weights.load_network("vgg16").truncate(2)`. Eq. 6 writes a norm,
-    the released code takes the mean square, as here. Gradients flow into `fake` alone.
+    Eq. 6 has a norm; the released code takes the mean square, as here. Gradients flow
+    into `fake` only.
+
+    Args:
+        features: gives features of pictures (items, 3, H, W). The paper takes relu2_2
+            of VGG16: `weights.load_network("vgg16").truncate(2)`.
+        real: pictures or videos in [−1, 1].
+        fake: the same in the same shape.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source: Redondo 2024, Eq. 6, the term with α.
     """
     if real.shape != fake.shape:
         raise ValueError(
@@ -104,6 +150,7 @@ def perceptual_loss(
             "each frame is compared with its own"
         )
     real, fake = (video.reshape(-1, *video.shape[-3:]) for video in (real, fake))
+    # No gradient flows into the real side: without a graph it takes little memory.
     with torch.no_grad():
         wanted = features(real)
     return F.mse_loss(features(fake), wanted)

@@ -2,19 +2,23 @@
 
     python benchmarks/listen_and_move.py [--rounds 5] [--steps 5]
 
-A step is as the paper trains (base 1024, batch 1, T = 32 frames): D_V on the real, the
-made and the shuffled film with both penalties, D_I on one frame, R and G against both
-critics and VGG16 (with random weights: the same work), each with its own Adam.
+A step is that of the paper (base 1024, batch 1, T = 32 frames): an update of D_V on the
+real, the generated and the shuffled video with both penalties, an update of D_I on one
+frame, and an update of R and G with both critics and VGG16. VGG16 has random weights,
+which is the same work. Each network has its own Adam.
 
-With a GPU: steps per second at 256x256, float32 and bfloat16, and the most memory at
-512x512, also with torch held to 24e9 bytes. Without one, arithmetic, which is no
-measurement: the same step on torch's `meta` device, whose tensors have shapes alone.
-Counted there: what autograd keeps, each storage once; the peak of all tensors alive,
-graphs of the penalties, gradients and Adam's states included; and the work of
-convolutions and products. Not in it: what kernels take beside their results. The
-method is checked against torch.profiler's memory on a CPU, on a small network.
+With a GPU, this measures the steps per second at 256x256 in float32 and bfloat16, and
+the peak memory at 512x512, also with torch limited to 24e9 bytes.
 
-Writes its part of benchmarks/results/listen_and_move.json and leaves the other's.
+Without a GPU, it calculates. The same step runs on torch's `meta` device, whose tensors
+have shapes and no values. It counts the tensors that autograd saves (each storage
+once), the peak of all live tensors (with the graphs of the penalties, gradients and
+Adam's states), and the arithmetic of convolutions and matrix products. It does not
+count the workspaces of kernels. A small network on a CPU checks the method against
+torch.profiler.
+
+The results go to benchmarks/results/listen_and_move.json. Each of the two kinds of run
+replaces only its own part.
 """
 
 import argparse
@@ -33,15 +37,15 @@ from unittest.mock import patch
 
 import torch
 from avnb_notebooks.listen_and_move.step3_generator import (
-    Animator,
-    Design,
-    start_weights,
+    ModelConfig,
+    SoundToVideo,
+    init_weights,
 )
 from avnb_notebooks.listen_and_move.step5_critics import (
-    animator_loss,
-    image_critic,
     image_critic_loss,
-    video_critic,
+    make_image_critic,
+    make_video_critic,
+    sound_to_video_loss,
     video_critic_loss,
 )
 from torch import Tensor, nn
@@ -57,29 +61,29 @@ from avnb.layers import VideoPrediction
 from avnb.pretrained import networks
 
 FRAMES, BANDS = 32, 64
-PARTS = ("video", "D_V", "D_I", "animator")
-CARD = 24e9  # bytes; a card of 24 GiB has more, but CUDA itself takes some of it
+PARTS = ("video", "D_V", "D_I", "model")
+CARD = 24e9  # bytes; a card of 24 GiB has more, but CUDA itself needs some
 RESULTS = Path(__file__).parent / "results" / "listen_and_move.json"
 
 
 @dataclass(frozen=True)
 class Saving:
-    """Ways to save memory that leave the gradients as they are."""
+    """Ways to save memory that do not change the gradients."""
 
-    recompute: int = 0  # VideoPrediction's
-    apart: bool = False  # a backward pass for each term of a loss frees its graph
-    frames: int = FRAMES  # so many at a time through VGG16, if apart
+    recompute: int = 0  # the argument of VideoPrediction
+    by_term: bool = False  # a backward pass for each term of a loss, to free its graph
+    frames: int = FRAMES  # at a time through VGG16, with by_term
 
 
 SETTINGS = {
     "plain": Saving(),
     "recompute": Saving(recompute=4),
-    "saving": Saving(recompute=4, apart=True, frames=4),
+    "saving": Saving(recompute=4, by_term=True, frames=4),
 }
 
 
-# Term by term: the sums, the draws and the calls of the critics (a batch norm counts
-# them) are those of step 5's losses, in the same order.
+# The terms must add up to the losses of step 5. They make the same random draws and the
+# same calls of the critics in the same order (a batch norm counts its calls).
 
 
 def video_critic_terms(
@@ -87,12 +91,12 @@ def video_critic_terms(
 ) -> Iterator[Tensor]:
     """The terms of `video_critic_loss`."""
     shuffled = losses.shuffle_time(real)
-    v, made, mixed = (film.transpose(1, 2) for film in (real, fake, shuffled))
+    v, generated, mixed = (video.transpose(1, 2) for video in (real, fake, shuffled))
     yield -2 * critic(v).mean()  # once against each fake
-    for wrong in (made, mixed):
-        yield critic(wrong).mean()
-    for wrong in (made, mixed):
-        yield penalty * losses.gradient_penalty(critic, v, wrong)
+    for other in (generated, mixed):
+        yield critic(other).mean()
+    for other in (generated, mixed):
+        yield penalty * losses.gradient_penalty(critic, v, other)
 
 
 def image_critic_terms(
@@ -105,10 +109,11 @@ def image_critic_terms(
 
 
 class Step:
-    """All three networks, their optimisers and a window of noise; a call is a step.
+    """All three networks, their optimizers and a random window; a call is one step.
 
-    With `Saving.apart`, `backward` gets a loss term by term and goes back from each as
-    soon as it is made: gradients add up, and only one term's graph is alive.
+    With `Saving.by_term`, `backward` gets the terms of a loss one by one and runs the
+    backward pass of each at once. The gradients add up, and the graph of only one term
+    is alive at a time.
     """
 
     def __init__(
@@ -125,25 +130,26 @@ class Step:
         self.autocast = torch.autocast(
             "cpu" if device == "meta" else device, torch.bfloat16, enabled=bfloat16
         )
-        animator = Animator(Design(), size, BANDS, base=base)
-        prediction = animator.generator.prediction
-        animator.generator.prediction = VideoPrediction(
+        model = SoundToVideo(ModelConfig(), size, BANDS, base=base)
+        prediction = model.generator.prediction
+        model.generator.prediction = VideoPrediction(
             prediction.recurrences.channels, kernel_size, recompute=saving.recompute
         )
-        self.D_I, self.D_V = image_critic(size, base), video_critic(size, base)
-        self.animator = animator
+        self.D_I = make_image_critic(size, base)
+        self.D_V = make_video_critic(size, base)
+        self.model = model
         self.optimizers = {}
         for name, network, rate in (
             ("D_V", self.D_V, 4e-4),
             ("D_I", self.D_I, 4e-4),
-            ("animator", animator, 1e-4),
+            ("model", model, 1e-4),
         ):
-            network.apply(start_weights).to(device)
+            network.apply(init_weights).to(device)
             self.optimizers[name] = torch.optim.Adam(
                 network.parameters(), rate, betas=(0.3, 0.999)
             )
         self.vgg = networks.vgg16().requires_grad_(False).to(device)
-        del self.vgg.stages[2:]  # relu2_2 is what is compared
+        del self.vgg.stages[2:]  # the perceptual loss compares relu2_2
         self.real = torch.rand(frames, 3, size, size).mul(2).sub(1).to(device)
         self.features = torch.rand(frames, BANDS).mul(2).sub(1).to(device)
 
@@ -151,7 +157,7 @@ class Step:
         return self.optimizers[name].param_groups[0]["params"]
 
     def backward(self, terms: Iterator[Tensor], to: list[Tensor]) -> None:
-        """From each term before the next is made; only gradients of `to` are made."""
+        """Run the backward pass of each term; only `to` gets gradients."""
         while True:
             with self.autocast:
                 term = next(terms, None)
@@ -159,34 +165,36 @@ class Step:
                 return
             term.backward(inputs=to)
 
-    def learn(self, name: str, terms: Iterator[Tensor]) -> None:
+    def update(self, name: str, terms: Iterator[Tensor]) -> None:
+        """One update of a network by the terms of its loss."""
         self.optimizers[name].zero_grad(set_to_none=True)
         self.backward(terms, self.weights(name))
         self.optimizers[name].step()
 
-    def animator_learns(self, video: Tensor, at: int) -> None:
-        if not self.saving.apart:
-            self.learn("animator", self.animator_loss(video, at))
+    def update_model(self, video: Tensor, at: int) -> None:
+        """One update of R and G; `at` is the frame that D_I sees."""
+        if not self.saving.by_term:
+            self.update("model", self.model_loss(video, at))
             return
-        # Each term goes back to the video alone, and frees its graph; then all go
-        # through the animator at once.
-        optimizer = self.optimizers["animator"]
+        # The backward pass of each term stops at the video and frees its graph. The
+        # sum of their gradients then goes through R and G once.
+        optimizer = self.optimizers["model"]
         optimizer.zero_grad(set_to_none=True)
         seen = video.detach().requires_grad_()
-        self.backward(self.animator_terms(seen, at), [seen])
-        video.backward(seen.grad, inputs=self.weights("animator"))
+        self.backward(self.model_terms(seen, at), [seen])
+        video.backward(seen.grad, inputs=self.weights("model"))
         optimizer.step()
 
-    def animator_loss(self, video: Tensor, at: int) -> Iterator[Tensor]:
+    def model_loss(self, video: Tensor, at: int) -> Iterator[Tensor]:
         by_picture = self.D_I(video[at, None])
         by_film = self.D_V(video.transpose(0, 1)[None])
         seen = losses.perceptual_loss(self.vgg.truncate(2), self.real, video)
-        yield animator_loss(by_picture, by_film, seen)
+        yield sound_to_video_loss(by_picture, by_film, seen)
 
-    def animator_terms(
+    def model_terms(
         self, video: Tensor, at: int, alpha: float = 10.0
     ) -> Iterator[Tensor]:
-        """The terms of `animator_loss`, the perceptual one by chunks of frames."""
+        """The terms of `sound_to_video_loss`, VGG16 in groups of frames."""
         yield losses.generator_loss(self.D_I(video[at, None]))
         yield losses.generator_loss(self.D_V(video.transpose(0, 1)[None]))
         features, chunk = self.vgg.truncate(2), self.saving.frames
@@ -195,32 +203,33 @@ class Step:
             yield part * losses.perceptual_loss(features, real, fake)
 
     def parts(self) -> Iterator[str]:
-        """One step; the name of each part of it when that is done.
+        """Run one step and yield the name of each part when it is done.
 
-        The video is made once. Its graph is there while the critics learn from it.
+        The video is generated once, and its graph is alive during the updates of the
+        critics.
         """
         at = int(torch.randint(len(self.real), ()))
         with self.autocast:
-            video, _ = self.animator(self.features)
-        video = video.to(self.real.dtype)  # under bfloat16: penalties mix it with real
+            video, _ = self.model(self.features)
+        video = video.to(self.real.dtype)  # the penalties mix it with real: no bfloat16
         yield "video"
-        real, fake, apart = self.real, video.detach(), self.saving.apart
-        terms = video_critic_terms if apart else whole(video_critic_loss)
-        self.learn("D_V", terms(self.D_V, real[None], fake[None]))
+        real, fake, by_term = self.real, video.detach(), self.saving.by_term
+        terms = video_critic_terms if by_term else as_single_term(video_critic_loss)
+        self.update("D_V", terms(self.D_V, real[None], fake[None]))
         yield "D_V"
-        terms = image_critic_terms if apart else whole(image_critic_loss)
-        self.learn("D_I", terms(self.D_I, real[at, None], fake[at, None]))
+        terms = image_critic_terms if by_term else as_single_term(image_critic_loss)
+        self.update("D_I", terms(self.D_I, real[at, None], fake[at, None]))
         yield "D_I"
-        self.animator_learns(video, at)
-        yield "animator"
+        self.update_model(video, at)
+        yield "model"
 
     def __call__(self) -> None:
         for _ in self.parts():
             pass
 
 
-def whole(loss: Callable[..., Tensor]) -> Callable[..., Iterator[Tensor]]:
-    """A loss as its only term."""
+def as_single_term(loss: Callable[..., Tensor]) -> Callable[..., Iterator[Tensor]]:
+    """Turn a loss into a function that yields it as the only term."""
 
     def terms(*given: Any) -> Iterator[Tensor]:
         yield loss(*given)
@@ -231,12 +240,12 @@ def whole(loss: Callable[..., Tensor]) -> Callable[..., Iterator[Tensor]]:
 # --- The arithmetic --------------------------------------------------------------
 
 
-def storage(x: Tensor) -> torch.UntypedStorage:
+def get_storage(x: Tensor) -> torch.UntypedStorage:
     return x.untyped_storage()
 
 
-class Alive(TorchDispatchMode):
-    """Bytes of all tensors alive, each storage once, their peak; and arithmetic."""
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of live tensors (each storage once), their peak, and FLOP."""
 
     def __init__(self, *before: Tensor) -> None:
         super().__init__()
@@ -246,7 +255,7 @@ class Alive(TorchDispatchMode):
             self.add(tensor)
 
     def add(self, tensor: Tensor) -> None:
-        held = storage(tensor)
+        held = get_storage(tensor)
         key, size = held._cdata, held.nbytes()
         if key in self.seen:
             return
@@ -265,16 +274,16 @@ class Alive(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         kind = func._overloadpacket
         if kind is torch.ops.aten.convolution_backward:
-            # Each gradient costs what the convolution does. (torch's own formula has
-            # the weight's gradient too large, by the number of groups.)
+            # Each gradient costs as much as the convolution. (torch's own formula for
+            # the weight's gradient is too large by the number of groups.)
             grad, x, weight, *_, transposed, _, _, wanted = args
             shapes = (x.shape, weight.shape, grad.shape)
             self.flop += conv_flop_count(*shapes, transposed) * sum(wanted[:2])
         elif kind in flop_registry:
             self.flop += flop_registry[kind](*args, **(kwargs or {}), out_val=out)
         if kind is torch.ops.aten.mse_loss and out.is_meta:
-            # The kernel takes all squares into a tensor of its own, and its result, a
-            # number, keeps the memory that was laid out for them. Meta's does neither.
+            # The CPU kernel writes all squares into a tensor, and its result, a single
+            # number, keeps that tensor's memory. The meta kernel does neither.
             squares = args[0].nbytes
             self.peak = max(self.peak, self.now + 2 * squares)
             out.untyped_storage().resize_(squares)
@@ -284,20 +293,20 @@ class Alive(TorchDispatchMode):
         return out
 
 
-class Kept(saved_tensors_hooks):
-    """Bytes that autograd keeps, each storage once, weights not counted; their peak.
+class SavedTensors(saved_tensors_hooks):
+    """Counts the bytes that autograd saves: each storage once, without weights.
 
-    What a checkpoint makes again in the backward pass does not come by here.
+    Tensors that a checkpoint computes again in the backward pass are not counted.
     """
 
     def __init__(self, *known: Tensor) -> None:
-        self.known = {storage(tensor)._cdata for tensor in known}
+        self.known = {get_storage(tensor)._cdata for tensor in known}
         self.holders: Counter[int] = Counter()
         self.now = self.peak = 0
         super().__init__(self.pack, lambda held: held.tensor)
 
-    def pack(self, tensor: Tensor) -> "_Held":
-        held, of = _Held(tensor), storage(tensor)
+    def pack(self, tensor: Tensor) -> "_SavedTensor":
+        held, of = _SavedTensor(tensor), get_storage(tensor)
         key, size = of._cdata, of.nbytes()
         if key not in self.known:
             self.now += 0 if self.holders[key] else size
@@ -311,33 +320,33 @@ class Kept(saved_tensors_hooks):
         self.now -= 0 if self.holders[key] else size
 
 
-class _Held:
+class _SavedTensor:
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
 
 
-def nbytes(tensors: Any) -> int:
+def count_bytes(tensors: Any) -> int:
     return sum(t.nbytes for t in tree_leaves(tensors) if torch.is_tensor(t))
 
 
-def counted(step: Step) -> dict[str, Any]:
-    """A step after the first, so with Adam's states: a row for each of its parts."""
+def count_step(step: Step) -> dict[str, Any]:
+    """Count memory and FLOP of each part of a second step, when Adam has its states."""
     optimizers = step.optimizers.values()
     weights = [w for o in optimizers for w in o.param_groups[0]["params"]]
     adam = [list(o.state.values()) for o in optimizers]
     others = [step.real, step.features, *step.vgg.parameters()]
-    for network in (step.D_V, step.D_I, step.animator, step.vgg):
+    for network in (step.D_V, step.D_I, step.model, step.vgg):
         others += network.buffers()
     fixed = [t for t in tree_leaves([weights, adam, others]) if torch.is_tensor(t)]
     result: dict[str, Any] = {
         "parameters": sum(w.numel() for w in weights),
-        "weights_gb": nbytes(weights) / 1e9,
-        "gradients_gb": nbytes(weights) / 1e9,
-        "adam_gb": nbytes(adam) / 1e9,
-        "films_and_vgg_gb": nbytes(others) / 1e9,
+        "weights_gb": count_bytes(weights) / 1e9,
+        "gradients_gb": count_bytes(weights) / 1e9,
+        "adam_gb": count_bytes(adam) / 1e9,
+        "films_and_vgg_gb": count_bytes(others) / 1e9,
     }
     before = [w.grad for w in weights if w.grad is not None]
-    kept, alive = Kept(*fixed), Alive(*fixed, *before)
+    kept, alive = SavedTensors(*fixed), LiveTensors(*fixed, *before)
     del before
     result["before_gb"] = alive.now / 1e9
     with alive, kept:
@@ -353,16 +362,16 @@ def counted(step: Step) -> dict[str, Any]:
     return result
 
 
-def after_one(size: int, base: int = 1024, **given: Any) -> Step:
-    """A step that was made once."""
+def make_warm_step(size: int, base: int = 1024, **given: Any) -> Step:
+    """A Step that has run once, so that Adam has its states."""
     step = Step(size, base, **given)
     step()
     return step
 
 
-def kept_by(step: Step) -> dict[str, float]:
-    """GB that autograd keeps of single parts, each gone through once (plain)."""
-    generator, real = step.animator.generator, step.real
+def count_saved_by_part(step: Step) -> dict[str, float]:
+    """GB that autograd saves for single parts, each run once (without savings)."""
+    generator, real = step.model.generator, step.real
     z = torch.cat([step.features, step.features, step.features[:, :2]], dim=1)
     with torch.no_grad():
         maps = generator.trunk(z, step.features)
@@ -376,49 +385,54 @@ def kept_by(step: Step) -> dict[str, float]:
         "D_V, one film": lambda: step.D_V(film),
         "D_V, one penalty": lambda: losses.gradient_penalty(step.D_V, film, film),
     }
-    networks = (step.animator, step.D_V, step.vgg)
+    networks = (step.model, step.D_V, step.vgg)
     known = [*(w for network in networks for w in network.parameters())]
     result = {}
     for name, part in parts.items():
-        with (kept := Kept(*known)):
+        with (kept := SavedTensors(*known)):
             part()
         result[name] = kept.peak / 1e9
     return result
 
 
-# `shuffle_time` asks for values, which meta tensors lack; any order is as large.
-any_order = patch.object(losses, "shuffle_time", lambda film: film.flip(1))
+# `shuffle_time` needs values, and meta tensors have none. Any order has the same size.
+flip_for_shuffle = patch.object(losses, "shuffle_time", lambda video: video.flip(1))
 
 
-@any_order
-def arithmetic(sizes: list[int]) -> dict[str, Any]:
-    """For each size and setting; at 512 also for the released code's kernel size."""
+@flip_for_shuffle
+def calculate(sizes: list[int]) -> dict[str, Any]:
+    """Count a step for each size and setting; at 512 also with kernels of 5×5.
+
+    The released code has kernels of that size.
+    """
     result: dict[str, Any] = {
-        "what": "arithmetic in float32 on torch's meta device: no GPU, no measurement; "
-        "peak: all tensors alive, kernels' own workspaces not; kept: by autograd, "
-        "without what a checkpoint makes again"
+        "what": "calculated in float32 on torch's meta device, not measured on a GPU; "
+        "peak: all live tensors without the kernels' workspaces; kept: saved by "
+        "autograd, without what a checkpoint computes again"
     }
     for size in sizes:
         rows = {
-            name: counted(after_one(size, saving=saving, device="meta"))
+            name: count_step(make_warm_step(size, saving=saving, device="meta"))
             for name, saving in SETTINGS.items()
         }
         for name in SETTINGS if size >= 512 else ():
             given: dict[str, Any] = {"saving": SETTINGS[name], "kernel_size": 5}
-            step = after_one(size, device="meta", **given)
-            rows[f"{name}, kernel 5"] = counted(step)
-        rows["plain"]["kept_by_part_gb"] = kept_by(Step(size, device="meta"))
+            step = make_warm_step(size, device="meta", **given)
+            rows[f"{name}, kernel 5"] = count_step(step)
+        rows["plain"]["kept_by_part_gb"] = count_saved_by_part(
+            Step(size, device="meta")
+        )
         result[f"{size}x{size}"] = rows
         for name, row in rows.items():
             print(f"{size} {name:20} {row['peak_gb']:.2f} GB {row['tflop']:.2f} TFLOP")
     return result
 
 
-def profiled(step: Step) -> dict[str, float]:
-    """On a CPU, by torch.profiler: the most MB beyond what was there, in each part.
+def profile_step(step: Step) -> dict[str, float]:
+    """Peak MB above the start in each part of a step, by torch.profiler on a CPU.
 
-    The profiler does not see the end of what was made before it began: there must be
-    no gradients yet.
+    The profiler does not see the release of memory that was allocated before it
+    started, so there must be no gradients yet.
     """
     parts, cpu = step.parts(), [ProfilerActivity.CPU]
     with profile(activities=cpu, profile_memory=True, acc_events=True) as record:
@@ -437,20 +451,20 @@ def profiled(step: Step) -> dict[str, float]:
     return result
 
 
-@any_order
-def checked(size: int = 64, base: int = 128) -> dict[str, Any]:
-    """The count on meta against the profiler, and against the count on a CPU."""
+@flip_for_shuffle
+def compare_with_profiler(size: int = 64, base: int = 128) -> dict[str, Any]:
+    """Compare the count on meta with the profiler and with the count on a CPU."""
     result: dict[str, Any] = {"size": size, "base": base, "frames": FRAMES}
     for name, saving in SETTINGS.items():
         steps = [
-            after_one(size, base, saving=saving, device=device)
+            make_warm_step(size, base, saving=saving, device=device)
             for device in ("meta", "cpu", "cpu")
         ]
         for step in steps:
             for optimizer in step.optimizers.values():
                 optimizer.zero_grad(set_to_none=True)
-        count, on_cpu = (counted(step) for step in steps[:2])
-        measured = profiled(steps[2])
+        count, on_cpu = (count_step(step) for step in steps[:2])
+        measured = profile_step(steps[2])
         beyond, beyond_on_cpu = (
             {part: 1e3 * (c[part]["peak_gb"] - c["before_gb"]) for part in PARTS}
             for c in (count, on_cpu)
@@ -469,8 +483,8 @@ def checked(size: int = 64, base: int = 128) -> dict[str, Any]:
 # --- The measurement -------------------------------------------------------------
 
 
-def speed(step: Step, steps: int, rounds: int) -> dict[str, Any]:
-    """Steps per second, by the clock, of each round."""
+def measure_speed(step: Step, steps: int, rounds: int) -> dict[str, Any]:
+    """Steps per second in each round, wall-clock time."""
     for _ in range(3):
         step()
     rates = []
@@ -484,9 +498,11 @@ def speed(step: Step, steps: int, rounds: int) -> dict[str, Any]:
     return {"steps_per_second": statistics.median(rates), "rounds": rates}
 
 
-def memory(size: int, limit: float | None = None, **setting: Any) -> dict[str, Any]:
-    """The most that torch held and reserved in three steps, with at most `limit`."""
-    gc.collect()  # what an error before has left
+def measure_memory(
+    size: int, limit: float | None = None, **setting: Any
+) -> dict[str, Any]:
+    """Peak memory allocated and reserved in three steps, limited to `limit` bytes."""
+    gc.collect()  # an earlier error may have left tensors
     torch.cuda.empty_cache()
     whole_card = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(
@@ -507,8 +523,8 @@ def memory(size: int, limit: float | None = None, **setting: Any) -> dict[str, A
     }
 
 
-def measurement(steps: int, rounds: int) -> Iterator[dict[str, Any]]:
-    """What is known so far, after each setting: a lent machine may be taken away."""
+def measure_on_gpu(steps: int, rounds: int) -> Iterator[dict[str, Any]]:
+    """Yield the results so far after each setting, as the machine may be taken away."""
     card = torch.cuda.get_device_properties(0)
     result: dict[str, Any] = {
         "date": date.today().isoformat(),
@@ -524,18 +540,19 @@ def measurement(steps: int, rounds: int) -> Iterator[dict[str, Any]]:
         for bfloat16 in (False, True):
             setting: dict[str, Any] = {"saving": saving, "bfloat16": bfloat16}
             key = f"{name}, {'bfloat16' if bfloat16 else 'float32'}"
-            row = memory(512, **setting)
-            row["within_24e9_bytes"] = memory(512, CARD, **setting)
+            row = measure_memory(512, **setting)
+            row["within_24e9_bytes"] = measure_memory(512, CARD, **setting)
             result["512x512"][key] = row
-            row = memory(256, **setting)
+            row = measure_memory(256, **setting)
             if row["ran"]:
-                row |= speed(Step(256, device="cuda", **setting), steps, rounds)
+                row |= measure_speed(Step(256, device="cuda", **setting), steps, rounds)
             result["256x256"][key] = row
             print(key, json.dumps([result["512x512"][key], row], indent=1))
             yield result
 
 
-def write(part: str, result: dict[str, Any]) -> None:
+def write_results(part: str, result: dict[str, Any]) -> None:
+    """Replace one part of the results file."""
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     settings = {name: asdict(saving) for name, saving in SETTINGS.items()}
     setting = {"base": 1024, "batch": 1, "frames": FRAMES, "settings": settings}
@@ -550,17 +567,17 @@ def main() -> None:
     asked = parser.parse_args()
     torch.manual_seed(0)
     if torch.cuda.is_available():
-        for result in measurement(asked.steps, asked.rounds):
-            write("measured", result)
+        for result in measure_on_gpu(asked.steps, asked.rounds):
+            write_results("measured", result)
         return
     result = {
         "date": date.today().isoformat(),
         "hardware": describe_hardware(),
         "torch": torch.__version__,
-        **arithmetic([64, 128, 256, 512]),
-        "check_on_a_cpu": checked(),
+        **calculate([64, 128, 256, 512]),
+        "check_on_a_cpu": compare_with_profiler(),
     }
-    write("arithmetic", result)
+    write_results("arithmetic", result)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,24 @@
-"""The recurrent layers of Listen and Move against the obvious loops, in one run.
+"""The recurrent layers of Listen and Move against the plain loops of the notebooks.
 
     python benchmarks/recurrent.py [--rounds 9] [--threads 2]
 
-Forward and backward of `VideoPrediction` (1x32x16x64x64) and of `ResidualDilatedGRU`
-(1x1024x66) and of tests/plain_recurrent.py, the same weights, taking turns; the machine
-may be shared, so times are by the clock and of the processor. Counted too: the
-operators launched (by torch.profiler; views launch nothing), the peak of what the
-tensors take (the profiler again), the arithmetic of the convolutions and the bytes that
-all operators read and write, and which part of the machine's own fastest convolution,
-measured here, is reached. Writes benchmarks/results/recurrent.json.
+This measures the forward and backward pass of `VideoPrediction` (1x32x16x64x64) and of
+`ResidualDilatedGRU` (1x1024x66), and of the plain layers of steps 2 and 4 with the same
+weights. The layers take turns. The machine may be shared, so both wall-clock and
+processor time are recorded. It also counts
+
+- the operators launched (by torch.profiler; views launch nothing),
+- the peak memory of the tensors (by the profiler),
+- the arithmetic of the convolutions and the bytes that all operators read and write,
+- the share of the speed of this machine's fastest convolution, which is measured first.
+
+The results go to benchmarks/results/recurrent.json.
 """
 
 import argparse
 import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from datetime import date
@@ -23,6 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from avnb_notebooks.listen_and_move.step2_motion import (
+    PlainDilatedGRU,
+    rename_gru_weights,
+)
+from avnb_notebooks.listen_and_move.step4_prediction import (
+    PlainVideoPrediction,
+    rename_prediction_weights,
+)
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 from torch.profiler import ProfilerActivity, profile
@@ -32,19 +43,11 @@ from torch.utils._pytree import tree_leaves
 from avnb.course.provenance import describe_hardware
 from avnb.layers import ResidualDilatedGRU, VideoPrediction
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "helpers"))
-from plain_recurrent import (
-    PlainDilatedGRU,
-    PlainVideoPrediction,
-    of_gru,
-    of_prediction,
-)
-
 FRAMES = (1, 32, 16, 64, 64)
 SOUND = (1, 1024, 66)
 RECOMPUTE = 4
 RESULTS = Path(__file__).parent / "results" / "recurrent.json"
-# these launch nothing themselves; where one must copy, the copy is counted
+# These launch no kernel. If one of them has to copy, the copy is counted.
 NOTHING = {
     *("view", "reshape", "_reshape_alias", "_unsafe_view", "slice", "select", "narrow"),
     *("unsqueeze", "squeeze", "transpose", "permute", "t", "expand", "as_strided"),
@@ -54,8 +57,10 @@ NOTHING = {
 }
 
 
-def step(layer: nn.Module, x: Tensor, bfloat16: bool = False) -> Callable[[], Tensor]:
-    """A function that goes forward and back once; it gives the output."""
+def make_pass(
+    layer: nn.Module, x: Tensor, bfloat16: bool = False
+) -> Callable[[], Tensor]:
+    """A function that runs one forward and backward pass and returns the output."""
     given = [x.requires_grad_(), *layer.parameters()]
 
     def run() -> Tensor:
@@ -68,8 +73,8 @@ def step(layer: nn.Module, x: Tensor, bfloat16: bool = False) -> Callable[[], Te
     return run
 
 
-class Work(TorchDispatchMode):
-    """Arithmetic of convolutions and products, and bytes of all but the views."""
+class WorkCounter(TorchDispatchMode):
+    """Counts FLOP of convolutions and products, and bytes of all but views."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,15 +91,17 @@ class Work(TorchDispatchMode):
         kind = func._overloadpacket
         if kind is torch.ops.aten.convolution:
             self.flop += 2 * out.numel() * args[1][0].numel()
-        elif kind is torch.ops.aten.convolution_backward:  # of its input, its weight
+        elif (
+            kind is torch.ops.aten.convolution_backward
+        ):  # gradients of input and weight
             self.flop += 2 * args[0].numel() * args[2][0].numel() * sum(args[-1][:2])
         elif kind in (torch.ops.aten.mm, torch.ops.aten.addmm):
             self.flop += 2 * out.numel() * args[-1].shape[0]
         return out
 
 
-def launches(event: Any) -> bool:
-    """Whether an event of the profiler is an operator, not a part of another one."""
+def is_launch(event: Any) -> bool:
+    """Whether a profiler event is an operator that is not part of another one."""
     if event.name[:6] != "aten::" or event.name[6:] in NOTHING:
         return False
     while (event := event.cpu_parent) is not None:
@@ -103,8 +110,8 @@ def launches(event: Any) -> bool:
     return True
 
 
-def counted(run: Callable[[], Tensor]) -> dict[str, float]:
-    """Operators launched, peak of the tensors' memory, arithmetic and traffic."""
+def count_pass(run: Callable[[], Tensor]) -> dict[str, float]:
+    """Count operators launched, peak memory, arithmetic and memory traffic."""
     cpu = [ProfilerActivity.CPU]
     with profile(activities=cpu, profile_memory=True, acc_events=True) as record:
         run()
@@ -114,25 +121,25 @@ def counted(run: Callable[[], Tensor]) -> dict[str, float]:
     for event in sorted(memory, key=lambda event: event.start_ns()):
         held += event.nbytes()
         peak = max(peak, held)
-    with Work() as work:
+    with WorkCounter() as work:
         run()
     return {
-        "operators": sum(map(launches, record.events())),
+        "operators": sum(map(is_launch, record.events())),
         "peak_mb": peak / 1e6,
         "gflop": work.flop / 1e9,
         "traffic_gb": work.bytes / 1e9,
     }
 
 
-def seconds(run: Callable[[], object]) -> dict[str, float]:
-    """By the clock on the wall, and of processor time, all threads together."""
+def measure_seconds(run: Callable[[], object]) -> dict[str, float]:
+    """Wall-clock time, and processor time of all threads."""
     wall, cpu = time.perf_counter(), time.process_time()
     run()
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
-def convolution_peak(dtype: torch.dtype) -> float:
-    """GFLOP/s of the fastest of some 3x3 convolutions, in either layout."""
+def measure_convolution_peak(dtype: torch.dtype) -> float:
+    """GFLOP/s of the fastest of several 3x3 convolutions, in either memory layout."""
     best = 0.0
     with torch.no_grad():
         for channels, size in ((32, 64), (64, 64), (128, 32), (256, 32)):
@@ -147,22 +154,23 @@ def convolution_peak(dtype: torch.dtype) -> float:
 
                 run()
                 best = max(
-                    best, work / min(seconds(run)["wall"] for _ in range(5)) / 1e9
+                    best,
+                    work / min(measure_seconds(run)["wall"] for _ in range(5)) / 1e9,
                 )
     return best
 
 
-def compared(
+def compare_layers(
     runs: dict[str, Callable[[], Tensor]], rounds: int, peak: dict[str, float]
 ) -> dict[str, Any]:
-    """Each against the first, which is the obvious one."""
+    """Measure all layers and compare each with the first one, the plain loop."""
     outputs = [run().float() for run in runs.values()]  # and warm up
     times: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            times[name].append(seconds(run))
+            times[name].append(measure_seconds(run))
     plain = next(iter(runs))
-    counts = {name: counted(run) for name, run in runs.items()}
+    counts = {name: count_pass(run) for name, run in runs.items()}
     result: dict[str, Any] = {}
     for output, (name, count) in zip(outputs, counts.items(), strict=True):
         median = {
@@ -182,8 +190,8 @@ def compared(
             "seconds": times[name],
             "times_faster": faster,
             **count,
-            "operators_of_obvious": count["operators"] / counts[plain]["operators"],
-            "peak_of_obvious": count["peak_mb"] / counts[plain]["peak_mb"],
+            "operators_of_plain": count["operators"] / counts[plain]["operators"],
+            "peak_of_plain": count["peak_mb"] / counts[plain]["peak_mb"],
             "gflop_per_second": speed,
             "part_of_convolution_peak": speed
             / peak["bfloat16" if "bfloat16" in name else "float32"],
@@ -202,32 +210,35 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)
     peak = {
-        str(dtype)[6:]: convolution_peak(dtype)
+        str(dtype)[6:]: measure_convolution_peak(dtype)
         for dtype in (torch.float32, torch.bfloat16)
     }
     frames, sound = torch.randn(FRAMES), torch.randn(SOUND)
     plain = PlainVideoPrediction(FRAMES[2])
-    weights = of_prediction(plain, Tensor.detach)
+    weights = rename_prediction_weights(plain)
     kept = VideoPrediction(FRAMES[2])
     recomputed = VideoPrediction(FRAMES[2], recompute=RECOMPUTE)
     kept.load_state_dict(weights), recomputed.load_state_dict(weights)
     prediction = {
-        "obvious": step(plain, frames),
-        "avnb": step(kept, frames),
-        f"avnb, {RECOMPUTE} steps recomputed": step(recomputed, frames),
-        "avnb, bfloat16": step(kept, frames, bfloat16=True),
+        "plain": make_pass(plain, frames),
+        "avnb": make_pass(kept, frames),
+        f"avnb, {RECOMPUTE} steps recomputed": make_pass(recomputed, frames),
+        "avnb, bfloat16": make_pass(kept, frames, bfloat16=True),
     }
     cells, dilated = PlainDilatedGRU(SOUND[2]), ResidualDilatedGRU(SOUND[2])
-    dilated.load_state_dict(of_gru(cells, Tensor.detach))
-    motion = {"obvious": step(cells, sound), "avnb": step(dilated, sound)}
+    dilated.load_state_dict(rename_gru_weights(cells))
+    motion = {"plain": make_pass(cells, sound), "avnb": make_pass(dilated, sound)}
     result = {
         "date": date.today().isoformat(),
         "hardware": describe_hardware(),
         "threads": asked.threads,
         "torch": torch.__version__,
         "convolution_peak_gflop_per_second": peak,
-        "prediction": {"frames": FRAMES, **compared(prediction, asked.rounds, peak)},
-        "dilated_gru": {"sound": SOUND, **compared(motion, asked.rounds, peak)},
+        "prediction": {
+            "frames": FRAMES,
+            **compare_layers(prediction, asked.rounds, peak),
+        },
+        "dilated_gru": {"sound": SOUND, **compare_layers(motion, asked.rounds, peak)},
         "load_average": os.getloadavg()[0],
     }
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""AVE as downloaded: videos of 10 s, one event each, and the second that it lasts."""
+"""AVE as downloaded: videos of 10 s with one event each, and the event's seconds."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import typer
 
 from avnb.data.sources import SPLITS, ClipSettings, Problem, Source
 from avnb.errors import ClipsError
+from data_scripts.truth_files import find_truth
 
 NAME = "ave"
 ABOUT = """
@@ -31,12 +32,16 @@ needs h5py (pip install avnb[ave]). `match` is the one that cross-modal localisa
 judged on: none of its test events fills its video. Where labels.h5 is there too, it is
 compared with the annotations.
 
-What is wrong in the set is named in the report, and the rest is prepared: events of no
-length, ids with two events (two rows), ids in two splits (their training or validation
-row is left out), classes that training lacks, videos that are missing or too short.
+What is wrong in the set is named in the report, and the rest is prepared. Named are:
+events of no length, ids with two events (two rows), ids in two splits (their training
+or validation row is left out), classes that training lacks, and videos that are missing
+or too short.
 """
 SETTINGS = ClipSettings(seconds=10.0, fps=2.0, size=224, sample_rate=16000)
 
+FOLDER = "AVE"  # of the videos
+ANNOTATIONS = "Annotations.txt"
+HEADER = "Category&VideoID&Quality&StartTime&EndTime"
 SECONDS = 10  # of every video
 KINDS = (
     "Church bell", "Male speech, man speaking", "Bark", "Fixed-wing aircraft, airplane",
@@ -47,7 +52,8 @@ KINDS = (
     "Rodents, rats, mice", "Accordion", "Mandolin",
 )  # fmt: skip
 # How many of AVE's events fill all 10 s, and how many of the others begin at second s
-# (row) and end at second e = 1..10 (column): counted in its Annotations.txt.
+# (row) and end at second e = 1..10 (column), counted in its Annotations.txt. The
+# bandstand draws the spans of its events from these.
 WHOLE_SPANS = 2750
 PARTIAL_SPANS = np.array(
     [
@@ -63,8 +69,10 @@ PARTIAL_SPANS = np.array(
     ]
 )
 
+# A file beyond these is not AVE's (4,143 rows): it is refused before it fills memory.
 ROWS_LIMIT = 10**6
 BYTES_LIMIT = 2**28
+# family of splits -> how its file of a split is called
 SPLIT_FILES = {"files": "Set.txt", "order": "_order.h5", "match": "_order_match.h5"}
 VIDEO_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 BACKGROUND = len(KINDS)  # the column of labels.h5 that says that nothing happens
@@ -72,7 +80,15 @@ BACKGROUND = len(KINDS)  # the column of labels.h5 that says that nothing happen
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A line of Annotations.txt, counted from 0 without the header."""
+    """One line of Annotations.txt.
+
+    Args:
+        number: of the line, counted from 0 without the header.
+        label: the class.
+        video: the id of the video on YouTube.
+        start: the first second of the event.
+        end: the second after its last one.
+    """
 
     number: int
     label: str
@@ -82,8 +98,18 @@ class Row:
 
     @property
     def event(self) -> tuple[str, str, int, int]:
-        """What it says, wherever it stands."""
+        """All but the number: equal for two lines that say the same."""
         return self.label, self.video, self.start, self.end
+
+
+def format_row(label: str, video: str, start: int, end: int) -> str:
+    """One line of Annotations.txt, without its end. AVE rates every row "good"."""
+    return f"{label}&{video}&good&{start}&{end}"
+
+
+def name_split(split: str, family: str = "files") -> str:
+    """The file that lists a split, 'train', 'val' or 'test', in a family of splits."""
+    return f"{split}{SPLIT_FILES[family]}"
 
 
 def find_sources(
@@ -95,40 +121,47 @@ def find_sources(
         typer.Option(help="which splits: the Set.txt files, or one of the h5 families"),
     ] = "files",
 ) -> tuple[list[Source], list[Problem]]:
-    """One source an event; recording = the video's id; `span` = the annotated seconds.
+    """Find one source an event; recording = the video's id.
 
-    A second event of the same video is a recording "ID (CLASS)" in the first one's
-    group. `truth/{ID}.parquet` is used where it is there (the bandstand's). Raises
-    ClipsError where there are no annotations or no splits to read.
+    The `span` of a source is the annotated seconds. A second event of the same video is
+    a recording "ID (CLASS)" in the first one's group.
+
+    Args:
+        folder: holds ``AVE/``, Annotations.txt and the splits; ``truth/`` beside them
+            is used where it is there (the bandstand's).
+        settings: how clips will be cut.
+        split_family: which files say the splits.
+
+    Returns:
+        The sources, and everything that is wrong in the set.
+
+    Raises:
+        ClipsError: where there are no annotations or no splits to read.
     """
     problems: list[Problem] = []
-    rows = read_annotations(find_file(folder, "Annotations.txt"), problems)
+    rows = read_annotations(find_file(folder, ANNOTATIONS), problems)
     _compare_labels(folder, rows, problems)
     chosen = read_splits(folder, split_family, rows, problems)
     chosen = remove_leaks(chosen, problems)
     found: list[Source] = []
-    seen: dict[str, str] = {}
+    first_event: dict[str, str] = {}  # video -> the class of its first event
     names: set[str] = set()
     for split in SPLITS:
         for row in chosen[split]:
-            video = folder / "AVE" / f"{row.video}.mp4"
-            name = video.relative_to(folder).as_posix()
+            video = folder / FOLDER / f"{row.video}.mp4"
+            name = _name_video(row.video)
             if not video.is_file():
                 problems.append(Problem(name, "the video is missing", "Download it"))
                 continue
             recording = row.video
-            if row.video in seen:
-                recording = f"{row.video} ({row.label})"
-                if recording in names:
-                    during = f"from {row.start} to {row.end}"
-                    recording = f"{row.video} ({row.label}, {during})"
-                what = f"has two events: {seen[row.video]}, and {row.label}"
+            if row.video in first_event:
+                recording = _name_second_event(row, names)
+                what = f"has two events: {first_event[row.video]}, and {row.label}"
                 remedy = "Nothing to do: each is a row of its own, in the same split"
                 problems.append(Problem(name, what, remedy))
-                name = f"AVE/{recording}.mp4"
-            seen.setdefault(row.video, row.label)
+                name = _name_video(recording)
+            first_event.setdefault(row.video, row.label)
             names.add(recording)
-            truth = folder / "truth" / f"{row.video}.parquet"
             found.append(
                 Source(
                     name=name,
@@ -138,26 +171,49 @@ def find_sources(
                     split=split,
                     group=row.video,
                     span=(float(row.start), float(row.end)),
-                    truth=truth if truth.is_file() else None,
+                    truth=find_truth(folder, row.video),
                 )
             )
     _name_missing_classes(chosen, problems)
     return found, problems
 
 
-def read_annotations(path: Path, problems: list[Problem]) -> dict[int, Row]:
-    """The usable rows of Annotations.txt by their number, 0 the first after a header.
+def _name_video(recording: str) -> str:
+    return f"{FOLDER}/{recording}.mp4"
 
-    Those that are not become problems: the numbers of the others stay. With and without
-    header, LF and CRLF, are all read.
+
+def _name_second_event(row: Row, names: set[str]) -> str:
+    """A recording's name for a further event of a video; `names` are taken."""
+    name = f"{row.video} ({row.label})"
+    if name in names:
+        return f"{row.video} ({row.label}, from {row.start} to {row.end})"
+    return name
+
+
+def read_annotations(path: Path, problems: list[Problem]) -> dict[int, Row]:
+    """Read the usable rows of Annotations.txt, with or without a header.
+
+    Args:
+        path: the file, with line ends of Unix or of Windows.
+        problems: gets one entry for each row that is not usable.
+
+    Returns:
+        Number -> row, 0 the first after a header. A row that is left out keeps its
+        number, because the h5 files index the rows of the whole file.
+
+    Raises:
+        ClipsError: for a file that is too large to be AVE's.
     """
     rows: dict[int, Row] = {}
-    events: set[tuple] = set()
-    for number, line in enumerate(_lines(path)):
-        row = _parsed(number, line)
+    events: set[tuple[str, str, int, int]] = set()
+    for number, line in enumerate(_read_lines(path)):
+        row = _parse_row(number, line)
         if isinstance(row, str):
-            what, remedy = f"row {number + 1} {row}: {line!r}", "Mend it"
-            problems.append(Problem(path.name, what[:300], f"{remedy}; it is left out"))
+            what, remedy = (
+                f"row {number + 1} {row}: {line!r}",
+                "Mend it; it is left out",
+            )
+            problems.append(Problem(path.name, what[:300], remedy))
         elif row.event in events:
             what = f"row {number + 1} is there a second time: {line!r}"
             problems.append(Problem(path.name, what[:300], "It is left out"))
@@ -167,16 +223,21 @@ def read_annotations(path: Path, problems: list[Problem]) -> dict[int, Row]:
     return rows
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     """The lines that are not empty, without the header."""
     if path.stat().st_size > BYTES_LIMIT:
-        raise ClipsError(f"{path}: {path.stat().st_size} bytes are not AVE's")
+        raise ClipsError(
+            path,
+            f"{path.stat().st_size} bytes are not AVE's",
+            "Download the file again",
+        )
+    # utf-8-sig: some editors begin a file with a byte order mark
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[1:] if lines and lines[0].startswith("Category&") else lines
 
 
-def _parsed(number: int, line: str) -> Row | str:
+def _parse_row(number: int, line: str) -> Row | str:
     """The row of a line, or what is wrong with it."""
     fields = line.split("&")
     if len(fields) != 5:
@@ -197,13 +258,19 @@ def _parsed(number: int, line: str) -> Row | str:
 
 
 def find_file(folder: Path, name: str) -> Path:
-    """A file of the folder, or of its data/."""
+    """Find a file in the folder or in its ``data/``.
+
+    Raises:
+        ClipsError: where it is in neither.
+    """
     for path in (folder / name, folder / "data" / name):
         if path.is_file():
             return path
     raise ClipsError(
-        f"{folder}: no {name}, here or in data/. Give the folder that holds AVE/ and "
-        "Annotations.txt as --source; `avnb prepare ave --help` says where they are"
+        folder,
+        f"there is no {name}, here or in data/",
+        f"Give the folder that holds {FOLDER}/ and {ANNOTATIONS} as --source; "
+        "`avnb prepare ave --help` says where they are",
     )
 
 
@@ -213,48 +280,60 @@ def find_file(folder: Path, name: str) -> Path:
 def read_splits(
     folder: Path, family: str, rows: dict[int, Row], problems: list[Problem]
 ) -> dict[str, list[Row]]:
-    """Split -> its rows, in the family's order."""
+    """Read which rows each split has.
+
+    Args:
+        folder: where the files of the splits are.
+        family: a key of `SPLIT_FILES`.
+        rows: the usable rows of Annotations.txt by their number.
+        problems: gets what does not fit together.
+
+    Returns:
+        Split -> its rows, in the family's order.
+
+    Raises:
+        ClipsError: for a file that is missing or that cannot be read.
+    """
     chosen: dict[str, list[Row]] = {}
     for split in SPLITS:
-        path = find_file(folder, f"{split}{SPLIT_FILES[family]}")
+        path = find_file(folder, name_split(split, family))
         if family == "files":
-            found = _listed(path, rows, problems)
+            found = _match_rows(path, rows, problems)
         else:
             order = read_h5(path, "order", 1).astype(np.int64)
             found = [rows[k] for k in order.tolist() if k in rows]
             if lost := sorted(set(order.tolist()) - rows.keys()):
                 what = f"{len(lost)} of its rows are not usable, the first is {lost[0]}"
-                remedy = "They are left out; see what is said of Annotations.txt"
+                remedy = f"They are left out; see what is said of {ANNOTATIONS}"
                 problems.append(Problem(path.name, what, remedy))
         chosen[split] = list(dict.fromkeys(found))
     used = {row.number for split in chosen.values() for row in split}
     if left := [row for number, row in rows.items() if number not in used]:
         what = f"{len(left)} rows are in no split, the first is {left[0].video}"
-        problems.append(Problem("Annotations.txt", what, "They are left out"))
+        problems.append(Problem(ANNOTATIONS, what, "They are left out"))
     return chosen
 
 
-def _listed(path: Path, rows: dict[int, Row], problems: list[Problem]) -> list[Row]:
+def _match_rows(path: Path, rows: dict[int, Row], problems: list[Problem]) -> list[Row]:
     """The annotated rows that a Set.txt file lists; it may say other seconds."""
     exact = {row.event: row for row in rows.values()}
     alike: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows.values():
         alike[row.label, row.video].append(row)
     found = []
-    for k, line in enumerate(_lines(path)):
-        listed = _parsed(k, line)
+    for k, line in enumerate(_read_lines(path)):
+        listed = _parse_row(k, line)
         if isinstance(listed, Row) and listed.event in exact:
             found.append(exact[listed.event])
             continue
         label, video = (*(field.strip() for field in line.split("&")), "")[:2]
         if len(same := alike[label, video]) == 1:
-            what = f"row {k + 1} has other seconds than Annotations.txt: {line!r}"
-            remedy = (
-                f"Those of Annotations.txt are used: {same[0].start} to {same[0].end}"
-            )
+            what = f"row {k + 1} has other seconds than {ANNOTATIONS}: {line!r}"
+            used = f"{same[0].start} to {same[0].end}"
+            remedy = f"Those of {ANNOTATIONS} are used: {used}"
             found += same
         else:
-            what = f"row {k + 1} is no usable row of Annotations.txt: {line!r}"
+            what = f"row {k + 1} is no usable row of {ANNOTATIONS}: {line!r}"
             remedy = "It is left out; see what is said of that row"
         problems.append(Problem(path.name, what[:300], remedy))
     return found
@@ -263,8 +342,17 @@ def _listed(path: Path, rows: dict[int, Row], problems: list[Problem]) -> list[R
 def remove_leaks(
     chosen: dict[str, list[Row]], problems: list[Problem]
 ) -> dict[str, list[Row]]:
-    """Each id in one split: the test keeps all it has, then validation, so that what
-    is judged stays comparable.
+    """Keep each video in one split, because AVE lists some in two.
+
+    The test split keeps all it has, then the validation split, so that results on the
+    test split stay comparable with those that others publish.
+
+    Args:
+        chosen: split -> its rows.
+        problems: gets one entry for each row that is taken out.
+
+    Returns:
+        Split -> the rows that stay.
     """
     owner: dict[str, str] = {}
     kept: dict[str, list[Row]] = {}
@@ -279,14 +367,14 @@ def remove_leaks(
             remedy = (
                 f"Nothing to do: it stays in {first}, its row in {split} is left out"
             )
-            problems.append(Problem(f"AVE/{row.video}.mp4", what, remedy))
+            problems.append(Problem(_name_video(row.video), what, remedy))
     return kept
 
 
 def _name_missing_classes(
     chosen: dict[str, list[Row]], problems: list[Problem]
 ) -> None:
-    """Classes that are judged but not learned."""
+    """Name the classes that are tested but not trained on."""
     count: dict[str, dict[str, int]] = {split: defaultdict(int, {}) for split in SPLITS}
     for split, rows in chosen.items():
         for row in rows:
@@ -304,16 +392,24 @@ def _name_missing_classes(
 
 
 def read_h5(path: Path, key: str, dimensions: int) -> np.ndarray:
-    """The data set `key` of an HDF5 file, numbers of `dimensions` axes.
+    """Read an array of numbers from an HDF5 file.
 
-    Raises ClipsError where h5py is not installed, or the file does not hold that.
+    Args:
+        path: the file.
+        key: the name of the array.
+        dimensions: how many axes it must have.
+
+    Raises:
+        ClipsError: where h5py is not installed, or the file does not hold that.
     """
     try:
         import h5py
     except ImportError as error:
         raise ClipsError(
-            f"{path.name} needs h5py, which is not installed: pip install avnb[ave], "
-            "or take the Set.txt files with --split-family files"
+            path.name,
+            "reading it needs h5py, which is not installed",
+            "Install it (pip install avnb[ave]), or take the Set.txt files with "
+            "--split-family files",
         ) from error
     try:
         with h5py.File(path, "r") as file:
@@ -325,8 +421,9 @@ def read_h5(path: Path, key: str, dimensions: int) -> np.ndarray:
             return np.asarray(data[()])
     except (OSError, KeyError, ValueError, AttributeError) as error:
         raise ClipsError(
-            f"{path}: no {dimensions}-dimensional numbers {key!r} in it ({error}). "
-            "Download it again"
+            path,
+            f"there are no {dimensions}-dimensional numbers {key!r} in it ({error})",
+            "Download it again",
         ) from error
 
 
@@ -337,7 +434,7 @@ def _compare_labels(
     try:
         path = find_file(folder, "labels.h5")
     except ClipsError:
-        return  # it is a file that users may have
+        return  # few users have this file, so its absence is no problem
     try:
         labels = read_h5(path, "avadataset", 3)
     except ClipsError as error:
@@ -350,20 +447,26 @@ def _compare_labels(
     for row in find_disagreements(labels, rows.values()):
         what = f"the labels of row {row.number} ({row.label}) are not the annotation's"
         remedy = "The annotation is used"
-        problems.append(Problem(f"AVE/{row.video}.mp4", what, remedy))
+        problems.append(Problem(_name_video(row.video), what, remedy))
 
 
 def find_disagreements(labels: np.ndarray[Any, Any], rows: Iterable[Row]) -> list[Row]:
-    """Rows whose labels, (videos, 10, 29) one-hot with the background last, have
-    another class at any second, or another second than the annotation.
+    """Find the rows whose labels say something else than the annotation.
+
+    Args:
+        labels: (videos, 10, 29), one-hot for each second, the background last.
+        rows: of Annotations.txt.
+
+    Returns:
+        The rows that have another class at any second, or no labels at all.
     """
     found = []
     for row in rows:
         wanted = np.full(SECONDS, BACKGROUND)
         wanted[row.start : row.end] = KINDS.index(row.label)
-        there = labels[row.number] if row.number < len(labels) else None
+        given = labels[row.number] if row.number < len(labels) else None
         right = np.eye(BACKGROUND + 1)[wanted]
-        if there is None or there.shape != right.shape or (there != right).any():
+        if given is None or given.shape != right.shape or (given != right).any():
             found.append(row)
     return found
 

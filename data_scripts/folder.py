@@ -19,7 +19,7 @@ Your own recordings, one sub-folder a class.
 
 FOLDER/CLASS/clip.mp4: each video is a recording.
 FOLDER/CLASS/SESSION/clip1.mp4, ...: what lies in one sub-folder of a class stays in one
-split: put there what shows the same performance.
+split, so put there what shows the same performance.
 FOLDER/CLASS/name.png + name.ogg: one picture with one sound.
 FOLDER/CLASS/SESSION/{frame0.jpg, frame1.jpg, ..., audio.wav}: pictures taken at even
 distances over one sound, the first at its start and the last at its end; each clip of
@@ -42,41 +42,56 @@ SOUNDS = frozenset(
 def find_sources(
     folder: Path, settings: ClipSettings = SETTINGS
 ) -> tuple[list[Source], list[Problem]]:
-    """Everything under ``folder`` that can be a clip; class = the first sub-folder."""
+    """Find everything under `folder` that can be a clip; class = first sub-folder.
+
+    Args:
+        folder: yours; `ABOUT` says how it may be laid out.
+        settings: how clips will be cut.
+
+    Returns:
+        The sources, and the problems: pictures without a sound, sounds without a
+        picture, and sounds that cannot be read.
+    """
     found: list[Source] = []
     problems: list[Problem] = []
-    for inside in _folders(folder):
+    for inside in _walk_folders(folder):
         kinds: dict[str, list[Path]] = defaultdict(list)
         for path in sorted(inside.iterdir()):
             if path.is_file() and not path.name.startswith("."):
-                kinds[_kind(path)].append(path)
-        found += [_source(folder, path) for path in kinds["video"]]
-        found += _stills(folder, kinds["image"], kinds["sound"], settings, problems)
+                kinds[_find_kind(path)].append(path)
+        found += [_make_source(folder, path) for path in kinds["video"]]
+        found += _pair_stills(
+            folder, kinds["image"], kinds["sound"], settings, problems
+        )
     if not found:
         what = "no videos, and no pictures with sounds"
-        problems.append(
-            Problem(str(folder), what, "Put them into it, one sub-folder a class")
-        )
+        remedy = "Put them into it, one sub-folder a class"
+        problems.append(Problem(str(folder), what, remedy))
     return group_duplicates(found), problems
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    """The folder and all below it that are not hidden."""
+def _walk_folders(folder: Path) -> Iterator[Path]:
+    """The folder and all below it that are not hidden.
+
+    Links are not followed: one to a folder above would never end.
+    """
     if not folder.is_dir():
         return
     yield folder
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
-            yield from _folders(path)
+            yield from _walk_folders(path)
 
 
-def _kind(path: Path) -> str:
+def _find_kind(path: Path) -> str:
+    """'video', 'sound' or 'image' by the name's end; '' for anything else."""
     suffix = path.suffix.lower()
     kinds = {"video": VIDEOS, "sound": SOUNDS, "image": IMAGE_SUFFIXES}
     return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
 
 
-def _source(folder: Path, video: Path, audio: Path | None = None) -> Source:
+def _make_source(folder: Path, video: Path, audio: Path | None = None) -> Source:
+    """The source of one file (or pair); files of one session share a group."""
     where = video.relative_to(folder)
     name = where.as_posix()
     *above, _ = where.parts
@@ -90,7 +105,7 @@ def _source(folder: Path, video: Path, audio: Path | None = None) -> Source:
     )
 
 
-def _stills(
+def _pair_stills(
     folder: Path,
     images: list[Path],
     sounds: list[Path],
@@ -99,7 +114,7 @@ def _stills(
 ) -> list[Source]:
     """Pictures and sounds of one folder: by equal names, or many to its one sound."""
 
-    def say(path: Path, problem: str, remedy: str) -> None:
+    def add_problem(path: Path, problem: str, remedy: str) -> None:
         name = path.relative_to(folder).as_posix()
         problems.append(Problem(name, problem, remedy))
 
@@ -107,29 +122,35 @@ def _stills(
     pairs = {by_stem[sound.stem]: sound for sound in sounds if sound.stem in by_stem}
     if len(sounds) == 1 and images and not pairs:
         try:
-            return _slides(folder, images, sounds[0], settings)
+            return _share_sound(folder, images, sounds[0], settings)
         except MediaError as error:
-            say(sounds[0], error.problem, error.remedy)
+            add_problem(sounds[0], error.problem, error.remedy)
             return []
     for sound in sounds:
         if sound.stem not in by_stem:
-            say(sound, "no picture of the same name", "Add one, or a video instead")
+            remedy = "Add one, or a video instead"
+            add_problem(sound, "no picture of the same name", remedy)
     for image in images:
         if image not in pairs:
-            say(image, "no sound of the same name", "Add one")
-    return [_source(folder, image, sound) for image, sound in pairs.items()]
+            add_problem(image, "no sound of the same name", "Add one")
+    return [_make_source(folder, image, sound) for image, sound in pairs.items()]
 
 
-def _slides(
+def _share_sound(
     folder: Path, images: list[Path], sound: Path, settings: ClipSettings
 ) -> list[Source]:
-    """Share the clips of a sound among the pictures taken along it."""
+    """Share the clips of a sound among the pictures taken along it.
+
+    Each clip gets the picture that is nearest to the clip's middle, and each picture
+    becomes one source: the span of the sound that its clips cover.
+    """
     duration = media.probe(sound).duration
     if duration is None:
         raise MediaError(sound, "its length is not known", "Write it as wav")
-    images = sorted(images, key=_natural)
+    images = sorted(images, key=_split_numbers)
+    # 1e-3: a length that is written as 9.9999 s still holds ten clips of 1 s
     whole = math.floor((duration - settings.seconds) / settings.step + 1e-3) + 1
-    # half-way between one picture and the next, in clips
+    # s between two pictures: the first is taken at the start, the last at the end
     spacing = duration / max(len(images) - 1, 1)
     shares: dict[int, list[int]] = defaultdict(list)
     for k in range(max(whole, 0)):
@@ -139,7 +160,7 @@ def _slides(
     recording = sound.parent.relative_to(folder).as_posix()
     found = []
     for i, clips in sorted(shares.items()):
-        source = _source(folder, images[i], sound)
+        source = _make_source(folder, images[i], sound)
         found.append(
             Source(
                 name=source.name,
@@ -155,8 +176,8 @@ def _slides(
     return found
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """frame2 before frame10."""
+def _split_numbers(path: Path) -> list[tuple[int, str]]:
+    """A key for sorting that puts frame2 before frame10."""
     return [
         (int(part), "") if part.isdigit() else (-1, part)
         for part in re.split(r"(\d+)", path.stem)

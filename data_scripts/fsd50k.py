@@ -1,4 +1,4 @@
-"""FSD50K, or any folder of sounds: what a trained network has never heard."""
+"""FSD50K, or any folder of sounds: sounds that a trained network has never heard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ for non-commercial use alone (CC BY-NC) are left out; --non-commercial takes the
 yours to know.
 
 What comes out is a table, OUT/sounds.parquet, with the first seconds of each sound, its
-licence and who made it; avnb.sounds.load_sounds reads it.
+licence and who made it; avnb.data.sounds.load_sounds reads it.
 """
 
 RECORD = "https://zenodo.org/api/records/4060432"
@@ -43,8 +43,8 @@ PARTS = (
     "FSD50K.metadata.zip",
 )
 TABLE, INFOS, AUDIO = "dev.csv", "dev_clips_info_FSD50K.json", "FSD50K.dev_audio"
-INFOS_LIMIT = 2**28  # bytes
-# What is in a licence's address, and its name; Creative Commons' own order.
+INFOS_LIMIT = 2**28  # bytes; a larger file is not FSD50K's and would fill the memory
+# What is in a licence's address, and the licence's name.
 LICENCES = {
     "/publicdomain/zero/": "CC0",
     "/licenses/by/": "CC BY",
@@ -56,28 +56,40 @@ LICENCES = {
 def find_sounds(
     folder: Path, *, non_commercial: bool = False
 ) -> tuple[list[SoundFile], list[Problem], Counter[str]]:
-    """The sounds of a folder, problems, and how many were left out by licence.
+    """Find the sounds of a folder.
 
-    FSD50K where its ``dev.csv`` is below ``folder``; else every file of sound, whose
-    label is the first sub-folder. A sound of FSD50K whose licence is not known is left
-    out too.
+    It is read as FSD50K where ``dev.csv`` is below it. Otherwise every sound file is
+    taken, and its label is the first sub-folder.
+
+    Args:
+        folder: of FSD50K, or any.
+        non_commercial: also take FSD50K's sounds for non-commercial use alone.
+
+    Returns:
+        The sounds, the problems, and how many were left out: licence -> count. A sound
+        of FSD50K whose licence is not known is left out too.
+
+    Raises:
+        ClipsError: for a folder that is missing, empty, or an incomplete FSD50K.
     """
     if not folder.is_dir():
-        raise ClipsError(f"{folder}: no such folder. Give it, or --download")
+        raise ClipsError(folder, "there is no such folder", "Give it, or --download")
     if not (tables := sorted(folder.rglob(TABLE))):
-        return _any(folder), [], Counter()
-    infos, audio = _only(folder, INFOS), _only(folder, AUDIO)
-    licences = _licences(infos)
+        return _find_any(folder), [], Counter()
+    infos, audio = _find_one(folder, INFOS), _find_one(folder, AUDIO)
+    licences = _read_licences(infos)
     found, problems, left = [], [], Counter[str]()
     with tables[0].open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if not {"fname", "labels"} <= set(reader.fieldnames or ()):
-            raise ClipsError(f"{tables[0]}: no columns fname and labels. Fetch it anew")
+            what = "there are no columns fname and labels"
+            raise ClipsError(tables[0], what, "Fetch it again")
         for row in reader:
             name, labels = row["fname"] or "", row["labels"] or ""
             if not re.fullmatch(r"\d+", name):
+                # also guards the path below against names such as ../../file
                 what = f"fname {name[:40]!r} is no number"
-                problems.append(Problem(TABLE, what, "Fetch the table anew"))
+                problems.append(Problem(TABLE, what, "Fetch the table again"))
                 continue
             licence, creator = licences.get(name, ("unknown", ""))
             if licence == "unknown" or (licence == "CC BY-NC" and not non_commercial):
@@ -85,13 +97,14 @@ def find_sounds(
                 continue
             path = audio / f"{name}.wav"
             if not path.is_file():
-                problems.append(Problem(path.name, "missing", "Unpack the set anew"))
+                problems.append(Problem(path.name, "missing", "Unpack the set again"))
                 continue
             found.append(SoundFile(path.name, path, labels, licence, creator))
     return found, problems, left
 
 
-def _any(folder: Path) -> list[SoundFile]:
+def _find_any(folder: Path) -> list[SoundFile]:
+    """Every sound file below the folder that is not hidden."""
     found = []
     for path in sorted(folder.rglob("*")):
         where = path.relative_to(folder)
@@ -100,34 +113,41 @@ def _any(folder: Path) -> list[SoundFile]:
             label = where.parts[0] if len(where.parts) > 1 else folder.resolve().name
             found.append(SoundFile(where.as_posix(), path, label))
     if not found:
-        raise ClipsError(f"{folder}: no sounds in it. Give a folder of sound files")
+        what = "there are no sounds in it"
+        raise ClipsError(folder, what, "Give a folder of sound files")
     return found
 
 
-def _only(folder: Path, name: str) -> Path:
+def _find_one(folder: Path, name: str) -> Path:
+    """A part of FSD50K, at any depth."""
     if not (found := sorted(folder.rglob(name))):
         raise ClipsError(
-            f"{folder}: {name} is missing. Unpack all of FSD50K.dev_audio, "
-            "FSD50K.ground_truth and FSD50K.metadata there"
+            folder,
+            f"{name} is missing",
+            "Unpack all of FSD50K.dev_audio, FSD50K.ground_truth and FSD50K.metadata "
+            "there",
         )
     return found[0]
 
 
-def _licences(path: Path) -> dict[str, tuple[str, str]]:
+def _read_licences(path: Path) -> dict[str, tuple[str, str]]:
     """Sound -> (licence, who made it)."""
     if path.stat().st_size > INFOS_LIMIT:
-        raise ClipsError(f"{path}: {path.stat().st_size} bytes. Fetch it anew")
+        what = f"{path.stat().st_size} bytes are too many for this file"
+        raise ClipsError(path, what, "Fetch it again")
     try:
         infos = json.loads(path.read_text(encoding="utf-8"))
         return {
-            name: (_licence(info.get("license")), str(info.get("uploader") or ""))
+            name: (_name_licence(info.get("license")), str(info.get("uploader") or ""))
             for name, info in infos.items()
         }
     except (ValueError, AttributeError, RecursionError) as error:
-        raise ClipsError(f"{path}: cannot be read ({error}). Fetch it anew") from error
+        what = f"it cannot be read ({error})"
+        raise ClipsError(path, what, "Fetch it again") from error
 
 
-def _licence(address: Any) -> str:
+def _name_licence(address: Any) -> str:
+    """The licence that an address of Creative Commons stands for, or 'unknown'."""
     text = str(address).lower()
     return next((name for part, name in LICENCES.items() if part in text), "unknown")
 
@@ -135,13 +155,19 @@ def _licence(address: Any) -> str:
 def download(folder: Path, record: str = RECORD) -> None:
     """Fetch the parts from Zenodo and unpack them; goes on where it stopped.
 
-    Raises DownloadError, which says what to do by hand.
+    Args:
+        folder: where the parts and the unpacked set go.
+        record: the address of Zenodo's record; tests give one of their own.
+
+    Raises:
+        DownloadError: where they cannot be had; the remedy says what to do by hand.
     """
     by_hand = (
         f"Download {', '.join(PARTS)} from https://zenodo.org/records/4060432 into "
         f"{folder} by hand, and start this again"
     )
-    todo = [part for part in PARTS if part.endswith(".zip") and not _done(folder, part)]
+    todo = [p for p in PARTS if p.endswith(".zip") and not _is_unpacked(folder, p)]
+    # the pieces .z01, .z02, ... belong to the .zip of the same stem
     needed = [p for p in PARTS if any(p.startswith(Path(z).stem + ".") for z in todo)]
     if missing := [part for part in needed if not (folder / part).is_file()]:
         try:
@@ -153,20 +179,21 @@ def download(folder: Path, record: str = RECORD) -> None:
                 for part in missing
             ]
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-            raise DownloadError(f"{record}: no list of files ({error!r}). {by_hand}") \
-                from error  # fmt: skip
+            what = f"it gave no list of files ({error!r})"
+            raise DownloadError(record, what, by_hand) from error
         for part, address, checksum in asked:
             fetch(address, folder / part, checksum=checksum)
     for part in todo:
-        unpack(folder / part, _place(folder, part))
+        unpack(folder / part, _unpacked_folder(folder, part))
 
 
-def _place(folder: Path, part: str) -> Path:
+def _unpacked_folder(folder: Path, part: str) -> Path:
+    """Where the files of a .zip go."""
     return folder / part.removesuffix(".zip").removeprefix("FSD50K.")
 
 
-def _done(folder: Path, part: str) -> bool:
-    place = _place(folder, part)
+def _is_unpacked(folder: Path, part: str) -> bool:
+    place = _unpacked_folder(folder, part)
     return place.is_dir() and any(place.iterdir())
 
 

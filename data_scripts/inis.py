@@ -1,4 +1,4 @@
-"""INIS made anew: any pictures paired with any sounds of the same class."""
+"""In place of INIS: any pictures paired with any sounds of the same class."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ sound and no picture is in both, not even as a copy under another name.
 """
 SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
 
+# Other names of a class, in lower case with underscores.
 ALIASES = {
     "sax": "saxophone",
     "drums": "drum",
@@ -61,42 +62,51 @@ def find_sources(
         typer.Option(help="sounds, a sub-folder a class; SOURCE/sounds if not given"),
     ] = None,
 ) -> tuple[list[Source], list[Problem]]:
-    """One source a clip of sound, each with the next picture of its class and split.
+    """Make one source a clip of sound, each with the next picture of its class.
 
-    By default the pictures lie in ``folder/images`` and the sounds in
-    ``folder/sounds``. A class that one of them lacks becomes a problem.
+    Sounds and pictures are split before they are paired, so no file is in both splits.
+
+    Args:
+        folder: where `images` and `sounds` are by default.
+        settings: how clips will be cut; its seed orders the pictures.
+        images: pictures, a sub-folder a class.
+        sounds: sounds, a sub-folder a class.
+
+    Returns:
+        The sources, and the problems: classes that one of the folders lacks or that
+        are too small to test on, and sounds that cannot be read.
     """
     images = folder / "images" if images is None else images
     sounds = folder / "sounds" if sounds is None else sounds
     problems: list[Problem] = []
-    seen = _by_class(images, IMAGE_SUFFIXES)
-    heard = _by_class(sounds, SOUNDS)
-    for label in sorted(seen.keys() ^ heard.keys()):
-        lacking = sounds if label in seen else images
+    images_of = _list_by_class(images, IMAGE_SUFFIXES)
+    sounds_of = _list_by_class(sounds, SOUNDS)
+    for label in sorted(images_of.keys() ^ sounds_of.keys()):
+        lacking = sounds if label in images_of else images
         what = f"class {label!r} is missing here"
         problems.append(Problem(str(lacking), what, "Add a sub-folder of that name"))
     found = []
-    for label in sorted(seen.keys() & heard.keys()):
-        pictures = _split(images, label, seen[label], settings)
-        recordings = _split(sounds, label, heard[label], settings)
+    for label in sorted(images_of.keys() & sounds_of.keys()):
+        pictures = _split_files(images, label, images_of[label], settings)
+        recordings = _split_files(sounds, label, sounds_of[label], settings)
         if not (pictures["test"] and recordings["test"]):
             what = "one picture or one sound is not enough to test on"
             problems.append(Problem(f"class {label}", what, "Add another"))
-            pictures = {"train": seen[label], "test": []}
-            recordings = {"train": heard[label], "test": []}
+            pictures = {"train": images_of[label], "test": []}
+            recordings = {"train": sounds_of[label], "test": []}
         for split, members in recordings.items():
             found += _pair(
                 sounds, label, split, members, pictures[split], settings, problems
             )
     if not found:
         what = "no class with pictures and sounds"
-        problems.append(
-            Problem(str(folder), what, "Make images/CLASS and sounds/CLASS")
-        )
+        remedy = "Make images/CLASS and sounds/CLASS"
+        problems.append(Problem(str(folder), what, remedy))
     return found, problems
 
 
-def _by_class(folder: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
+def _list_by_class(folder: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
+    """Class -> its files, in the order of their paths."""
     found: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
         where = path.relative_to(folder).parts
@@ -106,24 +116,24 @@ def _by_class(folder: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
     return found
 
 
-def _split(
+def _split_files(
     folder: Path, label: str, paths: list[Path], settings: ClipSettings
 ) -> dict[str, list[Path]]:
-    """By content, so that copies of a file stay together."""
+    """Split -> its files. Files of the same content stay together."""
     units = [
         Source(
             path.relative_to(folder).as_posix(),
             str(path),
             label,
             path,
-            group=_content(path),
+            group=_hash_file(path),
         )
         for path in paths
     ]
     recordings, _ = split_recordings(units, settings)
     split: dict[str, list[Path]] = {"train": [], "test": []}
-    # a seeded order, also of the pictures that are taken first
-    for unit in sorted(units, key=lambda u: _hash(f"{settings.seed} {u.name}")):
+    # a seeded order: where there are more pictures than clips, the first ones are used
+    for unit in sorted(units, key=lambda u: _hash_text(f"{settings.seed} {u.name}")):
         split[recordings[unit.recording]].append(unit.video)
     return split
 
@@ -137,6 +147,7 @@ def _pair(
     settings: ClipSettings,
     problems: list[Problem],
 ) -> list[Source]:
+    """The sources of one class and split: each clip of each sound takes a picture."""
     found: list[Source] = []
     for sound in sorted(sounds):
         recording = sound.relative_to(folder).as_posix()
@@ -145,6 +156,7 @@ def _pair(
         except MediaError as error:
             problems.append(Problem(recording, error.problem, error.remedy))
             continue
+        # 1e-3: a length that is written as 9.9999 s still holds ten clips of 1 s
         clips = math.floor((duration - settings.seconds) / settings.step + 1e-3) + 1
         one = Source(recording, recording, label, pictures[0], sound, split=split)
         if clips < 1:
@@ -163,12 +175,12 @@ def _pair(
     return found
 
 
-def _content(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hash(text: str) -> str:
+def _hash_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -17,14 +17,15 @@ from avnb.data.splits import split_in_time
 from avnb.errors import ClipsError, DownloadError, MediaError
 from avnb.media import Crop
 from data_scripts.folder import VIDEOS
+from data_scripts.truth_files import find_truth
 
 NAME = "single_video"
 ABOUT = """
 One video, as Listen and Move (Redondo 2024) learns it: --source is a video file, or a
 folder with one in it. The first 80 % of its time train, the last 20 % are tested on.
 
-Its clips follow each other without a gap (1 s each; `load_recording` joins them
-again), so that frame t can be read with the sound around it.
+Its clips of 1 s follow each other without a gap, and avnb.data.clips.load_recording
+joins them again, so that frame t can be read with the sound around it.
 FOLDER/truth/NAME.parquet is used where it is there (the bandstand's).
 
 --youtube fetches a video into the folder --source: one of the paper's three (cello,
@@ -37,21 +38,28 @@ SETTINGS = ClipSettings(seconds=1.0, fps=20.0, sample_rate=16000)
 
 
 @dataclass(frozen=True)
-class Tube:
-    """A video of the paper: its crop belongs to a picture ``height`` pixels high."""
+class YouTubeVideo:
+    """A video on YouTube, and which part of it is used.
+
+    Args:
+        id: eleven characters.
+        height: of the picture that `box` belongs to, pixels.
+        box: left, top, right and bottom of the crop, pixels; zeros = no crop.
+        start: where the used part begins, s.
+    """
 
     id: str
     height: int
-    box: tuple[int, int, int, int]  # left, top, right, bottom
+    box: tuple[int, int, int, int]
     start: float = 0.0
 
 
 # Ids and the drums' start: Table 1's footnotes; crops: the released training code
 # (its evaluation crops the drums at 170 to 890).
-TUBES = {
-    "cello": Tube("zah9B0toTBQ", 1080, (650, 400, 1250, 1000)),
-    "quintet": Tube("R-Tk7-Ytes4", 720, (290, 0, 1010, 720)),
-    "drums": Tube("7H4hrsb_0tE", 720, (30, 0, 750, 720), start=59.0),
+PAPER_VIDEOS = {
+    "cello": YouTubeVideo("zah9B0toTBQ", 1080, (650, 400, 1250, 1000)),
+    "quintet": YouTubeVideo("R-Tk7-Ytes4", 720, (290, 0, 1010, 720)),
+    "drums": YouTubeVideo("7H4hrsb_0tE", 720, (30, 0, 750, 720), start=59.0),
 }
 
 
@@ -74,61 +82,78 @@ def find_sources(
     ] = "",
     dry_run: bool = False,
 ) -> tuple[list[Source], list[Problem]]:
-    """The two parts of the video: train and test.
+    """Find the two parts of the video: train and test.
 
-    Raises ClipsError, which names the file and the value, for a video without sound,
-    a span that it does not hold, a crop outside its picture, or one shorter than two
-    clips; DownloadError where it cannot be fetched.
+    Args:
+        folder: the video file, or a folder with one video in it; with `youtube`, the
+            folder that the video is fetched into.
+        settings: how clips will be cut.
+        crop: LEFT,TOP,RIGHT,BOTTOM in pixels; empty = the whole picture.
+        start: where the used part begins, s.
+        end: where it ends, s; None = where the video does.
+        youtube: a key of `PAPER_VIDEOS`, or the id of any video.
+        dry_run: fetch nothing.
+
+    Returns:
+        The sources, and no problems: what is wrong with the one video is an error.
+
+    Raises:
+        ClipsError: for a video without sound, a span that it does not hold, a crop
+            outside its picture, or one that is shorter than two clips.
+        DownloadError: where it cannot be fetched.
     """
     if not float(settings.seconds * settings.fps).is_integer():
         raise ClipsError(
-            f"seconds is {settings.seconds}: at fps {settings.fps} that is no whole "
-            "number of frames"
+            f"seconds is {settings.seconds}",
+            f"at fps {settings.fps} that is no whole number of frames",
+            "Change --seconds or --fps, so that their product is a whole number",
         )
-    tube = _tube(youtube) if youtube else None
-    if tube is None:
-        video, audio = _the_video(folder), None
+    remote = _find_remote(youtube) if youtube else None
+    if remote is None:
+        video, audio = _find_video(folder), None
     else:
-        video, audio = fetch(folder, tube.id, tube.height, dry_run=dry_run)
+        video, audio = fetch(folder, remote.id, remote.height, dry_run=dry_run)
     found = [_probe(path) for path in (video, audio) if path is not None]
     _check_tracks(video, found)
     if crop:
-        box = _box(crop)
-    elif tube is not None and tube.box != (0, 0, 0, 0):
-        box = _scaled(tube, found[0].height or 0)
+        box = _parse_box(crop)
+    elif remote is not None and remote.box != (0, 0, 0, 0):
+        box = _scale_box(remote, found[0].height or 0)
     else:
         box = None
-    begin = start if start is not None else (tube.start if tube else 0.0)
+    begin = start if start is not None else (remote.start if remote else 0.0)
+    # sound and picture may end at different times; both are needed
     length = min(probe.duration for probe in found)
-    begin, until = _span(video, begin, end, length)
-    name = video.name
-    truth = video.parent / "truth" / f"{video.stem}.parquet"
+    begin, until = _check_span(video, begin, end, length)
     whole = Source(
-        name=name,
-        recording=name,
-        label=youtube if youtube in TUBES else video.stem,
+        name=video.name,
+        recording=video.name,
+        label=youtube if youtube in PAPER_VIDEOS else video.stem,
         video=video,
         audio=audio,
-        crop=None if box is None else _crop(video, box, found[0]),
+        crop=None if box is None else _check_crop(video, box, found[0]),
         start=begin,
         duration=until - begin,
-        truth=truth if truth.is_file() else None,
+        truth=find_truth(video.parent, video.stem),
     )
     return split_in_time(whole, settings), []
 
 
-def _the_video(folder: Path) -> Path:
+def _find_video(folder: Path) -> Path:
     """The file itself, or the only video of the folder."""
     if folder.is_file():
         return folder
     if not folder.exists():
-        raise ClipsError(f"{folder}: no such file or folder")
+        raise ClipsError(
+            folder, "there is no such file or folder", "Give a video as --source"
+        )
     videos = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEOS)
     if len(videos) != 1:
         names = ", ".join(path.name for path in videos) or "none"
         raise ClipsError(
-            f"{folder}: it must hold one video ({names} found). Give the file itself "
-            "as --source"
+            folder,
+            f"it must hold one video ({names} found)",
+            "Give the file itself as --source",
         )
     return videos[0]
 
@@ -137,49 +162,64 @@ def _probe(path: Path) -> media.Probe:
     try:
         return media.probe(path)
     except MediaError as error:
-        raise ClipsError(str(error)) from error
+        raise ClipsError(error.place, error.problem, error.remedy) from error
 
 
 def _check_tracks(video: Path, found: list[media.Probe]) -> None:
     if found[0].width is None:
-        raise ClipsError(f"{video}: it has no picture")
+        raise ClipsError(video, "it has no picture", "Give a video with picture")
     if found[-1].sample_rate is None:
-        raise ClipsError(f"{video}: it has no sound, so there is nothing to learn from")
+        raise ClipsError(
+            video,
+            "it has no sound, so there is nothing to learn from",
+            "Give a video with sound",
+        )
 
 
-def _span(
+def _check_span(
     video: Path, start: float, end: float | None, length: float
 ) -> tuple[float, float]:
-    """Start and end, s; the end may miss the video's by the rounding of its frames."""
+    """Start and end of the used part, s, where the video holds it."""
     until = length if end is None else end
     for name, value in (("start", start), ("end", until)):
+        # 0.05: a frame; a length that is read off a player is rounded
         if not (math.isfinite(value) and 0 <= value <= length + 0.05):
             raise ClipsError(
-                f"{video}: {name} is {value:g} s, outside the video's 0 to {length:g} s"
+                video,
+                f"{name} is {value:g} s, outside the video's 0 to {length:g} s",
+                f"Give --{name} within it",
             )
     if not start < until:
-        raise ClipsError(f"{video}: start is {start:g} s, not before end {until:g} s")
+        raise ClipsError(
+            video,
+            f"start is {start:g} s, not before end {until:g} s",
+            "Give a --start that lies before --end",
+        )
     return start, min(until, length)
 
 
-def _box(text: str) -> tuple[int, ...]:
+def _parse_box(text: str) -> tuple[int, ...]:
     """LEFT,TOP,RIGHT,BOTTOM, as its four numbers."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 4 or not all(re.fullmatch(r"-?\d+", part) for part in parts):
         raise ClipsError(
-            f"crop is {text!r}: give LEFT,TOP,RIGHT,BOTTOM, as in 0,0,720,720"
+            f"crop is {text!r}",
+            "that is not four whole numbers",
+            "Give LEFT,TOP,RIGHT,BOTTOM, as in 0,0,720,720",
         )
     return tuple(int(part) for part in parts)
 
 
-def _crop(video: Path, box: tuple[int, ...], probe: media.Probe) -> Crop:
+def _check_crop(video: Path, box: tuple[int, ...], probe: media.Probe) -> Crop:
     """(left, top, width, height) of a box that lies inside the picture."""
     left, top, right, bottom = box
     width, height = probe.width or 0, probe.height or 0
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise ClipsError(
-            f"{video}: crop is {left},{top},{right},{bottom}, not inside its picture "
-            f"of {width} x {height}"
+            video,
+            f"crop is {left},{top},{right},{bottom}, not inside its picture of "
+            f"{width} x {height}",
+            "Give a --crop that lies inside it",
         )
     return left, top, right - left, bottom - top
 
@@ -187,29 +227,43 @@ def _crop(video: Path, box: tuple[int, ...], probe: media.Probe) -> Crop:
 # ----------------------------------------------------------------- YouTube
 
 
-def _tube(name: str) -> Tube:
-    if name in TUBES:
-        return TUBES[name]
+def _find_remote(name: str) -> YouTubeVideo:
+    """One of the paper's videos, or any other by its id: 720 pixels, not cropped."""
+    if name in PAPER_VIDEOS:
+        return PAPER_VIDEOS[name]
     if not re.fullmatch(r"[\w-]{11}", name):
         raise ClipsError(
-            f"youtube is {name!r}: give {', '.join(TUBES)}, or an id of 11 characters"
+            f"youtube is {name!r}",
+            "it is not the id of a video",
+            f"Give {', '.join(PAPER_VIDEOS)}, or an id of 11 characters",
         )
-    return Tube(name, 720, (0, 0, 0, 0))
+    return YouTubeVideo(name, 720, (0, 0, 0, 0))
 
 
-def _scaled(tube: Tube, height: int) -> tuple[int, ...]:
-    """The crop of a picture of another size."""
-    return tuple(math.floor(edge * height / tube.height) for edge in tube.box)
+def _scale_box(remote: YouTubeVideo, height: int) -> tuple[int, ...]:
+    """The crop for a picture of another height: YouTube may not have the paper's."""
+    return tuple(math.floor(edge * height / remote.height) for edge in remote.box)
 
 
 def fetch(
     folder: Path, video_id: str, height: int, *, dry_run: bool = False
 ) -> tuple[Path, Path]:
-    """Picture and sound of a YouTube video, two files in ``folder``, fetched if absent.
+    """Fetch picture and sound of a YouTube video, where they are not there already.
 
-    The picture is at most ``height`` pixels high. Two files, because joining them would
-    take the program ffmpeg. Raises DownloadError, which says what to do, where yt-dlp
-    is missing or the video is gone, private, or refused.
+    They stay two files, because joining them would take the program ffmpeg.
+
+    Args:
+        folder: where they go.
+        video_id: of YouTube.
+        height: of the picture at most, pixels.
+        dry_run: fetch nothing.
+
+    Returns:
+        The files of the picture and of the sound.
+
+    Raises:
+        DownloadError: where yt-dlp is missing, or the video is gone, private or
+            refused.
     """
     small = f"bestvideo[height<={height}]"
     wanted = {
@@ -218,33 +272,42 @@ def fetch(
     }
     files = []
     for kind, choice in wanted.items():
-        if not (there := _fetched(folder, video_id, kind)):
+        if not (fetched := _list_fetched(folder, video_id, kind)):
             if dry_run:
                 raise DownloadError(
-                    f"{folder}: {video_id} is not there, and a dry run fetches nothing"
+                    folder,
+                    f"{video_id} is not there, and a dry run fetches nothing",
+                    "Start it again without --dry-run",
                 )
             _download(folder, video_id, kind, choice)
-            there = _fetched(folder, video_id, kind)
-        if not there:
-            raise DownloadError(f"{video_id}: yt-dlp wrote no {kind} into {folder}")
-        files.append(there[0])
+            fetched = _list_fetched(folder, video_id, kind)
+        if not fetched:
+            raise DownloadError(
+                video_id,
+                f"yt-dlp wrote no {kind} into {folder}",
+                "Fetch the video by hand and give its file as --source",
+            )
+        files.append(fetched[0])
     return files[0], files[1]
 
 
-def _fetched(folder: Path, video_id: str, kind: str) -> list[Path]:
+def _list_fetched(folder: Path, video_id: str, kind: str) -> list[Path]:
+    """Complete files of one kind: yt-dlp keeps unfinished ones beside them."""
     unfinished = {".part", ".ytdl", ".temp"}
     found = sorted(folder.glob(f"{video_id}.{kind}.*"))
     return [path for path in found if not unfinished & set(path.suffixes)]
 
 
 def _download(folder: Path, video_id: str, kind: str, choice: str) -> None:
+    """Fetch one file with yt-dlp; `choice` is its format selector."""
     try:
         yt_dlp: Any = importlib.import_module("yt_dlp")
     except ImportError as error:
         raise DownloadError(
-            f"{video_id}: fetching from YouTube needs yt-dlp. "
+            video_id,
+            "fetching from YouTube needs yt-dlp",
             'Install it: pip install "avnb[youtube]". Or fetch the video by hand and '
-            "give its file as --source"
+            "give its file as --source",
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
     options = {
@@ -256,12 +319,14 @@ def _download(folder: Path, video_id: str, kind: str, choice: str) -> None:
     }
     address = f"https://www.youtube.com/watch?v={video_id}"
     try:
-        with yt_dlp.YoutubeDL(options) as tube:
-            tube.download([address])
+        with yt_dlp.YoutubeDL(options) as downloader:
+            downloader.download([address])
     except yt_dlp.utils.DownloadError as error:
         raise DownloadError(
-            f"{address}: not fetched ({error}). If it is gone or private, use another "
-            "video: any file as --source. If YouTube refuses, a newer yt-dlp may do"
+            address,
+            f"it was not fetched ({error})",
+            "If it is gone or private, give another video, any file, as --source. If "
+            "YouTube refuses, a newer yt-dlp may work",
         ) from error
 
 

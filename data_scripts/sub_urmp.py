@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from avnb.data.sources import ClipSettings, Problem, Source
 from avnb.media import Crop
+from data_scripts.truth_files import find_truth
 
 NAME = "sub_urmp"
 ABOUT = """
@@ -21,16 +22,41 @@ No licence is stated. Its page, https://www.cs.rochester.edu/~cxu22/d/vagan/, na
 file to fetch with a checksum: download the archive there by hand, unpack it, and give
 the folder that holds img/ and chunk/ as --source.
 
-Consecutive pairs share 80 % of their sound, so that a split at random leaks; the
-released split is by song. By default every fifth pair is kept, which do not overlap:
+Consecutive pairs share 80 % of their sound, so a split at random leaks; the released
+split is by song. By default every fifth pair is kept, and these do not overlap:
 --every 100 keeps all.
 """
-SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
 
-SPLITS = {"train": "train", "validation": "test"}
-PAIR = re.compile(r"([a-z_]+?)(\d{2,})_(\d+)")
-FIRST = 500  # ms in the name of a song's first pair
-WIDTH = 1920
+CHUNK_SECONDS = 0.5  # of sound in a pair
+STEP_MS = 100  # from one released pair to the next
+FIRST_MS = 500  # the number in the name of a song's first pair
+SAMPLE_RATE = 44100  # Hz; two channels
+SUBTYPE = "PCM_16"
+WIDTH = 1920  # of a released frame, pixels
+
+SETTINGS = ClipSettings(seconds=CHUNK_SECONDS, fps=2.0, sample_rate=SAMPLE_RATE)
+
+SPLITS = {"train": "train", "validation": "test"}  # the release's names -> ours
+PAIR = re.compile(r"([a-z_]+?)(\d{2,})_(\d+)")  # INSTRUMENT + SONG + _MS
+
+
+def name_recording(instrument: str, song: int) -> str:
+    """The name of a song; that of its pairs adds ``_MS``."""
+    return f"{instrument}{song:02d}"
+
+
+def get_pair_start(ms: int) -> float:
+    """Where the pair ``_{ms}`` starts in its recording, s.
+
+    The names count from 500 in steps of 100, and a chunk is half a second long. So we
+    read the number as the end of the chunk: ``_500`` is 0 to 0.5 s. The picture is the
+    first frame of the chunk.
+
+    Source:
+        Chen et al. 2017, Sec. 4.1, says which frame the picture is. Neither it nor the
+        released set says what the number means.
+    """
+    return (ms - FIRST_MS) / 1000
 
 
 def find_sources(
@@ -44,28 +70,34 @@ def find_sources(
         int, typer.Option(help="where the square begins in a frame 1920 wide, pixels")
     ] = 100,
 ) -> tuple[list[Source], list[Problem]]:
-    """The pairs of ``img`` and ``chunk``; recording = instrument and song.
+    """Find the pairs below ``img/`` and ``chunk/``; recording = instrument and song.
 
-    Wide frames are cut to a square of their height that begins at ``left`` (loaders of
-    the released set use 100 or 220). ``truth/{instrument}{song}.parquet`` is used
-    where it is there (the bandstand's). Pairs with a half missing, and names that say
-    nothing, become problems.
+    Args:
+        folder: holds ``img/`` and ``chunk/``; ``truth/`` beside them is used where it
+            is there (the bandstand's).
+        settings: how clips will be cut.
+        every: ms from one kept pair to the next.
+        left: where the square that is kept of a wide frame begins. Loaders of the
+            released set use 100 or 220.
+
+    Returns:
+        The sources, and the problems: pairs with a half missing, and names that say
+        nothing.
     """
     found: list[Source] = []
     problems: list[Problem] = []
     crops: dict[str, Crop | None] = {}
     for theirs, split in SPLITS.items():
-        pictures = _files(folder / "img" / theirs, ".jpg")
-        sounds = _files(folder / "chunk" / theirs, ".wav")
+        pictures = _list_files(folder / "img" / theirs, ".jpg")
+        sounds = _list_files(folder / "chunk" / theirs, ".wav")
         for key in sorted(pictures.keys() | sounds.keys()):
             path = pictures.get(key) or sounds[key]
             name = path.relative_to(folder).as_posix()
             match = PAIR.fullmatch(path.stem)
             if match is None or match[1] != path.parent.name:
                 what = "its name is not INSTRUMENT + SONG + _MS, of its folder"
-                problems.append(
-                    Problem(name, what, "Restore its name, e.g. flute07_1500")
-                )
+                remedy = "Restore its name, e.g. flute07_1500"
+                problems.append(Problem(name, what, remedy))
                 continue
             ms = int(match[3])
             if ms % every:
@@ -76,9 +108,8 @@ def find_sources(
                 problems.append(Problem(name, what, "Restore it, or delete this file"))
                 continue
             recording = f"{match[1]}{match[2]}"
-            if recording not in crops:
-                crops[recording] = _square(pictures[key], left)
-            truth = folder / "truth" / f"{recording}.parquet"
+            if recording not in crops:  # all frames of a song are of one size
+                crops[recording] = _crop_square(pictures[key], left)
             found.append(
                 Source(
                     name=name,
@@ -87,9 +118,9 @@ def find_sources(
                     video=pictures[key],
                     audio=sounds[key],
                     crop=crops[recording],
-                    offset=(ms - FIRST) / 1000,
+                    offset=get_pair_start(ms),
                     split=split,
-                    truth=truth if truth.is_file() else None,
+                    truth=find_truth(folder, recording),
                 )
             )
     if not found:
@@ -98,19 +129,20 @@ def find_sources(
     return found, problems
 
 
-def _files(folder: Path, suffix: str) -> dict[str, Path]:
+def _list_files(folder: Path, suffix: str) -> dict[str, Path]:
+    """INSTRUMENT/NAME -> path, so that both halves of a pair have one key."""
     return {
         f"{path.parent.name}/{path.stem}": path for path in folder.glob(f"*/*{suffix}")
     }
 
 
-def _square(picture: Path, left: int) -> Crop | None:
+def _crop_square(picture: Path, left: int) -> Crop | None:
     """The square of a wide frame; None for others, and for what cannot be read."""
     try:
         with Image.open(picture) as image:  # reads the header alone
             width, height = image.size
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
-        return None  # reading it will say what is wrong
+        return None  # `prepare` reads it later and says what is wrong
     if width <= height:
         return None
     begin = min(round(left * width / WIDTH), width - height)

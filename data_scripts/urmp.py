@@ -18,6 +18,7 @@ from avnb.data.sources import ClipSettings, Problem, Source
 from avnb.data.splits import group_duplicates
 from avnb.errors import ClipsError, DownloadError, MediaError
 from avnb.media import Crop
+from data_scripts.truth_files import find_truth
 
 NAME = "urmp"
 ABOUT = """
@@ -37,6 +38,12 @@ SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
 DRYAD = "https://datadryad.org"
 DOI = "doi:10.5061/dryad.ng3r749"
 ARCHIVE = "Dataset.tar.gz"
+
+SAMPLE_RATE = 48000  # Hz; one channel
+SUBTYPE = "PCM_24"
+# s: pitches are noted every 10 ms, the first in the middle of a window of 46 ms
+F0_FIRST, F0_STEP = 0.023, 0.01
+PIECE_SIZES = (2,) * 11 + (3,) * 12 + (4,) * 14 + (5,) * 7  # players of the 44 pieces
 CODES = {
     "bn": "bassoon",
     "vc": "cello",
@@ -52,9 +59,32 @@ CODES = {
     "va": "viola",
     "vn": "violin",
 }
+CODE_OF = {instrument: code for code, instrument in CODES.items()}
 # (piece, part) whose file names say another instrument than is heard and seen
 TRUE_CODE = {("15_Surprise", 3): "tbn"}
 PIECE = re.compile(r"(\d{2}_.+?)((?:_(?:" + "|".join(CODES) + "))+)")
+
+
+def name_piece(number: int, title: str, instruments: list[str]) -> str:
+    """The folder of a piece: number, title and the code of each player."""
+    codes = "_".join(CODE_OF[instrument] for instrument in instruments)
+    return f"{number:02d}_{title}_{codes}"
+
+
+def name_video(piece: str) -> str:
+    """The file of a piece's video, in the piece's folder."""
+    return f"Vid_{piece}.mp4"
+
+
+def name_track(part: int, instrument: str, title: str) -> str:
+    """The end of the name of a player's files: AuSep_..., F0s_... and Notes_....
+
+    Args:
+        part: the player's place in the folder's name, from 1 on.
+        instrument: the player's, a value of `CODES`.
+        title: number and title of the piece, as in "01_Jupiter".
+    """
+    return f"{part}_{CODE_OF[instrument]}_{title}"
 
 
 def find_sources(
@@ -68,27 +98,37 @@ def find_sources(
         ),
     ] = None,
 ) -> tuple[list[Source], list[Problem]]:
-    """One source a player: the own track, and a square of the piece's video.
+    """Find one source a player: the own track, and a square of the piece's video.
 
     The players stand in the order of the folder's name. By default each has an equal
-    share of the picture's width, and the square lies in the middle of the share: where
-    players stand unevenly (some duos) give a table by ``crops``. Files that are
-    missing or misnamed become problems; their piece goes on without them.
+    share of the picture's width, and the square lies in the middle of the share.
+
+    Args:
+        folder: holds the piece folders, at any depth.
+        settings: how clips will be cut.
+        crops: a table for pieces whose players stand unevenly (some duos).
+
+    Returns:
+        The sources, and the problems: files that are missing or misnamed. Their piece
+        goes on without them.
+
+    Raises:
+        ClipsError: where the table of crops cannot be read.
     """
-    table = _table(crops)
+    table = _read_crops(crops)
     found: list[Source] = []
     problems: list[Problem] = []
     for piece in sorted(path for path in folder.rglob("*") if path.is_dir()):
         if match := PIECE.fullmatch(piece.name):
             codes = match[2].split("_")[1:]
-            found += _piece(folder, piece, match[1], codes, table, problems)
+            found += _find_players(folder, piece, match[1], codes, table, problems)
     if not found:
         what = "no piece folders such as 01_Jupiter_vn_vc with their files"
         problems.append(Problem(str(folder), what, "Give the folder that holds them"))
     return group_duplicates(found), problems
 
 
-def _piece(
+def _find_players(
     folder: Path,
     piece: Path,
     title: str,
@@ -96,42 +136,46 @@ def _piece(
     table: dict[str, list[Crop]],
     problems: list[Problem],
 ) -> list[Source]:
+    """The sources of one piece; what is wrong with it is added to `problems`."""
     name = piece.relative_to(folder).as_posix()
 
-    def say(file: str, problem: str, remedy: str) -> None:
+    def add_problem(file: str, problem: str, remedy: str) -> None:
         problems.append(Problem(f"{name}/{file}", problem, remedy))
 
-    video = piece / f"Vid_{piece.name}.mp4"
+    video = piece / name_video(piece.name)
     if not video.is_file():
-        say(video.name, "missing", "Fetch the piece again")
+        add_problem(video.name, "missing", "Fetch the piece again")
         return []
     try:
-        shares = table.get(piece.name) or _shares(video, len(codes))
+        shares = table.get(piece.name) or _share_width(video, len(codes))
     except MediaError as error:
-        say(video.name, error.problem, error.remedy)
+        add_problem(video.name, error.problem, error.remedy)
         return []
     if len(shares) != len(codes):
         what = f"the table has {len(shares)} crops for {len(codes)} players"
-        say(video.name, what, "Give one a player")
+        add_problem(video.name, what, "Give one a player")
         return []
     found = []
     for part, (code, crop) in enumerate(zip(codes, shares, strict=True), 1):
         tracks = sorted(piece.glob(f"AuSep_{part}_*_{title}.wav"))
         if len(tracks) != 1:
             what = "missing" if not tracks else f"{len(tracks)} tracks for one player"
-            say(f"AuSep_{part}_{code}_{title}.wav", what, "Fetch the piece again")
+            add_problem(
+                f"AuSep_{part}_{code}_{title}.wav", what, "Fetch the piece again"
+            )
             continue
         track = tracks[0]
-        named = track.name.split("_")[2]
+        named = track.name.split("_")[2]  # AuSep_PART_CODE_TITLE.wav
         true = TRUE_CODE.get((title, part), named)
         if true not in CODES:
-            say(track.name, f"{named!r} is no instrument", f"Use one of {[*CODES]}")
+            add_problem(
+                track.name, f"{named!r} is no instrument", f"Use one of {[*CODES]}"
+            )
             continue
         if len({true, named, code}) > 1:
             what = f"folder and file say {code} and {named}: taken as {CODES[true]}"
-            say(track.name, what, "Nothing to do, if that is right")
+            add_problem(track.name, what, "Nothing to do, if that is right")
         recording = f"{piece.name}/{part}_{CODES[true]}"
-        truth = piece.parent / "truth" / f"{piece.name}_{part}.parquet"
         found.append(
             Source(
                 name=f"{name}/{track.name}",
@@ -140,13 +184,13 @@ def _piece(
                 video=video,
                 audio=track,
                 crop=crop,
-                truth=truth if truth.is_file() else None,
+                truth=find_truth(piece.parent, f"{piece.name}_{part}"),
             )
         )
     return found
 
 
-def _shares(video: Path, players: int) -> list[Crop]:
+def _share_width(video: Path, players: int) -> list[Crop]:
     """Equal shares of the row, each cut to the square in its middle."""
     seen = media.probe(video)
     if not seen.width or not seen.height:
@@ -159,7 +203,8 @@ def _shares(video: Path, players: int) -> list[Crop]:
     ]
 
 
-def _table(path: Path | None) -> dict[str, list[Crop]]:
+def _read_crops(path: Path | None) -> dict[str, list[Crop]]:
+    """Piece -> the crop of each player, from a JSON file; empty without one."""
     if path is None:
         return {}
     try:
@@ -170,8 +215,10 @@ def _table(path: Path | None) -> dict[str, list[Crop]]:
         }
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ClipsError(
-            f"{path}: no table of crops ({error}). Right is JSON such as "
-            '{"01_Jupiter_vn_vc": [[0, 60, 960, 960], [960, 60, 960, 960]]}'
+            path,
+            f"it is not a table of crops ({error})",
+            "Right is JSON such as "
+            '{"01_Jupiter_vn_vc": [[0, 60, 960, 960], [960, 60, 960, 960]]}',
         ) from error
 
 
@@ -179,9 +226,16 @@ def _table(path: Path | None) -> dict[str, list[Crop]]:
 
 
 def download(folder: Path, site: str = DRYAD) -> None:
-    """Fetch the set from Dryad, check and unpack it into ``folder/Dataset``.
+    """Fetch the set from Dryad, check it and unpack it into ``folder/Dataset``.
 
-    Needs a token in the environment variable DRYAD_API_TOKEN.
+    Dryad wants a token, which is read from the environment variable DRYAD_API_TOKEN.
+
+    Args:
+        folder: where the archive and ``Dataset/`` go.
+        site: the address of Dryad; tests give one of their own.
+
+    Raises:
+        DownloadError: where it cannot be had; the remedy says how to do it by hand.
     """
     if (folder / "Dataset").is_dir():
         return
@@ -189,20 +243,20 @@ def download(folder: Path, site: str = DRYAD) -> None:
         f"Download {ARCHIVE} of {DOI} in a browser, unpack it, and give that folder as "
         "--source"
     )
-    dataset = _json(f"{site}/api/v2/datasets/{quote(DOI, safe='')}", by_hand)
-    version = _link(dataset, "stash:version", site, by_hand)
-    listing = _json(f"{version}/files", by_hand)
+    dataset = _request_json(f"{site}/api/v2/datasets/{quote(DOI, safe='')}", by_hand)
+    version = _get_link(dataset, "stash:version", site, by_hand)
+    listing = _request_json(f"{version}/files", by_hand)
     entries = listing.get("_embedded", {}).get("stash:files", [])
     entry = next((e for e in entries if e.get("path") == ARCHIVE), None)
     if entry is None:
         names = [e.get("path") for e in entries]
-        raise DownloadError(f"{ARCHIVE}: not among Dryad's files {names}. {by_hand}")
+        raise DownloadError(ARCHIVE, f"it is not among Dryad's files {names}", by_hand)
     kinds = {"sha-256": "sha256", "md5": "md5"}
     kind = kinds.get(entry.get("digestType", ""))
     checksum = f"{kind}:{entry['digest']}" if kind and entry.get("digest") else None
     token = os.environ.get("DRYAD_API_TOKEN")
     archive = fetch(
-        _link(entry, "stash:download", site, by_hand),
+        _get_link(entry, "stash:download", site, by_hand),
         folder / ARCHIVE,
         checksum=checksum,
         headers={"Authorization": f"Bearer {token}"} if token else None,
@@ -210,22 +264,24 @@ def download(folder: Path, site: str = DRYAD) -> None:
     unpack(archive, folder / "Dataset")
 
 
-def _json(url: str, by_hand: str) -> dict[str, Any]:
+def _request_json(url: str, by_hand: str) -> dict[str, Any]:
+    """The object that an address answers with."""
     try:
         answer = requests.get(url, timeout=60)
         answer.raise_for_status()
         return dict(answer.json())
     except (requests.RequestException, ValueError, TypeError) as error:
-        raise DownloadError(f"{url}: no answer of use ({error}). {by_hand}") from error
+        what = f"it gave no usable answer ({error})"
+        raise DownloadError(url, what, by_hand) from error
 
 
-def _link(entry: dict[str, Any], name: str, site: str, by_hand: str) -> str:
+def _get_link(entry: dict[str, Any], name: str, site: str, by_hand: str) -> str:
+    """The address that an entry of Dryad's answer links to."""
     try:
-        return urljoin(site, entry["_links"][name]["href"])
+        return urljoin(site, str(entry["_links"][name]["href"]))
     except (KeyError, TypeError) as error:
-        raise DownloadError(
-            f"{site}: no link {name!r} in its answer. {by_hand}"
-        ) from error
+        what = f"there is no link {name!r} in its answer"
+        raise DownloadError(site, what, by_hand) from error
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the tests share: where the real media lie, how a series is imported."""
+"""What the tests share: where the real recordings lie, and which tests come first."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,23 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Two workers that fill one cache of numba's (librosa's compiled functions) at the same
-# time leave code in it that crashes whoever loads it later: a cache for each worker.
+# If two workers fill one numba cache (of librosa's compiled functions) at the same
+# time, whoever loads the cached code later can crash. So each worker has its own.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 os.environ["NUMBA_CACHE_DIR"] = str(ROOT / "build" / f"numba-{WORKER}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a GPU, and start with those that take minutes.
+
+    pytest-xdist shares the work best when the longest tests begin first: otherwise one
+    worker is left alone with a test of minutes at the end.
+    """
+    for item in items:
+        call = getattr(item, "callspec", None)
+        if call and "cuda" in call.params.values():
+            item.add_marker("gpu")
+    items.sort(key=lambda item: "whole_series" not in item.keywords)
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,33 @@
-"""The house keeps its word: one set of versions, no stray paths, true commands."""
+"""Rules of the repository: one list of versions, rooms that stay apart, plain paths."""
 
+import ast
+import importlib.metadata
 import re
 import subprocess
+import sys
 import tomllib
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
-from typer.main import get_command
 
-from avnb.course import cli
+import avnb
+from avnb.course.fingerprint import parse_cells
+from avnb.course.series import list_series
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-REQUIRED = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+REQUIRED = [*PROJECT["dependencies"], *EXTRAS["lab"], *EXTRAS["test"]]
 LOCK = (ROOT / "requirements.lock").read_text()
+
+
+# --- One list of versions ----------------------------------------------------------
 
 
 def locked() -> dict[str, list[str]]:
@@ -27,19 +39,12 @@ def locked() -> dict[str, list[str]]:
     return found
 
 
-def tracked() -> list[Path]:
-    git = ["git", "-C", str(ROOT), "ls-files", "-z"]
-    done = subprocess.run(git, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip("not a git clone: no list of tracked files")
-    return [ROOT / name for name in done.stdout.split("\0") if name]
-
-
-def test_environment_names_what_pyproject_names() -> None:
+def test_environment_holds_no_list_of_its_own() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
-    assert sorted(pip) == sorted([*REQUIRED, "-e ."])
-    assert f"python{PROJECT['requires-python']}" in environment["dependencies"]
+    assert pip == ["--editable .[lab,test]"]
+    (python,) = (d for d in environment["dependencies"] if str(d).startswith("python"))
+    assert PROJECT["requires-python"] in python
 
 
 @pytest.mark.parametrize("text", REQUIRED)
@@ -51,12 +56,152 @@ def test_lock_holds_every_requirement(text: str) -> None:
         assert wanted.specifier.contains(version), f"{version} is not {text}"
 
 
+def test_lock_holds_the_torch_that_has_a_torchaudio() -> None:
+    wanted = {"torch": "2.11.0", "torchaudio": "2.11.0", "torchvision": "0.26.0"}
+    assert {name: locked()[name] for name in wanted} == {
+        name: [version] for name, version in wanted.items()
+    }
+
+
 def test_lock_is_hashed_and_names_no_address() -> None:
     assert "://" not in LOCK
     assert "index" not in LOCK
     entries = re.split(r"^(?=\S)", LOCK, flags=re.M)
     unhashed = [e for e in entries if "==" in e and "--hash=sha256:" not in e]
     assert not unhashed
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert avnb.__version__ == importlib.metadata.version("avnb")
+    fallback = SETTINGS["tool"]["setuptools_scm"]["fallback_version"]
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    newest = re.search(r"^## (\d+\.\d+\.\d+)", changes, re.M)
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert newest
+    assert newest[1] == fallback == cited
+
+
+# --- The package asks for what it imports, and for nothing else --------------------
+
+# Used without an import: the notebooks' kernel, and the tracker of Accelerate.
+BEHIND_THE_SCENES = {"ipykernel", "tensorboard"}
+# The extra `ave`, which few readers need; and pip, which is asked only if it is there.
+OPTIONAL = {"h5py", "pip"}
+ROOMS = {"avnb": "avnb", "data_scripts": "data_scripts", "notebooks": "avnb_notebooks"}
+
+
+def sources(folder: str) -> list[Path]:
+    """The Python files of a folder of the repository."""
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """The modules that a file imports, also inside functions."""
+    cells = [path.read_text(encoding="utf-8")]
+    if path.with_suffix(".ipynb").is_file():
+        notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+        cells += [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    names = set()
+    for tree in parse_cells(cells):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(str(node.module))
+    return frozenset(names)
+
+
+def test_dependencies_are_what_is_imported() -> None:
+    providers = importlib.metadata.packages_distributions()
+    standard = sys.stdlib_module_names | set(ROOMS.values())
+    used = set()
+    for path in (path for folder in ROOMS for path in sources(folder)):
+        for top in {name.partition(".")[0] for name in imported(path)} - standard:
+            neighbour = path.with_name(f"{top}.py").is_file()
+            if not neighbour:  # `from step4_model import ...` within a series
+                used.add(providers.get(top, [top])[0].lower().replace("_", "-"))
+    declared = {Requirement(text).name for text in PROJECT["dependencies"]}
+    assert used - OPTIONAL == declared - BEHIND_THE_SCENES
+
+
+# --- Rooms: imports go one way -----------------------------------------------------
+
+FORBIDDEN = [
+    ("avnb", {"data_scripts", "avnb_notebooks", "notebooks", "tests", "tools"}),
+    ("data_scripts", {"avnb_notebooks", "notebooks", "tests", "tools"}),
+    ("notebooks", {"tests", "tools"}),
+]
+
+
+@pytest.mark.parametrize(("folder", "forbidden"), FORBIDDEN)
+def test_imports_go_one_way(folder: str, forbidden: set[str]) -> None:
+    for path in sources(folder):
+        tops = {name.partition(".")[0] for name in imported(path)}
+        assert not tops & forbidden, f"{path} imports {tops & forbidden}"
+
+
+def docstrings(tree: ast.AST) -> Iterator[ast.Constant]:
+    """The docstrings of a module and of what it defines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                yield first.value
+
+
+def without_docstrings(text: str) -> str:
+    """A module's text, its comments included, without docstrings."""
+    lines = text.splitlines()
+    for found in docstrings(ast.parse(text)):
+        for number in range(found.lineno, (found.end_lineno or 0) + 1):
+            lines[number - 1] = ""
+    return "\n".join(lines)
+
+
+def test_the_library_knows_no_series() -> None:
+    # A series' name may stand in a docstring, as an example of a call.
+    for path in sources("avnb"):
+        text = without_docstrings(path.read_text())
+        found = [name for name in list_series() if name in text]
+        assert not found, f"{path} names {found}"
+
+
+def test_nothing_that_is_installed_edits_the_path() -> None:
+    for path in [p for folder in [*ROOMS, "tools"] for p in sources(folder)]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                assert ast.unparse(node) != "sys.path", f"{path}:{node.lineno}"
+
+
+def test_the_guards_can_tell(tmp_path: Path) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text(
+        "def f():\n    from data_scripts import ave\n    import numpy as np\n"
+    )
+    assert imported(path) == {"data_scripts", "numpy"}
+    text = '"""An example: ms_vae."""\nNAME = "ms_vae"  # ms_vae\n'
+    assert without_docstrings(text) == '\nNAME = "ms_vae"  # ms_vae'
+
+
+def test_linters_stay_strict() -> None:
+    lint = SETTINGS["tool"]["ruff"]["lint"]
+    assert {"E", "F", "I", "B", "D", "UP"} <= set(lint["select"])
+    assert lint["pydocstyle"]["convention"] == "google"
+    mypy = SETTINGS["tool"]["mypy"]
+    assert mypy["strict"]
+    assert {"avnb", "data_scripts"} <= set(mypy["files"])
+
+
+# --- No file names this machine ----------------------------------------------------
+
+
+def tracked() -> list[Path]:
+    git = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git clone: no list of tracked files")
+    return [ROOT / name for name in done.stdout.split("\0") if name]
 
 
 def test_tracked_files_name_no_machine() -> None:
@@ -77,19 +222,3 @@ def test_tracked_files_name_no_machine() -> None:
         for word in absolute:
             found = re.search(rf"(?<![\w.]){re.escape(word)}", text)
             assert not found, f"{path}: {text[found.start() :][:60]!r}" if found else ""
-
-
-def commands(text: str, program: str) -> set[str]:
-    """The words that follow a program's name in indented or fenced or quoted code."""
-    return set(re.findall(rf"(?:^|`|\$ |&& ){program} ([a-z][\w-]*)", text, re.M))
-
-
-def test_readme_names_commands_that_exist() -> None:
-    readme = (ROOT / "README.md").read_text()
-    makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
-    assert commands(readme, "make") <= targets
-    assert {"demo", "test"} <= commands(readme, "make")
-    known = set(get_command(cli.app).commands)  # type: ignore[attr-defined]
-    assert commands(readme, "avnb") <= known
-    assert "run" in commands(readme, "avnb")

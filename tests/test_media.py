@@ -258,7 +258,7 @@ def test_probe_of_odd_files(media_folder):
 
 
 def test_damaged_file_counts_what_could_be_read(media_folder, monkeypatch):
-    monkeypatch.setattr(media, "LOST", 0.01)
+    monkeypatch.setattr(media.containers, "MAX_LOST", 0.01)
     with pytest.raises(MediaError, match="damaged: 49 of 50 frames could be read"):
         media.read_frames(media_folder / "odd" / "corrupted.mp4", size=16)
 
@@ -387,14 +387,14 @@ def test_part_equals_part_of_the_whole(tmp_path, suffix, more, tolerance, rate):
 def test_part_decodes_from_a_keyframe(tmp_path, monkeypatch):
     path = long_film(tmp_path / "f.mp4")
     seen = []
-    original = media._in_order
+    original = media.decoding._time_frames
 
     def counting(*words):
         for item in original(*words):
             seen.append(item.time)
             yield item
 
-    monkeypatch.setattr(media, "_in_order", counting)
+    monkeypatch.setattr(media.decoding, "_time_frames", counting)
     media.read_frames(path, start=13.0, duration=0.5)
     assert min(seen) >= 9.9
     assert len(seen) < 100
@@ -631,7 +631,7 @@ def test_colours(tmp_path):
             u, v = (100 - 128) / scale, (170 - 128) / scale
             r, b = y + 2 * (1 - red[0]) * v, y + 2 * (1 - red[1]) * u
             g = (y - red[0] * r - red[1] * b) / (1 - sum(red))
-            seen = media._Fit("x", 8, None)(frame)[4, 4]
+            seen = media.pictures.FrameConverter("x", 8, None)(frame)[4, 4]
             assert np.abs(seen - 255 * np.array([r, g, b])).max() < 3
 
 
@@ -691,7 +691,8 @@ def test_write_clip_round_trip(tmp_path_factory, size, fps, rate, channels):
     assert clip.waveform.shape[0] == channels
     length = min(clip.waveform.shape[1], waveform.shape[1])
     assert abs(clip.waveform.shape[1] - waveform.shape[1]) <= 0.01 * rate
-    inner = slice(length // 8, -length // 8)
+    # AAC's first frames, about 60 ms, sound rough while its encoder settles
+    inner = slice(max(length // 8, round(0.06 * rate)), -length // 8)
     error = np.abs(clip.waveform[:, :length] - waveform[:, :length])[:, inner]
     assert error.max() < 0.1
 
@@ -809,14 +810,14 @@ def test_absurd_sizes(tmp_path, side):
 
 def test_film_of_absurd_size(tmp_path, monkeypatch):
     path = make(tmp_path / "f.mp4", np.arange(9) / 25, sound=clicks(0.3, []))
-    monkeypatch.setattr(media, "LIMIT_PIXELS", 1000)
+    monkeypatch.setattr(media.containers, "LIMIT_PIXELS", 1000)
     with pytest.raises(MediaError, match="1 to 1000 can be read"):
         media.read_frames(path)
 
 
 def test_results_that_would_not_fit(tmp_path, monkeypatch):
     path = make(tmp_path / "f.mp4", np.arange(100) / 25, sound=clicks(4, []))
-    monkeypatch.setattr(media, "LIMIT_BYTES", 400_000)
+    monkeypatch.setattr(media.containers, "LIMIT_BYTES", 400_000)
     with pytest.raises(MediaError, match="of memory"):
         media.read_frames(path)
     with pytest.raises(MediaError, match="of memory"):

@@ -1,11 +1,10 @@
-"""Notebooks and their text halves: read, compare, write, copy at scale smoke.
+"""Read, compare and write the notebooks and their text halves.
 
-python tools/notebook_tools.py sync    the .ipynb halves from the text halves
-python tools/notebook_tools.py smoke   smoke copies to build/smoke; prints them
+python tools/notebook_tools.py sync      write the .ipynb halves from the text halves
+python tools/notebook_tools.py defining  print the notebooks that run on their own
 """
 
 import ast
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,23 +13,23 @@ from typing import Any
 import jupytext
 import nbformat
 from nbformat import v4
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
 
 from avnb.course.series import list_series, step_files
 from avnb.course.steps import find_calls, find_table, read_step, walk_cells
 
 ROOT = Path(__file__).resolve().parents[1]
-SMOKE = ROOT / "build" / "smoke"
-FIRST_CELL = """import importlib.util
+REPOSITORY = "avnb/avnb"
+FIRST_CELL = f"""import importlib.util
 import subprocess
 import sys
 
 if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-    # Colab: install the course, once, in about two minutes. Colab's torch stays.
-    source = "avnb @ git+https://github.com/avnb/avnb"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-    subprocess.run(pip, check=True)"""
+    # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+    print("Installing avnb takes about two minutes ...")
+    source = "avnb @ git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+    importlib.invalidate_caches()"""
+BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 NO_HEADER = {
     "jupytext": {
@@ -61,6 +60,7 @@ def sync() -> None:
     """
     for _, path in steps():
         notebook = jupytext.read(path)
+        stamp_badge(notebook, path)
         stamp_first_cell(notebook, FIRST_CELL)
         write_notebook(path.with_suffix(".ipynb"), notebook.cells)
     ruff("check", "--fix", "--silent", "--exit-zero")
@@ -90,6 +90,23 @@ def ruff(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "ruff", *arguments, folder], check=True)
 
 
+def badge(path: Path) -> str:
+    """The line that opens a notebook in Colab."""
+    target = path.with_suffix(".ipynb").relative_to(ROOT).as_posix()
+    page = f"https://colab.research.google.com/github/{REPOSITORY}/blob/main/{target}"
+    return f"{BADGE}({page})"
+
+
+def stamp_badge(notebook: Any, path: Path) -> None:
+    """Put the badge under the title, in place of an older one."""
+    first = notebook.cells[0]
+    title, *rest = first.source.splitlines()
+    if first.cell_type != "markdown" or not title.startswith("# "):
+        raise ValueError(f"{path}: its first cell must begin with a title, `# ...`")
+    text = "\n".join(line for line in rest if not line.startswith(BADGE)).strip("\n")
+    first.source = "\n\n".join(filter(None, [title, badge(path), text]))
+
+
 def stamp_first_cell(notebook: Any, text: str) -> None:
     """Make `text` the first code cell.
 
@@ -104,22 +121,14 @@ def stamp_first_cell(notebook: Any, text: str) -> None:
         notebook.cells.insert(first, cell)
 
 
-def smoke() -> list[Path]:
-    """Copies of all notebooks with their parameters at scale smoke, fresh, in order."""
-    shutil.rmtree(SMOKE, ignore_errors=True)
-    written = []
-    for series, path in steps():
-        folder = SMOKE / series
-        if not folder.is_dir():
-            caches = shutil.ignore_patterns("*.ipynb", "__pycache__", ".*")
-            shutil.copytree(path.parent, folder, ignore=caches)
-        notebook = load_notebook_node(str(path.with_suffix(".ipynb")))
-        parameters = {"SCALE": "smoke", "RUN_DIR": str(folder / "run")}
-        if read_step(path).records:
-            notebook = parameterize_notebook(notebook, parameters)
-        written.append(folder / f"{path.stem}.ipynb")
-        nbformat.write(notebook, written[-1])
-    return written
+def defining() -> list[Path]:
+    """The notebooks that take no parameters and leave no results, in order.
+
+    They only define and show, so they can be executed where they lie. The others are
+    the steps of a run, and `avnb run` executes those.
+    """
+    paths = [path for _, path in steps() if not read_step(path).records]
+    return [path.with_suffix(".ipynb").relative_to(ROOT) for path in paths]
 
 
 def tags(cell: Any) -> list[str]:
@@ -181,7 +190,7 @@ def unread_fields(cells: list[str]) -> set[str]:
 if __name__ == "__main__":
     if sys.argv[1:] == ["sync"]:
         sync()
-    elif sys.argv[1:] == ["smoke"]:
-        print(*smoke(), sep="\n")
+    elif sys.argv[1:] == ["defining"]:
+        print(*defining(), sep="\n")
     else:
         sys.exit(__doc__)

@@ -1,6 +1,6 @@
-"""What every notebook stands on: settings, records, exercises, source in sight.
+"""What every notebook uses: settings, records, exercises, and the source of things.
 
-A notebook imports this package and nothing below it::
+Most notebooks import this package and nothing below it::
 
     lesson = course.start("ms_vae", "step6_train", scale=SCALE, ...)
     settings = lesson.settings(dict(epochs=(2, 150, 60, 60)))
@@ -10,8 +10,9 @@ A notebook imports this package and nothing below it::
 """
 
 from avnb.course.exercises import Exercise, try_exercise
-from avnb.course.lesson import Lesson, show_source, start
+from avnb.course.lesson import Lesson, start
 from avnb.course.settings import SCALES, Settings
+from avnb.course.source_view import show_source
 from avnb.errors import LessonError
 
 __all__ = [

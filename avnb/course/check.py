@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
-from avnb.course.series import home
+from avnb.course.folders import find_home, require_writable
+from avnb.course.series import INSTALL, list_series, step_files
+from avnb.errors import AvnbError
 
 GB = 10**9
 # What a scale needs: memory in GB, memory of a GPU in GB, free disk in GB.
@@ -35,38 +37,44 @@ class Finding:
         return f"[fix: {self.fix}] {self.text}" if self.fix else f"[ok] {self.text}"
 
 
-def check() -> list[Finding]:
+def check_machine() -> list[Finding]:
     """Look at everything; a check that fails itself becomes a line to fix."""
-    looks: list[Callable[[], Finding | list[Finding]]] = [
-        python,
-        packages,
-        gpu,
-        bfloat16,
-        codecs,
-        memory_line,
-        disk_line,
-        scales,
+    checks: list[Callable[[], Finding | list[Finding]]] = [
+        check_python,
+        check_packages,
+        check_series,
+        check_folders,
+        check_gpu,
+        check_bfloat16,
+        check_codecs,
+        check_memory,
+        check_disk,
+        check_scales,
     ]
     lines: list[Finding] = []
-    for look in looks:
+    for check in checks:
         try:
-            found = look()
+            found = check()
+        except AvnbError as error:
+            found = Finding(f"{error.place}: {error.problem}", error.remedy)
         except Exception as error:
             found = Finding(
-                f"{look.__name__}: {error!r}", "reinstall: make .venv/ready"
+                f"{check.__name__}: {error!r}",
+                "install avnb again: make .venv/ready in a clone, "
+                "else pip install --force-reinstall avnb",
             )
         lines += found if isinstance(found, list) else [found]
     return lines
 
 
-def python() -> Finding:
+def check_python() -> Finding:
     """Python itself."""
     version = ".".join(map(str, sys.version_info[:3]))
     ok = sys.version_info >= (3, 11)
     return Finding(f"Python {version}", "" if ok else "install Python 3.11 or newer")
 
 
-def packages() -> list[Finding]:
+def check_packages() -> list[Finding]:
     """Each requirement of avnb's against what is installed."""
     lines = []
     for text in importlib.metadata.requires("avnb") or []:
@@ -84,7 +92,22 @@ def packages() -> list[Finding]:
     return lines
 
 
-def gpu() -> list[Finding]:
+def check_series() -> Finding | list[Finding]:
+    """The series that are installed, and whether their notebooks are there."""
+    known = sorted(list_series())
+    if not known:
+        return Finding("series: none is installed", INSTALL)
+    counted = [f"{name} ({len(step_files(name))} notebooks)" for name in known]
+    return Finding(f"series: {', '.join(counted)}")
+
+
+def check_folders() -> Finding:
+    """Where runs and data go, and whether they can be written there."""
+    home = require_writable(find_home())
+    return Finding(f"runs and data go below {home} (AVNB_HOME changes that)")
+
+
+def check_gpu() -> list[Finding]:
     """The accelerators and their memory; none is no fault."""
     import torch
 
@@ -97,12 +120,12 @@ def gpu() -> list[Finding]:
     if torch.backends.mps.is_available():
         return [Finding("GPU: Apple's (MPS), shares the machine's memory")]
     if shutil.which("nvidia-smi"):
-        fix = "update the driver: torch sees no GPU though nvidia-smi is here"
+        fix = "update the driver: nvidia-smi is here, but torch sees no GPU"
         return [Finding("GPU: none that torch can use", fix)]
     return [Finding("GPU: none; the scales smoke and laptop need none")]
 
 
-def bfloat16() -> Finding:
+def check_bfloat16() -> Finding:
     """Whether the processor computes in bfloat16 itself."""
     import torch
 
@@ -110,7 +133,7 @@ def bfloat16() -> Finding:
     return Finding(f"bfloat16 on the processor: {'native' if native else 'emulated'}")
 
 
-def codecs() -> list[Finding]:
+def check_codecs() -> list[Finding]:
     """Encode a moment of H.264 and of AAC with the FFmpeg inside PyAV."""
     import av
 
@@ -148,45 +171,53 @@ def _encode(out, encoder: str) -> None:  # type: ignore[no-untyped-def]
         out.mux(packet)
 
 
-def memory() -> float:
+def measure_memory() -> float:
     """Memory that this process may use, GB: the machine's or its container's."""
     limit = Path("/sys/fs/cgroup/memory.max")
     total = psutil.virtual_memory().total
     if limit.is_file() and (text := limit.read_text().strip()).isdigit():
         total = min(total, int(text))
-    return total / GB
+    return float(total) / GB
 
 
-def memory_line() -> Finding:
-    """Enough memory for scale laptop?"""
-    fix = "" if memory() >= NEEDS["laptop"][0] else "8 GB is what scale laptop needs"
-    return Finding(f"memory: {memory():.0f} GB", fix)
+def check_memory() -> Finding:
+    """Whether the memory is enough for the scale laptop."""
+    fix = (
+        ""
+        if measure_memory() >= NEEDS["laptop"][0]
+        else "the scale laptop needs 8 GB; choose smoke, or another machine"
+    )
+    return Finding(f"memory: {measure_memory():.0f} GB", fix)
 
 
-def disk() -> float:
+def measure_free_disk() -> float:
     """Free disk where data/ and runs/ go, GB."""
-    return shutil.disk_usage(home()).free / GB
+    return shutil.disk_usage(require_writable(find_home())).free / GB
 
 
-def disk_line() -> Finding:
-    """Enough disk for scale laptop?"""
+def check_disk() -> Finding:
+    """Whether the disk is enough for the scale laptop."""
     need = NEEDS["laptop"][2]
-    fix = "" if disk() >= need else f"free {need} GB for scale laptop"
-    return Finding(f"free disk for data/ and runs/: {disk():.0f} GB", fix)
+    fix = (
+        ""
+        if measure_free_disk() >= need
+        else f"free {need} GB of it for the scale laptop, or set AVNB_HOME elsewhere"
+    )
+    return Finding(f"free disk for data/ and runs/: {measure_free_disk():.0f} GB", fix)
 
 
-def scales() -> Finding:
-    """Which scales fit this check."""
+def check_scales() -> Finding:
+    """Which scales this machine is large enough for."""
     import torch
 
     on_gpu = 0.0
     if torch.cuda.is_available():
         on_gpu = torch.cuda.get_device_properties(0).total_memory / GB
-    have = (memory(), on_gpu, disk())
+    have = (measure_memory(), on_gpu, measure_free_disk())
     fitting = [
         scale
         for scale, need in NEEDS.items()
         if all(h >= n for h, n in zip(have, need, strict=True))
     ]
-    fix = "" if fitting else "see memory and disk above"
+    fix = "" if fitting else "see the lines on memory and disk above"
     return Finding(f"scales that fit: {', '.join(fitting) or 'none'}", fix)

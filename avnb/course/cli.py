@@ -1,17 +1,79 @@
-"""The command `avnb`: run a series, prepare data, open the notebooks, check a check.
+"""The command `avnb`: run a series, prepare data, open the notebooks, check a machine.
 
-What is slow to import is imported by the command that needs it.
+What is slow to import is imported by the command that needs it, so that `avnb --help`
+answers at once.
 """
 
+import errno
+import importlib.util
+import os
+import shutil
 import subprocess
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from avnb.errors import AvnbError
 
+PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class PlainErrors(TyperGroup):
+    """Prints what the reader can put right as one message, without a traceback.
+
+    Anything else is a mistake of ours, and its traceback is wanted.
+    """
+
+    def invoke(self, ctx: Any) -> Any:  # Typer's copy of click has no public types
+        """Run the command; see the class."""
+        try:
+            return super().invoke(ctx)
+        except AvnbError as error:
+            found = error
+        except OSError as error:
+            explained = explain_os_error(error)
+            if explained is None:
+                raise
+            found = explained
+        typer.echo(f"avnb: {found}", err=True)
+        raise typer.Exit(1)
+
+
+def explain_os_error(error: OSError) -> AvnbError | None:
+    """An error of the file system in plain words; None for other errors.
+
+    Only errors that name a file, or say that a disk is full, come from the file
+    system: sockets and pipes raise OSError too.
+    """
+    from avnb.course.folders import find_home
+
+    if error.filename is None and error.errno not in FULL:
+        return None
+    place = error.filename if error.filename is not None else find_home()
+    if isinstance(place, bytes | int):
+        place = os.fsdecode(place) if isinstance(place, bytes) else f"file {place}"
+    if error.errno in FULL:
+        return AvnbError(
+            place,
+            "the disk is full",
+            "Free some space, or set AVNB_HOME to a folder on another disk, and run "
+            "the same command again: it goes on where it was",
+        )
+    if error.errno in PERMISSION:
+        return AvnbError(
+            place,
+            f"it cannot be used ({error.strerror})",
+            "Set AVNB_HOME to a folder that you may write to, or give --run-dir",
+        )
+    return AvnbError(place, f"{error.strerror}", "Check that path, and try again")
+
+
 app = typer.Typer(
+    cls=PlainErrors,
     help="A course you can run, on generating sound and picture together.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -19,48 +81,44 @@ app = typer.Typer(
 )
 
 
-def _fail(error: Exception) -> typer.Exit:
-    typer.echo(f"avnb: {error}", err=True)
-    return typer.Exit(1)
-
-
-def _parse_steps(text: str) -> list[int]:
+def _parse_numbers(text: str, option: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise typer.BadParameter(f"{text!r}: give numbers, like --steps 1,2") from None
+        raise typer.BadParameter(f"{text!r}: give numbers, like {option} 1,2") from None
 
 
-def _parse_fields(pairs: list[str]) -> dict[str, str]:
-    fields = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise typer.BadParameter(f"{pair!r}: give --set field=value")
-        fields[name] = value
-    return fields
+def _stop() -> typer.Exit:
+    typer.echo("\nStopped. The same command goes on with the first step not done.")
+    return typer.Exit(130)  # what a shell expects after Ctrl-C
 
 
 @app.command()
 def run(
-    series: Annotated[str, typer.Argument(help="A folder of notebooks/.")],
+    series: Annotated[str, typer.Argument(help="Its name; `avnb check` lists them.")],
     scale: Annotated[str, typer.Option(help="smoke, laptop, gpu or paper.")] = "laptop",
     data: Annotated[
         str, typer.Option(help="Prepared clips; default: the embedded data.")
     ] = "",
     seed: Annotated[int, typer.Option(help="Of every random number.")] = 0,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="field=value; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="field=value; repeatable. Such a run has its own folder."
+        ),
     ] = None,
     steps: Annotated[str, typer.Option(help="Only these, like 1,2.")] = "",
-    run_dir: Annotated[str, typer.Option(help="Default: runs/SERIES/SCALE.")] = "",
+    run_dir: Annotated[
+        str, typer.Option(help="Default: below runs/SERIES, named by the options.")
+    ] = "",
     again: Annotated[
         bool, typer.Option("--again", help="Run also what is done.")
     ] = False,
 ) -> None:
     """Run a series of notebooks: what is not done yet, to a report."""
-    numbers, fields = _parse_steps(steps), _parse_fields(set_ or [])
+    numbers = _parse_numbers(steps, "--steps")
     from avnb.course import runner
+    from avnb.course.steps import split_pair
 
     try:
         runner.run_series(
@@ -68,33 +126,30 @@ def run(
             scale=scale,
             data=data,
             seed=seed,
-            overrides=fields,
+            overrides=dict(map(split_pair, set_ or [])),
             steps=numbers,
             run_dir=run_dir,
             again=again,
         )
-    except AvnbError as error:
-        raise _fail(error) from None
     except KeyboardInterrupt:
-        typer.echo("\nStopped. The same command goes on with the first step not done.")
-        raise typer.Exit(130) from None
+        raise _stop() from None
 
 
 @app.command()
 def study(
-    series: Annotated[str, typer.Argument(help="A folder of notebooks/.")],
+    series: Annotated[str, typer.Argument(help="Its name; `avnb check` lists them.")],
     scale: Annotated[str, typer.Option(help="smoke, laptop, gpu or paper.")] = "laptop",
     seeds: Annotated[str, typer.Option(help="One whole run each.")] = "0,1,2",
 ) -> None:
     """Test the paper's claims: run a series once a seed, keep what holds."""
-    numbers = _parse_steps(seeds)
+    numbers = _parse_numbers(seeds, "--seeds")
     from avnb.course import study as studies
 
     try:
         path = studies.run_study(series, scale=scale, seeds=numbers)
-    except AvnbError as error:
-        raise _fail(error) from None
-    typer.echo(f"kept in {path}")
+    except KeyboardInterrupt:
+        raise _stop() from None
+    typer.echo(f"The study is kept in {path}")
 
 
 @app.command(
@@ -114,19 +169,43 @@ def prepare(context: typer.Context) -> None:
 @app.command()
 def lab() -> None:
     """Open the notebooks in JupyterLab."""
+    from avnb.course.kernels import build_environment
+
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise AvnbError("JupyterLab", "it is not installed", "pip install 'avnb[lab]'")
+    command = [sys.executable, "-m", "jupyterlab", str(_find_notebooks())]
+    environment = os.environ | build_environment()
+    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+def _find_notebooks() -> Path:
+    """The notebooks' folder of the clone, or copies of the notebooks to work with.
+
+    Installed notebooks lie among the packages, where the next update overwrites what
+    the reader wrote. So they are copied to the working folder, those that are not
+    there yet.
+    """
+    from avnb.course.folders import find_clone, find_home, require_writable
     from avnb.course.series import list_series, series_folder
 
-    folder = series_folder(min(list_series())).parent
-    command = [sys.executable, "-m", "jupyterlab", str(folder)]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    if clone := find_clone():
+        return clone / "notebooks"
+    notebooks = require_writable(find_home() / "notebooks")
+    for series in list_series():
+        folder = notebooks / series
+        folder.mkdir(exist_ok=True)
+        for path in series_folder(series).glob("*.ipynb"):
+            if not (folder / path.name).exists():
+                shutil.copy(path, folder)
+    return notebooks
 
 
 @app.command()
 def check() -> None:
     """Say what works on this machine, and what to do about what does not."""
-    from avnb.course import check
+    from avnb.course import check as checks
 
-    lines = check.check()
+    lines = checks.check_machine()
     for line in lines:
         typer.echo(str(line))
     raise typer.Exit(any(line.fix for line in lines))

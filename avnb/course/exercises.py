@@ -1,4 +1,8 @@
-"""Exercises: a function for the reader to write, and a check that gives hints."""
+"""Exercises: a function for the reader to write, and a check that gives hints.
+
+A check fails by AssertionError, whose text is what the reader sees. So the helpers
+here assert, and their texts are whole sentences.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,50 +15,84 @@ import numpy as np
 class Exercise:
     """A function for the reader to write, with a check that gives hints.
 
-    `check(answer)` raises AssertionError, whose text is the hint, when the answer is
-    wrong. The solution passes it; a stub that returns None does not.
+    Args:
+        name: what it is called in the notebook.
+        question: what the function is to do.
+        check: called with the reader's function; raises AssertionError, whose text is
+            a hint, when the function is wrong. The solution passes it, and a stub that
+            returns None does not.
+        solution: a right function.
+        hints: further hints, shown when the check fails.
     """
 
     name: str
     question: str
-    check: Callable[[Callable], None]
-    solution: Callable
+    check: Callable[[Callable[..., Any]], None]
+    solution: Callable[..., Any]
     hints: tuple[str, ...] = ()
 
 
 def require_answer(answer: Any, what: str) -> Any:
-    """The answer itself; AssertionError says so when it is None."""
-    assert answer is not None, f"no {what} came back: the function returns None"
+    """The answer itself.
+
+    Args:
+        answer: what the reader's function returned.
+        what: what it should be, for the message.
+
+    Raises:
+        AssertionError: it is None, as from a function that is not written yet.
+    """
+    assert answer is not None, f"The function returns None. It should return the {what}"
     return answer
 
 
 def to_array(answer: Any, what: str) -> np.ndarray:
-    """The answer as an array of float64, whatever it came as."""
+    """The answer as an array of float64, be it a number, a list, an array or a tensor.
+
+    Raises:
+        AssertionError: it is None.
+    """
     if hasattr(require_answer(answer, what), "detach"):  # a tensor
         answer = answer.detach().cpu()
     return np.asarray(answer, np.float64)
 
 
 def assert_close(answer: Any, right: Any, what: str, tolerance: float = 1e-5) -> None:
-    """Assert that the answer has the right shape and numbers; name the first wrong."""
+    """Assert that the answer has the right shape and numbers.
+
+    Args:
+        answer: what the reader's function returned.
+        right: the right numbers.
+        what: what they are, for the message.
+        tolerance: how far they may differ, relatively and absolutely.
+
+    Raises:
+        AssertionError: it names the first number that is wrong, and where it is.
+    """
     mine, right = to_array(answer, what), np.asarray(right, np.float64)
-    assert mine.shape == right.shape, f"{what}: shape {mine.shape}, not {right.shape}"
+    assert mine.shape == right.shape, (
+        f"{what}: the shape is {mine.shape}. It should be {right.shape}"
+    )
     wrong = ~np.isclose(mine, right, rtol=tolerance, atol=tolerance)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         place = f" at {list(at)}" if at else ""
         raise AssertionError(
-            f"{what}{place}: {mine[at]:.6g}, should be {right[at]:.6g}"
+            f"{what}{place}: the value is {mine[at]:.6g}. It should be {right[at]:.6g}"
         )
 
 
-def try_exercise(exercise: Exercise, answer: Callable) -> bool:
-    """Check an answer and say what to try next; never raises."""
+def try_exercise(exercise: Exercise, answer: Callable[..., Any]) -> bool:
+    """Check an answer, and print what is wrong and what to try next.
+
+    Never raises: a notebook runs on, whatever the reader wrote.
+    """
     try:
         exercise.check(answer)
     except Exception as error:
-        told = str(error) if isinstance(error, AssertionError) else repr(error)
-        print(f"✘ {exercise.name}: {told or 'not yet'}")
+        known = isinstance(error, AssertionError)
+        message = str(error) if known else f"It stopped with {error!r}"
+        print(f"✘ {exercise.name}: {message or 'This is not right yet'}")
         for hint in exercise.hints:
             print(f"  hint: {hint}")
         return False

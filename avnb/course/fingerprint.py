@@ -6,13 +6,28 @@ correcting one repeats no step; so is every module that the step does not import
 
 import ast
 import hashlib
+import importlib.metadata
 import importlib.util
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
-# Only our own code is followed: what the environment holds is pinned by its lock.
-OURS = ("avnb", "data_scripts", "avnb_notebooks")
+from avnb.course.series import GROUP as SERIES
+from avnb.data.scripts import GROUP as SCRIPTS
+
+
+@cache
+def list_followed_packages() -> frozenset[str]:
+    """The outermost packages whose modules are followed.
+
+    These are avnb and whatever declares a series or a data script. What else the
+    environment holds is pinned by its lock, and too much to read.
+    """
+    found = {"avnb"}
+    for group in (SERIES, SCRIPTS):
+        for one in importlib.metadata.entry_points(group=group):
+            found.add(one.module.partition(".")[0])
+    return frozenset(found)
 
 
 def parse_cells(cells: Sequence[str]) -> list[ast.Module]:
@@ -26,25 +41,59 @@ def parse_cells(cells: Sequence[str]) -> list[ast.Module]:
     return trees
 
 
-def hash_imports(trees: Iterable[ast.AST], folder: Path | None = None) -> str:
-    """A hash of our modules that some code imports, and of those that they import.
+def hash_cells(cells: Sequence[str]) -> str:
+    """A hash of what some cells execute: no comment, no docstring, no layout."""
+    digest = hashlib.sha256()
+    for cell in cells:
+        try:
+            text = _dump(ast.parse(cell))
+        except SyntaxError:
+            text = cell  # magics mean something to IPython alone
+        digest.update(f"{text}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def find_imports(
+    trees: Iterable[ast.AST], folder: Path | None = None
+) -> dict[str, Path]:
+    """The modules of ours that some code imports, and those that they import.
+
+    A name that a package only hands on (`from avnb.layers import UpBlock`) leads to the
+    module that defines it, and not to everything else that the package hands on.
 
     Args:
         trees: the code.
         folder: where it looks for modules first, as a notebook does in its folder.
+
+    Returns:
+        The module's name -> its file.
     """
     found: dict[str, Path] = {}
-    waiting = [name for tree in trees for name in _imported(tree)]
+    seen: set[str] = set()
+    # As one module: a cell uses what another one imports.
+    whole = ast.Module([node for tree in trees for node in _body(tree)], [])
+    waiting = _list_imported(whole)
     while waiting:
         name = waiting.pop()
-        path = _find(name, folder)
-        if name in found or path is None:
+        if name in seen:
             continue
-        found[name] = path
-        waiting += _imported(_parse(path), _package(name, path))
+        seen.add(name)
+        path = _find_file(name, folder)
+        if path is None:
+            # Not a module: a name in one, which a package may have from elsewhere.
+            waiting += _follow_name(name, folder)
+        elif not _only_hands_on(path):
+            found[name] = path
+            waiting += _list_imported(_parse(path), _package_of(name, path))
+    return found
+
+
+def hash_imports(trees: Iterable[ast.AST], folder: Path | None = None) -> str:
+    """A hash of all the modules that `find_imports` finds."""
+    found = find_imports(trees, folder)
     digest = hashlib.sha256()
     for name in sorted(found):
-        digest.update(f"{name}\n{_dump(found[name])}\n".encode())
+        digest.update(f"{name}\n{_dump(_parse(found[name]))}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -53,29 +102,82 @@ def hash_module(name: str) -> str:
     return hash_imports([ast.parse(f"import {name}")])
 
 
-def _imported(tree: ast.AST, package: str = "") -> list[str]:
-    """Every module that a tree may import, with the packages that hold it."""
+def _body(tree: ast.AST) -> list[ast.stmt]:
+    return tree.body if isinstance(tree, ast.Module) else []
+
+
+def _list_imported(tree: ast.AST, package: str = "") -> list[str]:
+    """Every name that a tree imports, with the packages that hold it.
+
+    `from avnb import training` names a module, and `from avnb.training import Run` a
+    class: from the outside they look alike, so both are listed as a.b.c. What is used
+    of an imported name is listed too (`training.Run`); "training.*" where that cannot
+    be told.
+    """
     names = []
+    used = _list_attributes(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            names += [f"{alias.name}.*" for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 module = ".".join([*above, *([module] if module else [])])
-            # `from avnb import training` names a module, or something in one
-            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+            for alias in node.names:
+                name = f"{module}.{alias.name}"
+                attributes = used.get(alias.asname or alias.name, ())
+                names += [name, *(f"{name}.{attribute}" for attribute in attributes)]
     parts = [name.split(".") for name in names]
     return [".".join(p[:i]) for p in parts for i in range(1, len(p) + 1)]
 
 
-def _find(name: str, folder: Path | None) -> Path | None:
+def _list_attributes(tree: ast.AST) -> dict[str, set[str]]:
+    """Name -> the attributes that are read of it, "*" where it is used as a whole."""
+    used: dict[str, set[str]] = {}
+    owners: set[int] = set()
+    # `walk` comes to an attribute before it comes to the name that the attribute is of.
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used.setdefault(node.value.id, set()).add(node.attr)
+            owners.add(id(node.value))
+        elif isinstance(node, ast.Name) and id(node) not in owners:
+            used.setdefault(node.id, set()).add("*")
+    return used
+
+
+def _follow_name(name: str, folder: Path | None) -> list[str]:
+    """Where a package's `__init__` has one of its names from, or all ("*")."""
+    package, _, wanted = name.rpartition(".")
+    path = _find_file(package, folder) if package else None
+    if path is None or path.name != "__init__.py":
+        return []
+    found = []
+    for node in _parse(path).body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if wanted in ("*", alias.asname or alias.name) or alias.name == "*":
+                    chosen = ast.ImportFrom(node.module, [alias], node.level)
+                    found += _list_imported(ast.Module([chosen], []), package)
+    return found
+
+
+def _only_hands_on(path: Path) -> bool:
+    """Whether a file is an `__init__` of nothing but imports and `__all__`."""
+    return path.name == "__init__.py" and all(
+        isinstance(node, ast.ImportFrom)
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in _parse(path).body
+    )
+
+
+def _find_file(name: str, folder: Path | None) -> Path | None:
     """The file of one of our modules, or None; nothing is imported."""
     top, *rest = name.split(".")
     if not rest and folder is not None and (folder / f"{top}.py").is_file():
         return folder / f"{top}.py"
-    root = _root(top)
+    root = _find_root(top)
     if root is None:
         return None
     path = root.joinpath(*rest)
@@ -84,25 +186,31 @@ def _find(name: str, folder: Path | None) -> Path | None:
 
 
 @cache
-def _root(top: str) -> Path | None:
-    if top not in OURS:
+def _find_root(top: str) -> Path | None:
+    if top not in list_followed_packages():
         return None
     spec = importlib.util.find_spec(top)
     places = spec.submodule_search_locations if spec else None
     return Path(next(iter(places))) if places else None
 
 
-def _package(name: str, path: Path) -> str:
+def _package_of(name: str, path: Path) -> str:
     return name if path.name == "__init__.py" else name.rpartition(".")[0]
 
 
 def _parse(path: Path) -> ast.Module:
+    version = path.stat()
+    return _parse_version(path, version.st_mtime_ns, version.st_size)
+
+
+@lru_cache(maxsize=512)
+def _parse_version(path: Path, changed: int, size: int) -> ast.Module:
+    # Many steps import the same modules, and parsing them takes most of the time.
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _dump(path: Path) -> str:
-    """A module's syntax tree as text, without docstrings."""
-    tree = _parse(path)
+def _dump(tree: ast.Module) -> str:
+    """A syntax tree as text, without docstrings; it has no comments anyway."""
     for node in ast.walk(tree):
         if not isinstance(
             node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from avnb.course.series import clone
+from avnb.course.folders import find_clone
 
 
 def collect_provenance() -> dict[str, Any]:
@@ -33,7 +33,7 @@ def read_commit() -> str:
 
     "unknown" where avnb does not run from a clone, or where git is not installed.
     """
-    folder = clone()
+    folder = find_clone()
     if folder is None:
         return "unknown"
     git = ["git", "-C", str(folder)]

@@ -1,8 +1,5 @@
 """Run a series: papermill over its steps, each once, to results and a report."""
 
-import hashlib
-import json
-import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,19 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import papermill
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpec
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from avnb import files
 from avnb.course import report
-from avnb.course.fingerprint import hash_imports, parse_cells
-from avnb.course.lesson import default_run_dir
+from avnb.course.embedded import identify_embedded_data
+from avnb.course.fingerprint import (
+    find_imports,
+    hash_cells,
+    hash_imports,
+    hash_module,
+    parse_cells,
+)
+from avnb.course.folders import default_run_dir, require_writable
+from avnb.course.kernels import build_kernel_class, choose_threads
+from avnb.course.lesson import check_data
+from avnb.course.progress import SeriesProgress
 from avnb.course.provenance import collect_provenance
-from avnb.course.series import home, step_files
+from avnb.course.records import read_finished, results_file
+from avnb.course.series import find_series, step_files
 from avnb.course.settings import check_scale
 from avnb.course.steps import SeriesStep, choose_steps, read_step, share_overrides
 from avnb.errors import LessonError
@@ -40,43 +45,50 @@ def run_series(
     again: bool = False,
     console: Console | None = None,
 ) -> Path:
-    """Run the steps of a series that are not done yet; return the run's folder.
+    """Run the steps of a series that are not done yet.
 
-    A step is done until its source, its parameters, its data, the package, or what an
-    earlier step left behind changes.
+    A step is done until its code or the code that it imports, its parameters, its
+    data, or what an earlier step left behind changes.
 
     Args:
+        series: the series' name.
+        scale: one of `settings.SCALES`.
         data: a folder of prepared clips; empty for the embedded data.
+        seed: of every random number.
         overrides: field -> value, for every step that has the field.
         steps: their numbers; all when empty.
-        run_dir: where to; `default_run_dir` when empty.
+        run_dir: where to; `folders.default_run_dir` when empty.
         again: run the chosen steps even where they are done.
+        console: where to print; the terminal when None.
+
+    Returns:
+        The folder of the run.
 
     Raises:
-        LessonError: unknown names, or a failing cell (says which, and the error).
+        LessonError: unknown names, a folder that cannot be written, or a failing cell
+            (it says which, and the error).
     """
     everything = [read_step(path) for path in step_files(series)]
     check_scale(scale)
     chosen = choose_steps(everything, steps)
-    shared = share_overrides(everything, overrides or {})
-    folder = Path(run_dir or default_run_dir(series, scale, str(data), seed)).absolute()
-    common = {
-        "SCALE": scale,
-        "DATA": str(_check_data(data)) if data else "",
-        "SEED": seed,
-        "RUN_DIR": str(folder),
-    }
-    run = _Run(folder, console or Console())
+    changed = dict(overrides or {})
+    shared = share_overrides(everything, changed)
+    clips = str(check_data(data)) if data else ""
+    folder = Path(run_dir or default_run_dir(series, scale, clips, seed, changed))
+    folder = require_writable(folder.expanduser().absolute())
+    common = {"SCALE": scale, "DATA": clips, "SEED": seed, "RUN_DIR": str(folder)}
+    console = console or Console()
+    done = DoneSteps(folder, series, everything)
     began = time.perf_counter()
-    with run.progress(chosen):
+    with SeriesProgress(console, chosen) as progress:
         for step in chosen:
             parameters = common | {"OVERRIDES": shared[step.name]}
-            run.do(step, everything, parameters, again)
+            _run_step(step, parameters, done, progress, again)
     minutes = (time.perf_counter() - began) / 60
-    _write_results(folder, series, everything, common, dict(overrides or {}), minutes)
-    page = report.build(folder)
-    run.console.print(
-        f"Done in {minutes:.1f} minutes. Open\n"
+    _write_results(folder, series, everything, common, changed, minutes)
+    page = report.build_report(folder)
+    console.print(
+        f"The run is done, after {minutes:.1f} minutes. Open\n"
         f"  {page}  (pictures, sounds, curves, tables)\n"
         f"  {folder / 'notebooks'}  (the executed notebooks)\n"
         f"  {folder / 'results.json'}  (every number)",
@@ -87,151 +99,180 @@ def run_series(
     return folder
 
 
-def _check_data(data: str | Path) -> Path:
-    folder = Path(data).absolute()
-    if not (folder / "clips.json").is_file():
-        raise LessonError(
-            f"{data}: no prepared clips there (no clips.json); make them with "
-            "`avnb prepare`, or leave --data out for the embedded data"
-        )
-    return folder
+def _run_step(
+    step: SeriesStep,
+    parameters: Mapping[str, Any],
+    done: "DoneSteps",
+    progress: SeriesProgress,
+    again: bool,
+) -> None:
+    """Execute a step unless it is done; on success remember what it was."""
+    progress.begin(step)
+    fingerprint = done.fingerprint(step, parameters)
+    if not again and done.is_done(step, fingerprint):
+        progress.end(step, "done before")
+        return
+    done.forget(step)
+    given = parameters if step.records else {}
+    execute_notebook(step, done.folder, given, done.threads, progress)
+    done.remember(step, fingerprint)
+    progress.end(step)
 
 
-class _Run:
-    """The steps of one run folder: which are done, and doing them."""
+class DoneSteps:
+    """Which steps of one run folder are done, kept in its `done.json`.
 
-    def __init__(self, folder: Path, console: Console) -> None:
-        self.folder, self.console = folder, console
-        self.done_file = folder / "done.json"
-        self.done: dict[str, Any] = {}
-        if self.done_file.is_file():
-            self.done = files.read_json(self.done_file)
+    The file also holds the number of threads that the run began with. A run keeps it,
+    because sums over another number of threads round differently: a run that was
+    interrupted then goes on to the same numbers, whatever else the machine does.
 
-    def progress(self, steps: Sequence[SeriesStep]) -> Progress:
-        """One bar over all cells of all steps."""
-        self.bar = Progress(
-            "{task.description}",
-            BarColumn(),
-            MofNCompleteColumn(),
-            "cells",
-            TimeElapsedColumn(),
-            console=self.console,
-        )
-        # Each notebook gets one more cell, with the injected parameters.
-        self.task = self.bar.add_task("", total=sum(len(s.cells) + 1 for s in steps))
-        return self.bar
+    Args:
+        folder: the folder of the run.
+        series: the series' name.
+        everything: all steps of the series, in their order.
+    """
 
-    def do(
-        self,
-        step: SeriesStep,
-        everything: Sequence[SeriesStep],
-        parameters: dict[str, Any],
-        again: bool,
+    def __init__(
+        self, folder: Path, series: str, everything: Sequence[SeriesStep]
     ) -> None:
-        """Execute a step unless it is done; on success remember what it was."""
-        before = self.bar.tasks[0].completed
-        self.bar.update(self.task, description=step.name)
-        fingerprint = self._fingerprint(step, everything, parameters)
-        if not again and self._is_done(step, fingerprint):
-            self._say(f"{step.name}: done before")
-        else:
-            self.done.pop(step.name, None)
-            files.write_json(self.done_file, self.done)
-            began = time.perf_counter()
-            self._execute(step, parameters if step.records else {})
-            self.done[step.name] = {
-                "fingerprint": fingerprint,
-                "run": uuid.uuid4().hex,
-                "results": self._results(step),
-            }
-            files.write_json(self.done_file, self.done)
-            self._say(f"{step.name}: {(time.perf_counter() - began) / 60:.1f} min")
-        self.bar.update(self.task, completed=before + len(step.cells) + 1)
+        self.folder, self.series, self.everything = folder, series, everything
+        self.file = folder / "done.json"
+        kept = files.read_json(self.file) if self.file.is_file() else {}
+        self.steps: dict[str, Any] = kept.get("steps", {})
+        threads = kept.get("threads")
+        self.threads: int = choose_threads() if threads is None else threads
 
-    def _results(self, step: SeriesStep) -> str:
-        """The hash of what a finished step recorded."""
-        if not step.records:
-            return ""
-        path = self.folder / "results" / f"{step.name}.json"
-        if not path.is_file() or not files.read_json(path)["finished"]:
-            raise LessonError(f"{step.name}: its last cell must be lesson.finish()")
-        return files.hash_file(path)
-
-    def _say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False)
-
-    def _is_done(self, step: SeriesStep, fingerprint: str) -> bool:
-        old = self.done.get(step.name, {})
+    def is_done(self, step: SeriesStep, fingerprint: str) -> bool:
+        """Whether a step with this fingerprint was done, and all it left is there."""
+        old = self.steps.get(step.name, {})
         if old.get("fingerprint") != fingerprint:
             return False
         if not (self.folder / "notebooks" / step.notebook.name).is_file():
             return False
-        try:
-            return old["results"] == self._results(step)
-        except LessonError:  # half-written by hand since
-            return False
+        # Somebody may have changed the records by hand since, or deleted them.
+        return bool(old["results"] == self._hash_results(step))
 
-    def _fingerprint(
-        self,
-        step: SeriesStep,
-        everything: Sequence[SeriesStep],
-        parameters: dict[str, Any],
-    ) -> str:
-        earlier = [s.name for s in everything if s.number < step.number]
-        data = parameters["DATA"]
-        identity = {
-            "cells": step.cells,
-            "code": hash_imports(parse_cells(step.cells), step.notebook.parent),
-            "parameters": parameters,
-            "data": files.hash_file(Path(data) / "clips.json") if data else "",
-            "earlier": [self.done.get(name, {}).get("run") for name in earlier],
-        }
-        text = json.dumps(files.to_jsonable(identity), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def forget(self, step: SeriesStep) -> None:
+        """Count a step as not done."""
+        self.steps.pop(step.name, None)
+        self._save()
 
-    def _execute(self, step: SeriesStep, parameters: dict[str, Any]) -> None:
-        out = self.folder / "notebooks" / step.notebook.name
-        out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            papermill.execute_notebook(
-                step.notebook,
-                out,
-                parameters,
-                kernel_name="python3",
-                language="python",
-                cwd=step.notebook.parent,
-                progress_bar=False,
-                kernel_manager_class=ThisInterpreter,
-                on_cell_executed=lambda **_: self.bar.advance(self.task),
+    def remember(self, step: SeriesStep, fingerprint: str) -> None:
+        """Count a step as done.
+
+        Raises:
+            LessonError: it has not said that it finished.
+        """
+        results = self._hash_results(step)
+        if results is None:
+            raise LessonError(
+                step.name,
+                "it ran to its end but never finished its records",
+                "Let its last cell be lesson.finish()",
             )
-        except PapermillExecutionError as error:
-            source = error.source.strip().splitlines() or ["(empty)"]
-            raise LessonError(
-                f"{step.name} failed in cell [{error.exec_count}], which begins\n"
-                f"  {source[0]}\n"
-                f"{error.ename}: {error.evalue}\n"
-                f"The notebook with the whole traceback: {out}"
-            ) from None
-        except DeadKernelError as error:
-            raise LessonError(
-                f"{step.name}: its process died (was it out of memory?): {error}\n"
-                f"The notebook as far as it came: {out}"
-            ) from None
+        self.steps[step.name] = {
+            "fingerprint": fingerprint,
+            "run": uuid.uuid4().hex,
+            "results": results,
+        }
+        self._save()
+
+    def fingerprint(self, step: SeriesStep, parameters: Mapping[str, Any]) -> str:
+        """A hash of all that the results of a step depend on."""
+        earlier = [s.name for s in self.everything if s.number < step.number]
+        trees = parse_cells(step.cells)
+        imported = find_imports(trees, step.notebook.parent)
+        identity = {
+            "cells": hash_cells(step.cells),
+            "code": hash_imports(trees, step.notebook.parent),
+            "parameters": parameters,
+            "data": self._identify_data(parameters) if step.records else "",
+            # The claims are loaded by the series' name, so no import leads to them.
+            "claims": hash_module(f"{find_series(self.series)}.series")
+            if "avnb.course.study" in imported
+            else "",
+            "earlier": [self.steps.get(name, {}).get("run") for name in earlier],
+        }
+        return files.hash_values(files.to_jsonable(identity))
+
+    def _identify_data(self, parameters: Mapping[str, Any]) -> Any:
+        if data := parameters["DATA"]:
+            return files.hash_file(Path(data) / "clips.json")
+        return identify_embedded_data(parameters["SCALE"], self.series)
+
+    def _hash_results(self, step: SeriesStep) -> str | None:
+        """The hash of what a step recorded; None where it has not finished."""
+        if not step.records:
+            return ""
+        if read_finished(self.folder, step.name) is None:
+            return None
+        return files.hash_file(results_file(self.folder, step.name))
+
+    def _save(self) -> None:
+        files.write_json(self.file, {"threads": self.threads, "steps": self.steps})
 
 
-class ThisInterpreter(AsyncKernelManager):
-    """A kernel of the Python that runs this, whatever kernels are installed."""
+def execute_notebook(
+    step: SeriesStep,
+    folder: Path,
+    parameters: Mapping[str, Any],
+    threads: int,
+    progress: SeriesProgress,
+) -> None:
+    """Execute a notebook; only one that ran to its end replaces the one before.
 
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
-        return KernelSpec(
-            argv=[*argv, "-f", "{connection_file}", "--log-level=CRITICAL"],
-            display_name="Python 3",
+    While it runs it is `notebooks/stepN_name.running.ipynb`, and when it fails it stays
+    as `notebooks/stepN_name.failed.ipynb` until the step succeeds.
+
+    Raises:
+        LessonError: a cell failed, or the kernel died.
+    """
+    out = folder / "notebooks" / step.notebook.name
+    running = out.with_suffix(".running.ipynb")
+    failed = out.with_suffix(".failed.ipynb")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill.execute_notebook(
+            step.notebook,
+            running,
+            dict(parameters),
+            kernel_name="python3",
             language="python",
-            # The kernel works in the notebook's folder, which may be read-only.
-            env={"AVNB_HOME": str(home())},
+            cwd=step.notebook.parent,
+            progress_bar=False,
+            kernel_manager_class=build_kernel_class(threads),
+            on_cell_executed=lambda **_: progress.advance(),
         )
+    except (PapermillExecutionError, DeadKernelError) as error:
+        running.replace(failed)
+        raise _explain(step, error, failed) from None
+    running.replace(out)
+    failed.unlink(missing_ok=True)
+
+
+def _explain(
+    step: SeriesStep, error: PapermillExecutionError | DeadKernelError, failed: Path
+) -> LessonError:
+    """What failed in a notebook, and where to look."""
+    if isinstance(error, DeadKernelError):
+        return LessonError(
+            step.name,
+            f"its process died ({error}). Perhaps the memory was not enough",
+            f"The notebook as far as it came is {failed}",
+        )
+    source = error.source.strip().splitlines() or ["(empty)"]
+    remedy = f"The notebook with the whole traceback is {failed}"
+    if error.ename == "CheckpointError":
+        remedy = (
+            "Give another --run-dir, or delete the folder of that checkpoint to begin "
+            f"the training anew. {remedy}"
+        )
+    return LessonError(
+        f"{step.name} failed in cell [{error.exec_count}], which begins\n"
+        f"  {source[0]}\n{error.ename}",
+        f"{error.evalue}",
+        remedy,
+    )
 
 
 def _write_results(
@@ -244,8 +285,7 @@ def _write_results(
 ) -> None:
     found = {}
     for step in everything:
-        path = folder / "results" / f"{step.name}.json"
-        if path.is_file() and (result := files.read_json(path))["finished"]:
+        if (result := read_finished(folder, step.name)) is not None:
             found[step.name] = result
     memory = [result["peak_memory_mb"] for result in found.values()]
     files.write_json(

@@ -1,4 +1,4 @@
-"""Which series are installed, where their files lie, and where runs and data go.
+"""Which series are installed, and where their files lie.
 
 A series is a package of notebooks that some distribution declares in its
 `pyproject.toml`::
@@ -15,27 +15,33 @@ recorded).
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 import re
-import tomllib
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from avnb.errors import LessonError
 
 GROUP = "avnb.series"
+INSTALL = "No series is installed. Install one, for example: pip install avnb"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of a paper that holds where a measured number exceeds `above`."""
+    """A sentence of a paper that holds where a measured number exceeds `above`.
+
+    Args:
+        name: the key of the number in what `evidence` returns.
+        text: the sentence.
+        paper: where the paper says it, and the paper's own number.
+        measured: what our number is.
+        above: what the number must exceed.
+    """
 
     name: str
     text: str
-    paper: str  # where the paper says it, and its own number
-    measured: str  # what the number is
+    paper: str
+    measured: str
     above: float = 0.0
 
 
@@ -46,13 +52,17 @@ def list_series() -> dict[str, str]:
 
 
 def find_series(series: str) -> str:
-    """The package of a series, or an error that lists the right names."""
+    """The package of a series.
+
+    Raises:
+        LessonError: there is no such series; it lists the right names.
+    """
     known = list_series()
     if series not in known:
         raise LessonError(
             f"series {series!r}",
             "there is no such series",
-            f"Give one of: {', '.join(sorted(known)) or '(none is installed)'}",
+            f"Give one of: {', '.join(sorted(known))}" if known else INSTALL,
         )
     return known[series]
 
@@ -63,45 +73,41 @@ def load_series(series: str) -> ModuleType:
 
 
 def series_folder(series: str) -> Path:
-    """The folder of a series' notebooks; nothing of it is imported."""
-    spec = importlib.util.find_spec(find_series(series))
+    """The folder of a series' notebooks; no module of the series is imported.
+
+    Raises:
+        LessonError: there is no such series, or its files are missing.
+    """
+    package = find_series(series)
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:  # not even the package above it is there
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise LessonError(
             f"series {series!r}",
-            "its notebooks are not installed",
-            "Install avnb again: pip install --force-reinstall avnb",
+            f"its package {package} is not installed",
+            "Install the distribution that declares it again, for example: "
+            "pip install --force-reinstall avnb",
         )
     return Path(next(iter(spec.submodule_search_locations)))
 
 
 def step_files(series: str) -> list[Path]:
-    """The text halves stepN_name.py of a series, in the order of N."""
+    """The text halves stepN_name.py of a series, in the order of N.
+
+    Raises:
+        LessonError: there is no such series, or it has no steps.
+    """
+    folder = series_folder(series)
     numbered = {}
-    for path in series_folder(series).glob("step*.py"):
+    for path in folder.glob("step*.py"):
         match = re.fullmatch(r"step(\d+)_\w+", path.stem)
         if match:
             numbered[int(match[1])] = path
+    if not numbered:
+        raise LessonError(
+            folder, "it holds no notebook stepN_name.py", "Install the series again"
+        )
+    # By number: sorted as text, step10 would stand before step2.
     return [numbered[number] for number in sorted(numbered)]
-
-
-@cache
-def clone() -> Path | None:
-    """The folder of the clone that avnb runs from, or None where it is installed."""
-    folder = Path(__file__).absolute().parents[2]
-    project = folder / "pyproject.toml"
-    if not project.is_file():
-        return None
-    named = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
-    return folder if named.get("name") == "avnb" else None
-
-
-def home() -> Path:
-    """Where `runs/` and `data/` go.
-
-    `$AVNB_HOME` where it is set; the clone, from anywhere inside it, so that a
-    notebook and `avnb run` share what they made; else the working folder.
-    """
-    if chosen := os.environ.get("AVNB_HOME"):
-        return Path(chosen).expanduser().absolute()
-    here, ours = Path.cwd(), clone()
-    return ours if ours and here.is_relative_to(ours) else here

@@ -11,16 +11,25 @@ SCALES = ("smoke", "laptop", "gpu", "paper")
 
 
 def check_scale(scale: str) -> str:
-    """The scale itself, or an error that lists the right ones."""
+    """The scale itself.
+
+    Raises:
+        LessonError: there is no such scale; it lists the right ones.
+    """
     if scale not in SCALES:
-        raise LessonError(f"no scale {scale!r}; there is: {', '.join(SCALES)}")
+        raise LessonError(
+            f"scale {scale!r}",
+            "there is no such scale",
+            f"Give one of: {', '.join(SCALES)}",
+        )
     return scale
 
 
 class Settings:
-    """The hyper-parameters of a notebook at one scale; shows its whole table.
+    """The hyper-parameters of a notebook at one scale; it shows its whole table.
 
-    Its fields are attributes, frozen.
+    Its fields are attributes. They are frozen: a value that changes half-way would
+    not be the value that the results name.
 
     Args:
         scale: one of `SCALES`.
@@ -34,38 +43,51 @@ class Settings:
     """
 
     def __init__(
-        self, scale: str, overrides: Mapping[str, Any], columns: Mapping[str, tuple]
+        self,
+        scale: str,
+        overrides: Mapping[str, Any],
+        columns: Mapping[str, tuple[Any, ...]],
     ) -> None:
         column = SCALES.index(check_scale(scale))
         for name, row in columns.items():
             if not isinstance(row, tuple) or len(row) != len(SCALES):
                 raise LessonError(
-                    f"settings: {name} has {row!r}; give one value for each of "
-                    f"{', '.join(SCALES)}"
+                    f"settings, field {name}",
+                    f"its row is {row!r}",
+                    f"Give one value for each of {', '.join(SCALES)}",
                 )
+            # Such a field would hide a method, or what the class itself keeps.
             if name.startswith("_") or name in Settings.__dict__:
-                raise LessonError(f"settings: a field cannot be called {name!r}")
+                raise LessonError(
+                    f"settings, field {name}",
+                    "a field cannot have this name",
+                    "Choose another name",
+                )
         unknown = [name for name in overrides if name not in columns]
         if unknown:
             raise LessonError(
-                f"no field {', '.join(map(repr, unknown))}; "
-                f"there is: {', '.join(columns)}"
+                f"settings, field {', '.join(map(repr, unknown))}",
+                "there is no such field",
+                f"Give one of: {', '.join(columns)}",
             )
         values = {name: row[column] for name, row in columns.items()}
         for name, value in overrides.items():
             values[name] = parse_value(name, value, columns[name])
+        # Not by assignment, which `__setattr__` refuses.
         self.__dict__.update(
             values, _scale=scale, _columns=dict(columns), _overridden=set(overrides)
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"settings are frozen: pass OVERRIDES = {{{name!r}: …}}")
+        raise AttributeError(
+            f"settings are frozen: to change a field, set OVERRIDES = {{{name!r}: …}}"
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         fields = ", ".join(self._columns)
-        raise AttributeError(f"no field {name!r} in the table; there is: {fields}")
+        raise AttributeError(f"no field {name!r} in the table: give one of {fields}")
 
     def as_dict(self) -> dict[str, Any]:
         """The values of the chosen scale, overrides included."""
@@ -96,32 +118,43 @@ class Settings:
         return f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
 
 
-def parse_value(name: str, value: Any, row: tuple) -> Any:
-    """The value as the type of its row of the table, or an error that names both."""
+def parse_value(name: str, value: Any, row: tuple[Any, ...]) -> Any:
+    """The value as the type of its row of the table.
+
+    Args:
+        name: the field, for the error.
+        value: a value of that type, or text as the command line gives it.
+        row: the field's values at all scales; None among them allows None.
+
+    Raises:
+        LessonError: the value is of another type.
+    """
     wanted = {type(item) for item in row if item is not None}
     if wanted == {int, float}:
         wanted = {float}
     if isinstance(value, str) and str not in wanted:
-        try:
-            value = ast.literal_eval({"true": "True", "false": "False"}[value.lower()])
-        except KeyError:
-            value = _literal(value)
+        # People write true and false on a command line; Python's are True and False.
+        words = {"true": True, "false": False}
+        value = words.get(value.lower(), _read_literal(value))
     if value is None and None in row:
         return None
     if type(value) is int and wanted == {float}:
         value = float(value)
     if isinstance(value, list) and wanted == {tuple}:
         value = tuple(value)
+    # isinstance would take True for an int.
     if type(value) not in wanted:
         kinds = " or ".join(sorted(kind.__name__ for kind in wanted))
         raise LessonError(
-            f"{name} must be {kinds}, like {row[0]!r}; {value!r} is "
-            f"{type(value).__name__}"
+            f"settings, field {name}",
+            f"{value!r} is {type(value).__name__}",
+            f"It must be {kinds}, like {row[0]!r}",
         )
     return value
 
 
-def _literal(text: str) -> Any:
+def _read_literal(text: str) -> Any:
+    """The number, tuple or None that the text spells, or the text itself."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

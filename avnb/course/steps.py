@@ -17,24 +17,38 @@ from avnb.errors import LessonError
 class SeriesStep:
     """One notebook of a series.
 
-    `table` is its table of hyper-parameters: field -> (smoke, laptop, gpu, paper), or
-    () where the row is not made of literals. `records` is False for a notebook that
-    calls no `course.start`: it takes no parameters and leaves no results.
+    Args:
+        number: N of stepN_name.
+        name: stepN_name.
+        notebook: its .ipynb half.
+        cells: the texts of its code cells.
+        table: its table of hyper-parameters: field -> (smoke, laptop, gpu, paper), or
+            () where the row is not made of literals.
+        records: False for a notebook that calls no `course.start`: it takes no
+            parameters and leaves no results.
     """
 
     number: int
     name: str
     notebook: Path
     cells: tuple[str, ...]
-    table: Mapping[str, tuple]
+    table: Mapping[str, tuple[Any, ...]]
     records: bool = True
 
 
 def read_step(path: Path) -> SeriesStep:
-    """Read a notebook's source; `path` is its text half stepN_name.py."""
+    """Read a notebook's source; `path` is its text half stepN_name.py.
+
+    Raises:
+        LessonError: the .ipynb half is missing.
+    """
     notebook = path.with_suffix(".ipynb")
     if not notebook.is_file():
-        raise LessonError(notebook, "it is missing", "Write it anew: make notebooks")
+        raise LessonError(
+            notebook,
+            "it is missing",
+            "Write it from the text half with `make notebooks`, or install avnb again",
+        )
     cells = read_code_cells(notebook)
     number = int(path.stem.split("_")[0].removeprefix("step"))
     records = bool(find_calls(cells, "course.start"))
@@ -42,17 +56,17 @@ def read_step(path: Path) -> SeriesStep:
 
 
 def read_code_cells(notebook: Path) -> tuple[str, ...]:
-    """The code cells' texts of an .ipynb file."""
-    nb = nbformat.read(notebook, as_version=4)
+    """The texts of the code cells of an .ipynb file."""
+    nb = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     return tuple(cell.source for cell in nb.cells if cell.cell_type == "code")
 
 
-def find_table(cells: Sequence[str]) -> dict[str, tuple]:
+def find_table(cells: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """The fields of the `lesson.settings(dict(…))` table, read without running."""
     for call in find_calls(cells, "lesson.settings"):
         if len(call.args) == 1 and isinstance(call.args[0], ast.Call):
             rows = call.args[0].keywords
-            return {row.arg: _literal_row(row.value) for row in rows if row.arg}
+            return {row.arg: _read_row(row.value) for row in rows if row.arg}
     return {}
 
 
@@ -70,7 +84,8 @@ def walk_cells(cells: Sequence[str]) -> list[ast.AST]:
     return [node for tree in parse_cells(cells) for node in ast.walk(tree)]
 
 
-def _literal_row(node: ast.expr) -> tuple:
+def _read_row(node: ast.expr) -> tuple[Any, ...]:
+    """A row of the table, or () where it is computed: it cannot be read then."""
     try:
         row = ast.literal_eval(node)
     except ValueError:
@@ -83,6 +98,13 @@ def share_overrides(
 ) -> dict[str, dict[str, Any]]:
     """Which overrides each step gets: step name -> {field: value}.
 
+    Args:
+        steps: the steps of a series.
+        overrides: field -> value, or text as the command line gives it.
+
+    Returns:
+        The values as the types of their fields, for the steps that have the field.
+
     Raises:
         LessonError: a field that no step has (lists all), or a value of a wrong type.
     """
@@ -92,12 +114,15 @@ def share_overrides(
             f"  {step.name}: {', '.join(step.table) or '(none)'}" for step in steps
         )
         raise LessonError(
-            f"no field {', '.join(map(repr, unknown))}; the fields are\n{fields}"
+            f"field {', '.join(map(repr, unknown))}",
+            "no step has such a field",
+            f"The fields are\n{fields}",
         )
     shared: dict[str, dict[str, Any]] = {}
     for step in steps:
         mine = {name: value for name, value in overrides.items() if name in step.table}
         for name, value in mine.items():
+            # A row that could not be read is checked by the notebook itself.
             if step.table[name]:
                 mine[name] = parse_value(name, value, step.table[name])
         shared[step.name] = mine
@@ -107,10 +132,30 @@ def share_overrides(
 def choose_steps(
     steps: Sequence[SeriesStep], numbers: Sequence[int]
 ) -> list[SeriesStep]:
-    """The steps with these numbers, all if none; an error lists the right ones."""
+    """The steps with these numbers; all where no number is given.
+
+    Raises:
+        LessonError: there is no step of a number; it lists the right ones.
+    """
     known = {step.number: step for step in steps}
     wrong = [number for number in numbers if number not in known]
     if wrong:
         names = ", ".join(f"{step.number} ({step.name})" for step in steps)
-        raise LessonError(f"no step {', '.join(map(str, wrong))}; there is: {names}")
+        raise LessonError(
+            f"step {', '.join(map(str, wrong))}",
+            "there is no such step",
+            f"Give one of: {names}",
+        )
     return [step for step in steps if not numbers or step.number in numbers]
+
+
+def split_pair(text: str) -> tuple[str, str]:
+    """The field and the value of `field=value`.
+
+    Raises:
+        LessonError: the text is not of that form.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise LessonError(f"--set {text}", "no value is given", "Give field=value")
+    return name, value

@@ -1,12 +1,12 @@
-"""Claims over seeds: run a series several times and say which of them hold.
+"""Claims over seeds: run a series several times and say which of its claims hold.
 
-A series keeps its claims in `notebooks/<series>/series.py`: `CLAIMS`, `evidence` and
-`headlines`, which turn one run's records into numbers. `OVERRIDES` (scale → field →
-value) are what a study sets and a single run does not. The results of a study are
-kept in the repository, as `results/<series>-<scale>.json`.
+The module `series` of a series holds its claims: `CLAIMS`, `evidence` and `headlines`,
+which turn the records of one run into numbers. `OVERRIDES` (scale → field → value) are
+what a study sets and a single run does not. The results of a study are kept in the
+repository, as `results/<series>-<scale>.json`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from IPython.display import display
 
 from avnb import files, metrics
 from avnb.course import runner
-from avnb.course.lesson import Lesson, default_run_dir
+from avnb.course.folders import find_clone, find_home
+from avnb.course.lesson import Lesson
 from avnb.course.provenance import collect_provenance
-from avnb.course.series import clone, home, load_series
+from avnb.course.records import select_values
+from avnb.course.series import load_series
 from avnb.errors import LessonError
 from avnb.viz import show
 
@@ -26,18 +28,22 @@ def read_records(run_dir: Path) -> dict[str, dict[str, Any]]:
     """What the finished steps of a run recorded: step → name → value."""
     found = {}
     for path in sorted((run_dir / "results").glob("step*.json")):
-        result = files.read_json(path)
-        values = [entry for entry in result["entries"] if entry["kind"] == "value"]
-        found[path.stem] = {entry["name"]: entry["value"] for entry in values}
+        found[path.stem] = select_values(files.read_json(path)["entries"])
     return found
 
 
-def judge_claims(series: str, runs: Sequence[dict[str, dict[str, Any]]]) -> list[dict]:
+def judge_claims(
+    series: str, runs: Sequence[dict[str, dict[str, Any]]]
+) -> list[dict[str, Any]]:
     """A row for each claim, from the records of one run a seed.
 
-    One run gives the number alone; two or more its mean over seeds, Student's 95 %
-    interval, and "holds", "fails" or "undecided" by that interval. A claim on which a
-    run has no evidence is "not compared".
+    One run gives the number alone. Two or more give its mean over seeds, Student's
+    95 % interval, and by that interval "holds", "fails" or "undecided". A claim on
+    which a run has no evidence is "not compared".
+
+    Args:
+        series: the series' name.
+        runs: one a seed, each as `read_records` returns it.
     """
     module = load_series(series)
     evidence = [module.evidence(run) for run in runs]
@@ -65,24 +71,35 @@ def run_study(
 ) -> Path:
     """Run the whole series once a seed and keep what it says of the claims.
 
-    Finished runs are not repeated. Returns the file that is kept.
+    Finished runs are not repeated.
+
+    Args:
+        series: the series' name.
+        scale: one of `settings.SCALES`.
+        seeds: one whole run each.
+
+    Returns:
+        The file that is kept.
 
     Raises:
         LessonError: fewer than two seeds, or what `run_series` raises.
     """
     if len(set(seeds)) < 2:
         raise LessonError(
-            f"seeds {list(seeds)}: a study needs at least two, better three"
+            f"seeds {list(seeds)}",
+            "a study needs at least two different ones",
+            "Give two, or better three, like --seeds 0,1,2",
         )
     module = load_series(series)
     overrides = module.OVERRIDES.get(scale, {})
+    # By default each run has a folder of its own: a study that sets nothing goes on
+    # with what `avnb run` has done.
     folders = [
         runner.run_series(
             series,
             scale=scale,
             seed=seed,
             overrides=overrides,
-            run_dir=_folder(series, scale, seed, overrides),
         )
         for seed in seeds
     ]
@@ -113,20 +130,17 @@ def run_study(
     return path
 
 
-def _folder(series: str, scale: str, seed: int, overrides: Mapping[str, Any]) -> Path:
-    """A run of a study that sets nothing is one that `avnb run` may have done."""
-    folder = default_run_dir(series, scale, seed=seed)
-    return folder.with_name(f"{folder.name}-study") if overrides else folder
-
-
 def show_claims(lesson: Lesson) -> None:
     """Record and show how the claims stand in a run, and in the study that is kept."""
-    mine = judge_claims(lesson.series, [read_records(lesson.run_dir)])
+    # This lesson has not finished, so its own records are not among the files yet.
+    unfinished = {lesson.step: select_values(lesson.records.entries)}
+    records = read_records(lesson.run_dir) | unfinished
+    mine = judge_claims(lesson.series, [records])
     lesson.record("claims", mine)
     display(show.table(mine, "This run alone (one seed: no interval)"))
     study = load_study(lesson.series)
     if study is None:
-        print("no study is kept in the repository")
+        print("No study of this series over several seeds is kept here.")
     else:
         lesson.record("claims_study", study["claims"])
         display(show.table(study["claims"], describe_study(study)))
@@ -134,7 +148,7 @@ def show_claims(lesson: Lesson) -> None:
 
 def study_path(series: str, scale: str) -> Path:
     """The file of a study's results in the repository."""
-    return (clone() or home()) / "results" / f"{series}-{scale}.json"
+    return (find_clone() or find_home()) / "results" / f"{series}-{scale}.json"
 
 
 def load_study(series: str, scale: str = "laptop") -> dict[str, Any] | None:

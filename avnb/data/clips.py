@@ -1,9 +1,13 @@
-"""Prepared clips: read them whole (``load_clips``) or as a stream (``stream_clips``).
+"""Prepared clips as tensors: whole splits, batches in a stream, or one recording.
 
 A prepared folder holds ``train/*.parquet`` and ``test/*.parquet``, one row a clip, one
 file a recording, which ``datasets.load_dataset("parquet", data_dir=FOLDER)`` opens
-too, ``clips.json`` (settings, classes, shards) and ``report.json``. Sets that fit are
-held once as uint8 and int16 tensors on the training device; larger ones stream.
+too, ``clips.json`` (settings, classes, shards) and ``report.json``. Splits that fit
+are held once as uint8 and int16 tensors on the training device (``load_clips``);
+larger ones stream (``stream_clips``).
+
+Prepared folders may come from others, so every shard is checked before it is read: no
+file can make us allocate more than its settings say.
 """
 
 from __future__ import annotations
@@ -22,31 +26,37 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Bool, Float32, Int16, Int64, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
-from avnb.data.shards import FORMAT, schema
+from avnb.data.rows import INT16_PEAK, make_schema
+from avnb.data.shards import FORMAT
 from avnb.data.sources import SPLITS, ClipSettings
 from avnb.errors import ClipsError
 
-LOAD_LIMIT = 8 * 2**30  # bytes that `load_clips` holds at most
+LOAD_LIMIT = 8 * 2**30  # bytes that `load_clips` holds: half of a small GPU
 ROW_GROUP_LIMIT = 2**30  # bytes of a Parquet row group that is read at all
-JSON_LIMIT = 2**28
+JSON_LIMIT = 2**28  # bytes of a clips.json
+
+_PREPARE_AGAIN = "Run avnb prepare again on the same folders"
 
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """N clips of T frames and S samples.
+    """N clips of T frames and S samples: a whole split, or a batch of a stream.
 
     Attributes:
-        frames: (N, T, H, W, 3) uint8
-        waveform: (N, C, S) int16; C is 1
-        labels: (N,) index into ``classes``, which are the same for every split
-        recordings: N names
-        start: (N,) s from the start of the recording
-        peak: (N,) the largest absolute sample of the clip's recording, 0 to 1
-        fps, sample_rate: Hz
-        truth: name -> (N, T), where known: the quantity at each frame; ``time`` in s
-            from the start of the clip; NaN where a recording lacks it
+        frames: (N, T, H, W, 3) uint8.
+        waveform: (N, C, S) int16; C is 1.
+        labels: (N,) index into ``classes``.
+        classes: names, the same for every split.
+        recordings: N names.
+        start: (N,) s from the start of the recording.
+        peak: (N,) the largest absolute sample of the clip's recording, 0 to 1.
+        fps: frames a second.
+        sample_rate: Hz.
+        truth: name -> (N, T), where known: the quantity at each frame, nan where a
+            recording lacks it; ``time`` is in s from the start of the clip.
     """
 
     frames: UInt8[Tensor, "N T H W 3"]
@@ -66,13 +76,18 @@ class ClipBatch:
     def select(
         self, which: Bool[Tensor, " N"] | Int64[Tensor, " n"] | Sequence[int]
     ) -> ClipBatch:
-        """The clips of a mask (N,) or of indices (n,), in their order."""
+        """Select the clips of a mask (N,) or of indices (n,), in their order."""
         index = torch.as_tensor(which)
         if index.dtype == torch.bool:
             if len(index) != len(self):
-                raise ClipsError(f"a mask of {len(index)} for {len(self)} clips")
-            index = index.nonzero()[:, 0]
+                raise ClipsError(
+                    "which",
+                    f"a mask of {len(index)} for {len(self)} clips",
+                    "Give a mask with one entry for each clip, or indices",
+                )
+            index = index.nonzero()[:, 0]  # (n, 1) -> (n,)
         index = index.long()
+        # Names stay in lists on the CPU, tensors may be elsewhere.
         here = index.to(self.labels.device)
         return dataclasses.replace(
             self,
@@ -89,28 +104,31 @@ class ClipBatch:
 def load_clips(
     folder: Path | str, split: str, device: torch.device | str = "cpu"
 ) -> ClipBatch:
-    """Read a split of prepared clips whole, onto ``device``.
+    """Load a split of prepared clips whole, onto ``device``.
 
-    Raises ClipsError, which names the file and what to do, where the folder is not
-    prepared, a shard is missing, foreign, damaged or of another shape, or the split is
-    larger than 8 GiB: such a split streams.
+    Raises:
+        ClipsError: the folder is not prepared, a shard is missing, foreign, damaged or
+            of another shape, or the split is larger than 8 GiB: such a split streams.
     """
-    opened = _open(folder, split)
+    opened = _open_split(folder, split)
     total = opened.clips * opened.row_bytes
     if total > LOAD_LIMIT:
         raise ClipsError(
-            f"{folder}/{split}: {total / 2**30:.1f} GiB of clips, more than "
-            f"{LOAD_LIMIT / 2**30:.0f} GiB. Read them with stream_clips()"
+            f"{folder}/{split}",
+            f"{total / 2**30:.1f} GiB of clips, more than {LOAD_LIMIT / 2**30:.0f} GiB",
+            "Read them with stream_clips()",
         )
-    held = _empty(opened, opened.clips, torch.device(device))
+    # Allocated once and filled in place: joining parts would need twice the memory.
+    held = _make_empty(opened, opened.clips, torch.device(device))
     filled = 0
     for path in opened.shards:
-        for part in _read(path, opened, batch=256):
-            _put(held, part, slice(filled, filled + len(part)))
+        # 256: large enough to copy fast, small beside what is held anyway
+        for part in _read_shard(path, opened, batch=256):
+            _copy_into(held, part, slice(filled, filled + len(part)))
             filled += len(part)
     if filled != opened.clips:
-        what = f"lists {opened.clips} {split} clips, the shards hold {filled}"
-        raise _broken(Path(folder, "clips.json"), what)
+        problem = f"it lists {opened.clips} {split} clips, the shards hold {filled}"
+        raise _unusable(Path(folder, "clips.json"), problem)
     return held
 
 
@@ -119,12 +137,14 @@ class Recording:
     """One recording, or one part of it, without a gap: T frames and S samples.
 
     Attributes:
-        frames: (T, H, W, 3) uint8; frame t is seen at t / fps s
-        waveform: (S,) float32 in [-1, 1]; S = T / fps * sample_rate
-        times: (T,) s from the start of the recording, which may lie before this part
-        recording, label: its names
-        fps, sample_rate: Hz
-        truth: name -> (T,), where known: the quantity at each frame
+        frames: (T, H, W, 3) uint8; frame t is seen at t / fps s.
+        waveform: (S,) float32 in [-1, 1]; S = T / fps * sample_rate.
+        times: (T,) s from the start of the recording, which may lie before this part.
+        recording: its name.
+        label: the name of its class.
+        fps: frames a second.
+        sample_rate: Hz.
+        truth: name -> (T,), where known: the quantity at each frame.
     """
 
     frames: UInt8[Tensor, "T H W 3"]
@@ -143,31 +163,39 @@ class Recording:
 def load_recording(
     folder: Path | str, split: str, device: torch.device | str = "cpu"
 ) -> Recording:
-    """The clips of a split joined to one film, onto ``device``.
+    """Load the clips of a split, joined to one recording, onto ``device``.
 
     For what ``avnb prepare single_video`` makes: one recording a split, whose clips
-    follow each other. Raises ClipsError as ``load_clips``, and where that is not so.
+    follow each other.
+
+    Raises:
+        ClipsError: as ``load_clips``; and where there are several recordings, or a gap.
     """
     clips = load_clips(folder, split, device)
     if len(set(clips.recordings)) != 1:
         raise ClipsError(
-            f"{folder}/{split}: {len(set(clips.recordings))} recordings, a film is of "
-            "one. Prepare one video with avnb prepare single_video"
+            f"{folder}/{split}",
+            f"it holds {len(set(clips.recordings))} recordings, where one is needed",
+            "Prepare one video with avnb prepare single_video",
         )
     length = clips.waveform.shape[-1] / clips.sample_rate
     frames = clips.frames.shape[1]
+    # (N - 1,); half a frame, since starts are rounded and stamps are coarse
     gaps = (clips.start.diff() - length).abs() > 0.5 / clips.fps
+    # A clip of 0.55 s at 10 Hz has 6 frames, 0.6 s: they would drift from the sound.
     whole = math.isclose(frames / clips.fps, length, rel_tol=1e-6)
     if gaps.any() or not whole:
         where = clips.start[1:][gaps][0].item() if gaps.any() else frames / clips.fps
         raise ClipsError(
-            f"{folder}/{split}: its clips of {length:g} s do not follow each other at "
-            f"{where:g} s. Prepare them with avnb prepare single_video"
+            f"{folder}/{split}",
+            f"its clips of {length:g} s do not follow each other at {where:g} s",
+            "Prepare them with avnb prepare single_video",
         )
+    # (N, 1) + (T,) -> (N, T): every frame's time in the recording
     within = torch.arange(frames, device=clips.start.device) / clips.fps
     return Recording(
         frames=clips.frames.flatten(0, 1),
-        waveform=clips.waveform[:, 0].flatten() / 32767,
+        waveform=clips.waveform[:, 0].flatten() / INT16_PEAK,
         times=(clips.start[:, None] + within).flatten(),
         recording=clips.recordings[0],
         label=clips.classes[int(clips.labels[0])],
@@ -176,7 +204,7 @@ def load_recording(
         truth={
             name: values.flatten()
             for name, values in clips.truth.items()
-            if name != "time"  # of the clip; `times` is the film's
+            if name != "time"  # of the clip; `times` is the recording's
         },
     )
 
@@ -184,47 +212,64 @@ def load_recording(
 def stream_clips(
     folder: Path | str, split: str, *, batch: int, shuffle: bool = False, seed: int = 0
 ) -> Iterator[ClipBatch]:
-    """One pass over a split in batches, in bounded memory, on the CPU.
+    """Stream one pass over a split in batches, in bounded memory, on the CPU.
 
-    Shuffling takes the shards in random order and draws from a buffer of at least
-    16 batches: give another seed each epoch. Holds the buffer and one row group (16
-    MiB as written). The last batch may be smaller. Raises ClipsError as ``load_clips``.
+    Shuffling takes the shards in random order and draws from a buffer of at least 16
+    batches. Holds the buffer and one row group (16 MiB as written).
+
+    Args:
+        folder: the prepared folder.
+        split: "train", "val" or "test".
+        batch: clips of a batch; the last one may be smaller.
+        shuffle: whether the order is random.
+        seed: of the order; give another one each epoch.
+
+    Raises:
+        ClipsError: as ``load_clips``, at once or as the shards are read.
     """
     if batch < 1:
-        raise ClipsError(f"batch is {batch}: it must be at least 1")
-    opened = _open(folder, split)
-    return _stream(opened, batch, np.random.default_rng(seed) if shuffle else None)
+        raise ClipsError("batch", f"it is {batch}", "Give at least 1")
+    # Not a generator itself: a folder that cannot be read is an error at once, not at
+    # the first batch.
+    opened = _open_split(folder, split)
+    random = np.random.default_rng(seed) if shuffle else None
+    return _stream_batches(opened, batch, random)
 
 
-def _stream(
-    opened: _Opened, batch: int, random: np.random.Generator | None
+def _stream_batches(
+    opened: _OpenSplit, batch: int, random: np.random.Generator | None
 ) -> Iterator[ClipBatch]:
     shards = list(opened.shards)
     if random is not None:
-        random.shuffle(shards)  # type: ignore[arg-type]
-    rows: Iterator[_Part] = (
+        random.shuffle(shards)
+    # Lazy: nothing is read before the first batch is asked for.
+    rows: Iterator[_Rows] = (
         row
         for path in shards
-        for part in _read(path, opened, batch=64)
-        for row in part.rows()
+        for part in _read_shard(path, opened, batch=64)
+        for row in part.split_rows()
     )
     if random is not None:
-        rows = _shuffled(rows, max(16 * batch, 256), random)
-    pending: list[_Part] = []
+        # Clips of one shard are neighbours in one recording. The order of the shards
+        # alone would give batches of one player each.
+        rows = _shuffle_rows(rows, max(16 * batch, 256), random)
+    pending: list[_Rows] = []
     for row in rows:
         pending.append(row)
         if len(pending) == batch:
-            yield _joined(pending, opened)
+            yield _join_rows(pending, opened)
             pending = []
     if pending:
-        yield _joined(pending, opened)
+        yield _join_rows(pending, opened)
 
 
-def _shuffled(
-    rows: Iterator[_Part], size: int, random: np.random.Generator
-) -> Iterator[_Part]:
+def _shuffle_rows(
+    rows: Iterator[_Rows], size: int, random: np.random.Generator
+) -> Iterator[_Rows]:
     """Draw at random from a buffer that is kept full."""
-    buffer: list[_Part] = []
+    # A row that comes early may be drawn late, but none is drawn before it was read:
+    # with a buffer of the whole split this would be a perfect shuffle.
+    buffer: list[_Rows] = []
     for row in rows:
         if len(buffer) < size:
             buffer.append(row)
@@ -240,7 +285,7 @@ def _shuffled(
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _OpenSplit:
     """A split whose list of shards and shapes have been checked."""
 
     split: str
@@ -264,25 +309,26 @@ class _Opened:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Rows as arrays, in the layout of ``ClipBatch``."""
+class _Rows:
+    """Some rows of a shard as arrays, in the layout of ``ClipBatch``."""
 
-    frames: np.ndarray
-    waveform: np.ndarray
-    labels: np.ndarray
+    frames: NDArray[np.uint8]
+    waveform: NDArray[np.int16]
+    labels: NDArray[np.int64]
     recordings: list[str]
-    start: np.ndarray
-    peak: np.ndarray
-    truth: dict[str, np.ndarray]
+    start: NDArray[np.float32]
+    peak: NDArray[np.float32]
+    truth: dict[str, NDArray[np.float32]]
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def rows(self) -> Iterator[_Part]:
+    def split_rows(self) -> Iterator[_Rows]:
+        """Yield each row by itself."""
         for i in range(len(self)):
             at = slice(i, i + 1)
-            yield _Part(
-                self.frames[at].copy(),  # a view would keep the whole part alive
+            yield _Rows(
+                self.frames[at].copy(),  # a view would keep all rows in memory
                 self.waveform[at].copy(),
                 self.labels[at],
                 self.recordings[at],
@@ -292,11 +338,16 @@ class _Part:
             )
 
 
-def _open(folder: Path | str, split: str) -> _Opened:
+def _open_split(folder: Path | str, split: str) -> _OpenSplit:
+    """Read clips.json and compare its list of shards with the folder."""
     folder = Path(folder)
     if split not in SPLITS:
-        raise ClipsError(f"split {split!r} is none of {SPLITS}")
-    contents = _contents(folder / "clips.json")
+        raise ClipsError(
+            f"split {split!r}",
+            "there is no such split",
+            f"Give one of {', '.join(SPLITS)}",
+        )
+    contents = _read_contents(folder / "clips.json")
     try:
         settings = ClipSettings(**contents["settings"])
         classes = [str(name) for name in contents["classes"]]
@@ -304,125 +355,161 @@ def _open(folder: Path | str, split: str) -> _Opened:
         listed = {
             name: int(shard["clips"]) for name, shard in contents["shards"].items()
         }
+        # A float would pass ClipSettings' checks, and fail as a shape much later.
         whole = all(
             isinstance(getattr(settings, f), int) for f in ("size", "sample_rate")
         )
         if contents["format"] != FORMAT or not whole:
             raise ValueError(f"format {contents['format']}, this avnb reads {FORMAT}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _broken(folder / "clips.json", f"is not ours ({error!r})") from error
+        problem = f"it is not a list of our clips ({error!r})"
+        raise _unusable(folder / "clips.json", problem) from error
+    # Both ways: a missing shard would silently be fewer clips, an extra one may be left
+    # over from another split.
     here = sorted((folder / split).glob("*.parquet"))
     expected = {name for name in listed if name.startswith(f"{split}/")}
     found = {f"{split}/{path.name}" for path in here}
     if found != expected:
         name = min(found ^ expected)
-        what = "is missing" if name in expected else "is not in clips.json"
-        raise _broken(folder / name, what)
+        problem = "it is missing" if name in expected else "it is not in clips.json"
+        raise _unusable(folder / name, problem)
     clips = sum(listed[name] for name in expected)
     known = ("time", *truth) if truth else ()
-    return _Opened(split, here, clips, settings, classes, known)
+    return _OpenSplit(split, here, clips, settings, classes, known)
 
 
-def _contents(path: Path) -> dict[str, Any]:
+def _read_contents(path: Path) -> dict[str, Any]:
+    """The dict that a clips.json holds."""
     if not path.is_file():
         raise ClipsError(
-            f"{path.parent}: no prepared clips, or their preparation was interrupted "
-            "(clips.json is missing). Run avnb prepare, again if need be"
+            path.parent,
+            "there are no prepared clips, or their preparation was interrupted "
+            "(clips.json is missing)",
+            "Run avnb prepare, again if need be",
         )
     if path.stat().st_size > JSON_LIMIT:
-        raise _broken(path, f"has {path.stat().st_size} bytes")
+        raise _unusable(path, f"it has {path.stat().st_size} bytes")
     try:
         contents = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
-        raise _broken(path, f"is no JSON ({error})") from error
+    except (ValueError, RecursionError) as error:  # "[[[[…": deeper than Python goes
+        raise _unusable(path, f"it is not JSON ({error})") from error
     if not isinstance(contents, dict):
-        raise _broken(path, "is not ours")
+        raise _unusable(path, "it is not a list of our clips")
     return contents
 
 
-def _broken(path: Path, what: str) -> ClipsError:
-    return ClipsError(f"{path}: {what}. Run avnb prepare again on the same folders")
+def _unusable(path: Path, problem: str) -> ClipsError:
+    return ClipsError(path, problem, _PREPARE_AGAIN)
 
 
-def _read(path: Path, opened: _Opened, batch: int) -> Iterator[_Part]:
+def _read_shard(path: Path, opened: _OpenSplit, batch: int) -> Iterator[_Rows]:
     """The rows of a shard, checked, ``batch`` at a time or fewer."""
+    # At most 16 MiB at a time, whatever the size of a clip.
     batch = max(1, min(batch, 2**24 // opened.row_bytes))
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _check_file(file, path, opened)
+            # One thread: many readers in parallel would each take all cores.
             for rows in file.iter_batches(batch, use_threads=False):
-                yield _part(rows, path, opened)
+                yield _to_rows(rows, path, opened)
     except (OSError, pa.ArrowException) as error:
-        raise _broken(path, f"is damaged ({error})") from error
+        raise _unusable(path, f"it is damaged ({error})") from error
 
 
-def _check_file(file: pq.ParquetFile, path: Path, opened: _Opened) -> None:
-    """Columns and sizes, before anything is read."""
-    expected = schema(opened.truth[1:])
+def _check_file(file: pq.ParquetFile, path: Path, opened: _OpenSplit) -> None:
+    """Check a shard's columns and sizes by its footer, before anything is read."""
+    expected = make_schema(opened.truth[1:])
     found = {column.name: column.type for column in file.schema_arrow}
     for column in expected:
         if found.get(column.name) != column.type:
             got = found.get(column.name, "nothing")
-            raise _broken(path, f"column {column.name} is {got}, not {column.type}")
+            raise _unusable(
+                path, f"its column {column.name} is {got}, not {column.type}"
+            )
     for g in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(g)
+        # Twice a row: of clips so large that one fills a group, and its overhead.
         if group.total_byte_size > max(ROW_GROUP_LIMIT, 2 * opened.row_bytes):
-            raise _broken(path, f"row group {g} has {group.total_byte_size} bytes")
+            problem = f"its row group {g} has {group.total_byte_size} bytes"
+            raise _unusable(path, problem)
         for c in range(group.num_columns):
+            # A dictionary of one large value can stand for any number of rows.
             if group.column(c).has_dictionary_page:
                 name = group.column(c).path_in_schema
-                raise _broken(path, f"column {name} is dictionary-encoded")
+                raise _unusable(path, f"its column {name} is dictionary-encoded")
 
 
-def _part(rows: pa.RecordBatch, path: Path, opened: _Opened) -> _Part:
-    if any(rows[column.name].null_count for column in schema(opened.truth[1:])):
-        raise _broken(path, "has empty cells")
+def _to_rows(rows: pa.RecordBatch, path: Path, opened: _OpenSplit) -> _Rows:
+    """Check Arrow's rows against the settings, and turn them into arrays."""
+    if any(rows[column.name].null_count for column in make_schema(opened.truth[1:])):
+        raise _unusable(path, "it has empty cells")
     settings = opened.settings
+    # A column is not trusted because its type is right: a shard may have been copied
+    # from another folder.
     for name, value in (
         ("split", opened.split),
-        ("fps", np.float32(settings.fps)),
+        ("fps", np.float32(settings.fps)),  # as the column holds it: 29.97 is not exact
         ("sample_rate", settings.sample_rate),
     ):
         if other := set(rows[name].unique().to_pylist()) - {value}:
-            raise _broken(path, f"{name} is {other.pop()!r} where {value!r} is right")
+            raise _unusable(
+                path, f"its {name} is {other.pop()!r} where {value!r} is right"
+            )
     labels = rows["label"].to_pylist()
     if unknown := set(labels) - set(opened.classes):
-        raise _broken(path, f"label {unknown.pop()!r} is none of {opened.classes}")
-    n = len(labels)
-    truth = {}
-    for name in opened.truth:
-        column = rows[f"truth_{name}"]
-        if set(pc.list_value_length(column).to_pylist()) - {settings.frames}:
-            raise _broken(path, f"truth_{name} has not {settings.frames} values a clip")
-        values = column.flatten().to_numpy(zero_copy_only=False)
-        truth[name] = values.astype(np.float32).reshape(n, settings.frames)
+        raise _unusable(
+            path, f"its label {unknown.pop()!r} is none of {opened.classes}"
+        )
     index = {name: i for i, name in enumerate(opened.classes)}
-    return _Part(
-        _block(rows, "frames", np.dtype("u1"), opened.frames_shape, path),
-        _block(rows, "waveform", np.dtype("<i2"), opened.waveform_shape, path),
+    return _Rows(
+        _read_column(rows, "frames", np.dtype("u1"), opened.frames_shape, path),
+        _read_column(rows, "waveform", np.dtype("<i2"), opened.waveform_shape, path),
         np.array([index[label] for label in labels], np.int64),
         rows["recording"].to_pylist(),
         rows["start"].to_numpy().astype(np.float32),
         rows["peak"].to_numpy().astype(np.float32),
-        truth,
+        {
+            name: _read_quantity(rows, f"truth_{name}", settings.frames, path)
+            for name in opened.truth
+        },
     )
 
 
-def _block(
-    rows: pa.RecordBatch, name: str, dtype: np.dtype, shape: tuple[int, ...], path: Path
-) -> np.ndarray:
+def _read_quantity(
+    rows: pa.RecordBatch, name: str, frames: int, path: Path
+) -> NDArray[np.float32]:
+    """A column of lists of numbers as one array (rows, frames)."""
+    column = rows[name]
+    if set(pc.list_value_length(column).to_pylist()) - {frames}:
+        raise _unusable(path, f"its {name} has not {frames} values a clip")
+    # (rows * frames,); lists of one length lie one after another
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    numbers: NDArray[np.float32] = values.astype(np.float32)
+    return numbers.reshape(len(rows), frames)
+
+
+def _read_column(
+    rows: pa.RecordBatch,
+    name: str,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    path: Path,
+) -> NDArray[Any]:
     """A column of bytes as one array (rows, *shape)."""
+    # The product of a false shape could fit the bytes: both are compared.
     for found in {tuple(s) for s in rows[f"{name}_shape"].to_pylist()}:
         if found != shape:
-            raise _broken(path, f"{name} of shape {found}, not {shape}")
+            raise _unusable(path, f"it holds {name} of shape {found}, not {shape}")
     expected = math.prod(shape) * dtype.itemsize
     for size in set(pc.binary_length(rows[name]).to_pylist()) - {expected}:
-        raise _broken(path, f"{name} of {size} bytes, not {expected}")
-    data = bytearray().join(rows[name].to_pylist())  # writable, as torch wants it
+        raise _unusable(path, f"it holds {name} of {size} bytes, not {expected}")
+    # A bytearray is writable. torch warns of arrays that are not.
+    data = bytearray().join(rows[name].to_pylist())
     return np.frombuffer(data, dtype).reshape(len(rows), *shape)
 
 
-def _empty(opened: _Opened, n: int, device: torch.device) -> ClipBatch:
+def _make_empty(opened: _OpenSplit, n: int, device: torch.device) -> ClipBatch:
+    """Room for n clips, on the device."""
     frames = torch.empty((n, *opened.frames_shape), dtype=torch.uint8, device=device)
     waveform = torch.empty(
         (n, *opened.waveform_shape), dtype=torch.int16, device=device
@@ -442,20 +529,25 @@ def _empty(opened: _Opened, n: int, device: torch.device) -> ClipBatch:
     )
 
 
-def _put(held: ClipBatch, part: _Part, at: slice) -> None:
+def _copy_into(held: ClipBatch, rows: _Rows, at: slice) -> None:
+    """Copy rows to their place in a batch."""
     if at.stop > len(held):
-        raise ClipsError(f"more clips than the {len(held)} that clips.json lists")
+        raise ClipsError(
+            "clips.json",
+            f"the shards hold more clips than the {len(held)} that it lists",
+            _PREPARE_AGAIN,
+        )
     for name in ("frames", "waveform", "labels", "start", "peak"):
-        getattr(held, name)[at] = torch.from_numpy(getattr(part, name))
-    held.recordings[at] = part.recordings
-    for name, values in part.truth.items():
+        getattr(held, name)[at] = torch.from_numpy(getattr(rows, name))
+    held.recordings[at] = rows.recordings
+    for name, values in rows.truth.items():
         held.truth[name][at] = torch.from_numpy(values)
 
 
-def _joined(parts: Sequence[_Part], opened: _Opened) -> ClipBatch:
-    held = _empty(opened, sum(map(len, parts)), torch.device("cpu"))
+def _join_rows(rows: Sequence[_Rows], opened: _OpenSplit) -> ClipBatch:
+    held = _make_empty(opened, sum(map(len, rows)), torch.device("cpu"))
     filled = 0
-    for part in parts:
-        _put(held, part, slice(filled, filled + len(part)))
+    for part in rows:
+        _copy_into(held, part, slice(filled, filled + len(part)))
         filled += len(part)
     return held

@@ -33,13 +33,17 @@ GROUP = "avnb.prepare"
 
 
 def list_scripts() -> dict[str, importlib.metadata.EntryPoint]:
-    """Every installed script by its name, in the order of the names."""
+    """List every installed script by its name, in the order of the names."""
     found = importlib.metadata.entry_points(group=GROUP)
     return {one.name: one for one in sorted(found, key=lambda one: one.name)}
 
 
 def load_script(name: str) -> ModuleType:
-    """The module of a script, or an error that lists the right names."""
+    """Load the module of a script.
+
+    Raises:
+        ClipsError: there is no such script; it lists the right names.
+    """
     known = list_scripts()
     if name not in known:
         raise ClipsError(
@@ -47,26 +51,33 @@ def load_script(name: str) -> ModuleType:
             "there is no such script",
             f"Give one of: {', '.join(known) or '(none is installed)'}",
         )
-    return known[name].load()
+    module: ModuleType = known[name].load()
+    return module
 
 
 def build_app() -> typer.Typer:
-    """All scripts as one Typer app, a command each: mount it as ``prepare``."""
+    """Build one Typer app of all scripts, a command each: mount it as ``prepare``."""
     app = typer.Typer(no_args_is_help=True, help="Turn recordings into prepared clips.")
     for name in list_scripts():
-        app.command(name)(command(load_script(name)))
+        app.command(name)(build_command(load_script(name)))
     return app
 
 
 def main(module: ModuleType) -> None:
     """Run one script: what ``python data_scripts/NAME.py`` does."""
-    typer.run(command(module))
+    typer.run(build_command(module))
 
 
-def command(module: ModuleType) -> Callable[..., None]:
-    """The command of a script: its own options after the common ones."""
-    if not hasattr(module, "find_sources"):  # it makes a table of sounds
-        return module.run
+def build_command(module: ModuleType) -> Callable[..., None]:
+    """Build the command of a script: the common options, then its own.
+
+    The script's settings are the defaults of the common options. Typer reads options
+    off a function's signature, so the two lists are joined in one signature.
+    """
+    # A table of sounds has none of the options of clips, so it brings its command.
+    if not hasattr(module, "find_sources"):
+        command: Callable[..., None] = module.run
+        return command
     default: ClipSettings = module.SETTINGS
 
     def run(
@@ -91,48 +102,71 @@ def command(module: ModuleType) -> Callable[..., None]:
         **options: Any,
     ) -> None:
         try:
+            # `replace` keeps what no option sets, such as the share of the test
             settings = replace(
                 default, fps=fps, size=size, seconds=seconds, hop=hop,
                 sample_rate=sample_rate, seed=seed,
             )  # fmt: skip
             if download:
-                if not hasattr(module, "download"):
-                    raise DownloadError(f"{module.NAME}: nothing to download. {about}")
-                module.download(source)
-            if writes:
+                _download(module, source)
+            if _takes_dry_run(module):
                 options["dry_run"] = dry_run
             found, problems = module.find_sources(source, settings, **options)
             report = prepare(
                 found, out, settings, problems=problems, workers=workers,
                 dry_run=dry_run,
             )  # fmt: skip
-        except AvnbError as error:
+        except AvnbError as error:  # anything else is our mistake: with traceback
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from None
         typer.echo(report)
+        # Scripts that call this one must notice that there is nothing to train on.
         if not (report.written or report.skipped):
             raise typer.Exit(1)
 
-    about = inspect.cleandoc(module.ABOUT)
+    _set_signature(run, module)
+    return run
+
+
+def _download(module: ModuleType, folder: Path) -> None:
+    if not hasattr(module, "download"):
+        raise DownloadError(
+            module.NAME,
+            "there is nothing to download",
+            f"Get the files yourself:\n{inspect.cleandoc(module.ABOUT)}",
+        )
+    module.download(folder)
+
+
+def _takes_dry_run(module: ModuleType) -> bool:
+    """Whether looking for sources writes files: such a script makes its data set."""
+    return "dry_run" in inspect.signature(module.find_sources).parameters
+
+
+def _set_signature(run: Callable[..., None], module: ModuleType) -> None:
+    """Give a script's command its name, its help and all of its options."""
+    # include_extras: without it the options' help would be dropped
     own = typing.get_type_hints(module.find_sources, include_extras=True)
-    given = inspect.signature(module.find_sources).parameters.values()
-    writes = any(p.name == "dry_run" for p in given)  # it makes the data set itself
     extra = [
         p.replace(annotation=own[p.name])
-        for p in given
+        for p in inspect.signature(module.find_sources).parameters.values()
         if p.kind is p.KEYWORD_ONLY and p.name != "dry_run"
     ]
-    common = typing.get_type_hints(run, include_extras=True, localns=locals())
-    plain = [
-        p.replace(annotation=common[p.name], kind=p.KEYWORD_ONLY)
+    # This module's annotations are texts, which Typer could not resolve in `run`.
+    common = typing.get_type_hints(run, include_extras=True)
+    root = Path("data")
+    places = {"source": root / module.NAME, "out": root / f"{module.NAME}_clips"}
+    options = [
+        p.replace(
+            annotation=common[p.name],
+            kind=p.KEYWORD_ONLY,
+            default=places.get(p.name, p.default),
+        )
         for p in inspect.signature(run).parameters.values()
         if p.kind is not p.VAR_KEYWORD
     ]
-    root = Path("data")
-    places = {"source": root / module.NAME, "out": root / f"{module.NAME}_clips"}
-    plain = [p.replace(default=places.get(p.name, p.default)) for p in plain]
-    run.__signature__ = inspect.Signature([*plain, *extra])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in (*plain, *extra)}
-    run.__doc__ = about
-    run.__name__ = module.NAME
-    return run
+    function: Any = run  # mypy knows no settable signature on a callable
+    function.__signature__ = inspect.Signature([*options, *extra])
+    function.__annotations__ = {p.name: p.annotation for p in (*options, *extra)}
+    function.__doc__ = inspect.cleandoc(module.ABOUT)
+    function.__name__ = module.NAME

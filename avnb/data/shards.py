@@ -1,20 +1,19 @@
 """Recordings become prepared clips: a Parquet data set, one row a clip.
 
-``prepare`` cuts each recording into clips of a fixed length and writes one
-Parquet shard a recording under ``OUT/train``, ``OUT/val`` or ``OUT/test``. It resumes
-after an interruption, rebuilds what changed, goes on at a bad file and lists it. This
-module imports no torch, so that its worker processes start fast; ``avnb.clips``
-re-exports its names and adds what reads the clips back.
+``prepare`` cuts each recording into clips of a fixed length and writes one Parquet
+shard a recording under ``OUT/train``, ``OUT/val`` or ``OUT/test``. It resumes after an
+interruption, rebuilds what changed, and lists a bad file and goes on. This module
+imports no torch, so that its worker processes start fast; ``avnb.data.clips`` reads
+the clips back.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -28,37 +27,32 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from avnb import files, media
-from avnb.data.sources import (
-    IMAGE_SUFFIXES,
-    LACK,
-    SPLITS,
-    TAIL,
-    ClipSettings,
-    PreparationReport,
-    Problem,
-    Source,
-)
+from avnb import files
+from avnb.data.rows import INT16_PEAK, make_rows, make_schema
+from avnb.data.sources import SPLITS, ClipSettings, PreparationReport, Problem, Source
 from avnb.data.splits import split_recordings
-from avnb.data.truth import TruthError, read_truth, sample_truth, truth_names
+from avnb.data.truth import TruthError, list_quantities
 from avnb.errors import MediaError
 
-FORMAT = 1  # raise it when the same sources and settings give other rows
+# Part of every fingerprint. Raise it when the same sources and settings give other
+# rows: then everything is prepared anew.
+FORMAT = 1
 
-SOUND_BLOCK = 60.0  # s of sound held at once
-ROW_GROUP = 16 * 2**20  # bytes of rows held at once
+# Bytes of rows held at once, and of a row group as it is written. Readers hold one
+# group, so it bounds their memory; much smaller ones compress badly.
+ROW_GROUP = 16 * 2**20
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One shard: a recording, where it goes, and what it was made from."""
+    """One shard: a recording, where it goes, and what it is made from."""
 
     recording: str
     split: str
     path: Path
     sources: tuple[Source, ...]
     settings: ClipSettings
-    truth: tuple[str, ...]
+    truth: tuple[str, ...]  # the known quantities, the same for all shards
     fingerprint: str
 
 
@@ -73,55 +67,80 @@ def prepare(
 ) -> PreparationReport:
     """Cut the sources into clips and write them under ``out``.
 
-    ``problems`` are those found while looking for the sources: they join the report.
-    Safe to call again at any time, also after a kill: shards whose sources and
-    settings are unchanged, and which are whole, are kept. ``out`` belongs to
-    ``prepare``: shards of sources that are gone are removed. ``workers``: processes,
-    by default one a core. Raises ClipsError for sources that contradict each other;
-    a bad file is never an error but a problem in the report.
+    Safe to call again at any time, also after a kill: shards that are whole and whose
+    sources and settings are unchanged are kept. A bad file is never an error but a
+    problem in the report.
+
+    Args:
+        sources: of the whole data set.
+        out: the folder of the clips. It belongs to ``prepare``: shards of sources that
+            are gone are removed.
+        settings: how clips are cut; the defaults if None.
+        problems: those found while looking for the sources; they join the report.
+        workers: processes, by default one a core.
+        dry_run: check and report only; write nothing.
+
+    Returns:
+        What was written, kept and removed, and what could not be used.
+
+    Raises:
+        ClipsError: sources that contradict each other.
+        WriteError: ``out`` cannot be written, or the disk is full.
     """
     settings = settings or ClipSettings()
     out = Path(out)
     report = PreparationReport(str(out), dry_run, problems=list(problems))
-    sources = _there(sources, report)
+    # The order matters: what is readable decides the split, and the split decides
+    # where each shard goes.
+    sources = _keep_readable(sources, report)
     recordings, report.notes = split_recordings(sources, settings)
-    jobs = _plan(sources, recordings, out, settings, report)
+    jobs = _plan_jobs(sources, recordings, out, settings, report)
     if dry_run:
-        _sort_out(jobs, out, report, dry_run=True)
+        _keep_whole_shards(jobs, out, report, dry_run=True)
         _count_splits(jobs, report)
         return report
 
-    for split in {"train", "test", *(job.split for job in jobs)}:
-        (out / split).mkdir(parents=True, exist_ok=True)
-    # several processes may prepare the same clips at once: one does, the others wait
-    with FileLock(out / ".lock"):
-        todo = _sort_out(jobs, out, report, dry_run=False)
-        _run(todo, workers or os.cpu_count() or 1, report)
-        _count_splits(jobs, report)
-        report.problems.sort(key=lambda p: (p.file, p.problem))
-        files.write_json(out / "clips.json", _contents(jobs, settings, report))
-        report.save()
+    with files.explain_write_errors(out):
+        # "train" and "test" are there even if empty: readers list both
+        for split in {"train", "test", *(job.split for job in jobs)}:
+            (out / split).mkdir(parents=True, exist_ok=True)
+        # several processes may prepare the same clips at once: one does, others wait
+        with FileLock(out / ".lock"):
+            todo = _keep_whole_shards(jobs, out, report, dry_run=False)
+            _write_shards(todo, workers or os.cpu_count() or 1, report)
+            _count_splits(jobs, report)
+            report.problems.sort(key=lambda p: (p.file, p.problem))
+            contents = _list_contents(jobs, settings, report)
+            files.write_json(out / "clips.json", contents)
+            report.save()
     return report
 
 
-def _there(sources: Iterable[Source], report: PreparationReport) -> list[Source]:
-    """The sources whose files are there: the split counts no others."""
+def _keep_readable(
+    sources: Iterable[Source], report: PreparationReport
+) -> list[Source]:
+    """The sources whose files are there; the others become problems.
+
+    First of all, since the split counts recordings: a missing one must not take a
+    place in the test.
+    """
     found = []
     for source in sources:
         try:
             empty = [p.name for p in source.files if p.stat().st_size == 0]
         except OSError as error:
-            what, remedy = f"cannot be opened: {error.strerror}", "Restore it"
+            reason, remedy = f"cannot be opened: {error.strerror}", "Restore it"
         else:
             if not empty:
                 found.append(source)
                 continue
-            what, remedy = f"{empty[0]} has no bytes", "Copy or download it again"
-        report.problems.append(Problem(source.name, what, remedy))
+            # what a download that broke off leaves behind
+            reason, remedy = f"{empty[0]} has no bytes", "Copy or download it again"
+        report.problems.append(Problem(source.name, reason, remedy))
     return found
 
 
-def _plan(
+def _plan_jobs(
     sources: Sequence[Source],
     recordings: dict[str, str],
     out: Path,
@@ -129,23 +148,21 @@ def _plan(
     report: PreparationReport,
 ) -> list[_Job]:
     """The shards to be, and what each is made from."""
-    known: dict[Path, tuple[str, ...]] = {}
-    for path in sorted({s.truth for s in sources if s.truth is not None}):
-        try:
-            known[path] = truth_names(path)
-        except TruthError as error:
-            report.problems.append(error.problem)
+    known = _list_known_quantities(sources, report)
     by_recording: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
-        if source.truth not in known:
+        if source.truth not in known:  # it cannot be used, but the clip still can
             source = dataclasses.replace(source, truth=None)
         by_recording[source.recording].append(source)
 
+    # The same columns in every shard, or `datasets` could not open them as one set. A
+    # recording that lacks a quantity has nan there.
     quantities = set(chain.from_iterable(known.values()))
     if any(source.span is not None for source in sources):
         quantities.add("event")
     names = tuple(sorted(quantities))
     jobs = []
+    # Sorted, so that the order in which a folder is listed changes nothing.
     for recording, members in sorted(by_recording.items()):
         members.sort(key=lambda s: (s.offset + (s.start or 0), s.name))
         split = recordings[recording]
@@ -155,7 +172,7 @@ def _plan(
             [settings.seconds, settings.step, settings.fps],
             [settings.size, settings.sample_rate],
             names,
-            [_facts(source) for source in members],
+            [_describe_source(source) for source in members],
         )
         # not the recording's name: a word like "test" in a file's name is a split's
         # name to `datasets`
@@ -174,8 +191,26 @@ def _plan(
     return jobs
 
 
-def _facts(source: Source) -> list[Any]:
-    """What of a source decides its rows; for its files' bytes, size and time."""
+def _list_known_quantities(
+    sources: Sequence[Source], report: PreparationReport
+) -> dict[Path, tuple[str, ...]]:
+    """The quantities of each truth file that can be used."""
+    known: dict[Path, tuple[str, ...]] = {}
+    for path in sorted({s.truth for s in sources if s.truth is not None}):
+        try:
+            known[path] = list_quantities(path)
+        except TruthError as error:
+            problem = Problem(str(error.place), error.problem, error.remedy)
+            report.problems.append(problem)
+    return known
+
+
+def _describe_source(source: Source) -> list[Any]:
+    """What of a source decides its rows.
+
+    Size and time of change stand for a file's bytes: reading all of them would take
+    longer than preparing does.
+    """
     stats = [path.stat() for path in source.files]
     return [
         source.name,
@@ -185,7 +220,7 @@ def _facts(source: Source) -> list[Any]:
         source.start,
         source.duration,
         source.offset,
-        source.video.suffix,
+        source.video.suffix,  # not the path: a folder that was moved is the same
         source.audio is not None,
         source.truth is not None,
         source.span,
@@ -193,10 +228,10 @@ def _facts(source: Source) -> list[Any]:
     ]
 
 
-def _sort_out(
+def _keep_whole_shards(
     jobs: Sequence[_Job], out: Path, report: PreparationReport, *, dry_run: bool
 ) -> list[_Job]:
-    """Keep whole and unchanged shards, remove the rest; what is left to do."""
+    """Keep whole and unchanged shards, remove the others; return what is left to do."""
     todo = []
     for job in jobs:
         shard = _read_footer(job.path, job.fingerprint)
@@ -208,12 +243,13 @@ def _sort_out(
             rows, problems = shard
             report.skipped[job.recording] = rows
             report.problems += problems
-    kept = {job.path for job in jobs}
+    planned = {job.path for job in jobs}
+    # Of sources that are gone, or whose split is another one now.
     stale = [
         path
         for split in SPLITS
         for path in (out / split).glob("*.parquet")
-        if path not in kept
+        if path not in planned
     ]
     report.removed = sorted(f"{path.parent.name}/{path.name}" for path in stale)
     if dry_run:
@@ -221,6 +257,8 @@ def _sort_out(
     if todo or stale:
         # clips.json is there only while the shards are all there
         (out / "clips.json").unlink(missing_ok=True)
+    # What a process that was killed left behind. Nobody else writes now: the folder is
+    # locked.
     left = chain.from_iterable((out / split).glob(".*.tmp") for split in SPLITS)
     for path in [*stale, *left, *(job.path for job in todo)]:
         path.unlink(missing_ok=True)
@@ -231,6 +269,7 @@ def _read_footer(path: Path, fingerprint: str) -> tuple[int, list[Problem]] | No
     """Rows and problems of a shard that is whole and has this fingerprint."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            # Any program may have written the file: each step may fail in its own way.
             facts = file.schema_arrow.metadata or {}
             if facts.get(b"avnb_fingerprint", b"").decode() != fingerprint:
                 return None
@@ -242,14 +281,16 @@ def _read_footer(path: Path, fingerprint: str) -> tuple[int, list[Problem]] | No
         return None
 
 
-def _run(todo: Sequence[_Job], workers: int, report: PreparationReport) -> None:
+def _write_shards(
+    todo: Sequence[_Job], workers: int, report: PreparationReport
+) -> None:
     """Write the shards on many processes; a process that dies costs one recording."""
     # joblib's processes do not import the caller's main module again, so that a
     # script without an `if __name__ == "__main__"` may call prepare
     left = {job.recording: job for job in todo}
     bar = tqdm(total=len(todo), desc="preparing", unit="recording", disable=not todo)
 
-    def done(recording: str, rows: int, problems: list[Problem]) -> None:
+    def record(recording: str, rows: int, problems: list[Problem]) -> None:
         del left[recording]
         bar.update()
         report.problems += problems
@@ -257,28 +298,34 @@ def _run(todo: Sequence[_Job], workers: int, report: PreparationReport) -> None:
             report.written[recording] = rows
 
     with bar:
+        # Unordered: the bar moves on although a long recording is still being cut.
         parallel = joblib.Parallel(
             min(workers, max(len(todo), 1)), return_as="generator_unordered"
         )
         try:
             for result in parallel(joblib.delayed(_write_shard)(job) for job in todo):
-                done(*result)
+                record(*result)
         except BrokenProcessPool:
+            # Nobody says which recording killed it. Each that is left gets a process
+            # of its own, and the one that dies again is the culprit.
             for job in list(left.values()):
                 try:
+                    # 2: with 1, joblib would run it in this process
                     alone = joblib.Parallel(2)([joblib.delayed(_write_shard)(job)])
-                    done(*alone[0])
+                    record(*alone[0])
                 except BrokenProcessPool:
                     problem = (
                         "the process that read it died (a decoder's crash, or memory)"
                     )
                     remedy = "Encode the file anew, or take it out"
-                    done(job.recording, 0, [Problem(job.recording, problem, remedy)])
+                    record(job.recording, 0, [Problem(job.recording, problem, remedy)])
 
 
 def _count_splits(jobs: Sequence[_Job], report: PreparationReport) -> None:
+    """Count recordings by split and label, and note labels that nothing trains."""
     used = {"train", "test", *(job.split for job in jobs)}
     report.splits = {split: defaultdict(int) for split in SPLITS if split in used}
+    # Recordings without a single whole clip are in neither.
     there = report.written.keys() | report.skipped.keys()
     for job in jobs:
         if job.recording in there:
@@ -288,14 +335,16 @@ def _count_splits(jobs: Sequence[_Job], report: PreparationReport) -> None:
         report.notes.append(f"{label}: none of its recordings is in train")
 
 
-def _contents(
+def _list_contents(
     jobs: Sequence[_Job], settings: ClipSettings, report: PreparationReport
-) -> dict:
+) -> dict[str, Any]:
+    """What clips.json holds: what readers must know before they open a shard."""
     counts = report.written | report.skipped
     there = [job for job in jobs if job.recording in counts]
     return {
         "format": FORMAT,
         "settings": dataclasses.asdict(settings),
+        # of all splits: an index means the same class everywhere
         "classes": sorted({job.sources[0].label for job in there}),
         "truth": there[0].truth if there else [],
         "shards": {
@@ -310,26 +359,7 @@ def _contents(
     }
 
 
-def schema(truth: Iterable[str] = ()) -> pa.Schema:
-    """The columns of a row; ``truth``: the names of the known quantities."""
-    fixed = [
-        ("clip", pa.string()),
-        ("recording", pa.string()),
-        ("label", pa.string()),
-        ("split", pa.string()),
-        ("start", pa.float64()),
-        ("fps", pa.float32()),
-        ("sample_rate", pa.int32()),
-        ("frames", pa.binary()),
-        ("frames_shape", pa.list_(pa.int32())),
-        ("waveform", pa.binary()),
-        ("waveform_shape", pa.list_(pa.int32())),
-        ("source", pa.string()),
-        ("peak", pa.float32()),
-    ]
-    names = ("time", *truth) if truth else ()
-    known = [(f"truth_{name}", pa.list_(pa.float32())) for name in names]
-    return pa.schema([*fixed, *known])
+# ------------------------------------------------------------- writing one shard
 
 
 def _write_shard(job: _Job) -> tuple[str, int, list[Problem]]:
@@ -340,23 +370,28 @@ def _write_shard(job: _Job) -> tuple[str, int, list[Problem]]:
     """
     spool = job.path.with_name(f".{job.path.stem}.spool.tmp")
     problems: list[Problem] = []
-    try:
-        owners, peak = _spool(job, spool, problems)
-        if not any(ok for ok, _ in owners):
-            return job.recording, 0, problems
-        with files.atomic_path(job.path) as partial:
-            rows = _seal(job, spool, partial, owners, peak, problems)
-        return job.recording, rows, problems
-    finally:
-        spool.unlink(missing_ok=True)
+    with files.explain_write_errors(job.path):
+        try:
+            owners, peak = _spool_rows(job, spool, problems)
+            if not any(whole for whole, _ in owners):  # no shard without rows
+                return job.recording, 0, problems
+            with files.atomic_path(job.path) as partial:
+                rows = _copy_spool(job, spool, partial, owners, peak, problems)
+            return job.recording, rows, problems
+        finally:
+            spool.unlink(missing_ok=True)
 
 
-def _spool(
+def _spool_rows(
     job: _Job, spool: Path, problems: list[Problem]
 ) -> tuple[list[tuple[bool, int]], float]:
-    """Write every batch of rows; (is its source whole, its rows) a batch, and peak."""
-    columns = schema(job.truth).remove(schema().get_field_index("peak"))
-    least = max(1, ROW_GROUP // job.settings.row_bytes)
+    """Write the rows of all sources to the spool file, batch by batch.
+
+    Returns:
+        For each batch, whether its source was read to its end and its number of rows;
+        and the peak of those sources, 0 to 1.
+    """
+    columns = _make_spool_schema(job)
     owners: list[tuple[bool, int]] = []
     peak = 0
     with (
@@ -364,32 +399,57 @@ def _spool(
         pa.ipc.new_stream(file, columns) as writer,
     ):
         for source in job.sources:
-            first, loudest, rows = len(owners), 0, _rows(source, job, problems)
-            problem = None
-            try:
-                while batch := list(islice(rows, least)):
-                    loudest = max(loudest, *(row.pop("loudest") for row in batch))
-                    writer.write_batch(pa.RecordBatch.from_pylist(batch, columns))
-                    owners.append((True, len(batch)))
-                if len(owners) == first:
-                    problem = Problem(
-                        source.name,
-                        f"shorter than one clip of {job.settings.seconds} s",
-                        "Leave it out, or prepare shorter clips with --seconds",
-                    )
-            except MediaError as error:
-                problem = _problem(source, error)
-            except OSError as error:
-                problem = Problem(source.name, str(error), "Check the file and disk")
+            first = len(owners)
+            loudest, problem = _spool_source(job, source, writer, owners, problems)
             if problem is None:
                 peak = max(peak, loudest)
             else:
+                # Its rows are in the spool already; they are skipped when copying.
                 problems.append(problem)
                 owners[first:] = [(False, n) for _, n in owners[first:]]
-    return owners, peak / 32767
+    return owners, peak / INT16_PEAK
 
 
-def _problem(source: Source, error: MediaError) -> Problem:
+def _make_spool_schema(job: _Job) -> pa.Schema:
+    """The columns of a row, but for the peak, which is known only at the end."""
+    columns = make_schema(job.truth)
+    return columns.remove(columns.get_field_index("peak"))
+
+
+def _spool_source(
+    job: _Job,
+    source: Source,
+    writer: pa.ipc.RecordBatchStreamWriter,
+    owners: list[tuple[bool, int]],
+    problems: list[Problem],
+) -> tuple[int, Problem | None]:
+    """Write one source's rows: its largest sample, and why it cannot be used."""
+    # Rows of a batch: as many as memory is meant to hold, at least one.
+    least = max(1, ROW_GROUP // job.settings.row_bytes)
+    columns = _make_spool_schema(job)
+    first, loudest = len(owners), 0
+    rows = make_rows(source, job.split, job.settings, job.truth, problems)
+    try:
+        while batch := list(islice(rows, least)):
+            loudest = max(loudest, *(row.pop("loudest") for row in batch))
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, columns))
+            owners.append((True, len(batch)))
+    except MediaError as error:
+        return loudest, _locate_problem(source, error)
+    except OSError as error:
+        if error.errno in files.FULL_DISK:  # of writing, so no fault of the source
+            raise
+        return loudest, Problem(source.name, str(error), "Check the file and disk")
+    if len(owners) == first:
+        return loudest, Problem(
+            source.name,
+            f"shorter than one clip of {job.settings.seconds} s",
+            "Leave it out, or prepare shorter clips with --seconds",
+        )
+    return loudest, None
+
+
+def _locate_problem(source: Source, error: MediaError) -> Problem:
     """The error of a file, named by where it lies in its data set."""
     at_fault = Path(error.place)
     name = source.name
@@ -399,33 +459,35 @@ def _problem(source: Source, error: MediaError) -> Problem:
     return Problem(name, problem, error.remedy)
 
 
-def _seal(
+def _copy_spool(
     job: _Job,
     spool: Path,
-    temporary: Path,
+    partial: Path,
     owners: list[tuple[bool, int]],
     peak: float,
     problems: list[Problem],
 ) -> int:
-    """From the spool into a Parquet file, with the peak; its rows."""
+    """Copy the spool into a Parquet file, with the peak; return its rows."""
+    # In the footer, so that a shard says by itself what it was made from.
     facts = {
         "avnb_fingerprint": job.fingerprint,
         "avnb_problems": json.dumps([dataclasses.asdict(p) for p in problems]),
     }
-    columns = schema(job.truth)
+    columns = make_schema(job.truth)
     at = columns.get_field_index("peak")
-    least = max(1, ROW_GROUP // job.settings.row_bytes)
+    least = max(1, ROW_GROUP // job.settings.row_bytes)  # rows of a row group
     pending: list[pa.RecordBatch] = []
     rows = 0
     with (
         pa.OSFile(str(spool), "rb") as file,
         pa.ipc.open_stream(file) as reader,
         pq.ParquetWriter(
-            temporary,
+            partial,
             columns.with_metadata(facts),
             compression="zstd",
             # dictionaries let a small file hold endless rows: `clips` refuses them
             use_dictionary=False,
+            # the smallest and largest picture, as bytes, are of no use to anybody
             write_statistics=False,
             write_page_checksum=True,
         ) as writer,
@@ -437,6 +499,7 @@ def _seal(
             writer.write_table(table.add_column(at, columns.field(at), column))
             pending.clear()
 
+        # Small batches, of short recordings, are joined to groups of the wanted size.
         for (whole, n), batch in zip(owners, reader, strict=True):
             if not whole:
                 continue
@@ -447,113 +510,3 @@ def _seal(
         if pending:
             flush()
     return rows
-
-
-def _rows(source: Source, job: _Job, problems: list[Problem]) -> Iterator[dict]:
-    """The clips of a source as rows, and ``loudest``: its largest sample."""
-    settings = job.settings
-    times = np.arange(settings.frames) / settings.fps
-    truth = read_truth(source, problems)
-    for at, frames, waveform in _chunks(source, settings):
-        start = round(source.offset + at, 6)
-        samples = np.round(np.clip(waveform, -1, 1) * 32767).astype("<i2")
-        row = {
-            "clip": f"{job.recording}@{start:.3f}",
-            "recording": job.recording,
-            "label": source.label,
-            "split": job.split,
-            "start": start,
-            "fps": settings.fps,
-            "sample_rate": settings.sample_rate,
-            "frames": np.ascontiguousarray(frames).tobytes(),
-            "frames_shape": list(frames.shape),
-            "waveform": samples.tobytes(),
-            "waveform_shape": list(samples.shape),
-            "source": source.name,
-            "loudest": int(np.abs(samples.astype(np.int32)).max(initial=0)),
-        }
-        if job.truth:
-            row["truth_time"] = times.tolist()
-            for name in job.truth:
-                if name == "event" and source.span is not None:
-                    first, last = source.span
-                    within = (start + times >= first) & (start + times < last)
-                    row["truth_event"] = within.astype(float).tolist()
-                    continue
-                row[f"truth_{name}"] = sample_truth(
-                    truth, name, start + times, 1 / settings.fps
-                ).tolist()
-        yield row
-
-
-# ----------------------------------------------------------- reading sources
-
-
-def _chunks(
-    source: Source, settings: ClipSettings
-) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
-    """(start in the file s, frames (T, H, W, 3), waveform (1, S)) of each clip."""
-    if source.video.suffix.lower() in IMAGE_SUFFIXES:
-        if source.audio is None:
-            raise MediaError(
-                source.video, "a picture has no sound", "Pair it with a sound file"
-            )
-        image = media.read_image(source.video, size=settings.size, crop=source.crop)
-        still = np.broadcast_to(image, (settings.frames, *image.shape))
-        for at, waveform in _sounds(source, source.audio, settings):
-            yield at, still, waveform
-        return
-    first = source.start or 0.0
-    tracks = [source.video] if source.audio is None else [source.video, source.audio]
-    end = min(media.probe(track).duration for track in tracks) - first
-    span = end if source.duration is None else min(end, source.duration)
-    # media keeps a last clip that misses half a frame: at 2 Hz that is 0.25 s of sound
-    tail = max(TAIL, LACK * settings.seconds)
-    whole = math.floor((span - settings.seconds + tail) / settings.step) + 1
-    found = media.iter_clips(
-        source.video,
-        seconds=settings.seconds,
-        hop=settings.step,
-        start=first,
-        duration=source.duration,
-        fps=settings.fps,
-        size=settings.size,
-        sample_rate=settings.sample_rate,
-        crop=source.crop,
-        audio=source.audio,
-    )
-    for k, clip in enumerate(islice(found, max(whole, 0))):
-        yield first + k * settings.step, clip.frames, clip.waveform
-
-
-def _whole(waveform: np.ndarray, settings: ClipSettings) -> np.ndarray | None:
-    """The chunk at its exact length, or None where it is too short."""
-    missing = settings.samples - waveform.shape[-1]
-    if missing > min(TAIL * settings.sample_rate, settings.samples / 2):
-        return None
-    padded = np.pad(waveform, ((0, 0), (0, max(missing, 0))))
-    return padded[:, : settings.samples]
-
-
-def _sounds(
-    source: Source, path: Path, settings: ClipSettings
-) -> Iterator[tuple[float, np.ndarray]]:
-    """(start s, waveform (1, S)) chunk by chunk; a minute of sound in memory."""
-    first = source.start or 0.0
-    end = math.inf if source.duration is None else first + source.duration
-    step, rate = settings.step, settings.sample_rate
-    a_block = max(1, int(SOUND_BLOCK / step))
-    k = 0
-    while True:
-        at = first + k * step
-        span = min((a_block - 1) * step + settings.seconds, end - at)
-        if span < settings.seconds - TAIL:
-            return
-        block, _ = media.read_audio(path, start=at, duration=span, sample_rate=rate)
-        for i in range(a_block):
-            begin = round(i * step * rate)
-            chunk = _whole(block[:, begin : begin + settings.samples], settings)
-            if chunk is None:
-                return
-            yield first + k * step, chunk
-            k += 1

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +24,14 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from avnb import files, media
+from avnb.data.rows import INT16_PEAK
 from avnb.data.sources import Problem
 from avnb.errors import ClipsError, MediaError
 
-NAME = "sounds.parquet"
-BATCH = 64  # rows held at once
-LIMIT = 2 * 2**30  # bytes that are read back
-COLUMNS = pa.schema(
+FILE_NAME = "sounds.parquet"
+WRITE_BATCH = 64  # rows held at once: 10 MB of 5 s sounds
+READ_LIMIT = 2 * 2**30  # bytes that are read back: hours of sound
+SCHEMA = pa.schema(
     [
         ("name", pa.string()),
         ("label", pa.string()),
@@ -40,10 +42,20 @@ COLUMNS = pa.schema(
     ]
 )
 
+_PREPARE_AGAIN = "Run avnb prepare fsd50k again"
+
 
 @dataclass(frozen=True)
 class SoundFile:
-    """One file of sound. ``name``: unique; ``licence``, ``creator``: "" if unknown."""
+    """One file of sound.
+
+    Attributes:
+        name: unique.
+        path: of the file.
+        label: its class.
+        licence: "" if unknown.
+        creator: who made it; "" if unknown.
+    """
 
     name: str
     path: Path
@@ -53,11 +65,16 @@ class SoundFile:
 
 
 @dataclass(frozen=True)
-class Sounds:
+class SoundTable:
     """N sounds; each list has one entry a sound.
 
-    waveforms: (S,) float32 in [-1, 1], each with its own S
-    names, labels, licences, creators: "" where unknown
+    Attributes:
+        waveforms: (S,) float32 in [-1, 1], each with its own S.
+        names: unique.
+        labels: "" where unknown, and so for the two that follow.
+        licences: of each sound.
+        creators: who made each sound.
+        sample_rate: Hz, the same for all.
     """
 
     waveforms: list[Float32[Tensor, " _"]]
@@ -73,7 +90,15 @@ class Sounds:
 
 @dataclass
 class SoundsReport:
-    """What `write_sounds` did: sounds by licence, those too short, problems."""
+    """What `write_sounds` did.
+
+    Attributes:
+        out: the folder.
+        written: licence -> number of sounds.
+        short: how many were too short.
+        problems: files that could not be read.
+        notes: what else a reader should know.
+    """
 
     out: str
     written: dict[str, int] = field(default_factory=dict)
@@ -101,46 +126,74 @@ def write_sounds(
     sample_rate: int = 16000,
     seed: int = 0,
 ) -> SoundsReport:
-    """The first ``seconds`` of ``count`` sounds, drawn by ``seed``.
+    """Write the first ``seconds`` of ``count`` sounds, drawn by ``seed``.
 
     The order of drawing is by a hash of seed and name: another sound in the folder
-    changes at most one of those drawn. A file that cannot be read becomes a problem,
-    and another is drawn, as for one shorter than ``least`` s. Written whole or not at
-    all. Raises ClipsError for values that cannot be, and where no sound can be used.
+    changes at most one of those drawn. A file that cannot be read becomes a problem
+    and another is drawn, as for one that is too short. The table is written whole or
+    not at all.
+
+    Args:
+        found: the sounds to draw from.
+        out: the folder of the table.
+        count: how many sounds are wanted.
+        seconds: what is kept of each, at most.
+        least: s; shorter sounds are left out.
+        sample_rate: Hz, of all.
+        seed: of the drawing.
+
+    Raises:
+        ClipsError: a value that cannot be, or no sound that can be used.
+        WriteError: the folder cannot be written, or the disk is full.
     """
-    ranges = {"count": count, "seconds": seconds, "sample_rate": sample_rate}
-    for name, value in ranges.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ClipsError(f"{name} is {value}: it must be above 0")
-    if not 0 <= least <= seconds:
-        raise ClipsError(f"least is {least}: it must be from 0 to seconds, {seconds}")
+    _check_ranges(count, seconds, least, sample_rate)
     report = SoundsReport(str(out))
-    order = sorted(found, key=lambda sound: _digest(seed, sound.name))
-    rows = _rows(order, count, seconds, least, sample_rate, report)
+    order = sorted(found, key=lambda sound: _hash_name(seed, sound.name))
+    # Lazy: files are read as rows are asked for, until there are enough.
+    rows = _make_rows(order, count, seconds, least, sample_rate, report)
     with (
-        files.atomic_path(Path(out, NAME)) as path,
+        files.atomic_path(Path(out, FILE_NAME)) as path,
         # no dictionaries: they let a small file hold endless rows
         pq.ParquetWriter(
-            path, COLUMNS, compression="zstd", use_dictionary=False
+            path, SCHEMA, compression="zstd", use_dictionary=False
         ) as writer,
     ):
-        while batch := list(islice(rows, BATCH)):
-            writer.write_table(pa.Table.from_pylist(batch, COLUMNS))
+        while batch := list(islice(rows, WRITE_BATCH)):
+            writer.write_table(pa.Table.from_pylist(batch, SCHEMA))
+        # Inside: an error here keeps the table that was there before.
         if not report.written:
-            raise ClipsError(f"none of {len(order)} sounds can be used\n{report}")
+            raise ClipsError(
+                out,
+                f"none of {len(order)} sounds can be used\n{report}\n",
+                "Give a folder with sounds of the length wanted",
+            )
     if (got := sum(report.written.values())) < count:
         report.notes.append(f"{got} of the {count} sounds asked for were there")
     return report
 
 
-def _rows(
+def _check_ranges(
+    count: int, seconds: float | int, least: float | int, sample_rate: int
+) -> None:
+    ranges = {"count": count, "seconds": seconds, "sample_rate": sample_rate}
+    for name, value in ranges.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ClipsError(name, f"it is {value}", "Give a number above 0")
+    if not 0 <= least <= seconds:
+        raise ClipsError(
+            "least", f"it is {least}", f"Give a number from 0 to seconds, {seconds}"
+        )
+
+
+def _make_rows(
     order: Iterable[SoundFile],
     count: int,
     seconds: float | int,
     least: float | int,
     sample_rate: int,
     report: SoundsReport,
-) -> Iterator[dict]:
+) -> Iterator[dict[str, Any]]:
+    """Read sounds in their order until there are enough; keep the report up to date."""
     written = Counter[str]()
     for sound in order:
         if written.total() == count:
@@ -150,14 +203,16 @@ def _rows(
                 sound.path, duration=seconds, sample_rate=sample_rate
             )
         except MediaError as error:
+            # A report may be shown to others: it names no folder of this machine.
             problem = error.problem.replace(str(sound.path), sound.path.name)
             report.problems.append(Problem(sound.name, problem, error.remedy))
             continue
         if waveform.shape[1] < least * sample_rate:
             report.short += 1
             continue
-        samples = np.round(np.clip(waveform[0], -1, 1) * 32767).astype("<i2")
+        samples = np.round(np.clip(waveform[0], -1, 1) * INT16_PEAK).astype("<i2")
         written[sound.licence or "unknown"] += 1
+        # A plain dict, since the report is also compared and saved.
         report.written = dict(written)
         yield {
             "name": sound.name,
@@ -169,53 +224,58 @@ def _rows(
         }
 
 
-def _digest(seed: int, name: str) -> str:
+def _hash_name(seed: int, name: str) -> str:
+    # Not `files.hash_values`: its JSON would give another order, and other sounds.
     return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
 
 
-def load_sounds(folder: Path | str) -> Sounds:
-    """Read what `write_sounds` wrote into ``folder``.
+def load_sounds(folder: Path | str) -> SoundTable:
+    """Load what `write_sounds` wrote into ``folder``.
 
-    Raises ClipsError, which names the file, where there is none, it is damaged or
-    another's, or it is larger than 2 GiB.
+    Raises:
+        ClipsError: there is no table, it is damaged or of another program, or it is
+            larger than 2 GiB.
     """
-    path = Path(folder, NAME)
+    path = Path(folder, FILE_NAME)
     if not path.is_file():
-        raise ClipsError(f"{path}: no sounds there. Run avnb prepare fsd50k")
+        raise ClipsError(path, "there are no sounds there", "Run avnb prepare fsd50k")
     try:
         with pq.ParquetFile(path) as file:
-            if not file.schema_arrow.equals(COLUMNS):
-                raise ClipsError(f"{path}: not ours. Run avnb prepare fsd50k again")
-            groups = [file.metadata.row_group(g) for g in range(file.num_row_groups)]
-            if sum(group.total_byte_size for group in groups) > LIMIT:
-                raise ClipsError(f"{path}: more than {LIMIT} bytes. Prepare fewer")
-            if any(
-                g.column(c).has_dictionary_page
-                for g in groups
-                for c in range(g.num_columns)
-            ):
-                raise ClipsError(f"{path}: not ours. Run avnb prepare fsd50k again")
+            _check_footer(file, path)
             table = file.read()
     except (OSError, pa.ArrowException) as error:
-        raise ClipsError(
-            f"{path}: damaged ({error}). Run avnb prepare fsd50k again"
-        ) from error
+        raise ClipsError(path, f"it is damaged ({error})", _PREPARE_AGAIN) from error
+    # The schema allows a rate for each row, but a network takes one.
     rates = set(table["sample_rate"].to_pylist())
     if len(rates) != 1:
-        raise ClipsError(f"{path}: {len(rates)} sample rates, where there is to be one")
-    waveforms = [
-        torch.from_numpy(np.frombuffer(data, "<i2").astype(np.float32) / 32767)
-        for data in table["waveform"].to_pylist()
-    ]
-    text = {
-        name: table[name].to_pylist()
-        for name in ("name", "label", "licence", "creator")
-    }
-    return Sounds(
-        waveforms,
-        text["name"],
-        text["label"],
-        text["licence"],
-        text["creator"],
-        rates.pop(),
+        raise ClipsError(
+            path, f"it has {len(rates)} sample rates, not one", _PREPARE_AGAIN
+        )
+    return SoundTable(
+        waveforms=[
+            torch.from_numpy(np.frombuffer(data, "<i2").astype(np.float32) / INT16_PEAK)
+            for data in table["waveform"].to_pylist()
+        ],
+        names=table["name"].to_pylist(),
+        labels=table["label"].to_pylist(),
+        licences=table["licence"].to_pylist(),
+        creators=table["creator"].to_pylist(),
+        sample_rate=rates.pop(),
     )
+
+
+def _check_footer(file: pq.ParquetFile, path: Path) -> None:
+    """Check what the footer says, before anything is read into memory."""
+    foreign = ClipsError(path, "write_sounds did not write it", _PREPARE_AGAIN)
+    if not file.schema_arrow.equals(SCHEMA):
+        raise foreign
+    groups = [file.metadata.row_group(g) for g in range(file.num_row_groups)]
+    if sum(group.total_byte_size for group in groups) > READ_LIMIT:
+        raise ClipsError(path, f"it has more than {READ_LIMIT} bytes", "Prepare fewer")
+    # A dictionary of one large value can stand for any number of rows.
+    if any(
+        group.column(c).has_dictionary_page
+        for group in groups
+        for c in range(group.num_columns)
+    ):
+        raise foreign

@@ -1,4 +1,4 @@
-"""What is prepared: sources, how their clips are cut, and what came of it."""
+"""What is prepared: sources, how their clips are cut, and a report of the result."""
 
 import dataclasses
 import math
@@ -11,33 +11,40 @@ from avnb.media import Crop
 
 SPLITS = ("train", "val", "test")  # "val" only where a data set declares it
 
+# What a folder may hold as pictures. Other kinds are not looked for.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
-SHOWN = 20  # problems that a printed report names
-TAIL = 0.01  # s that a chunk may lack at its end and still count as whole
-LACK = 0.01  # and the share of a video's clip: cut as 10 s, it may have 9.95
+MAX_PRINTED = 20  # problems that a printed report names; report.json has them all
+
+# Recordings that were cut to a length rarely have it to the sample. A clip still counts
+# as whole if it lacks this much at its end.
+SLACK = 0.01  # s, of sound
+SLACK_SHARE = 0.01  # of a video's clip: one that was cut as 10 s may have 9.95 s
 
 
 @dataclass(frozen=True)
 class Source:
     """One media file, or one picture and one sound file, of a recording.
 
-    name: unique, the file's path inside its data set; shown in reports and rows
-    recording: what must never be cut by a split
-    label: the class
-    video: a video, or an image, which then is the picture of every clip
-    audio: a sound file; None = the video's own sound
-    crop: (left, top, width, height) in displayed pixels
-    start, duration: the part of the file that is used, s
-    offset: where the file starts in its recording, s
-    split: 'train', 'val' or 'test' where the data set says, else None
-    group: recordings with the same group share a split; None = the recording alone
-    truth: a Parquet file with a column ``time`` (s of the recording) and one column
-        for each known quantity
-    span: where the one annotated event begins and ends, s of the recording; it becomes
-        the known quantity ``event``: 1 within, 0 outside, the end not included
-    cut_in_time: a part, from ``start`` on for ``duration``, of a file whose other
-        parts may lie in the other split: see ``split_in_time``
+    Attributes:
+        name: unique: the file's path inside its data set. Reports and rows show it.
+        recording: what a split must never cut.
+        label: the class.
+        video: a video, or an image, which then is the picture of every clip.
+        audio: a sound file; None takes the video's own sound.
+        crop: (left, top, width, height) in displayed pixels.
+        start: where the part of the file that is used begins, s.
+        duration: how long that part is, s.
+        offset: where the file starts in its recording, s.
+        split: "train", "val" or "test" where the data set says so, else None.
+        group: recordings of one group share a split; None: the recording alone.
+        truth: a Parquet file with a column ``time`` (s of the recording) and one
+            column for each known quantity.
+        span: where the one annotated event begins and ends, s of the recording. It
+            becomes the known quantity ``event``: 1 within, 0 outside; the end itself
+            is outside.
+        cut_in_time: whether this is a part (``start`` and ``duration``) of a file whose
+            other parts may lie in another split: see ``split_in_time``.
     """
 
     name: str
@@ -57,14 +64,25 @@ class Source:
 
     @property
     def files(self) -> tuple[Path, ...]:
+        """The files that the source is read from."""
         return tuple(p for p in (self.video, self.audio, self.truth) if p is not None)
 
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """How clips are cut: lengths in s, rates in Hz, size in pixels a side.
+    """How clips are cut.
 
-    ``test_fraction`` is the share of each label's recordings that is tested on.
+    Attributes:
+        seconds: the length of a clip.
+        hop: s from the start of one clip to the next; None: ``seconds``.
+        fps: frames a second.
+        size: pixels a side.
+        sample_rate: Hz.
+        seed: of the split.
+        test_fraction: the share of each label's recordings that is tested on.
+
+    Raises:
+        ClipsError: a value that cannot be.
     """
 
     seconds: float = 0.5
@@ -76,13 +94,16 @@ class ClipSettings:
     test_fraction: float = 0.2
 
     def __post_init__(self) -> None:
+        # nan passes `value <= 0`, so the test is for what is right
         for name in ("seconds", "hop", "fps", "size", "sample_rate"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise ClipsError(f"{name} is {value}: it must be above 0")
+                raise ClipsError(name, f"it is {value}", "Give a number above 0")
         if not 0 <= self.test_fraction < 1:
             raise ClipsError(
-                f"test_fraction is {self.test_fraction}: it must be in [0, 1)"
+                "test_fraction",
+                f"it is {self.test_fraction}",
+                "Give a share from 0 to below 1",
             )
 
     @property
@@ -102,12 +123,13 @@ class ClipSettings:
 
     @property
     def row_bytes(self) -> int:
+        """Bytes of one clip: uint8 frames and int16 samples."""
         return self.frames * self.size**2 * 3 + 2 * self.samples
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that could not be used, why, and what to do."""
+    """A file that could not be used, what is wrong with it, and what to do."""
 
     file: str
     problem: str
@@ -119,10 +141,18 @@ class Problem:
 
 @dataclass
 class PreparationReport:
-    """What ``prepare`` did. ``written`` and ``skipped``: recording -> its clips.
+    """What ``prepare`` did.
 
-    ``skipped`` recordings were prepared before and are unchanged; of ``removed`` ones
-    the sources are gone. ``splits``: split -> label -> number of recordings.
+    Attributes:
+        out: the folder of the prepared clips.
+        dry_run: whether nothing was written.
+        written: recording -> its clips, of those cut this time.
+        skipped: recording -> its clips, of those that were prepared before and are
+            unchanged.
+        removed: shards whose sources are gone.
+        problems: the files that could not be used.
+        notes: what a reader should know of the splits.
+        splits: split -> label -> number of recordings.
     """
 
     out: str
@@ -156,7 +186,7 @@ class PreparationReport:
         lines += [f"  note: {note}" for note in self.notes]
         if self.problems:
             lines.append(f"  {len(self.problems)} problems:")
-            lines += [f"    {problem}" for problem in self.problems[:SHOWN]]
-            if (more := len(self.problems) - SHOWN) > 0:
+            lines += [f"    {problem}" for problem in self.problems[:MAX_PRINTED]]
+            if (more := len(self.problems) - MAX_PRINTED) > 0:
                 lines.append(f"    and {more} more, all in report.json")
         return "\n".join(lines)

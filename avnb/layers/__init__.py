@@ -1,4 +1,4 @@
-"""Layers that several lessons share, each on CPU and GPU."""
+"""Layers that several lessons share; each runs on CPU and GPU."""
 
 from avnb.layers.blocks import DownBlock, PatchHead, UpBlock
 from avnb.layers.conditional import AudioConditionalInstanceNorm, NoiseInjection

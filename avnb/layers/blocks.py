@@ -1,4 +1,4 @@
-"""The blocks that generator and critics are built from (Redondo 2024, Fig. 3)."""
+"""The blocks of which generator and critics are built (Redondo 2024, Fig. 3)."""
 
 import math
 from typing import Literal
@@ -16,13 +16,20 @@ from avnb.layers.conditional import (
 
 
 class UpBlock(nn.Module):
-    """Twice the size, then two convolutions beside a shortcut (Fig. 3a).
+    """Doubles height and width, then two convolutions with a shortcut beside them.
 
     nearest ×2 → [conv 3×3 → noise → norm → LeakyReLU] → [conv 3×3 → noise → norm],
     plus a 1×1 convolution of the same input; their sum / √2 → LeakyReLU.
 
-    With `bands` the norms are audio-conditional and share one linear layer, as in the
-    released code; without, they are batch norms (Table 1's baseline).
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        bands: size of the sound features. With them the norms are audio-conditional and
+            share one linear layer, as in the released code. Without them they are
+            batch norms (the baseline of Table 1).
+        plus_one: see `AudioConditionalInstanceNorm`.
+
+    Source: Redondo 2024, Fig. 3(a).
     """
 
     def __init__(
@@ -53,28 +60,40 @@ class UpBlock(nn.Module):
         features: Float[Tensor, "frames bands"] | None = None,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "frames out_channels height2 width2"]:
-        """`features` are needed by a conditional block alone; `generator`: noise."""
+        """Return maps of twice the size.
+
+        Args:
+            x: the maps, one item a frame.
+            features: of each frame's sound; for a conditional block, and only for it.
+            generator: makes the noise repeatable.
+
+        Raises:
+            ValueError: features are missing, or given to a block with batch norms.
+        """
         if self.conditional != (features is not None):
             has = "a sound norm needs" if self.conditional else "batch norm takes no"
             raise ValueError(f"UpBlock: {has} sound features")
-        # A 1×1 convolution and the copying of pixels commute: a quarter of the work.
-        beside = _twice(self.shortcut(x))
-        x = self.noise1(self.conv1(_twice(x)), generator)
+        # A 1×1 convolution and the copying of pixels commute. The convolution first
+        # takes a quarter of the work.
+        shortcut = _upsample(self.shortcut(x))
+        x = self.noise1(self.conv1(_upsample(x)), generator)
         x = self.norm(x, features) if self.conditional else self.norm1(x)
         x = self.noise2(self.conv2(F.leaky_relu(x, LEAKY_SLOPE)), generator)
         x = self.norm(x, features) if self.conditional else self.norm2(x)
-        return F.leaky_relu((x + beside) / math.sqrt(2), LEAKY_SLOPE)
+        # The sum of two independent maps has twice the variance: √2 keeps it.
+        return F.leaky_relu((x + shortcut) / math.sqrt(2), LEAKY_SLOPE)
 
 
-def _twice(x: Tensor) -> Tensor:
+def _upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 class _Conv3d(nn.Conv3d):
-    """On a CPU always in float32.
+    """A 3-d convolution that computes in float32 on a CPU, whatever autocast asks.
 
-    Under bfloat16 torch 2.11's weight gradient there is made of memory that nobody
-    wrote, without a message, when two frames are left and channels are 32 or more.
+    A bug of torch 2.11: in bfloat16 on a CPU the gradient of the weights is read from
+    uninitialised memory, without a message, where two frames are left and channels are
+    32 or more.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -85,21 +104,29 @@ class _Conv3d(nn.Conv3d):
 
 
 class DownBlock(nn.Module):
-    """Half the size, with the picture coming in at every scale (Fig. 3b).
+    """Halves height and width; the picture itself comes in at every scale.
 
     AvgPool 2 of both the maps and the picture; maps + fromRGB(picture);
     [conv 3 → norm → LeakyReLU] twice. The first block of a critic gets no maps.
-    `dims` is 2 for pictures, 3 for videos, which are halved in time as long as there
-    is more than one frame: ⌊log₂ T⌋ times (Sec. 3.3).
 
-    fromRGB is a 1×1 convolution without tanh (the paper's "supplemented with tanh
-    gates" is for the generator's end, as in the released code). It comes before the
-    pool in Fig. 3(b): the two commute, and after it costs a quarter.
+    fromRGB is a 1×1 convolution without tanh: the paper's "supplemented with tanh
+    gates" is about the end of the generator, as in the released code. In Fig. 3(b)
+    fromRGB comes before the pool. The two commute, and after the pool it takes a
+    quarter of the work.
 
-    `norm` is "batch" (the paper's), "instance", "layer" or "none". A batch norm ties
-    the items of a batch together, where WGAN-GP's penalty is about each item alone
-    (Gulrajani et al. 2017, Sec. 4): the others are sound there. With one item a batch,
-    as in the paper, it is an instance norm as long as it trains.
+    Args:
+        in_channels: of the maps that come in.
+        out_channels: of the maps that go out.
+        dims: 2 for pictures, 3 for videos. Videos are halved in time as long as they
+            have more than one frame, ⌊log₂ T⌋ times (Sec. 3.3).
+        norm: "batch" (the paper's), "instance", "layer" or "none". A batch norm makes
+            the score of an item depend on the others of its batch, but WGAN-GP's
+            penalty is about each item alone (Gulrajani et al. 2017, Sec. 4), so the
+            other norms are the right ones there. With one item a batch, as in the
+            paper, a batch norm in training is an instance norm.
+        colours: channels of the picture.
+
+    Source: Redondo 2024, Fig. 3(b).
     """
 
     def __init__(
@@ -116,8 +143,8 @@ class DownBlock(nn.Module):
         self.from_rgb = conv(colours, in_channels, 1)
         self.conv1 = conv(in_channels, out_channels, 3, padding=1)
         self.conv2 = conv(out_channels, out_channels, 3, padding=1)
-        self.norm1 = _norm(norm, out_channels, dims)
-        self.norm2 = _norm(norm, out_channels, dims)
+        self.norm1 = _build_norm(norm, out_channels, dims)
+        self.norm2 = _build_norm(norm, out_channels, dims)
 
     def forward(
         self,
@@ -126,7 +153,12 @@ class DownBlock(nn.Module):
     ) -> tuple[
         Float[Tensor, "items out_channels *half"], Float[Tensor, "items colours *half"]
     ]:
-        """(maps, picture), both half the size: the next block takes them in turn."""
+        """Return maps and picture, both at half the size, for the next block.
+
+        Args:
+            picture: at the size of the maps.
+            x: the maps of the block before; none for the first block.
+        """
         picture = _halve(picture)
         h = self.from_rgb(picture)
         if x is not None:
@@ -137,15 +169,17 @@ class DownBlock(nn.Module):
 
 
 def _halve(x: Tensor) -> Tensor:
-    """Average pooling; an odd last row falls away, a single frame stays."""
+    """Average-pool by 2. An odd last row is dropped; a single frame is kept."""
     if x.ndim == 4:
         return F.avg_pool2d(x, 2)
     return F.avg_pool3d(x, (min(2, x.shape[2]), 2, 2))
 
 
-def _norm(kind: str, channels: int, dims: int) -> nn.Module:
+def _build_norm(kind: str, channels: int, dims: int) -> nn.Module:
     if kind == "batch":
         return nn.BatchNorm2d(channels) if dims == 2 else nn.BatchNorm3d(channels)
+    # A group norm, unlike torch's instance norm, learns a scale and a shift by default
+    # and takes maps of any dimension.
     if kind == "instance":
         return nn.GroupNorm(channels, channels)
     if kind == "layer":
@@ -156,7 +190,14 @@ def _norm(kind: str, channels: int, dims: int) -> nn.Module:
 
 
 class PatchHead(nn.Module):
-    """One score a patch: a 1×1 convolution from the last maps (Sec. 3.3)."""
+    """Gives one score for each patch: a 1×1 convolution of the last maps.
+
+    Args:
+        channels: of the maps.
+        dims: 2 for pictures, 3 for videos.
+
+    Source: Redondo 2024, Sec. 3.3.
+    """
 
     def __init__(self, channels: int, *, dims: Literal[2, 3] = 2) -> None:
         super().__init__()
@@ -166,4 +207,6 @@ class PatchHead(nn.Module):
     def forward(
         self, x: Float[Tensor, "items channels *size"]
     ) -> Float[Tensor, "items *size"]:
-        return self.decision(x)[:, 0]
+        """Return the score of each place of the maps."""
+        scores: Tensor = self.decision(x)[:, 0]  # of the one channel
+        return scores

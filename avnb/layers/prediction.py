@@ -1,20 +1,23 @@
-"""Convolutional GRUs that look straight or aside, and the video prediction they make.
+"""Convolutional GRUs that follow motion in one direction, and the video prediction.
 
-Listen and Move (Redondo 2024), Sec. 3.4. All take frames (B, T, C, H, W) and the state
-before them, and give the output and the state after them: a long video goes through
-window by window with the result of one pass.
+Source: Redondo 2024, Listen and Move, Sec. 3.4.
+
+All layers take frames (B, T, C, H, W) and the state before them, and return the output
+and the state after them. So a long video can go through window by window, with the
+result of one pass.
 
 Letters: B batch, T time, C channels of a frame, P hidden channels, D directions (each a
 recurrence of its own), K = 2k + 1 kernel size, H and W height and width.
 
-What makes it fast: a step is two grouped convolutions, for all directions and over x_t
-and h together, with dense kernels into which the strips are folded. (To make x's part
-before the loop, for all frames at once, was slower on a CPU, by the memory it takes.)
+What makes it fast: the paper's directional kernel is a stack of strips. Here the strips
+are folded into one dense kernel. A time step is then two grouped convolutions, for all
+directions and over x_t and h together. (Computing the part of x for all frames before
+the loop was slower on a CPU, because of the memory it takes.)
 
-Where this leaves the released code: the recurrent weights start orthogonal, as the
-paper says (there a later pass overwrites them by N(0, 0.02)); and the ablation's
-undirected prediction is the same layer with its centre alone (there it has C + 1 hidden
-channels, no blending, and its mask and a prediction bounded by tanh are among them).
+Two deviations from the released code: the recurrent weights start orthogonal, as the
+paper says (the code overwrites them by N(0, 0.02) later). And the ablation's undirected
+prediction is the same layer with its centre alone (the code has C + 1 hidden channels,
+no blending, and takes the mask and a prediction bounded by tanh from among them).
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,20 +35,20 @@ Hidden = Float[Tensor, "batch time hidden height width"]
 State = Float[Tensor, "batch hidden height width"]
 
 
-class _Kernels(nn.Module):
-    """Weights of the gates z, r and n, in this order: a square kernel or a triangle.
+class _GateKernels(nn.Module):
+    """The weights of the gates z, r and n, in this order: a square or a triangle.
 
-    A triangle is for motion along one axis: strips across it, of width 1, 3, …, K, the
-    s-th looking s pixels back, added up under one bias. With + it looks left (axis h)
-    or up (v), where motion to the right or down comes from; with - at the mirror image,
-    by the same weights.
+    A triangular kernel follows motion along one axis. It is the sum of strips across
+    that axis, of width 1, 3, …, K; strip s looks s pixels back. The direction + looks
+    left (axis "h") or up ("v"), where motion to the right or down comes from. The
+    direction - is its mirror image with the same weights.
     """
 
     def __init__(self, channels: int, hidden: int, size: int, axis: Axis | None):
         super().__init__()
         self.axis, self.reach = axis, size // 2
         shapes = [(size, size)]
-        if axis is not None:  # stored lying; an "h" strip is stood up when used
+        if axis is not None:  # strips lie; those of axis "h" are transposed when used
             shapes = [(1, width) for width in range(1, size + 1, 2)]
         self.directions = ["c"] if axis is None else [f"{axis}+", f"{axis}-"]
         self.strips = nn.ParameterList(
@@ -54,15 +57,17 @@ class _Kernels(nn.Module):
         self.bias = nn.Parameter(torch.zeros(3 * hidden))
         with torch.no_grad():
             for strip in self.strips:
+                # Gate by gate: orthogonal over all three would tie them together.
                 for gate in strip.chunk(3):
                     gate.copy_(nn.init.orthogonal_(torch.empty_like(gate)))
 
     def dense(self) -> list[Tensor]:
-        """A direction's strips as one kernel (3P, C + P, K, K), for each direction."""
+        """Return one kernel (3P, C + P, K, K) for each direction, of its strips."""
         if self.axis is None:
             return list(self.strips)
         k = self.reach
-        # row k is the pixel's own, the row above it one pixel back, and so on
+        # Row k of the kernel is the pixel's own row, the row above it looks one pixel
+        # back, and so on: pad each strip (left, right, above, below) to K × K.
         rows = [
             F.pad(strip, (k - s, k - s, k - s, k + s))
             for s, strip in enumerate(self.strips)
@@ -72,27 +77,31 @@ class _Kernels(nn.Module):
         return pair if self.axis == "v" else [kernel.mT for kernel in pair]
 
 
-def _pad(images: Tensor, k: int) -> Tensor:
-    """(N, D, I, H, W) -> (N, D, I, H + 2k, W + 2k), the edges repeated."""
+def _pad_edges(images: Tensor, k: int) -> Tensor:
+    """Repeat the edges: (N, D, I, H, W) → (N, D, I, H + 2k, W + 2k)."""
     padded = F.pad(images.flatten(1, 2), (k, k, k, k), mode="replicate")
-    return padded.unflatten(1, images.shape[1:3])
+    result: Tensor = padded.unflatten(1, images.shape[1:3])
+    return result
 
 
-def _look(padded: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """(N, D, I, H + 2k, W + 2k) -> (N, D, O, H, W): each direction through its own
-    kernel, all in one launch; the weight is (D * O, I, K, K).
+def _convolve_directions(padded: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve each direction with its own kernel, all in one call.
+
+    (N, D, I, H + 2k, W + 2k) → (N, D, O, H, W), with a weight (D O, I, K, K).
     """
     directions = padded.shape[1]
+    # The directions become groups of channels: (N, D I, …) → (N, D O, …).
     found = F.conv2d(padded.flatten(1, 2), weight, bias, groups=directions)
-    return found.unflatten(1, (directions, -1))
+    result: Tensor = found.unflatten(1, (directions, -1))
+    return result
 
 
-def _borders(directions: Sequence[str], frame: Tensor, k: int) -> Tensor:
-    """(D, 1, H + 2k, W + 2k): 1 in the frame and where its edge is repeated, else 0.
+def _mask_borders(directions: Sequence[str], frame: Tensor, k: int) -> Tensor:
+    """Make a mask (D, 1, H + 2k, W + 2k): 1 in the frame and along the axis, else 0.
 
-    A strip sees zeros beyond its own ends. What a strip gives is then shifted along the
-    axis, and there the edge is repeated: with the strips folded into one kernel, it is
-    the frame whose edge is repeated along the axis.
+    The paper's strip sees zeros beyond its own ends. Its result is then shifted along
+    the axis, where the edge is repeated. When the strips are folded into one kernel,
+    this means: the padded frame repeats its edge along the axis, and is zero across it.
     """
     ones = [frame.new_ones(size) for size in frame.shape[-2:]]
     border = {}
@@ -103,17 +112,19 @@ def _borders(directions: Sequence[str], frame: Tensor, k: int) -> Tensor:
     return torch.stack([border[name[0]] for name in directions])[:, None]
 
 
-def _folded(kernels: Iterable[nn.Module], hidden: int) -> list[tuple[Tensor, Tensor]]:
-    """The kernels (D * O, C + P, K, K) and biases of z and r, and those of n."""
+def _stack_kernels(
+    kernels: Iterable[nn.Module], hidden: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Stack all directions: kernel (D O, C + P, K, K) and bias of z and r, and of n."""
     dense: list[Tensor] = []
     bias: list[Tensor] = []
     for kernel in kernels:
-        assert isinstance(kernel, _Kernels)
+        assert isinstance(kernel, _GateKernels)
         dense += kernel.dense()
         bias += [kernel.bias] * len(kernel.directions)
     gates = [2 * hidden, hidden]
-    # Contiguous, whatever the layout of the parameters: with weights and states in
-    # channels_last torch's CPU gives wrong gradients in float64, silently.
+    # Contiguous, whatever the layout of the parameters is: with weights and states in
+    # channels_last, torch on a CPU computes wrong gradients in float64 without a word.
     return [
         (kernel.flatten(0, 1).contiguous(), offset.flatten())
         for kernel, offset in zip(
@@ -124,8 +135,12 @@ def _folded(kernels: Iterable[nn.Module], hidden: int) -> list[tuple[Tensor, Ten
     ]
 
 
-def _start(gru: "_ConvGRUs", x: Tensor, state: Tensor | None) -> Tensor:
-    """The state before the first frame: `state`, or zeros; ValueError by shape."""
+def _initial_state(gru: "_ConvGRUs", x: Tensor, state: Tensor | None) -> Tensor:
+    """Return the state before the first frame, which is zeros where none is given.
+
+    Raises:
+        ValueError: the frames or the state have another shape.
+    """
     if x.ndim != 5 or x.shape[2] != gru.channels or not x.numel():
         raise ValueError(
             f"x is {tuple(x.shape)}: frames must be (batch, time, {gru.channels} "
@@ -133,7 +148,7 @@ def _start(gru: "_ConvGRUs", x: Tensor, state: Tensor | None) -> Tensor:
         )
     shape = (len(x), len(gru.directions) * gru.hidden, *x.shape[-2:])
     if state is None:
-        # as precise as the weights: under autocast the frames may be bfloat16
+        # In the precision of the weights: under autocast frames may be bfloat16.
         return next(gru.parameters()).new_zeros(shape)
     if state.shape != shape:
         raise ValueError(f"state is {tuple(state.shape)}: it must be {shape}")
@@ -141,14 +156,23 @@ def _start(gru: "_ConvGRUs", x: Tensor, state: Tensor | None) -> Tensor:
 
 
 class _ConvGRUs(nn.Module):
-    """D ConvGRUs over the same frames, none knowing of the others, in one go.
+    """D independent ConvGRUs over the same frames, computed together.
 
         z, r = sigmoid(W * [x_t, h_{t-1}] + b)
         n    = tanh(W_n * [x_t, r h_{t-1}] + b_n)
         h_t  = (1 - z) h_{t-1} + z n
 
-    The reset gate acts before the recurrent convolution, as in the released code
-    (torch's nn.GRU has it after the product).
+    The reset gate acts before the recurrent convolution, as in the released code;
+    torch's nn.GRU applies it after the product.
+
+    Args:
+        channels: C of the frames.
+        hidden: P of each direction.
+        kernel_size: K, odd.
+        axes: "h" and "v" make two directions each, None makes the centre.
+
+    Raises:
+        ValueError: the kernel size is not odd.
     """
 
     def __init__(
@@ -158,41 +182,60 @@ class _ConvGRUs(nn.Module):
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size} must be odd: 1, 3, 5, …")
         self.channels, self.hidden, self.reach = channels, hidden, kernel_size // 2
-        kernels = [_Kernels(channels, hidden, kernel_size, axis) for axis in axes]
+        kernels = [_GateKernels(channels, hidden, kernel_size, axis) for axis in axes]
         self.directions = [name for kernel in kernels for name in kernel.directions]
         self.kernels = nn.ModuleList(kernels)
 
     def forward(self, x: Frames, state: State | None = None) -> tuple[Hidden, State]:
-        """Frames -> hidden states (B, T, D * P, H, W) and the last (B, D * P, H, W)."""
-        h = _start(self, x, state).unflatten(1, (len(self.directions), self.hidden))
+        """Return the hidden states (B, T, D P, H, W) and the last one (B, D P, H, W).
+
+        Args:
+            x: frames (B, T, C, H, W).
+            state: (B, D P, H, W) before them; zeros where none is given.
+        """
+        h = _initial_state(self, x, state).unflatten(
+            1, (len(self.directions), self.hidden)
+        )
         k, time = self.reach, x.shape[1]
-        border = _borders(self.directions, h, k)
-        frames = (_pad(x.flatten(0, 1)[:, None], k) * border).unflatten(0, x.shape[:2])
-        h = _pad(h, k) * border  # it stays so: z, r and n are made with borders too
-        # Weights and frames by the step that uses them (views, no copies): then their
-        # gradients are added for all steps in one go.
-        weights = [part for pair in _folded(self.kernels, self.hidden) for part in pair]
+        border = _mask_borders(self.directions, h, k)
+        frames = (_pad_edges(x.flatten(0, 1)[:, None], k) * border).unflatten(
+            0, x.shape[:2]
+        )
+        # h keeps its border in the loop, because z, r and n are padded as well.
+        h = _pad_edges(h, k) * border
+        # Give each step views of the weights of its own: then autograd adds the
+        # gradients of all steps at once, not one after the other.
+        weights = [
+            part for pair in _stack_kernels(self.kernels, self.hidden) for part in pair
+        ]
         shared = [part.expand(time, *part.shape).unbind() for part in weights]
         states = []
         for seen, again, W, b, W_n, b_n in zip(
             frames.unbind(1), frames.unbind(1), *shared, strict=True
         ):
-            gates = _look(torch.cat([seen, h], dim=2), W, b).sigmoid()
-            z, r = _pad(gates, k).chunk(2, dim=2)
-            n = _look(torch.cat([again, r * h], dim=2), W_n, b_n).tanh()
-            h = h + z * (_pad(n, k) * border - h)
+            gates = _convolve_directions(torch.cat([seen, h], dim=2), W, b).sigmoid()
+            z, r = _pad_edges(gates, k).chunk(2, dim=2)
+            n = _convolve_directions(torch.cat([again, r * h], dim=2), W_n, b_n).tanh()
+            h = h + z * (_pad_edges(n, k) * border - h)
             states.append(h)
         hidden = F.pad(torch.stack(states, dim=1), [-k] * 4).flatten(2, 3)
-        # a tensor of its own, not a view that would keep all the others in memory
+        # A tensor of its own: a view would keep the states of all steps in memory.
         return hidden, F.pad(h, [-k] * 4).flatten(1, 2)
 
 
 class ConvGRU(_ConvGRUs):
     """A GRU whose products are convolutions with a square kernel.
 
-    Frames (B, T, C, H, W), state (B, P, H, W) or None for zeros -> the hidden states
-    (B, T, P, H, W) and the state after the last frame. Redondo 2024, Sec. 3.4: V^c,
-    motion along the camera's axis. Frames are zero beyond their edges.
+    It takes frames (B, T, C, H, W) and a state (B, P, H, W) or None for zeros, and
+    returns the hidden states (B, T, P, H, W) and the state after the last frame. Frames
+    are zero beyond their edges.
+
+    Args:
+        channels: C of the frames.
+        hidden: P of the state.
+        kernel_size: K, odd.
+
+    Source: Redondo 2024, Sec. 3.4, V^c: motion along the axis of the camera.
     """
 
     def __init__(self, channels: int, hidden: int, kernel_size: int = 3) -> None:
@@ -200,16 +243,25 @@ class ConvGRU(_ConvGRUs):
 
 
 class DirectionalConvGRU(_ConvGRUs):
-    """Two ConvGRUs with triangular kernels for opposite directions, the same weights.
+    """Two ConvGRUs with triangular kernels for opposite directions and equal weights.
 
-    Frames (B, T, C, H, W), state (B, 2P, H, W) or None for zeros -> the hidden states
-    (B, T, 2P, H, W), the P of + before the P of -, and the state after the last frame.
+    It takes frames (B, T, C, H, W) and a state (B, 2P, H, W) or None for zeros, and
+    returns the hidden states (B, T, 2P, H, W), the P of + before the P of -, and the
+    state after the last frame.
 
-    Redondo 2024, Sec. 3.4. `axis` "h" is motion sideways, "v" up and down; + carries
-    what is seen to the right or down: one step moves it as far as k pixels, and
-    spreads it in a triangle. (The paper's h+ shifts to the right by its formula, and
-    "predicts negative horizontal movements" by its words: this is the formula.) With
-    K = 3: a strip of 1 pixel, and one of 3 across the axis, a pixel back.
+    The direction + carries what is in the frames to the right ("h") or down ("v"): one
+    step moves it up to k pixels and spreads it in a triangle. With K = 3 there is a
+    strip of 1 pixel, and one of 3 pixels across the axis, one pixel back. (By the
+    paper's formula h+ shifts to the right; by its words it "predicts negative
+    horizontal movements". Here it is the formula.)
+
+    Args:
+        channels: C of the frames.
+        hidden: P of each direction's state.
+        kernel_size: K, odd.
+        axis: "h" for motion sideways, "v" for motion up and down.
+
+    Source: Redondo 2024, Sec. 3.4.
     """
 
     def __init__(
@@ -221,26 +273,37 @@ class DirectionalConvGRU(_ConvGRUs):
 
 
 class Prediction(NamedTuple):
-    """What `VideoPrediction.predict` gives."""
+    """What `VideoPrediction.predict` returns.
 
-    output: Tensor  # x'' (B, T, C, H, W)
-    state: Tensor  # (B, D * C, H, W), after the last frame
-    mask: Tensor  # a (B, T, 1, H, W): 1 keeps the frame, 0 takes the prediction
-    predicted: Tensor  # x' (B, T, C, H, W)
+    Attributes:
+        output: x'' (B, T, C, H, W).
+        state: (B, D C, H, W), after the last frame.
+        mask: a (B, T, 1, H, W); 1 keeps the frame, 0 takes the prediction.
+        predicted: x' (B, T, C, H, W).
+    """
+
+    output: Tensor
+    state: Tensor
+    mask: Tensor
+    predicted: Tensor
 
 
 class VideoPrediction(nn.Module):
-    """Frames blended with what five directions of motion make of the past.
+    """Blends each frame with a prediction from the past, by five directions of motion.
 
         X_t   = [h+, h-, c, v+, v-]                          Eq. 3, each C channels
         x'_t  = W_x X_t + b_x,   a_t = sigmoid(W_a X_t + b_a)
         x''_t = a_t x_t + (1 - a_t) x'_t                     Eq. 4
 
-    (B, T, C, H, W) -> x'' of the same shape and the state (B, 5C, H, W). Redondo 2024,
-    Sec. 3.4, Fig. 4. `directional=False` keeps c alone, state (B, C, H, W): the
-    ablation's ConvGRU. With `recompute` = n, only the output and the state of every n
-    steps are kept for the backward pass, which makes the rest again: less memory, equal
-    gradients; 0 keeps everything.
+    Args:
+        channels: C of the frames, and of each direction's state.
+        kernel_size: K, odd.
+        directional: False keeps the centre c alone, which is the ablation's ConvGRU.
+        recompute: with n, only the output and the state of every n steps are kept for
+            the backward pass, which computes the rest again: less memory and equal
+            gradients. 0 keeps everything.
+
+    Source: Redondo 2024, Sec. 3.4, Fig. 4.
     """
 
     def __init__(
@@ -261,27 +324,34 @@ class VideoPrediction(nn.Module):
         self.blend = nn.Conv2d(count * channels, channels + 1, kernel_size=1)
 
     def forward(self, x: Frames, state: State | None = None) -> tuple[Frames, State]:
-        """A window and the state before it -> the output and the state after it."""
+        """Return x'' of a window and the state after it.
+
+        Args:
+            x: frames (B, T, C, H, W).
+            state: (B, D C, H, W) before them; zeros where none is given.
+        """
         return self.predict(x, state)[:2]
 
     def predict(self, x: Frames, state: State | None = None) -> Prediction:
-        """The same with the mask and the prediction, to be looked at."""
-        state = _start(self.recurrences, x, state)
+        """Return what `forward` does, with the mask and the prediction to look at."""
+        state = _initial_state(self.recurrences, x, state)
         if not self.recompute:
-            return self._window(x, state)
+            return self._predict_window(x, state)
         parts = []
         for window in x.split(self.recompute, dim=1):
-            part = checkpoint(self._window, window, state, use_reentrant=False)
+            # Not reentrant: that form fails in `backward(inputs=…)`, as in Run.step.
+            part = checkpoint(self._predict_window, window, state, use_reentrant=False)
             parts.append(part)
             state = part.state
         output, _, mask, predicted = zip(*parts, strict=True)
         whole = [torch.cat(each, dim=1) for each in (output, mask, predicted)]
         return Prediction(whole[0], state, whole[1], whole[2])
 
-    def _window(self, x: Tensor, state: Tensor) -> Prediction:
+    def _predict_window(self, x: Tensor, state: Tensor) -> Prediction:
         hidden, state = self.recurrences(x, state)
         blended = self.blend(hidden.flatten(0, 1)).unflatten(0, x.shape[:2])
         predicted, mask = blended.split([x.shape[2], 1], dim=2)
         mask = mask.sigmoid()
+        # One product fewer, and one tensor fewer to keep for the backward pass.
         output = predicted + mask * (x - predicted)  # a x + (1 - a) x'
         return Prediction(output, state, mask, predicted)

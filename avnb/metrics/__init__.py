@@ -1,4 +1,4 @@
-"""Every number that a series reports, with its network, its n and its interval."""
+"""Metrics: each gives a `Measure`, a number with its interval, n and network."""
 
 from avnb.metrics.accuracy import (
     accuracy,

@@ -1,4 +1,4 @@
-"""Accuracies, the rows that keep them honest, and comparisons over seeds."""
+"""Accuracies, the baselines to read beside them, and comparisons over seeds."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -23,12 +23,19 @@ def accuracy(
     name: str = "accuracy",
     seed: int = 0,
 ) -> Measure:
-    """Fraction of clips whose class is right.
+    """Compute the fraction of clips whose class is right.
 
-    The interval is a bootstrap over `recordings` (clips of one recording are not
-    independent), or Wilson's over clips where none are given. Where every
-    recording is equally right the bootstrap has no spread: then it is Wilson's with
-    recordings as n.
+    Args:
+        predicted: the class of each clip that a classifier gave.
+        target: the true classes.
+        recordings: the recording of each clip. The interval is then a bootstrap over
+            recordings, because clips of one recording are not independent; without them
+            it is Wilson's over clips.
+        name: of the measure.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: predictions and targets differ in number, or there are none.
     """
     if len(predicted) != len(target) or len(target) == 0:
         raise ValueError(
@@ -45,12 +52,18 @@ def mean_score(
     name: str = "score",
     seed: int = 0,
 ) -> Measure:
-    """The mean of scores (n,) between 0 and 1, as `accuracy` has it.
+    """Compute the mean of scores between 0 and 1, with an interval as `accuracy` has.
 
-    Where none are given, each item is a recording, unless all scores are 0 or 1.
+    Args:
+        scores: (n,) between 0 and 1.
+        recordings: the recording of each item. Without them the interval is Wilson's
+            where all scores are 0 or 1, and else a bootstrap over items.
+        name: of the measure.
+        seed: of the bootstrap.
     """
     value = float(scores.mean())
     if recordings is None and np.isin(scores, (0, 1)).all():
+        # Independent items that are right or wrong: their number is binomial.
         low, high = wilson_interval(int(scores.sum()), len(scores))
         note = "Wilson's interval"
     else:
@@ -59,14 +72,18 @@ def mean_score(
         count = len(set(names))
         note = f"bootstrap over {count} recordings"
         if low == high or count == 1:
+            # Where every recording is equally right the bootstrap has no spread, but
+            # the next recording may still be otherwise: each counts as one trial.
             low, high = wilson_interval(round(value * count), count)
+            # `round` may move the proportion past the value; keep the value inside.
             low, high = min(low, value), max(high, value)
             note = f"Wilson's interval over {count} recordings"
     return Measure(name, value, low, high, len(scores), unit="fraction", note=note)
 
 
 def chance(n_classes: int) -> Measure:
-    """The accuracy of guessing: 1 / n_classes, exactly."""
+    """Return the accuracy of guessing at random: 1 / n_classes, exactly."""
+    # n = 0: nothing was measured, so there is nothing to be uncertain about.
     value = 1 / n_classes
     return Measure(
         "chance", value, value, value, 0, unit="fraction", note=f"1 of {n_classes}"
@@ -78,7 +95,13 @@ def majority_class(
     test_labels: Labels,
     recordings: Sequence[Hashable] | None = None,
 ) -> Measure:
-    """The trivial answer: always the commonest class of the training split."""
+    """Compute the accuracy of always naming the most frequent training class.
+
+    Args:
+        train_labels: the classes of the training split.
+        test_labels: the true classes of the test split.
+        recordings: the recording of each test clip, for the interval.
+    """
     always = torch.mode(train_labels.flatten()).values.to(test_labels)
     row = accuracy(
         always.expand(len(test_labels)),
@@ -92,7 +115,16 @@ def majority_class(
 def mean_over_seeds(
     values: Sequence[float], *, name: str = "mean over seeds", unit: str = "fraction"
 ) -> Measure:
-    """Mean of one value a seed (a whole run each), with Student's t-interval."""
+    """Compute the mean over seeds, with Student's t-interval.
+
+    Args:
+        values: one value a seed; each comes from a whole run of its own.
+        name: of the measure.
+        unit: of the values.
+
+    Raises:
+        ValueError: there are fewer than 2 values.
+    """
     low, high = t_interval(values)
     return Measure(
         name,
@@ -113,11 +145,26 @@ def paired_difference(
     name: str = "difference",
     unit: str = "fraction",
 ) -> Measure:
-    """Mean of first - second, run by run with the same seed, with a t-interval."""
+    """Compute the mean of first - second over seeds, with Student's t-interval.
+
+    Runs with the same seed are compared with each other, so what a seed does to both
+    of them cancels.
+
+    Args:
+        first: one value a seed.
+        second: one value a seed, in the same order.
+        name: of the measure.
+        unit: of the values.
+
+    Raises:
+        ValueError: the two differ in number, or there are fewer than 2 pairs.
+    """
     if len(first) != len(second):
         raise ValueError(
             f"{len(first)} and {len(second)} values: pairs need one of each a seed"
         )
+    # The interval of the differences, not the difference of two intervals: seeds that
+    # are easy for one method tend to be easy for the other.
     difference = [a - b for a, b in zip(first, second, strict=True)]
     return mean_over_seeds(difference, name=name, unit=unit)
 
@@ -125,11 +172,12 @@ def paired_difference(
 def verdict(
     measure: Measure, above: float = 0.0
 ) -> Literal["holds", "fails", "undecided"]:
-    """Whether the claim "measure > above" holds, by the 95 % interval.
+    """Judge the claim "measure > above" by the 95 % interval.
 
     For "A is better than B": `verdict(paired_difference(a, b))`; for "better than
     chance": `verdict(mean_over_seeds(a), above=1 / 13)`.
     """
+    # "undecided" where the interval holds the bound: too few seeds or clips to tell.
     if measure.low > above:
         return "holds"
     return "fails" if measure.high < above else "undecided"
@@ -138,7 +186,13 @@ def verdict(
 def score_fractions(
     scores: Sequence[int], values: Sequence[int], name: str
 ) -> list[Measure]:
-    """The fraction of scores at each value, with Wilson's intervals."""
+    """Compute the fraction of scores at each value, with Wilson's intervals.
+
+    Args:
+        scores: all ratings.
+        values: the possible scores, one measure each.
+        name: the beginning of each measure's name.
+    """
     counts, n = Counter(scores), len(scores)
     return [
         Measure(

@@ -1,4 +1,8 @@
-"""AV-Align: whether the picture moves when the sound begins (Yariv et al. 2023)."""
+"""AV-Align: whether the picture moves when the sound begins.
+
+Source: Yariv et al. 2023, Diverse and Aligned Audio-to-Video Generation via
+Text-to-Video Model Adaptation.
+"""
 
 import itertools
 from collections.abc import Hashable, Sequence
@@ -13,27 +17,38 @@ from avnb.media import Number
 from avnb.metrics.intervals import bootstrap_interval
 from avnb.metrics.measure import Measure
 
-LEAST = 0.1  # pixels a frame: below, nothing moves
+MIN_MOTION = 0.1  # pixels a frame; less is noise of the optical flow
 Times = Float[np.ndarray, " _"]  # seconds, in order
 
 
-def sound_peaks(waveform: Float[Tensor, " samples"], sample_rate: int) -> Times:
-    """Onsets in seconds, as librosa finds them."""
+def find_onsets(waveform: Float[Tensor, " samples"], sample_rate: int) -> Times:
+    """Find the onsets of a sound with librosa, in seconds."""
     found = librosa.onset.onset_detect(
         y=waveform.numpy(force=True), sr=sample_rate, units="time"
     )
     return np.asarray(found, dtype=float)
 
 
-def motion(frames: UInt8[Tensor, "time 3 height width"]) -> Float[np.ndarray, " _"]:
-    """Mean length of Farnebäck's flow, in pixels, between each two frames."""
+def measure_motion(
+    frames: UInt8[Tensor, "time 3 height width"],
+) -> Float[np.ndarray, " _"]:
+    """Measure how far the picture moves between each two frames.
+
+    Args:
+        frames: uint8, RGB.
+
+    Returns:
+        (time - 1,) the mean length of Farnebäck's optical flow, in pixels.
+    """
     pictures = frames.permute(0, 2, 3, 1).numpy(force=True)
+    # OpenCV wants (height, width, 3), and Farnebäck's method one grey channel.
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
     lengths = []
     for before, after in itertools.pairwise(grey):
         flow = cv2.calcOpticalFlowFarneback(
             before,
             after,
+            # OpenCV writes the flow here; these are the parameters of its own example.
             np.empty((*before.shape, 2), np.float32),
             pyr_scale=0.5,
             levels=3,
@@ -47,26 +62,46 @@ def motion(frames: UInt8[Tensor, "time 3 height width"]) -> Float[np.ndarray, " 
     return np.array(lengths, dtype=float)
 
 
-def motion_peaks(
-    frames: UInt8[Tensor, "time 3 height width"], fps: Number, least: float = LEAST
+def find_motion_peaks(
+    frames: UInt8[Tensor, "time 3 height width"],
+    fps: Number,
+    least: float = MIN_MOTION,
 ) -> Times:
-    """When the flow is larger than before and after, and ≥ `least` pixels, in seconds.
+    """Find the moments at which the picture moves more than before and after.
 
-    The flow between two frames counts as of the time halfway between them. It grows
-    with the resolution: compare at one size only.
+    Args:
+        frames: uint8, RGB.
+        fps: frames a second.
+        least: pixels that a peak must reach. The flow in pixels grows with the
+            resolution, so compare at one size only.
+
+    Returns:
+        Seconds, in order.
     """
-    flow = motion(frames)
+    flow = measure_motion(frames)
     inside = flow[1:-1]
+    # A plateau has no peak: both comparisons are strict.
     peak = (inside > flow[:-2]) & (inside > flow[2:]) & (inside >= least)
+    # `inside` begins at 1, and flow k lies halfway between frames k and k + 1.
     return (np.flatnonzero(peak) + 1.5) / float(fps)
 
 
 def count_matches(first: Times, second: Times, window: float) -> int:
-    """The most pairs, each time in one pair at most, no further apart than `window`."""
+    """Count the most pairs that two lists of times can make.
+
+    Each time is in one pair at most. Taking the earliest pair that fits is the best
+    choice when both lists are in order.
+
+    Args:
+        first: seconds, in order.
+        second: seconds, in order.
+        window: how far apart the two times of a pair may be, in seconds.
+    """
     i = j = count = 0
     while i < len(first) and j < len(second):
         if abs(first[i] - second[j]) <= window:
             i, j, count = i + 1, j + 1, count + 1
+        # The earlier time has no partner left: all later ones are further away.
         elif first[i] < second[j]:
             i += 1
         else:
@@ -75,13 +110,21 @@ def count_matches(first: Times, second: Times, window: float) -> int:
 
 
 def peak_agreement(sound: Times, picture: Times, window: float) -> float:
-    """Matched peaks over all peaks, from 0 to 1; 1 where neither has any."""
+    """Compute matched peaks over all peaks: from 0 to 1, and 1 where there are none.
+
+    A matched pair counts once, as in an intersection over union.
+
+    Args:
+        sound: onsets in seconds, in order.
+        picture: peaks of the motion in seconds, in order.
+        window: how far apart the two times of a pair may be, in seconds.
+    """
     count = count_matches(sound, picture, window)
     union = len(sound) + len(picture) - count
     return count / union if union else 1.0
 
 
-def _measure(
+def _measure_agreement(
     name: str,
     sound: Sequence[Times],
     picture: Sequence[Times],
@@ -93,6 +136,7 @@ def _measure(
     values = np.array([peak_agreement(a, b, window) for a, b in pairs])
     low, high = bootstrap_interval(values, recordings, seed=seed)
     over = "clips" if recordings is None else f"{len(set(recordings))} recordings"
+    # Two clips in which nothing happens agree, but say little: the note counts them.
     empty = sum(len(a) + len(b) == 0 for a, b in pairs)
     return Measure(
         name,
@@ -116,17 +160,29 @@ def av_align(
     real: UInt8[Tensor, "clips time 3 height width"] | None = None,
     seed: int = 0,
 ) -> list[Measure]:
-    """AV-Align, beside the rows that keep it honest.
+    """Compute AV-Align, with the baselines to read beside it.
 
-    Onsets of the sound and peaks of the motion, matched one to one within a frame,
-    over all of both. Generated; chance (each clip's picture with another's sound);
-    where `real` is given, the real pictures. The first published version counted a
-    peak twice, and is not comparable.
+    Onsets of the sound and peaks of the motion are matched one to one, no more than a
+    frame apart; the value is the number of pairs over the number of all peaks. The
+    first published version counted some peaks twice, so its values cannot be compared.
+
+    Args:
+        generated: uint8, RGB.
+        waveforms: the sound of each clip.
+        fps: frames a second.
+        sample_rate: of the sound, in hertz.
+        recordings: the recording of each clip, for the interval.
+        real: the real pictures of the same clips.
+        seed: of the shuffle and of the bootstrap.
+
+    Returns:
+        The generated clips; chance, which is each clip's picture with another clip's
+        sound; and, where `real` is given, the real pictures.
     """
-    window = float(1 / fps) + 1e-9
-    sound = [sound_peaks(waveform, sample_rate) for waveform in waveforms]
-    moves = [motion_peaks(clip, fps) for clip in generated]
-    # a shuffled cycle: every clip meets another clip's sound
+    window = float(1 / fps) + 1e-9  # a frame; rounding must not exclude its end
+    sound = [find_onsets(waveform, sample_rate) for waveform in waveforms]
+    moves = [find_motion_peaks(clip, fps) for clip in generated]
+    # A shuffled cycle, not a permutation: every clip meets another clip's sound.
     order = np.random.default_rng(seed).permutation(len(sound))
     other = np.empty_like(order)
     other[order] = np.roll(order, 1)
@@ -135,8 +191,9 @@ def av_align(
         "AV-Align, another clip's sound (chance)": ([sound[k] for k in other], moves),
     }
     if real is not None:
-        seen = [motion_peaks(clip, fps) for clip in real]
+        seen = [find_motion_peaks(clip, fps) for clip in real]
         rows["AV-Align, real pictures"] = (sound, seen)
     return [
-        _measure(name, a, b, window, recordings, seed) for name, (a, b) in rows.items()
+        _measure_agreement(name, a, b, window, recordings, seed)
+        for name, (a, b) in rows.items()
     ]

@@ -1,8 +1,8 @@
-"""Fréchet and kernel distance and inception score, on a network of our own.
+"""Fréchet distance, kernel distance and inception score, on any network.
 
-The names FID, KID and IS belong to the Inception network: here the measure carries
-the name and the checksum of the network that was used (`avnb.metrics.inception` has
-the true ones). Arithmetic in float64.
+The names FID, KID and IS belong to the Inception network. Here the measure carries the
+name and the checksum of the network that was used; `avnb.metrics.inception` has the
+ones that may use these names. All sums are in float64.
 """
 
 import math
@@ -21,11 +21,11 @@ from avnb.metrics.measure import Measure
 
 Images = Shaped[Tensor, "_ ..."]
 Recordings = Sequence[Hashable]
-SUBSET = 1000  # the usual largest subset of the kernel distance
+SUBSET = 1000  # items of a kernel distance's subset, as Bińkowski et al. 2018 take
 
 
-class _Features(nn.Module):
-    """Features computed before, in the place of torchmetrics' network."""
+class _PrecomputedFeatures(nn.Module):
+    """Stands in for torchmetrics' network where the features are known already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -36,15 +36,30 @@ class _Features(nn.Module):
 
 
 @torch.no_grad()
-def _features(network: nn.Module, images: Images, batch: int) -> Tensor:
-    """(items, features) float64 on the CPU, the network in eval mode."""
+def extract_features(network: nn.Module, images: Images, batch: int) -> Tensor:
+    """Run a network on all items, batch by batch and in eval mode.
+
+    Args:
+        network: gives (items, features); its mode is set back afterwards.
+        images: the items, as the network takes them.
+        batch: how many items go through the network at once.
+
+    Returns:
+        (items, features) float64, on the CPU.
+
+    Raises:
+        ValueError: the network gives something else than (items, features).
+    """
+    # A network without weights, such as an identity, works where its input lies.
     state = next(iter(network.parameters()), None)
     device = images.device if state is None else state.device
     was_training = network.training
     network.eval()
     try:
         parts = [
-            network(part.to(device)).double().cpu() for part in images.split(batch)
+            # float64 from here on: the distances are small differences of large sums.
+            network(part.to(device)).double().cpu()
+            for part in images.split(batch)
         ]
     finally:
         network.train(was_training)
@@ -57,50 +72,67 @@ def _features(network: nn.Module, images: Images, batch: int) -> Tensor:
     return features
 
 
-def _frechet(real: Tensor, generated: Tensor, seed: int) -> float:
-    """The trace of (Σ₁Σ₂)^½ is the nuclear norm of a bᵀ, where Σ₁ = aᵀa, Σ₂ = bᵀb.
+def compute_frechet(real: Tensor, generated: Tensor, seed: int = 0) -> float:
+    """Compute the squared Fréchet distance of two Gaussians, from their samples.
 
-    So no matrix of features × features is needed, whose eigenvalues take minutes for
-    2048 features and are mostly rounding errors where there are fewer items.
+    It is |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½). The trace of (Σ₁Σ₂)^½ equals the nuclear
+    norm of a bᵀ, where Σ₁ = aᵀa and Σ₂ = bᵀb. So no matrix of features × features is
+    needed. Its eigenvalues, which torchmetrics computes, take minutes for 2048 features
+    and are mostly rounding errors where items are fewer than features.
+
+    Args:
+        real: (items, features) float64.
+        generated: (items, features) float64.
+        seed: not used; the other distances need one.
     """
-    a, b = _factor(real), _factor(generated)
+    a, b = _factor_covariance(real), _factor_covariance(generated)
+    # The trace of aᵀa is the sum of a's squares.
     means = (real.mean(0) - generated.mean(0)).square().sum()
     cross = torch.linalg.matrix_norm(a @ b.T, "nuc")
     distance = means + a.square().sum() + b.square().sum() - 2 * cross
     return max(float(distance), 0.0)  # rounding alone makes it negative
 
 
-def _factor(features: Tensor) -> Tensor:
-    """A (≤ features, features) with aᵀa the covariance of (items, features)."""
+def _factor_covariance(features: Tensor) -> Tensor:
+    """A matrix a with aᵀa the covariance of (items, features).
+
+    It has as many rows as there are items or features, whichever is less.
+    """
     a = (features - features.mean(0)) / math.sqrt(len(features) - 1)
+    # The R of a = QR has the same aᵀa and fewer rows.
     return torch.linalg.qr(a, mode="r").R if len(a) > a.shape[1] else a
 
 
-def _kernel(real: Tensor, generated: Tensor, seed: int) -> float:
+def _compute_kernel(real: Tensor, generated: Tensor, seed: int) -> float:
     size = min(len(real), len(generated), SUBSET)
-    # one subset of everything is the whole estimator; else the usual hundred
+    # One subset with everything is the whole estimator; else torchmetrics draws a
+    # hundred subsets and takes their mean. It draws from the global generator, hence
+    # the fork.
     subsets = 1 if size == len(real) == len(generated) else 100
     with warnings.catch_warnings(), torch.random.fork_rng([]):
+        # It says that all features are kept in memory; here they are there anyway.
         warnings.filterwarnings("ignore", ".*will save all extracted features.*")
         torch.manual_seed(seed)
         metric = KernelInceptionDistance(
-            feature=_Features(real.shape[1]), subsets=subsets, subset_size=size
+            feature=_PrecomputedFeatures(real.shape[1]),
+            subsets=subsets,
+            subset_size=size,
         )
         metric.update(real, real=True)
         metric.update(generated, real=False)
         return float(metric.compute()[0])
 
 
-def _score(logits: Tensor, seed: int) -> float:
+def _compute_inception_score(logits: Tensor) -> float:
     with warnings.catch_warnings(), torch.random.fork_rng([]):
-        # one split has no deviation, and none is used
+        # torchmetrics warns that one split has no standard deviation; we use none.
         warnings.filterwarnings("ignore", ".*(std|will save all extracted).*")
-        metric = InceptionScore(feature=_Features(logits.shape[1]), splits=1)
+        metric = InceptionScore(feature=_PrecomputedFeatures(logits.shape[1]), splits=1)
         metric.update(logits)
         return float(metric.compute()[0])
 
 
-def _two_samples(
+def _measure_distance(
     distance: Callable[[Tensor, Tensor, int], float],
     name: str,
     real: Images,
@@ -116,8 +148,9 @@ def _two_samples(
             f"{len(real)} real and {len(generated)} generated items: "
             "a distance needs at least 4 of each"
         )
-    a = _features(network, real, batch)
-    b = _features(network, generated, batch)
+    a = extract_features(network, real, batch)
+    b = extract_features(network, generated, batch)
+    # The features are computed once; the jackknife only selects among them.
     value, low, high = jackknife_interval(
         lambda kept: distance(a[kept[0]], b[kept[1]], seed),
         (len(a), len(b)),
@@ -147,15 +180,28 @@ def frechet_distance(
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
-    """Fréchet distance of the Gaussians fitted to the network's features.
+    """Compute the Fréchet distance of the Gaussians fitted to a network's features.
 
-    `network` takes a batch of `real` or `generated` as they are and gives (items,
-    features). Biased upwards at small n, the more so the more features: read it
-    beside `real_against_real` at the same n. `recordings`: of the real and of the
-    generated items. Heusel et al. 2017, eq. 6.
+    It is too large where items are few, the more so the more features there are: read
+    it beside `real_against_real` at the same number of items.
+
+    Args:
+        real: items as the network takes them.
+        generated: items as the network takes them.
+        network: gives (items, features).
+        network_name: the name that the measure carries.
+        recordings: the recording of each real and of each generated item, for the
+            interval.
+        seed: of the jackknife.
+        batch: how many items go through the network at once.
+
+    Raises:
+        ValueError: there are fewer than 4 items of a kind.
+
+    Source: Heusel et al. 2017, Eq. 6.
     """
-    return _two_samples(
-        _frechet,
+    return _measure_distance(
+        compute_frechet,
         "Fréchet distance",
         real,
         generated,
@@ -177,13 +223,30 @@ def kernel_distance(
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
-    """Unbiased squared MMD with the kernel (x·y / features + 1)³; may be negative.
+    """Compute the squared MMD of a network's features with a cubic kernel.
 
-    All items at once up to 1000, mean over 100 subsets beyond or where real and
-    generated differ in number. Not multiplied by 1000. Bińkowski et al. 2018.
+    The kernel is (x·y / features + 1)³. The estimate has no bias, so it may be
+    negative. It is not multiplied by 1000, as some papers do. Where both samples have
+    the same number of items, at most 1000, all are used at once; else the value is a
+    mean over 100 subsets.
+
+    Args:
+        real: items as the network takes them.
+        generated: items as the network takes them.
+        network: gives (items, features).
+        network_name: the name that the measure carries.
+        recordings: the recording of each real and of each generated item, for the
+            interval.
+        seed: of the subsets and of the jackknife.
+        batch: how many items go through the network at once.
+
+    Raises:
+        ValueError: there are fewer than 4 items of a kind.
+
+    Source: Bińkowski et al. 2018, Demystifying MMD GANs.
     """
-    return _two_samples(
-        _kernel,
+    return _measure_distance(
+        _compute_kernel,
         "kernel distance",
         real,
         generated,
@@ -205,10 +268,21 @@ def real_against_real(
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
-    """The floor: `distance` between two random halves of the real items.
+    """Compute the distance between two random halves of the real items.
 
-    `n` items a half, as many as were generated; at most (the default) half of them.
+    This is the floor: no generator can be expected to come nearer.
+
+    Args:
+        distance: `frechet_distance`, `kernel_distance`, `fid`, `kid` or `fvd`.
+        real: items as the distance takes them.
+        network: as the distance takes it.
+        n: items of each half; give as many as were generated. At most, and by default,
+            half of all.
+        network_name: the name that the measure carries.
+        seed: of the halves.
+        batch: how many items go through the network at once.
     """
+    # Halves that share no item: an item that is in both would lower the floor.
     half = len(real) // 2
     n = half if n is None else min(n, half)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(real)))
@@ -232,15 +306,25 @@ def inception_score(
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
-    """exp(mean KL(p(class | image) || p(class))), from 1 to the number of classes.
+    """Compute the inception score: exp(mean KL(p(class | image) ‖ p(class))).
 
-    `network` gives logits (items, classes). All items in one split. It rewards
-    variety even where every class is wrong: the row beside it is the score of real
-    images at the same n. Salimans et al. 2016.
+    It lies between 1 and the number of classes. All items are one split. The score
+    rewards variety even where every class is wrong, so read it beside the score of as
+    many real images.
+
+    Args:
+        images: items as the network takes them.
+        network: gives logits (items, classes).
+        network_name: the name that the measure carries.
+        recordings: the recording of each image, for the interval.
+        seed: of the jackknife.
+        batch: how many items go through the network at once.
+
+    Source: Salimans et al. 2016, Sec. 4.
     """
-    logits = _features(network, images, batch)
+    logits = extract_features(network, images, batch)
     value, low, high = jackknife_interval(
-        lambda kept: _score(logits[kept[0]], seed),
+        lambda kept: _compute_inception_score(logits[kept[0]]),
         (len(logits),),
         None if recordings is None else (recordings,),
         seed=seed,

@@ -1,4 +1,7 @@
-"""The human study: scores 0 to 3 a method (Chen et al. 2017, Table 4 and Fig. 8)."""
+"""The human study: people give each sample a score from 0 to 3.
+
+Source: Chen et al. 2017, Table 4 and Fig. 8.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ SCORES = (0, 1, 2, 3)
 
 @dataclass(frozen=True)
 class MethodScores:
-    """One method's ratings: the mean, and the fraction at each score 0..3."""
+    """One method's ratings: the mean, and the fraction at each score 0 to 3."""
 
     mean: Measure
     fractions: tuple[Measure, ...]
@@ -24,11 +27,19 @@ class MethodScores:
 def human_scores(
     records: Sequence[Mapping[str, Any]], *, seed: int = 0
 ) -> dict[str, MethodScores]:
-    """Mean score and distribution of each method, in order of first appearance.
+    """Compute each method's mean score and distribution.
 
-    A record holds "method", "score" (0 to 3) and, where known, "rater". The means'
-    intervals are bootstraps over raters where there are several, else over ratings:
-    then they speak of this rater's taste alone.
+    Args:
+        records: each holds "method", "score" (0 to 3) and, where known, "rater".
+        seed: of the bootstraps.
+
+    Returns:
+        The methods in the order in which they first appear. The interval of a mean is a
+        bootstrap over raters where there are several. With one rater it is over the
+        ratings, and says nothing of what other people would think.
+
+    Raises:
+        ValueError: a score is none of 0, 1, 2 and 3.
     """
     for number, record in enumerate(records):
         if record["score"] not in SCORES:
@@ -39,8 +50,10 @@ def human_scores(
     for method in dict.fromkeys(str(record["method"]) for record in records):
         mine = [record for record in records if str(record["method"]) == method]
         scores = [int(record["score"]) for record in mine]
+        # Ratings without a name count as one rater's.
         raters = [str(record.get("rater", "")) for record in mine]
         several = len(set(raters)) > 1
+        # Ratings of one rater are not independent of each other: draw whole raters.
         values = np.array(scores, dtype=float)
         low, high = bootstrap_interval(values, raters if several else None, seed=seed)
         over = f"{len(set(raters))} raters" if several else "ratings of one rater"

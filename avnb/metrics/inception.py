@@ -1,4 +1,4 @@
-"""FID, KID and FVD proper: on the networks that these names stand for."""
+"""FID, KID and FVD on the networks that these names stand for."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avnb.metrics.distances import (
-    _features,
-    _frechet,
+    compute_frechet,
+    extract_features,
     frechet_distance,
     kernel_distance,
 )
@@ -33,30 +33,46 @@ def _on_inception(
     **how: Any,
 ) -> Measure:
     how = {"network_name": "Inception-v3 (FID)"} | how
+    # As bytes: the real frames are bytes, and rounding alone moves the distance.
     measure = distance(as_bytes(real), as_bytes(generated), network, **how)
     return measure.annotate(name=name, resize="bilinear to 299 without antialiasing")
 
 
 def fid(real: Frames, generated: Frames, network: nn.Module, **how: Any) -> Measure:
-    """Fréchet Inception distance of frames, uint8 or in [−1, 1] (Heusel et al. 2017).
+    """Compute the Fréchet Inception distance of frames.
 
-    `network` is `load_network("inception")`; `how` is that of `frechet_distance`:
-    recordings, seed, batch. With fewer items than some thousands it is mostly bias:
-    read it beside `real_against_real(fid, …)`, or take `kid`.
+    With fewer items than some thousands it is mostly bias: read it beside
+    `real_against_real(fid, …)`, or use `kid`.
+
+    Args:
+        real: uint8, or floats in [−1, 1].
+        generated: the same.
+        network: `load_network("inception")`.
+        how: further arguments of `frechet_distance`: recordings, seed, batch.
+
+    Source: Heusel et al. 2017.
     """
     return _on_inception(frechet_distance, "FID", real, generated, network, **how)
 
 
 def kid(real: Frames, generated: Frames, network: nn.Module, **how: Any) -> Measure:
-    """Kernel Inception distance, unbiased at any n; not × 1000 (Bińkowski 2018).
+    """Compute the kernel Inception distance of frames, which has no bias.
 
-    As `fid`; `how` is that of `kernel_distance`.
+    It is not multiplied by 1000.
+
+    Args:
+        real: uint8, or floats in [−1, 1].
+        generated: the same.
+        network: `load_network("inception")`.
+        how: further arguments of `kernel_distance`: recordings, seed, batch.
+
+    Source: Bińkowski et al. 2018.
     """
     return _on_inception(kernel_distance, "KID", real, generated, network, **how)
 
 
-class _ForI3D(nn.Module):
-    """Clips of any size to I3D's: (clips, time, 3, H, W) → logits."""
+class _ResizedI3D(nn.Module):
+    """I3D on clips of any size: (clips, time, 3, H, W) → logits (clips, 400)."""
 
     def __init__(self, network: nn.Module, mode: str, at_once: int = 4) -> None:
         super().__init__()
@@ -64,9 +80,10 @@ class _ForI3D(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         logits = []
-        for part in clips.split(self.at_once):  # each takes some 100 MB
+        for part in clips.split(self.at_once):  # each clip takes some 100 MB
             frames = as_floats(part).float().flatten(0, 1)
             frames = F.interpolate(frames, (224, 224), mode=self.mode)
+            # (clips time, 3, 224, 224) → (clips, 3, time, 224, 224)
             frames = frames.unflatten(0, part.shape[:2]).transpose(1, 2)
             logits.append(self.network(frames))
         return torch.cat(logits)
@@ -83,24 +100,38 @@ def fvd(
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
-    """Fréchet video distance: of I3D's 400 logits of whole clips, 9 frames or more.
+    """Compute the Fréchet video distance, from I3D's 400 logits of each clip.
 
-    Clips are uint8 or in [−1, 1]; `network` is `load_network("i3d")`. "canonical" takes
-    every clip, resized bilinearly (Unterthiner et al. 2018: 2048 clips of 16 frames;
-    another number of clips or frames gives another number). "listen_and_move" is what
-    the released code of Redondo 2024 evaluates with: nearest resize, 20 real clips at
-    random against each 4 generated in turn, and the mean of those; its bias alone is
-    in the hundreds.
+    Args:
+        real: uint8 or floats in [−1, 1], 9 frames or more.
+        generated: the same.
+        network: `load_network("i3d")`.
+        protocol: "canonical" takes every clip and resizes it bilinearly. Unterthiner et
+            al. 2018 took 2048 clips of 16 frames; the value depends on both numbers.
+            "listen_and_move" is what the released code of Redondo 2024 evaluates with:
+            it resizes to the nearest pixel, compares 20 random real clips with each 4
+            generated ones in turn, and takes the mean. With so few clips the bias alone
+            is in the hundreds.
+        network_name: the name that the measure carries.
+        recordings: the recording of each real and of each generated clip, for the
+            interval; "canonical" only.
+        seed: of the choice of real clips and of the jackknife.
+        batch: how many clips' logits are computed before they go to the CPU.
+
+    Raises:
+        ValueError: the protocol is unknown, or there are too few clips.
+
+    Source: Unterthiner et al. 2018, Towards Accurate Generative Models of Video.
     """
     if protocol == "canonical":
         measure = frechet_distance(
-            real, generated, _ForI3D(network, "bilinear"), recordings=recordings,
+            real, generated, _ResizedI3D(network, "bilinear"), recordings=recordings,
             seed=seed, batch=batch,
         )  # fmt: skip
         how = f"{real.shape[1]} frames a clip; {measure.note}"
         measure = measure.annotate(name="FVD", note=how, resize="bilinear to 224")
     elif protocol == "listen_and_move":
-        measure = _listen_and_move(real, generated, network, seed, batch)
+        measure = _measure_listen_and_move(real, generated, network, seed, batch)
     else:
         raise ValueError(
             f"protocol is {protocol!r}: give 'canonical' or 'listen_and_move'"
@@ -108,7 +139,7 @@ def fvd(
     return measure.annotate_network(network, network_name)
 
 
-def _listen_and_move(
+def _measure_listen_and_move(
     real: Clips, generated: Clips, network: nn.Module, seed: int, batch: int
 ) -> Measure:
     if len(real) < 2 or len(generated) < 4:
@@ -116,12 +147,15 @@ def _listen_and_move(
             f"{len(real)} real and {len(generated)} generated clips: this protocol "
             "needs at least 2 and 4"
         )
+    # 20 real clips, and blocks of 4 generated ones: the numbers of the released code.
     chosen = np.random.default_rng(seed).permutation(len(real))[:20]
-    judge = _ForI3D(network, "nearest")
-    known = _features(judge, real[torch.from_numpy(chosen).to(real.device)], batch)
-    made = _features(judge, generated, batch)
+    i3d = _ResizedI3D(network, "nearest")
+    chosen_clips = real[torch.from_numpy(chosen).to(real.device)]
+    known = extract_features(i3d, chosen_clips, batch)
+    made = extract_features(i3d, generated, batch)
+    # An incomplete last block is left out: its bias would be another.
     blocks = [part for part in made.split(4) if len(part) == 4]
-    values = [_frechet(known, block, seed) for block in blocks]
+    values = [compute_frechet(known, block) for block in blocks]
     mean = float(np.mean(values))
     low, high = t_interval(values) if len(values) > 1 else (-np.inf, np.inf)
     return Measure(

@@ -1,4 +1,8 @@
-"""95 % intervals: Wilson's, Student's t, bootstrap and jackknife over groups."""
+"""95 % intervals: Wilson's, Student's t, and resampling over whole recordings.
+
+Clips of one recording are alike, so they are not independent. Where recordings are
+known, whole recordings are drawn again (bootstrap) or left out (jackknife).
+"""
 
 import math
 from collections.abc import Callable, Hashable, Sequence
@@ -6,35 +10,69 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from scipy import stats
 
-LEVEL = 0.95
+LEVEL = 0.95  # the probability that an interval holds the true value
+Interval = tuple[float, float]  # low, high
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's score interval for a proportion (Wilson 1927), without correction."""
+def wilson_interval(successes: int, n: int) -> Interval:
+    """Compute Wilson's score interval of a proportion, without correction.
+
+    Unlike the usual normal interval it stays within 0 and 1, and it is not empty where
+    all or none succeed.
+
+    Args:
+        successes: how many of the trials succeeded.
+        n: the number of trials.
+
+    Raises:
+        ValueError: n is 0, or successes are not between 0 and n.
+
+    Source: Wilson 1927, Probable Inference.
+    """
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} of {n}: need 0 <= successes <= n and n >= 1")
-    z = stats.norm.ppf((1 + LEVEL) / 2)
+    found = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
+    # Rounding must not push a proportion of 0 or 1 out of its own interval.
     p = successes / n
-    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    # rounding must not push p = 0 or 1 out of its own interval
-    return min(p, max(0.0, middle - half)), max(p, min(1.0, middle + half))
+    return min(p, float(found.low)), max(p, float(found.high))
 
 
-def t_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """The t-interval of the mean of independent values; at least 2."""
+def t_interval(values: Sequence[float] | np.ndarray) -> Interval:
+    """Compute Student's t-interval of the mean of independent values.
+
+    Raises:
+        ValueError: there are fewer than 2 values, which have no spread.
+    """
     if len(values) < 2:
         raise ValueError(
             f"{len(values)} value: an interval over seeds needs at least 2, better 3"
         )
-    mean = float(np.mean(values))
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
-    return mean - half, mean + half
+    return _scale_t_interval(
+        float(np.mean(values)), float(stats.sem(values)), len(values) - 1
+    )
 
 
-def group_numbers(groups: Sequence[Hashable], n: int) -> np.ndarray:
-    """(n,) the number of each item's group, in order of first appearance."""
+def _scale_t_interval(value: float, error: float, freedom: int) -> Interval:
+    """The t-interval around a value with this standard error."""
+    if error == 0:  # SciPy gives NaN for a distribution without spread
+        return value, value
+    low, high = stats.t.interval(LEVEL, freedom, loc=value, scale=error)
+    return float(low), float(high)
+
+
+def number_groups(groups: Sequence[Hashable], n: int) -> np.ndarray:
+    """Number the groups in the order in which they appear.
+
+    Args:
+        groups: the name of each item's group.
+        n: how many items there are.
+
+    Returns:
+        (n,) the number of each item's group, from 0.
+
+    Raises:
+        ValueError: there are not n names.
+    """
     if len(groups) != n:
         raise ValueError(f"{len(groups)} recordings for {n} clips: one each is needed")
     first = {name: i for i, name in enumerate(dict.fromkeys(groups))}
@@ -47,25 +85,47 @@ def bootstrap_interval(
     *,
     seed: int = 0,
     resamples: int = 2000,
-) -> tuple[float, float]:
-    """The mean's interval when whole recordings, not clips, are drawn again.
+) -> Interval:
+    """Compute the mean's interval by drawing whole recordings again.
 
-    Percentiles, widened for few recordings (Hesterberg 2015, the expanded
-    percentile interval). One recording gives no interval: it is infinite.
+    Percentiles of a bootstrap are too narrow where recordings are few, because
+    resampling takes the spread with n where it should take n - 1. So percentiles
+    further out are taken: the expanded percentile interval.
+
+    Args:
+        values: (items,), whose mean is reported.
+        recordings: the recording of each item; each item is its own where none are
+            given.
+        seed: of the draws.
+        resamples: how many times the recordings are drawn.
+
+    Returns:
+        (low, high), which always holds the mean; infinite for a single recording.
+
+    Source: Hesterberg 2015, What Teachers Should Know About the Bootstrap.
     """
     if recordings is None:
         recordings = range(len(values))
-    number = group_numbers(recordings, len(values))
+    number = number_groups(recordings, len(values))
     sums = np.bincount(number, weights=values)
     sizes = np.bincount(number)
     count = len(sums)
     if count == 1:
         return -math.inf, math.inf
-    drawn = np.random.default_rng(seed).integers(count, size=(resamples, count))
-    means = sums[drawn].sum(1) / sizes[drawn].sum(1)
+    means = stats.bootstrap(
+        (sums, sizes),
+        # Recordings differ in size: the mean over clips is a ratio of two sums.
+        lambda total, items, axis: total.sum(axis) / items.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).bootstrap_distribution
     wide = math.sqrt(count / (count - 1)) * stats.t.ppf((1 + LEVEL) / 2, count - 1)
-    tail = stats.norm.cdf(-wide)
+    tail = stats.norm.cdf(-wide)  # 0.025 for many recordings, less for few
     low, high = np.quantile(means, [tail, 1 - tail])
+    # Where all recordings are alike, rounding could push the mean out.
     mean = float(np.mean(values))
     return min(float(low), mean), max(float(high), mean)
 
@@ -78,12 +138,26 @@ def jackknife_interval(
     seed: int = 0,
     groups: int = 20,
 ) -> tuple[float, float, float]:
-    """(value, low, high) of a statistic of one or more samples.
+    """Compute a statistic of one or more samples, and its interval.
 
-    `statistic` takes the kept indices of each sample. Groups of items (whole
-    recordings where given, the same in every sample) are left out in turn; unlike a
-    bootstrap this draws no item twice, which would bias a distance. A sample of one
-    recording gives no interval: it is infinite.
+    Groups of items are left out in turn (a delete-a-group jackknife). Unlike a
+    bootstrap this draws no item twice. That matters for a distance between samples,
+    which would see the doubled items as a difference.
+
+    Args:
+        statistic: gets the kept indices of each sample, and gives the value.
+        sizes: how many items each sample has.
+        recordings: the recording of each item of each sample. Whole recordings are left
+            out, in every sample at once. Where none are given, items are.
+        seed: of the assignment to groups.
+        groups: how many groups are made at most.
+
+    Returns:
+        (value, low, high). The interval is infinite where a sample has only one
+        recording.
+
+    Raises:
+        ValueError: the recordings are not one an item.
     """
     value = statistic([np.arange(size) for size in sizes])
     random = np.random.default_rng(seed)
@@ -91,23 +165,32 @@ def jackknife_interval(
         count = min(groups, *sizes)
         number = [random.permutation(size) % count for size in sizes]
     else:
-        together = [name for sample in recordings for name in sample]
-        names = list(dict.fromkeys(together))
-        count = min(groups, len(names))
-        spread = dict(zip(names, random.permutation(len(names)) % count, strict=True))
-        number = [np.array([spread[name] for name in s]) for s in recordings]
-        if [len(s) for s in number] != list(sizes):
-            raise ValueError(
-                f"{[len(s) for s in number]} recordings for {list(sizes)} items: "
-                "one each is needed"
-            )
+        number, count = _group_recordings(recordings, sizes, random, groups)
     if any((sample == sample[0]).all() for sample in number):
-        # leaving this one group out would leave nothing
+        # Leaving this one group out would leave nothing.
         return value, -math.inf, math.inf
     without = [
         statistic([np.flatnonzero(sample != group) for sample in number])
         for group in range(count)
     ]
     error = math.sqrt((count - 1) * float(np.var(without)))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * error
-    return value, value - half, value + half
+    return value, *_scale_t_interval(value, error, count - 1)
+
+
+def _group_recordings(
+    recordings: Sequence[Sequence[Hashable]],
+    sizes: Sequence[int],
+    random: np.random.Generator,
+    groups: int,
+) -> tuple[list[np.ndarray], int]:
+    """The group of each item of each sample, and how many groups there are."""
+    names = list(dict.fromkeys(name for sample in recordings for name in sample))
+    count = min(groups, len(names))
+    # A permutation modulo the count: groups of equal size, assigned at random.
+    group_of = dict(zip(names, random.permutation(len(names)) % count, strict=True))
+    number = [np.array([group_of[name] for name in sample]) for sample in recordings]
+    if (found := [len(sample) for sample in number]) != list(sizes):
+        raise ValueError(
+            f"{found} recordings for {list(sizes)} items: one each is needed"
+        )
+    return number, count

@@ -1,16 +1,21 @@
-"""How much of a variational latent is in use, and how far two clouds are apart."""
+"""How much of a VAE's latent space is used, and how far two modalities lie apart."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-ACTIVE = 0.01  # Burda et al. 2016, Sec. 5.2
+MIN_VARIANCE = 0.01  # of an active dimension's mean (Burda et al. 2016, Sec. 5.2)
 
 
-def active_units(mu: Float[Tensor, "items latent"], least: float = ACTIVE) -> int:
-    """Dimensions whose mean follows the input: variance of μ over items > `least`.
+def active_units(mu: Float[Tensor, "items latent"], least: float = MIN_VARIANCE) -> int:
+    """Count the latent dimensions whose mean depends on the input.
 
-    Burda et al. 2016, Sec. 5.2, A_u = Cov(E[u | x]); the variance is the unbiased one.
+    Args:
+        mu: the encoder's means.
+        least: the variance over items that the mean of an active dimension exceeds.
+
+    Source: Burda et al. 2016, Sec. 5.2, A_u = Cov(E[u | x]), here with the unbiased
+    variance.
     """
     return int((mu.var(0) > least).sum())
 
@@ -18,13 +23,25 @@ def active_units(mu: Float[Tensor, "items latent"], least: float = ACTIVE) -> in
 def latent_information(
     mu: Float[Tensor, "items latent"], logvar: Float[Tensor, "items latent"]
 ) -> Float[Tensor, " latent"]:
-    """Nats that each dimension tells of the input, at most.
+    """Bound the information, in nats, that each latent dimension holds about the input.
 
-    I(x; z) = H(z) - H(z | x), and of all densities of one variance the Gaussian has the
-    largest entropy: I ≤ ½ [ln(Var μ + E σ²) - E ln σ²], exact for Gaussian μ and one σ.
-    KL(q(z|x) ‖ p) exceeds I by KL(q(z) ‖ p), which says nothing of the input: narrow
-    clouds that all lie in one place cost many nats of KL and tell none.
+    The mutual information is I(x; z) = H(z) − H(z | x). Of all densities with the same
+    variance the Gaussian has the largest entropy, so
+
+        I ≤ ½ [ln(Var μ + E σ²) − E ln σ²],
+
+    with equality for a Gaussian μ and a constant σ. The VAE's own KL(q(z|x) ‖ p) is
+    larger than I by KL(q(z) ‖ p), which holds nothing about the input: posteriors that
+    are narrow and all lie in one place have a large KL and no information.
+
+    Args:
+        mu: the encoder's means.
+        logvar: ln σ² of the encoder.
+
+    Returns:
+        An upper bound for each dimension.
     """
+    # the variance of z over all items, by the law of total variance
     overall = mu.var(0, correction=0) + logvar.exp().mean(0)
     return 0.5 * (overall.log() - logvar.mean(0))
 
@@ -32,10 +49,18 @@ def latent_information(
 def modality_share(
     first: Float[Tensor, "n latent"], second: Float[Tensor, "m latent"]
 ) -> float:
-    """The share of the latents' variance that lies between two modalities (η²).
+    """Compute which part of the latents' variance lies between two modalities (η²).
 
-    Squared distances of both means to the common one over all squared distances: 0
-    where the clouds lie on each other, 1 where each is a point of its own.
+    It is the squared distances of both means to the common mean, over the squared
+    distances of all items to it.
+
+    Args:
+        first: latents of one modality.
+        second: latents of the other.
+
+    Returns:
+        0 where both modalities have the same mean, 1 where each is a single point of
+        its own.
     """
     together = torch.cat([first, second])
     centre = together.mean(0)

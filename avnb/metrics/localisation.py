@@ -1,8 +1,11 @@
-"""Where in the other modality an event is: cross-modal localisation, exact matches.
+"""Cross-modal localisation: when does what is heard happen in the picture, or back?
 
-Tian et al. 2018 proposed it on AVE; Zhu et al. 2021, Sec. 3.2, Table 1. Given the l
-seconds of an event in one modality, the window of l seconds of the other is sought. An
-answer is right when it is exact, so the answers that look at nothing belong beside it.
+Given the l seconds of an event in one modality, a model looks for the window of l
+seconds in the other modality. An answer is right when it is exact to the second. Many
+events last almost the whole video, so answers that use no model are often right: read
+the scores beside `constant_answers`.
+
+Source: Tian et al. 2018; Zhu et al. 2021, Sec. 3.2 and Table 1.
 """
 
 from collections.abc import Hashable, Sequence
@@ -19,15 +22,20 @@ Events = Bool[Tensor, "videos seconds"]
 
 
 def event_spans(event: Events) -> tuple[Int64[Tensor, " _"], Int64[Tensor, " _"]]:
-    """First second and number of seconds of each video's event; 0 and 0 for none.
+    """Find the first second and the number of seconds of each video's event.
+
+    Returns:
+        Start and length; both are 0 where a video has no event.
 
     Raises:
-        ValueError: an event in two parts, which has no one start; it names the video.
+        ValueError: an event has two parts, so that it has no one start; the text names
+            the video.
     """
     length = event.sum(1)
-    start = event.int().argmax(1)
+    start = event.int().argmax(1)  # the first of equal values
     seconds = torch.arange(event.shape[1], device=event.device)
     after = seconds - start[:, None]
+    # An event in one part is exactly the seconds from its start on, for its length.
     whole = (after >= 0) & (after < length[:, None])
     broken = (whole != event).any(1)
     if broken.any():
@@ -40,26 +48,37 @@ def event_spans(event: Events) -> tuple[Int64[Tensor, " _"], Int64[Tensor, " _"]
 
 
 def is_localisable(event: Events) -> Bool[Tensor, " _"]:
-    """Which videos have something to find: an event, but not all the time."""
+    """Tell which videos have something to find: an event, but not all the time."""
     return event.any(1) & ~event.all(1)
 
 
 def window_costs(
     distance: Distances, event: Events, *, circular: bool = False
 ) -> Float64[Tensor, "*directions videos seconds"]:
-    """The summed distance of the event's seconds to those of the window from t on.
+    """Compute how badly each window fits the event.
 
-    cost(t) = Σ_{k<l} D[s + k, t + k], s the event's first second and l its length; D
-    has the query's seconds in rows, the searched ones in columns. Infinite where the
-    window would leave the video. `circular`: windows go on at the beginning, and every
-    t is a candidate.
+    cost(t) = Σ_{k<l} D[s + k, t + k], where s is the first second of the event and l
+    its length.
+
+    Args:
+        distance: D, with the seconds of the query in rows and those of the searched
+            modality in columns.
+        event: in which seconds of the query the event is.
+        circular: let windows go on at the beginning of the video, so that every t is a
+            candidate.
+
+    Returns:
+        The cost of the window that begins at each second; infinite where the window
+        would leave the video.
     """
     start, length = event_spans(event)
     count = event.shape[1]
     steps = torch.arange(count, device=event.device)
+    # For all k at once; those beyond the event's length are set to 0 below.
     query = (start[:, None] + steps) % count  # (videos, k)
     searched = (steps[:, None] + steps) % count  # (t, k)
     video = torch.arange(len(event), device=event.device)[:, None, None]
+    # (videos, 1, k) and (t, k) broadcast to (videos, t, k), each with its own video.
     pairs = distance.double()[..., video, query[:, None, :], searched]
     within = steps < length[:, None]
     costs = pairs.where(within[:, None, :], 0.0).sum(-1)
@@ -69,25 +88,29 @@ def window_costs(
 
 
 def localise(distance: Distances, event: Events) -> Int64[Tensor, "*directions videos"]:
-    """The start of the window of least cost; of several the earliest."""
+    """Return the start of the window with the least cost; the earliest of equals."""
     return window_costs(distance, event).min(-1).indices
 
 
 def localisation_scores(
     distance: Distances, event: Events, *, circular: bool = False
 ) -> Float64[Tensor, "*directions videos"]:
-    """1 where the event is found at its very seconds, 0 where not.
+    """Score each video: 1 where the event is found at exactly its seconds, else 0.
 
-    `circular`: m windows that cost equally little count 1/m where the right one is
-    among them. This is the mean over all rotations of the searched modality, each with
-    m windows drawn from at random: turning it turns the costs. So what says nothing
-    (equal costs) scores 1 / seconds, and so does any constant answer, wherever the
-    events lie.
+    Args:
+        distance: see `window_costs`.
+        event: see `window_costs`.
+        circular: let windows go on at the beginning of the video. Where m windows cost
+            equally little and the right one is among them, the score is 1/m. This is
+            the mean over all rotations of the searched modality, because rotating it
+            rotates the costs. So a distance without information (equal costs) scores
+            1 / seconds, and so does any constant answer, wherever the events lie.
     """
     start, _ = event_spans(event)
     if not circular:
         return (localise(distance, event) == start).double()
     costs = window_costs(distance, event, circular=True)
+    # The sums of equal costs round differently from window to window.
     least = costs.isclose(costs.min(-1, keepdim=True).values, rtol=1e-9, atol=0)
     found = least.gather(-1, start[:, None].expand(*costs.shape[:-1], 1))[..., 0]
     return found.double() / least.sum(-1)
@@ -102,43 +125,61 @@ def localisation(
     name: str = "CML",
     seed: int = 0,
 ) -> Measure:
-    """The fraction of events that are found at their very seconds.
+    """Compute the fraction of events that are found at exactly their seconds.
 
-    Several directions (A2V and V2A: D and its transpose) are averaged video by video,
-    as Table 1's last column. Videos that are all event, or have none, are not
-    evaluated; the note counts them. Interval: a bootstrap over recordings, Wilson's
-    over videos where none are given.
+    Videos that are all event, or have none, are not evaluated; the note counts them.
+
+    Args:
+        distance: see `window_costs`. Several directions (A2V and V2A: D and its
+            transpose) are averaged video by video, as in Table 1's last column.
+        event: see `window_costs`.
+        recordings: the recording of each video. The interval is a bootstrap over them,
+            or Wilson's over videos without them.
+        circular: see `localisation_scores`.
+        name: of the measure.
+        seed: of the bootstrap.
 
     Raises:
-        ValueError: a distance that is not finite, or no video with something to find.
+        ValueError: a distance is not finite, or no video has something to find.
     """
     if not distance.isfinite().all():
         raise ValueError(f"{name}: a distance is not finite; look at the features")
-    keep = _evaluated(event, name)
+    keep = _select_localisable(event, name)
     chosen = distance[..., keep, :, :]
     scores = localisation_scores(chosen, event[keep], circular=circular)
     scores = scores.flatten(0, -2).mean(0) if scores.ndim > 1 else scores
-    kept = _kept(recordings, keep)
+    kept = _select_recordings(recordings, keep)
     found = mean_score(scores.cpu().numpy(), kept, name=name, seed=seed)
-    return _counted(found, keep)
+    return _add_counts(found, keep)
 
 
 def constant_answers(
     event: Events, recordings: Sequence[Hashable] | None = None, *, seed: int = 0
 ) -> list[Measure]:
-    """What needs no model: any start at random (exact), always the first, the last."""
-    keep = _evaluated(event, "constant answers")
+    """Score the answers that need no model.
+
+    Args:
+        event: see `window_costs`.
+        recordings: the recording of each video, for the intervals.
+        seed: of the bootstraps.
+
+    Returns:
+        A start at random (its expected score, exactly), always the first possible
+        start, and always the last.
+    """
+    keep = _select_localisable(event, "constant answers")
     start, length = (span[keep] for span in event_spans(event))
-    last = event.shape[1] - length
+    last = event.shape[1] - length  # the last possible start
+    # A video with s seconds and an event of length l has s - l + 1 possible starts.
     value = float((1 / (last + 1).double()).mean())
-    kept = _kept(recordings, keep)
+    kept = _select_recordings(recordings, keep)
     rows = [Measure("uniform chance", value, value, value, 0, unit="fraction")]
     for name, answer in (("always first", 0 * start), ("always last", last)):
         rows.append(accuracy(answer, start, kept, name=name, seed=seed))
-    return [_counted(row, keep) for row in rows]
+    return [_add_counts(row, keep) for row in rows]
 
 
-def _evaluated(event: Events, name: str) -> Bool[Tensor, " _"]:
+def _select_localisable(event: Events, name: str) -> Bool[Tensor, " _"]:
     keep = is_localisable(event)
     if not keep.any():
         raise ValueError(
@@ -147,7 +188,7 @@ def _evaluated(event: Events, name: str) -> Bool[Tensor, " _"]:
     return keep
 
 
-def _kept(
+def _select_recordings(
     recordings: Sequence[Hashable] | None, keep: Bool[Tensor, " _"]
 ) -> list[Hashable] | None:
     if recordings is None:
@@ -155,7 +196,7 @@ def _kept(
     return [r for r, use in zip(recordings, keep.tolist(), strict=True) if use]
 
 
-def _counted(measure: Measure, keep: Bool[Tensor, " _"]) -> Measure:
+def _add_counts(measure: Measure, keep: Bool[Tensor, " _"]) -> Measure:
     n, left = int(keep.sum()), int((~keep).sum())
     notes = [measure.note, f"{n} videos, {left} without a place to find left out"]
     return measure.annotate(counted="videos", note="; ".join(filter(None, notes)))

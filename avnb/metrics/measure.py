@@ -1,4 +1,4 @@
-"""A reported number and all that it needs to be believed."""
+"""A reported number, with its interval and how it was measured."""
 
 import hashlib
 import math
@@ -13,10 +13,20 @@ from torch import nn
 class Measure:
     """One number with its 95 % interval and where it comes from.
 
-    `low` and `high` equal `value` where it is exact (a closed form). `n` counts what
-    was measured: clips, or seeds, or ratings (`counted` says which); 0 is a closed
-    form. `network` and `checksum` name the judge, `note` says how the interval was
-    made.
+    Attributes:
+        name: of the metric.
+        value: the number.
+        low: the lower end of the interval; the value itself where that is exact.
+        high: the upper end.
+        n: how many things were measured; 0 for a closed form.
+        counted: what these things are: clips, seeds, ratings.
+        unit: of the value; "fraction" is printed in per cent.
+        network: the name of the network that the metric uses.
+        checksum: of the network's weights.
+        seed: of the random numbers.
+        split: of the data.
+        resize: how pictures were brought to the network's size.
+        note: how the interval was made, and what else must be known.
     """
 
     name: str
@@ -34,6 +44,7 @@ class Measure:
     note: str = ""
 
     def __post_init__(self) -> None:
+        # Also false where any of them is NaN, which no report may print.
         if not self.low <= self.value <= self.high:
             raise ValueError(
                 f"{self.name}: the interval {self.low} to {self.high} does not hold "
@@ -41,11 +52,16 @@ class Measure:
             )
 
     def annotate(self, **fields: Any) -> "Measure":
-        """The same number with more said of it: split="test", seed=0, resize=..."""
+        """Return the same measure with other fields, such as split="test"."""
         return replace(self, **fields)
 
     def annotate_network(self, network: nn.Module, name: str = "") -> "Measure":
-        """The same number, with its network named and its weights' checksum."""
+        """Return the same measure with its network's name and checksum.
+
+        Args:
+            network: what the metric was computed with.
+            name: its name; the name of its class where none is given.
+        """
         return replace(
             self,
             network=name or type(network).__name__,
@@ -53,7 +69,8 @@ class Measure:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; infinite ends of an interval become None."""
+        """Return plain values for JSON, which has no infinity: such an end is None."""
+        # Infinite ends are honest: one recording tells nothing of the next one.
         fields = asdict(self)
         for end in ("low", "high"):
             if not math.isfinite(fields[end]):
@@ -62,7 +79,7 @@ class Measure:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Measure":
-        """The inverse of `as_dict`."""
+        """Return the measure of which `as_dict` made these fields."""
         low, high = fields["low"], fields["high"]
         return cls(
             **{
@@ -93,10 +110,15 @@ class Measure:
 
 
 def state_checksum(module: nn.Module) -> str:
-    """SHA-256 of the module's parameters and buffers: names, types, shapes, values."""
+    """Compute the SHA-256 of a module's parameters and buffers.
+
+    Names, types, shapes and values count.
+    """
     digest = hashlib.sha256()
+    # Sorted, so that the order in which a class makes its layers does not matter.
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        # reshape: a scalar cannot be viewed as bytes
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

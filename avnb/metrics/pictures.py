@@ -1,7 +1,7 @@
-"""How like its own real frame a generated frame is: SSIM and LPIPS.
+"""SSIM and LPIPS: how much a generated frame resembles its own real frame.
 
-Pictures (clips, 3, H, W) or videos (clips, time, 3, H, W), as uint8 or as floats in
-[−1, 1]. The mean over a clip's frames is one value, whose interval is a bootstrap.
+They take pictures (clips, 3, H, W) or videos (clips, time, 3, H, W), as uint8 or as
+floats in [−1, 1]. The mean over a clip's frames counts as one value of the interval.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -19,11 +19,20 @@ Pictures = Shaped[Tensor, "_ ... 3 _ _"]
 
 
 def as_floats(pictures: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Pictures in [−1, 1], from uint8 or from such floats."""
+    """Convert pictures to floats in [−1, 1].
+
+    Args:
+        pictures: uint8, or floats in [−1, 1], which are returned as they are.
+
+    Raises:
+        TypeError: the type is another one.
+        ValueError: floats lie outside, or are not numbers.
+    """
     if pictures.dtype == torch.uint8:
         return pictures.float() / 127.5 - 1
     if not pictures.is_floating_point():
         raise TypeError(f"pictures are {pictures.dtype}: give uint8, or [−1, 1]")
+    # A little tolerance for rounding, as after a resize.
     least, most = (float(x) for x in pictures.aminmax())
     if not -1.001 <= least <= most <= 1.001:  # also where any is NaN
         raise ValueError(f"pictures go from {least} to {most}: give −1 to 1, or uint8")
@@ -31,14 +40,14 @@ def as_floats(pictures: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 
 def as_bytes(pictures: Shaped[Tensor, "..."]) -> UInt8[Tensor, "..."]:
-    """Pictures as uint8, as a file would hold them."""
+    """Convert pictures to uint8, as a file holds them; takes what `as_floats` takes."""
     if pictures.dtype == torch.uint8:
         return pictures
     return ((as_floats(pictures) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 @torch.no_grad()
-def _paired(
+def _measure_frames(
     name: str,
     score: Callable[[Tensor, Tensor], Tensor],
     real: Pictures,
@@ -52,9 +61,11 @@ def _paired(
             f"{name}: real is {tuple(real.shape)}, generated {tuple(generated.shape)}: "
             "each frame is compared with its own"
         )
+    # (clips, time, 3, H, W) or (clips, 3, H, W) → (frames, 3, H, W), batch by batch
     frames = [x.reshape(-1, *x.shape[-3:]).split(batch) for x in (real, generated)]
     scores = [score(as_floats(a), as_floats(b)) for a, b in zip(*frames, strict=True)]
     each = torch.cat(scores).double().cpu().reshape(len(real), -1)
+    # Frames of a clip are not independent, so a clip gives one value.
     values = each.mean(1).numpy()
     low, high = bootstrap_interval(values, recordings, seed=seed)
     over = "clips" if recordings is None else f"{len(set(recordings))} recordings"
@@ -77,10 +88,23 @@ def ssim(
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
-    """Structural similarity, up to 1: an 11 × 11 Gaussian window of σ 1.5, RGB.
+    """Compute the structural similarity; 1 is equal.
 
-    Wang et al. 2004, on values of [0, 1], of the windows wholly inside the frame. The
-    released code of Redondo 2024 has windows over the edges too, filled with zeros.
+    The window is Gaussian, 11 × 11 with σ = 1.5, on RGB values in [0, 1]. Windows lie
+    wholly inside the frame. The released code of Redondo 2024 also takes windows over
+    the edges, filled with zeros.
+
+    Args:
+        real: the real frames, 11 × 11 or larger.
+        generated: the generated frames in the same order.
+        recordings: the recording of each clip, for the interval.
+        seed: of the bootstrap.
+        batch: frames that are compared at once.
+
+    Raises:
+        ValueError: the shapes differ, or the frames are too small.
+
+    Source: Wang et al. 2004, Image Quality Assessment.
     """
     if min(real.shape[-2:]) < 11:
         raise ValueError(f"frames of {tuple(real.shape[-2:])}: SSIM needs 11 × 11")
@@ -90,10 +114,10 @@ def ssim(
         _, places = structural_similarity_index_measure(
             b, a, data_range=1.0, return_full_image=True
         )
-        # torchmetrics mirrors the edges: without them, as Wang et al. have it
+        # torchmetrics mirrors the edges; cut off what Wang et al. do not have.
         return places[..., 5:-5, 5:-5].mean((1, 2, 3))
 
-    return _paired("SSIM", score, real, generated, recordings, seed, batch)
+    return _measure_frames("SSIM", score, real, generated, recordings, seed, batch)
 
 
 def lpips_distance(
@@ -101,14 +125,22 @@ def lpips_distance(
     a: Float[Tensor, "items 3 height width"],
     b: Float[Tensor, "items 3 height width"],
 ) -> Float[Tensor, " items"]:
-    """LPIPS of pictures in [−1, 1]; gradients flow into both.
+    """Compute the LPIPS distance of each pair of pictures; gradients flow into both.
 
-    At each stage the maps are scaled to length 1 over the channels; their squared
-    difference, weighted by channel, is summed over channels, averaged over the
-    picture, and summed over the stages. Zhang et al. 2018, Eq. 1.
+    At each stage the maps are scaled to length 1 over the channels. Their squared
+    difference, weighted by channel, is summed over channels, averaged over the picture
+    and summed over the stages.
+
+    Args:
+        network: `weights.load_network("alexnet")` or "vgg16".
+        a: pictures in [−1, 1].
+        b: pictures in [−1, 1].
+
+    Source: Zhang et al. 2018, Eq. 1.
     """
     total = torch.zeros(len(a), device=a.device, dtype=a.dtype)
     for x, y, head in zip(network(a), network(b), network.heads, strict=True):
+        # 1e-10, as in the official code, for places where all channels are 0
         x, y = (m / (m.square().sum(1, keepdim=True).sqrt() + 1e-10) for m in (x, y))
         total = total + torch.einsum("nchw,c->nhw", (x - y).square(), head).mean((1, 2))
     return total
@@ -124,10 +156,21 @@ def lpips(
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
-    """LPIPS, from 0; `network` is `weights.load_network("alexnet")` or "vgg16".
+    """Compute the mean LPIPS distance; 0 is equal.
 
-    The two networks' values are not interchangeable. Frames are taken at their own
-    size, of 32 × 32 at least; below 64 the last stages see a few places only.
+    Args:
+        real: the real frames, 32 × 32 or larger. They are not resized. Below 64 × 64
+            the last stages have only a few places.
+        generated: the generated frames in the same order.
+        network: `weights.load_network("alexnet")` or "vgg16". Values of the two cannot
+            be compared with each other.
+        recordings: the recording of each clip, for the interval.
+        network_name: the name that the measure carries.
+        seed: of the bootstrap.
+        batch: frames that are compared at once.
+
+    Raises:
+        ValueError: the shapes differ, or the frames are too small.
     """
     if min(real.shape[-2:]) < 32:
         raise ValueError(f"frames of {tuple(real.shape[-2:])}: LPIPS needs 32 × 32")
@@ -136,5 +179,5 @@ def lpips(
     def score(a: Tensor, b: Tensor) -> Tensor:
         return lpips_distance(network, a.float().to(device), b.float().to(device))
 
-    measure = _paired("LPIPS", score, real, generated, recordings, seed, batch)
+    measure = _measure_frames("LPIPS", score, real, generated, recordings, seed, batch)
     return measure.annotate_network(network, network_name)

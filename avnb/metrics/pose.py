@@ -1,4 +1,4 @@
-"""Whether a generated player's pose fits the sound, where the truth is known."""
+"""How far a generated player's pose is from the true one, where that is known."""
 
 from collections.abc import Hashable, Sequence
 
@@ -20,10 +20,19 @@ def pose_error(
     name: str = "pose error",
     seed: int = 0,
 ) -> Measure:
-    """Mean absolute error of the pose's coordinates, in the picture's widths.
+    """Compute the mean absolute error of the pose's coordinates.
 
-    Coordinates that are NaN in either (a joint that this instrument lacks) do not
-    count. The interval is a bootstrap over recordings, or over clips.
+    Args:
+        generated: coordinates in widths of the picture; NaN where a player has no such
+            joint, which then does not count.
+        true: the true coordinates, in the same order.
+        recordings: the recording of each clip. The interval is a bootstrap over
+            recordings, or over clips without them.
+        name: of the measure.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: the shapes differ, or no coordinate is known in both.
     """
     if generated.shape != true.shape:
         raise ValueError(
@@ -31,6 +40,7 @@ def pose_error(
             "the same clips and joints are needed"
         )
     distance = (generated - true).abs().double().cpu().numpy()
+    # A clip counts if any joint is known, with the mean over its known joints.
     known = np.isfinite(distance).any(1)
     if not known.any():
         raise ValueError("no coordinate is known in both poses")
@@ -59,13 +69,22 @@ def pose_rows(
     *,
     seed: int = 0,
 ) -> list[Measure]:
-    """The pose error with the rows that keep it honest.
+    """Compute the pose error and the baselines to read beside it.
 
-    Generated; chance (each generated pose against another clip's truth); the
-    trivial answer (always the mean true pose); the floor: what the pose reader,
-    `read_from_real`, misses on the real pictures of the same clips.
+    Args:
+        generated: the poses read from the generated pictures.
+        true: the true poses.
+        read_from_real: the poses that the same pose reader reads from the real
+            pictures of these clips.
+        recordings: the recording of each clip, for the intervals.
+        seed: of the shuffle and of the bootstraps.
+
+    Returns:
+        The generated pictures; chance, which is each generated pose against another
+        clip's truth; the trivial answer, always the mean true pose; and the floor,
+        which is the error of the pose reader itself.
     """
-    # a shuffled cycle: every clip meets another clip's truth
+    # A shuffled cycle, not a permutation: every clip meets another clip's truth.
     order = np.random.default_rng(seed).permutation(len(true))
     other = np.empty_like(order)
     other[order] = np.roll(order, 1)
@@ -73,6 +92,7 @@ def pose_rows(
         "pose error": (generated, true),
         "pose error, shuffled pairs (chance)": (generated, true[other.tolist()]),
         "pose error, mean pose (trivial)": (
+            # The best constant answer for squared errors, and a good one for these.
             true.nanmean(0, keepdim=True).expand_as(true),
             true,
         ),

@@ -1,6 +1,7 @@
-"""Retrieval by distance: the mean reciprocal rank, of rankings that are right.
+"""Retrieval by distance: the mean reciprocal rank (MRR).
 
-Zhu et al. 2021, Sec. 3.3, Table 2; the protocol is Arandjelović and Zisserman's (2018).
+Source: Zhu et al. 2021, Sec. 3.3 and Table 2; the protocol is Arandjelović and
+Zisserman's (2018).
 """
 
 from collections.abc import Hashable, Sequence
@@ -18,14 +19,22 @@ Counts = Int64[Tensor, "*draws queries"]
 def expected_reciprocal_rank(
     before: Counts, wrong: Counts, right: Counts
 ) -> Float64[Tensor, "*draws queries"]:
-    """E[1 / rank of the first right item] when a group is in random order.
+    """Compute E[1 / rank of the first right item] when equal items are in random order.
 
-    `before` items come first and are wrong; then `wrong` and `right` items mixed. The
-    first right one is at place j of the group with the probability
-    p_0 = r / (w + r), p_{j+1} = p_j (w - j) / (w + r - 1 - j). NaN where r is 0.
+    The first of r right items among w wrong ones is at place j of the group with the
+    probability p_0 = r / (w + r), p_{j+1} = p_j (w − j) / (w + r − 1 − j).
+
+    Args:
+        before: how many items are nearer than the group; all of them are wrong.
+        wrong: w, the number of wrong items in the group.
+        right: r, the number of right items in the group.
+
+    Returns:
+        The expected value of each query; NaN where r is 0.
     """
     places = torch.arange(int(wrong.max()) + 1, device=wrong.device)
     w, r = wrong[..., None], right[..., None]
+    # the factors of p; the clamps only matter beyond the last possible place
     left = (w - places[:-1]).clamp(min=0) / (w + r - 1 - places[:-1]).clamp(min=1)
     first = r / (w + r).clamp(min=1)
     p = torch.cat([first, left.double()], dim=-1).double().cumprod(-1)
@@ -38,15 +47,23 @@ def reciprocal_ranks(
     right: Bool[Tensor, "queries items"],
     allowed: Bool[Tensor, "queries items"] | None = None,
 ) -> Float64[Tensor, "*draws queries"]:
-    """1 / rank of the nearest right item of each query; NaN where none is right.
+    """Compute 1 / rank of the nearest right item of each query.
 
-    Items that are equally near are taken in random order, and the expected value is
-    given: a distance that says nothing scores as a random ranking. `allowed`: which
-    items a query may find at all; by default every one.
+    Where items are equally near, the value is the expected one over all their orders.
+    So a distance without information scores as a random ranking does.
+
+    Args:
+        distance: of each query to each item.
+        right: which items are right for which query.
+        allowed: which items a query may find at all; by default all of them.
+
+    Returns:
+        NaN where no item is right.
     """
     if allowed is None:
         allowed = torch.ones_like(right)
     right = right & allowed
+    # The nearest right item decides; what is at exactly its distance is tied with it.
     near = distance.where(right, torch.inf).min(-1, keepdim=True).values
     tied = distance == near
     before = ((distance < near) & allowed).sum(-1)
@@ -63,22 +80,27 @@ def mean_reciprocal_rank(
     name: str = "MRR",
     seed: int = 0,
 ) -> Measure:
-    """How early the first item of the query's own class comes, on average.
+    """Compute how early the first item of the query's own class comes, on average.
 
     Args:
-        distance: of each query (rows) to each item; draws (other seconds of the same
+        distance: of each query (rows) to each item. Draws (other seconds of the same
             videos) are averaged query by query.
-        intra: queries and items are of one modality: the query itself is no item. A
-            query whose class has no other item is not asked; the note counts them.
-        recordings: whose videos the items are; drawn again for the interval.
+        labels: the class of each item.
+        recordings: the recording of each item, for the interval.
+        intra: whether queries and items are of one modality. Then a query does not find
+            itself, and a query whose class has no other item is left out; the note
+            counts these.
+        name: of the measure.
+        seed: of the bootstrap.
 
     Raises:
-        ValueError: a distance that is not finite, or no query that can be answered.
+        ValueError: a distance is not finite, or no query can be answered.
     """
     if not distance.isfinite().all():
         raise ValueError(f"{name}: a distance is not finite; look at the features")
-    right, allowed = _pairs(labels, intra)
+    right, allowed = _find_pairs(labels, intra)
     values = reciprocal_ranks(distance, right, allowed)
+    # (draws…, queries) → (queries,)
     values = values.flatten(0, -2).mean(0) if values.ndim > 1 else values
     asked = ~values.isnan().cpu()
     if not asked.any():
@@ -87,13 +109,19 @@ def mean_reciprocal_rank(
         recordings = range(len(asked))
     kept = [r for r, use in zip(recordings, asked.tolist(), strict=True) if use]
     found = mean_score(values.cpu()[asked].numpy(), kept, name=name, seed=seed)
+    # the factors of p; the clamps only matter beyond the last possible place
     left = f"{int((~asked).sum())} queries without an answer left out"
     return found.annotate(counted="queries", unit="", note=f"{found.note}; {left}")
 
 
 def random_mrr(labels: Int64[Tensor, " items"], *, intra: bool) -> Measure:
-    """The expected MRR of a ranking at random, exactly, from the classes' sizes."""
-    right, allowed = _pairs(labels, intra)
+    """Compute the expected MRR of a random ranking, exactly.
+
+    Args:
+        labels: the class of each item.
+        intra: see `mean_reciprocal_rank`.
+    """
+    right, allowed = _find_pairs(labels, intra)
     r, w = right.sum(1), (allowed & ~right).sum(1)
     values = expected_reciprocal_rank(torch.zeros_like(r), w, r)
     value = float(values[r > 0].mean())
@@ -101,12 +129,12 @@ def random_mrr(labels: Int64[Tensor, " items"], *, intra: bool) -> Measure:
     return Measure("chance", value, value, value, 0, note=note)
 
 
-def _pairs(
+def _find_pairs(
     labels: Int64[Tensor, " items"], intra: bool
 ) -> tuple[Bool[Tensor, "items items"], Bool[Tensor, "items items"]]:
-    """(items, items): whether right, whether there to be found."""
+    """(items, items): which are right, and which may be found."""
     allowed = torch.ones(len(labels), len(labels), dtype=torch.bool)
-    if intra:
+    if intra:  # a query is nearest to itself, which would make every rank 1
         allowed.fill_diagonal_(False)
     allowed = allowed.to(labels.device)
     return (labels[:, None] == labels) & allowed, allowed

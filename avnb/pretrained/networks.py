@@ -1,7 +1,8 @@
-"""Networks that others trained, to judge with: their shapes alone.
+"""The architectures of the pretrained networks; `avnb.pretrained.weights` fills them.
 
-`avnb.weights` fills them. Each is convolutions with biases and ReLUs, its batch norms
-folded into them; its parameters come in the order in which the files hold them.
+Each network consists of convolutions with biases and ReLUs. Batch norms are folded into
+the convolutions before them, since the networks are used in eval mode only. The
+parameters come in the order in which the published files hold them.
 """
 
 import hashlib
@@ -17,10 +18,14 @@ from torch.nn import functional as F
 Pictures = Float[Tensor, "items 3 height width"]  # in [−1, 1]
 
 
-class Parallel(nn.ModuleList):
-    """Branches over the same input, their channels one after the other."""
+class ConcatBranches(nn.ModuleList):
+    """Branches that get the same input; their channels are concatenated."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "items channels *size"]
+    ) -> Float[Tensor, "items out_channels *size2"]:
+        """Run every branch on `x`."""
+        # The order of the branches is that of the published weights.
         return torch.cat([branch(x) for branch in self], dim=1)
 
 
@@ -28,10 +33,14 @@ class Parallel(nn.ModuleList):
 
 
 class StagedFeatures(nn.Module):
-    """A classifier's convolutions, in five stages, and LPIPS's weight of each channel.
+    """A classifier's convolutions in stages, with LPIPS's weight of each channel.
 
-    (items, 3, H, W) in [−1, 1] → a list of maps, one a stage, after its last ReLU.
-    Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, v0.1 heads.
+    Args:
+        stages: the convolutions; each stage ends with a ReLU.
+        widths: channels of each stage's maps.
+
+    Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, with the
+    weights of version 0.1.
     """
 
     mean: Tensor
@@ -40,13 +49,16 @@ class StagedFeatures(nn.Module):
     def __init__(self, stages: Sequence[nn.Module], widths: Sequence[int]) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
+        # Zeros until the weights are loaded: LPIPS is 0 then, which is easy to see.
         self.heads = nn.ParameterList(torch.zeros(width) for width in widths)
-        # ImageNet's mean and standard deviation, from [0, 1] to [−1, 1]
+        # ImageNet's mean and standard deviation are those of pictures in [0, 1]; here
+        # they are turned into those of pictures in [−1, 1].
         mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
         self.register_buffer("mean", (2 * mean - 1)[:, None, None], persistent=False)
         self.register_buffer("std", (2 * std)[:, None, None], persistent=False)
 
     def forward(self, pictures: Pictures) -> list[Tensor]:
+        """Return the maps (items, channels, height, width) after each stage."""
         x = (pictures - self.mean) / self.std
         maps = []
         for stage in self.stages:
@@ -55,10 +67,16 @@ class StagedFeatures(nn.Module):
         return maps
 
     def truncate(self, stages: int) -> Callable[[Tensor], Tensor]:
-        """The maps of that stage (from 1) alone; what comes after is not computed."""
+        """Return a function that gives the maps of one stage and stops there.
+
+        Args:
+            stages: how many stages to run, from 1.
+        """
         if not 1 <= stages <= len(self.stages):
             raise ValueError(f"stage {stages}: give 1 to {len(self.stages)}")
 
+        # A plain function, not a module: its weights belong to this network, and an
+        # optimiser or a checkpoint must not find them a second time.
         def features(pictures: Tensor) -> Tensor:
             x = (pictures - self.mean) / self.std
             for stage in self.stages[:stages]:
@@ -69,11 +87,14 @@ class StagedFeatures(nn.Module):
 
 
 class CachedFeatures(nn.Module):
-    """A judge that remembers what it said of each item, for the next time it sees it.
+    """A frozen network that keeps its output for every item it has seen.
 
-    Many films are judged against the same real clips; those are the dearer half. Made
-    for a network whose items do not meet (no batch statistics) and that no longer
-    learns.
+    Many generated clips are compared with the same real clips, and most of the time
+    goes into the real ones. The network must treat each item on its own (no batch
+    statistics) and must not be trained any more.
+
+    Args:
+        network: gives one output for each item of a batch.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -82,22 +103,25 @@ class CachedFeatures(nn.Module):
         self.known: dict[bytes, Tensor] = {}
 
     def forward(self, items: Shaped[Tensor, "items ..."]) -> Tensor:
+        """Return the network's output for each item; only new items are computed."""
+        # A hash of the item's bytes, since a tensor itself is no key by value.
         keys = [
             hashlib.blake2b(item.numpy(force=True).tobytes()).digest() for item in items
         ]
         new = [i for i, key in enumerate(keys) if key not in self.known]
         if new:
-            for i, said in zip(new, self.network(items[new]), strict=True):
-                self.known[keys[i]] = said.clone()
+            for i, output in zip(new, self.network(items[new]), strict=True):
+                # A copy: a view would keep the whole batch's output in memory.
+                self.known[keys[i]] = output.clone()
         return torch.stack([self.known[key] for key in keys])
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """The network's own, so that a number names the same judge."""
+        """Return the network's own state, so that its checksum stays the same."""
         return self.network.state_dict(*args, **kwargs)
 
 
 def alexnet() -> StagedFeatures:
-    """AlexNet to relu1 … relu5 (Krizhevsky 2014, the one of torchvision)."""
+    """Build AlexNet up to relu5 in five stages (Krizhevsky 2014, as torchvision)."""
     pool = partial(nn.MaxPool2d, 3, 2)
     widths = (64, 192, 384, 256, 256)
     stages = [
@@ -111,7 +135,10 @@ def alexnet() -> StagedFeatures:
 
 
 def vgg16() -> StagedFeatures:
-    """VGG16 to relu1_2, relu2_2, relu3_3, relu4_3, relu5_3 (Simonyan 2015)."""
+    """Build VGG16 in five stages (Simonyan & Zisserman 2015).
+
+    The stages end at relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
+    """
     widths = (64, 128, 256, 512, 512)
     stages: list[nn.Module] = []
     last = 3
@@ -124,24 +151,27 @@ def vgg16() -> StagedFeatures:
     return StagedFeatures(stages, widths)
 
 
-# -- VGG19, whose pool5 AVE's pictures are known by ------------------------------------
+# -- VGG19, for features of pictures ---------------------------------------------------
 
 
 class VGG19(nn.Module):
-    """Pictures (items, 3, H, W) in [0, 1], RGB → (items, 512): pool5's mean over space.
+    """VGG19 up to pool5, averaged over space: 512 features of a picture.
 
-    The 16 convolutions to relu5_4 (Simonyan & Zisserman 2015), the fifth maximum and a
-    mean over its places: a picture of any size from 32 x 32, the same 512 numbers. The
-    weights are those of Huang & Belongie 2017 (AdaIN), "normalised": each channel of
-    each layer is scaled so that its mean over places and pictures is 1, which changes
-    no channel's pattern but makes all of them weigh alike. As there, borders are
-    mirrored, odd sizes round up in the maxima, and the first convolution, 1 x 1, turns
-    RGB in [0, 1] into the BGR less its mean that Caffe's network was trained on.
+    It has the 16 convolutions up to relu5_4 and five max-pools (Simonyan & Zisserman
+    2015). The mean over all places makes the features of pictures of any size
+    comparable.
+
+    The weights are the "normalised" ones of Huang & Belongie 2017 (AdaIN): each channel
+    of each layer is scaled so that its mean over places and pictures is 1. This leaves
+    each channel's pattern as it is and gives all channels the same weight. As in that
+    code, borders are mirrored, max-pools round odd sizes up, and a first 1 × 1
+    convolution turns RGB in [0, 1] into BGR minus the mean, which is what Caffe's
+    network was trained on.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
+        layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]  # RGB to Caffe's BGR
         last = 3
         for width, count in zip((64, 128, 256, 512, 512), (2, 2, 4, 4, 4), strict=True):
             for _ in range(count):
@@ -154,29 +184,32 @@ class VGG19(nn.Module):
     def forward(
         self, pictures: Float[Tensor, "items 3 height width"]
     ) -> Float[Tensor, "items 512"]:
+        """Return the features of RGB pictures in [0, 1], 32 × 32 or larger."""
         if min(pictures.shape[2:]) < 32:
             raise ValueError(
                 f"pictures of {tuple(pictures.shape[2:])} pixels: VGG19 needs 32 or "
                 "more a side"
             )
-        return self.layers(pictures).mean((2, 3))
+        features: Tensor = self.layers(pictures).mean((2, 3))
+        return features
 
 
-# -- VGGish, whose 128 numbers a second AVE's sounds are known by ----------------------
+# -- VGGish, for features of sounds ----------------------------------------------------
 
 
 class VGGish(nn.Module):
-    """Log-mels (items, frames 96, mels 64) → (items, 128), after the last ReLU.
+    """VGGish: 128 features of 0.96 s of sound, taken after the last ReLU.
 
-    Of `avnb.features.VGGishMel`, 0.96 s each. Hershey et al. 2017, in torchvggish's
-    layout: `features` and `embeddings`. No PCA and no quantisation follow: AVE's own
-    features are these, 0 or more.
+    The modules are named as in torchvggish. Other uses of VGGish apply a PCA and a
+    quantisation afterwards; none follows here, so all features are 0 or more.
+
+    Source: Hershey et al. 2017, CNN Architectures for Large-Scale Audio Classification.
     """
 
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        last = 1
+        last = 1  # a spectrogram has one channel
         for width, count in zip((64, 128, 256, 512), (1, 1, 2, 2), strict=True):
             for _ in range(count):
                 layers += [nn.Conv2d(last, width, 3, padding=1), nn.ReLU(inplace=True)]
@@ -184,88 +217,105 @@ class VGGish(nn.Module):
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.embeddings = nn.Sequential(
+            # 96 × 64 halved four times
             nn.Linear(512 * 6 * 4, 4096), nn.ReLU(inplace=True),
             nn.Linear(4096, 4096), nn.ReLU(inplace=True),
             nn.Linear(4096, 128), nn.ReLU(inplace=True),
         )  # fmt: skip
 
     def forward(self, mels: Float[Tensor, "items 96 64"]) -> Float[Tensor, "items 128"]:
+        """Return the features of log-mels (96 frames, 64 bands) of `VGGishMel`."""
         maps = self.features(mels[:, None])
-        # TensorFlow's order of a map's numbers: channels last
-        return self.embeddings(maps.permute(0, 2, 3, 1).flatten(1))
+        # The linear layer was trained in TensorFlow, which flattens a map with its
+        # channels last: (items, 512, 6, 4) → (items, 6, 4, 512) → (items, 12288).
+        features: Tensor = self.embeddings(maps.permute(0, 2, 3, 1).flatten(1))
+        return features
 
 
 # -- I3D -------------------------------------------------------------------------------
 
 
-def _same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """TensorFlow's SAME padding with zeros: the odd one goes to the end."""
+def _pad_same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """Pad with zeros as TensorFlow's SAME does: an odd one goes to the end.
+
+    torch pads both sides alike, which shifts the result of a strided convolution.
+    """
     pads: list[int] = []
     for size, k, s in zip(x.shape[-3:], kernel, stride, strict=True):
+        # The output has ceil(size / s) places; the last window begins s times that.
         missing = max((-(-size // s) - 1) * s + k - size, 0)
+        # F.pad counts from the last dimension backwards.
         pads = [missing // 2, missing - missing // 2, *pads]
     return F.pad(x, pads)
 
 
-class _SameConv3d(nn.Conv3d):
+class _Conv3dSame(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(_same(x, self.kernel_size, self.stride))
+        return super().forward(_pad_same(x, self.kernel_size, self.stride))
 
 
-class _SamePool3d(nn.Module):
-    """Zeros change no maximum here: every input comes from a ReLU."""
+class _MaxPool3dSame(nn.Module):
+    """Max-pool with SAME padding; zeros change no maximum, as inputs are 0 or more."""
 
     def __init__(self, kernel: Sequence[int], stride: Sequence[int]) -> None:
         super().__init__()
         self.kernel, self.stride = tuple(kernel), tuple(stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = _same(x, self.kernel, self.stride)
+        x = _pad_same(x, self.kernel, self.stride)
         return F.max_pool3d(x, self.kernel, self.stride)
 
 
-def _unit3d(into: int, out: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(_SameConv3d(into, out, kernel, stride), nn.ReLU())
+def _conv3d_relu(
+    into: int, out: int, kernel: int = 1, stride: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(_Conv3dSame(into, out, kernel, stride), nn.ReLU())
 
 
-def _mixed3d(into: int, *out: int) -> Parallel:
-    """An Inception block over space and time, of six widths."""
-    alone, narrow, wide, few, some, pooled = out
-    return Parallel(
+def _inception3d(into: int, *out: int) -> ConcatBranches:
+    """An Inception block over space and time; `out` are the widths of its layers."""
+    direct, reduced_1, large_1, reduced_2, large_2, pooled = out
+    return ConcatBranches(
         [
-            _unit3d(into, alone),
-            nn.Sequential(_unit3d(into, narrow), _unit3d(narrow, wide, 3)),
-            nn.Sequential(_unit3d(into, few), _unit3d(few, some, 3)),
-            nn.Sequential(_SamePool3d([3] * 3, [1] * 3), _unit3d(into, pooled)),
+            _conv3d_relu(into, direct),
+            nn.Sequential(
+                _conv3d_relu(into, reduced_1), _conv3d_relu(reduced_1, large_1, 3)
+            ),
+            nn.Sequential(
+                _conv3d_relu(into, reduced_2), _conv3d_relu(reduced_2, large_2, 3)
+            ),
+            nn.Sequential(_MaxPool3dSame([3] * 3, [1] * 3), _conv3d_relu(into, pooled)),
         ]
     )
 
 
 class I3D(nn.Module):
-    """I3D on RGB: (clips, 3, frames ≥ 9, 224, 224) in [−1, 1] → 400 logits.
+    """I3D on RGB, which names 400 actions.
 
-    Carreira & Zisserman 2017, as FVD uses it (Unterthiner et al. 2018).
+    Source: Carreira & Zisserman 2017, Quo Vadis, Action Recognition?; FVD uses its
+    logits (Unterthiner et al. 2018).
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            _unit3d(3, 64, 7, 2),
-            _SamePool3d([1, 3, 3], [1, 2, 2]),
-            _unit3d(64, 64),
-            _unit3d(64, 192, 3),
-            _SamePool3d([1, 3, 3], [1, 2, 2]),
-            _mixed3d(192, 64, 96, 128, 16, 32, 32),
-            _mixed3d(256, 128, 128, 192, 32, 96, 64),
-            _SamePool3d([3, 3, 3], [2, 2, 2]),
-            _mixed3d(480, 192, 96, 208, 16, 48, 64),
-            _mixed3d(512, 160, 112, 224, 24, 64, 64),
-            _mixed3d(512, 128, 128, 256, 24, 64, 64),
-            _mixed3d(512, 112, 144, 288, 32, 64, 64),
-            _mixed3d(528, 256, 160, 320, 32, 128, 128),
-            _SamePool3d([2, 2, 2], [2, 2, 2]),
-            _mixed3d(832, 256, 160, 320, 32, 128, 128),
-            _mixed3d(832, 384, 192, 384, 48, 128, 128),
+            _conv3d_relu(3, 64, 7, 2),
+            _MaxPool3dSame([1, 3, 3], [1, 2, 2]),
+            _conv3d_relu(64, 64),
+            _conv3d_relu(64, 192, 3),
+            _MaxPool3dSame([1, 3, 3], [1, 2, 2]),
+            _inception3d(192, 64, 96, 128, 16, 32, 32),
+            _inception3d(256, 128, 128, 192, 32, 96, 64),
+            _MaxPool3dSame([3, 3, 3], [2, 2, 2]),
+            _inception3d(480, 192, 96, 208, 16, 48, 64),
+            _inception3d(512, 160, 112, 224, 24, 64, 64),
+            _inception3d(512, 128, 128, 256, 24, 64, 64),
+            _inception3d(512, 112, 144, 288, 32, 64, 64),
+            _inception3d(528, 256, 160, 320, 32, 128, 128),
+            _MaxPool3dSame([2, 2, 2], [2, 2, 2]),
+            _inception3d(832, 256, 160, 320, 32, 128, 128),
+            _inception3d(832, 384, 192, 384, 48, 128, 128),
+            # 224 pixels are 7 here, and 9 frames are 2: what an I3D needs at least.
             nn.AvgPool3d((2, 7, 7), 1),
             nn.Conv3d(1024, 400, 1),
         )
@@ -273,15 +323,17 @@ class I3D(nn.Module):
     def forward(
         self, clips: Float[Tensor, "clips 3 frames 224 224"]
     ) -> Float[Tensor, "clips 400"]:
+        """Return the logits of clips in [−1, 1] with 9 frames or more."""
         if clips.shape[2] < 9:
             raise ValueError(f"{clips.shape[2]} frames: I3D needs 9 or more")
-        return self.layers(clips).mean((2, 3, 4))
+        logits: Tensor = self.layers(clips).mean((2, 3, 4))
+        return logits
 
 
 # -- Inception-v3, the one of FID ------------------------------------------------------
 
 
-def _unit(
+def _conv_relu(
     into: int,
     out: int,
     kernel: int | tuple[int, int] = 1,
@@ -292,98 +344,113 @@ def _unit(
     return nn.Sequential(convolution, nn.ReLU())
 
 
-def _pooled(into: int, out: int, kind: str = "mean") -> nn.Sequential:
-    """The pooling branch; TensorFlow's mean leaves the padding out."""
+def _pool_branch(into: int, out: int, kind: str = "mean") -> nn.Sequential:
+    """The pooling branch. TensorFlow's mean counts no padding, unlike torch's."""
     mean = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
     pool = mean if kind == "mean" else nn.MaxPool2d(3, 1, 1)
-    return nn.Sequential(pool, _unit(into, out))
+    return nn.Sequential(pool, _conv_relu(into, out))
 
 
-def _mixed35(into: int, pooled: int) -> Parallel:
-    return Parallel(
+# The blocks are named as in torchvision: A works on maps of 35 × 35 places, C on
+# 17 × 17 and E on 8 × 8.
+
+
+def _inception_a(into: int, pooled: int) -> ConcatBranches:
+    return ConcatBranches(
         [
-            _unit(into, 64),
-            nn.Sequential(_unit(into, 48), _unit(48, 64, 5)),
-            nn.Sequential(_unit(into, 64), _unit(64, 96, 3), _unit(96, 96, 3)),
-            _pooled(into, pooled),
-        ]
-    )
-
-
-def _mixed17(n: int) -> Parallel:
-    wide, high = (1, 7), (7, 1)
-    return Parallel(
-        [
-            _unit(768, 192),
-            nn.Sequential(_unit(768, n), _unit(n, n, wide), _unit(n, 192, high)),
+            _conv_relu(into, 64),
+            nn.Sequential(_conv_relu(into, 48), _conv_relu(48, 64, 5)),
             nn.Sequential(
-                _unit(768, n),
-                _unit(n, n, high),
-                _unit(n, n, wide),
-                _unit(n, n, high),
-                _unit(n, 192, wide),
+                _conv_relu(into, 64), _conv_relu(64, 96, 3), _conv_relu(96, 96, 3)
             ),
-            _pooled(768, 192),
+            _pool_branch(into, pooled),
         ]
     )
 
 
-def _mixed8(into: int, pool: str) -> Parallel:
-    def split() -> Parallel:
-        return Parallel([_unit(384, 384, (1, 3)), _unit(384, 384, (3, 1))])
-
-    return Parallel(
+def _inception_c(n: int) -> ConcatBranches:
+    # A 7 × 7 convolution taken apart into a row and a column: 14 weights, not 49.
+    wide, high = (1, 7), (7, 1)
+    return ConcatBranches(
         [
-            _unit(into, 320),
-            nn.Sequential(_unit(into, 384), split()),
-            nn.Sequential(_unit(into, 448), _unit(448, 384, 3), split()),
-            _pooled(into, 192, pool),
+            _conv_relu(768, 192),
+            nn.Sequential(
+                _conv_relu(768, n), _conv_relu(n, n, wide), _conv_relu(n, 192, high)
+            ),
+            nn.Sequential(
+                _conv_relu(768, n),
+                _conv_relu(n, n, high),
+                _conv_relu(n, n, wide),
+                _conv_relu(n, n, high),
+                _conv_relu(n, 192, wide),
+            ),
+            _pool_branch(768, 192),
+        ]
+    )
+
+
+def _inception_e(into: int, pool: str) -> ConcatBranches:
+    # A 3 × 3 convolution taken apart into a row and a column, side by side.
+    def split() -> ConcatBranches:
+        return ConcatBranches(
+            [_conv_relu(384, 384, (1, 3)), _conv_relu(384, 384, (3, 1))]
+        )
+
+    return ConcatBranches(
+        [
+            _conv_relu(into, 320),
+            nn.Sequential(_conv_relu(into, 384), split()),
+            nn.Sequential(_conv_relu(into, 448), _conv_relu(448, 384, 3), split()),
+            _pool_branch(into, 192, pool),
         ]
     )
 
 
 class InceptionFID(nn.Module):
-    """Inception-v3 of TensorFlow 2015 to its last pool: uint8 pictures → 2048.
+    """Inception-v3 of TensorFlow 2015 up to its last pool: 2048 features, for FID.
 
-    Any size; resized to 299 × 299 (bilinear, without antialiasing). Szegedy et al.
-    2016 with the differences FID's network has: means without padding, and a maximum
-    in the last block's pool. Heusel et al. 2017.
+    It is the network of Szegedy et al. 2016 with the differences that FID's network has
+    (Heusel et al. 2017): means that count no padding, and a max-pool in the last block.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            _unit(3, 32, 3, 2, "valid"),
-            _unit(32, 32, 3, 1, "valid"),
-            _unit(32, 64, 3),
+            _conv_relu(3, 32, 3, 2, "valid"),
+            _conv_relu(32, 32, 3, 1, "valid"),
+            _conv_relu(32, 64, 3),
             nn.MaxPool2d(3, 2),
-            _unit(64, 80),
-            _unit(80, 192, 3, 1, "valid"),
+            _conv_relu(64, 80),
+            _conv_relu(80, 192, 3, 1, "valid"),
             nn.MaxPool2d(3, 2),
-            *(_mixed35(192, 32), _mixed35(256, 64), _mixed35(288, 64)),
-            Parallel(
+            *(_inception_a(192, 32), _inception_a(256, 64), _inception_a(288, 64)),
+            ConcatBranches(
                 [
-                    _unit(288, 384, 3, 2, "valid"),
+                    _conv_relu(288, 384, 3, 2, "valid"),
                     nn.Sequential(
-                        _unit(288, 64), _unit(64, 96, 3), _unit(96, 96, 3, 2, "valid")
+                        _conv_relu(288, 64),
+                        _conv_relu(64, 96, 3),
+                        _conv_relu(96, 96, 3, 2, "valid"),
                     ),
                     nn.MaxPool2d(3, 2),
                 ]
             ),
-            *(_mixed17(n) for n in (128, 160, 160, 192)),
-            Parallel(
+            *(_inception_c(n) for n in (128, 160, 160, 192)),
+            ConcatBranches(
                 [
-                    nn.Sequential(_unit(768, 192), _unit(192, 320, 3, 2, "valid")),
                     nn.Sequential(
-                        _unit(768, 192),
-                        _unit(192, 192, (1, 7)),
-                        _unit(192, 192, (7, 1)),
-                        _unit(192, 192, 3, 2, "valid"),
+                        _conv_relu(768, 192), _conv_relu(192, 320, 3, 2, "valid")
+                    ),
+                    nn.Sequential(
+                        _conv_relu(768, 192),
+                        _conv_relu(192, 192, (1, 7)),
+                        _conv_relu(192, 192, (7, 1)),
+                        _conv_relu(192, 192, 3, 2, "valid"),
                     ),
                     nn.MaxPool2d(3, 2),
                 ]
             ),
-            *(_mixed8(1280, "mean"), _mixed8(2048, "max")),
+            *(_inception_e(1280, "mean"), _inception_e(2048, "max")),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
@@ -391,7 +458,13 @@ class InceptionFID(nn.Module):
     def forward(
         self, pictures: UInt8[Tensor, "items 3 height width"]
     ) -> Float[Tensor, "items 2048"]:
+        """Return the features of pictures of any size.
+
+        They are resized to 299 × 299, bilinearly and without antialiasing, as FID's
+        own code does it.
+        """
         x = F.interpolate(
             pictures.to(next(self.parameters()).dtype), (299, 299), mode="bilinear"
         )
-        return self.layers((x - 128) / 128)
+        features: Tensor = self.layers((x - 128) / 128)
+        return features

@@ -3,8 +3,10 @@
 The lesson keeps its losses and its updates in sight; :class:`Run` does the rest.
 """
 
-from avnb.training.checkpoints import load_model, load_weights, save_model
-from avnb.training.run import Run, TrainingStep, get_device
+from avnb.training.checkpoints import load_weights
+from avnb.training.devices import get_device
+from avnb.training.models import load_model, save_model
+from avnb.training.run import Run, TrainingStep
 from avnb.training.sampling import EMA, BatchSampler, seed_everything
 
 __all__ = [

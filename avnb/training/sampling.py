@@ -1,4 +1,4 @@
-"""Seeds, batches and the moving average of weights."""
+"""Seeds, batches, and the moving average of a network's weights."""
 
 import math
 import random
@@ -16,18 +16,29 @@ Module = TypeVar("Module", bound=nn.Module)
 
 def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's generators (CPU and every GPU)."""
+    # NumPy takes 32 bits only.
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  (libraries still use it)
     torch.manual_seed(seed)
 
 
 class BatchSampler:
-    """The indices of batch `i`, as a pure function of `(seed, i)`: nothing to save.
+    """Gives the indices of batch `i` as a pure function of `(seed, i)`.
 
-    Each epoch is a permutation of `0 … n-1` of its own; its last, incomplete batch
-    is dropped. With `weights` (n,), such as one over each class's size, an epoch
-    draws with replacement instead. `batch_size` counts all processes together; each
-    gets its share.
+    So it has no state to save: a run that resumes at step `i` asks for batch `i`. Each
+    epoch is a permutation of `0 … n-1` of its own; its last, incomplete batch is
+    dropped.
+
+    Args:
+        n: how many items there are.
+        batch_size: items of a batch, all processes together; each process gets its
+            share.
+        seed: of the permutations.
+        weights: (n,) with which probability each item is drawn, such as one over the
+            size of its class. An epoch then draws with replacement.
+
+    Raises:
+        ValueError: the batch size or the weights cannot be.
     """
 
     def __init__(
@@ -40,6 +51,7 @@ class BatchSampler:
     ) -> None:
         if not 0 < batch_size <= n:
             raise ValueError(f"batch_size is {batch_size}: with n = {n}, give 1 to {n}")
+        # Knows the processes without an Accelerator, which fixes its options once.
         state = PartialState()
         self._rank, self._processes = state.process_index, state.num_processes
         if batch_size % self._processes:
@@ -58,34 +70,42 @@ class BatchSampler:
                     "not all zero"
                 )
             self._weights = w / w.sum()
+        # The order of one epoch is kept, as most batches are asked for in order.
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __getitem__(self, i: int) -> Tensor:
-        """The indices (batch_size / processes,), int64 on the CPU, of batch `i`."""
+        """Return the indices of batch `i`, int64 on the CPU: this process's share."""
         if i < 0:
             raise IndexError(f"batch {i}: batches count from 0, without end")
         epoch, place = divmod(i, self.per_epoch)
         if epoch != self._epoch:
+            # Seeded by both numbers, so that an epoch needs none of those before it.
             rng = np.random.default_rng([self.seed, epoch])
             if self._weights is None:
                 self._order = rng.permutation(self.n)
             else:
                 self._order = rng.choice(self.n, self.n, p=self._weights)
             self._epoch = epoch
+        # Every process has the same order, and takes every n-th index of the batch.
         batch = self._order[place * self.batch_size : (place + 1) * self.batch_size]
+        # A copy: else the tensor would share memory with the order of later batches.
         return torch.from_numpy(batch[self._rank :: self._processes].copy())
 
-    # BatchSampler never end, so a loop over them is a mistake.
-    __iter__ = None  # type: ignore[assignment]
+    # Batches never end, so a loop over them is a mistake.
+    __iter__ = None
 
 
 class EMA(AveragedModel):
     """An exponential moving average of a module's weights and running statistics.
 
     Give it to `run.prepare` beside the module, and call `update_parameters(module)`
-    after each update. `average.module` is the averaged network. After n updates the
-    decay is min(decay, (1 + n) / (10 + n)), so that the weights it started from are
-    soon forgotten.
+    after each update. `ema.module` is the averaged network.
+
+    Args:
+        module: the network; it is copied.
+        decay: how much of the average stays at each update. After n updates it is
+            min(decay, (1 + n) / (10 + n)), so that the weights from before training
+            are soon forgotten.
     """
 
     def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
@@ -93,14 +113,15 @@ class EMA(AveragedModel):
         def average(
             old: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int
         ) -> None:
-            # a tensor throughout: no step waits for the device
+            # n stays a tensor: as a Python number each step would wait for the GPU.
             n = torch.as_tensor(count)
             share = 1 - ((1 + n) / (10 + n)).clamp(max=decay)
             for a, b in zip(old, new, strict=True):
                 if a.is_floating_point():
                     a.lerp_(b, share.to(a.dtype))
-                else:
+                else:  # counters, such as the number of batches a batch norm saw
                     a.copy_(b)
 
+        # Buffers as well: averaged weights need averaged batch-norm statistics.
         super().__init__(module, multi_avg_fn=average, use_buffers=True)
         self.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""AVE's world from the bandstand: written in AVE's layout, then read as AVE is."""
+"""The bandstand's videos of 28 kinds of event, written and read back as AVE is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from avnb.data.sources import ClipSettings, Problem, Source
-from avnb.errors import ClipsError
 from data_scripts import ave
 
 NAME = "events"
@@ -33,26 +32,37 @@ def find_sources(
     video_fps: Annotated[int, typer.Option(help="frames a second of the files")] = 8,
     dry_run: bool = False,
 ) -> tuple[list[Source], list[Problem]]:
-    """Write the videos of ``settings.seed`` into ``folder``, then find its sources.
+    """Write the videos of ``settings.seed``, then find their sources.
 
-    They have half as many pixels again as are asked for, since H.264 halves the
-    colour's. With ``dry_run`` only what is there already is found.
+    Args:
+        folder: where they go, in AVE's layout.
+        settings: how clips will be cut; its seed is the world's.
+        videos: how many in all.
+        validation: of them in the validation split.
+        test: of them in the test split.
+        video_fps: frames a second of the files.
+        dry_run: write nothing; only what is there already is found.
+
+    Returns:
+        The sources, and the problems.
+
+    Raises:
+        ClipsError: for settings that are out of range, or a folder of other settings.
     """
+    # imported here: the command's help need not load the drawing library
     from data_scripts.bandstand.layouts import write_ave
 
-    try:
-        if not dry_run:
-            write_ave(
-                folder,
-                videos=videos,
-                validation=validation,
-                test=test,
-                seed=settings.seed,
-                fps=video_fps,
-                size=2 * round(0.75 * settings.size),
-            )
-    except ValueError as error:
-        raise ClipsError(str(error)) from error
+    if not dry_run:
+        write_ave(
+            folder,
+            videos=videos,
+            validation=validation,
+            test=test,
+            seed=settings.seed,
+            fps=video_fps,
+            # H.264 halves the colour's pixels; half as many again make up for it
+            size=2 * round(0.75 * settings.size),
+        )
     return ave.find_sources(folder, settings)
 
 

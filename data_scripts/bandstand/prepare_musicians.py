@@ -1,4 +1,4 @@
-"""The bandstand, the embedded world: written as a real set's files, then read back."""
+"""The bandstand's musicians, written as a real set's files and read back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from avnb.data.sources import ClipSettings, Problem, Source
-from avnb.errors import ClipsError
 from data_scripts import sub_urmp, urmp
 
 NAME = "bandstand"
@@ -19,7 +18,7 @@ moment (pitch, loudness, onsets, pose). Nothing to download, no licence to mind.
 It is written to --source in the layout of a real set (released Sub-URMP, or URMP), and
 read from there by that set's own script. What is there already is not written again.
 """
-SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
+SETTINGS = sub_urmp.SETTINGS
 
 
 def find_sources(
@@ -38,24 +37,35 @@ def find_sources(
     ] = "sub_urmp",
     dry_run: bool = False,
 ) -> tuple[list[Source], list[Problem]]:
-    """Write the world of ``settings.seed`` into ``folder``, then find its sources.
+    """Write the recordings of ``settings.seed``, then find their sources.
 
-    With ``dry_run`` only what is there already is found.
+    Args:
+        folder: where they go, in the layout of a real set.
+        settings: how clips will be cut; its seed is the world's.
+        songs: recordings an instrument; in URMP's layout, pieces.
+        length: of a recording, s.
+        step: ms between the pairs that are written; Sub-URMP's layout alone.
+        layout: which real set it looks like.
+        dry_run: write nothing; only what is there already is found.
+
+    Returns:
+        The sources, and the problems.
+
+    Raises:
+        ClipsError: for settings that are out of range, or a folder of other settings.
     """
+    # imported here: the command's help need not load the drawing library
     from data_scripts.bandstand.layouts import write_sub_urmp, write_urmp
 
     seed, size = settings.seed, settings.size
-    try:
-        if not dry_run and layout == "urmp":
-            write_urmp(
-                folder, pieces=songs, seconds=length, seed=seed, reused_take=songs > 1
-            )
-        elif not dry_run:
-            write_sub_urmp(
-                folder, songs=songs, seconds=length, seed=seed, step_ms=step, size=size
-            )
-    except ValueError as error:
-        raise ClipsError(str(error)) from error
+    if not dry_run and layout == "urmp":
+        write_urmp(
+            folder, pieces=songs, seconds=length, seed=seed, reused_take=songs > 1
+        )
+    elif not dry_run:
+        write_sub_urmp(
+            folder, songs=songs, seconds=length, seed=seed, step_ms=step, size=size
+        )
     if layout == "urmp":
         return urmp.find_sources(folder, settings)
     return sub_urmp.find_sources(folder, settings, every=step)

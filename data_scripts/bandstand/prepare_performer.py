@@ -1,4 +1,4 @@
-"""One long video of the bandstand, written as a file, then read as any video is."""
+"""One long video of a performer of the bandstand, read back as any video is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from avnb.data.sources import ClipSettings, Problem, Source
-from avnb.errors import ClipsError
 from data_scripts import single_video
 
 NAME = "performer"
@@ -35,26 +34,35 @@ def find_sources(
     player: Annotated[int, typer.Option(help="which person: any number")] = 6,
     dry_run: bool = False,
 ) -> tuple[list[Source], list[Problem]]:
-    """Write the video of ``settings.seed`` into ``folder``, then find its sources.
+    """Write the video of ``settings.seed``, then find its two parts.
 
-    It has twice the pixels that are asked for, since H.264 halves the colour's. With
-    ``dry_run`` only what is there already is found.
+    Args:
+        folder: where it goes, as PERFORMER.mp4.
+        settings: how clips will be cut; its seed is the world's.
+        performer: who is seen and heard.
+        length: of the video, s.
+        player: which person: any number.
+        dry_run: write nothing; only what is there already is found.
+
+    Returns:
+        The sources, and no problems.
+
+    Raises:
+        ClipsError: for settings that are out of range, or a folder of other settings.
     """
+    # imported here: the command's help need not load the drawing library
     from data_scripts.bandstand.layouts import write_video
 
-    try:
-        if not dry_run:
-            write_video(
-                folder,
-                performer=performer,
-                seconds=length,
-                seed=settings.seed,
-                player=player,
-                fps=settings.fps,
-                size=2 * settings.size,
-            )
-    except ValueError as error:
-        raise ClipsError(str(error)) from error
+    if not dry_run:
+        write_video(
+            folder,
+            performer=performer,
+            seconds=length,
+            seed=settings.seed,
+            player=player,
+            fps=settings.fps,
+            size=2 * settings.size,  # H.264 halves the colour's pixels
+        )
     return single_video.find_sources(folder, settings)
 
 

@@ -23,7 +23,6 @@ class Instrument:
     `release` are seconds; `vibrato` is the usual half-width in cents.
     """
 
-    code: str
     family: str
     low: int
     high: int
@@ -33,19 +32,19 @@ class Instrument:
 
 
 ORCHESTRA: dict[str, Instrument] = {
-    "bassoon": Instrument("bn", "reed", 34, 71, 0.030, 0.06, 9.0),
-    "cello": Instrument("vc", "string", 36, 76, 0.070, 0.14, 18.0),
-    "clarinet": Instrument("cl", "reed", 50, 88, 0.035, 0.07, 0.0),
-    "double_bass": Instrument("db", "string", 28, 55, 0.080, 0.18, 13.0),
-    "flute": Instrument("fl", "flute", 60, 96, 0.055, 0.08, 15.0),
-    "horn": Instrument("hn", "brass", 41, 77, 0.060, 0.09, 0.0),
-    "oboe": Instrument("ob", "reed", 58, 88, 0.025, 0.05, 11.0),
-    "sax": Instrument("sax", "reed", 49, 80, 0.030, 0.07, 14.0),
-    "trombone": Instrument("tbn", "brass", 40, 70, 0.045, 0.08, 6.0),
-    "trumpet": Instrument("tpt", "brass", 52, 84, 0.030, 0.06, 8.0),
-    "tuba": Instrument("tba", "brass", 28, 65, 0.060, 0.10, 0.0),
-    "viola": Instrument("va", "string", 48, 81, 0.060, 0.12, 20.0),
-    "violin": Instrument("vn", "string", 55, 93, 0.050, 0.10, 22.0),
+    "bassoon": Instrument("reed", 34, 71, 0.030, 0.06, 9.0),
+    "cello": Instrument("string", 36, 76, 0.070, 0.14, 18.0),
+    "clarinet": Instrument("reed", 50, 88, 0.035, 0.07, 0.0),
+    "double_bass": Instrument("string", 28, 55, 0.080, 0.18, 13.0),
+    "flute": Instrument("flute", 60, 96, 0.055, 0.08, 15.0),
+    "horn": Instrument("brass", 41, 77, 0.060, 0.09, 0.0),
+    "oboe": Instrument("reed", 58, 88, 0.025, 0.05, 11.0),
+    "sax": Instrument("reed", 49, 80, 0.030, 0.07, 14.0),
+    "trombone": Instrument("brass", 40, 70, 0.045, 0.08, 6.0),
+    "trumpet": Instrument("brass", 52, 84, 0.030, 0.06, 8.0),
+    "tuba": Instrument("brass", 28, 65, 0.060, 0.10, 0.0),
+    "viola": Instrument("string", 48, 81, 0.060, 0.12, 20.0),
+    "violin": Instrument("string", 55, 93, 0.050, 0.10, 22.0),
 }
 INSTRUMENTS: tuple[str, ...] = tuple(sorted(ORCHESTRA))
 

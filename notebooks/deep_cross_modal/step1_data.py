@@ -1,19 +1,29 @@
 # %% [markdown]
-# # Step 1 · Data: half a second of sound, one picture
+# # Step 1 · Data: half a second of sound and one picture
 #
-# *Deep Cross-Modal Audio-Visual Generation* (Chen et al. 2017) asks a simple
-# question: if you **hear** somebody play, can a network **paint** them? And the
-# other way round? All it needs are pairs: a bit of sound and the picture that was
-# seen while it sounded. This notebook makes them, as Sec. 4 of the paper does:
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step1_data.ipynb)
 #
-# 1. cut every video into half-second chunks,
+# *Deep Cross-Modal Audio-Visual Generation* (Chen et al. 2017) asks two questions. Can
+# a network that **hears** a musician **generate a picture** of one? And can it generate
+# the sound from the picture? Both need pairs: half a second of sound and a picture from
+# the same moment. This notebook makes the pairs as Sec. 4 of the paper does:
+#
+# 1. cut every video into chunks of half a second,
 # 2. keep the first frame of each chunk,
-# 3. drop the chunks in which nothing sounds,
-# 4. put 80 % of the *videos* into training and 20 % into testing.
+# 3. drop the chunks that are silent,
+# 4. put 80 % of the *videos* into the training set and 20 % into the test set.
 #
-# Each of these is one line, and each hides a trap.
+# Each of these steps is short, and each can be done wrongly.
 #
-# **Letters.** N pairs · T frames · C channels of sound · S samples a chunk
+# **You will learn** how to make audio-visual pairs, how to detect silence in decibels,
+# and why a data set must be split by recording.
+#
+# **Time.** About 20 minutes of reading. The cells run in about a minute on two cores;
+# the first run also makes the embedded data set.
+#
+# **Prerequisites.** Python and PyTorch tensors. You need no other notebook.
+#
+# **Letters.** N pairs · T frames · C channels of sound · S samples in a chunk
 # (22,050) · H, W height and width (64).
 
 # %% tags=["active-ipynb"]
@@ -22,10 +32,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from collections import Counter
@@ -67,8 +78,8 @@ OVERRIDES = {}
 # settings = lesson.settings(
 #     dict(
 #         #                 smoke  laptop gpu   paper
-#         recital_seconds=(4.0, 20.0, 20.0, 20.0),  # the recording we take apart
-#         neighbours=(40, 400, 400, 400),  # chunks used to show the leak
+#         recital_seconds=(4.0, 20.0, 20.0, 20.0),  # length of the example
+#         neighbours=(40, 400, 400, 400),  # training chunks that show the leak
 #     ),
 # )
 # settings
@@ -76,11 +87,11 @@ OVERRIDES = {}
 # %% [markdown]
 # ## A recording
 #
-# The embedded data come from **the bandstand**: musicians drawn by a program who
-# move *because* of what they play. The bow changes direction when the note does,
-# the left hand climbs with the pitch. So we know the truth about every frame,
-# which no recording of real people tells us. Here is one of them, before any
-# cutting.
+# The embedded data come from **the bandstand**, a program that draws musicians and
+# synthesises their sound. They move *because* of what they play: the bow changes its
+# direction with each note, and the left hand moves with the pitch. The program knows
+# the true pose in every frame, which no recording of real people tells us. Here is one
+# recording before any cutting.
 
 # %% tags=["active-ipynb"]
 # recital = bandstand.perform("violin", 8, seconds=settings.recital_seconds, seed=SEED)
@@ -90,16 +101,16 @@ OVERRIDES = {}
 # lesson.figure(
 #     "recording",
 #     show.film_strip(film[::20], times[::20]),
-#     "Two seconds apart: the bow and the left hand follow the music.",
+#     "Frames two seconds apart: the bow and the left hand follow the music.",
 # )
 # lesson.audio("recording", sound, 44100, "The violinist above")
 
 # %% [markdown]
 # ## Chunks and their first frames
 #
-# A chunk is half a second long and chunks do not overlap: chunk $j$ covers
-# $[0.5j,\ 0.5j + 0.5)$ seconds, and its picture is the frame that is on the screen
-# when it begins. What is left over at the end is dropped.
+# A chunk is half a second long, and chunks do not overlap. Chunk $j$ covers
+# $[0.5j,\ 0.5j + 0.5)$ seconds. Its picture is the frame that is on the screen when the
+# chunk begins. What remains at the end, less than half a second, is dropped.
 #
 # `sound (S_all,), frames (T, H, W, 3) → chunks (N, S), pictures (N, H, W, 3)`
 
@@ -113,8 +124,15 @@ def cut_chunks(
     fps: float,
     seconds: float = 0.5,
 ) -> tuple[Float[Tensor, "n c"], UInt8[Tensor, "n h w 3"]]:
-    """Half-second chunks of a recording, each with its first frame (Sec. 4)."""
+    """Cut a recording into chunks, each with its first frame.
+
+    Chunks are `seconds` long and do not overlap (Sec. 4).
+
+    Returns:
+        The chunks (N, samples) and their pictures (N, H, W, 3).
+    """
     samples = round(seconds * sample_rate)
+    # int() rounds down, and rounding errors can leave 2.9999999 in the place of 3.
     count = min(len(sound) // samples, int(len(frames) / fps / seconds + 1e-9))
     first = [int(j * seconds * fps + 1e-9) for j in range(count)]
     return sound[: count * samples].view(count, samples), frames[first]
@@ -130,32 +148,44 @@ def cut_chunks(
 # )
 
 # %% [markdown]
-# ## The gate: -45 dBFS
+# ## Drop the silent chunks: -45 dBFS
 #
-# A player who rests makes no sound, and a picture beside silence teaches nothing.
-# The paper keeps a chunk when its loudness exceeds $\Theta = -45$ dBFS:
+# A resting player makes no sound, and a picture beside silence teaches the network
+# nothing. The paper keeps a chunk when its loudness exceeds $\Theta = -45$ dBFS:
 #
 # $$\Gamma = 20 \log_{10}\frac{|\psi|}{\max\psi} > \Theta .$$
 #
-# As printed that is one number *per sample*, and $\max\psi$ of the chunk itself
-# would make every chunk, however quiet, reach 0 dB. We read $|\psi|$ as the
-# root mean square of the chunk and $\max\psi$ as the peak of the whole recording.
+# Read literally, the formula gives one number *for each sample*. And if $\max\psi$ were
+# the maximum of the chunk, every chunk would reach 0 dB, however quiet it is. We
+# therefore take $|\psi|$ as the root mean square of the chunk and $\max\psi$ as the
+# peak of the whole recording.
 
 
 # %%
 def measure_loudness(
     chunks: Float[Tensor, "n s"], peak: Float[Tensor, " n"]
 ) -> Float[Tensor, " n"]:
-    """RMS of each chunk against the peak of its recording, in dB; silence is -inf."""
+    """Measure the loudness of each chunk against the peak of its recording, in dB.
+
+    Args:
+        chunks: samples of each chunk.
+        peak: for each chunk, the largest absolute sample of its recording.
+
+    Returns:
+        20 log10(RMS / peak) of each chunk; -inf for digital silence.
+
+    Source: Chen et al. 2017, Sec. 4, Γ. Our reading is explained above.
+    """
     rms = chunks.square().mean(dim=1).sqrt()
     level = 20 * torch.log10(rms / peak)
+    # A silent recording has peak 0, and 0 / 0 is nan. It counts as silence too.
     return torch.where(rms > 0, level, -torch.inf)
 
 
 def is_audible(
     chunks: Float[Tensor, "n s"], peak: Float[Tensor, " n"], threshold: float = -45.0
 ) -> Tensor:
-    """True where something sounds: louder than the threshold, as in Sec. 4."""
+    """Tell for each chunk whether it is louder than the threshold in dB (Sec. 4)."""
     return measure_loudness(chunks, peak) > threshold
 
 
@@ -167,19 +197,25 @@ def is_audible(
 # ax.axhline(-45, color="crimson", label="Θ = -45 dBFS")
 # ax.set(xlabel="start of the chunk [s]", ylabel="loudness [dBFS]", ylim=(-80, 0))
 # ax.legend()
-# lesson.figure("gate", fig, "Chunks below the line are dropped: the violinist rests.")
+# lesson.figure(
+#     "gate", fig, "Chunks below the line are dropped, because the violinist rests."
+# )
 
 # %% [markdown]
-# ## The whole set
+# ## The whole data set
 #
-# Cutting a film is the same work for every paper in this course, so it is done
-# once, in the package: `avnb prepare` turns any of the data sets (the bandstand,
-# Sub-URMP, URMP, your own folder) into **prepared clips**, a Parquet table with a
-# row a chunk. What is *this* paper's own, the gate and the first frame, stays
-# here: `load_pairs` is what every later notebook calls.
+# All papers of this course need videos cut into clips, so the package does it once.
+# `avnb prepare` turns a data set (the bandstand, Sub-URMP, URMP, or your own folder)
+# into **prepared clips**, a Parquet table with one row for each chunk. The gate and the
+# choice of the first frame belong to *this* paper, so they stay in this notebook. Every
+# later notebook calls `load_pairs`.
+#
+# The bandstand knows the pose of each player: the positions below, in picture widths. A
+# value is nan where the instrument does not have it (a flute has no bow). Real
+# recordings have no such truth; then `get_poses` returns None.
 
 # %%
-POSE = (
+POSE_FIELDS = (
     "head_x",
     "head_y",
     "left_hand_x",
@@ -204,31 +240,41 @@ class Pairs:
     classes: tuple[str, ...]
     recordings: tuple[str, ...]
     sample_rate: int
-    truth: dict[str, Tensor]  # (N,) each, at the picture's instant; may be empty
+    truth: dict[str, Tensor]  # (N,) each, at the picture's time; empty if unknown
 
     def __len__(self) -> int:
+        """Return the number of pairs."""
         return len(self.labels)
 
-    def waveform(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
-        """The chosen chunks as float samples in [-1, 1)."""
+    def get_waveforms(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
+        """Return the chunks at `index` as float samples in [-1, 1)."""
         return self.sounds[index].float() / 32768
 
-    def pose(self) -> Float[Tensor, "n p"] | None:
-        """Where the POSE is, in picture widths; nan: has none. None: not known."""
-        if not set(POSE) <= set(self.truth):
+    def get_poses(self) -> Float[Tensor, "n p"] | None:
+        """Return the true POSE_FIELDS; nan where a player has no such thing."""
+        if not set(POSE_FIELDS) <= set(self.truth):
             return None
-        return torch.stack([self.truth[name] for name in POSE], dim=1).float()
+        return torch.stack([self.truth[name] for name in POSE_FIELDS], dim=1).float()
 
 
 # %%
 def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
-    """The audible pairs of one split ("train" or "test") of prepared clips."""
+    """Load the audible pairs of one split.
+
+    Args:
+        folder: a folder of prepared clips.
+        split: "train" or "test".
+        device: where the pairs are kept.
+
+    Returns:
+        The pairs, with the mean of all channels as their sound.
+    """
     table = clips.load_clips(folder, split, device)
     mono = table.waveform.float().mean(dim=1) / 32768
     keep = is_audible(mono, table.peak)
     index = torch.nonzero(keep)[:, 0]
     return Pairs(
-        pictures=table.frames[index, 0],
+        pictures=table.frames[index, 0],  # the first frame of each chunk
         sounds=table.waveform[index].float().mean(dim=1).round().to(torch.int16),
         labels=table.labels[index],
         classes=tuple(table.classes),
@@ -254,12 +300,12 @@ def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
 # show.table(rows)
 
 # %% [markdown]
-# The paper's Table 2, for this data:
+# Table 2 of the paper counts the pairs of each instrument. Here it is for this data:
 
 
 # %%
 def count_pairs(pairs: Pairs) -> dict[str, int]:
-    """How many pairs each class has (Table 2)."""
+    """Count the pairs of each class, as in Table 2."""
     counts = Counter(pairs.labels.tolist())
     return {name: counts[i] for i, name in enumerate(pairs.classes)}
 
@@ -274,7 +320,7 @@ def count_pairs(pairs: Pairs) -> dict[str, int]:
 # show.table(rows)
 
 # %% [markdown]
-# Look at them. Every column is an instrument, every row another recording.
+# Look at them. Each column shows four training pictures of one instrument.
 
 # %% tags=["active-ipynb", "figure6"]
 # generator = np.random.default_rng(lesson.seed)
@@ -291,35 +337,37 @@ def count_pairs(pairs: Pairs) -> dict[str, int]:
 # lesson.figure("pairs", figure, "Training pictures, four a class.")
 
 # %% [markdown]
-# And listen:
+# Listen to the sound of one pair of each of the first four instruments:
 
 # %% tags=["active-ipynb"]
 # for k in present[:4]:
 #     i = int(torch.nonzero(train.labels == k)[0, 0])
 #     lesson.audio(
 #         f"pair_{train.classes[k]}",
-#         train.waveform(torch.tensor([i]))[0].numpy(),
+#         train.get_waveforms(torch.tensor([i]))[0].numpy(),
 #         train.sample_rate,
 #         train.classes[k],
 #     )
 
 # %% [markdown]
-# Some classes have more pairs than others. Training draws its batches so that each
-# class is as likely as any other, by giving each pair this weight:
+# Some classes have more pairs than others. Training draws its batches with weights, so
+# that every class is equally likely. The weight of a pair is one over the number of
+# pairs of its class:
 
 
 # %%
 def compute_sample_weights(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """A weight for each item, one over the size of its class."""
+    """Compute a weight for each item: one over the size of its class."""
     return 1 / torch.bincount(labels)[labels].float()
 
 
 # %% [markdown]
 # ## Split by video, and check it
 #
-# Two chunks of one video show the same person in the same room. If one is in
-# training and the other in testing, a network can score well by remembering
-# faces. So whole recordings go to one side. Nothing may be on both:
+# Two chunks of one video show the same person in the same room. If one is in the
+# training set and the other in the test set, a network can score well by remembering
+# faces. So each recording belongs to one set as a whole. The next cell checks that no
+# recording is in both:
 
 # %% tags=["active-ipynb", "split"]
 # both = set(train.recordings) & set(test.recordings)
@@ -329,32 +377,33 @@ def compute_sample_weights(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
 # )
 
 # %% [markdown]
-# ## Why the released set leaks
+# ## Why the released data set leaks
 #
-# The released Sub-URMP is not the set the paper counts. Its chunks start every
-# **100 ms** (ten pairs a second, 80,805 in all against the 17,555 of the paper), so
-# neighbours share four fifths of their sound. Whoever splits *those* at random puts
-# near copies on both sides. Measure it: how far is each test sound from its nearest
-# training sound, and each test picture from its nearest training picture, when the
-# split is random, and when it is by recording?
+# The released Sub-URMP is not the set that the paper counts. Its chunks start every
+# **100 ms**, ten pairs a second, and there are 80,805 pairs instead of the paper's
+# 17,555. Neighbouring chunks share four fifths of their sound. A random split of these
+# chunks puts near copies into both sets. We can measure that. How far is each test
+# sound from its nearest training sound, and each test picture from its nearest training
+# picture, with a random split and with a split by recording?
 
 
 # %%
 def find_nearest_distances(
     test: Float[Tensor, "m d"], train: Float[Tensor, "n d"]
 ) -> Float[Tensor, " m"]:
-    """Euclidean distance of each test item to its nearest training item."""
+    """Find the Euclidean distance of each test item to its nearest training item."""
     return torch.cdist(test, train).min(dim=1).values
 
 
 # %% tags=["active-ipynb", "leak"]
 # starts = np.arange(0, len(sound) - 22050, 4410)
 # heard = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])
-# seen = torch.from_numpy(bandstand.draw_frames(recital, starts / 44100, size=64)).float()
+# frames = bandstand.draw_frames(recital, starts / 44100, size=64)
+# seen = torch.from_numpy(frames).float()
 # label = train.classes.index("violin") if "violin" in train.classes else 0
 # others = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
 # lms = features.LogMel(44100)
-# sounds = lms(heard).mean(dim=2), lms(train.waveform(others)).mean(dim=2)
+# sounds = lms(heard).mean(dim=2), lms(train.get_waveforms(others)).mean(dim=2)
 # pictures = seen.flatten(1), train.pictures[others].float().flatten(1)
 # generator = torch.Generator().manual_seed(lesson.seed)
 # random = torch.randperm(len(seen), generator=generator)
@@ -371,36 +420,46 @@ def find_nearest_distances(
 #         ax.hist(d, bins, alpha=0.7, label=f"{name}: median {d.median():.1f}")
 #     ax.set(xlabel=f"to the nearest training {kind}", ylabel="test chunks")
 #     ax.legend()
-# lesson.figure("leak", fig, "A random split has near copies on both sides.")
+# lesson.figure("leak", fig, "A random split has near copies in both sets.")
 
 # %% [markdown]
+# The distances of the random split are smaller: its test items have near copies in the
+# training set. A score on such a test set says little about new recordings.
+#
+# ## Summary
+#
+# You now have pairs of a picture and half a second of sound, without silence, split by
+# recording. `load_pairs` loads them, `compute_sample_weights` balances the classes.
+# Step 2 turns the sound into a picture that a convolutional network can read.
+#
 # ## Exercises
 #
-# 1. A recording with one loud accident (a cough, a dropped bow) has a large peak.
-#    What does the gate do to the rest of it? Write a gate that does not care.
-# 2. Write a function that lists the recordings two splits share.
+# 1. A recording with one loud accident (a cough, a dropped bow) has a large peak, so
+#    the gate drops music from the rest of it. Write a gate that one accident does not
+#    change.
+# 2. Write a function that lists the recordings which two splits share.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
 #
 #
-# def robust_gate(chunks, threshold=-45.0):
-#     """True where a chunk is louder than `threshold` dB below the *typical* loud one.
+# def find_loud_chunks(chunks, threshold=-45.0):
+#     """True where a chunk is louder than `threshold` dB below a *typical* loud one.
 #
-#     chunks (N, S) of one recording.
+#     chunks (N, S) come from one recording.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.ROBUST_GATE, robust_gate)
+# course.try_exercise(exercises.LOUD_CHUNKS, find_loud_chunks)
 
 # %% tags=["active-ipynb"]
-# def shared_recordings(first, second):
-#     """The recordings that both lists hold, sorted."""
+# def find_shared_recordings(first, second):
+#     """The recordings that occur in both lists, sorted."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.SHARED_RECORDINGS, shared_recordings)
+# course.try_exercise(exercises.SHARED_RECORDINGS, find_shared_recordings)
 
 # %% tags=["active-ipynb"]
 # lesson.finish()

@@ -1,13 +1,23 @@
 # %% [markdown]
-# # Step 4 · Image: six convolutions, an encoding, a judge
+# # Step 4 · Image: an encoder, an EvalClassifier, a pose estimator
 #
-# For the way from picture to sound we need a picture in 128 numbers, and to
-# judge generated pictures we need somebody who can name the instrument in them.
-# The paper uses one classifier for both (Fig. 5). We build it here; then we ask
-# whether that is a good idea.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step4_image.ipynb)
+#
+# To generate sound from a picture we need the picture as 128 numbers. To evaluate
+# generated pictures we need a network that recognises the instrument in them. The paper
+# uses one classifier for both (Fig. 5). We build it here, and then ask whether one
+# network should have both tasks.
+#
+# **You will learn** what a convolution computes, how the image encoder is built, why
+# the network that evaluates must not take part in training, and how a soft argmax finds
+# positions.
+#
+# **Time.** About 25 minutes of reading. The cells run in about half a minute.
+#
+# **Prerequisites.** Step 2, whose classifier has the same form.
 #
 # **Letters.** B batch · E encoding size (128) · W width of the first layers ·
-# K classes · h, w height and width of a map.
+# K classes · P points of a pose · h, w height and width of a map.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -15,10 +25,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import torch
@@ -35,11 +46,11 @@ from torchvision.models.resnet import BasicBlock, ResNet
 # from data_scripts import bandstand
 
 # %% [markdown]
-# ## Pixels to numbers
+# ## From bytes to numbers around zero
 #
-# A picture is stored as bytes, 0 to 255, one each for red, green and blue. Networks
-# like numbers around zero, and the generator ends in a tanh, whose range is
-# [-1, 1]. So every picture, real or generated, is brought there:
+# A picture is stored as bytes, 0 to 255, for red, green and blue. Networks train best
+# with numbers around zero, and the generator ends in a tanh, whose range is [-1, 1]. So
+# every picture, real or generated, gets this range:
 #
 # $$x = \frac{b}{127.5} - 1 \qquad\text{and back}\qquad
 # b = \mathrm{round}\big(127.5\,(x + 1)\big).$$
@@ -53,19 +64,19 @@ from torchvision.models.resnet import BasicBlock, ResNet
 def normalize_pictures(
     picture: UInt8[Tensor, "b 64 64 3"],
 ) -> Float[Tensor, "b 3 64 64"]:
-    """Bytes to [-1, 1], channels first."""
+    """Convert bytes to [-1, 1], channels first."""
     return picture.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def denormalize_pictures(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 64 3"]:
-    """[-1, 1] to bytes, channels last; what lies outside is cut."""
+    """Convert [-1, 1] to bytes, channels last; values outside are clipped."""
     x = (x.float().clamp(-1, 1) + 1) * 127.5
     return x.round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 # %% [markdown]
-# Here is what the network gets of a cellist: 64×64 pixels, and a close-up of 8×8 of
-# them, its red channel as bytes and as the network sees it.
+# This is what the network gets of a cellist: 64×64 pixels. A close-up shows the red
+# channel of 8×8 of them, as bytes and as network input.
 
 # %% tags=["active-ipynb"]
 # PLAYED = ("cello", "flute", "horn", "violin")
@@ -73,22 +84,22 @@ def denormalize_pictures(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 6
 #     bandstand.perform(name, player, seconds=2, seed=0)
 #     for player, name in enumerate(PLAYED, start=1)
 # ]
-# drawn = torch.from_numpy(np.stack([bandstand.draw(one, 1.0) for one in players]))
-# x = normalize_pictures(drawn)
-# print(f"bytes {tuple(drawn.shape)} → network {tuple(x.shape)}")
+# drawings = torch.from_numpy(np.stack([bandstand.draw(one, 1.0) for one in players]))
+# x = normalize_pictures(drawings)
+# print(f"bytes {tuple(drawings.shape)} → network {tuple(x.shape)}")
 # every = torch.arange(256, dtype=torch.uint8).repeat(48).view(1, 64, 64, 3)
 # assert torch.equal(
 #     denormalize_pictures(normalize_pictures(every)), every
-# )  # each byte comes back
+# )  # no byte changes
 
 # %% tags=["active-ipynb"]
 # top, left = 28, 28
 # patch = np.s_[top : top + 8, left : left + 8]
 # figure, axes = show.subplots(1, 3, width=3.2, height=3.0)
-# axes[0, 0].imshow(drawn[0])
+# axes[0, 0].imshow(drawings[0])
 # box = [left - 0.5, left + 7.5, left + 7.5, left - 0.5, left - 0.5]
 # axes[0, 0].plot(box, [top - 0.5] * 2 + [top + 7.5] * 2 + [top - 0.5], color="white")
-# red = {"bytes": drawn[0, ..., 0][patch], "as the network sees it": x[0, 0][patch]}
+# red = {"bytes": drawings[0, ..., 0][patch], "network input": x[0, 0][patch]}
 # for ax, (title, values) in zip(axes[0, 1:], red.items(), strict=True):
 #     ax.imshow(values, cmap="Reds_r", vmin=values.min() * 1.0 - 0.1)
 #     ax.set_title(title)
@@ -100,21 +111,42 @@ def denormalize_pictures(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 6
 # figure
 
 # %% [markdown]
-# ## The classifier of Fig. 5
+# ## What a convolution computes
 #
-# What makes a picture of a cellist a picture of a cellist? Not one pixel, but edges,
-# which form strings and arms, which form somebody with a cello. A stack of
-# convolutions finds them in that order. One convolution computes, for each output
-# channel $c$ and place $(i, j)$,
+# No single pixel shows that somebody plays the cello. Edges form strings and arms, and
+# these form a person with a cello. A stack of convolutions finds them in this order.
+# One convolution computes, for each output channel $c$ and position $(i, j)$,
 #
 # $$y_c[i, j] = \sum_{d}\sum_{u=-1}^{1}\sum_{v=-1}^{1}
-# W_{c,d}[u, v]\; x_d[i + u,\ j + v]:$$
+# W_{c,d}[u, v]\; x_d[i + u,\ j + v].$$
 #
-# it slides one small pattern over the picture and notes where it fits.
+# It moves one small pattern $W_c$ over the picture. The output is large where the
+# picture matches the pattern. The sum as loops, on a corner of the cellist:
+
+# %% tags=["active-ipynb"]
+# def convolve(x: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
+#     """The sum of the equation: x (D, h, w), W (C, D, 3, 3) → (C, h, w)."""
+#     padded = F.pad(x, (1, 1, 1, 1))  # zeros around the picture
+#     y = torch.zeros(len(W), *x.shape[1:])
+#     for c in range(y.shape[0]):
+#         for i in range(y.shape[1]):
+#             for j in range(y.shape[2]):
+#                 y[c, i, j] = (W[c] * padded[:, i : i + 3, j : j + 3]).sum()
+#     return y
 #
-# Six 3×3 convolutions, three fully connected layers, the last but one 128 wide.
-# After each pair of convolutions the map is halved; the paper does not print the
-# widths, so they are ours.
+#
+# torch.manual_seed(0)
+# corner, W = x[0, :, :12, :12], torch.randn(4, 3, 3, 3)
+# fast = F.conv2d(corner[None], W, padding=1)[0]
+# assert torch.allclose(convolve(corner, W), fast, atol=1e-4)
+# print("the loops and F.conv2d agree, shape", tuple(fast.shape))
+
+# %% [markdown]
+# ## The classifier of Fig. 5
+#
+# It has six 3×3 convolutions and three fully connected layers, of which the second is
+# 128 wide. The map is halved four times. The paper does not state the widths and where
+# the map is halved, so these are our choice.
 #
 # | layer | map |
 # |---|---|
@@ -123,14 +155,14 @@ def denormalize_pictures(x: Float[Tensor, "b 3 64 64"]) -> UInt8[Tensor, "b 64 6
 # | conv, pool, conv, pool | 4×4×4W |
 # | fully connected | 512, **128**, K |
 #
-# The 128 numbers are the **image encoding** (Sec. 3.4). As for sound, they are
-# trained by way of the last layer's answer, $p = \mathrm{softmax}(\cdot)$, and the
-# loss $-\log p_k$ of the true instrument $k$.
+# The 128 numbers are the **image encoding** (Sec. 3.4). As for sound, they are trained
+# through the last layer, with $p = \mathrm{softmax}(\cdot)$ and the loss $-\log p_k$ of
+# the true instrument $k$. The paper calls this classifier Γ.
 
 
 # %%
-def conv(before: int, after: int, *, halve: bool) -> nn.Sequential:
-    """3×3 convolution, a 2×2 maximum where the map is halved, norm, ReLU."""
+def make_image_conv(before: int, after: int, *, halve: bool) -> nn.Sequential:
+    """Make a 3×3 convolution, a 2×2 max pooling if `halve`, a norm and a ReLU."""
     return nn.Sequential(
         nn.Conv2d(before, after, 3, padding=1, bias=False),
         nn.MaxPool2d(2) if halve else nn.Identity(),
@@ -141,14 +173,14 @@ def conv(before: int, after: int, *, halve: bool) -> nn.Sequential:
 
 # %%
 def make_six_convolutions(width: int) -> nn.Sequential:
-    """The table above: (B, 3, 64, 64) → (B, 64 W)."""
+    """Make the convolutions of the table above: (B, 3, 64, 64) → (B, 64 W)."""
     return nn.Sequential(
-        conv(3, width, halve=False),
-        conv(width, width, halve=True),
-        conv(width, 2 * width, halve=False),
-        conv(2 * width, 2 * width, halve=True),
-        conv(2 * width, 4 * width, halve=True),
-        conv(4 * width, 4 * width, halve=True),
+        make_image_conv(3, width, halve=False),
+        make_image_conv(width, width, halve=True),
+        make_image_conv(width, 2 * width, halve=False),
+        make_image_conv(2 * width, 2 * width, halve=True),
+        make_image_conv(2 * width, 4 * width, halve=True),
+        make_image_conv(4 * width, 4 * width, halve=True),
         nn.Flatten(),
     )
 
@@ -169,9 +201,11 @@ class ImageClassifier(nn.Module):
         self.head = nn.Sequential(nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, classes))
 
     def encode(self, picture: Float[Tensor, "b 3 64 64"]) -> Float[Tensor, "b 128"]:
+        """Compute the encoding: the second-to-last layer before its ReLU."""
         return self.encoding(self.convs(picture))
 
     def forward(self, picture: Float[Tensor, "b 3 64 64"]) -> Float[Tensor, "b k"]:
+        """Compute the logits of the instruments."""
         return self.head(self.encode(picture))
 
 
@@ -187,13 +221,13 @@ class ImageClassifier(nn.Module):
 # show.feature_maps(shapes)
 
 # %% [markdown]
-# What do the first 32 patterns find? Even untrained ones are little edge finders:
-# each map is bright where its random 3×3 pattern fits. Training keeps the useful
-# ones and the layers above combine them.
+# What do the patterns of the first layer find? Even random patterns find edges: each
+# map is bright where its 3×3 pattern matches. Training keeps the useful patterns, and
+# the later layers combine them.
 
 # %% tags=["active-ipynb"]
-# def maps(picture: torch.Tensor, channels: int = 7) -> list:
-#     """The picture and its first few first-layer maps, each from black to white."""
+# def show_maps(picture: torch.Tensor, channels: int = 7) -> list:
+#     """The picture and some maps of the first layer, each from black to white."""
 #     with torch.no_grad():
 #         found = classifier.convs[0](picture[None])[0, :channels]
 #     low, high = found.amin((1, 2), True), found.amax((1, 2), True)
@@ -205,34 +239,41 @@ class ImageClassifier(nn.Module):
 #
 #
 # columns = ["picture", *(f"map {k}" for k in range(1, 8))]
-# show.image_grid([maps(one) for one in x], rows=PLAYED, columns=columns)
+# show.image_grid([show_maps(one) for one in x], rows=PLAYED, columns=columns)
 
 # %% [markdown]
-# ## A little unrest
+# ## Augmentation by jitter
 #
-# A few recordings a class are few people in few rooms, and a network soon knows them
-# by heart. **Jitter** moves each picture by some pixels and changes its brightness
-# and contrast, differently every time. It does not flip: a flipped violinist is
-# left-handed. The classifiers train on jittered pictures; step 6 gives it a second
-# use, for which it has to be differentiable.
+# A few recordings of each class show few people in few rooms, and a network soon
+# memorises them. **Jitter** moves each picture by some pixels and changes its
+# brightness and contrast, differently each time. It does not flip pictures, because a
+# flipped violinist would be left-handed. The classifiers train on jittered pictures.
+# Step 6 uses jitter for a second purpose, for which it must be differentiable.
 
 
 # %%
 def jitter(
     x: Float[Tensor, "b c h w"], shift: int, light: float
 ) -> Float[Tensor, "b c h w"]:
-    """Each picture moved by up to `shift` pixels, its light changed by up to `light`.
+    """Move each picture and change its light, both at random.
 
-    The edge is repeated into what the move uncovers. Gradients reach `x`.
+    Gradients reach `x`, so a generator can be trained through it.
+
+    Args:
+        x: pictures in [-1, 1].
+        shift: the largest move, in pixels; the edge is repeated into the gap.
+        light: the largest change of contrast (a factor 1 ± light) and of brightness.
     """
     b, _, h, w = x.shape
     padded = F.pad(x, (shift,) * 4, mode="replicate")
+    # One move for each picture: index its rows and columns in the padded picture.
     by = torch.randint(0, 2 * shift + 1, (2, b, 1), device=x.device)
     rows = by[0] + torch.arange(h, device=x.device)
     columns = by[1] + torch.arange(w, device=x.device)
     item = torch.arange(b, device=x.device)[:, None, None]
     moved = padded[item, :, rows[:, :, None], columns[:, None, :]]  # (b, h, w, c)
     moved = moved.permute(0, 3, 1, 2)
+    # Contrast scales around the mean of the picture, so that it keeps its brightness.
     contrast, brightness = light * (2 * torch.rand(2, b, 1, 1, 1, device=x.device) - 1)
     mean = moved.mean(dim=(1, 2, 3), keepdim=True)
     return (moved - mean) * (1 + contrast) + mean + brightness
@@ -242,131 +283,149 @@ def jitter(
 # grey = torch.zeros(2, 3, 64, 64, requires_grad=True)
 # jitter(grey, 8, 0.3).sum().backward()
 # assert grey.grad.abs().sum() > 0
-# six = normalize_pictures(drawn[:1]).repeat(6, 1, 1, 1)
-# show.image_grid(
-#     [denormalize_pictures(jitter(six, 8, 0.3))], title="one picture, jittered"
-# )
+# six = normalize_pictures(drawings[:1]).repeat(6, 1, 1, 1)
+# jittered = denormalize_pictures(jitter(six, 8, 0.3))
+# show.image_grid([jittered], title="one picture, jittered six times")
 
 # %% [markdown]
-# ## Why Γ should not judge alone
+# ## Why Γ must not evaluate alone
 #
-# A painter who is taught by a critic learns what *this critic* likes. If the same
-# critic later gives the marks, they are high, and you cannot tell whether the
-# paintings are good or the painter knows the critic.
+# A network that was used in training is a biased evaluator. In the paper, Γ encodes
+# pictures for the I2S network *and* evaluates the pictures of the S2I network. The
+# sound encoder likewise evaluates the sounds of I2S. If a network that evaluates also
+# chose the best epoch, or shaped an encoding, its accuracy is too high, and nobody can
+# tell by how much.
 #
-# In the paper, Γ encodes pictures for the I2S network *and* grades the pictures
-# of the S2I network; the sound encoder likewise grades the I2S network that was
-# trained on its twin. An examiner who also taught the class is lenient in ways
-# nobody notices. Our judges are therefore other networks: another architecture
-# (a small ResNet from torchvision), another seed, no part in any training of a
-# generator. Γ is kept for what the paper does with it during training: choosing
-# the best epoch (Fig. 9).
+# So we evaluate with another network, the `EvalClassifier`. It has another architecture
+# (a small ResNet from torchvision) and another seed, and it is not used in training any
+# generator. Γ keeps the role that the paper gives it during training: it chooses the
+# best epoch (Fig. 9). Step 10 reports the accuracy by both.
 
 # %% tags=["active-ipynb"]
-# teach, judge = "#fbe3d0", "#d5efe5"
+# training, evaluation = "#fbe3d0", "#d5efe5"
 # boxes = {
 #     "data": (0.08, 0.5, "real pairs\ntraining split"),
-#     "ear": (0.32, 0.82, "sound encoder\n(step 3)"),
+#     "sound": (0.32, 0.82, "sound encoder\n(step 3)"),
 #     "gamma": (0.32, 0.5, "Γ, image\nclassifier"),
-#     "judge": (0.32, 0.16, "EvalClassifier\nother network, other seed"),
+#     "eval": (0.32, 0.16, "EvalClassifier\nother network, other seed"),
 #     "s2i": (0.62, 0.82, "S2I\nsound → picture"),
 #     "i2s": (0.62, 0.5, "I2S\npicture → sound"),
-#     "marks": (0.9, 0.16, "the marks\nof step 10"),
+#     "score": (0.9, 0.16, "accuracies\nof step 10"),
 # }
-# arrows = [("data", name, "trains") for name in ("ear", "gamma", "judge")]
-# arrows += [("ear", "s2i", "encodes for"), ("gamma", "i2s", "encodes for")]
+# arrows = [("data", name, "trains") for name in ("sound", "gamma", "eval")]
+# arrows += [("sound", "s2i", "encodes for"), ("gamma", "i2s", "encodes for")]
 # arrows += [("gamma", "s2i", "picks its epoch")]
-# arrows += [("s2i", "marks", ""), ("i2s", "marks", ""), ("judge", "marks", "gives")]
-# fills = {"ear": teach, "gamma": teach, "judge": judge, "marks": judge}
+# arrows += [("s2i", "score", ""), ("i2s", "score", ""), ("eval", "score", "predicts")]
+# fills = {"sound": training, "gamma": training}
+# fills |= {"eval": evaluation, "score": evaluation}
 # show.diagram(boxes, arrows, fills=fills, width=9, height=3.4)
 
 # %% [markdown]
-# Orange teaches, green judges, and no arrow leads from orange to the marks. Both
-# have seen the training recordings only, so real *test* pictures are as new to the
-# judge as generated ones.
+# Orange networks take part in training the generators, green ones evaluate. No arrow
+# leads from orange to the accuracies. All were trained on the training recordings only,
+# so real *test* pictures are as new to the EvalClassifier as generated ones.
 #
-# The judge is a residual network: each block adds what it finds to what came in,
-# $y = \mathrm{ReLU}(x + f(x))$. There is one for pictures, of 3 channels, and one for
-# sounds (the *ear* of step 3), of one.
+# The EvalClassifier is a residual network: each block adds its output to its input,
+# $y = \mathrm{ReLU}(x + f(x))$. There is one for pictures, with 3 input channels, and
+# one for spectrograms (trained in step 3), with one.
 #
 # `(B, 3, 64, 64) or (B, 1, 128, 44) → (B, K)`
 
 
 # %%
 class EvalClassifier(ResNet):
-    """An examiner that taught nobody: (B, channels, h, w) → logits (B, K).
+    """A classifier that is not used in training: (B, channels, h, w) → logits (B, K).
 
-    torchvision's ResNet with one block a storey. `features` gives the (B, 512)
+    It is torchvision's ResNet with one block at each resolution. `features` gives the
     vector before the last layer, for FID and KID.
+
+    Args:
+        classes: number K of instruments.
+        channels: 3 for pictures, 1 for spectrograms.
     """
 
     def __init__(self, classes: int, channels: int = 3) -> None:
         super().__init__(BasicBlock, [1, 1, 1, 1], num_classes=classes)
+        # torchvision's first layer (7×7) is made for pictures of 224×224 pixels.
         self.conv1 = nn.Conv2d(channels, 64, 5, 2, 2, bias=False)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 512"]:
+        """Compute the features before the last layer."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.avgpool(x).flatten(1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Compute the logits of the instruments."""
         return self.fc(self.features(x))
 
 
 # %% tags=["active-ipynb"]
-# eye, ear = EvalClassifier(13).eval(), EvalClassifier(13, channels=1).eval()
-# assert eye(x).shape == (4, 13)
-# assert eye.features(x).shape == (4, 512)
-# assert ear(torch.randn(2, 1, 128, 44)).shape == (2, 13)
+# eval_image = EvalClassifier(13).eval()
+# eval_sound = EvalClassifier(13, channels=1).eval()
+# assert eval_image(x).shape == (4, 13)
+# assert eval_image.features(x).shape == (4, 512)
+# assert eval_sound(torch.randn(2, 1, 128, 44)).shape == (2, 13)
+# networks = {"Γ": classifier, "EvalClassifier": eval_image}
 # show.table(
 #     [
 #         {"network": name, "weights": sum(p.numel() for p in network.parameters())}
 #         | {"layers": sum(isinstance(m, nn.Conv2d) for m in network.modules())}
-#         for name, network in (("Γ", classifier), ("judge", eye))
+#         for name, network in networks.items()
 #     ]
 # )
 
 # %% [markdown]
-# ## A reader of poses
+# ## A pose estimator
 #
-# On the bandstand it is known where each hand is. To ask the same of a *generated*
-# picture, a network has to read it off. The judge's own form is bad at that: it
-# averages over the whole picture before it decides, and with the place goes the pose.
-# So this one keeps a map $h$ of 16×16 for each point and returns where the map's
-# weight lies (a **soft argmax**):
+# The bandstand knows where each hand is. To evaluate the pose in a *generated* picture,
+# a network must estimate it. A classifier such as the EvalClassifier is not suited: it
+# averages over the whole picture, and that loses positions. The pose estimator instead
+# computes a map $h$ of 16×16 for each point and returns the mean position under the
+# map's softmax (a **soft argmax**):
 #
 # $$(\hat x, \hat y) = \sum_{u,v} \mathrm{softmax}(h)_{uv}\,(u, v) .$$
 #
-# Shift the picture, and the answer shifts with it: nothing about places has to be
-# learned anew for each place.
+# If the picture shifts, the estimate shifts with it. So the network need not learn each
+# position separately.
 #
 # `(B, 3, 64, 64) → (B, 2P)`: x and y of each point, in picture widths
 
 
 # %%
-def halving(inputs: int, outputs: int) -> BasicBlock:
-    """A residual block that halves both sides: (B, inputs, h, w) → (B, outputs, …)."""
-    way_round = nn.Sequential(
+def make_downsampling_block(inputs: int, outputs: int) -> BasicBlock:
+    """Make a residual block that halves both sides of a map."""
+    # The shortcut must change size and channels as the block does.
+    shortcut = nn.Sequential(
         nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs)
     )
-    return BasicBlock(inputs, outputs, 2, way_round)
+    return BasicBlock(inputs, outputs, 2, shortcut)
 
 
 # %%
 def soft_argmax(maps: Float[Tensor, "b p h w"]) -> Float[Tensor, "b q"]:
-    """The mean place of each map's weight: x and y of each point, in widths."""
+    """Compute the mean position of each map under its softmax.
+
+    Args:
+        maps: one map for each of P points.
+
+    Returns:
+        (B, 2P): x and y of each point, where 1 is the width or height of the map.
+    """
+    # Under autocast the maps are bfloat16, which has 8 bits: too coarse for positions.
     maps = maps.float()
     weight = maps.flatten(2).softmax(dim=2).view_as(maps)
     height, width = maps.shape[2:]
+    # The centre of pixel u is at (u + ½) / width.
     u = (torch.arange(width, device=maps.device) + 0.5) / width
     v = (torch.arange(height, device=maps.device) + 0.5) / height
-    place = [(weight.sum(2) * u).sum(2), (weight.sum(3) * v).sum(2)]
-    return torch.stack(place, dim=2).flatten(1)
+    position = [(weight.sum(2) * u).sum(2), (weight.sum(3) * v).sum(2)]
+    return torch.stack(position, dim=2).flatten(1)
 
 
 # %%
 class PoseEstimator(nn.Module):
-    """Where `points` points are: (B, 3, h, w) → (B, 2·points), x and y in widths."""
+    """Estimate x and y of some points: (B, 3, h, w) → (B, 2 · points), in widths."""
 
     def __init__(self, points: int, width: int = 32) -> None:
         super().__init__()
@@ -375,20 +434,21 @@ class PoseEstimator(nn.Module):
             nn.BatchNorm2d(width),
             nn.ReLU(),
             BasicBlock(width, width),
-            halving(width, 2 * width),
+            make_downsampling_block(width, 2 * width),
             BasicBlock(2 * width, 2 * width),
-            halving(2 * width, 4 * width),
+            make_downsampling_block(2 * width, 4 * width),
             BasicBlock(4 * width, 4 * width),
             nn.Upsample(scale_factor=2),
             nn.Conv2d(4 * width, points, 3, padding=1),
         )
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b q"]:
+        """Estimate x and y of each point."""
         return soft_argmax(self.maps(x))
 
 
 # %% [markdown]
-# A map with a single bright spot: the reader must name the middle of the spot.
+# For a map with a single bright spot, the soft argmax is the centre of the spot:
 
 # %% tags=["active-ipynb"]
 # assert PoseEstimator(points=5)(x).shape == (4, 10)
@@ -403,11 +463,17 @@ class PoseEstimator(nn.Module):
 # figure
 
 # %% [markdown]
+# ## Summary
+#
+# `ImageClassifier` (Γ) encodes pictures and chooses the best epoch. `EvalClassifier`
+# evaluates and takes no part in training. `PoseEstimator` reads positions. Step 5
+# trains all three.
+#
 # ## Exercises
 #
-# 1. What share of Γ's weights sits in its three fully connected layers? Guess before
-#    you count (convolutions have no biases here; leave the norms out).
-# 2. Write `denormalize_pictures` for a numpy array so that every byte comes back unchanged.
+# 1. What share of Γ's weights is in its three fully connected layers? Guess before you
+#    count. (The convolutions have no biases; leave out the norms.)
+# 2. Write `denormalize_pictures` for a numpy array, so that no byte changes.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
@@ -415,17 +481,17 @@ class PoseEstimator(nn.Module):
 # from avnb import course
 #
 #
-# def share_in_full(width=32, classes=13):
-#     """Weights in the fully connected layers of Γ over all its weights, 0 to 1."""
+# def compute_dense_share(width=32, classes=13):
+#     """The weights in the fully connected layers of Γ over all its weights, 0 to 1."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.SHARE_IN_FULL, share_in_full)
+# course.try_exercise(exercises.DENSE_SHARE, compute_dense_share)
 
 # %% tags=["active-ipynb"]
-# def bytes_of(x):
-#     """Undo byte / 127.5 - 1: an array of floats to uint8; outside [-1, 1] is cut."""
+# def convert_to_bytes(x):
+#     """Undo byte / 127.5 - 1: floats to uint8; values outside [-1, 1] are clipped."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.BYTES_OF, bytes_of)
+# course.try_exercise(exercises.BYTES, convert_to_bytes)

@@ -1,14 +1,25 @@
 # %% [markdown]
-# # Step 6 · Sound to image: the generator, the discriminator, the game
+# # Step 6 · Sound to image: generator, discriminator, losses
 #
-# Half a second of sound goes in, a picture of somebody playing it comes out.
-# This notebook builds both players of that game exactly once; the next one
-# trains them.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step6_sound_to_image.ipynb)
+#
+# The input is half a second of sound, the output a picture of somebody who plays it.
+# This notebook defines both networks, their losses and the sampler of wrong pairs. Step
+# 7 trains them.
+#
+# **You will learn** what a conditional GAN is, what a transposed convolution computes,
+# how GAN-CLS makes the discriminator use the condition, why the generator maximises
+# $\log S_f$, and what batch norm, augmentation and weight averaging do in a GAN.
+#
+# **Time.** About 40 minutes of reading. The cells run in about half a minute.
+#
+# **Prerequisites.** Step 2 (the sound encoding) and step 4 (pictures as numbers,
+# jitter).
 #
 # **Letters.** B batch · Z noise size (100) · E encoding size (128) · C compressed
-# encoding (64) · W base width of a network (128 for the generator, as in Sec. 3.1,
-# and 64 for the discriminator, as in GAN-CLS) · h, w height and width of a map ·
-# N pictures to draw wrong pairs from.
+# encoding (64) · W base width of a network (128 for the generator, as in Sec. 3.1, and
+# 64 for the discriminator, as in GAN-CLS) · h, w height and width of a map · N pictures
+# from which wrong pairs are drawn.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -16,27 +27,30 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %% [markdown]
-# ## The idea in one paragraph
+# ## The idea
 #
-# A **generator** $G$ paints, a **discriminator** $D$ says whether a picture is real,
-# and each learns from the other's mistakes (Eq. 1):
+# A **generator** $G$ makes pictures. A **discriminator** $D$ says whether a picture is
+# real. Each is trained against the other (Eq. 1):
 #
 # $$\min_G \max_D\ \mathbb E_{x \sim p_\text{data}}[\log D(x)]
 # + \mathbb E_{z \sim p_z}[\log(1 - D(G(z)))] .$$
 #
-# A generator that sees only noise can paint *a* musician. We want the musician
-# who makes *this* sound, so both networks also see an encoding of the sound: a
-# **conditional** GAN (Eq. 2), $D(x \mid y)$ and $G(z \mid y)$ for $D(x)$ and $G(z)$.
-# One trap remains: a discriminator that only asks "is this a real photograph?"
-# never looks at the sound. Reed et al. (GAN-CLS) close it with a third kind of pair:
-# a sound beside a real picture that is **wrong** for it, which the discriminator
-# must reject as well. The whole of it is Fig. 2(a):
+# A generator that gets only noise can generate *some* musician. We want the musician
+# who makes *this* sound, so both networks also get an encoding of the sound. That is a
+# **conditional** GAN (Eq. 2), with $D(x \mid y)$ and $G(z \mid y)$ in the place of
+# $D(x)$ and $G(z)$.
+#
+# One problem remains: a discriminator that only asks "is this picture real?" can ignore
+# the sound. Reed et al. (GAN-CLS) therefore add a third kind of pair: a sound with a
+# real picture that is **wrong** for it. The discriminator must reject this pair too.
+# Fig. 2(a) shows the whole model:
 
 # %%
 import torch
@@ -49,6 +63,7 @@ from torch.nn import functional as F
 # %% tags=["active-ipynb"]
 # from IPython.display import display
 #
+# from avnb import training
 # from avnb.viz import show
 # from data_scripts import bandstand
 
@@ -75,21 +90,21 @@ from torch.nn import functional as F
 # show.diagram(boxes, arrows, fills=fills, width=9.5, height=3.6)
 
 # %% [markdown]
-# Blue is what this notebook builds and step 7 trains; grey is given. D sees one
-# picture at a time, always beside the same sound, and gives it a score.
+# This notebook builds the blue boxes, and step 7 trains them; the grey ones are given.
+# D gets one picture at a time, always with the same sound, and gives each pair a score.
 #
-# ## Compressor the encoding
+# ## Compress the encoding
 #
-# $\varphi(A)$: the 128 numbers of the sound encoder pass a fully connected layer
-# and a leaky ReLU to become 64 (Sec. 3.1). Both networks own a copy, as in
-# GAN-CLS, so each may listen in its own way.
+# $\varphi(A)$: a fully connected layer and a leaky ReLU reduce the 128 numbers of the
+# sound encoder to 64 (Sec. 3.1). Both networks have their own such layer, as in
+# GAN-CLS, so each can use different parts of the encoding.
 #
 # `(B, 128) → (B, 64)`
 
 
 # %%
 class Compressor(nn.Sequential):
-    """φ(A), or ϕ(I) for pictures: (B, E) → (B, C) (Sec. 3.1)."""
+    """φ(A) of a sound, or ϕ(I) of a picture: (B, E) → (B, C) (Sec. 3.1)."""
 
     def __init__(self, encoding: int = 128, compressed: int = 64) -> None:
         super().__init__(nn.Linear(encoding, compressed), nn.LeakyReLU(0.2))
@@ -102,28 +117,29 @@ class Compressor(nn.Sequential):
 # %% [markdown]
 # ## A residual bottleneck
 #
-# GAN-CLS thickens its coarse feature maps with blocks that squeeze the channels
-# to a quarter, work there, and add the result to what came in:
-# $y = \sigma(x + f(x))$. At 4×4 and 8×8 they cost little and buy depth.
+# GAN-CLS makes its coarse feature maps deeper with blocks that reduce the channels to a
+# quarter, convolve there, and add the result to the input: $y = \sigma(x + f(x))$. At
+# 4×4 and 8×8 pixels these blocks cost little.
 #
 # `(B, W, h, w) → (B, W, h, w)`
 
 
 # %%
 class ResidualBlock(nn.Module):
-    """σ(x + f(x)) for any f that keeps the shape (B, W, h, w)."""
+    """σ(x + f(x)) for a network f that keeps the shape (B, W, h, w)."""
 
     def __init__(self, body: nn.Sequential, activation: nn.Module) -> None:
         super().__init__()
         self.body, self.activation = body, activation
 
     def forward(self, x: Float[Tensor, "b w h v"]) -> Float[Tensor, "b w h v"]:
+        """Add f(x) to x and apply the activation."""
         return self.activation(x + self.body(x))
 
 
 # %%
 class Bottleneck(ResidualBlock):
-    """ResidualBlock bottleneck of GAN-CLS: 1×1, 3×3, 3×3 at a quarter of the width."""
+    """The residual bottleneck of GAN-CLS: 1×1, 3×3, 3×3 at a quarter of the width."""
 
     def __init__(self, width: int, activation: nn.Module) -> None:
         narrow = width // 4
@@ -141,70 +157,93 @@ class Bottleneck(ResidualBlock):
 
 
 # %% [markdown]
-# The shape stays, and so does the input: a block whose last norm is zero has
-# $f(x) = 0$ and passes on $\sigma(x)$. A deep network of such blocks starts as
-# a shallow one and grows as deep as it needs.
+# The block keeps the shape. If the gain of its last norm is zero, then $f(x) = 0$ and
+# the block returns $\sigma(x)$. So a deep network of such blocks can start as a shallow
+# one and use its depth as training goes on.
 
 # %% tags=["active-ipynb"]
 # block, x = Bottleneck(16, nn.ReLU()), torch.randn(2, 16, 4, 4)
 # assert block(x).shape == x.shape
 # nn.init.zeros_(block.body[-1].weight)
 # assert torch.equal(block(x), x.relu())
-# layers = {"a block": Bottleneck(1024, nn.ReLU()), "a 3×3": nn.Conv2d(1024, 1024, 3)}
+# layers = {"bottleneck": Bottleneck(1024, nn.ReLU())}
+# layers["3×3 convolution"] = nn.Conv2d(1024, 1024, 3)
 # for name, layer in layers.items():
 #     weights = sum(p.numel() for p in layer.parameters())
 #     print(f"{name} at width 1024: {weights:,} weights")
 
 # %% [markdown]
-# ## How to make a map larger: transposed convolution
+# ## Transposed convolution: how to make a map larger
 #
-# An ordinary convolution gathers: each output is a weighted sum of a window of
-# inputs. Turned round it **scatters**: each input pixel stamps the kernel, times its
-# own value, onto the output, and overlapping stamps add up. With kernel $k$, stride
-# $s$ and padding $p$
+# In an ordinary convolution each output is a weighted sum of a window of inputs. A
+# transposed convolution (often called deconvolution) does the reverse. Each input pixel
+# adds the whole kernel, times its own value, to the output. Kernels of neighbouring
+# pixels overlap and add up. With kernel $k$, stride $s$ and padding $p$ the output is
+#
+# $$y[s\,i - p + u] \mathrel{+}= x[i]\; W[u],\qquad u = 0 \ldots k - 1,$$
 #
 # $$\text{size}_\text{out} = (\text{size}_\text{in} - 1)\,s - 2p + k,$$
 #
-# so $k = 4,\ s = 2,\ p = 1$ doubles exactly. One pixel, two neighbours, all of them;
-# and all of them once more, with a random kernel:
+# so $k = 4,\ s = 2,\ p = 1$ doubles the size exactly. In two dimensions, as loops:
 
 # %% tags=["active-ipynb"]
-# stamp = nn.ConvTranspose2d(1, 1, 4, 2, 1, bias=False)
+# def deconvolve(x: torch.Tensor, W: torch.Tensor, s: int, p: int) -> torch.Tensor:
+#     """A transposed convolution of one channel: x (h, w), kernel W (k, k)."""
+#     (h, w), k = x.shape, len(W)
+#     y = torch.zeros((h - 1) * s + k, (w - 1) * s + k)
+#     for i in range(h):
+#         for j in range(w):
+#             y[s * i : s * i + k, s * j : s * j + k] += x[i, j] * W
+#     return y[p : len(y) - p, p : y.shape[1] - p]  # padding cuts the edges off
+#
+#
+# torch.manual_seed(0)
+# x, W = torch.randn(4, 4), torch.randn(4, 4)
+# fast = F.conv_transpose2d(x[None, None], W[None, None], stride=2, padding=1)
+# assert torch.allclose(deconvolve(x, W, 2, 1), fast[0, 0], atol=1e-5)
+# print("4×4 →", " × ".join(str(side) for side in fast.shape[2:]), "and both agree")
+
+# %% [markdown]
+# Now look at it: one pixel, two neighbours, all pixels, and all pixels with a random
+# kernel.
+
+# %% tags=["active-ipynb"]
+# layer = nn.ConvTranspose2d(1, 1, 4, 2, 1, bias=False)
 # ramp = torch.tensor([1.0, 2.0, 2.0, 1.0])
-# stamp.weight.data = (ramp[:, None] * ramp).view(1, 1, 4, 4)
+# layer.weight.data = (ramp[:, None] * ramp).view(1, 1, 4, 4)
 # spots = torch.zeros(4, 1, 4, 4)
 # spots[0, 0, 1, 1] = spots[1, 0, 1, 1] = spots[1, 0, 1, 2] = 1
 # spots[2:] = 1
-# stamped = stamp(spots).detach()
+# enlarged = layer(spots).detach()
 # torch.manual_seed(132)
-# stamp.weight.data = torch.rand(1, 1, 4, 4)
-# stamped[3] = stamp(spots[3:]).detach()[0]
-# assert stamped.shape == (4, 1, 8, 8)
+# layer.weight.data = torch.rand(1, 1, 4, 4)
+# enlarged[3] = layer(spots[3:]).detach()[0]
+# assert enlarged.shape == (4, 1, 8, 8)
 # figure, axes = show.subplots(2, 4, width=2.2, height=2.2)
 # titles = ("one pixel", "two neighbours", "all", "all, random kernel")
 # for column, title in enumerate(titles):
 #     axes[0, column].imshow(spots[column, 0], vmin=0, cmap="magma")
 #     axes[0, column].set_title(f"{title}, 4×4")
-#     axes[1, column].imshow(stamped[column, 0], vmin=0, cmap="magma")
-#     axes[1, column].set_title("stamped, 8×8")
+#     axes[1, column].imshow(enlarged[column, 0], vmin=0, cmap="magma")
+#     axes[1, column].set_title("output, 8×8")
 # for ax in axes.flat:
 #     ax.set_axis_off()
 # figure
 
 # %% [markdown]
-# The first kernel is smooth, so a flat map stays flat inside. A *random* kernel does
-# not keep it flat: with stride 2 the even and the odd places are stamped by different
-# entries of it, and what comes out is stripes or a **checkerboard**.
+# The first kernel is smooth, so a flat map stays flat in its inside. A *random* kernel
+# does not keep it flat: with stride 2, even and odd positions get different entries of
+# the kernel. The result are stripes or a **checkerboard**.
 #
-# ## Generator: from 164 numbers to a picture
+# ## The generator: from 164 numbers to a picture
 #
 # $\hat x_I \leftarrow G_{S\mapsto I}(z, \varphi(A))$ (Sec. 3.1). Noise and compressed
-# sound stand side by side as a 1×1 "image" of 164 channels. One transposed
-# convolution makes it 4×4, four more double it until it is 64×64:
+# sound together form a 1×1 map of 164 channels. One transposed convolution makes it
+# 4×4, and four more double it until it is 64×64:
 #
 # | map | channels | by |
 # |---|---|---|
-# | 1×1 | 164 | z and φ(A) side by side |
+# | 1×1 | 164 | z and φ(A), concatenated |
 # | 4×4 | 8W | 4×4 kernel + bottleneck |
 # | 8×8 | 4W | stride 2 + bottleneck |
 # | 16×16 | 2W | stride 2 |
@@ -214,7 +253,7 @@ class Bottleneck(ResidualBlock):
 
 # %%
 def make_upsampling(before: int, after: int) -> nn.Sequential:
-    """Twice the size: a 4×4 transposed convolution, norm, ReLU."""
+    """Make a 4×4 transposed convolution that doubles the size, a norm and a ReLU."""
     return nn.Sequential(
         nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
         nn.BatchNorm2d(after),
@@ -224,7 +263,7 @@ def make_upsampling(before: int, after: int) -> nn.Sequential:
 
 # %%
 def make_trunk(inputs: int, width: int) -> nn.Sequential:
-    """From (B, inputs, 1, 1) to the (B, W, 32, 32) map that both generators share."""
+    """Make the part that S2I and I2S share: (B, inputs, 1, 1) → (B, W, 32, 32)."""
     return nn.Sequential(
         nn.ConvTranspose2d(inputs, 8 * width, 4, bias=False),
         nn.BatchNorm2d(8 * width),
@@ -239,10 +278,7 @@ def make_trunk(inputs: int, width: int) -> nn.Sequential:
 
 # %%
 class Generator(nn.Module):
-    """G_S→I: noise and a sound's encoding to a picture in [-1, 1] (Sec. 3.1).
-
-    noise (B, Z) and encoding (B, E) → picture (B, 3, 64, 64).
-    """
+    """G_S→I (Sec. 3.1): noise (B, Z) and encoding (B, E) → picture (B, 3, 64, 64)."""
 
     def __init__(self, width: int = 128, noise: int = 100, encoding: int = 128) -> None:
         super().__init__()
@@ -254,6 +290,7 @@ class Generator(nn.Module):
     def forward(
         self, z: Float[Tensor, "b z"], encoding: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b 3 64 64"]:
+        """Generate pictures in [-1, 1] from noise and sound encodings."""
         condition = torch.cat([z, self.compress(encoding)], dim=1)
         x = self.trunk(rearrange(condition, "b c -> b c 1 1"))
         return torch.tanh(self.picture(x))
@@ -267,26 +304,26 @@ class Generator(nn.Module):
 # for layer in Generator(width=128).trunk:
 #     x = layer(x)
 #     if not isinstance(layer, nn.BatchNorm2d | nn.ReLU):
-#         name = "block" if isinstance(layer, Bottleneck) else "stamped"
+#         name = "block" if isinstance(layer, Bottleneck) else "doubled"
 #         shapes[f"{name} {len(shapes)}"] = x.shape[1:]
 # shapes["x̂"] = (3, 64, 64)
 # show.feature_maps(shapes)
 
 # %% [markdown]
-# ## Discriminator: is this pair genuine?
+# ## The discriminator: do picture and sound belong together?
 #
-# $D_{S\mapsto I}(x, \varphi(A))$ looks at the picture first. Only when it has
-# shrunk to 4×4 does the sound join in, copied to each of the 16 places; a 1×1
-# convolution lets every place compare what it sees with what is heard, and one
-# 4×4 convolution turns the map into a single **logit** (the score $S$ of the
-# paper is its sigmoid). A high logit says "genuine": a real picture, of this sound.
+# $D_{S\mapsto I}(x, \varphi(A))$ first processes the picture alone. When the map is
+# down to 4×4, the compressed sound is copied to each of its 16 positions. A 1×1
+# convolution then compares picture and sound at each position, and one 4×4 convolution
+# turns the map into a single **logit**. The score $S$ of the paper is its sigmoid. A
+# high logit means: a real picture that belongs to this sound.
 #
 # `(B, 3, 64, 64), (B, 128) → (B,)`
 
 
 # %%
 def make_downsampling(before: int, after: int) -> nn.Sequential:
-    """Half the size: a 4×4 convolution, norm, leaky ReLU."""
+    """Make a 4×4 convolution that halves the size, a norm and a leaky ReLU."""
     return nn.Sequential(
         nn.Conv2d(before, after, 4, 2, 1, bias=False),
         nn.BatchNorm2d(after),
@@ -296,7 +333,7 @@ def make_downsampling(before: int, after: int) -> nn.Sequential:
 
 # %%
 class PairHead(nn.Module):
-    """The last storey of both discriminators: a 4×4 map meets the condition."""
+    """The last layers of both discriminators: a 4×4 map and an encoding → logit."""
 
     def __init__(self, width: int, encoding: int = 128) -> None:
         super().__init__()
@@ -311,6 +348,7 @@ class PairHead(nn.Module):
     def forward(
         self, x: Float[Tensor, "b w 4 4"], encoding: Float[Tensor, "b e"]
     ) -> Float[Tensor, " b"]:
+        """Compare each position of the map with the condition; return the logits."""
         condition = repeat(self.compress(encoding), "b c -> b c 4 4")
         x = self.compare(torch.cat([x, condition], dim=1))
         return rearrange(self.score(x), "b 1 1 1 -> b")
@@ -318,10 +356,7 @@ class PairHead(nn.Module):
 
 # %%
 class Discriminator(nn.Module):
-    """D_S→I: the logit that a picture and a sound belong together (Sec. 3.1).
-
-    picture (B, 3, 64, 64) in [-1, 1] and encoding (B, E) → logits (B,).
-    """
+    """D_S→I (Sec. 3.1): picture (B, 3, 64, 64) and encoding (B, E) → logits (B,)."""
 
     def __init__(self, width: int = 64, encoding: int = 128) -> None:
         super().__init__()
@@ -338,6 +373,7 @@ class Discriminator(nn.Module):
     def forward(
         self, picture: Float[Tensor, "b 3 64 64"], encoding: Float[Tensor, "b e"]
     ) -> Float[Tensor, " b"]:
+        """Compute the logit that a picture is real and belongs to the sound."""
         return self.pair(self.look(picture), encoding)
 
 
@@ -358,17 +394,18 @@ class Discriminator(nn.Module):
 # show.feature_maps(shapes)
 
 # %% [markdown]
-# ## Where the weights start
+# ## Initialise the weights
 #
-# As in GAN-CLS: convolutions from $\mathcal N(0, 0.02^2)$, the gains of the norms
-# from $\mathcal N(1, 0.02^2)$, their biases at zero. The fully connected layer that
-# compresses the encoding keeps torch's own start: from weights of 0.02 the sound would
-# enter at a fifth of the noise's strength and be overheard.
+# As in GAN-CLS, the weights of the convolutions come from $\mathcal N(0, 0.02^2)$ and
+# the gains of the norms from $\mathcal N(1, 0.02^2)$; biases start at zero. The fully
+# connected layer that compresses the encoding keeps PyTorch's own initialisation. With
+# weights of 0.02 its output would be five times weaker than the noise, and the
+# generator would hardly use the sound.
 
 
 # %%
 def init_weights(module: nn.Module) -> None:
-    """GAN-CLS's initialisation, for `network.apply(init_weights)`."""
+    """Initialise a module as GAN-CLS does; use it as `network.apply(init_weights)`."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
@@ -382,22 +419,24 @@ def init_weights(module: nn.Module) -> None:
 # %% [markdown]
 # ## A discriminator without batch norm
 #
-# Batch norm measures every picture against its batch, and D gets its real, its wrong
-# and its generated pictures in three batches: what a *batch* has in common can give
-# it away, without a look at any one picture, and about that G gets no useful advice.
-# GAN-CLS trains so for hundreds of epochs. In a training of some hundred steps, as at
-# `laptop`, D wins: its loss nears 0 and G is left with coloured noise. Without norms
-# each picture has to be judged by itself, and G keeps up. So every scale but `paper`
-# takes the norms out of D; `OVERRIDES = {"norm_d": True}` in step 7 leaves them in.
+# Batch norm compares every picture with the rest of its batch. D gets its real, wrong
+# and generated pictures in three separate batches. So D can recognise the generated
+# *batch* by its statistics, without looking at any single picture, and the gradient of
+# that does not tell G how to improve a picture. GAN-CLS trains like this for hundreds
+# of epochs. In a training of some hundred steps, as at `laptop`, D becomes too strong:
+# its loss goes to 0, and G ends in coloured noise. Without norms D has to judge each
+# picture by itself, and G keeps up. Therefore every scale but `paper` removes the norms
+# from D. `OVERRIDES = {"norm_d": True}` in step 7 keeps them.
 #
-# Without norms the weights must keep the signal's size themselves. He's start does:
-# for a convolution with $n$ inputs a kernel and leaky ReLUs of slope $a$,
-# $\operatorname{Var}(w) = \frac{2}{(1 + a^2)\,n}$. ResidualBlock blocks start as $f(x) = 0$.
+# Without norms the weights themselves must keep the scale of the signal. He's
+# initialisation does: for a convolution with $n$ inputs to a kernel and leaky ReLUs of
+# slope $a$, $\operatorname{Var}(w) = \frac{2}{(1 + a^2)\,n}$. Residual blocks start
+# with $f(x) = 0$.
 
 
 # %%
 def remove_batch_norm(network: nn.Module) -> nn.Module:
-    """Take the batch norms out of a discriminator; start its weights as He et al."""
+    """Remove the batch norms of a discriminator and initialise it as He et al. 2015."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
@@ -415,59 +454,58 @@ def remove_batch_norm(network: nn.Module) -> nn.Module:
 
 
 # %% [markdown]
-# The proof is in who else is in the batch. The same picture with the same sound, once
-# beside one set of neighbours and once beside another: with norms its score changes,
-# without them it is the picture's own.
+# A test: the score of one picture and sound, once in a batch with some other pictures
+# and once with different ones. With norms the score changes. Without them it does not.
 
 # %% tags=["active-ipynb"]
 # torch.manual_seed(0)
-# seen, heard = torch.rand(8, 3, 64, 64) * 2 - 1, torch.randn(8, 128)
-# beside = torch.cat([seen[:1], seen[1:] * 0.1])
-# players = {
+# batch, encodings = torch.rand(8, 3, 64, 64) * 2 - 1, torch.randn(8, 128)
+# other_batch = torch.cat([batch[:1], batch[1:] * 0.1])  # the same first picture
+# networks = {
 #     "with norms": Discriminator(width=8).apply(init_weights),
 #     "without": remove_batch_norm(Discriminator(width=8)),
 # }
-# for name, D in players.items():
-#     first, second = (D(x, heard)[0].item() for x in (seen, beside))
-#     print(f"{name:10}  {first:+.4f} and, beside others, {second:+.4f}")
+# for name, D in networks.items():
+#     first, second = (D(x, encodings)[0].item() for x in (batch, other_batch))
+#     print(f"{name:10}  {first:+.4f}, with other neighbours {second:+.4f}")
 
 # %% [markdown]
-# What does a generator paint that has learned nothing? Nearly grey. Turn up the
-# contrast and go close, and there is the checkerboard's grid. Everything better than
-# this will have been learned from the discriminator.
+# What does an untrained generator produce? Nearly grey pictures. With more contrast and
+# in a close-up you can see the checkerboard pattern. Everything beyond this must be
+# learned from the discriminator.
 
 # %% tags=["active-ipynb"]
 # generator.apply(init_weights)
 # with torch.no_grad():
-#     paint = generator(z, encoding)
-# print(f"untrained: from {paint.min():.2f} to {paint.max():.2f}")
-# close = paint[:, :, 16:40, 16:40] / paint.abs().max()
-# loud = paint / paint.abs().max()
+#     picture = generator(z, encoding)
+# print(f"untrained: from {picture.min():.2f} to {picture.max():.2f}")
+# close = picture[:, :, 16:40, 16:40] / picture.abs().max()
+# strong = picture / picture.abs().max()
 # show.image_grid(
-#     [(paint + 1) / 2, (loud + 1) / 2, (close + 1) / 2],
-#     rows=["as it is", "contrast up", "close-up"],
+#     [(picture + 1) / 2, (strong + 1) / 2, (close + 1) / 2],
+#     rows=["output", "more contrast", "close-up"],
 # )
 
 # %% [markdown]
-# ## The scores and the two losses (Eq. 3, 4)
+# ## The scores and the two losses (Eq. 3 and 4)
 #
-# Three kinds of pairs, three scores: $S_r$ of a real pair, $S_f$ of a generated
-# picture with its sound, $S_w$ of a wrong pair. The generator maximises
+# There are three kinds of pairs and three scores: $S_r$ of a real pair, $S_f$ of a
+# generated picture with its sound, $S_w$ of a wrong pair. The generator maximises
 #
 # $$\log S_f \tag{3}$$
 #
-# and the discriminator
+# and the discriminator maximises
 #
 # $$\log S_r + \tfrac12\left(\log(1-S_w) + \log(1-S_f)\right). \tag{4}$$
 #
 # With logits $s$, $\log\sigma(s) = -\mathrm{softplus}(-s)$ and
-# $\log(1-\sigma(s)) = -\mathrm{softplus}(s)$: the same numbers without a
-# logarithm of zero.
+# $\log(1-\sigma(s)) = -\mathrm{softplus}(s)$. These give the same numbers but never
+# take the logarithm of zero.
 
 
 # %%
 def generator_loss(fake: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """−log S_f, the mean over the batch (Eq. 3)."""
+    """Compute the negative of Eq. 3, -log S_f, averaged over the batch of logits."""
     return F.softplus(-fake).mean()
 
 
@@ -477,7 +515,11 @@ def discriminator_loss(
     fake: Float[Tensor, " b"],
     wrong: Float[Tensor, " b"] | None = None,
 ) -> Float[Tensor, ""]:
-    """The negative of Eq. 4; without wrong pairs (S2I-N) that of Eq. 2."""
+    """Compute the negative of Eq. 4 from logits; without wrong pairs that of Eq. 2.
+
+    S2I-N has no wrong pairs. Its generated pairs then count fully, not by half.
+    Otherwise its real pairs would have twice their weight.
+    """
     true_pairs = F.softplus(-real).mean()
     if wrong is None:
         return true_pairs + F.softplus(fake).mean()
@@ -485,8 +527,8 @@ def discriminator_loss(
 
 
 # %% [markdown]
-# The same numbers as the formulas, where those can be computed; a logit of -200
-# shows where they cannot.
+# The losses agree with the formulas where these can be computed. At a logit of -200 the
+# formula fails:
 
 # %% tags=["active-ipynb"]
 # real, fake, wrong = torch.randn(3, 16, dtype=torch.float64)
@@ -494,19 +536,19 @@ def discriminator_loss(
 # by_hand = -(S_r.log() + ((1 - S_w).log() + (1 - S_f).log()) / 2).mean()
 # assert torch.isclose(discriminator_loss(real, fake, wrong), by_hand)
 # assert torch.isclose(generator_loss(fake), -S_f.log().mean())
-# hopeless = torch.tensor([-200.0])
-# print("by logarithm", -hopeless.sigmoid().log().item(), end=", ")
-# print("by softplus", generator_loss(hopeless).item())
+# extreme = torch.tensor([-200.0])
+# print("by logarithm", -extreme.sigmoid().log().item(), end=", ")
+# print("by softplus", generator_loss(extreme).item())
 
 # %% [markdown]
 # ### Why the generator maximises $\log S_f$ and does not minimise $\log(1 - S_f)$
 #
-# Eq. 1 says the latter, Eq. 3 the former, and both want $S_f$ high. Early in
-# training the discriminator sees through every fake: the logit $s$ is far below
-# zero. There $\log(1 - \sigma(s))$ is **flat**. Its slope is $-\sigma(s) \approx 0$, so
-# the generator hears "bad" and never "this way". The slope of
-# $-\log\sigma(s) = \mathrm{softplus}(-s)$ is $\sigma(s) - 1 \approx -1$: the worse the
-# fake, the clearer the advice.
+# Eq. 1 says the latter, Eq. 3 the former, and both want $S_f$ to be high. Early in
+# training the discriminator recognises every generated picture, so the logit $s$ is far
+# below zero. There $\log(1 - \sigma(s))$ is **flat**: its slope is
+# $-\sigma(s) \approx 0$, so the generator gets almost no gradient. The slope of
+# $-\log\sigma(s) = \mathrm{softplus}(-s)$ is $\sigma(s) - 1 \approx -1$. The worse the
+# generated picture, the stronger the gradient.
 
 # %% tags=["active-ipynb"]
 # s = torch.linspace(-8, 8, 201, requires_grad=True)
@@ -523,50 +565,82 @@ def discriminator_loss(
 # for ax, title in zip(axes[0], ("loss", "its slope"), strict=True):
 #     ax.axvspan(-8, -3, color="#f2f2f2")
 #     ax.set(xlabel="logit s of a pair", title=title)
-# axes[0, 1].text(-7.8, 0.5, "fakes that D\nsees through", color="#666666")
+# axes[0, 1].text(-7.8, 0.5, "fakes that D\nrecognises", color="#666666")
 # handles = axes[0, 0].get_legend_handles_labels()
 # figure.legend(*handles, loc="outside lower center", frameon=False)
 # figure
 
 # %% [markdown]
-# ## When the discriminator learns by heart
+# ## When the discriminator memorises
 #
-# Trained as printed on a few dozen recordings, the discriminator soon knows every
-# real picture: its loss falls towards zero, the scores of generated pictures drop
-# out of reach, and the generator, pushed by a judge that no longer compares but
-# remembers, ends in coloured noise. It is the paper's own Fig. 9, come early: rise,
-# then fall.
+# If we train on a few dozen recordings exactly as the paper says, the discriminator
+# soon memorises every real picture. Its loss goes to zero, the scores of generated
+# pictures become very low, and the generator ends in coloured noise. This may also be
+# what Fig. 9 of the paper shows: the accuracy rises and then falls.
 #
-# The cure leaves Eq. 3 and 4 as they are. The discriminator never sees a picture as
-# it is, but `jitter`ed (step 4), **the real, the wrong and the generated alike**, and
-# because jitter is differentiable the generator still learns through it (Zhao et al.
-# 2020, *Differentiable Augmentation*). What cannot be remembered has to be compared.
+# The remedy does not change Eq. 3 and 4. The discriminator gets every picture after
+# `jitter` (step 4): **real, wrong and generated pictures alike**. Jitter is
+# differentiable, so the generator still learns through it (Zhao et al. 2020,
+# *Differentiable Augmentation*). A discriminator that never sees the same pixels twice
+# cannot simply memorise them.
 #
-# The generator's weights are also averaged over the last steps (an exponential
-# moving average), which removes the jitter of its own path; the average is what is
-# judged and kept.
+# ## Average the generator's weights (EMA)
+#
+# The weights $\theta_t$ of the generator change from step to step, and so does the
+# quality of its pictures. We therefore keep an exponential moving average (EMA) of the
+# weights. This average is evaluated and saved:
+#
+# $$\bar\theta_t = d_t\,\bar\theta_{t-1} + (1 - d_t)\,\theta_t,\qquad
+# d_t = \min\Big(d,\ \frac{1 + t}{10 + t}\Big).$$
+#
+# The decay $d_t$ is small at first, so that the average forgets the untrained weights
+# quickly. `training.EMA` does this; here is the equation as a loop on one weight:
+
+# %% tags=["active-ipynb"]
+# weight = nn.Linear(1, 1, bias=False)
+# ema = training.EMA(weight, decay=0.9)
+# values, averages, average = [], [], weight.weight.item()
+# for t in range(100):
+#     with torch.no_grad():  # the place of an optimiser step
+#         weight.weight.fill_(1 + 0.5 * (-1) ** t)
+#     ema.update_parameters(weight)
+#     d = min(0.9, (1 + t) / (10 + t)) if t else 0.0  # the first update copies
+#     average = d * average + (1 - d) * weight.weight.item()
+#     values.append(weight.weight.item())
+#     averages.append(average)
+#     assert abs(average - ema.module.weight.item()) < 1e-4
+# show.curves({"weight": values, "average": averages}, y="value")
 
 # %% [markdown]
 # ## ω, the sampler of wrong pairs (Eq. 5 and Eq. 6)
 #
-# *Which* pairs count as wrong decides what the generator learns:
+# The choice of wrong pairs decides what the generator learns:
 #
-# - **instrument-oriented** (Eq. 5): $\omega(\mathbf I_{-i})$, any picture of
-#   another instrument. To please the discriminator, get the instrument right.
-# - **pose-oriented** (Eq. 6): $\omega(\mathbf I_i^{-j})$, another picture of the
-#   *same* instrument. Now the instrument is not enough: get the moment right.
+# - **instrument-oriented** (Eq. 5): $\omega(\mathbf I_{-i})$ is any picture of another
+#   instrument. The generator has to get the instrument right.
+# - **pose-oriented** (Eq. 6): $\omega(\mathbf I_i^{-j})$ is another picture of the
+#   *same* instrument. The generator has to get the moment right too.
 #
-# In both, $S_w = D(\omega(\cdot), \varphi(A_i^j))$: the sound stays, its picture is
-# swapped. `labels (B,), pool (N,) → index (B,)`
+# In both, $S_w = D(\omega(\cdot), \varphi(A_i^j))$: the sound stays and its picture is
+# exchanged. `labels (B,), pool (N,) → index (B,)`
 
 
 # %%
 def sample_wrong_class(
     labels: Int[Tensor, " b"], pool: Int[Tensor, " n"], generator: torch.Generator
 ) -> Int[Tensor, " b"]:
-    """ω(I₋ᵢ): for each label an index into `pool` of another class, uniformly.
+    """Sample ω of Eq. 5: for each label an item of another class, uniformly.
 
-    Raises ValueError when the pool holds a single class: nothing is wrong there.
+    Args:
+        labels: the class of each sound of the batch.
+        pool: the class of each picture that may be drawn.
+        generator: source of the random numbers.
+
+    Returns:
+        For each label an index into `pool`.
+
+    Raises:
+        ValueError: the pool has one class only, so there are no wrong pairs.
     """
     if (pool == pool[0]).all():
         raise ValueError(f"every item has class {int(pool[0])}: no wrong pairs exist")
@@ -578,11 +652,21 @@ def sample_wrong_class(
 def sample_wrong_moment(
     index: Int[Tensor, " b"], labels: Int[Tensor, " n"], generator: torch.Generator
 ) -> Int[Tensor, " b"]:
-    """ω(Iᵢ⁻ʲ): for each item another one of its own class, uniformly (Eq. 6).
+    """Sample ω of Eq. 6: for each item another one of the same class, uniformly.
 
-    Raises ValueError when a class has a single item.
+    Args:
+        index: the items of the batch.
+        labels: the class of every item that may be drawn.
+        generator: source of the random numbers.
+
+    Returns:
+        For each item an index into `labels`.
+
+    Raises:
+        ValueError: a class has a single item, so it has no other moment.
     """
     same = (labels[None] == labels[index][:, None]).float()
+    # The item itself is not another moment.
     same[torch.arange(len(index), device=index.device), index] = 0
     if (same.sum(1) == 0).any():
         alone = int(labels[index][same.sum(1) == 0][0])
@@ -591,8 +675,8 @@ def sample_wrong_moment(
 
 
 # %% [markdown]
-# See and hear the three kinds of pairs. A little data set: four instruments, two
-# players each, three moments a player.
+# See and hear the three kinds of pairs. A small data set: four instruments, two players
+# for each, three moments for each player.
 
 # %% tags=["active-ipynb"]
 # names, pictures, sounds, labels = ("cello", "flute", "horn", "violin"), [], [], []
@@ -622,15 +706,22 @@ def sample_wrong_moment(
 # show.listen([sounds[i] for i in index], 44100, heard)
 
 # %% [markdown]
-# Read a column downwards: one sound, three pictures. In the second row any child
-# sees the mistake. In the third you have to know how the bow moves, or simply who
-# plays: another *player* is wrong by Eq. 6 as well, and easier to tell than another
-# moment. Keep that in mind when you look at the pose-oriented pictures of step 7.
+# Each column shows one sound with three pictures. The second row is clearly wrong. For
+# the third row you have to know how the bow moves, or simply who plays: another
+# *player* is wrong by Eq. 6 too, and easier to recognise than another moment of the
+# same player. Keep that in mind when you look at the pose-oriented pictures of step 7.
+#
+# ## Summary
+#
+# `Generator` and `Discriminator` are the networks of Fig. 2(a), `generator_loss` and
+# `discriminator_loss` are Eq. 3 and 4, and `sample_wrong_class` and
+# `sample_wrong_moment` are ω of Eq. 5 and 6. Step 7 trains S2I with them, and step 8
+# uses most of them for I2S.
 #
 # ## Exercises
 #
-# 1. Write Eq. 4 as a loss of logits, without help from torch's own losses but finite
-#    for logits of ±200. What is it when every score is 1/2?
+# 1. Write Eq. 4 as a loss of logits, without torch's own losses, finite for logits of
+#    ±200. What is its value when every score is 1/2?
 # 2. ω draws *pictures* uniformly, so an instrument with many pictures is the wrong one
 #    most of the time. Write a sampler that draws the other *class* uniformly.
 
@@ -640,21 +731,21 @@ def sample_wrong_moment(
 # from avnb import course
 #
 #
-# def equation_4(real, fake, wrong):
-#     """The discriminator's loss, a number, from the logits (B,) of three pairs."""
+# def compute_d_loss(real, fake, wrong):
+#     """The discriminator's loss, a number, from the logits (B,) of the three pairs."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.EQUATION_4, equation_4)
+# course.try_exercise(exercises.D_LOSS, compute_d_loss)
 
 # %% tags=["active-ipynb"]
-# def wrong_by_class(label, pool, random):
-#     """An index into pool (N,), labels, of another class than label.
+# def sample_by_class(label, pool, random):
+#     """An index of an item of pool (N,), which holds labels, of another class.
 #
-#     Every other class is as likely as any other, and so is each picture within a
-#     class. random is a numpy Generator.
+#     All other classes are equally likely, and so are the pictures within a class.
+#     random is a numpy Generator.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.WRONG_BY_CLASS, wrong_by_class)
+# course.try_exercise(exercises.SAMPLE_BY_CLASS, sample_by_class)

@@ -1,8 +1,10 @@
 # %% [markdown]
-# # Step 7 · Train sound to image: three variants, one curve, and a pose
+# # Step 7 · Train sound to image: three variants and a pose model
 #
-# Everything is ready: encodings of the sounds (step 3), Γ to watch (step 5), the
-# two players and their losses (step 6). Here they train:
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step7_sound_to_image_train.ipynb)
+#
+# The sound encoders (step 3), Γ (step 5), the two networks and their losses (step 6)
+# are ready. Here we train four kinds of models:
 #
 # | network | sound encoding | wrong pairs |
 # |---|---|---|
@@ -10,6 +12,15 @@
 # | **S2I-N** | classifier | none |
 # | **S2I-A** | autoencoder | another instrument (Eq. 5) |
 # | **pose** | classifier | another moment, same instrument (Eq. 6) |
+#
+# **You will learn** how the two updates of a GAN follow each other, how to monitor a
+# GAN by a classifier, how to choose the weights without the test set, and how to
+# continue from trained weights.
+#
+# **Time.** About 20 minutes of reading. The whole series takes 19 minutes at `laptop`
+# on two cores, and this notebook is the longest part of it.
+#
+# **Prerequisites.** Step 6, and the networks that steps 3 and 5 have trained.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -17,10 +28,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import numpy as np
@@ -42,6 +54,8 @@ from avnb_notebooks.deep_cross_modal.step4_image import (
     jitter,
     normalize_pictures,
 )
+
+# %%
 from avnb_notebooks.deep_cross_modal.step6_sound_to_image import (
     Discriminator,
     Generator,
@@ -88,11 +102,11 @@ settings = lesson.settings(
         steps_others=(4, 100, 20000, 165000),  # of S2I-N and S2I-A
         pose_steps=(2, 400, 5000, 20000),
         pose_classes=(("cello",), ("cello",), ("cello", "violin", "viola"), ()),
-        watch=(2, 100, 500, 1372),  # steps between two points of Fig. 9
-        rate=(2e-4, 1e-3, 2e-4, 2e-4),  # of both players
+        eval_every=(2, 100, 500, 1372),  # steps between two points of Fig. 9
+        learning_rate=(2e-4, 1e-3, 2e-4, 2e-4),  # of both networks
         shift=(8, 8, 8, 8),  # of jitter before the discriminator, in pixels
-        light=(0.3, 0.3, 0.3, 0.3),  # of jitter
-        average=(0.5, 0.995, 0.999, 0.999),  # decay of the generator's average
+        light=(0.3, 0.3, 0.3, 0.3),  # of jitter, as a share
+        ema_decay=(0.5, 0.995, 0.999, 0.999),  # of the generator's weights
         precision=("float32", "auto", "auto", "auto"),
     ),
 )
@@ -105,8 +119,7 @@ display(course.show_source(discriminator_loss, sample_wrong_class, sample_wrong_
 # %% [markdown]
 # ## Encode every sound once
 #
-# The encoders are finished and do not change any more, so each sound is encoded
-# once.
+# The encoders are trained and do not change any more, so each sound is encoded once.
 
 # %%
 device = training.get_device()
@@ -128,47 +141,48 @@ gamma = gamma.to(device).eval()
 
 # %%
 @torch.no_grad()
-def encode(encoder: nn.Module, pairs: Pairs) -> Tensor:
-    """The encodings of all sounds of `pairs`, (N, 128)."""
+def encode_sounds(encoder: nn.Module, pairs: Pairs) -> Tensor:
+    """Encode all sounds of `pairs`: (N, 128)."""
     encoder = encoder.to(device).eval()
     parts = torch.arange(len(pairs), device=device).split(256)
-    return torch.cat([encoder.encode(lms(pairs.waveform(part))) for part in parts])
+    return torch.cat([encoder.encode(lms(pairs.get_waveforms(part))) for part in parts])
 
 
 codes = {}
 for name, encoder in encoders.items():
-    raw = encode(encoder, train)
-    standard = Standardizer().to(device).fit(raw)
-    codes[name] = {"train": standard(raw), "test": standard(encode(encoder, test))}
-    training.save_model(models / f"standard_{name}.safetensors", standard)
+    raw = encode_sounds(encoder, train)
+    scaler = Standardizer().to(device).fit(raw)  # statistics of the training set alone
+    codes[name] = {"train": scaler(raw), "test": scaler(encode_sounds(encoder, test))}
+    training.save_model(models / f"standardizer_{name}.safetensors", scaler)
 
 # %% [markdown]
-# ## Γ watches (Fig. 9)
+# ## Monitor the training with Γ (Fig. 9)
 #
-# Every so often the generator paints a picture for some training sounds and for the
-# test sounds, and Γ names what it sees. The curve over the *training* sounds decides
-# which weights are kept (the paper's early stop); the other is only looked at.
+# At regular intervals the generator makes pictures for some training sounds and some
+# test sounds, and Γ classifies them. The accuracy on the *training* sounds decides
+# which weights are saved. That is the paper's early stopping. The accuracy on the test
+# sounds is only recorded.
 
 # %%
 fixed = torch.Generator().manual_seed(lesson.seed)
-watched = {
+monitored = {
     "train": torch.randperm(len(train), generator=fixed)[:256].to(device),
     "test": torch.randperm(len(test), generator=fixed)[:256].to(device),
 }
 labels = {"train": train.labels, "test": test.labels}
 
 
-def watched_in(pool: Tensor) -> dict[str, Tensor]:
-    """Of the watched sounds those whose instrument occurs among the pairs `pool`."""
+def select_monitored(pool: Tensor) -> dict[str, Tensor]:
+    """Select the monitored sounds whose instrument occurs among the pairs `pool`."""
     wanted = train.labels[pool].unique()
-    known = {k: at[torch.isin(labels[k][at], wanted)] for k, at in watched.items()}
+    known = {k: at[torch.isin(labels[k][at], wanted)] for k, at in monitored.items()}
     return {split: at for split, at in known.items() if len(at)}
 
 
 # %%
 @torch.no_grad()
-def try_out(G: Generator, code: Tensor) -> Tensor:
-    """What G paints for these encodings, always from the same noise."""
+def generate_pictures(G: Generator, code: Tensor) -> Tensor:
+    """Generate pictures for encodings, always from the same noise."""
     z = torch.randn(
         len(code), G.noise, generator=torch.Generator().manual_seed(lesson.seed)
     )
@@ -176,24 +190,25 @@ def try_out(G: Generator, code: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def agreement(painted: Tensor, label: Tensor) -> float:
-    """The share of painted pictures in which Γ sees the right instrument."""
-    return (gamma(painted).argmax(dim=1) == label).float().mean().item()
+def measure_accuracy(generated: Tensor, label: Tensor) -> float:
+    """Measure the share of generated pictures in which Γ sees the right instrument."""
+    return (gamma(generated).argmax(dim=1) == label).float().mean().item()
 
 
 # %% [markdown]
 # ## The training loop
 #
-# Two updates a step. The discriminator sees a true, a generated and a wrong pair
-# (Eq. 4); then the generator paints anew and is moved so that its picture scores
-# higher (Eq. 3). No gradient is needed through the first painting, so none is kept.
+# Each step has two updates. First the discriminator gets real, generated and wrong
+# pairs (Eq. 4). The generated pictures of this update need no gradient for G, so none
+# is computed. Then the generator makes new pictures, and its weights move so that their
+# score gets higher (Eq. 3).
 
 
 # %%
-def begin(name: str, start: str = "") -> tuple:
-    """The run, both players, the average of the generator, and the optimisers.
+def prepare_run(name: str, start: str = "") -> tuple:
+    """Make a run, G, D, the EMA of G, and both optimisers.
 
-    The players begin as those of the run `start` ended, if one is named.
+    If `start` names an earlier run, G and D begin with the weights it ended with.
     """
     training.seed_everything(lesson.seed)
     G = Generator(settings.width).apply(init_weights)
@@ -207,74 +222,92 @@ def begin(name: str, start: str = "") -> tuple:
         precision=settings.precision,
         settings=settings.as_dict(),
     )
-    return run, *run.prepare(
-        G=G,
-        D=D,
-        average=training.EMA(G, settings.average),
-        opt_g=torch.optim.Adam(G.parameters(), settings.rate, (0.5, 0.999)),
-        opt_d=torch.optim.Adam(D.parameters(), settings.rate, (0.5, 0.999)),
-    )
+    adam = {"lr": settings.learning_rate, "betas": (0.5, 0.999)}
+    opt_g = torch.optim.Adam(G.parameters(), **adam)
+    opt_d = torch.optim.Adam(D.parameters(), **adam)
+    ema = training.EMA(G, settings.ema_decay)
+    return run, *run.prepare(G=G, D=D, ema=ema, opt_g=opt_g, opt_d=opt_d)
 
 
 # %%
-def seen_by_d(x: Tensor) -> Tensor:
-    """A picture as the discriminator gets to see it."""
+def augment(x: Tensor) -> Tensor:
+    """Jitter pictures, as the discriminator gets them."""
     return jitter(x, settings.shift, settings.light)
 
 
-def balanced_batches(pool: Tensor) -> training.BatchSampler:
-    """Batches of places in `pool` in which each class is as likely as any other."""
-    balance = compute_sample_weights(train.labels[pool])
+def make_balanced_batches(pool: Tensor) -> training.BatchSampler:
+    """Make batches of positions in `pool` with all classes equally likely."""
+    weights = compute_sample_weights(train.labels[pool])
     return training.BatchSampler(
-        len(pool), settings.batch, seed=lesson.seed, weights=balance
+        len(pool), settings.batch, seed=lesson.seed, weights=weights
     )
 
 
 # %%
-def train_s2i(name: str, of: dict, pool: Tensor, wrong, steps: int, start: str = ""):
-    """Train on the pairs `pool`; `wrong(index, generator)` gives the wrong pictures."""
-    run, G, D, average, opt_g, opt_d = begin(name, start)
-    batches, places = balanced_batches(pool), watched_in(pool)
+def update_discriminator(run, G, D, opt_d, code: Tensor, real: Tensor, wrong, z):
+    """Make one step of D on real, generated and, if there are any, wrong pairs."""
+    with run.autocast(), torch.no_grad():
+        fake = G(z, code)
+    with run.autocast():
+        pictures = [real, fake] if wrong is None else [real, fake, wrong]
+        loss = discriminator_loss(*(D(augment(x), code) for x in pictures))
+    run.step(opt_d, loss)
+    return loss
+
+
+def update_generator(run, G, D, opt_g, code: Tensor, z: Tensor) -> Tensor:
+    """Make one step of G, whose gradient comes through D and the jitter."""
+    with run.autocast():
+        loss = generator_loss(D(augment(G(z, code)), code))
+    run.step(opt_g, loss)
+    return loss
+
+
+# %%
+def train_s2i(
+    name: str, code: dict, pool: Tensor, sample_wrong, steps: int, start: str = ""
+) -> training.Run:
+    """Train on the pairs `pool`, with the encodings `code` of both splits.
+
+    `sample_wrong(index, generator)` gives the wrong pictures ω, or None.
+    """
+    run, G, D, ema, opt_g, opt_d = prepare_run(name, start)
+    batches, monitored_pairs = make_balanced_batches(pool), select_monitored(pool)
     for step in run.steps(steps):
         index = pool[batches[step.number].to(device)]
-        code = of["train"][index]
-        real, other = (
+        condition, real = (
+            code["train"][index],
             normalize_pictures(train.pictures[index]),
-            wrong(index, run.generator),
         )
+        wrong = sample_wrong(index, run.generator)
         z = torch.randn(2, len(index), G.noise, generator=run.generator, device=device)
-        with run.autocast(), torch.no_grad():
-            fake = G(z[0], code)
-        with run.autocast():
-            pairs = [real, fake] if other is None else [real, fake, other]
-            loss_d = discriminator_loss(*(D(seen_by_d(x), code) for x in pairs))
-        run.step(opt_d, loss_d)
-        with run.autocast():
-            loss_g = generator_loss(D(seen_by_d(G(z[1], code)), code))
-        run.step(opt_g, loss_g)
-        average.update_parameters(G)
+        loss_d = update_discriminator(run, G, D, opt_d, condition, real, wrong, z[0])
+        loss_g = update_generator(run, G, D, opt_g, condition, z[1])
+        ema.update_parameters(G)
         run.log(loss_d=loss_d, loss_g=loss_g)
-        if step.is_due(settings.watch):
-            watch(run, name, average.module, of, places)
+        if step.is_due(settings.eval_every):
+            log_accuracy(run, name, ema.module, code, monitored_pairs)
     return run
 
 
 # %%
-def values(run: training.Run, name: str) -> np.ndarray:
-    """What was logged under a name, without the steps at which nothing was."""
+def get_logged(run: training.Run, name: str) -> np.ndarray:
+    """Return what was logged under a name, without the steps that logged nothing."""
     logged = run.history.get(name, np.empty(0))
     return logged[np.isfinite(logged)]
 
 
-def watch(run: training.Run, name: str, G: Generator, of: dict, places: dict) -> None:
-    """A point of Fig. 9; the weights are kept when Γ never saw better ones."""
-    painted = {split: try_out(G, of[split][at]) for split, at in places.items()}
-    seen = {k: agreement(x, labels[k][places[k]]) for k, x in painted.items()}
-    earlier = values(run, "train")
-    run.log(**seen)
-    split, shown = list(painted.items())[-1]
+def log_accuracy(
+    run: training.Run, name: str, G: Generator, code: dict, places: dict
+) -> None:
+    """Log one point of Fig. 9; save the weights if no earlier ones were better."""
+    pictures = {k: generate_pictures(G, code[k][at]) for k, at in places.items()}
+    right = {k: measure_accuracy(x, labels[k][places[k]]) for k, x in pictures.items()}
+    earlier = get_logged(run, "train")
+    run.log(**right)
+    split, shown = list(pictures.items())[-1]
     run.log_sample((shown[:16] + 1) / 2, split)
-    if seen["train"] >= max(earlier, default=0.0):
+    if right["train"] >= max(earlier, default=0.0):  # of equals, the last
         path = models / f"{name}.safetensors"
         training.save_model(path, G, width=settings.width)
 
@@ -282,55 +315,62 @@ def watch(run: training.Run, name: str, G: Generator, of: dict, places: dict) ->
 # %% [markdown]
 # ## S2I-C, S2I-N, S2I-A
 #
-# At `laptop` the twenty minutes go to S2I-C; the other two are only begun
-# (`steps_others`), so do not compare them with it here. The study over seeds
-# (`avnb study`) trains all three equally long, and step 10 shows what it found.
+# At `laptop` almost all of the time goes to S2I-C. The other two are trained for
+# `steps_others` steps only, so do not compare them with S2I-C here. The study over
+# seeds (`avnb study`) trains all three equally long, and step 10 shows its result.
 
 
 # %%
-def other_instrument(index: Tensor, generator: torch.Generator) -> Tensor:
-    """ω of Eq. 5: pictures of other instruments than those at `index`."""
+def sample_other_instrument(index: Tensor, generator: torch.Generator) -> Tensor:
+    """Sample ω of Eq. 5: pictures of other instruments than those at `index`."""
     return normalize_pictures(
         train.pictures[sample_wrong_class(train.labels[index], train.labels, generator)]
     )
 
 
-def nothing_wrong(index: Tensor, generator: torch.Generator) -> None:
-    """S2I-N is trained without wrong pairs."""
+def sample_nothing(index: Tensor, generator: torch.Generator) -> None:
+    """Sample nothing: S2I-N is trained without wrong pairs."""
 
 
 everything = torch.arange(len(train), device=device)
 variants = {
-    "s2i_c": ("classifier", other_instrument),
-    "s2i_n": ("classifier", nothing_wrong),
-    "s2i_a": ("autoencoder", other_instrument),
+    "s2i_c": ("classifier", sample_other_instrument),
+    "s2i_n": ("classifier", sample_nothing),
+    "s2i_a": ("autoencoder", sample_other_instrument),
 }
 runs = {}
+# How long each variant is trained; step 10 compares only equally long ones.
 steps = dict.fromkeys(variants, settings.steps_others) | {"s2i_c": settings.steps}
-for name, (encoder, wrong) in variants.items():
-    runs[name] = train_s2i(name, codes[encoder], everything, wrong, steps[name])
+for name, (encoder, sampler) in variants.items():
+    how = (codes[encoder], everything, sampler, steps[name])
+    runs[name] = train_s2i(name, *how)
 lesson.record("steps", steps)
 
 # %% [markdown]
-# ## Fig. 9: does it get better, and does it fall again?
+# ## Fig. 9: how the accuracy changes during training
+#
+# In the paper the accuracy of S2I-C rises until epoch 35, then falls sharply, and
+# recovers a little. What happens here?
 
 # %% tags=["figure9"]
 curves = {}
 for name, run in runs.items():
     at = run.history["step"][np.isfinite(run.history["train"])] + 1
     for split in ("train", "test"):
-        curves[f"{name} {split}"] = (at, values(run, split))
+        curves[f"{name} {split}"] = (at, get_logged(run, split))
 figure = show.curves(
-    curves, y="right instrument, says Γ", lines={"chance": 1 / len(train.classes)}
+    curves, y="accuracy by Γ", lines={"chance": 1 / len(train.classes)}
 )
-lesson.figure("figure9", figure, "Accuracy on generated pictures while training.")
+lesson.figure("figure9", figure, "Accuracy of Γ on generated pictures during training.")
 lesson.record(
     "figure9", {name: {"step": x, "accuracy": y} for name, (x, y) in curves.items()}
 )
 
 # %% [markdown]
-# The losses tell less. With $S_r = S_w = S_f = \tfrac12$ they would be
-# $2\ln 2 = 1.39$ for the discriminator and $\ln 2 = 0.69$ for the generator.
+# The losses say less about the quality of the pictures. If D could not tell the pairs
+# apart, it would give every pair the score $S_r = S_w = S_f = \tfrac12$. The losses
+# would then be $2\ln 2 = 1.39$ for the discriminator and $\ln 2 = 0.69$ for the
+# generator.
 
 # %%
 losses = {
@@ -339,20 +379,22 @@ losses = {
     for key in ("loss_d", "loss_g")
 }
 figure = show.curves(losses, lines={"2 ln 2": 1.386, "ln 2": 0.693}, smooth=50)
-lesson.figure("losses", figure, "Both losses of the three variants.")
+lesson.figure(
+    "losses", figure, "Losses of discriminator and generator, three variants."
+)
 
 
 # %% [markdown]
-# ## Look: Fig. 1
+# ## Look at the pictures (Fig. 1)
 #
-# One column an instrument, one row a network, the same unheard sound in each
-# column, the real picture at the bottom.
+# Each column is an instrument, each row a network. All pictures of a column come from
+# the same held-out sound. The last row is the real picture.
 
 
 # %% tags=["figure1"]
 @torch.no_grad()
-def paint(name: str, code: Tensor, seed: int = lesson.seed) -> Tensor:
-    """Pictures (B, 64, 64, 3) in bytes by the best weights of a network."""
+def generate_bytes(name: str, code: Tensor, seed: int = lesson.seed) -> Tensor:
+    """Generate pictures (B, 64, 64, 3) in bytes by the best weights of a network."""
     G = training.load_model(models / f"{name}.safetensors", Generator).to(device).eval()
     z = torch.randn(len(code), G.noise, generator=torch.Generator().manual_seed(seed))
     return denormalize_pictures(G(z.to(device), code)).cpu()
@@ -362,7 +404,7 @@ present = sorted(set(test.labels.tolist()))
 of_class = [torch.nonzero(test.labels == k)[:, 0] for k in present]
 first = torch.stack([places[len(places) // 2] for places in of_class]).cpu()
 grid = [
-    paint(name, codes[encoder]["test"][first])
+    generate_bytes(name, codes[encoder]["test"][first])
     for name, (encoder, _) in variants.items()
 ]
 figure = show.image_grid(
@@ -371,81 +413,108 @@ figure = show.image_grid(
     + ["real"],
     columns=[test.classes[k] for k in present],
 )
-lesson.figure("figure1", figure, "Unheard sounds, painted.")
+lesson.figure("figure1", figure, "Pictures generated from held-out sounds.")
 
 # %% [markdown]
-# Same sound, other noise: what is left to chance? Where the rows hardly differ, the
-# sound has decided everything, down to the person and the room.
+# The same sounds with other noise. What the noise changes is what the sound does not
+# decide. Where the rows hardly differ, the network derives everything from the sound,
+# also the person and the room.
 
 # %%
 rows = [
-    paint("s2i_c", codes["classifier"]["test"][first], seed) for seed in range(1, 5)
+    generate_bytes("s2i_c", codes["classifier"]["test"][first], seed)
+    for seed in range(1, 5)
 ]
 figure = show.image_grid(rows, columns=[test.classes[k] for k in present])
-lesson.figure("noise", figure, "S2I-C, four draws of noise for each unheard sound.")
+lesson.figure("noise", figure, "S2I-C, four draws of noise for each held-out sound.")
 
 
 # %% [markdown]
-# ## Pose-oriented: one model an instrument (Eq. 6, Fig. 10)
+# ## Pose-oriented models: one for each instrument (Eq. 6, Fig. 10)
 #
-# Now the wrong picture shows the same instrument at another moment. So that the few
-# pictures of one instrument need not teach painting from nothing, both players begin
-# where S2I-C ended. Whether the pose then follows the sound is measured in step 10.
+# Now the wrong picture shows the same instrument at another moment. One instrument has
+# few pictures, too few to learn from untrained weights. Both networks therefore start
+# with the weights that S2I-C ended with. Step 10 measures whether the pose follows the
+# sound.
 
 
 # %%
-def other_moment(index: Tensor, generator: torch.Generator) -> Tensor:
-    """ω of Eq. 6: pictures of the same instrument at another moment."""
+def sample_other_moment(index: Tensor, generator: torch.Generator) -> Tensor:
+    """Sample ω of Eq. 6: pictures of the same instrument at another moment."""
     return normalize_pictures(
         train.pictures[sample_wrong_moment(index, train.labels, generator)]
     )
 
 
-wanted = [
+chosen = [
     name for name in settings.pose_classes or train.classes if name in train.classes
 ]
-for name in wanted or train.classes[:1]:
+for name in chosen or train.classes[:1]:
     pool = torch.nonzero(train.labels == train.classes.index(name))[:, 0]
-    of = (codes["classifier"], pool, other_moment, settings.pose_steps)
-    run = train_s2i(f"pose_{name}", *of, start="s2i_c")
-lesson.record("pose_models", wanted or list(train.classes[:1]))
+    how = (codes["classifier"], pool, sample_other_moment, settings.pose_steps)
+    run = train_s2i(f"pose_{name}", *how, start="s2i_c")
+lesson.record("pose_models", chosen or list(train.classes[:1]))
 
 # %% tags=["figure10"]
-name = (wanted or train.classes)[0]
+name = (chosen or train.classes)[0]
 of_class = torch.nonzero(test.labels == test.classes.index(name))[:8, 0]
-painted = paint(f"pose_{name}", codes["classifier"]["test"][of_class])
+pictures = generate_bytes(f"pose_{name}", codes["classifier"]["test"][of_class])
 figure = show.image_grid(
-    [painted, test.pictures[of_class].cpu()], rows=["pose S2I", "real"]
+    [pictures, test.pictures[of_class].cpu()], rows=["pose S2I", "real"]
 )
-lesson.figure("figure10", figure, f"Eight unheard half-seconds of {name}.")
+lesson.figure("figure10", figure, f"Eight held-out half-seconds of {name}.")
+
+# %% [markdown]
+# ## What came out
+#
+# The next cell reads the curves of this run. It tells where each variant was best on
+# the training sounds, because these weights are saved, and what Γ says there about the
+# test sounds. At `smoke` the networks are practically untrained.
+
+# %%
+chance = 1 / len(train.classes)
+for name in variants:
+    at, by_train = curves[f"{name} train"]
+    best = np.flatnonzero(by_train == by_train.max())[-1]
+    by_test = curves[f"{name} test"][1]
+    print(
+        f"{name}: best at step {at[best]} of {steps[name]}, where Γ is right in ",
+        end="",
+    )
+    print(
+        f"{by_train[best]:.1%} (training sounds) and {by_test[best]:.1%} (test sounds)"
+    )
+    print(f"  at the last step {by_train[-1]:.1%} and {by_test[-1]:.1%}")
+print(f"chance: {chance:.1%}; the judgement of the EvalClassifier follows in step 10")
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Suppose you knew how likely a pair is as a real, as a generated and as a wrong one.
-#    Which score S should the discriminator give it, by Eq. 4? What does it say when
-#    all three are alike, and where do the lines in the plot of losses come from?
-# 2. Read Fig. 9 honestly: given both curves, where does training stop, and what is the
-#    accuracy on unheard sounds there?
+# 1. Suppose you knew the probability density of a pair as a real, as a generated and as
+#    a wrong pair. Which score S should the discriminator give it by Eq. 4? What is S
+#    when the three are equal, and where do the lines in the plot of the losses come
+#    from?
+# 2. Given both curves of Fig. 9, where does training stop, and what is the accuracy on
+#    test sounds there?
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
 #
 #
-# def best_score(real, fake, wrong):
+# def compute_best_score(real, fake, wrong):
 #     """The S that maximises Eq. 4, given densities of the same pairs, (N,) each."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.BEST_SCORE, best_score)
+# course.try_exercise(exercises.BEST_SCORE, compute_best_score)
 
 # %% tags=["active-ipynb"]
-# def early_stop(train, test):
-#     """(place, test accuracy there): where the training curve is best, last."""
+# def choose_checkpoint(train, test):
+#     """(index, test accuracy there) of the last best point of the training curve."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.EARLY_STOP, early_stop)
+# course.try_exercise(exercises.CHOOSE_CHECKPOINT, choose_checkpoint)
 
 # %%
 lesson.finish()

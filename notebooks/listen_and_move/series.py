@@ -1,16 +1,19 @@
-"""The paper's claims as differences that a run measures.
+"""What the course needs to know about this series: data, records and claims.
 
-`evidence(results)` gives, for one finished run, the number behind each claim; a claim
-holds where the number is above its threshold. `avnb study` asks it for every seed,
-and step 7 for the run at hand. All networks are compared after equally many steps: the
-setting `steps_others` of step 6. Where that is few, a claim is on what learns faster.
+A claim of the paper is a difference of two measured numbers, and it holds if the
+difference is above the claim's threshold. `evidence(results)` computes these numbers
+for one finished run. `avnb study` calls it for each seed, step 7 for its own run.
+
+All networks are compared after the same number of steps, the setting `steps_others` of
+step 6. If that number is small, a claim is about which network learns faster.
 """
 
 from typing import Any
 
 from avnb.course.series import Claim
 
-# One long video; its length in seconds.
+# The script that makes the embedded data, and its options for each scale. Lengths are
+# in seconds.
 EMBEDDED = (
     "performer",
     {
@@ -21,7 +24,7 @@ EMBEDDED = (
     },
 )
 
-# What a whole run on the embedded data must have recorded.
+# The names that a full run on the embedded data must have recorded.
 RECORDED = (
     "listening",
     "control",
@@ -37,15 +40,15 @@ RECORDED = (
     "reactions",
 )
 
-# What a study sets that a single run does not: nothing.
+# Settings of a study that differ from those of a single run: none.
 OVERRIDES: dict[str, dict[str, Any]] = {}
 
 CLAIMS = (
     Claim(
-        "listens",
+        "follows_sound",
         "The performer moves synchronously to the sound",
         "Sec. 5.2: “synchronously responding to audio”; no number",
-        "grey levels nearer by the right sound than by another moment's (whole model)",
+        "RMSE with another moment's sound minus RMSE with the right one (full model)",
     ),
     Claim(
         "r_d_rnn",
@@ -81,20 +84,28 @@ CLAIMS = (
         "robust",
         "On foreign sounds the whole model paints better frames",
         "Table 2, cello: FID 320 to 279",
-        "KID of the baseline minus that of the whole model",
+        "KID of the baseline minus that of the full model",
     ),
 )
 
 
 def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
-    """The number behind each claim, from one run's records (step → name → value)."""
+    """Compute the number of each claim from the records of one run.
+
+    Args:
+        results: step → recorded name → value.
+
+    Returns:
+        Name of the claim → its number.
+    """
     judge = results["step7_judge"]
     rows: dict[str, dict[str, Any]] = {}
     for row in judge["table1"]:
-        rows.setdefault(row["network"], row)  # the first is after equally many steps
+        # The full model has two rows. The first is after as many steps as the others.
+        rows.setdefault(row["network"], row)
 
-    def less(name: str, better: str, than: str) -> float:
-        return rows[than][name]["value"] - rows[better][name]["value"]
+    def reduction(measure: str, network: str, rival: str) -> float:
+        return rows[rival][measure]["value"] - rows[network][measure]["value"]
 
     base, singles = "Baseline (MfS)", ("+ R+D-RNN", "+ SaC", "+ acIN")
     best = min(singles, key=lambda name: rows[name]["FVD"]["value"])
@@ -104,18 +115,25 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
         if "foreign" in row["sounds"]
     }
     return {
-        "listens": judge["gain"]["value"],
-        "r_d_rnn": less("LPIPS", "+ R+D-RNN", base),
-        "sac": less("LPIPS", "+ SaC", base),
-        "acin": less("LPIPS", "+ acIN", base),
-        "prediction": less("FVD", "All + ConvGRU", best),
-        "directions": less("FVD", "All + DirConvGRU", "All + ConvGRU"),
+        "follows_sound": judge["gain"]["value"],
+        "r_d_rnn": reduction("LPIPS", "+ R+D-RNN", base),
+        "sac": reduction("LPIPS", "+ SaC", base),
+        "acin": reduction("LPIPS", "+ acIN", base),
+        "prediction": reduction("FVD", "All + ConvGRU", best),
+        "directions": reduction("FVD", "All + DirConvGRU", "All + ConvGRU"),
         "robust": foreign[base] - foreign["All + DirConvGRU"],
     }
 
 
 def headlines(results: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """The numbers that the study averages over seeds, by name."""
+    """The numbers that a study averages over seeds.
+
+    Args:
+        results: step → recorded name → value.
+
+    Returns:
+        A readable name → the number.
+    """
     judge = results["step7_judge"]
     named = {
         f"{row['network']}, {row['steps']} steps, {measure}": row[measure]["value"]
@@ -124,11 +142,12 @@ def headlines(results: dict[str, dict[str, Any]]) -> dict[str, float]:
         if measure in row and row["steps"]
     }
     named |= {
-        f"{row['frames']}, off where it moves": row["off where it moves"]["value"]
+        f"{row['frames']}, RMSE of moving pixels": row["RMSE of moving pixels"]["value"]
         for row in judge["control"]
     }
-    named |= {f"{row['film']}, hand, r": row["r"] for row in judge.get("hand", ())}
+    # only a drawn video has ground truth, and so these two records
+    named |= {f"{row['video']}, hand, r": row["r"] for row in judge.get("hand", ())}
     return named | {
-        f"{row['film']}, turns at notes": row["of all"]
+        f"{row['video']}, direction changes at onsets": row["agreement"]
         for row in judge.get("onsets", ())
     }

@@ -1,18 +1,27 @@
 # %% [markdown]
-# # Step 1 · Data: one performer, and what is heard at each frame
+# # Step 1 · Data: one video, and the sound features of each frame
 #
-# *Listen and Move* (Redondo 2024) learns from **a single video**: one performer, some
-# minutes long. Afterwards you give it any sound, and the performer moves to it. No
-# skeleton, no face model, nothing about music is told to the network. All that it
-# gets is, for each frame, a little piece of sound. This notebook makes that piece:
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step1_data.ipynb)
 #
-# 1. what a **chunk** of sound is, how long, and why it overlaps with its neighbours,
-# 2. how its 64 numbers are measured, and how the released code's way of doing that
-#    makes digital silence the loudest thing in the world,
-# 3. how the video is split: by time, 80 % to learn from, the rest to be judged on.
+# *Listen and Move* (Redondo 2024) trains on **a single video** of one performer, a few
+# minutes long. After training you give the model any sound, and it generates a video in
+# which the performer moves to that sound. The model has no skeleton, no face model and
+# no knowledge of music. Its only input is a short piece of sound for each frame. This
+# notebook computes that input.
 #
-# **Letters.** T frames · B mel bands (64) · A columns of the spectrogram a chunk (8) ·
-# H columns from one frame to the next (5) · S samples · h, w height and width.
+# **You will learn**
+#
+# 1. what a **chunk** of sound is, how long it is, and why neighbouring chunks overlap,
+# 2. how the 64 features of a chunk are computed, and why the released code's version
+#    makes digital silence the loudest possible input,
+# 3. how one video is split into training and test parts,
+# 4. which baselines and which control the later notebooks use.
+#
+# **Time:** about a minute on two cores. **You should know:** what a spectrogram is, and
+# a little PyTorch.
+#
+# **Letters.** T frames · B mel bands (64) · A columns of the spectrogram in a chunk (8)
+# · H columns from one frame to the next (5) · S samples · h, w height and width.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -20,10 +29,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from dataclasses import dataclass
@@ -67,46 +77,49 @@ OVERRIDES = {}
 # settings = lesson.settings(
 #     dict(
 #         #          smoke laptop gpu  paper
-#         seconds=(2.0, 4.0, 4.0, 4.0),  # shown and heard below
+#         seconds=(2.0, 4.0, 4.0, 4.0),  # length of the excerpts below
 #     ),
 # )
 # settings
 
 # %% [markdown]
-# ## A performer
+# ## The video
 #
-# The embedded video is of a cellist drawn by a program, who moves *because* of the
-# music: the bow turns where a note begins, the left hand climbs with the pitch. Your
-# own video works as well (`avnb prepare single_video --source FILE`, then its folder
-# as `DATA`). `load_recording` joins the prepared clips to one film without a gap.
+# The embedded video shows a cellist drawn by a program. The cellist moves *because* of
+# the music: the bow changes direction where a note begins, and the left hand moves
+# along the string with the pitch. You can use your own video instead: run `avnb prepare
+# single_video --source FILE` and set `DATA` to the folder that it writes.
+# `load_recording` joins the prepared clips to one video without gaps.
 
 # %% tags=["active-ipynb"]
-# film = clips.load_recording(lesson.data, "train")
-# fps, rate = round(film.fps), film.sample_rate
+# recording = clips.load_recording(lesson.data, "train")
+# fps, rate = round(recording.fps), recording.sample_rate
 # shown = round(settings.seconds * fps)
-# print(f"{len(film)} frames, {fps} a second; {len(film.waveform)} samples, {rate} Hz")
+# samples = len(recording.waveform)
+# print(f"{len(recording)} frames, {fps} a second; {samples} samples, {rate} Hz")
 # every = shown // 8
 # lesson.figure(
 #     "performer",
-#     show.film_strip(film.frames[:shown:every], film.times[:shown:every]),
-#     "The performer, from the beginning.",
+#     show.film_strip(recording.frames[:shown:every], recording.times[:shown:every]),
+#     "The first seconds of the training video.",
 # )
-# heard = film.waveform[: round(settings.seconds * rate)]
-# lesson.audio("performer", heard.numpy(), rate, "what is heard meanwhile")
+# excerpt = recording.waveform[: round(settings.seconds * rate)]
+# lesson.audio("performer", excerpt.numpy(), rate, "The sound of the same seconds.")
 
 # %% [markdown]
 # ## What a chunk is
 #
-# Let $\Phi[b, n]$ be a log-mel spectrogram: $B = 64$ bands from 125 to 7,500 Hz, a
-# window of 25 ms, a new column each 10 ms. Frame $t$ (counted from 0) gets the chunk of
-# $A = 8$ columns that begins where the frame does, and its features are their mean:
+# Let $\Phi[b, n]$ be a log-mel spectrogram with $B = 64$ bands from 125 to 7,500 Hz, a
+# window of 25 ms and a new column every 10 ms. Frame $t$ (counted from 0) gets the
+# chunk of $A = 8$ columns that starts where the frame starts. The features of the frame
+# are the mean over these columns:
 #
 # $$c_t = \{\Phi[b,\ Ht + a] \mid a = 0 \dots A - 1\}, \qquad
 #   f_t = \frac1A \sum_a c_t[\cdot, a] .$$
 #
-# At 20 frames a second a frame lasts $H = 5$ columns, so neighbouring chunks share
-# three columns of eight: 37.5 %. What two frames both hear cannot differ, so the
-# features change smoothly before any network has done a thing.
+# At 20 frames a second a frame lasts $H = 5$ columns. Neighbouring chunks therefore
+# share three of their eight columns, which is 37.5 %. Because of this overlap the
+# features change smoothly from frame to frame, even before any network is applied.
 
 # %% tags=["active-ipynb", "chunks"]
 # hop = ChunkFeatures(rate, fps).hop
@@ -118,32 +131,34 @@ OVERRIDES = {}
 #     ax.text(start + 2, 4.45, f"frame {t}", color="white", va="center")
 #     for a in range(CHUNK_COLUMNS):
 #         ax.plot(start + 10 * a, 3.4 - t, "o", color=colour, markersize=4)
+#     # each column's window is 25 ms wide and centred on the column
 #     span = [start - 12.5, start + 10 * (CHUNK_COLUMNS - 1) + 12.5]
 #     ax.plot(span, [3.4 - t] * 2, color=colour, alpha=0.35, linewidth=7)
 # ax.set(xlabel="ms", yticks=[], ylim=(0, 5.1), xlim=(-20, 260))
-# lesson.figure("chunks", figure, "Dots: columns. Bars: all that the chunk hears.")
+# lesson.figure("chunks", figure, "Dots: columns. Bars: the samples that a chunk uses.")
 
 # %% [markdown]
-# Look at the first bar. The chunk begins with its frame and goes on **after** it: what
-# you see at an instant was painted from sound that comes up to 80 ms later. In a file
-# that is no harm, and for a musician's hand, which must move before the note sounds,
-# even a help. But on a stage the picture would come 80 ms late.
+# Look at the first bar. The chunk starts with its frame and continues **after** the
+# frame's start, so a frame is generated from sound that comes up to 80 ms later. For a
+# recorded file this does no harm, and it even helps, because a musician's hand moves
+# before the note sounds. In a live performance it would delay the picture by 80 ms.
 #
-# How long is a chunk? The paper says 85 ms. Eight columns of 10 ms are 80; from the
-# first sample that enters its first window to the last of the last it is:
+# How long is a chunk? The paper says 85 ms. Eight columns of 10 ms are 80 ms. From the
+# first sample of the first window to the last sample of the last window it is:
 
 # %% tags=["active-ipynb"]
 # hops = CHUNK_COLUMNS * 10
 # reach = (CHUNK_COLUMNS - 1) * 10 + 25
 # shared = 100 * (CHUNK_COLUMNS - hop) / CHUNK_COLUMNS
-# print(f"hops: {hops} ms · samples touched: {reach} ms · shared: {shared} %")
+# print(f"hops: {hops} ms · samples used: {reach} ms · shared: {shared} %")
 # print(f"85 ms in columns: 8.5, which Python rounds to {round(8.5)}")
 
 # %% [markdown]
 # ### Why 85 ms?
 #
-# Too short, and a chunk does not even hold one period of a low tone; too long, and two
-# notes fall into one. The things that sound consists of, beside the chunk:
+# If a chunk is too short, it does not contain one period of a low tone. If it is too
+# long, two notes fall into one chunk. The figure compares the chunk with the durations
+# that sound is made of:
 
 # %% tags=["active-ipynb", "why-85-ms"]
 # lengths = {
@@ -164,16 +179,17 @@ OVERRIDES = {}
 # lesson.figure("why85", figure, "A chunk is as long as a fast note or a phoneme.")
 
 # %% [markdown]
-# The package has this measurement, since a stage on other data needs it too. Here is
-# its source, and beside it the definition above, column by column, to check it by.
+# The library holds this computation, in `avnb.features`. Here is its source. The cell
+# below it computes the same features column by column from the definition above and
+# checks that both agree.
 
 # %% tags=["active-ipynb"]
 # course.show_source(ChunkFeatures)
 
 # %% tags=["active-ipynb"]
-# hear = ChunkFeatures(rate, fps, reference="recording")
-# features = hear(heard)
-# columns = 10 * hear.mel(heard).clamp(min=1e-30).log10()
+# measure = ChunkFeatures(rate, fps, reference="recording")
+# features = measure(excerpt)
+# columns = 10 * measure.mel(excerpt).clamp(min=1e-30).log10()
 # columns = (columns - columns.max()).clamp(min=-80)
 # by_hand = [
 #     columns[:, t * hop : t * hop + CHUNK_COLUMNS].mean(dim=1)
@@ -183,21 +199,22 @@ OVERRIDES = {}
 # print(f"Φ {tuple(columns.shape)} → f {tuple(features.shape)}")
 
 # %% [markdown]
-# ## The trap: what is 0 dB?
+# ## A trap: what does 0 dB refer to?
 #
-# Decibels compare. The released code compares each chunk **with its own loudest
-# value** (`power_to_db(ref=np.max)`, chunk by chunk). Two things follow:
+# A decibel value is a ratio, so it needs a reference. The released code divides each
+# chunk **by its own largest value** (`power_to_db(ref=np.max)`, chunk by chunk). This
+# has two consequences:
 #
-# - Loudness is lost. A note played softly has the same features as played loudly.
-# - In digital silence every value is the floor, so every value *is* the maximum, and
-#   0 dB in all bands is as loud as a feature can be.
+# - Loudness is lost. A soft note and the same note played loudly have equal features.
+# - In digital silence all values are equal to the floor. Then every value is also the
+#   maximum, and all bands are 0 dB, which is the largest value a feature can have.
 #
-# See it with five sounds of a second each: the performer, the same 30 dB softer, very
-# soft noise, noise softer still, and nothing at all.
+# The figure shows this with five sounds of one second each: the music, the same music
+# 30 dB softer, very soft noise, even softer noise, and silence.
 
 # %% tags=["active-ipynb", "silence"]
-# level = hear.measure_peak_energy(film.waveform)
-# music = film.waveform[rate : 2 * rate]
+# level = measure.measure_peak_energy(recording.waveform)
+# music = recording.waveform[rate : 2 * rate]
 # noise = torch.randn(rate, generator=torch.Generator().manual_seed(SEED))
 # sounds = {
 #     "music": music,
@@ -209,49 +226,59 @@ OVERRIDES = {}
 # by_chunk = ChunkFeatures(rate, fps, reference="chunk")
 # by_level = ChunkFeatures(rate, fps, reference=level)
 # figure, axes = show.subplots(1, 2, width=4.6, height=2.9)
-# for ax, (rule, how) in zip(
+# for ax, (rule, extract) in zip(
 #     axes[0], {"each chunk": by_chunk, "training": by_level}.items(), strict=True
 # ):
 #     for name, sound in sounds.items():
-#         ax.plot(how(sound).mean(dim=0), label=name)
+#         ax.plot(extract(sound).mean(dim=0), label=name)
 #     ax.set(title=f"0 dB is the loudest of {rule}", xlabel="band", ylim=(-84, 4))
 # axes[0, 0].set_ylabel("dB")
 # figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
-# lesson.figure("silence", figure, "Left, as released: silence lies on top of all.")
+# lesson.figure("silence", figure, "Left, as released: silence has the largest values.")
 
 # %% [markdown]
-# On the left the two lines of music lie on each other, the two of noise likewise, and
-# silence above them all: the less there is to hear, the higher the numbers. On the
-# right softer is lower, everywhere, and silence is the lowest. (The softest noise is
-# below the floor of -80 dB, and so lies under the line of silence.)
-# One number for all of training makes it so: the largest mel energy of the training
-# part. It goes with the network, so that any other sound is measured by the same rule.
+# On the left the two curves of the music coincide, and so do the two curves of the
+# noise. Silence lies above all of them. On the right a softer sound has lower values in
+# every band, and silence has the lowest. (The softest noise is below the floor of -80
+# dB, so its curve coincides with that of silence.)
 #
-# The second trap waits in the network. Features of tens of decibels, fed as they are,
-# drive every sigmoid of a GRU into its corners (step 2 shows it). So ours are brought
-# to -1…1; the released code's stay in dB.
+# The right side uses one number for everything: the largest mel energy of the training
+# part. This number is saved with the model, so that any other sound is measured with
+# the same reference.
+#
+# There is a second trap, inside the network. Features of tens of decibels saturate the
+# sigmoids of a GRU (step 2 shows it). Our features are therefore scaled to -1…1. The
+# released code keeps them in dB.
 #
 # `sound (S,) → features (T, B)`
 
 
 # %%
-def checked(sound: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
-    """The sound itself; ValueError where a sample is no number."""
+def check_finite(sound: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
+    """Return the sound unchanged, or raise an error if a sample is NaN or infinite.
+
+    Raises:
+        ValueError: names the first such sample and its value.
+    """
     if not (finite := torch.isfinite(sound)).all():
         first = int((~finite).nonzero()[0])
         raise ValueError(
-            f"sample {first} of the sound is {sound[first].item()}: mend or cut it"
+            f"sample {first} of the sound is {sound[first].item()}, "
+            "and every sample must be finite"
         )
     return sound
 
 
 # %%
-class Hearing(nn.Module):
-    """Sound → what the networks hear of it, a vector a frame (Sec. 3.1).
+class AudioFeatures(nn.Module):
+    """Sound → one feature vector for each frame (Sec. 3.1).
 
-    `level` is the mel energy that becomes the largest feature, 1; 80 dB below and less
-    is -1. Without `level` it is the released code's way: dB below each chunk's own
-    loudest value, -80 to 0.
+    Args:
+        sample_rate: of the sound, in Hz.
+        fps: frames a second of the video.
+        level: the mel energy that becomes feature 1. An energy 80 dB lower, and
+            anything below that, becomes -1. None selects the released code's rule: dB
+            relative to each chunk's own maximum, from -80 to 0.
     """
 
     def __init__(
@@ -265,31 +292,32 @@ class Hearing(nn.Module):
     def forward(
         self, sound: Float[Tensor, " s"], frames: int | None = None
     ) -> Float[Tensor, "t b"]:
-        """The features of `frames` frames, by default of those with a whole chunk."""
-        db = self.chunks(checked(sound), frames)
+        """The features of `frames` frames; by default of all that have a full chunk."""
+        db = self.chunks(check_finite(sound), frames)
         return db if self.level is None else scale_db(db)
 
 
 # %% tags=["active-ipynb"]
-# hearing = Hearing(rate, fps, level)
+# audio_features = AudioFeatures(rate, fps, level)
 # for name, sound in sounds.items():
-#     ours, released = hearing(sound), Hearing(rate, fps)(sound)
+#     ours, released = audio_features(sound), AudioFeatures(rate, fps)(sound)
 #     print(f"{name:20} ours {ours.mean():+.2f}   released {released.mean():+6.1f} dB")
-# assert hearing(sounds["silence"]).max() == -1
-# assert Hearing(rate, fps)(sounds["silence"]).min() == 0
+# assert audio_features(sounds["silence"]).max() == -1
+# assert AudioFeatures(rate, fps)(sounds["silence"]).min() == 0
 
 # %% [markdown]
-# ## The split: the last fifth is for judging
+# ## The split: the last fifth is the test part
 #
-# There is one video, so there is no other recording to test on. Frames drawn at random
-# would not do: the neighbour of a test frame, 50 ms away, would be in training. So the
-# video is cut once: the first 80 % of the time train, the rest tests.
+# There is only one video, so there is no second recording to test on. Choosing test
+# frames at random would not work: the neighbour of a test frame, 50 ms away, would be
+# in the training part. The video is therefore cut once. The first 80 % of the time is
+# for training and the rest is for testing.
 
 # %% tags=["active-ipynb", "split"]
-# held = {split: clips.load_recording(lesson.data, split) for split in ("train", "test")}
-# last, first = held["train"].times.max(), held["test"].times.min()
+# parts = {name: clips.load_recording(lesson.data, name) for name in ("train", "test")}
+# last, first = parts["train"].times.max(), parts["test"].times.min()
 # assert last < first, "training must end before testing begins"
-# share = len(held["train"]) / sum(len(part) for part in held.values())
+# share = len(parts["train"]) / sum(len(part) for part in parts.values())
 # rows = [
 #     {
 #         "part": name,
@@ -297,20 +325,21 @@ class Hearing(nn.Module):
 #         "from [s]": part.times[0].item(),
 #         "to [s]": part.times[-1].item(),
 #     }
-#     for name, part in held.items()
+#     for name, part in parts.items()
 # ]
 # lesson.record("split", rows)
-# print(f"{100 * share:.1f} % of the frames train")
+# print(f"{100 * share:.1f} % of the frames are for training")
 # show.table(rows)
 
 # %% [markdown]
-# How much does that matter? Take test frames both ways and look how far the nearest
-# training frame is. Cut at random, each has a near twin in training, its neighbour in
-# time; cut by time, the nearest is some other moment with a like pose.
+# How much does the cut matter? For both ways of splitting we compute the distance of
+# each test frame to its nearest training frame. With a random split, each test frame
+# has a near copy in training: its neighbour in time. With a cut in time, the nearest
+# training frame is some other moment with a similar pose.
 
 
 # %%
-def nearest(
+def nearest_distance(
     test: Float[Tensor, "m d"], train: Float[Tensor, "n d"]
 ) -> Float[Tensor, " m"]:
     """Root mean square difference of each test item to its nearest training item."""
@@ -318,123 +347,127 @@ def nearest(
 
 
 # %% tags=["active-ipynb", "leak"]
-# small = {k: part.frames[:, ::4, ::4].flatten(1).float() for k, part in held.items()}
+# small = {k: part.frames[:, ::4, ::4].flatten(1).float() for k, part in parts.items()}
 # order = torch.randperm(
 #     len(small["train"]), generator=torch.Generator().manual_seed(lesson.seed)
 # )
 # pool = small["train"][order]
 # cut = len(pool) // 5
-# apart = {
-#     "cut at random": nearest(pool[:cut], pool[cut:]),
-#     "cut by time": nearest(small["test"], small["train"]),
+# distances = {
+#     "random split": nearest_distance(pool[:cut], pool[cut:]),
+#     "cut in time": nearest_distance(small["test"], small["train"]),
 # }
 # curves = {
-#     name: (np.linspace(0, 100, len(far)), far.sort().values)
-#     for name, far in apart.items()
+#     name: (np.linspace(0, 100, len(values)), values.sort().values)
+#     for name, values in distances.items()
 # }
 # figure = show.curves(curves, x="% of the test frames are nearer", y="grey levels")
-# lesson.figure("leak", figure, "From a test frame to the nearest training frame.")
+# lesson.figure("leak", figure, "Test frames and the nearest training frame.")
 
 # %% [markdown]
-# ## Where does it move, and does it move *with the sound*?
+# ## Which pixels move, and do they move *with the sound*?
 #
-# Most of each frame is a wall. Whoever paints the wall right has a small error already,
-# and a still picture may win. So the later notebooks also look at the fifth of the
-# pixels that change most in training:
+# Most of each frame is an unmoving wall. A model that only draws the wall correctly has
+# a small error already, and a still picture may have the smallest error of all. The
+# later notebooks therefore also compute the error of the fifth of the pixels that
+# change most in the training part:
 
 
 # %%
-def moving(frames: UInt8[Tensor, "t h w 3"]) -> Bool[Tensor, "h w"]:
-    """The fifth of the pixels that change most, by their deviation over time."""
+def find_moving_pixels(frames: UInt8[Tensor, "t h w 3"]) -> Bool[Tensor, "h w"]:
+    """Mask of the fifth of the pixels with the largest standard deviation over time."""
     sums = torch.zeros(2, *frames.shape[1:], dtype=torch.double, device=frames.device)
-    for part in frames.split(512):  # a long film in floats would fill the memory
+    for part in frames.split(512):  # a long video in floats would not fit in memory
         x = part.double()
         sums += torch.stack([x.sum(dim=0), x.square().sum(dim=0)])
     mean, square = sums / len(frames)
-    change = (square - mean.square()).clamp(min=0).sqrt().mean(dim=-1)
-    most = change.flatten().topk(max(change.numel() // 5, 1)).indices
-    where = torch.zeros(change.numel(), dtype=torch.bool, device=change.device)
-    where[most] = True
-    return where.view_as(change)
+    # E[x²] − E[x]² can be slightly negative by rounding
+    deviation = (square - mean.square()).clamp(min=0).sqrt().mean(dim=-1)
+    most = deviation.flatten().topk(max(deviation.numel() // 5, 1)).indices
+    mask = torch.zeros(deviation.numel(), dtype=torch.bool, device=frames.device)
+    mask[most] = True
+    return mask.view_as(deviation)
 
 
 # %%
-def mean_frame(frames: UInt8[Tensor, "t h w 3"]) -> UInt8[Tensor, "h w 3"]:
-    """The mean of all frames: the best still there is, in mean square."""
+def average_frames(frames: UInt8[Tensor, "t h w 3"]) -> UInt8[Tensor, "h w 3"]:
+    """The mean frame: the still picture with the smallest mean square error."""
     return frames.mean(dim=0, dtype=torch.float32).round().byte()
 
 
 # %%
-def error_where(
-    where: Bool[Tensor, "h w"],
-    made: UInt8[Tensor, "t h w 3"],
+def masked_rmse(
+    mask: Bool[Tensor, "h w"],
+    generated: UInt8[Tensor, "t h w 3"],
     real: UInt8[Tensor, "t h w 3"],
 ) -> Float[Tensor, " t"]:
-    """Root mean square difference of each frame, in grey levels, at these pixels."""
-    difference = made[:, where].float() - real[:, where].float()
+    """Root mean square error of each frame at the masked pixels, in grey levels."""
+    difference = generated[:, mask].float() - real[:, mask].float()
     return difference.square().mean(dim=(1, 2)).sqrt()
 
 
 # %% tags=["active-ipynb", "moving"]
-# where = moving(held["train"].frames)
-# first, mask = held["train"].frames[0], where[..., None].byte()
+# mask = find_moving_pixels(parts["train"].frames)
+# first, white = parts["train"].frames[0], mask[..., None].byte()
 # figure = show.image_grid(
-#     [[first, (255 * mask).expand_as(first), first * mask]],
-#     columns=["a frame", "what moves", "both"],
+#     [[first, (255 * white).expand_as(first), first * white]],
+#     columns=["a frame", "moving pixels", "both"],
 #     size=1.8,
 # )
 # lesson.figure("moving", figure, "The fifth of the pixels that change most.")
 
 # %% [markdown]
-# A network may also paint fine frames and not listen at all. The test for that is a
-# **control**: the same network hears the sound of *another moment* of the same film.
-# Its sounds are as likely, its motion as lively, only at the wrong time. If the right
-# sound brings the frames no nearer to the real ones, the network is deaf.
+# A model may also generate good frames and ignore the sound. To find out, we use a
+# **control**: the same model gets the sound of *another moment* of the same video. That
+# sound is just as typical and just as lively, but it belongs to a different time. If
+# the right sound does not bring the frames closer to the real ones than the wrong sound
+# does, the model ignores its input.
 
 
 # %%
-def other_moment(
-    film: Shaped[Tensor, "t ..."], share: float = 0.25
+def shift_in_time(
+    sequence: Shaped[Tensor, "t ..."], share: float = 0.25
 ) -> Shaped[Tensor, "t ..."]:
-    """Each frame gets what is heard (or seen) a share of the film before it.
+    """Give each frame the item that lies a share of the sequence before it.
 
-    The beginning gets the end. Music comes back: try several shares.
+    The sequence is cyclic: the first frames get items from its end. Music repeats
+    itself, so use several shares.
     """
-    return film.roll(round(len(film) * share), dims=0)
+    return sequence.roll(round(len(sequence) * share), dims=0)
 
 
 # %% tags=["active-ipynb"]
-# real = held["test"].frames
-# still = mean_frame(held["train"].frames).expand_as(real)
-# rivals = {"one still": still, "another moment": other_moment(real)}
-# for name, frames in rivals.items():
-#     error = error_where(where, frames, real).mean()
-#     print(f"{name:15} is {error:.1f} grey levels off where it moves")
+# real = parts["test"].frames
+# still = average_frames(parts["train"].frames).expand_as(real)
+# baselines = {"mean frame": still, "another moment": shift_in_time(real)}
+# for name, frames in baselines.items():
+#     error = masked_rmse(mask, frames, real).mean()
+#     print(f"{name:15} RMSE of the moving pixels: {error:.1f} grey levels")
 
 # %% [markdown]
-# The real performer at the wrong moment is *worse* than the still: errors punish motion
-# that comes at the wrong time. So a network that does not beat the still may have
-# learned some of the motion, only not enough for what its errors cost; the control
-# tells.
+# The real performer at the wrong moment has a *larger* error than the mean frame: the
+# error punishes motion that comes at the wrong time. A model that does not beat the
+# mean frame may therefore still have learned some of the motion, but not precisely
+# enough. The control can tell the difference.
 #
-# ## The performer, whole
+# ## One part of the video with its features
 #
-# Everything that the later notebooks learn from or are judged on: the frames of a part
-# beside their features, the film itself with the sound, and the hearing, which is that
-# of the *training* part for both.
+# `PerformerVideo` holds everything that the later notebooks need from one part: the
+# frames, the features of each frame, the original video with its sound, and the module
+# that computed the features. Both parts use the reference level of the *training* part.
 #
-# `window(t, n)` gives n frames from frame t on as the networks take them.
+# `window(t, n)` returns n frames from frame t on, in the form that the networks expect.
 
 
 # %%
 @dataclass(frozen=True)
-class Performer:
-    """T frames of one video, and what is heard at each."""
+class PerformerVideo:
+    """T frames of one video, and the sound features of each frame."""
 
     frames: UInt8[Tensor, "t h w 3"]
     features: Float[Tensor, "t b"]
-    film: clips.Recording
-    hearing: Hearing
+    source: clips.Recording
+    audio_features: AudioFeatures
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -442,78 +475,86 @@ class Performer:
     def window(
         self, start: int, count: int
     ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n b"]]:
-        """Frames in -1…1 and features of `count` frames from `start` on."""
+        """Frames in -1…1 and features from `start` on; ValueError outside the video."""
         if not 0 <= start <= start + count <= len(self):
             raise ValueError(
                 f"{count} frames from {start} on: there are {len(self)} of "
-                f"{self.film.recording}"
+                f"{self.source.recording}"
             )
         frames = self.frames[start : start + count].permute(0, 3, 1, 2)
         return frames.float() / 127.5 - 1, self.features[start : start + count]
 
 
 # %%
-def check_film(performer: Performer, window: int) -> None:
-    """Raise ClipsError, naming the film, where the networks cannot take it."""
-    count, height, width = performer.frames.shape[:3]
-    name = performer.film.recording
+def check_video(video: PerformerVideo, window: int) -> None:
+    """Check that the networks can be trained on a video.
+
+    Raises:
+        ClipsError: the frames have another shape than the networks need, or there are
+            fewer frames than one window has.
+    """
+    count, height, width = video.frames.shape[:3]
+    name = video.source.recording
+    # The generator doubles 4×4 maps until they have the size of a frame.
     if height != width or height < 8 or height & (height - 1):
         raise ClipsError(
-            f"{name}: pictures of {height}×{width}, the networks take 64×64, "
-            "128×128, …: prepare it again with --size 64"
+            name,
+            f"its frames are {height}×{width}, and the networks take squares of "
+            "8, 16, 32, 64, 128, … pixels",
+            "Prepare the video again with --size 64",
         )
     if count < window:
         raise ClipsError(
-            f"{name}: {count} frames from {performer.film.times[0]:.1f} s on, and a "
-            f"window has {window}: give a longer video, or a smaller window"
+            name,
+            f"{count} frames from {video.source.times[0]:.1f} s on, and a window has "
+            f"{window}",
+            "Use a longer video or a smaller window",
         )
 
 
 # %%
-def load_performer(
+def load_performer_video(
     folder: str | Path, split: str, device: str = "cpu", *, as_released: bool = False
-) -> Performer:
-    """One part ("train" or "test") of the one video that a folder of clips holds.
+) -> PerformerVideo:
+    """Load one part ("train" or "test") of the video in a folder of prepared clips.
 
-    Its features are measured by the loudest moment of training, whatever the part;
-    `as_released`: in dB, chunk by chunk, as the released code.
+    The features of both parts are relative to the loudest moment of the training part,
+    or, with `as_released`, in dB relative to each chunk. ClipsError if it is silent.
     """
-    film = clips.load_recording(folder, split, device)
+    recording = clips.load_recording(folder, split, device)
     level = None
     if not as_released:
-        train = (
-            film if split == "train" else clips.load_recording(folder, "train", device)
-        )
-        level = (
-            ChunkFeatures(train.sample_rate, train.fps)
-            .to(device)
-            .measure_peak_energy(train.waveform)
-        )
+        train = recording
+        if split != "train":
+            train = clips.load_recording(folder, "train", device)
+        measure = ChunkFeatures(train.sample_rate, train.fps).to(device)
+        level = measure.measure_peak_energy(train.waveform)
         if not 0 < level < float("inf"):
             raise ClipsError(
-                f"{folder}/train: {film.recording} is silent (loudest mel energy "
-                f"{level}): prepare another span of it, or another video"
+                f"{folder}/train",
+                f"{recording.recording} is silent (largest mel energy {level})",
+                "Prepare another part of it, or another video",
             )
-    hearing = Hearing(film.sample_rate, film.fps, level).to(device)
-    features = hearing(film.waveform, frames=len(film))
-    return Performer(film.frames, features, film, hearing)
+    extract = AudioFeatures(recording.sample_rate, recording.fps, level).to(device)
+    features = extract(recording.waveform, frames=len(recording))
+    return PerformerVideo(recording.frames, features, recording, extract)
 
 
 # %% tags=["active-ipynb"]
-# train, test = (load_performer(lesson.data, split) for split in ("train", "test"))
-# assert train.hearing.level == test.hearing.level
-# video, features = train.window(0, 16)
-# assert len(features) == len(video) == 16
-# assert -1 <= video.min() <= video.max() <= 1
+# train, test = (load_performer_video(lesson.data, part) for part in ("train", "test"))
+# assert train.audio_features.level == test.audio_features.level
+# frames, features = train.window(0, 16)
+# assert len(features) == len(frames) == 16
+# assert -1 <= frames.min() <= frames.max() <= 1
 # assert -1 <= train.features.min() <= train.features.max() <= 1
-# print(f"{len(train)} and {len(test)} frames; a window {tuple(video.shape)}")
+# print(f"{len(train)} and {len(test)} frames; a window is {tuple(frames.shape)}")
 
 # %% [markdown]
-# Look along the film: frames above, the features below them, and (because the
-# bandstand knows) the pitch that is played. Every step of the melody is a change of
-# the stripes: what the network will have to see.
+# The figure shows the frames, the features below them, and (because the video is drawn
+# by a program) the true pitch. Every step of the melody changes the pattern of the
+# features. This is what the network has to recognise.
 
-# %% tags=["active-ipynb", "film"]
+# %% tags=["active-ipynb", "video"]
 # figure, axes = show.subplots(3, 1, width=9, height=1.6)
 # strip = np.concatenate(list(train.frames[:shown:every].numpy()), axis=1)
 # seconds = shown / fps
@@ -522,38 +563,48 @@ def load_performer(
 # axes[1, 0].imshow(
 #     train.features[:shown].T, origin="lower", aspect="auto", extent=extent
 # )
-# pitch = film.truth.get("pitch_hz", torch.full((len(film),), torch.nan))[:shown]
+# unknown = torch.full((len(recording),), torch.nan)
+# pitch = recording.truth.get("pitch_hz", unknown)[:shown]
 # when = np.arange(shown) / fps
 # axes[2, 0].step(when, torch.where(pitch > 0, pitch, torch.nan), where="post")
-# for ax, what in zip(axes[:, 0], ("frames", "band", "pitch [Hz]"), strict=True):
-#     ax.set(ylabel=what, xlim=(0, seconds))
+# for ax, label in zip(axes[:, 0], ("frames", "band", "pitch [Hz]"), strict=True):
+#     ax.set(ylabel=label, xlim=(0, seconds))
 #     ax.grid(False)
 # axes[0, 0].set_yticks([])
 # axes[2, 0].set_xlabel("s")
-# lesson.figure("film", figure, "Seen, heard, and what was played.")
+# lesson.figure("video", figure, "Frames, sound features and the true pitch.")
 
 # %% [markdown]
+# ## What came out
+#
+# - Each frame has a vector of 64 features, made from 95 ms of sound. Neighbouring
+#   frames share 37.5 % of their columns.
+# - All features use one reference level, that of the training part. Silence is
+#   therefore the smallest input and not the largest.
+# - The test part is the last fifth of the video. The mean training frame is the
+#   baseline to beat, and the sound of another moment is the control.
+#
 # ## Exercises
 #
 # 1. Which samples can change the features of frame $t$? Column $n$ of a centred
-#    spectrogram looks half a window to each side of its instant.
-# 2. Keep the released code's per-chunk decibels, but let silence be silent: measure
-#    against the chunk's loudest value *or a floor*, whichever is larger.
+#    spectrogram uses half a window on each side of its instant.
+# 2. Keep the released code's decibels relative to each chunk, but repair silence: use
+#    the chunk's largest value *or a floor* as the reference, whichever is larger.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def samples_heard(t, sample_rate=16000):
-#     """(first, last) sample, both included, that the windows of chunk t reach over.
+# def find_samples(t, sample_rate=16000):
+#     """(first, last) sample, both included, that the windows of chunk t use.
 #
-#     Columns each 10 ms, windows of 25 ms centred on them; samples before the
-#     beginning have negative numbers.
+#     Columns every 10 ms, windows of 25 ms centred on them. Samples before the start of
+#     the sound have negative numbers.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.SAMPLES_HEARD, samples_heard)
+# course.try_exercise(exercises.FIND_SAMPLES, find_samples)
 
 # %% tags=["active-ipynb"]
 # def guarded_db(chunk, floor):

@@ -1,18 +1,28 @@
 # %% [markdown]
-# # Step 2 · Motion: a memory that listens at three speeds
+# # Step 2 · Motion: a recurrent network with three time scales
 #
-# A frame is not painted from its own 80 ms alone. Whether the bow goes up or down
-# depends on what it did before; a phrase builds up over seconds. So between sound and
-# picture stands a recurrent network $R$ (Sec. 3.2): it hears the features of frame
-# after frame and gives, for each, a vector $m_t$ of **motion**.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step2_motion.ipynb)
 #
-# 1. the plain GRU that everybody uses, which is the paper's baseline,
-# 2. why its layers are **dilated**, and why they are **residual**,
-# 3. how far back it hears: the receptive field, drawn by asking gradients,
-# 4. how its state is carried from window to window, and why a batch is one sequence.
+# The 80 ms of sound of one frame are not enough to generate that frame. Whether the bow
+# goes up or down depends on what it did before, and a musical phrase lasts seconds.
+# Between the sound and the frames there is therefore a recurrent network $R$
+# (Sec. 3.2). It reads the features frame by frame and computes a **motion** vector
+# $m_t$ for each.
+#
+# **You will learn**
+#
+# 1. what a GRU computes: its two gates and its candidate state,
+# 2. why the paper's layers are **dilated** and **residual**, with the recurrence
+#    written out as a loop over time,
+# 3. why `avnb.layers` computes the same numbers several times faster,
+# 4. how far back the network hears, measured with gradients,
+# 5. how its state is carried from window to window, and why a batch is one sequence.
+#
+# **Time:** less than a minute. **You should know:** step 1, and what a recurrent
+# network is. All equations of the GRU are below.
 #
 # **Letters.** T frames · B sound features (64) · E noise (2) · M = B + E motion (66) ·
-# d dilation · l layer.
+# d dilation · l layer · N batch.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -20,25 +30,28 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
+import math
+import time
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from avnb.layers import ResidualDilatedGRU
 
 
 # %% tags=["active-ipynb"]
-# import math
-#
-# from avnb_notebooks.listen_and_move.step1_data import Hearing
-# from torch.nn import functional as F
+# from avnb_notebooks.listen_and_move.step1_data import AudioFeatures
 #
 # from avnb import course
 # from avnb.features import ChunkFeatures
@@ -46,15 +59,15 @@ from avnb.layers import ResidualDilatedGRU
 # from data_scripts import bandstand
 
 # %% [markdown]
-# Something to listen with: eight seconds of a cellist of the bandstand (player 6, as
-# in the embedded video), measured by step 1's `Hearing`.
+# We need a sound to work with: eight seconds of a drawn cellist (player 6, as in the
+# embedded video), with the features of step 1.
 
 # %% tags=["active-ipynb"]
 # take = bandstand.record_take("melodic", player=6, seconds=8, seed=0)
 # sound = torch.from_numpy(take.synthesise(16000))
 # level = ChunkFeatures(16000).measure_peak_energy(sound)
-# features = Hearing(16000, level=level)(sound, frames=160)
-# in_db = Hearing(16000)(sound, frames=160)
+# features = AudioFeatures(16000, level=level)(sound, frames=160)
+# in_db = AudioFeatures(16000)(sound, frames=160)
 # print(f"ours {tuple(features.shape)} in {features.min():.1f} … {features.max():.1f}")
 # print(f"as released {in_db.min():.0f} … {in_db.max():.0f} dB")
 # show.listen([sound.numpy()], 16000, ["eight seconds of cello"])
@@ -62,14 +75,14 @@ from avnb.layers import ResidualDilatedGRU
 # %% [markdown]
 # ## Motion from sound
 #
-# One sound allows many motions, so $R$ gets some chance beside the sound: a noise
-# $e_t \in \mathbb R^E$, new at each frame, with $E = 2$ ("just a guess", says the
-# paper). Its input and its output have the same size, $M = B + E$:
+# One sound allows many motions. $R$ therefore gets random noise beside the sound: a
+# vector $e_t \in \mathbb R^E$, drawn anew for each frame, with $E = 2$ ("just a guess",
+# says the paper). The input and the output of $R$ have the same size, $M = B + E$:
 #
 # $$r_t = [f_t, e_t], \qquad \boldsymbol m = R(\boldsymbol r).$$
 #
-# Noise that is drawn anew at each frame would make the picture tremble. A recurrent
-# network remembers, and so turns independent numbers into a path:
+# Independent noise in each frame would make the picture tremble. A recurrent network
+# remembers earlier inputs, so it turns independent numbers into a smooth path:
 
 # %% tags=["active-ipynb"]
 # torch.manual_seed(1)
@@ -77,25 +90,82 @@ from avnb.layers import ResidualDilatedGRU
 # with torch.no_grad():
 #     path, _ = nn.GRU(8, 8, num_layers=2)(noise)
 # figure, axes = show.subplots(1, 2, width=4.4, height=2.2)
-# for ax, name, what in zip(
+# for ax, name, values in zip(
 #     axes[0], ("noise", "after a GRU"), [noise, path], strict=True
 # ):
-#     ax.plot(what[:, 0, :2])
+#     ax.plot(values[:, 0, :2])
 #     ax.set(title=name, xlabel="frame")
 # figure
 
 # %% [markdown]
+# ## The GRU, equation by equation
+#
+# A **gated recurrent unit** keeps a hidden state $h$ and updates it with each input
+# $x$. Let $h'$ be the state before the update. The **reset gate** $r$ decides how much
+# of the old state the candidate may use. The **candidate** $n$ is the proposed new
+# state. The **update gate** $z$ decides how much of the old state is kept:
+#
+# $$\begin{aligned}
+# r &= \sigma(W_r x + b_r + U_r h' + c_r) && \text{reset gate} \\
+# z &= \sigma(W_z x + b_z + U_z h' + c_z) && \text{update gate} \\
+# n &= \tanh\big(W_n x + b_n + r \odot (U_n h' + c_n)\big) && \text{candidate} \\
+# h &= (1 - z) \odot n + z \odot h' && \text{new state}
+# \end{aligned}$$
+#
+# $\sigma$ is the sigmoid, so both gates lie between 0 and 1, and $\odot$ multiplies
+# element by element. Where $z$ is close to 1 the state passes unchanged: this is how a
+# GRU remembers. Each line of code below is one line of the equations.
+#
+# `x (N, M), state (N, M) → state (N, M)`
+
+
+# %%
+class PlainGRUCell(nn.Module):
+    """One step of a GRU, written line by line from its equations."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        # W and U of the three gates lie above one another: r, z, n, as in torch's GRU
+        self.from_input = nn.Linear(size, 3 * size)  # W x + b
+        self.from_state = nn.Linear(size, 3 * size)  # U h' + c
+
+    def forward(
+        self, x: Float[Tensor, "n m"], state: Float[Tensor, "n m"]
+    ) -> Float[Tensor, "n m"]:
+        """Input and old state → new state."""
+        x_r, x_z, x_n = self.from_input(x).chunk(3, dim=1)
+        h_r, h_z, h_n = self.from_state(state).chunk(3, dim=1)
+        r = torch.sigmoid(x_r + h_r)  # reset gate
+        z = torch.sigmoid(x_z + h_z)  # update gate
+        n = torch.tanh(x_n + r * h_n)  # candidate
+        return (1 - z) * n + z * state
+
+
+# %% tags=["active-ipynb"]
+# torch.manual_seed(0)
+# cell = PlainGRUCell(66)
+# reference = nn.GRUCell(66, 66)  # torch's own, with the same weights
+# reference.weight_ih, reference.bias_ih = cell.from_input.weight, cell.from_input.bias
+# reference.weight_hh, reference.bias_hh = cell.from_state.weight, cell.from_state.bias
+# x, state = torch.randn(5, 66), torch.randn(5, 66)
+# assert cell(x, state).shape == (5, 66)
+# assert torch.allclose(cell(x, state), reference(x, state), atol=1e-6)
+# print("one step (5, 66) →", tuple(cell(x, state).shape), "as torch's GRUCell gives")
+
+# %% [markdown]
 # ## Dilated and residual (Eq. 1)
 #
-# A GRU's state goes from frame to frame, 50 ms each. To know what happened two seconds
-# ago, it must have carried it through forty steps, each of which may forget. A layer of
-# **dilation** $d$ looks back $d$ frames instead: the same two seconds in $40/d$ steps.
-# Three layers, each twice as far:
+# A GRU's state moves from frame to frame, in steps of 50 ms. To know what happened two
+# seconds ago, the state must survive forty steps, and each step may forget. A layer
+# with **dilation** $d$ uses its state of $d$ frames ago instead, so the same two
+# seconds take only $40/d$ steps. The paper stacks three layers, each with twice the
+# dilation of the one below:
 #
 # $$m_t^l = \varphi\left(R^l(m_t^{l-1}, m_{t-d}^l) + m_t^{l-1}\right). \tag{1}$$
 #
-# The **residual** $+\,m_t^{l-1}$ is a way round each layer: what is heard *now* reaches
-# the output whether the layers have learned to let it pass or not.
+# $R^l$ is the GRU of layer $l$ and $\varphi$ a leaky ReLU. The **residual connection**
+# $+\,m_t^{l-1}$ leads around each layer. The current input reaches the output through
+# it, whether or not the layers have learned to pass it on.
 
 # %% tags=["active-ipynb"]
 # figure, axes = show.subplots(width=8.5, height=3.4)
@@ -104,9 +174,9 @@ from avnb.layers import ResidualDilatedGRU
 # bent = {"connectionstyle": "arc3,rad=-0.25"}
 # for y, (d, colour) in enumerate(zip((1, 2, 4), show.COLOURS, strict=False), start=1):
 #     for t in range(9):
-#         here = (8 - t) % d == 0
-#         ax.plot(t, y, "o", markersize=13, color=colour, alpha=1 if here else 0.2)
-#         if here and t + d <= 8:
+#         used = (8 - t) % d == 0
+#         ax.plot(t, y, "o", markersize=13, color=colour, alpha=1 if used else 0.2)
+#         if used and t + d <= 8:
 #             ax.annotate("", (t + d, y), (t, y), arrowprops=arrow | bent)
 #     ax.annotate("", (8, y), (8, y - 1), arrowprops=arrow)
 #     around = {"connectionstyle": "arc3,rad=0.5", "linestyle": ":"}
@@ -119,48 +189,151 @@ from avnb.layers import ResidualDilatedGRU
 # figure
 
 # %% [markdown]
-# The paper contradicts itself here, and each reading is another network:
+# The paper contradicts itself in three places. Each choice gives another network:
 #
-# - **The dilation.** The text counts $d = 2^l$ from $l = 1$: 2, 4, 8. Its Fig. 2 and
-#   its "50, 100 and 200 ms" are 1, 2, 4. We take 1, 2, 4.
-# - **What returns after $d$ frames.** By the formula's letters it is the layer's
-#   *output* $m$, by the text the "skipped *hidden state*". We take the hidden state.
-# - **The sum.** Plain by the formula. We divide it by $\sqrt 2$, so that it does not
-#   grow with each layer.
+# - **The dilation.** The text has $d = 2^l$ with $l$ from 1, which gives 2, 4, 8. Fig.
+#   2 and "50, 100 and 200 ms" mean 1, 2, 4. We use 1, 2, 4.
+# - **What is used after $d$ frames.** In the formula it is the layer's *output* $m$. In
+#   the text it is the "skipped *hidden state*". We use the hidden state.
+# - **The sum.** The formula has the plain sum. We divide the sum by $\sqrt 2$, so that
+#   the values do not grow from layer to layer.
 #
-# The released code does all three as we do. With the hidden state, a layer of
-# dilation $d$ is nothing but $d$ GRUs that take turns: one batch of $d$ sequences, one
-# fast call (cuDNN's on a GPU; on a CPU one of ours, since torch's own launches some
-# thirty little operators a step). That is what `avnb.layers` holds:
+# The released code makes the same three choices. Here is Eq. 1 as a loop: over the
+# frames, and within each frame over the layers. Each layer has a queue of its last $d$
+# hidden states. The oldest one is taken out and the new one is put in.
+#
+# `x (N, T, M) → m (N, T, M)`
+
+
+# %%
+class PlainDilatedGRU(nn.Module):
+    """The dilated residual recurrence of Eq. 1 as a loop over frames and layers."""
+
+    def __init__(self, size: int, num_layers: int = 3) -> None:
+        super().__init__()
+        self.size = size
+        self.cells = nn.ModuleList(PlainGRUCell(size) for _ in range(num_layers))
+
+    def forward(self, x: Float[Tensor, "n t m"]) -> Float[Tensor, "n t m"]:
+        """Whole sequences at once, from states of zeros."""
+        zeros = x.new_zeros(len(x), self.size)
+        # layer l (from 0) has dilation 2**l, so it keeps its last 2**l states
+        queues = [[zeros] * 2**layer for layer in range(len(self.cells))]
+        outputs = []
+        for m in x.unbind(dim=1):  # frame by frame
+            for cell, queue in zip(self.cells, queues, strict=True):
+                h = cell(m, queue.pop(0))  # the state of d frames ago
+                queue.append(h)
+                m = F.leaky_relu((h + m) / math.sqrt(2), 0.2)  # residual
+            outputs.append(m)
+        return torch.stack(outputs, dim=1)
+
+
+# %% tags=["active-ipynb"]
+# torch.manual_seed(0)
+# plain = PlainDilatedGRU(66)
+# noise = torch.randn(160, 2)
+# r = torch.cat([features, noise], dim=1)[None]
+# with torch.no_grad():
+#     slow = plain(r)
+# assert slow.shape == r.shape == (1, 160, 66)
+# print(f"r {tuple(r.shape)} → m {tuple(slow.shape)}")
+
+# %% [markdown]
+# ## The fast version
+#
+# The loop is slow. Each of the 160 × 3 steps launches about a dozen small operations,
+# and on matrices this small the launching takes longer than the arithmetic.
+#
+# Because the *hidden state* is what returns after $d$ frames, frames that lie $d$ apart
+# never use the states of the frames between them. A layer with dilation $d$ is
+# therefore $d$ independent GRUs. They can run as one batch of $d$ sequences, in a
+# single call. On a GPU that call is cuDNN's. On a CPU `avnb.layers` has its own loop,
+# since torch's CPU loop launches some thirty small operations for each step.
 
 # %% tags=["active-ipynb"]
 # course.show_source(ResidualDilatedGRU)
 
 # %% [markdown]
+# Does it compute the same numbers? To compare, both layers need the same weights. The
+# next function lists the weights of the plain layer by the names that the fast layer
+# has for them.
+
+
+# %%
+def rename_gru_weights(
+    plain: PlainDilatedGRU, read: Callable[[Tensor], Tensor] = Tensor.detach
+) -> dict[str, Tensor]:
+    """The weights of the plain layer under the names of `ResidualDilatedGRU`.
+
+    `read` says what to take of each weight. The tests use it to compare gradients.
+    """
+    renamed = {}
+    for layer, cell in enumerate(plain.cells):
+        for part, linear in (("ih", cell.from_input), ("hh", cell.from_state)):
+            renamed[f"layers.{layer}.weight_{part}_l0"] = read(linear.weight)
+            renamed[f"layers.{layer}.bias_{part}_l0"] = read(linear.bias)
+    return renamed
+
+
+# %%
+def time_layer(layer: nn.Module, x: Tensor, repeats: int = 5) -> float:
+    """Seconds for one forward and backward pass: the fastest of several passes."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        output = layer(x)
+        output = output[0] if isinstance(output, tuple) else output
+        output.square().mean().backward()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+# %% tags=["active-ipynb", "fast-gru"]
+# fast = ResidualDilatedGRU(66)
+# fast.load_state_dict(rename_gru_weights(plain))
+# with torch.no_grad():
+#     quick, _ = fast(r)
+# assert torch.allclose(slow, quick, atol=1e-5)
+# print(f"largest difference of the outputs: {float((slow - quick).abs().max()):.1e}")
+# seconds = {"plain loop": time_layer(plain, r), "avnb.layers": time_layer(fast, r)}
+# show.table(
+#     [
+#         {
+#             "160 frames, forward and backward": name,
+#             "ms": 1000 * s,
+#             "times faster": seconds["plain loop"] / s,
+#         }
+#         for name, s in seconds.items()
+#     ]
+# )
+
+# %% [markdown]
+# The outputs are equal up to rounding. (The times are from the machine that ran this
+# notebook, and other programs on it change them.)
+#
 # ## The motion network
 #
-# All that the notebook's $R$ adds is the noise. With a single layer there is neither
-# dilation nor residual: the **baseline** of Table 1, motion from sound (MfS).
+# `MotionRNN` is the paper's $R$: the recurrence, with noise beside the features. With
+# one layer there is neither dilation nor a residual connection. That plain GRU is the
+# **baseline** of Table 1, called motion from sound (MfS).
 #
 # `features (T, B), noise (T, E) → motion (T, B + E), state`
 
 
 # %%
-class Motion(nn.Module):
-    """R: features and noise of T frames → their motion, and the state (Sec. 3.2).
-
-    `layers=1`: the baseline's plain GRU. A state of None is the beginning.
-    """
+class MotionRNN(nn.Module):
+    """R: features and noise → motion and state; one layer is the baseline's GRU."""
 
     def __init__(self, bands: int = 64, noise: int = 2, layers: int = 3) -> None:
         super().__init__()
         self.size, self.noise_size = bands + noise, noise
         self.recurrence = ResidualDilatedGRU(self.size, layers)
 
-    def noise(self, frames: int) -> Float[Tensor, "t e"]:
-        """e, standard normal, on the device of the weights."""
-        where = next(self.parameters()).device
-        return torch.randn(frames, self.noise_size, device=where)
+    def sample_noise(self, frames: int) -> Float[Tensor, "t e"]:
+        """Draw e from a standard normal, on the device of the weights."""
+        device = next(self.parameters()).device
+        return torch.randn(frames, self.noise_size, device=device)
 
     def forward(
         self,
@@ -168,6 +341,7 @@ class Motion(nn.Module):
         noise: Float[Tensor, "t e"],
         state: Float[Tensor, "1 slots m"] | None = None,
     ) -> tuple[Float[Tensor, "t m"], Float[Tensor, "1 slots m"]]:
+        """One window; a `state` of None means that nothing was heard before it."""
         r = torch.cat([features, noise], dim=1)
         motion, state = self.recurrence(r[None], state)
         return motion[0], state
@@ -175,51 +349,33 @@ class Motion(nn.Module):
 
 # %% tags=["active-ipynb"]
 # torch.manual_seed(0)
-# motion, baseline = Motion(), Motion(layers=1)
-# noise = motion.noise(len(features))
+# motion_rnn, baseline = MotionRNN(), MotionRNN(layers=1)
+# noise = motion_rnn.sample_noise(len(features))
 # with torch.no_grad():
-#     m, state = motion(features, noise)
+#     m, state = motion_rnn(features, noise)
 # assert m.shape == (160, 66)
 # assert state.shape == (1, 1 + 2 + 4, 66)
-# for name, network in {"R": motion, "baseline": baseline}.items():
+# for name, network in {"R": motion_rnn, "baseline": baseline}.items():
 #     print(f"{name:9} {sum(p.numel() for p in network.parameters()):6,} weights")
 
 # %% [markdown]
-# Is the fast layer the one of the figure? Step by step, one frame and one layer at a
-# time, as Eq. 1 has it:
-
-# %% tags=["active-ipynb"]
-# def step_by_step(rnn, r):
-#     past = [[torch.zeros(rnn.size)] * d for d in rnn.dilations]
-#     outputs = []
-#     for m in r:
-#         for layer, queue in zip(rnn.layers, past, strict=True):
-#             _, h = layer(m[None], queue.pop(0)[None])
-#             queue.append(h[0])
-#             m = F.leaky_relu((h[0] + m) / math.sqrt(2), 0.2)
-#         outputs.append(m)
-#     return torch.stack(outputs)
+# ## How far back does it hear?
 #
-#
-# with torch.no_grad():
-#     slow = step_by_step(motion.recurrence, torch.cat([features, noise], dim=1))
-# assert torch.allclose(slow, m, atol=1e-5)
-# print(f"largest difference {float((slow - m).abs().max()):.1e}")
-
-# %% [markdown]
-# ## The receptive field
-#
-# How much does the motion at one frame depend on what was heard $n$ frames before? Ask
-# the gradient $\lVert \partial m_t / \partial r_{t-n} \rVert$, in three networks with
-# the weights they start from: one GRU (the baseline), three plain GRUs one above the
-# other, and the dilated residual one.
+# How much does the motion of one frame depend on the input $n$ frames earlier? The
+# gradient $\lVert \partial m_t / \partial r_{t-n} \rVert$ answers this. We compute it
+# for three untrained networks: one GRU (the baseline), three stacked plain GRUs, and
+# the dilated residual network.
 
 
 # %%
-def sensitivity(network: nn.Module, length: int, size: int) -> Float[Tensor, " t"]:
-    """How much the last output of a recurrent network depends on each input before.
+def measure_sensitivity(
+    network: nn.Module, length: int, size: int
+) -> Float[Tensor, " t"]:
+    """How strongly the last output of a recurrent network depends on each input.
 
-    The root mean square of 16 random directions' gradients; the present comes first.
+    Returns:
+        The root mean square gradient over 16 random sequences, for each lag from 0 (the
+        last frame itself) to length - 1.
     """
     x = torch.randn(16, length, size, requires_grad=True)
     output = network(x)[0][:, -1]
@@ -234,36 +390,41 @@ def sensitivity(network: nn.Module, length: int, size: int) -> Float[Tensor, " t
 #     "three plain GRUs": nn.GRU(66, 66, num_layers=3, batch_first=True),
 #     "three, dilated and residual": ResidualDilatedGRU(66, 3),
 # }
-# reach = {name: sensitivity(network, 48, 66) for name, network in networks.items()}
+# sensitivity = {
+#     name: measure_sensitivity(network, 48, 66) for name, network in networks.items()
+# }
 # figure, axes = show.subplots(width=8, height=3.0)
-# for name, strength in reach.items():
-#     axes[0, 0].semilogy(50 * np.arange(48), strength, label=name)
+# for name, values in sensitivity.items():
+#     axes[0, 0].semilogy(50 * np.arange(48), values, label=name)
 # axes[0, 0].set(xlabel="ms before the frame", ylabel="gradient", ylim=(1e-9, 3))
 # axes[0, 0].legend()
 # figure
 
 # %% [markdown]
-# Read the left end first: what is heard *now*. Three plain layers let less of it
-# through than one (three gates, one behind another), the residual ones let the most.
-# That is what the residual is for. Then follow the lines to the right: the dilated
-# network still hears what the others have long lost. In numbers:
+# Look at the left end first, the input of the frame itself. Three plain layers pass on
+# less of it than one layer, because it has to go through three sets of gates. The
+# residual network passes on the most, which is the purpose of the residual connections.
+# Now follow the curves to the right. The dilated network still depends on inputs that
+# the other two have long forgotten. In numbers:
 
 # %% tags=["active-ipynb"]
 # rows = [
 #     {"network": name, "now": s[0].item()}
 #     | {f"{50 * n} ms before": s[n].item() for n in (4, 8, 20, 40)}
-#     for name, s in reach.items()
+#     for name, s in sensitivity.items()
 # ]
 # show.table(rows)
 
 # %% [markdown]
-# The same as pictures: row $t$ is the motion at frame $t$, column $s$ the input at
-# frame $s$, dark where it does not matter. Nothing lies above the diagonal: $R$ is
-# causal (its features look 80 ms ahead, step 1). In the third picture the dilations
-# show as stripes: those 4 frames apart are the brightest, between them those of 2.
+# The next figure shows the same for all pairs of frames. Row $t$ is the motion at frame
+# $t$, column $s$ is the input at frame $s$, and dark means no dependence. Nothing lies
+# above the diagonal, so $R$ is causal (its features look 80 ms ahead, see step 1). The
+# third picture has stripes: the strongest dependence is on frames 4 apart, the next
+# strongest on frames 2 apart. These are the dilations.
 
 # %% tags=["active-ipynb", "receptive-field"]
-# def dependence(network, length=20):
+# def measure_dependence(network, length=20):
+#     """Norm of the gradient: motion at frame (row), input at frame (column)."""
 #     x = torch.randn(1, length, 66, requires_grad=True)
 #     outputs = network(x)[0][0] @ torch.randn(66, 1)
 #     rows = [torch.autograd.grad(o, x, retain_graph=True)[0][0] for o in outputs[:, 0]]
@@ -272,59 +433,63 @@ def sensitivity(network: nn.Module, length: int, size: int) -> Float[Tensor, " t
 #
 # figure, axes = show.subplots(1, 3, width=3.1, height=3.0)
 # for ax, (name, network) in zip(axes[0], networks.items(), strict=True):
-#     strength = dependence(network)
+#     strength = measure_dependence(network)
 #     assert strength.triu(1).max() == 0
 #     log = strength.clamp(min=1e-4).log10()
-#     seen = ax.imshow(log, vmin=-4, vmax=0.5)
+#     picture = ax.imshow(log, vmin=-4, vmax=0.5)
 #     ticks = range(0, 20, 4)
-#     ax.set(title=name, xlabel="heard at frame", xticks=ticks, yticks=ticks)
+#     ax.set(title=name, xlabel="input at frame", xticks=ticks, yticks=ticks)
 #     ax.grid(False)
 # axes[0, 0].set_ylabel("motion at frame")
-# figure.colorbar(seen, ax=axes[0, -1], label="log₁₀ of the gradient", shrink=0.8)
+# figure.colorbar(picture, ax=axes[0, -1], label="log₁₀ of the gradient", shrink=0.8)
 # figure
 
 # %% [markdown]
-# ## Do not shout at a GRU
+# ## Large inputs saturate the gates
 #
-# Step 1 brought the features to -1…1 and promised a reason. A GRU's gates are
-# sigmoids of sums of 66 inputs. With inputs of tens of decibels the sums are tens as
-# well, and a sigmoid of 20 is 1, its slope nothing: a gate that is stuck has no
-# gradient to learn by.
+# Step 1 scaled the features to -1…1 and promised a reason. A GRU's gates are sigmoids
+# of sums over 66 inputs. If the inputs are tens of decibels, the sums are tens as well.
+# The sigmoid of 20 is practically 1 and its slope practically 0. Such a gate is
+# saturated: it does not depend on the input, and no gradient flows through it.
 
 # %% tags=["active-ipynb"]
-# layer = motion.recurrence.layers[0]
+# layer = motion_rnn.recurrence.layers[0]
 # figure, axes = show.subplots(1, 2, width=4.2, height=2.4)
 # pairs = {"as released, in dB": in_db, "from -1 to 1": features}
-# for ax, (name, heard) in zip(axes[0], pairs.items(), strict=True):
-#     r = torch.cat([heard, noise], dim=1)
+# for ax, (name, values) in zip(axes[0], pairs.items(), strict=True):
+#     r = torch.cat([values, noise], dim=1)
+#     # the first 2 × 66 rows of the weights belong to the reset and the update gate
 #     gates = F.linear(r, layer.weight_ih_l0, layer.bias_ih_l0)[:, :132].sigmoid()
-#     stuck = 100 * ((gates < 0.01) | (gates > 0.99)).float().mean()
+#     saturated = 100 * ((gates < 0.01) | (gates > 0.99)).float().mean()
 #     ax.hist(gates.detach().flatten(), bins=40, range=(0, 1))
-#     ax.set(title=f"{name}: {stuck:.0f} % stuck", xlabel="gate", yticks=[])
+#     ax.set(title=f"{name}: {saturated:.0f} % saturated", xlabel="gate", yticks=[])
 # figure
 
 # %% [markdown]
 # ## From window to window
 #
 # A network cannot be trained through minutes of video at once. The video is cut into
-# **windows** of $T$ frames (32 in the paper), and the network is trained through one
-# window at a time, in their order. What happens to the state between them?
+# **windows** of $T$ frames (32 in the paper), and the network is trained on one window
+# after another. What happens to the state between two windows?
 #
-# - **Reset**, as is usual: each window begins as if nothing had been before. The
-#   network learns that every 1.6 seconds the world begins.
-# - **Carried**, as here: the last state of a window is the first of the next. The
-#   *values* go on; the gradient stops at the border (`detach`).
+# - **Reset**, which is usual: each window starts from a state of zeros. The network
+#   learns that every 1.6 seconds everything starts from nothing.
+# - **Carried**, as here: the last state of a window is the first state of the next. The
+#   *values* are passed on. The gradient stops at the border (`detach`).
 #
-# The paper calls carrying "critical for convergence". It has a price: windows must come
-# one after another, so a batch is **a single sequence**. To put several into one batch
-# would take several videos, or several readers in the same one.
+# The paper calls carrying the state "critical for convergence". It has a price: windows
+# must come one after another, so a batch is **a single sequence**. A larger batch would
+# need several videos, or several starting points in the same video.
 
 
 # %%
-def windows(frames: int, length: int, offset: int = 0) -> list[slice]:
-    """The whole windows of `length` frames from `offset` on, one after another.
+def split_windows(frames: int, length: int, offset: int = 0) -> list[slice]:
+    """All full windows of `length` frames from frame `offset` on, one after another.
 
-    Another offset each epoch (0 … length - 1) lets the borders fall elsewhere.
+    With another offset in each epoch (0 … length - 1) the borders move.
+
+    Raises:
+        ValueError: not even one window fits.
     """
     if not 0 <= offset <= frames - length:
         raise ValueError(
@@ -335,90 +500,108 @@ def windows(frames: int, length: int, offset: int = 0) -> list[slice]:
 
 
 # %% [markdown]
-# Training asks the other way round: which window has step 1,234? A function of the
-# step's number alone, so that a run which was stopped goes on as if it had not been.
+# Training asks the question the other way round: which window belongs to step 1,234?
+# The answer depends on the number of the step alone. An interrupted run can therefore
+# go on exactly where it stopped.
 
 
 # %%
-def window_at(step: int, frames: int, length: int, seed: int) -> tuple[slice, bool]:
-    """The window of a training step, and whether the film begins anew with it.
+def select_window(step: int, frames: int, length: int, seed: int) -> tuple[slice, bool]:
+    """The window of a training step, and whether the video starts again with it.
 
-    Each epoch has an offset of its own, drawn by seed and epoch, and as many windows
-    as fit behind the largest; the film's last frames may be in none.
+    Each epoch has its own offset, which depends on the seed and the epoch. All epochs
+    have as many windows as fit behind the largest offset, so the last frames of the
+    video may be in none of them.
     """
     last = max(min(length - 1, frames - length), 0)
-    count = len(windows(frames, length, last))
+    count = len(split_windows(frames, length, last))
     epoch, place = divmod(step, count)
     offset = int(np.random.default_rng([seed, epoch]).integers(last + 1))
-    return windows(frames, length, offset)[place], place == 0
+    return split_windows(frames, length, offset)[place], place == 0
 
 
 # %% tags=["active-ipynb"]
 # for step in range(8):
-#     part, fresh = window_at(step, len(features), 32, seed=0)
-#     print(f"step {step}: frames {part.start:3} to {part.stop - 1:3}", "anew" * fresh)
+#     part, restart = select_window(step, len(features), 32, seed=0)
+#     note = "(video starts again)" if restart else ""
+#     print(f"step {step}: frames {part.start:3} to {part.stop - 1:3}", note)
 
 # %% tags=["active-ipynb"]
 # carried, reset, state = [], [], None
 # with torch.no_grad():
-#     for part in windows(len(features), 32):
-#         inside, state = motion(features[part], noise[part], state)
-#         carried.append(inside)
-#         reset.append(motion(features[part], noise[part])[0])
+#     for part in split_windows(len(features), 32):
+#         output, state = motion_rnn(features[part], noise[part], state)
+#         carried.append(output)
+#         reset.append(motion_rnn(features[part], noise[part])[0])
 # assert torch.allclose(torch.cat(carried), m, atol=1e-5)
-# jolt = (torch.cat(reset) - m).norm(dim=1) / m.norm(dim=1)
+# error = (torch.cat(reset) - m).norm(dim=1) / m.norm(dim=1)
 # figure, axes = show.subplots(width=8, height=2.3)
-# axes[0, 0].plot(np.arange(160) / 20, 100 * jolt, label="reset at each window")
-# axes[0, 0].plot(np.arange(160) / 20, 0 * jolt, label="carried: as in one pass")
+# axes[0, 0].plot(np.arange(160) / 20, 100 * error, label="reset at each window")
+# axes[0, 0].plot(np.arange(160) / 20, 0 * error, label="carried: as in one pass")
 # axes[0, 0].set(xlabel="s", ylabel="error of the motion [%]", ylim=(-5, 115))
 # axes[0, 0].legend(ncols=2, loc="upper center")
 # figure
 
 # %% [markdown]
-# Carried, the windows give exactly what one pass over the whole sound gives, and so a
-# film of any length can be made window by window. Reset, the motion is wrong after each
-# border and heals only slowly: a jolt in the film, at a beat that the music does not
-# have.
+# With the state carried, the windows give exactly what one pass over the whole sound
+# gives. A video of any length can therefore be generated window by window. With the
+# state reset, the motion is wrong after each border and recovers slowly. In the video
+# this would be a jolt every 1.6 seconds, at moments that have nothing to do with the
+# music.
 #
-# ## See the motion
+# ## Look at the motion
 #
-# Untrained already, the motion follows the music. Above the features that go in, below
-# the 66 numbers that come out, each brought to mean 0 and deviation 1. The two
-# uppermost are where the noise goes in: they know little of the music.
+# Even the untrained motion follows the music. Above are the input features, below the
+# 66 motion values, each normalised to mean 0 and standard deviation 1. The two
+# uppermost rows belong to the noise inputs, and they depend little on the music.
 
 # %% tags=["active-ipynb"]
 # figure, axes = show.subplots(2, 1, width=9, height=1.9)
-# alike = (m - m.mean(dim=0)) / m.std(dim=0)
-# for ax, name, what in zip(
-#     axes[:, 0], ("feature", "motion"), (features, alike.clamp(-3, 3)), strict=True
+# normalised = (m - m.mean(dim=0)) / m.std(dim=0)
+# for ax, name, values in zip(
+#     axes[:, 0],
+#     ("feature", "motion"),
+#     (features, normalised.clamp(-3, 3)),
+#     strict=True,
 # ):
-#     extent = (0, 8, 0, what.shape[1])
-#     ax.imshow(what.T, origin="lower", aspect="auto", extent=extent)
+#     extent = (0, 8, 0, values.shape[1])
+#     ax.imshow(values.T, origin="lower", aspect="auto", extent=extent)
 #     ax.set(ylabel=name, xlabel="s")
 #     ax.grid(False)
 # figure
 
 # %% [markdown]
+# ## What came out
+#
+# - A GRU is four lines: reset gate, update gate, candidate, new state. The dilated
+#   residual recurrence is a loop around it with a queue of states for each layer.
+# - `avnb.layers.ResidualDilatedGRU` gives the same numbers faster, because a layer with
+#   dilation $d$ is $d$ independent GRUs in one batch.
+# - The dilated residual network depends on inputs two seconds ago far more than a plain
+#   GRU does, and it passes on the current input best.
+# - The state is carried from window to window, so that windows give what one pass
+#   gives.
+#
 # ## Exercises
 #
-# 1. What happened $n$ frames ago reaches the present over steps of the layers'
-#    dilations. How few steps can it be?
-# 2. Run a GRU of torch's over a long sequence window by window, so that the result is
-#    that of one pass, but no gradient crosses a border.
+# 1. What happened $n$ frames ago reaches the present in steps of the layers' dilations.
+#    What is the smallest number of steps?
+# 2. Run one of torch's GRUs over a long sequence window by window, so that the result
+#    is that of one pass, but no gradient crosses a border.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def fewest_steps(lag, dilations):
+# def count_steps(lag, dilations):
 #     """The fewest steps of the given lengths that add up to `lag` frames."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.FEWEST_STEPS, fewest_steps)
+# course.try_exercise(exercises.COUNT_STEPS, count_steps)
 
 # %% tags=["active-ipynb"]
-# def carried_over(gru, x, length):
+# def run_in_windows(gru, x, length):
 #     """X (T, M) through a torch.nn.GRU in windows of `length` → (T, H).
 #
 #     The state goes from window to window, gradients do not. The last window may be
@@ -427,4 +610,4 @@ def window_at(step: int, frames: int, length: int, seed: int) -> tuple[slice, bo
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.CARRIED_OVER, carried_over)
+# course.try_exercise(exercises.RUN_IN_WINDOWS, run_in_windows)

@@ -1,17 +1,27 @@
 # %% [markdown]
-# # Step 3 · The generator: three roads for the sound
+# # Step 3 · The generator: three paths for the sound
 #
-# The generator $G$ paints a frame from a vector, small and coarse first, then twice the
-# size, layer by layer. What is new in the paper is how the sound gets in: by **three
-# roads** at once.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step3_generator.ipynb)
+#
+# The generator $G$ turns a vector into a frame. It starts with maps of 4×4 pixels and
+# doubles their size layer by layer. What is new in the paper is how the sound enters:
+# by **three paths** at once.
 #
 # 1. **Motion**: through the recurrent network of step 2, which knows the past.
-# 2. **Content**: the raw features of this very frame, beside the motion (SaC).
-# 3. **Normalisation**: in every layer the sound sets how strong and how bright each
-#    feature map is (acIN).
+# 2. **Content**: the features of the frame itself, beside its motion (sound as content,
+#    SaC).
+# 3. **Normalisation**: in every layer the sound sets the scale and the mean of each
+#    feature map (audio-conditional instance norm, acIN).
 #
-# **Letters.** T frames · B sound features (64) · M motion (66) · Z what a frame is
-# painted from (66 or 130) · s layer · C channels · N the picture's side · h, w a map's.
+# **You will learn** how each path is built (Eq. 2 line by line), what the layers of the
+# generator compute, and how the paper's six networks of Table 1 differ.
+#
+# **Time:** less than a minute. **You should know:** step 2, convolutions and batch
+# norm.
+#
+# **Letters.** T frames · B sound features (64) · M motion (66) · Z input of the
+# generator (66 or 130) · s layer · C channels · N side of the frame · h, w height and
+# width of a map.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -19,10 +29,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import itertools
@@ -32,7 +43,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from avnb_notebooks.listen_and_move.step2_motion import Motion
+from avnb_notebooks.listen_and_move.step2_motion import MotionRNN
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -49,7 +60,7 @@ from avnb.layers.conditional import LEAKY_SLOPE
 # features = 0.5 * torch.randn(16, 64)
 
 # %% [markdown]
-# ## The roads, Fig. 1
+# ## The three paths, Fig. 1
 
 # %% tags=["active-ipynb"]
 # given = "#eeeeee"
@@ -78,20 +89,21 @@ from avnb.layers.conditional import LEAKY_SLOPE
 # figure
 
 # %% [markdown]
-# Table 1 of the paper asks what each road is worth. Its six networks are six settings
-# of four switches. (A fifth switch, `plus_one`, is ours and comes below.)
+# Table 1 of the paper measures what each path contributes. Its six networks are six
+# settings of four switches. (A fifth switch, `plus_one`, is ours and is explained
+# below.)
 
 
 # %%
 @dataclass(frozen=True)
-class Design:
-    """What Table 1 switches on and off; as it stands, the paper's whole model."""
+class ModelConfig:
+    """The switches of Table 1. The defaults are the paper's full model."""
 
-    motion_layers: int = 3  # of R, residual and dilated; 1: the baseline's plain GRU
-    content: bool = True  # z = [f, m], else m alone
-    norms: bool = True  # audio-conditional instance norms, else batch norms
-    prediction: str = "directional"  # or "centre", one ConvGRU, or "none"
-    plus_one: bool = True  # norms scale by 1 + γ: for features from -1 to 1
+    motion_layers: int = 3  # of R, dilated and residual; 1: the baseline's plain GRU
+    content: bool = True  # z = [f, m]; otherwise z = m
+    conditional_norms: bool = True  # acIN in the up-blocks; otherwise batch norm
+    prediction: str = "directional"  # or "centre" (one ConvGRU), or "none"
+    plus_one: bool = True  # acIN scales by 1 + γ, for features from -1 to 1
 
     def __post_init__(self) -> None:
         if self.prediction not in ("none", "centre", "directional"):
@@ -101,33 +113,34 @@ class Design:
 
 
 # %%
-def ablation() -> dict[str, Design]:
-    """The rows of Table 1, by the paper's names."""
+def ablation_configs() -> dict[str, ModelConfig]:
+    """The networks of Table 1, by the paper's names."""
     return {
-        "Baseline (MfS)": Design(1, False, False, "none"),
-        "+ R+D-RNN": Design(3, False, False, "none"),
-        "+ SaC": Design(1, True, False, "none"),
-        "+ acIN": Design(1, False, True, "none"),
-        "All + ConvGRU": Design(3, True, True, "centre"),
-        "All + DirConvGRU": Design(3, True, True, "directional"),
+        "Baseline (MfS)": ModelConfig(1, False, False, "none"),
+        "+ R+D-RNN": ModelConfig(3, False, False, "none"),
+        "+ SaC": ModelConfig(1, True, False, "none"),
+        "+ acIN": ModelConfig(1, False, True, "none"),
+        "All + ConvGRU": ModelConfig(3, True, True, "centre"),
+        "All + DirConvGRU": ModelConfig(3, True, True, "directional"),
     }
 
 
 # %% [markdown]
 # ## The format layer
 #
-# A vector has no place. To make a picture of it, the layer copies it to all $4\times4$
-# places and lets a $3\times3$ convolution look. But if every place holds the same, how
-# can one ever differ from another? Only by the **edge**: beyond it the convolution sees
-# zeros. So the corners, the four sides and the middle come out different: nine kinds of
-# place, from which everything that is somewhere in the picture begins.
+# A vector has no spatial positions. To make maps of it, the format layer copies the
+# vector to all $4\times4$ positions and applies a $3\times3$ convolution. If all
+# positions hold the same values, how can the results differ? Only at the **edge**,
+# where the convolution sees zeros outside the map. The four corners, the four sides and
+# the middle get different values. These nine kinds of position are all that the later
+# layers have to tell places apart.
 #
 # `z (T, Z) → (T, C, 4, 4)`
 
 
 # %%
 class FormatLayer(nn.Module):
-    """A vector a frame → the first maps (T, C, 4, 4) (Sec. 3.3)."""
+    """One vector for each frame → the first maps (T, C, 4, 4) (Sec. 3.3)."""
 
     def __init__(self, size: int, channels: int) -> None:
         super().__init__()
@@ -136,6 +149,7 @@ class FormatLayer(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, z: Float[Tensor, "t z"]) -> Float[Tensor, "t c 4 4"]:
+        """All positions get the same vector; the border makes them different."""
         x = z[:, :, None, None].expand(-1, -1, 4, 4)
         return F.leaky_relu(self.norm(self.noise(self.conv(x))), LEAKY_SLOPE)
 
@@ -146,7 +160,7 @@ class FormatLayer(nn.Module):
 # assert first.shape == (16, 8, 4, 4)
 # maps = first.flatten(2).flatten(0, 1)
 # kinds = [len(torch.unique(m.round(decimals=4))) for m in maps]
-# print(f"different values in a map of 16 places: at most {max(kinds)}")
+# print(f"different values among the 16 positions of a map: at most {max(kinds)}")
 # figure, axes = show.subplots(1, 8, width=1.1, height=1.2)
 # for ax, picture in zip(axes[0], first[0], strict=True):
 #     ax.imshow(picture)
@@ -155,52 +169,101 @@ class FormatLayer(nn.Module):
 # figure
 
 # %% [markdown]
-# Its norm is a batch norm, over all frames of the window, even in the model whose other
-# norms are conditional: the released code has it so.
+# This layer has a batch norm over all frames of the window, even in the model whose
+# other norms are conditional. The released code does the same.
 #
-# ## The third road: normalisation that listens (Eq. 2)
+# ## The third path: audio-conditional instance norm (Eq. 2)
 #
-# Instance norm brings each map of each frame to mean 0 and deviation 1, so it forgets
-# how bright and how contrasty the map was. The sound of the frame then says how it is
-# to be:
+# Instance norm brings each map of each frame to mean 0 and standard deviation 1. The
+# frame's brightness and contrast are lost. Then the sound of the frame sets a new
+# standard deviation $\gamma$ and a new mean $\beta$ for each map:
 #
 # $$\gamma_t = \varphi(f_t W_\gamma + b_\gamma), \quad
 #   \beta_t = \varphi(f_t W_\beta + b_\beta), \quad
 #   \hat x_t = \gamma_t\,\frac{x_t - \mu_t}{\sigma_t} + \beta_t . \tag{2}$$
 #
-# (The paper calls $\sigma$ the variance; dividing by the variance would not normalise,
-# and the code takes the deviation.)
+# $\mu_t$ and $\sigma_t$ are computed over the pixels of one map of one frame. (The
+# paper calls $\sigma$ the variance. Dividing by the variance would not normalise, and
+# the released code divides by the standard deviation.) Line by line:
+#
+# `x (T, C, h, w), features (T, B) → (T, C, h, w)`
+
+
+# %%
+class PlainConditionalNorm(nn.Module):
+    """Audio-conditional instance norm, written line by line from Eq. 2."""
+
+    def __init__(self, channels: int, bands: int, plus_one: bool = False) -> None:
+        super().__init__()
+        self.plus_one = plus_one
+        self.to_shift = nn.Linear(bands, channels)  # W_β and b_β
+        self.to_scale = nn.Linear(bands, channels)  # W_γ and b_γ
+
+    def forward(
+        self, x: Float[Tensor, "t c h w"], features: Float[Tensor, "t b"]
+    ) -> Float[Tensor, "t c h w"]:
+        """Maps and the sound features of their frames → maps."""
+        beta = F.leaky_relu(self.to_shift(features), LEAKY_SLOPE)[:, :, None, None]
+        gamma = F.leaky_relu(self.to_scale(features), LEAKY_SLOPE)[:, :, None, None]
+        if self.plus_one:
+            gamma = 1 + gamma
+        mean = x.mean(dim=(2, 3), keepdim=True)
+        variance = x.var(dim=(2, 3), correction=0, keepdim=True)
+        sigma = (variance + 1e-5).sqrt()  # a constant map has variance 0
+        return gamma * (x - mean) / sigma + beta
+
+
+# %% [markdown]
+# `avnb.layers` has one linear layer that computes $\beta$ and $\gamma$ together, and
+# torch's fused instance norm. With the same weights both give the same maps:
 
 # %% tags=["active-ipynb"]
 # course.show_source(layers.AudioConditionalInstanceNorm)
 
+# %% tags=["active-ipynb", "conditional-norm"]
+# plain = PlainConditionalNorm(8, 64, plus_one=True)
+# fast = layers.AudioConditionalInstanceNorm(8, 64, plus_one=True)
+# both = [plain.to_shift, plain.to_scale]  # its one layer has β above γ
+# fast.linear.weight.data = torch.cat([linear.weight.data for linear in both])
+# fast.linear.bias.data = torch.cat([linear.bias.data for linear in both])
+# with torch.no_grad():
+#     difference = (plain(first, features) - fast(first, features)).abs().max()
+# assert difference < 1e-4
+# print(f"largest difference of the two: {difference.item():.1e}")
+
 # %% [markdown]
-# Here is a trap that step 1 prepared. The weights start at $\mathcal N(0, 0.02^2)$.
-# With features of tens of decibels $\gamma$ is of order one from the start. With
-# features from -1 to 1 it is nearly nothing, and so would be the picture. So for our
-# features the scale is $1 + \gamma$ (`plus_one`): plain instance norm to begin with.
+# The scaling of step 1 matters here. The weights start from $\mathcal N(0, 0.02^2)$.
+# With features of tens of decibels, $\gamma$ is between 1 and 10 from the start. With
+# features from -1 to 1 it is nearly 0, and so would be the maps. With our features the
+# scale is therefore $1 + \gamma$ (`plus_one`), which starts as a plain instance norm.
 
 # %% tags=["active-ipynb"]
-# def strength(heard, plus_one):
+# def measure_deviation(values, plus_one):
+#     """Standard deviation of random maps after the norm with these features."""
 #     norm = layers.AudioConditionalInstanceNorm(64, 64, plus_one=plus_one)
 #     with torch.no_grad():
-#         return norm(torch.randn(16, 64, 8, 8), heard).std().item()
+#         return norm(torch.randn(16, 64, 8, 8), values).std().item()
 #
 #
 # in_db = -60 + 15 * torch.randn(16, 64)
-# for name, heard, plus_one in (
+# for name, values, plus_one in (
 #     ("features in dB, γ", in_db, False),
 #     ("features in -1…1, γ", features, False),
 #     ("features in -1…1, 1 + γ", features, True),
 # ):
-#     print(f"{name:24} deviation after the norm {strength(heard, plus_one):.2f}")
+#     deviation = measure_deviation(values, plus_one)
+#     print(f"{name:24} standard deviation after the norm {deviation:.2f}")
 
 # %% [markdown]
 # ## A residual up-block, Fig. 3(a)
 #
-# Twice the size (each pixel copied to four), two convolutions, each with a little noise
-# and a norm; beside them a $1\times1$ convolution as a shortcut; the sum through a
-# leaky ReLU. One linear layer a block hears the sound for both norms.
+# An up-block doubles the size (each pixel is copied to four) and applies two
+# convolutions. Each is followed by noise and a norm. A $1\times1$ convolution leads
+# around them as a shortcut, and the sum passes a leaky ReLU. One linear layer serves
+# both norms of a block.
+#
+# **Noise injection** adds white noise at a learned strength, the same noise to all
+# channels. The strength starts at 0.
 
 # %% tags=["active-ipynb"]
 # course.show_source(layers.UpBlock, layers.NoiseInjection)
@@ -208,31 +271,37 @@ class FormatLayer(nn.Module):
 # %% tags=["active-ipynb"]
 # block = layers.UpBlock(8, 4, bands=64, plus_one=True)
 # with torch.no_grad():
-#     quiet, loud = block(first, features), block(first, features.roll(1, 0))
-# assert quiet.shape == (16, 4, 8, 8)
-# change = ((quiet - loud).norm() / quiet.norm()).item()
-# print(f"another sound at the norms alone changes the maps by {100 * change:.0f} %")
+#     one, other = block(first, features), block(first, features.roll(1, 0))
+# assert one.shape == (16, 4, 8, 8)
+# change = ((one - other).norm() / one.norm()).item()
+# print(f"another sound in the norms alone changes the maps by {100 * change:.0f} %")
 
 # %% [markdown]
 # ## How many channels?
 #
-# Few places, many channels; many places, few. Layer $s$ (the format layer is 0) has
+# Small maps have many channels and large maps have few. Layer $s$ (the format layer is
+# layer 0) has
 #
-# $$n_C(s) = \min\left(\frac{1024}{2^s},\ 512\right),$$
+# $$n_C(s) = \min\left(\frac{1024}{2^s},\ 512\right)$$
 #
-# and $\log_2 N - 2$ layers lead from $4\times4$ to $N\times N$. A smaller `base` than
-# 1,024 makes the whole network thinner: that is how it fits a laptop.
+# channels, and $\log_2 N - 2$ layers lead from $4\times4$ to $N\times N$. A smaller
+# `base` than 1,024 makes the whole network thinner, so that it can be trained on a
+# laptop.
 
 
 # %%
-def channels(layer: int, base: int = 1024) -> int:
-    """The maps after a layer, of generator and critics; the format layer is 0."""
+def count_channels(layer: int, base: int = 1024) -> int:
+    """Channels after a layer of the generator or a critic; the format layer is 0."""
     return min(base // 2**layer, 512)
 
 
 # %%
-def layers_for(size: int) -> int:
-    """How many layers lead from 4×4 to size×size: log₂(size) − 2 (Sec. 3.3)."""
+def count_layers(size: int) -> int:
+    """How many layers lead from 4×4 to size×size: log₂(size) − 2 (Sec. 3.3).
+
+    Raises:
+        ValueError: the size is not a power of two from 8 on.
+    """
     count = round(math.log2(size)) - 2 if size > 0 else 0
     if count < 1 or 2 ** (count + 2) != size:
         raise ValueError(f"size is {size}: a picture's side is 8, 16, 32, 64, 128, …")
@@ -242,16 +311,17 @@ def layers_for(size: int) -> int:
 # %% tags=["active-ipynb"]
 # rows = []
 # for size, base in ((64, 256), (64, 1024), (128, 1024), (256, 1024)):
-#     widths = [str(channels(s, base)) for s in range(layers_for(size) + 1)]
+#     widths = [str(count_channels(s, base)) for s in range(count_layers(size) + 1)]
 #     rows.append({"picture": f"{size}×{size}", "base": base})
-#     rows[-1] |= {"layers": layers_for(size), "channels": ", ".join(widths)}
+#     rows[-1] |= {"layers": count_layers(size), "channels": ", ".join(widths)}
 # show.table(rows)
 
 # %% [markdown]
 # ## The generator
 #
-# Format layer and up-blocks; the prediction layer of step 4 behind the last of them;
-# then a $1\times1$ convolution and a tanh make colours of the maps (toRGB).
+# The **trunk** is the format layer and the up-blocks. The prediction layer of step 4
+# follows it. Then a $1\times1$ convolution and a tanh turn the maps into colours
+# (toRGB).
 #
 # `z (T, Z), features (T, B) → maps (T, C, N, N)`
 
@@ -260,7 +330,8 @@ def layers_for(size: int) -> int:
 class Trunk(nn.Module):
     """Format layer and residual up-blocks: z (T, Z) → maps (T, C, N, N).
 
-    With `bands` the blocks' norms hear the features (acIN); without, batch norms.
+    `widths` are the channels after each layer. With `bands` sound features the norms
+    are conditional, with None they are batch norms.
     """
 
     def __init__(
@@ -276,6 +347,7 @@ class Trunk(nn.Module):
     def forward(
         self, z: Float[Tensor, "t z"], features: Float[Tensor, "t b"] | None = None
     ) -> Float[Tensor, "t c n n"]:
+        """`features` are needed by conditional norms only."""
         x = self.format(z)
         for block in self.blocks:
             x = block(x, features)
@@ -283,18 +355,19 @@ class Trunk(nn.Module):
 
 
 # %%
-class AsPainted(nn.Module):
-    """No prediction: each frame as it is, and an empty state."""
+class NoPrediction(nn.Module):
+    """In place of the prediction layer: frames stay as they are, the state is empty."""
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return x (1, T, C, N, N) and a state without channels."""
         return x, x[:, -1, :0]
 
 
 # %%
-def prediction(kind: str, channels: int) -> nn.Module:
-    """The layer behind the last block, by the name that Design has for it."""
+def make_prediction(kind: str, channels: int) -> nn.Module:
+    """The layer behind the trunk, by the name that ModelConfig has for it."""
     if kind == "none":
-        return AsPainted()
+        return NoPrediction()
     return VideoPrediction(channels, directional=kind == "directional")
 
 
@@ -307,48 +380,50 @@ class Generator(nn.Module):
     """G: motion and features of T frames → the frames, and the prediction's state."""
 
     def __init__(
-        self, design: Design, size: int, bands: int = 64, noise: int = 2,
+        self, config: ModelConfig, size: int, bands: int = 64, noise: int = 2,
         base: int = 1024,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.content, self.norms = design.content, design.norms
-        widths = [channels(s, base) for s in range(layers_for(size) + 1)]
-        z = bands + noise + bands * design.content
-        heard = bands if design.norms else None
-        self.trunk = Trunk(z, widths, heard, design.plus_one)
-        self.prediction = prediction(design.prediction, widths[-1])
+        self.content, self.conditional = config.content, config.conditional_norms
+        widths = [count_channels(s, base) for s in range(count_layers(size) + 1)]
+        z = bands + noise + bands * config.content
+        norm_bands = bands if config.conditional_norms else None
+        self.trunk = Trunk(z, widths, norm_bands, config.plus_one)
+        self.prediction = make_prediction(config.prediction, widths[-1])
         self.to_rgb = nn.Conv2d(widths[-1], 3, 1)
 
     def forward(
         self, motion: Tensor, features: Tensor, state: Tensor | None = None
     ) -> tuple[Float[Tensor, "t 3 n n"], Tensor]:
+        """One window, and the state of the prediction before it (None: no past)."""
         z = torch.cat([features, motion], dim=1) if self.content else motion
-        x = self.trunk(z, features if self.norms else None)
+        x = self.trunk(z, features if self.conditional else None)
+        # the prediction layer takes a batch of sequences: here one, of T frames
         x, state = self.prediction(x[None], state)
         return torch.tanh(self.to_rgb(x[0])), state
 
 
 # %% [markdown]
-# ## R and G, together
+# ## R and G together
 #
-# The two are trained together and used together, so they get one name: the
-# **animator**, sound in, film out. It passes two states on, that of R and that of the
-# prediction.
+# Both networks are trained together and used together. The class `SoundToVideo` holds
+# them: features in, video out. It also passes on two states, that of R and that of the
+# prediction layer.
 
 
 # %%
-class Animator(nn.Module):
+class SoundToVideo(nn.Module):
     """R and G: features (T, B) → video (T, 3, N, N) in -1…1, and both states."""
 
     def __init__(
-        self, design: Design | Mapping[str, Any], size: int, bands: int = 64,
+        self, config: ModelConfig | Mapping[str, Any], size: int, bands: int = 64,
         noise: int = 2, base: int = 1024,
     ) -> None:  # fmt: skip
         super().__init__()
-        if isinstance(design, Mapping):  # as a saved model holds it
-            design = Design(**design)
-        self.motion = Motion(bands, noise, design.motion_layers)
-        self.generator = Generator(design, size, bands, noise, base)
+        if isinstance(config, Mapping):  # a saved model's config comes from JSON
+            config = ModelConfig(**config)
+        self.motion = MotionRNN(bands, noise, config.motion_layers)
+        self.generator = Generator(config, size, bands, noise, base)
 
     def forward(
         self,
@@ -356,54 +431,57 @@ class Animator(nn.Module):
         states: tuple[Tensor, Tensor] | None = None,
         noise: Float[Tensor, "t e"] | None = None,
     ) -> tuple[Float[Tensor, "t 3 n n"], tuple[Tensor, Tensor]]:
-        """`states` are what the window before gave; `noise` is drawn if not given."""
-        before, painted = states or (None, None)
-        e = self.motion.noise(len(features)) if noise is None else noise
-        m, before = self.motion(features, e, before)
-        video, painted = self.generator(m, features, painted)
-        return video, (before, painted)
+        """`states` are those of the window before; `noise` is drawn if not given."""
+        motion_state, video_state = states or (None, None)
+        e = self.motion.sample_noise(len(features)) if noise is None else noise
+        m, motion_state = self.motion(features, e, motion_state)
+        video, video_state = self.generator(m, features, video_state)
+        return video, (motion_state, video_state)
 
 
 # %% [markdown]
-# Between two windows of training the states wait in a part of its own, so that a
-# checkpoint holds them too. At the film's beginning they are zeros.
+# Between two windows of training both states are kept in a module of their own, so that
+# a checkpoint contains them. At the beginning of the video they are zeros.
 
 
 # %%
-class Carried(nn.Module):
-    """Both states of an animator, from one window to the next, without gradients."""
+class CarriedState(nn.Module):
+    """Both states of a model from one window to the next, without gradients."""
 
-    def __init__(self, animator: Animator, bands: int = 64) -> None:
+    def __init__(self, model: SoundToVideo, bands: int = 64) -> None:
         super().__init__()
-        with torch.no_grad():
-            states = animator.eval()(torch.zeros(1, bands))[1]
-        animator.train()
-        for name, state in zip(("motion", "painted"), states, strict=True):
+        with torch.no_grad():  # one frame, to learn the shapes of the states
+            states = model.eval()(torch.zeros(1, bands))[1]
+        model.train()
+        for name, state in zip(("motion", "video"), states, strict=True):
             self.register_buffer(name, torch.zeros_like(state))
 
     @property
     def states(self) -> tuple[Tensor, Tensor]:
-        return self.motion.clone(), self.painted.clone()
+        """Copies of both: `store` writes in place, but autograd needs the old."""
+        return self.motion.clone(), self.video.clone()
 
-    def keep(self, states: tuple[Tensor, Tensor]) -> None:
-        for held, state in zip((self.motion, self.painted), states, strict=True):
-            held.copy_(state.detach())
+    def store(self, states: tuple[Tensor, Tensor]) -> None:
+        """Keep the values of both states and drop their gradients."""
+        for kept, state in zip((self.motion, self.video), states, strict=True):
+            kept.copy_(state.detach())
 
-    def begin(self) -> None:
-        """The film begins: silence before it, nothing painted."""
-        for held in (self.motion, self.painted):
-            held.zero_()
+    def reset(self) -> None:
+        """Set both states to zero: the video starts again."""
+        for kept in (self.motion, self.video):
+            kept.zero_()
 
 
 # %% [markdown]
-# All convolutions start from $\mathcal N(0, 0.02^2)$ with biases at zero, critics'
-# too. (The paper starts the directional GRUs orthogonal; its code overwrites that.
-# `avnb.layers` keeps it, and this function does not touch them.)
+# All convolutions, also those of the critics, start from $\mathcal N(0, 0.02^2)$ with
+# biases of zero. (The paper starts the directional GRUs orthogonal, but its code
+# overwrites that afterwards. `avnb.layers` starts them orthogonal, and this function
+# does not touch them.)
 
 
 # %%
-def start_weights(module: nn.Module) -> None:
-    """The paper's initialisation (Sec. 5.1), for `network.apply(start_weights)`."""
+def init_weights(module: nn.Module) -> None:
+    """The paper's initialisation (Sec. 5.1), for `network.apply(init_weights)`."""
     if isinstance(module, nn.Conv2d | nn.Conv3d):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
@@ -412,13 +490,13 @@ def start_weights(module: nn.Module) -> None:
 
 # %% tags=["active-ipynb"]
 # torch.manual_seed(0)
-# animator = Animator(Design(), size=64, base=128).apply(start_weights).eval()
+# model = SoundToVideo(ModelConfig(), size=64, base=128).apply(init_weights).eval()
 # with torch.no_grad():
-#     video, states = animator(features)
+#     video, states = model(features)
 # assert video.shape == (16, 3, 64, 64)
 # shapes = {"z": (130, 1, 1)}
 # z = torch.randn(1, 130)
-# full = Generator(Design(), size=64)
+# full = Generator(ModelConfig(), size=64)
 # with torch.no_grad():
 #     x = full.trunk.format(z)
 #     shapes["format"] = x.shape[1:]
@@ -429,112 +507,124 @@ def start_weights(module: nn.Module) -> None:
 # show.feature_maps(shapes)
 
 # %% [markdown]
-# What does it paint before it has learned anything? Grey, with a pattern that the
-# contrast has to be turned up for. But it moves with the sound.
+# What does the untrained model generate? Grey frames, with a faint pattern that is
+# visible only with increased contrast. The pattern already changes with the sound.
 
 # %% tags=["active-ipynb"]
 # grey = (video + 1) / 2
-# loud = (video / video.abs().max() + 1) / 2
-# show.image_grid([grey[:8], loud[:8]], rows=["as it is", "contrast up"])
+# contrast = (video / video.abs().max() + 1) / 2
+# show.image_grid([grey[:8], contrast[:8]], rows=["output", "more contrast"])
 
 # %% [markdown]
-# ## The rows of Table 1
+# ## The networks of Table 1
 #
-# The same sound in all six, then another sound at the last of 16 frames: what changes
-# in the picture of that frame? And how many weights does each take?
+# All six networks get the same sound. Then only the sound of the last of 16 frames is
+# changed. How much does the picture of that frame change, and how many weights does
+# each network have?
 
 
 # %%
-def weights(network: nn.Module) -> int:
-    """How many numbers a network learns."""
+def count_weights(network: nn.Module) -> int:
+    """How many trainable numbers a network has."""
     return sum(p.numel() for p in network.parameters())
 
 
 # %% tags=["active-ipynb", "table1-designs"]
-# other = features.clone()
-# other[-1] = torch.randn(64)
+# changed = features.clone()
+# changed[-1] = torch.randn(64)
 # rows = []
-# for name, design in ablation().items():
+# for name, config in ablation_configs().items():
 #     torch.manual_seed(0)
-#     network = Animator(design, size=64, base=128)
-#     noise = network.motion.noise(16)
+#     network = SoundToVideo(config, size=64, base=128)
+#     noise = network.motion.sample_noise(16)
 #     with torch.no_grad():
-#         one, two = (network(f, noise=noise)[0][-1] for f in (features, other))
-#     moved = (one - two).std() / one.std()
-#     rows.append({"network": name, "picture changes by": moved.item()})
-#     rows[-1] |= {"weights of R": weights(network.motion)}
-#     rows[-1] |= {"of G": weights(network.generator)}
+#         one, two = (network(f, noise=noise)[0][-1] for f in (features, changed))
+#     ratio = (one - two).std() / one.std()
+#     rows.append({"network": name, "picture changes by": ratio.item()})
+#     rows[-1] |= {"weights of R": count_weights(network.motion)}
+#     rows[-1] |= {"of G": count_weights(network.generator)}
 # show.table(rows)
 
 # %% [markdown]
-# These are no verdicts: nothing has been learned yet. But one thing shows already. In
-# the last two rows the picture changes less, since about half of it comes from the
-# prediction, that is, from the frames before.
+# These numbers do not rank the networks, because nothing has been trained yet. But one
+# effect is visible. In the last two rows the picture changes less, because about half
+# of it comes from the prediction layer, and so from earlier frames.
 #
-# At the paper's size, 128×128 and base 1,024, the whole model and the baseline have so
-# many millions of weights in R and G (the released code's have the same):
+# At the paper's size, 128×128 with base 1,024, R and G have this many weights (the same
+# as in the released code):
 
 # %% tags=["active-ipynb"]
-# with torch.device("meta"):  # shapes alone: no memory, no time
+# with torch.device("meta"):  # shapes only: no memory and no time
 #     for name in ("All + DirConvGRU", "Baseline (MfS)"):
-#         millions = weights(Animator(ablation()[name], size=128)) / 1e6
-#         print(f"{name:18} {millions:.2f} million")
+#         network = SoundToVideo(ablation_configs()[name], size=128)
+#         print(f"{name:18} {count_weights(network) / 1e6:.2f} million")
 
 # %% [markdown]
 # ## Skip or residual? Fig. 5
 #
-# StyleGAN 2 lets each layer of its generator paint a picture of its own size; the
-# picture is the **sum** of all of them, enlarged. The paper found that this fails for
-# sound: "large colored patches" stay in the picture. Build it, and see where they come
-# from: what a coarse layer paints goes into the picture as it is, and no later layer
-# can take it back but by painting the exact opposite.
+# In StyleGAN 2's skip generator, each layer produces a picture of its own size, and the
+# output is the **sum** of all these pictures, enlarged. The paper found that this does
+# not work for sound-to-video: "large colored patches" stay in the output. We build it
+# to see where they come from. The picture of a coarse layer goes into the sum as it is.
+# A later layer can remove an error in it only by producing the exact opposite.
 
 # %% tags=["active-ipynb", "figure5"]
 # torch.manual_seed(3)
-# residual = Generator(Design(prediction="none"), size=64, base=128).eval()
+# residual = Generator(ModelConfig(prediction="none"), size=64, base=128).eval()
 # z = torch.cat([features, torch.randn(16, 66)], dim=1)
-# paintings = []
+# pictures = []
 # with torch.no_grad():
 #     x = residual.trunk.format(z)
 #     for block in residual.trunk.blocks:
 #         x = block(x, features)
 #         colours = nn.Conv2d(x.shape[1], 3, 1)(x)
-#         paintings.append(F.interpolate(colours, 64))
-#     at_once = torch.tanh(residual.to_rgb(x))
-# skip = torch.tanh(torch.stack(paintings).sum(dim=0))
-# names = [f"from {4 * 2**s}×{4 * 2**s}" for s in range(1, len(paintings) + 1)]
-# pictures = [(torch.tanh(p[0]) + 1) / 2 for p in paintings]
-# pictures += [(skip[0] + 1) / 2, (at_once[0] + 1) / 2]
-# show.image_grid([pictures], columns=[*names, "skip: the sum", "residual"], size=1.3)
+#         pictures.append(F.interpolate(colours, 64))
+#     output = torch.tanh(residual.to_rgb(x))
+# skip = torch.tanh(torch.stack(pictures).sum(dim=0))
+# names = [f"from {4 * 2**s}×{4 * 2**s}" for s in range(1, len(pictures) + 1)]
+# shown = [(torch.tanh(p[0]) + 1) / 2 for p in pictures]
+# shown += [(skip[0] + 1) / 2, (output[0] + 1) / 2]
+# show.image_grid([shown], columns=[*names, "skip: the sum", "residual"], size=1.3)
 
 # %% [markdown]
-# In the residual generator only the last maps become colours. A mistake of a coarse
-# layer passes through every later one, which can mend it. For the critics it is the
-# other way round (step 5): they get the *picture* at every scale, by skips.
+# In the residual generator only the last maps become colours. An error of a coarse
+# layer passes through all later layers, and they can correct it. For the critics it is
+# the other way round (step 5): they receive the *picture* at every scale, through
+# skips.
+#
+# ## What came out
+#
+# - The sound enters the generator three times: through the motion of R, as content
+#   beside it, and in every norm.
+# - Audio-conditional instance norm is six lines. `avnb.layers` computes the same
+#   numbers.
+# - With features from -1 to 1 the norm must scale by $1 + \gamma$, or the maps vanish.
+# - The six networks of Table 1 are six settings of `ModelConfig`, and the full model
+#   has as many weights as the released one.
 #
 # ## Exercises
 #
-# 1. Write Eq. 2, with torch's basic functions alone.
-# 2. How many weights has a generator? Count them, without building one.
+# 1. Eq. 2 multiplies each map by one number and adds another. Compute both.
+# 2. How many weights does an up-block have? Calculate the number without building one.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def conditional_norm(x, shift, scale):
-#     """X (T, C, h, w) normalised over its own pixels, times scale, plus shift (T, C).
+# def conditional_affine(x, shift, scale):
+#     """(a, b), each (T, C), such that Eq. 2 of x (T, C, h, w) is a·x + b.
 #
-#     Inside the root of the variance add 1e-5, as torch does.
+#     shift and scale (T, C) are β and γ. Add 1e-5 inside the root of the variance.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.CONDITIONAL_NORM, conditional_norm)
+# course.try_exercise(exercises.CONDITIONAL_AFFINE, conditional_affine)
 
 # %% tags=["active-ipynb"]
-# def weights_of_a_block(before, after, bands):
+# def count_block_weights(before, after, bands):
 #     """How many weights an UpBlock(before, after, bands) has, by arithmetic."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.WEIGHTS_OF_A_BLOCK, weights_of_a_block)
+# course.try_exercise(exercises.COUNT_BLOCK_WEIGHTS, count_block_weights)

@@ -1,19 +1,28 @@
 # %% [markdown]
-# # Step 5 · Two critics: one for pictures, one for motion
+# # Step 5 · Two critics: one for single frames, one for motion
 #
-# Nobody can write down what makes a film of a drummer look right, so two networks
-# learn it. The **image critic** $D_I$ sees one frame: is it sharp, is it the performer?
-# The **video critic** $D_V$ sees all frames of a window: does it move as the performer
-# does? Neither says real or fake. Each gives a number, as high as it can for real and
-# as low as it can for made, but **not too steep**: that is WGAN-GP.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step5_critics.ipynb)
 #
-# 1. the critics, with the picture let in at every scale,
-# 2. their losses (Eq. 5 and 6) and the gradient penalty,
-# 3. films with their frames shuffled, and why the real film counts twice,
-# 4. the perceptual term,
-# 5. an oddity: batch norm where each item should be judged alone.
+# Nobody can write down a formula for a video that looks right, so two networks learn
+# it. The **image critic** $D_I$ sees one frame: is it sharp, and does it show the
+# performer? The **video critic** $D_V$ sees all frames of a window: does the performer
+# move in the right way? A critic does not answer "real" or "fake". It gives a score,
+# which should be high for real and low for generated videos, and its slope must stay
+# bounded. This is a Wasserstein GAN with gradient penalty, **WGAN-GP**.
 #
-# **Letters.** B items (1 in the paper) · T frames · C channels · N the picture's side ·
+# **You will learn**
+#
+# 1. how the critics are built, with the picture as an input at every scale,
+# 2. what the Wasserstein distance, its dual form and the Lipschitz condition are, and
+#    how they lead to the losses (Eq. 5 and 6) and the gradient penalty,
+# 3. why shuffled videos are a second kind of fake, and why Eq. 6 needs a correction,
+# 4. what the perceptual loss compares,
+# 5. why batch norm does not fit into WGAN-GP.
+#
+# **Time:** about a minute. **You should know:** what a GAN is, and the up-block of
+# step 3.
+#
+# **Letters.** B items (1 in the paper) · T frames · C channels · N side of the frame ·
 # λ, α weights of terms (10 and 10).
 
 # %% tags=["active-ipynb"]
@@ -22,15 +31,16 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import itertools
 
-from avnb_notebooks.listen_and_move.step3_generator import channels, layers_for
+from avnb_notebooks.listen_and_move.step3_generator import count_channels, count_layers
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -41,7 +51,7 @@ from avnb.layers import DownBlock, PatchHead
 # %% tags=["active-ipynb"]
 # import numpy as np
 # import torch
-# from avnb_notebooks.listen_and_move.step3_generator import start_weights
+# from avnb_notebooks.listen_and_move.step3_generator import init_weights
 # from IPython.display import display
 # from torch.nn import functional as F
 #
@@ -52,7 +62,8 @@ from avnb.layers import DownBlock, PatchHead
 # from data_scripts import bandstand
 
 # %% [markdown]
-# Sixteen frames of a drummer, 0.8 seconds, to be judged:
+# The examples use sixteen frames of a drummer (0.8 seconds) as the real video, and a
+# coarse, noisy version of them as the generated video:
 
 # %% tags=["active-ipynb"]
 # take = bandstand.record_take("percussive", player=6, seconds=4, seed=0)
@@ -69,41 +80,47 @@ from avnb.layers import DownBlock, PatchHead
 # %% [markdown]
 # ## A down-block with a skip, Fig. 3(b)
 #
-# The generator paints from coarse to fine; a critic looks from fine to coarse. Each
-# block halves the maps, lets the **picture itself**, halved as well, in beside them
-# (fromRGB, a $1\times1$ convolution), and looks twice with $3\times3$. So every layer
-# sees colours as they are, not only what the layers before thought worth passing on.
-# That is the skip of Sec. 5.2: for critics it "usually produces sharper images".
+# The generator works from small to large maps, and a critic works from large to small.
+# Each block halves the maps. It also halves the **picture itself** and adds it to the
+# maps through a $1\times1$ convolution (fromRGB). Two $3\times3$ convolutions follow.
+# Every layer therefore sees the colours directly, and not only what the layers before
+# it passed on. This is the skip of Sec. 5.2. For critics it "usually produces sharper
+# images".
 
 # %% tags=["active-ipynb"]
 # course.show_source(DownBlock, PatchHead)
 
 # %% [markdown]
-# In $D_V$ the same blocks have $3\times3\times3$ kernels and halve the time as well, as
-# long as there is any: $\lfloor\log_2 T\rfloor$ times.
+# In $D_V$ the same blocks have $3\times3\times3$ kernels. They also halve the time, as
+# long as there is more than one frame: $\lfloor\log_2 T\rfloor$ times.
 #
-# The critics have as many layers as the generator, and its channels the other way
-# round. So the last maps are $4\times4$, and a $1\times1$ convolution gives one score a
-# **patch**: sixteen opinions, each about its part of the picture.
+# The critics have as many layers as the generator, with its channels in reverse order.
+# The last maps are $4\times4$, and a $1\times1$ convolution gives one score for each
+# **patch**. The sixteen scores judge sixteen parts of the picture.
 #
 # `(B, 3, N, N) → (B, 4, 4)` and `(B, 3, T, N, N) → (B, t, 4, 4)`
 
 
 # %%
 class Critic(nn.Module):
-    """D_I (`dims` 2) or D_V (3): a picture or film (B, 3, …) → scores of patches."""
+    """D_I (`dims` 2) or D_V (3): pictures or videos (B, 3, …) → scores of patches.
+
+    `size` is the side of a frame, `base` the width of the network, as the generator's,
+    and `norm` "batch", "instance", "layer" or "none".
+    """
 
     def __init__(
         self, dims: int, size: int, base: int = 1024, norm: str = "batch"
     ) -> None:
         super().__init__()
-        widths = [channels(s, base) for s in range(layers_for(size), -1, -1)]
+        widths = [count_channels(s, base) for s in range(count_layers(size), -1, -1)]
         self.blocks = nn.ModuleList(
             DownBlock(a, b, dims=dims, norm=norm) for a, b in itertools.pairwise(widths)
         )
         self.head = PatchHead(widths[-1], dims=dims)
 
     def forward(self, picture: Float[Tensor, "b 3 *n"]) -> Float[Tensor, "b *patches"]:
+        """Each block gets the maps of the one before and the halved picture."""
         x = None
         for block in self.blocks:
             x, picture = block(picture, x)
@@ -111,84 +128,118 @@ class Critic(nn.Module):
 
 
 # %%
-def image_critic(size: int, base: int = 1024, norm: str = "batch") -> Critic:
+def make_image_critic(size: int, base: int = 1024, norm: str = "batch") -> Critic:
     """D_I: frames (B, 3, N, N) → (B, 4, 4) (Sec. 3.3)."""
     return Critic(2, size, base, norm)
 
 
 # %%
-def video_critic(size: int, base: int = 1024, norm: str = "batch") -> Critic:
-    """D_V: films (B, 3, T, N, N) → (B, t, 4, 4); t is T halved at each layer."""
+def make_video_critic(size: int, base: int = 1024, norm: str = "batch") -> Critic:
+    """D_V: videos (B, 3, T, N, N) → (B, t, 4, 4); t is T, halved at each layer."""
     return Critic(3, size, base, norm)
 
 
 # %% tags=["active-ipynb"]
 # torch.manual_seed(0)
-# D_I = image_critic(64, base=128).apply(start_weights)
-# D_V = video_critic(64, base=128).apply(start_weights)
-# film, made = real.transpose(1, 2), fake.transpose(1, 2)  # time after colour
+# D_I = make_image_critic(64, base=128).apply(init_weights)
+# D_V = make_video_critic(64, base=128).apply(init_weights)
+# video = real.transpose(1, 2)  # 3-d convolutions need the time behind the colours
 # with torch.no_grad():
-#     by_picture, by_film = D_I(real[:, 0]), D_V(film)
-# assert by_picture.shape == (1, 4, 4)
-# assert by_film.shape == (1, 1, 4, 4)
-# print(f"frame {tuple(real[:, 0].shape)} → {tuple(by_picture.shape)}")
-# print(f"film {tuple(film.shape)} → {tuple(by_film.shape)}")
-# with torch.device("meta"):
-#     for name, critic in {"D_I": image_critic(128), "D_V": video_critic(128)}.items():
-#         count = sum(p.numel() for p in critic.parameters())
-#         print(f"{name} at 128×128, base 1,024: {count / 1e6:.2f} million weights")
+#     image_scores, video_scores = D_I(real[:, 0]), D_V(video)
+# assert image_scores.shape == (1, 4, 4)
+# assert video_scores.shape == (1, 1, 4, 4)
+# print(f"frame {tuple(real[:, 0].shape)} → {tuple(image_scores.shape)}")
+# print(f"video {tuple(video.shape)} → {tuple(video_scores.shape)}")
+# with torch.device("meta"):  # shapes only
+#     critics = {"D_I": make_image_critic(128), "D_V": make_video_critic(128)}
+# for name, critic in critics.items():
+#     count = sum(p.numel() for p in critic.parameters())
+#     print(f"{name} at 128×128, base 1,024: {count / 1e6:.2f} million weights")
 
 # %% [markdown]
-# ## How much does one patch see?
+# ## How much of the picture does one patch see?
 #
-# Ask the gradient again: which pixels change the score of one patch, and by how much?
-# The mean of sixteen small critics as they start, without norms, so that it is the
-# layers that speak and not the luck of one's weights:
+# The gradient answers this again: which pixels change the score of one patch, and by
+# how much? The figure is the mean of sixteen small untrained critics without norms, so
+# that it shows the layers and not the random weights of one network.
 
 # %% tags=["active-ipynb", "patch"]
 # torch.manual_seed(0)
 # patches = ((0, 0), (1, 2), (3, 3))
-# seen = torch.zeros(3, 64, 64)
+# sensitivity = torch.zeros(3, 64, 64)
 # for _ in range(16):
-#     plain = image_critic(64, base=64, norm="none")
+#     critic = make_image_critic(64, base=64, norm="none")
 #     x = torch.randn(1, 3, 64, 64, requires_grad=True)
-#     scores = plain(x)[0]
-#     for picture, (row, column) in zip(seen, patches, strict=True):
+#     scores = critic(x)[0]
+#     for picture, (row, column) in zip(sensitivity, patches, strict=True):
 #         (slope,) = torch.autograd.grad(scores[row, column], x, retain_graph=True)
 #         picture += slope[0].abs().mean(dim=0)
 # figure, axes = show.subplots(1, 3, width=2.5, height=2.6)
-# for ax, picture, (row, column) in zip(axes[0], seen, patches, strict=True):
+# for ax, picture, (row, column) in zip(axes[0], sensitivity, patches, strict=True):
 #     ax.imshow(picture, vmin=0)
 #     ax.set(title=f"patch {row}, {column}", xticks=[], yticks=[])
 #     ax.grid(False)
 # figure
 
 # %% [markdown]
-# Each patch minds its own place most, and looks a good way beyond it.
+# Each patch depends most on its own part of the picture, and also on a wide area around
+# it.
 #
-# ## The loss of the image critic (Eq. 5)
+# ## From the Wasserstein distance to a loss
 #
-# A critic may give any number. It wants real frames high and made ones low:
+# How far is the distribution of generated videos from that of real ones? The
+# **Wasserstein distance** imagines one distribution as a heap of earth that has to be
+# moved until it has the shape of the other. The distance is the least average way that
+# the earth must travel. It has a **dual** form, due to Kantorovich and Rubinstein,
+# which a network can search for:
+#
+# $$W(p, q) = \max_{\lVert D\rVert_L \le 1}\
+#   \mathbb E_{x\sim p}[D(x)] - \mathbb E_{y\sim q}[D(y)] .$$
+#
+# The maximum is over all functions that are **1-Lipschitz**:
+# $|D(x) - D(y)| \le \lVert x - y\rVert$ for all $x, y$. In words, the slope of $D$ is
+# nowhere larger than 1. The critic is that function $D$. It is trained to give real
+# videos higher scores than generated ones, and the difference of the mean scores is its
+# estimate of the distance.
+#
+# ### The loss of the image critic (Eq. 5)
 #
 # $$\mathcal L_I = \mathbb E[D_I(v_t)] - \mathbb E[D_I(\tilde v_t)]
-#   + \lambda\,\mathcal P_{D_I}(v_t, \tilde v_t), \tag{5}$$
+#   + \lambda\,\mathcal P_{D_I}(v_t, \tilde v_t) \tag{5}$$
 #
-# "$\min_{R,G}\max_{D}$" says the paper, and so, as printed, a critic would *maximise*
-# its penalty. We minimise $-\mathbb E[D(v)] + \mathbb E[D(\tilde v)] +
-# \lambda\mathcal P$, as everybody does. $D_I$ sees **one** frame of the window, at the
-# same random place in the real and the made film.
+# The paper writes "$\min_{R,G}\max_{D}$". As printed, a critic would *maximise* its
+# penalty. We minimise $-\mathbb E[D(v)] + \mathbb E[D(\tilde v)] + \lambda\mathcal P$,
+# which is what WGAN-GP does. $D_I$ sees **one** frame of the window, at the same random
+# position in the real and in the generated video.
 #
 # ### The gradient penalty
 #
-# Without a bound the critic would multiply its scores by a thousand and be a thousand
-# times as happy. So its *slope* is to be 1 along the way from made to real, at a random
-# point of that way:
+# Without the Lipschitz condition a critic could multiply all its scores by a thousand
+# and so lower its loss by as much. The **gradient penalty** $\mathcal P$ enforces the
+# condition approximately. It takes a random point on the line from a generated item to
+# a real one and asks for a slope of 1 there:
 #
 # $$\mathcal P_D(x, y) = \mathbb E\left[\left(\lVert\nabla
-#   D(\epsilon x + (1 - \epsilon) y)\rVert_2 - 1\right)^2\right].$$
+#   D(\epsilon x + (1 - \epsilon) y)\rVert_2 - 1\right)^2\right],
+#   \qquad \epsilon \sim \mathcal U(0, 1).$$
 
 # %% tags=["active-ipynb"]
 # course.show_source(losses.critic_loss, losses.gradient_penalty)
+
+# %% [markdown]
+# Both are short. `torch.autograd.grad(…, create_graph=True)` computes the slope of the
+# scores with respect to the *input*, and keeps the graph, so that the penalty can be
+# differentiated once more, with respect to the weights. A linear critic
+# $D(x) = w \cdot x$ has the slope $\lVert w\rVert$ everywhere, so we know both results:
+
+# %% tags=["active-ipynb", "linear-critic"]
+# w = torch.tensor([1.0, 2.0, 2.0])  # ‖w‖ = 3
+# yes, no = torch.randn(8, 3), torch.randn(8, 3)
+# penalty = losses.gradient_penalty(lambda x: x @ w, yes, no)
+# assert torch.allclose(penalty, torch.tensor((3.0 - 1) ** 2))
+# scores = losses.critic_loss(yes @ w, no @ w)
+# assert torch.allclose(scores, -(yes @ w).mean() + (no @ w).mean(), atol=1e-6)
+# print(f"slope 3: penalty (3 − 1)² = {penalty.item():.3f}")
 
 
 # %%
@@ -198,17 +249,19 @@ def image_critic_loss(
     fake: Float[Tensor, "b 3 h w"],
     penalty: float = 10.0,
 ) -> Float[Tensor, ""]:
-    """What D_I lowers: the negative of Eq. 5's scores, plus λ times the penalty."""
+    """The loss that D_I minimises: Eq. 5's scores with the sign turned, plus λ P."""
     scores = losses.critic_loss(critic(real), critic(fake))
     return scores + penalty * losses.gradient_penalty(critic, real, fake)
 
 
 # %% [markdown]
-# What the penalty does, in the smallest world there is: real numbers near 1, made ones
-# near -1, and a critic of one input. Without it the slope grows as long as one trains;
-# with it the critic becomes a ramp, and everywhere between the two, the made numbers
-# are told which way to go. (It starts flat. A critic of one input that starts with a
-# slope of -1 would stay there: the penalty asks how steep it is, not which way.)
+# The smallest possible example shows what the penalty does: real numbers near 1,
+# generated numbers near -1, and a critic with one input. The Wasserstein distance is 2.
+# Without the penalty the slope grows for as long as training goes on. With it the
+# critic becomes a ramp of slope 1, its difference of scores is near 2, and everywhere
+# between the two its slope tells the generator in which direction to move. (The critic
+# starts flat. With one input, a critic that started with slope -1 would stay there,
+# because the penalty asks for the size of the slope and not for its sign.)
 
 # %% tags=["active-ipynb", "penalty"]
 # figure, axes = show.subplots(width=6, height=2.8)
@@ -225,19 +278,19 @@ def image_critic_loss(
 #         loss.backward()
 #         optimizer.step()
 #     scores = tiny(grid).detach()[:, 0]
-#     slope = (scores[75] - scores[25]) / 2
-#     label = f"λ = {λ:g}: slope {slope:.1f}"
+#     distance = scores[75] - scores[25]  # at 1 and at -1
+#     label = f"λ = {λ:g}: D(1) − D(−1) = {distance:.1f}"
 #     axes[0, 0].plot(grid, scores - scores.mean(), label=label)
-# axes[0, 0].set(xlabel="x: made at -1, real at 1", ylabel="D(x)", ylim=(-4, 4))
+# axes[0, 0].set(xlabel="x: generated at -1, real at 1", ylabel="D(x)", ylim=(-4, 4))
 # axes[0, 0].legend()
 # figure
 
 # %% [markdown]
 # ## The loss of the video critic (Eq. 6)
 #
-# A film can be made of perfect frames and still be wrong: if they come in the wrong
-# order. So $D_V$ gets a second kind of fake, $\hat v$: the **real** frames, shuffled.
-# Its every frame is perfect; only the motion gives it away.
+# A video of perfect frames is still wrong if they come in the wrong order. $D_V$
+# therefore gets a second kind of fake, $\hat v$: the **real** frames, shuffled. Each of
+# its frames is perfect, and only the motion is wrong.
 #
 # $$\mathcal L_V = \mathbb E[D_V(v)] - \mathbb E[D_V(\tilde v)]
 #   - \mathbb E[D_V(\hat v)]
@@ -247,21 +300,22 @@ def image_critic_loss(
 # %% tags=["active-ipynb"]
 # shuffled = losses.shuffle_time(real, generator=torch.Generator().manual_seed(1))
 # assert torch.allclose(shuffled.mean(dim=1), real.mean(dim=1), atol=1e-5)
-# films = {"real v": real[0], "shuffled v̂": shuffled[0]}
-# display(show.image_grid([(v[::2] + 1) / 2 for v in films.values()], rows=[*films]))
+# videos = {"real v": real[0], "shuffled v̂": shuffled[0]}
+# display(show.image_grid([(v[::2] + 1) / 2 for v in videos.values()], rows=[*videos]))
 # change = {
-#     name: 127.5 * v.diff(dim=0).abs().mean((1, 2, 3)) for name, v in films.items()
+#     name: 127.5 * v.diff(dim=0).abs().mean((1, 2, 3)) for name, v in videos.items()
 # }
 # show.curves(change, x="frame", y="change [grey levels]")
 
 # %% [markdown]
-# Frame by frame nobody could tell. But the real film goes in small steps, with the
-# strokes here and there, and the shuffled one jumps all the time.
+# Single frames do not reveal the shuffling. But the real video changes in small steps,
+# apart from the strokes, and the shuffled one jumps in every frame.
 #
-# Eq. 6 as printed has a hole. It has the real film once and two fakes, so its scores
-# weigh $1 - 1 - 1 = -1$: a critic that lowers *all* its scores by a thousand gains a
-# thousand, and nothing holds it. The released code takes the real film against each
-# fake, twice in all; then a constant changes nothing:
+# Eq. 6 as printed has an error. It counts the real video once and two fakes, so the
+# weights of the scores add up to $1 - 1 - 1 = -1$. A critic that lowers *all* its
+# scores by a thousand lowers its loss by a thousand, and nothing stops it. The released
+# code counts the real video once against each fake. Then a constant added to all scores
+# changes nothing:
 
 # %% tags=["active-ipynb"]
 # yes, no, mixed = torch.randn(3, 1, 1, 4, 4)
@@ -279,13 +333,12 @@ def video_critic_loss(
     fake: Float[Tensor, "b t 3 h w"],
     penalty: float = 10.0,
 ) -> Float[Tensor, ""]:
-    """What D_V lowers: Eq. 6's scores, the real film against each fake, and λ times
-    both penalties.
-    """
+    """The loss that D_V minimises (Eq. 6): scores against each fake, two penalties."""
     shuffled = losses.shuffle_time(real)
-    v, made, mixed = (film.transpose(1, 2) for film in (real, fake, shuffled))
-    scores = losses.critic_loss(critic(v), critic(made), critic(mixed))
-    slopes = losses.gradient_penalty(critic, v, made)
+    # (B, T, 3, …) → (B, 3, T, …), as 3-d convolutions take it
+    v, generated, mixed = (x.transpose(1, 2) for x in (real, fake, shuffled))
+    scores = losses.critic_loss(critic(v), critic(generated), critic(mixed))
+    slopes = losses.gradient_penalty(critic, v, generated)
     slopes = slopes + losses.gradient_penalty(critic, v, mixed)
     return scores + penalty * slopes
 
@@ -293,86 +346,102 @@ def video_critic_loss(
 # %% [markdown]
 # ## The loss of R and G
 #
-# They raise the scores of what they make, with both critics, and add the **perceptual**
-# term, α's: what they make is to look like the real film *to a network that knows
-# pictures*. VGG16 was trained to name objects; after its fourth convolution (relu2_2)
-# its maps say "edge here, stripes there" and no longer "this pixel is 0.31". The paper
-# writes a norm; the code takes the mean square, and so do we.
+# They raise the scores that both critics give to the generated video. The **perceptual
+# loss**, weighted by α, is added: the generated frames should look like the real ones
+# *to a network that knows pictures*. VGG16 was trained to classify photographs. After
+# its fourth convolution (relu2_2) its maps describe edges and textures and no longer
+# single pixels. The paper writes a norm. The released code takes the mean square, and
+# so do we.
 
 
 # %%
-def animator_loss(
-    by_picture: Tensor, by_film: Tensor, difference: Tensor, alpha: float = 10.0
+def sound_to_video_loss(
+    image_scores: Tensor,
+    video_scores: Tensor,
+    perceptual: Tensor | float,
+    alpha: float = 10.0,
 ) -> Float[Tensor, ""]:
-    """What R and G lower: −D_I(ṽ_t) − D_V(ṽ) + α times the perceptual difference."""
-    scores = losses.generator_loss(by_picture) + losses.generator_loss(by_film)
-    return scores + alpha * difference
+    """The loss that R and G minimise: −D_I(ṽ_t) − D_V(ṽ) + α times the perceptual."""
+    scores = losses.generator_loss(image_scores) + losses.generator_loss(video_scores)
+    return scores + alpha * perceptual
 
 
 # %% [markdown]
-# Four ways to be wrong that a mean square of *pixels* hardly tells apart, and what
-# VGG16 says. (Its weights come from a Python package, checked; without network or
-# cache, the cell goes on with random ones and says so.)
+# VGG16's weights come from a Python package and are verified by checksum. Without
+# network access and without a cache the cell uses random weights and says so. The
+# perceptual loss is the mean square difference of two sets of maps:
 
-# %% tags=["active-ipynb", "perceptual"]
+# %% tags=["active-ipynb"]
 # try:
 #     vgg, which = weights.load_network("vgg16"), "VGG16"
 # except WeightsError as error:
 #     vgg, which = networks.vgg16(), f"VGG16 with random weights ({error})"
-# print(which)
+# print(which, "up to relu2_2:", *vgg.stages[:2], sep="\n")
+# relu2_2 = vgg.truncate(2)  # a function: pictures → the maps of the second stage
+# with torch.no_grad():
+#     maps = relu2_2(real[0]), relu2_2(fake[0])
+#     by_hand = (maps[0] - maps[1]).square().mean()
+#     assert torch.allclose(losses.perceptual_loss(relu2_2, real[0], fake[0]), by_hand)
+# print(f"frames {tuple(real[0].shape)} → maps {tuple(maps[0].shape)}")
+# print(f"perceptual loss of the two videos: {by_hand.item():.3f}")
+
+# %% [markdown]
+# Four errors that have a similar mean square error in *pixels*, and what VGG16 says to
+# them:
+
+# %% tags=["active-ipynb", "perceptual"]
 # still = real[0, :1]
 # blurred = F.avg_pool2d(F.pad(still, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
-# off = F.mse_loss(blurred, still).sqrt()
-# wrong = {"blurred": blurred, "brighter": still + off}
-# wrong |= {"moved by a pixel": still.roll(1, 3)}
-# wrong |= {"noisy": still + off * torch.randn(still.shape)}
+# rmse = F.mse_loss(blurred, still).sqrt()
+# errors = {"blurred": blurred, "brighter": still + rmse}
+# errors |= {"moved by a pixel": still.roll(1, 3)}
+# errors |= {"noisy": still + rmse * torch.randn(still.shape)}
 # rows = []
-# for name, picture in wrong.items():
+# for name, picture in errors.items():
 #     with torch.no_grad():
-#         seen = losses.perceptual_loss(vgg.truncate(2), still, picture)
+#         difference = losses.perceptual_loss(relu2_2, still, picture)
 #     rows.append({"picture": name, "pixels": F.mse_loss(picture, still).item()})
-#     rows[-1] |= {"perceptual": seen.item()}
+#     rows[-1] |= {"perceptual": difference.item()}
 # show.table(rows)
 
 # %% [markdown]
-# Light that is a little different costs next to nothing, a blur dozens of times as
-# much, and blur is what an animator trained on pixels alone likes to paint.
+# A small change of brightness costs almost nothing. A blur costs dozens of times as
+# much, and blur is what a model trained on pixel errors alone tends to produce.
 #
 # ## Batch norm in a critic at batch 1
 #
 # The penalty is about the slope of one item's score with respect to **that item**. A
-# batch norm ties the items of a batch together, so that the score of one depends on
-# the others: Gulrajani et al. say themselves that it does not fit and use none. The
-# paper uses it, at a batch of one. There it is, in training, an instance norm: over the
-# pixels of a single picture. It forgets each map's brightness and contrast; and in
-# `eval` it is another function, of running averages. See what the critic says about a
-# picture and the same picture darker:
+# batch norm mixes the items of a batch, so the score of one depends on the others.
+# Gulrajani et al. therefore use no batch norm in WGAN-GP. The paper does use it, with a
+# batch of one. There, in training, it is an instance norm over the pixels of a single
+# picture: each map's brightness and contrast are lost. In `eval` mode it is a different
+# function, of running averages. The table shows how much the scores of a picture change
+# when the picture is darkened, and when another picture is added to the batch:
 
 # %% tags=["active-ipynb", "batch-norm"]
 # frame = real[0, :1]
 # rows = []
 # for norm in ("batch", "instance", "layer", "none"):
 #     torch.manual_seed(0)
-#     critic = image_critic(64, base=128, norm=norm)
+#     critic = make_image_critic(64, base=128, norm=norm)
 #     with torch.no_grad():
 #         one, dark = critic(frame), critic(0.5 * frame - 0.3)
 #         beside = critic(torch.cat([frame, -frame]))[:1]
 #     changes = ((one - other).norm() / one.norm() for other in (dark, beside))
 #     darker, accompanied = (f"{100 * change:.0f} %" for change in changes)
-#     row = {"norm": norm, "a darker picture": darker, "another beside it": accompanied}
+#     row = {"norm": norm, "darker picture": darker, "second picture": accompanied}
 #     rows.append(row)
 # show.table(rows)
 
 # %% [markdown]
-# The numbers are how much the scores change. "Another beside it" must be 0 for WGAN-GP,
-# and is for all but batch norm; at a batch of one nothing is beside it, and batch norm
-# gives what instance norm gives. Whether the others train better is measured where the
-# training is; `norm` is the switch.
+# WGAN-GP needs a 0 in the last column. All norms but the batch norm have it. With a
+# batch of one there is no second picture, and batch norm gives what instance norm
+# gives. Step 6 measures whether another norm trains better. `norm` is the switch.
 #
 # ## One step of each
 #
-# Everything at once: both critics' losses, backwards through the penalty (a gradient of
-# a gradient), and the animator's.
+# All parts together: the losses of both critics, with the backward pass through the
+# penalty (a gradient of a gradient).
 
 # %% tags=["active-ipynb"]
 # for name, loss, critic in (
@@ -380,18 +449,26 @@ def animator_loss(
 #     ("D_V", video_critic_loss(D_V, real, fake), D_V),
 # ):
 #     loss.backward()
-#     slope = sum(p.grad.square().sum() for p in critic.parameters()).sqrt()
-#     assert torch.isfinite(slope)
-#     print(f"{name}: loss {loss.item():6.2f}, gradient's norm {slope.item():.2f}")
+#     norm = sum(p.grad.square().sum() for p in critic.parameters()).sqrt()
+#     assert torch.isfinite(norm)
+#     print(f"{name}: loss {loss.item():6.2f}, norm of the gradient {norm.item():.2f}")
 
 # %% [markdown]
-# What the losses begin with is nearly all penalty, λ times how far the untrained
-# critics' slopes are from 1; $D_V$ has two of them.
+# ## What came out
+#
+# - The critics estimate a Wasserstein distance through its dual form. The gradient
+#   penalty keeps them approximately 1-Lipschitz.
+# - At the start the losses are almost only penalty: λ times the squared distance of an
+#   untrained critic's slope from 1. $D_V$ has two penalties.
+# - Shuffled real frames make $D_V$ look at the motion. The real video must count once
+#   against each fake.
+# - The perceptual loss punishes blur far more than a change of brightness.
+# - Batch norm does not fit into WGAN-GP. Step 6 trains one model with another norm.
 #
 # ## Exercises
 #
-# 1. Write the gradient penalty, from the formula.
-# 2. Shuffle a film so that **no** frame keeps its place.
+# 1. Write the gradient penalty from its formula.
+# 2. Shuffle a video so that **no** frame keeps its place.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
@@ -405,12 +482,12 @@ def animator_loss(
 # course.try_exercise(exercises.PENALTY_BY_HAND, penalty_by_hand)
 
 # %% tags=["active-ipynb"]
-# def deranged(count, random):
+# def draw_derangement(count, random):
 #     """An order (a list of 0 … count - 1) in which no number is at its own place.
 #
-#     random is a numpy Generator; every such order must be possible.
+#     random is a numpy Generator. Every such order must be possible.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.DERANGED, deranged)
+# course.try_exercise(exercises.DRAW_DERANGEMENT, draw_derangement)

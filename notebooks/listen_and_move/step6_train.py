@@ -1,18 +1,28 @@
 # %% [markdown]
-# # Step 6 · Train: two critics, one animator, a film that goes on
+# # Step 6 · Train: the model and its two critics
 #
-# Everything is ready: the performer (step 1), R (step 2), G (step 3) with its
-# prediction (step 4), the critics and their losses (step 5). Here they train, one
-# window of the film after another:
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step6_train.ipynb)
 #
-# | network | trained for |
+# All parts are ready: the video (step 1), R (step 2), G (step 3) with its prediction
+# layer (step 4), the critics and the losses (step 5). This notebook trains them, one
+# window of the video after another. It trains seven networks:
+#
+# | network | steps |
 # |---|---|
-# | the whole model, "All + DirConvGRU" | all steps |
-# | the other five rows of Table 1 | `steps_others` |
-# | the whole model, critics with another norm | `steps_others` |
+# | the full model, "All + DirConvGRU" | `steps` |
+# | the other five networks of Table 1 | `steps_others` |
+# | the full model with another norm in the critics | `steps_others` |
 #
-# Of the whole model a copy is kept after `steps_others` steps, so that step 7 compares
-# networks that have learned equally long.
+# A copy of the full model is also saved after `steps_others` steps, so that step 7 can
+# compare networks that were trained for equally long.
+#
+# **You will learn** how the two updates of a WGAN-GP step are written, what two time
+# scales (TTUR) and an exponential moving average (EMA) of the weights are for, how the
+# state is carried from window to window, and how to see whether a critic has learned
+# anything.
+#
+# **Time:** the whole series takes about 19 minutes at scale `laptop` on two cores, and
+# this is its longest notebook. **You should know:** steps 1 to 5.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -20,10 +30,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from dataclasses import asdict
@@ -31,34 +42,35 @@ from dataclasses import asdict
 import numpy as np
 import torch
 from avnb_notebooks.listen_and_move.step1_data import (
-    Hearing,
-    check_film,
-    error_where,
-    load_performer,
-    mean_frame,
-    moving,
-    other_moment,
+    AudioFeatures,
+    average_frames,
+    check_video,
+    find_moving_pixels,
+    load_performer_video,
+    masked_rmse,
+    shift_in_time,
 )
-from avnb_notebooks.listen_and_move.step2_motion import window_at
+from avnb_notebooks.listen_and_move.step2_motion import select_window
 from avnb_notebooks.listen_and_move.step3_generator import (
-    Animator,
-    Carried,
-    Design,
-    ablation,
-    start_weights,
+    CarriedState,
+    ModelConfig,
+    SoundToVideo,
+    ablation_configs,
+    init_weights,
 )
-from avnb_notebooks.listen_and_move.step4_prediction import film
-from avnb_notebooks.listen_and_move.step5_critics import (
-    animator_loss,
-    image_critic,
-    image_critic_loss,
-    video_critic,
-    video_critic_loss,
-)
+from avnb_notebooks.listen_and_move.step4_prediction import generate_video
 from IPython.display import display
 from torch import Tensor
 
 # %%
+from avnb_notebooks.listen_and_move.step5_critics import (
+    image_critic_loss,
+    make_image_critic,
+    make_video_critic,
+    sound_to_video_loss,
+    video_critic_loss,
+)
+
 from avnb import course, losses, training
 from avnb.pretrained import weights
 from avnb.viz import show
@@ -86,20 +98,20 @@ settings = lesson.settings(
     dict(
         #             smoke laptop    gpu  paper
         window=(8, 16, 32, 32),  # T, frames
-        base=(16, 128, 512, 1024),  # channels of the animator
-        base_d=(16, 64, 512, 1024),  # of the critics
+        base=(16, 128, 512, 1024),  # width of the generator
+        base_critics=(16, 64, 512, 1024),  # width of the critics
         steps=(4, 1500, 20000, 50000),  # the paper's, at 128×128
         steps_others=(2, 200, 20000, 50000),  # of the other networks
         norm=("batch", "batch", "batch", "batch"),  # in the critics
         other_norm=("layer", "layer", "layer", "layer"),  # the alternative
-        rate=(1e-3, 1e-3, 1e-4, 1e-4),  # of the animator
-        rate_d=(4e-4, 4e-4, 4e-4, 4e-4),  # of the critics
-        seen=(2, 4, 32, 32),  # frames of a window that the perceptual term sees
-        recompute=(4, 0, 0, 4),  # frames made again on the way back, or 0
-        average=(0.5, 0.99, 0.999, 0.999),  # decay of the animator's average
-        look=(1, 10, 50, 100),  # steps between two looks at the critics
-        watch=(2, 100, 500, 1000),  # and at the film
-        watched=(16, 320, 320, 320),  # frames of the unheard part that are looked at
+        lr=(1e-3, 1e-3, 1e-4, 1e-4),  # learning rate of R and G
+        lr_critics=(4e-4, 4e-4, 4e-4, 4e-4),  # of the critics
+        perceptual_frames=(2, 4, 32, 32),  # of a window, for the perceptual loss
+        recompute=(4, 0, 0, 4),  # frames computed again in the backward pass, or 0
+        ema_decay=(0.5, 0.99, 0.999, 0.999),
+        gap_every=(1, 10, 50, 100),  # steps between two measurements of the gaps
+        sample_every=(2, 100, 500, 1000),  # steps between two test videos
+        sample_frames=(16, 320, 320, 320),  # length of a test video
         precision=("float32", "float32", "auto", "auto"),
         weights=("random", "published", "published", "published"),  # of VGG16
     ),
@@ -107,66 +119,76 @@ settings = lesson.settings(
 settings
 
 # %%
-display(course.show_source(Animator, image_critic_loss, video_critic_loss))
-display(course.show_source(animator_loss, losses.perceptual_loss, window_at))
+display(course.show_source(SoundToVideo, image_critic_loss, video_critic_loss))
+display(course.show_source(sound_to_video_loss, losses.perceptual_loss, select_window))
 
 # %% [markdown]
-# ## What is learned from
+# ## Load the data
 #
-# The training part of the film, and the unheard part to look at meanwhile. The hearing
-# is kept beside the networks: a sound of yours is to be measured as the film's was.
+# The training part is what the networks learn from. The test part is only used to look
+# at the progress. The module that computes the features is saved beside the networks,
+# because any other sound must be measured with the same reference level.
 
 # %%
 device = training.get_device()
 train, test = (
-    load_performer(lesson.data, split, device) for split in ("train", "test")
+    load_performer_video(lesson.data, split, device) for split in ("train", "test")
 )
 for part in (train, test):
-    check_film(part, settings.window)
-size, level = train.frames.shape[1], train.hearing.level
+    check_video(part, settings.window)
+size, level = train.frames.shape[1], train.audio_features.level
 models = lesson.run_dir / "models"
-hears = {"sample_rate": train.film.sample_rate, "fps": train.film.fps, "level": level}
-training.save_model(models / "hearing.safetensors", Hearing(**hears), **hears)
+sound_config = {"sample_rate": train.source.sample_rate, "fps": train.source.fps}
+sound_config |= {"level": level}
+audio_features = AudioFeatures(**sound_config)
+path = models / "audio_features.safetensors"
+training.save_model(path, audio_features, **sound_config)
 vgg = weights.load_network("vgg16", published=settings.weights == "published")
-vgg = vgg.to(device).first(2)
-where = moving(train.frames)
-BETAS = (0.3, 0.999)  # of Adam
-print(f"{len(train)} frames of {size}×{size} to learn from, {len(test)} unheard ones")
+vgg = vgg.to(device).truncate(2)  # relu2_2
+moving = find_moving_pixels(train.frames)
+BETAS = (0.3, 0.999)  # of Adam (Sec. 5.1)
+print(f"{len(train)} training and {len(test)} test frames of {size}×{size}")
 
 
 # %% [markdown]
-# ## The players
+# ## Set up a run
 #
-# Rates apart (TTUR): the critics' is 4·10⁻⁴, the animator's 10⁻⁴, in Adam with
-# $\beta = (0.3, 0.999)$. At `laptop` there are far fewer steps than the paper's, so
-# the animator takes larger ones. `average` is a mean of the animator's weights over the
-# last steps: it is what paints the films, since the weights themselves tremble. And
-# `recompute` trades time for memory: at 256×256 and the paper's width a step needs half
-# the memory (step 4; `benchmarks/listen_and_move.py` has the arithmetic).
+# The critics and the model have different learning rates: 4·10⁻⁴ and 10⁻⁴, in Adam with
+# $\beta = (0.3, 0.999)$. This is the **two time-scale update rule** (TTUR, Heusel et
+# al. 2017). A critic that learns faster stays close to its best answer to the current
+# generator, and its gradient is then a useful one. At `laptop` there are far fewer
+# steps than in the paper, so R and G have a larger learning rate.
+#
+# **EMA** is the exponential moving average of the model's weights over the last steps.
+# Samples use the EMA weights, because the raw weights change from step to step.
+#
+# `recompute` saves memory at the cost of time. At 256×256 and the paper's width it
+# halves the memory of a step (see step 4; `benchmarks/listen_and_move.py` has the
+# arithmetic).
 
 
 # %%
-def begin(name: str, design: Design, norm: str) -> tuple:
-    """The run of a network, the players, what is carried over, and the optimisers."""
+def start_run(name: str, config: ModelConfig, norm: str) -> tuple:
+    """The run of one network: networks, carried state, EMA and optimizers."""
     training.seed_everything(lesson.seed)
-    animator = Animator(design, size, base=settings.base).apply(start_weights)
-    animator.generator.prediction.recompute = settings.recompute  # if there is one
-    D_I = image_critic(size, settings.base_d, norm).apply(start_weights)
-    D_V = video_critic(size, settings.base_d, norm).apply(start_weights)
+    model = SoundToVideo(config, size, base=settings.base).apply(init_weights)
+    model.generator.prediction.recompute = settings.recompute  # unused without one
+    D_I = make_image_critic(size, settings.base_critics, norm).apply(init_weights)
+    D_V = make_video_critic(size, settings.base_critics, norm).apply(init_weights)
     run = training.Run(
         lesson.run_dir / name,
         seed=lesson.seed,
         precision=settings.precision,
-        settings=settings.as_dict() | asdict(design) | {"norm": norm},
+        settings=settings.as_dict() | asdict(config) | {"norm": norm},
     )
-    rates = {"opt_a": (animator, settings.rate), "opt_i": (D_I, settings.rate_d)}
-    rates |= {"opt_v": (D_V, settings.rate_d)}
+    rates = {"opt_g": (model, settings.lr), "opt_i": (D_I, settings.lr_critics)}
+    rates |= {"opt_v": (D_V, settings.lr_critics)}
     return run, *run.prepare(
-        animator=animator,
+        model=model,
         D_I=D_I,
         D_V=D_V,
-        carried=Carried(animator),
-        average=training.EMA(animator, settings.average),
+        carried=CarriedState(model),
+        ema=training.EMA(model, settings.ema_decay),
         **{
             k: torch.optim.Adam(p.parameters(), r, BETAS) for k, (p, r) in rates.items()
         },
@@ -176,195 +198,205 @@ def begin(name: str, design: Design, norm: str) -> tuple:
 # %% [markdown]
 # ## One step
 #
-# The critics first: they see what was made as it is, and no gradient goes back through
-# it. Then the animator, by both critics and by what VGG16 sees. The window was made
-# once; the critics have moved on since, so they score it anew.
+# The critics are updated first. They get the generated window without its graph
+# (`detach`), so no gradient reaches R and G. Then R and G are updated with the scores
+# of both critics and the perceptual loss. The window is generated only once, but the
+# updated critics score it again.
 
 
 # %%
-def lower_critics(
-    run: training.Run, critics: tuple, real: Tensor, made: Tensor, t: int
+def update_critics(
+    run: training.Run, critics: tuple, real: Tensor, fake: Tensor, t: int
 ) -> dict[str, Tensor]:
-    """A step of D_V on the whole window and of D_I on its frame t; their losses."""
+    """One update of D_V on the whole window and of D_I on its frame t."""
     D_I, D_V, opt_i, opt_v = critics
     with run.autocast():
-        loss_v = video_critic_loss(D_V, real[None], made[None])
+        loss_v = video_critic_loss(D_V, real[None], fake[None])
     run.step(opt_v, loss_v)
     with run.autocast():
-        loss_i = image_critic_loss(D_I, real[t : t + 1], made[t : t + 1])
+        loss_i = image_critic_loss(D_I, real[t : t + 1], fake[t : t + 1])
     run.step(opt_i, loss_i)
     return {"loss_v": loss_v, "loss_i": loss_i}
 
 
 # %%
-def lower_animator(
-    run: training.Run, critics: tuple, opt_a, real: Tensor, made: Tensor, t: int
+def update_model(
+    run: training.Run, critics: tuple, opt_g, real: Tensor, fake: Tensor, t: int
 ) -> dict[str, Tensor]:
-    """A step of R and G; α's term is of `seen` frames of the window, drawn anew."""
+    """One update of R and G. The perceptual loss uses a random subset of the frames."""
     D_I, D_V = critics[:2]
-    seen = torch.randperm(len(made), generator=run.generator, device=device)
-    seen = seen[: settings.seen]
+    subset = torch.randperm(len(fake), generator=run.generator, device=device)
+    subset = subset[: settings.perceptual_frames]
     with run.autocast():
-        difference = losses.perceptual_loss(vgg, real[seen], made[seen])
-        by_picture, by_film = D_I(made[t : t + 1]), D_V(made[None].transpose(1, 2))
-        loss = animator_loss(by_picture, by_film, difference)
-    run.step(opt_a, loss)
-    return {"perceptual": difference, "D_I": by_picture.mean(), "D_V": by_film.mean()}
+        perceptual = losses.perceptual_loss(vgg, real[subset], fake[subset])
+        # D_V takes (1, 3, T, N, N)
+        by_image, by_video = D_I(fake[t : t + 1]), D_V(fake[None].transpose(1, 2))
+        loss = sound_to_video_loss(by_image, by_video, perceptual)
+    run.step(opt_g, loss)
+    return {"perceptual": perceptual, "D_I": by_image.mean(), "D_V": by_video.mean()}
 
 
 # %% [markdown]
-# What does a critic know? The **gap** between the scores of real and made says it: a
-# critic that cannot tell them apart has none, however low its loss. With slope 1 all
-# the way, the scores could differ by as much as the two differ in their pixels; so the
-# gap is given as a share of that.
+# What has a critic learned? Its loss does not tell, because it is mostly penalty. The
+# **gap** between its scores for real and generated inputs does: a critic that cannot
+# tell them apart has a gap of zero. With a slope of 1 everywhere, the gap can be as
+# large as the distance of the two inputs. We therefore divide it by that distance.
 
 
 # %%
 @torch.no_grad()
-def gaps(
-    D_I: torch.nn.Module, D_V: torch.nn.Module, real: Tensor, made: Tensor, t: int
+def measure_gaps(
+    D_I: torch.nn.Module, D_V: torch.nn.Module, real: Tensor, fake: Tensor, t: int
 ) -> dict[str, Tensor]:
-    """How much higher each critic scores what is real, as a share of their distance.
+    """How much higher each critic scores the real input, divided by the distance.
 
-    Scores are summed over patches: it is the sum whose slope the penalty holds at 1.
+    The scores of all patches are added, because the penalty bounds the slope of their
+    sum.
     """
-    pairs = {"gap_picture": (D_I, real[t : t + 1], made[t : t + 1])}
-    pairs["gap_film"] = (D_V, *(x[None].transpose(1, 2) for x in (real, made)))
+    pairs = {"gap_image": (D_I, real[t : t + 1], fake[t : t + 1])}
+    pairs["gap_video"] = (D_V, *(x[None].transpose(1, 2) for x in (real, fake)))
     return {
-        name: (critic(true).sum() - critic(false).sum()) / (true - false).norm()
-        for name, (critic, true, false) in pairs.items()
+        name: (critic(yes).sum() - critic(no).sum()) / (yes - no).norm()
+        for name, (critic, yes, no) in pairs.items()
     }
 
 
 # %% [markdown]
 # ## The loop
 #
-# Windows come in their order, and the states go on from one to the next, cut off from
-# their gradients. Where the film begins again, so do they.
+# The windows come in their order. The states are passed from one window to the next
+# without gradients, and are reset when the video starts again.
 
 
 # %%
-def one_step(players: tuple, number: int) -> dict[str, Tensor]:
-    """The window of this step: made, carried on, and learned from by all players."""
-    run, animator, D_I, D_V, carried, average, opt_a, opt_i, opt_v = players
+def train_step(parts: tuple, number: int) -> dict[str, Tensor]:
+    """One training step: generate the window of this step and update all networks."""
+    run, model, D_I, D_V, carried, ema, opt_g, opt_i, opt_v = parts
     critics = (D_I, D_V, opt_i, opt_v)
-    part, fresh = window_at(number, len(train), settings.window, lesson.seed)
-    real, heard = train.window(part.start, settings.window)
-    if fresh:
-        carried.begin()
+    window, restart = select_window(number, len(train), settings.window, lesson.seed)
+    real, features = train.window(window.start, settings.window)
+    if restart:
+        carried.reset()
     with run.autocast():
-        made, states = animator(heard, carried.states)
-    carried.keep(states)
-    t, made = int(torch.randint(len(made), ())), made.float()
-    logged = lower_critics(run, critics, real, made.detach(), t)
-    logged |= lower_animator(run, critics, opt_a, real, made, t)
-    average.update_parameters(animator)
-    if (number + 1) % settings.look == 0:
-        logged |= gaps(D_I, D_V, real, made.detach(), t)
-    return logged
+        fake, states = model(features, carried.states)
+    carried.store(states)
+    # under bfloat16 the penalty mixes fake with real, which is float32
+    t, fake = int(torch.randint(len(fake), ())), fake.float()
+    log = update_critics(run, critics, real, fake.detach(), t)
+    log |= update_model(run, critics, opt_g, real, fake, t)
+    ema.update_parameters(model)
+    if (number + 1) % settings.gap_every == 0:
+        log |= measure_gaps(D_I, D_V, real, fake.detach(), t)
+    return log
 
 
 # %%
-def learn(
-    name: str, design: Design, norm: str, steps: int, early: int = 0
+def train_network(
+    name: str, config: ModelConfig, norm: str, steps: int, early: int = 0
 ) -> training.Run:
-    """Train one network; keep the last, and a copy after `early` steps."""
-    players = begin(name, design, norm)
-    run, average = players[0], players[5]
-    for step in run.steps(steps, save_every=settings.watch):
-        run.log(**one_step(players, step.number))
+    """Train one network; save its EMA at the end, and a copy after `early` steps."""
+    parts = start_run(name, config, norm)
+    run, ema = parts[0], parts[5]
+    for step in run.steps(steps, save_every=settings.sample_every):
+        run.log(**train_step(parts, step.number))
         if step.number + 1 == early:
-            keep(f"{name}_early", average.module, design)
-        if step.is_due(settings.watch):
-            watch(run, average.module)
+            save_network(f"{name}_early", ema.module, config)
+        if step.is_due(settings.sample_every):
+            log_samples(run, ema.module)
     if not run.finished:
         raise course.LessonError(
-            f"{name}: stopped before step {steps}; run this notebook again to go on"
+            name,
+            f"training was stopped before step {steps}",
+            "Run this notebook again: training goes on where it stopped",
         )
-    keep(name, average.module, design)
+    save_network(name, ema.module, config)
     return run
 
 
 # %%
-def keep(name: str, animator: Animator, design: Design) -> None:
-    """Save an animator, with all that builds it, under its name."""
-    how = {"design": asdict(design), "size": size, "base": settings.base}
-    training.save_model(models / f"{name}.safetensors", animator, **how)
+def save_network(name: str, model: SoundToVideo, config: ModelConfig) -> None:
+    """Save a model together with the arguments that build it."""
+    arguments = {"config": asdict(config), "size": size, "base": settings.base}
+    training.save_model(models / f"{name}.safetensors", model, **arguments)
 
 
 # %% [markdown]
-# ## Does it listen yet?
+# ## Does it follow the sound yet?
 #
-# While it learns, a piece of the *unheard* part is painted twice: by its own sound, and
-# by the sound of another moment. Where the two curves part, the picture follows the
-# sound. (Nothing is chosen by them: the last weights are kept, whatever they show.)
+# During training a part of the *test* video is generated twice: with its own sound, and
+# with the sound of another moment (the control of step 1). When the two errors
+# separate, the frames follow the sound. (No model is selected by these curves. The last
+# weights are saved, whatever the curves show.)
 
 
 # %%
-def watch(run: training.Run, animator: Animator) -> None:
-    """Log how far off the frames are where it moves, by either sound; show some."""
-    count = min(settings.watched, len(test))
-    real, heard = test.frames[:count], test.features[:count]
-    with torch.random.fork_rng():
+def log_samples(run: training.Run, model: SoundToVideo) -> None:
+    """Log the error of the moving pixels with both sounds, and save sample frames."""
+    count = min(settings.sample_frames, len(test))
+    real, features = test.frames[:count], test.features[:count]
+    with torch.random.fork_rng():  # sampling must not change the training's draws
         torch.manual_seed(lesson.seed)
-        mine, other = (
-            film(animator, sound, seed=lesson.seed)
-            for sound in (heard, other_moment(heard))
+        own, other = (
+            generate_video(model, sound, seed=lesson.seed)
+            for sound in (features, shift_in_time(features))
         )
     run.log(
-        own_sound=error_where(where, mine, real).mean(),
-        other_sound=error_where(where, other, real).mean(),
+        own_sound=masked_rmse(moving, own, real).mean(),
+        other_sound=masked_rmse(moving, other, real).mean(),
     )
     shown = torch.linspace(0, count - 1, 8).long()
-    strips = torch.cat([frames[shown] for frames in (real, mine, other)])
+    strips = torch.cat([frames[shown] for frames in (real, own, other)])
     run.log_sample(strips.permute(0, 3, 1, 2).cpu(), "real_own_other")
 
 
 # %% [markdown]
 # ## Train
 #
-# First the whole model. Then the rest of Table 1, and the whole model once more with
-# critics that have another norm (step 5: batch norm does not belong in WGAN-GP).
+# First the full model. Then the other networks of Table 1, and the full model once
+# more, with another norm in the critics (step 5: batch norm does not fit into WGAN-GP).
 
 # %%
 if settings.steps < settings.steps_others:
     raise course.LessonError(
-        f"steps is {settings.steps}, steps_others {settings.steps_others}: the whole "
-        "model needs as many as the others, to be compared with them"
+        "steps",
+        f"{settings.steps} is less than steps_others, {settings.steps_others}",
+        "Give the full model at least as many steps, so that all can be compared",
     )
-whole = (Design(), settings.norm, settings.steps)
-runs = {"animator": learn("animator", *whole, early=settings.steps_others)}
+full = (ModelConfig(), settings.norm, settings.steps)
+runs = {"full_model": train_network("full_model", *full, early=settings.steps_others)}
 
 # %%
-for row, design in enumerate(ablation().values(), start=1):
-    if design != Design():  # the whole model's early copy is its row
+for row, config in enumerate(ablation_configs().values(), start=1):
+    if config != ModelConfig():  # the full model's early copy is its row
         name = f"table1_row{row}"
-        runs[name] = learn(name, design, settings.norm, settings.steps_others)
-runs["other_norm"] = learn(
-    "other_norm", Design(), settings.other_norm, settings.steps_others
+        runs[name] = train_network(name, config, settings.norm, settings.steps_others)
+runs["other_norm"] = train_network(
+    "other_norm", ModelConfig(), settings.other_norm, settings.steps_others
 )
-lesson.record("steps", {"whole model": settings.steps, "rows": settings.steps_others})
+lesson.record(
+    "steps", {"full model": settings.steps, "other networks": settings.steps_others}
+)
 
 
 # %% [markdown]
-# ## Look: does it listen, and how did it get there?
+# ## The error with the right and with the wrong sound
 
 
 # %% tags=["listening"]
-def logged(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of what was logged under a name."""
+def read_log(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values that were logged under a name."""
     values = run.history.get(name, np.empty(0))
-    known = np.isfinite(values)
+    known = np.isfinite(values)  # most steps do not log every value
     return run.history["step"][known] + 1, values[known]
 
 
-looked_at = test.frames[: settings.watched]
-still = mean_frame(train.frames).expand_as(looked_at)
-lines = {"one still": error_where(where, still, looked_at).mean().item()}
+sample = test.frames[: settings.sample_frames]
+still = average_frames(train.frames).expand_as(sample)
+lines = {"mean training frame": masked_rmse(moving, still, sample).mean().item()}
 names = {"own_sound": "its own sound", "other_sound": "another moment's sound"}
-curves = {label: logged(runs["animator"], key) for key, label in names.items()}
-figure = show.curves(curves, y="grey levels off", lines=lines)
-lesson.figure("listening", figure, "Error on unheard frames, where it moves.")
+curves = {label: read_log(runs["full_model"], key) for key, label in names.items()}
+figure = show.curves(curves, y="RMSE [grey levels]", lines=lines)
+lesson.figure("listening", figure, "Error of the moving pixels on test frames.")
 lesson.record(
     "listening",
     [{"step": x} | {k: curves[v][1][i] for k, v in names.items()}
@@ -372,29 +404,33 @@ lesson.record(
 )  # fmt: skip
 
 # %% [markdown]
-# The still is the mean of all training frames. It knows nothing of the sound, and early
-# on it is hard to beat: right motion must be learned before moving costs less than
-# standing still.
+# The dashed line is the mean of all training frames. It ignores the sound, and early in
+# training it is hard to beat. A moving picture has a smaller error than a still one
+# only when the motion is right.
 
 # %%
-parts = ("loss_v", "loss_i", "perceptual")
-curves = {f"{name}": logged(runs["animator"], name) for name in parts}
+terms = ("loss_v", "loss_i", "perceptual")
+curves = {name: read_log(runs["full_model"], name) for name in terms}
 figure = show.curves(curves, smooth=50)
-lesson.figure("losses", figure, "Both critics' losses and the perceptual term.")
+lesson.figure("losses", figure, "The losses of both critics, and the perceptual loss.")
 
 # %% [markdown]
-# The critics' losses begin with the penalty, ten times how far their slopes are from 1.
-# A loss near 0 is no triumph: it means slope 1, and no gap. Does the perceptual term
-# still fall when they are there? The gaps, with the norm of the paper and the other:
+# The losses of the critics start with the penalty: ten times the squared distance of
+# their slope from 1. A loss near 0 is not a success. It only means slope 1 and no gap.
+# The next figure shows the gaps, with the norm of the paper and with the other norm:
 
 # %% tags=["gaps"]
 curves = {
-    f"{what}, {norm} norm": logged(runs[name], f"gap_{what}")
-    for name, norm in (("animator", settings.norm), ("other_norm", settings.other_norm))
-    for what in ("film", "picture")
+    f"{what}, {norm} norm": read_log(runs[name], f"gap_{what}")
+    for name, norm in (
+        ("full_model", settings.norm),
+        ("other_norm", settings.other_norm),
+    )
+    for what in ("video", "image")
 }
-figure = show.curves(curves, y="gap, of 1", lines={"knows nothing": 0}, smooth=5)
-lesson.figure("gaps", figure, "How much higher the critics score what is real.")
+lines = {"cannot tell them apart": 0}
+figure = show.curves(curves, y="gap / distance", lines=lines, smooth=5)
+lesson.figure("gaps", figure, "How much higher the critics score real inputs.")
 rows = [{"critic": name, "gap, last tenth": y[-max(len(y) // 10, 1) :].mean()}
         for name, (_, y) in curves.items()]  # fmt: skip
 lesson.record("gaps", rows)
@@ -402,77 +438,92 @@ display(show.table(rows))
 
 
 # %% [markdown]
-# Where the batch norm's gap is small beside the other's, this is why: at a batch of
-# one, each map is brought to mean 0 and deviation 1 within the picture, real or made.
-# The score is a sum over the picture, so most of what could set the two apart is gone
-# before it is asked (step 5 showed it with a darker picture). Does the animator gain
-# from critics that know more? Step 7 has both, after equally many steps.
+# If the gap with batch norm is small beside the other one, this is the reason: with a
+# batch of one, batch norm brings each map to mean 0 and standard deviation 1 within the
+# picture, real or generated. The score is a sum over the picture, so most of what could
+# tell the two apart is removed before it is added up (step 5 showed this with a darker
+# picture). Does the model profit from better critics? Step 7 compares both models after
+# equally many steps.
 #
-# ## Look: frames
+# ## Look at the frames
 #
-# One column a moment that was never heard in training. The first is the film's first
-# frame: nothing has been painted before it, and so the prediction has nothing to give.
+# Each column is one moment of the test part. The first column is the first frame of the
+# video. Nothing was generated before it, so the prediction layer has no past to use.
 
 
 # %% tags=["frames"]
-def some(frames: Tensor, moments: int = 10) -> Tensor:
-    """Some of the first 160 frames, evenly."""
-    at = torch.linspace(0, min(len(frames), 160) - 1, moments).long()
+def pick_frames(frames: Tensor, count: int = 10) -> Tensor:
+    """Evenly spaced frames among the first 160."""
+    at = torch.linspace(0, min(len(frames), 160) - 1, count).long()
     return frames[at].cpu()
 
 
-def painted(name: str) -> Tensor:
-    """Those frames, as a kept network paints them for the unheard sound."""
-    animator = training.load_model(models / f"{name}.safetensors", Animator).to(device)
+def generate_frames(name: str) -> Tensor:
+    """The same frames, generated by a saved network from the test sound."""
+    path = models / f"{name}.safetensors"
+    model = training.load_model(path, SoundToVideo).to(device)
     torch.manual_seed(lesson.seed)
-    return some(film(animator, test.features[:160], seed=lesson.seed))
+    return pick_frames(generate_video(model, test.features[:160], seed=lesson.seed))
 
 
-shown = {"real": some(test.frames), f"{settings.steps} steps": painted("animator")}
-shown[f"early: {settings.steps_others} steps"] = painted("animator_early")
-shown["early, other norm"] = painted("other_norm")
+shown = {"real": pick_frames(test.frames)}
+shown[f"{settings.steps} steps"] = generate_frames("full_model")
+shown[f"early: {settings.steps_others} steps"] = generate_frames("full_model_early")
+shown["early, other norm"] = generate_frames("other_norm")
 figure = show.image_grid(list(shown.values()), rows=list(shown))
-lesson.figure("frames", figure, "Unheard moments: real, and painted by their sound.")
+lesson.figure("frames", figure, "Test moments: real frames and generated ones.")
 
 # %% tags=["figure6"]
-rows = list(ablation())
-early = [n if n in runs else "animator_early" for n in
+rows = list(ablation_configs())
+saved = [n if n in runs else "full_model_early" for n in
          (f"table1_row{i}" for i in range(1, len(rows) + 1))]  # fmt: skip
-figure = show.image_grid([shown["real"], *map(painted, early)], rows=["real", *rows])
+figure = show.image_grid(
+    [shown["real"], *map(generate_frames, saved)], rows=["real", *rows]
+)
 lesson.figure(
-    "rows", figure, f"Table 1's networks after {settings.steps_others} steps."
+    "rows", figure, f"The networks of Table 1 after {settings.steps_others} steps."
 )
 
 # %% [markdown]
+# ## What came out
+#
+# - Seven trained networks, saved in `models/`, and the module for their sound features.
+# - The curves of the two sounds answer the main question of the series. If the error
+#   with the right sound falls below the error with the wrong one, the frames follow the
+#   sound.
+# - The gaps show how much the critics contribute with each norm.
+# - At `laptop` the other networks train for 200 steps only. Their frames show which
+#   network learns *faster*, and not which one is better in the end. Step 7 has numbers.
+#
 # ## Exercises
 #
-# 1. A frame comes out wrong. The sound of how many frames before it is told so?
-# 2. The average that paints: write it.
+# 1. One frame comes out wrong. The sound of how many earlier frames gets a gradient?
+# 2. Samples use the EMA weights. Write the EMA.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def frames_behind(t, start, length):
+# def count_gradient_frames(t, start, length):
 #     """How many earlier frames' sounds get a gradient from the error of frame t.
 #
-#     Windows of `length` frames begin at `start`; the carried state is detached.
+#     Windows of `length` frames begin at `start`. The carried state is detached.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.FRAMES_BEHIND, frames_behind)
+# course.try_exercise(exercises.COUNT_GRADIENT_FRAMES, count_gradient_frames)
 
 # %% tags=["active-ipynb"]
-# def averaged(weights, decay):
-#     """The average after all these values (N,) of one weight, the first as it is.
+# def update_ema(weights, decay):
+#     """The EMA after all these values (N,) of one weight. It starts as the first.
 #
 #     Update n, from 0, keeps min(decay, (1 + n) / (10 + n)) of the old average.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.AVERAGED, averaged)
+# course.try_exercise(exercises.UPDATE_EMA, update_ema)
 
 # %%
 lesson.finish()

@@ -1,19 +1,26 @@
 # %% [markdown]
-# # Step 8 · Play: any sound, and the performer follows
+# # Step 8 · Play: any sound drives the performer
 #
-# Nothing to train here, only to try. The network was told nothing of notes, words or
-# bones: it heard 64 numbers a frame, and whatever makes a sound gives 64 numbers a
-# frame. So the same performer can be driven by an ensemble, by drums, by your voice.
-# That is what *agnostic* means in the paper's title. Whether the performer does
-# something sensible with it is another question. It has only ever heard itself.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step8_play.ipynb)
 #
-# 1. sound → film → mp4, in one small function,
-# 2. its own music, which it has not heard, beside the real frames,
-# 3. foreign sounds, and how much the film reacts to each,
-# 4. your own sound,
-# 5. a film of any length.
+# This notebook trains nothing. The model knows nothing of notes, words or bones. Its
+# input is 64 numbers for each frame, and any sound gives 64 numbers for each frame. The
+# same performer can therefore be driven by an ensemble, by drums or by your voice. This
+# is what *agnostic* means in the paper's title. Whether the result makes sense is
+# another question, because the model was trained on the sound of this performer alone.
 #
-# **Letters.** S samples · T frames · N the picture's side.
+# **You will learn**
+#
+# 1. how a sound becomes an mp4 in one short function,
+# 2. how the model's video of unseen music compares with the real frames,
+# 3. what foreign sounds do, and how much the video reacts to each,
+# 4. how to try your own sound,
+# 5. how to generate a video of any length.
+#
+# **Time:** about a minute at scale `laptop`. **You should know:** steps 1 to 4; step 6
+# must have run.
+#
+# **Letters.** S samples · T frames · N side of the frame.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -21,10 +28,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import copy
@@ -32,9 +40,9 @@ import time
 
 import numpy as np
 import torch
-from avnb_notebooks.listen_and_move.step1_data import Hearing
-from avnb_notebooks.listen_and_move.step3_generator import Animator
-from avnb_notebooks.listen_and_move.step4_prediction import film
+from avnb_notebooks.listen_and_move.step1_data import AudioFeatures
+from avnb_notebooks.listen_and_move.step3_generator import SoundToVideo
+from avnb_notebooks.listen_and_move.step4_prediction import generate_video
 from IPython.display import display
 
 from avnb import course, files, metrics, training
@@ -66,53 +74,55 @@ settings = lesson.settings(
     dict(
         #          smoke laptop gpu  paper
         seconds=(1.5, 4.0, 8.0, 8.0),  # of each sound
-        draws=(2, 3, 5, 5),  # films of each sound, each with other noise
-        window=(8, 32, 32, 32),  # frames that the network makes at once
+        draws=(2, 3, 5, 5),  # videos of each sound, each with other noise
+        window=(8, 32, 32, 32),  # frames that the model generates at once
     ),
 )
 settings
 
 # %% [markdown]
-# ## From a sound to a film
+# ## From a sound to a video
 #
-# Two networks are needed, both from step 6. The **hearing** turns a sound into
-# features, and is measured by the loudest moment of the training part: it must be
-# the training's, or the same music would be another. The **animator** is R and G.
+# Two modules are needed, both from step 6. `AudioFeatures` turns a sound into features.
+# It must use the reference level of the training part, or the same music would give
+# other features. `SoundToVideo` is the model, R and G.
 
 # %%
 device = training.get_device()
 
 
-def network(name: str, cls: type[torch.nn.Module]) -> torch.nn.Module:
-    """A finished network of this run."""
+def load_network(name: str, cls: type[torch.nn.Module]) -> torch.nn.Module:
+    """Load a network that step 6 saved in this run."""
     path = lesson.need(f"models/{name}.safetensors", "step6_train")
     return training.load_model(path, cls).to(device).eval()
 
 
-animator, hearing = network("animator", Animator), network("hearing", Hearing)
-own = clips.load_recording(lesson.data, "test")
-fps, rate = own.fps, own.sample_rate
+model = load_network("full_model", SoundToVideo)
+audio_features = load_network("audio_features", AudioFeatures)
+test = clips.load_recording(lesson.data, "test")
+fps, rate = test.fps, test.sample_rate
 
 
 # %% [markdown]
-# The film is as long as the sound. The chunk of the last frames would go on after the
-# end of the sound; silence follows there.
+# The video is as long as the sound. The chunks of the last frames reach beyond the end
+# of the sound and are filled with silence there.
 #
 # `sound (S,) → frames (T, N, N, 3), bytes; T = S / rate · fps`
 
 
 # %%
 def animate(sound: np.ndarray, seed: int = lesson.seed) -> np.ndarray:
-    """What the performer does to a sound; another seed gives other noise."""
-    torch.manual_seed(seed)  # the layers' own noise; the motion's is film's
+    """The frames that the model generates for a sound; the seed draws the noise."""
+    # the noise that the layers inject; generate_video draws that of the motion itself
+    torch.manual_seed(seed)
     waveform = torch.from_numpy(sound).float().to(device)
     count = max(1, round(len(sound) / rate * fps))
-    features = hearing(waveform, frames=count)
-    return film(animator, features, settings.window, seed).cpu().numpy()
+    features = audio_features(waveform, frames=count)
+    return generate_video(model, features, settings.window, seed).cpu().numpy()
 
 
-def keep(name: str, frames: np.ndarray, sound: np.ndarray, caption: str) -> None:
-    """Write a film and its sound as an mp4, and show it."""
+def save_video(name: str, frames: np.ndarray, sound: np.ndarray, caption: str) -> None:
+    """Write frames and sound as an mp4, and show it."""
     path = lesson.run_dir / "films" / f"{name}.mp4"
     zoom = max(1, 256 // frames.shape[1])
     files.write_bytes(path, show.encode_mp4(frames, sound, fps, rate, zoom=zoom))
@@ -120,250 +130,270 @@ def keep(name: str, frames: np.ndarray, sound: np.ndarray, caption: str) -> None
 
 
 # %% [markdown]
-# ## Its own music
+# ## The performer's own music
 #
-# From the last fifth of the video, which nobody trained on. Left the real frames, right
-# what the animator makes of the sound. Look for three things:
+# The sound comes from the last fifth of the video, which was not used in training. The
+# real frames are on the left and the generated ones on the right. Look for three
+# things:
 #
-# - Does the bow turn **when** a note begins? A tenth of a second is seen.
-# - Is the picture **still** where nothing should move, the wall and the chair?
+# - Does the bow change direction **when** a note begins? A delay of a tenth of a second
+#   is visible.
+# - Is the picture **still** where nothing should move, as at the wall and the chair?
 # - Is the pose **right**? Many poses fit a sound. The left hand must be where the pitch
-#   is; the head may be anywhere.
+#   is, but the head may be anywhere.
 #
-# The first frames have no past to go by. Give the performer half a second.
+# The first frames have no past to use. Ignore the first half second.
 
 # %% tags=["own"]
-mine = own.waveform[: round(settings.seconds * rate)].numpy()
-made = animate(mine)
-shown, length = len(made), len(mine) / rate  # less than asked for, of a short film
-real = own.frames[:shown].numpy()
+own = test.waveform[: round(settings.seconds * rate)].numpy()
+made = animate(own)
+shown, length = len(made), len(own) / rate  # shorter than asked for in a short video
+real = test.frames[:shown].numpy()
 assert made.shape == real.shape
-keep("own", np.concatenate([real, made], axis=2), mine, "Left real, right made.")
-eight = np.arange(8) * shown // 8  # moments, evenly over the film
+both = np.concatenate([real, made], axis=2)
+save_video("own", both, own, "Left: real. Right: generated.")
+eight = np.arange(8) * shown // 8  # evenly spaced frames
 figure = show.image_grid(
     [real[eight], made[eight]],
-    rows=["real", "made"],
+    rows=["real", "generated"],
     columns=[f"{t:.2f} s" for t in eight / fps],
 )
-lesson.figure("own", figure, "Its own music, unheard: real frames and made ones.")
+lesson.figure("own", figure, "Test music: real frames and generated ones.")
 
 
 # %% [markdown]
 # ## Foreign sounds
 #
-# Now sounds that the performer has never made. The bandstand has a quintet, a drummer
-# and a speaker. A sweep climbs from the lowest band to the highest, and so asks for
-# every pitch in turn. White noise has all of them at once and no beginning. And the
-# same music 12 dB softer: *we* hear the same piece; the features are all lower.
+# Now come sounds that the performer never made. A quintet, a drummer and a speaker are
+# other drawn performers. A sweep rises from the lowest band to the highest, so it
+# contains every pitch in turn. White noise contains all of them at once and has no
+# onsets. The last one is the same music 12 dB softer: *we* hear the same piece, but all
+# features are lower.
 
 
 # %%
-def sound_of(performer: str) -> np.ndarray:
-    """Somebody else of the bandstand, as long as the performer's own sound."""
+def make_foreign_sound(performer: str) -> np.ndarray:
+    """The sound of another drawn performer, as long as the performer's own."""
     take = bandstand.record_take(
         performer, player=7, seconds=max(length, 1), seed=lesson.seed
     )
-    return take.synthesise(rate)[: len(mine)]
+    return take.synthesise(rate)[: len(own)]
 
 
-share = np.arange(len(mine)) / len(mine)
+share = np.arange(len(own)) / len(own)
 hz = 125 * (7500 / 125) ** share
-noise = np.random.default_rng(lesson.seed).standard_normal(len(mine))
+noise = np.random.default_rng(lesson.seed).standard_normal(len(own))
 sounds = {
-    "its own": mine,
-    "12 dB softer": mine * np.float32(10 ** (-12 / 20)),
-    "a quintet": sound_of("harmonic"),
-    "drums": sound_of("percussive"),
-    "speech": sound_of("speaking"),
+    "its own": own,
+    "12 dB softer": own * np.float32(10 ** (-12 / 20)),
+    "a quintet": make_foreign_sound("harmonic"),
+    "drums": make_foreign_sound("percussive"),
+    "speech": make_foreign_sound("speaking"),
     "a sweep": 0.3 * np.sin(2 * np.pi * np.cumsum(hz) / rate),
     "white noise": 0.1 * noise,
-    "silence": np.zeros_like(mine),
+    "silence": np.zeros_like(own),
 }
 
 # %%
-films = {
+videos = {
     name: [animate(sound, lesson.seed + draw) for draw in range(settings.draws)]
     for name, sound in sounds.items()
 }
 for name in ("a quintet", "drums", "speech"):
     print(name)
-    keep(name, films[name][0], sounds[name], f"The performer, driven by {name}.")
+    save_video(name, videos[name][0], sounds[name], f"Driven by {name}.")
 
 # %% [markdown]
-# All of them below: what is heard (64 bands from low to high, bright is loud), and
-# eight moments of the film under it. What to look for:
+# The figure shows all of them: above the features (64 bands from low to high, bright is
+# loud), below eight frames of the video. Look for the following:
 #
-# - **Is it still the performer?** Where a sound is unlike everything in training, the
-#   frames may smear or fall apart. The paper measures that by FID (Table 2).
-# - **Does the film follow?** A hand that climbs with the sweep, a stroke at each beat
-#   of the drums. If the frames of a row are all alike, it does not.
-# - **What is silence?** A performer at rest would be right. But there may have been no
-#   silence in training to learn that from.
-# - **Is softer the same?** If not, the network takes loudness for content.
+# - **Does it still show the performer?** If a sound is unlike everything in training,
+#   the frames may become blurred or fall apart. The paper measures this by FID (Table
+#   2).
+# - **Does the video follow the sound?** A hand that rises with the sweep, or a stroke
+#   at each beat of the drums, would show it. If all frames of a row are alike, it does
+#   not.
+# - **What happens in silence?** A performer at rest would be right. But the training
+#   part may contain no silence to learn it from.
+# - **Is softer music the same?** If not, the model confuses loudness with content.
 
 # %% tags=["foreign"]
 figure, axes = show.subplots(8, 2, width=4.6, height=0.78)
 for i, (name, sound) in enumerate(sounds.items()):
     row, column = 2 * (i % 4), i // 4
     above, below = axes[row, column], axes[row + 1, column]
-    heard = hearing(torch.from_numpy(sound).float().to(device), shown).cpu()
+    waveform = torch.from_numpy(sound).float().to(device)
+    features = audio_features(waveform, shown).cpu()
     style = {"aspect": "auto", "extent": (0, length, 0, 1)}
-    above.imshow(heard.T, origin="lower", vmin=-1, vmax=1, cmap="magma", **style)
+    above.imshow(features.T, origin="lower", vmin=-1, vmax=1, cmap="magma", **style)
     above.set_title(name)
-    below.imshow(np.concatenate(list(films[name][0][eight]), axis=1), **style)
+    below.imshow(np.concatenate(list(videos[name][0][eight]), axis=1), **style)
     for ax in (above, below):
         ax.set(xticks=[], yticks=[])
         ax.grid(False)
 for ax in axes[-1]:
     ax.set_xticks([0, length])
     ax.set_xlabel("s")
-lesson.figure("foreign", figure, "Heard above, made below; eight moments each.")
+lesson.figure("foreign", figure, "Features above, eight generated frames below.")
 
 
 # %% [markdown]
-# ## How much does it react?
+# ## How much does the video react?
 #
-# Two numbers, both in grey levels (0 to 255), as means over all pixels and colours,
-# after the first half second:
+# Two numbers measure it, both in grey levels (0 to 255). They are means over all pixels
+# and colours after the first half second:
 #
-# - **change**: from one frame to the next. The real film has its own; a film with much
-#   less stands too still, one with more trembles. What is left in silence is owed to
-#   the noise and to the network's own habits, not to any sound: the floor.
-# - **from silence**: how far each frame is from the same frame of the film of silence
-#   with the same noise. 0 would be: the sound decides nothing.
+# - **change**: the difference from one frame to the next. Compare it with the real
+#   video. A video with much less moves too little, one with much more trembles. The
+#   change in silence is caused by the noise and by the model itself, not by a sound. It
+#   is the floor.
+# - **from silence**: the difference of each frame from the same frame of the silent
+#   video with the same noise. A value of 0 means that the sound has no effect.
 #
-# And beside them how far two films of one sound are apart that differ in noise alone.
-# (These are no measures of quality. A film of random frames would react strongly.)
+# The last column is the difference of two videos of one sound with different noise.
+# (These numbers do not measure quality. A video of random frames would react strongly.)
 
 
 # %%
-def change(frames: np.ndarray) -> float:
-    """The mean change from frame to frame, in grey levels, after half a second."""
-    return apart(frames[1:], frames[:-1])
-
-
-def apart(one: np.ndarray, other: np.ndarray) -> float:
-    """The mean difference of two films, in grey levels, after half a second."""
+def mean_difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean absolute difference of two videos, in grey levels, after half a second."""
     first = round(fps / 2)
+    # uint8 would wrap around below 0
     difference = one[first:].astype(np.int16) - other[first:]
     return float(np.abs(difference).mean())
 
 
-def over_draws(name: str, values: list[float]) -> metrics.Measure:
-    """The mean over films of one sound with other noise, and its interval."""
+def mean_change(frames: np.ndarray) -> float:
+    """Mean absolute difference from frame to frame, after half a second."""
+    return mean_difference(frames[1:], frames[:-1])
+
+
+def mean_over_draws(name: str, values: list[float]) -> metrics.Measure:
+    """The mean over videos of one sound with other noise, and its interval."""
     note = "Student's t over draws of the noise: one network, one sound"
-    found = metrics.mean_over_seeds(values, name=name, unit="grey levels")
-    return found.annotate(
+    measure = metrics.mean_over_seeds(values, name=name, unit="grey levels")
+    return measure.annotate(
         counted="draws of noise", split="test", seed=lesson.seed, note=note
     )
 
 
 # %% tags=["reactions"]
-rows = [{"film": "the real one", "change": change(real)}]
-for name, (first, *others) in films.items():
-    silent = zip(films[name], films["silence"], strict=True)
+rows = [{"video": "the real one", "change": mean_change(real)}]
+for name, (first, *others) in videos.items():
+    changes = [mean_change(frames) for frames in videos[name]]
+    silent = zip(videos[name], videos["silence"], strict=True)
+    reactions = [mean_difference(*pair) for pair in silent]
+    noise_effect = [mean_difference(first, frames) for frames in others]
     rows.append(
         {
-            "film": name,
-            "change": over_draws("change", [change(f) for f in films[name]]),
-            "from silence": over_draws("from silence", [apart(*p) for p in silent]),
-            "from other noise": float(np.mean([apart(first, f) for f in others])),
+            "video": name,
+            "change": mean_over_draws("change", changes),
+            "from silence": mean_over_draws("from silence", reactions),
+            "from other noise": float(np.mean(noise_effect)),
         }
     )
 lesson.record("reactions", rows)
-title = f"Grey levels; {settings.draws} films a sound, {shown} frames each."
+title = f"Grey levels; {settings.draws} videos for each sound, {shown} frames each."
 show.table(rows, title)
 
 # %% [markdown]
-# Read it by rows. Is `change` of its own music nearer to the real film's or to that of
-# silence? Which foreign sounds take the film as far from silence as its own music does?
-# And is "from silence" larger than "from other noise"? If it is not, the noise decides
-# as much as the sound.
+# Read the table row by row. Is the `change` of its own music closer to that of the real
+# video or to that of silence? Which foreign sounds take the video as far from silence
+# as its own music does? And is "from silence" larger than "from other noise"? If it is
+# not, the noise decides as much as the sound.
 #
 # ## Your sound
 #
-# Any file with sound in it will do, a video as well; the first 20 seconds count. The
-# seed draws the noise. Try a thing that the performer cannot do: a scale much too high,
-# a door, two seconds of nothing in the middle of a song.
+# Any file with sound works, also a video. The first 20 seconds are used. The seed draws
+# the noise. Try something that the performer cannot do: a scale far too high, a door,
+# or two seconds of silence in the middle of a song.
 
 # %%
 display(widgets.SoundToFilm(animate, sounds, rate, fps=fps, seed=lesson.seed))
 
 # %% [markdown]
-# ## As long as you like
+# ## A video of any length
 #
-# `film` makes a window at a time and passes both states on, so the network's memory is
-# that of one window, however long the sound is. The finished frames are bytes. All the
-# sounds above, one after the other, in one film:
+# `generate_video` makes one window at a time and passes both states on. The memory of
+# the model is that of one window, however long the sound is, and the finished frames
+# are bytes. Here are all sounds from above, one after the other, in one video:
 
 # %% tags=["long"]
 medley = np.concatenate(list(sounds.values()))
 began = time.perf_counter()
 long = animate(medley)
-spent = time.perf_counter() - began
-keep("medley", long, medley, " · ".join(sounds))
-begins = np.arange(len(sounds)) * length
-print(*(f"{t:5.1f} s {name}" for t, name in zip(begins, sounds, strict=True)), sep="\n")
-per_frame = 1000 * spent / len(long)
+seconds = time.perf_counter() - began
+save_video("medley", long, medley, " · ".join(sounds))
+starts = np.arange(len(sounds)) * length
+print(*(f"{t:5.1f} s {name}" for t, name in zip(starts, sounds, strict=True)), sep="\n")
+per_frame = 1000 * seconds / len(long)
 lesson.record("milliseconds a frame", per_frame)
 hour = 3600 * fps * long[0].nbytes / 2**20
-print(f"{per_frame:.0f} ms a frame; an hour of frames is {hour:.0f} MB")
+print(f"{per_frame:.0f} ms a frame; the frames of an hour take {hour:.0f} MB")
 
 # %% [markdown]
-# (The paper finds "no apparent degradation over time". Does the performer come back
-# whole from the white noise? Play the end again.)
+# (The paper reports "no apparent degradation over time". Does the performer recover
+# after the white noise? Play the end again.)
 #
-# Do the seams show? Make two windows' worth of frames at once, and window by window.
-# The layers' own noise is switched off for that, since its draws follow the windows.
-# What is left may differ by rounding alone.
+# Are the borders of the windows visible? The next cell generates two windows of frames
+# in one pass and window by window. The noise of the layers is switched off for this,
+# because its draws depend on the windows. Only rounding may differ.
 
 # %%
-still = copy.deepcopy(animator).cpu()
-for layer in still.modules():
+noiseless = copy.deepcopy(model).cpu()
+for layer in noiseless.modules():
     if isinstance(layer, NoiseInjection):
         layer.strength.data.zero_()
 window = settings.window
-features = hearing(torch.from_numpy(medley).float().to(device), 2 * window).cpu()
-whole, parts = film(still, features, 2 * window), film(still, features, window)
+waveform = torch.from_numpy(medley).float().to(device)
+features = audio_features(waveform, 2 * window).cpu()
+whole = generate_video(noiseless, features, 2 * window)
+parts = generate_video(noiseless, features, window)
 difference = (whole.int() - parts.int()).abs().max().item()
 assert difference <= 1, f"{difference} grey levels between one pass and two windows"
-lesson.record("windows apart, grey levels", difference)
-print(f"one pass and two windows: at most {difference} of 255 apart")
+lesson.record("one pass and two windows, largest difference", difference)
+print(f"one pass and two windows differ by at most {difference} of 255")
 
 # %% [markdown]
+# ## What came out
+#
+# - Any sound gives a video. Whether the performer follows it can be seen in the strips
+#   above and read from the table: compare "from silence" with "from other noise".
+# - The video has no length limit, and the borders of the windows are invisible.
+#
 # ## Exercises
 #
-# In a file the future is there already. On a stage it is not.
+# In a file the future is available. On a stage it is not.
 #
-# 1. The sound comes in while it is played. How many frames can be painted by now?
-# 2. So the picture comes late. Show the film as the audience sees it.
+# 1. The sound arrives while it is played. How many frames can be generated by now?
+# 2. The picture therefore comes late. Compute the video as the audience sees it.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def frames_ready(samples, sample_rate=16000):
-#     """How many frames' chunks are whole once the first `samples` samples are in.
+# def count_ready_frames(samples, sample_rate=16000):
+#     """How many frames' chunks are complete after the first `samples` samples.
 #
-#     20 frames a second. Chunk t is eight columns from 50 t ms on, each 10 ms after the
-#     other; a column's window is 25 ms, centred on it.
+#     20 frames a second. Chunk t has eight columns, from 50 t ms on, 10 ms apart. The
+#     window of a column is 25 ms, centred on it.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.FRAMES_READY, frames_ready)
+# course.try_exercise(exercises.COUNT_READY_FRAMES, count_ready_frames)
 
 # %% tags=["active-ipynb"]
-# def on_stage(frames, work):
-#     """The film (T, …) as it is seen live: black frames (0) first, then the newest.
+# def delay_video(frames, work):
+#     """The video (T, …) as it is seen live: black frames (0) first, then the newest.
 #
-#     Frame t needs sound up to 50 t + 82.5 ms, then `work` ms to be painted. At tick k,
-#     at 50 k ms, the newest frame that is done is shown. T ticks, 20 a second.
+#     Frame t needs sound up to 50 t + 82.5 ms, then `work` ms of computing. Tick k,
+#     at 50 k ms, shows the newest finished frame. There are T ticks, 20 a second.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.ON_STAGE, on_stage)
+# course.try_exercise(exercises.DELAY_VIDEO, delay_video)
 
 # %%
 lesson.finish()

@@ -3,7 +3,9 @@
 import html
 import inspect
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
@@ -13,7 +15,9 @@ from notebook_tools import FIRST_CELL
 from toy import Toy, toy  # noqa: F401  (a fixture)
 
 from avnb import course, files
-from avnb.course.lesson import make_embedded_data
+from avnb.course import kernels
+from avnb.course.embedded import make_embedded_data
+from avnb.course.folders import default_run_dir
 from avnb.course.series import list_series, load_series
 from avnb.course.settings import Settings
 from avnb.data.scripts import load_script
@@ -84,7 +88,7 @@ def test_settings_are_frozen_and_show_their_table() -> None:
     found = Settings("gpu", {"width": 5}, TABLE)
     with pytest.raises(AttributeError, match="frozen"):
         found.width = 3
-    with pytest.raises(AttributeError, match="there is: width"):
+    with pytest.raises(AttributeError, match="give one of width"):
         _ = found.depth
     shown = found._repr_html_()
     assert "<s>64</s> 5 (overridden)" in shown
@@ -133,9 +137,9 @@ def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> No
 
 def test_show_source_is_the_live_source() -> None:
     shown = course.show_source(pytest.importorskip, Toy).data
-    assert "tests/toy.py, line" in shown
+    assert "toy.py, line" in shown
     assert "outcomes.py, line" in shown
-    assert "looks" in shown
+    assert "another distribution" in shown
     assert shown.count("<details>") == 2
 
 
@@ -156,7 +160,7 @@ def ran(toy: Toy) -> Toy:  # noqa: F811
 
 
 def folder(toy: Toy) -> Path:  # noqa: F811
-    return toy.folder / "runs" / "toy" / "smoke"
+    return toy.folder / "runs" / "toy" / "smoke-count=5"
 
 
 def answers(toy: Toy) -> dict:  # noqa: F811
@@ -210,23 +214,107 @@ def test_what_is_done_is_not_done_again(ran: Toy) -> None:
     assert third.stdout.count("done before") == 2, third.stdout + third.stderr
     assert answers(ran)["answer"] == 15
 
+    # A comment and a docstring are read by people only.
+    module.write_text(
+        module.read_text().replace(
+            "    return 3", '    """Three times."""  # not twice\n    return 3'
+        )
+    )
+    assert "Three times" in module.read_text()
+    assert ran.avnb(*same).stdout.count("done before") == 3
 
-def test_a_failing_cell_is_named(ran: Toy) -> None:
+
+def test_a_failing_cell_is_named_and_good_results_stay(ran: Toy) -> None:
+    same = ("run", "toy", "--scale", "smoke", "--set", "count=5")
+    out = ("--run-dir", str(folder(ran)))
+    good = (folder(ran) / "notebooks" / "step3_use.ipynb").read_bytes()
+    records = (folder(ran) / "results" / "step3_use.json").read_bytes()
+    curve = folder(ran) / "report" / "step1_count" / "figure_curve.png"
+    assert curve.is_file()
     # A result written by hand since is noticed, and what follows is done again too.
     results = folder(ran) / "results" / "step1_count.json"
     results.write_text(results.read_text().replace("\n", "\n\n", 1))
-    done = ran.avnb(
-        "run", "toy", "--scale", "smoke", "--set", "count=5", "--set", "depth=13"
-    )
-    assert "done before" not in done.stdout
+    done = ran.avnb(*same, "--set", "depth=13", *out)
+    assert "done before" not in done.stdout.replace("step2_define: done before", "")
     assert done.returncode == 1
     assert "step3_use failed in cell [6]" in done.stderr
     assert "if settings.depth == 13:" in done.stderr
     assert "RuntimeError: thirteen is too deep" in done.stderr
     assert "Traceback" not in done.stderr
-    named = Path(done.stderr.strip().splitlines()[-1].split(": ", 1)[1])
+    named = Path(done.stderr.strip().splitlines()[-1].rpartition(" ")[2])
+    assert named.name == "step3_use.failed.ipynb"
     made = nbformat.read(named, as_version=4)
     assert any("thirteen" in str(cell.get("outputs")) for cell in made.cells)
+    # What was good is still there, and the failure goes when the step succeeds.
+    assert (folder(ran) / "notebooks" / "step3_use.ipynb").read_bytes() == good
+    assert (folder(ran) / "results" / "step3_use.json").read_bytes() == records
+    assert curve.is_file()
+    assert ran.avnb(*same).returncode == 0
+    assert not named.exists()
+    assert not list((folder(ran) / "notebooks").glob("*.running.ipynb"))
+
+
+def test_a_changed_setting_has_a_run_of_its_own(ran: Toy) -> None:
+    before = (folder(ran) / "results.json").read_bytes()
+    done = ran.avnb("run", "toy", "--scale", "smoke", "--set", "count=6")
+    assert done.returncode == 0, done.stderr
+    assert folder(ran).with_name("smoke-count=6").is_dir()
+    assert (folder(ran) / "results.json").read_bytes() == before
+
+
+def test_runs_that_differ_do_not_share_a_folder(tmp_path: Path) -> None:
+    def name(**options: Any) -> str:
+        return default_run_dir("toy", "smoke", **options).name
+
+    assert name() == "smoke"
+    assert name(seed=2, overrides={"b": "1", "a": 2}) == "smoke-seed2-a=2-b=1"
+    assert name(overrides={"a": "2"}) == name(overrides={"a": 2})
+    # Values that a file name cannot hold, or many of them, stay different.
+    assert name(overrides={"a": "x/y"}) != name(overrides={"a": "x_y"})
+    long = [name(overrides={"a": (*range(40), last)}) for last in (1, 2)]
+    assert long[0] != long[1]
+    assert max(map(len, long)) < 100
+    # So do two folders of the same name.
+    first, second = (name(data=str(tmp_path / place / "clips")) for place in "ab")
+    assert first != second
+    assert first.startswith("smoke-clips-")
+
+
+def test_a_log_gets_a_line_when_a_step_begins_and_ends(ran: Toy) -> None:
+    done = ran.avnb("run", "toy", "--scale", "smoke", "--set", "count=7")
+    lines = [line for line in done.stdout.splitlines() if "step" in line]
+    assert [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in lines[:2]] == [
+        "step1_count begins (1 of 3)",
+        lines[1].split(" ", 1)[1],
+    ]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d step1_count: \d+\.\d min", lines[1])
+    assert len(lines) == 6
+    assert "━" not in done.stdout  # the bar
+
+
+def test_kernels_sleep_while_they_wait(ran: Toy) -> None:
+    """The variables are there when the kernel begins, before any library is loaded."""
+    assert answers(ran)["environment"]["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+@pytest.mark.parametrize(
+    ("load", "cores", "threads"),
+    [(0.1, 4, 0), (1.2, 4, 3), (2.0, 2, 1), (7.5, 2, 1), (0.9, 2, 1)],
+)
+def test_threads_are_those_that_are_free(
+    load: float, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(kernels, "measure_load", lambda: load)
+    monkeypatch.setattr(kernels, "count_cores", lambda: cores)
+    assert kernels.choose_threads() == threads
+    made = kernels.build_environment(threads)
+    assert made.get("OMP_NUM_THREADS", "0") == str(threads)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert kernels.choose_threads() == 0
+    assert kernels.build_environment(0).get("OMP_NUM_THREADS") is None
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert kernels.build_environment(0)["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 def test_a_step_alone_says_which_step_it_needs(toy: Toy) -> None:  # noqa: F811

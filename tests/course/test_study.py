@@ -103,7 +103,7 @@ def test_headlines_are_the_tables_numbers() -> None:
 def test_a_study_needs_two_seeds_and_a_series_with_claims() -> None:
     with pytest.raises(LessonError, match="at least two"):
         study.run_study(SERIES, scale="smoke", seeds=(1, 1))
-    with pytest.raises(LessonError, match=r"there is: .*deep_cross_modal"):
+    with pytest.raises(LessonError, match=r"Give one of: .*deep_cross_modal"):
         load_series("deep_cross")
 
 
@@ -117,7 +117,7 @@ def test_records_and_the_kept_file(
     ]
     (tmp_path / "results" / "step1_x.json").write_text(json.dumps({"entries": entries}))
     assert study.read_records(tmp_path) == {"step1_x": {"a": 3}}
-    monkeypatch.setattr(study, "clone", lambda: tmp_path)
+    monkeypatch.setattr(study, "find_clone", lambda: tmp_path)
     assert study.load_study(SERIES) is None
     files.write_json(study.study_path(SERIES, "laptop"), {"seeds": [0]})
     assert study.load_study(SERIES) == {"seeds": [0]}
@@ -153,7 +153,7 @@ def test_the_performer_moves_to_the_sound() -> None:
     """In the committed study each seed's frames are nearer by the right sound."""
     kept = study.load_study("listen_and_move")
     assert kept is not None
-    assert min(found["listens"] for found in kept["evidence"]) > 0
+    assert min(found["follows_sound"] for found in kept["evidence"]) > 0
     row = next(row for row in kept["claims"] if "moves synchronously" in row["claim"])
     assert row["holds"] == "holds"
     hand = {name: kept["numbers"][f"{name}, hand, r"]["value"]

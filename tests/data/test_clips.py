@@ -23,13 +23,13 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from PIL import Image
 
-from avnb.data import clips, shards
+from avnb.data import clips, rows, shards
 from avnb.data.clips import load_clips, stream_clips
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
 from avnb.data.splits import group_duplicates, split_recordings
 from avnb.data.truth import sample_truth
-from avnb.errors import ClipsError, LeakError
+from avnb.errors import ClipsError, LeakError, WriteError
 
 RATE = 8000
 SMALL = ClipSettings(seconds=0.5, fps=4.0, size=8, sample_rate=RATE)
@@ -209,7 +209,7 @@ def test_hop_and_offset(tmp_path):
 def test_long_sounds_are_read_in_blocks(tmp_path, monkeypatch):
     source = write_pair(tmp_path, "cat0", 6.0)
     whole = prepare([source], tmp_path / "one", SMALL, workers=1)
-    monkeypatch.setattr(shards, "SOUND_BLOCK", 1.3)
+    monkeypatch.setattr(rows, "SOUND_BLOCK", 1.3)
     prepare([source], tmp_path / "two", SMALL, workers=1)
     assert whole.written == {"cat0": 12}
     assert shard_bytes(tmp_path / "one") == shard_bytes(tmp_path / "two")
@@ -225,7 +225,7 @@ def test_datasets_opens_it(pairs, tmp_path, monkeypatch):
         data_dir=str(tmp_path / "train_out"),
         cache_dir=str(tmp_path / "cache"),
     )
-    assert {name: len(rows) for name, rows in opened.items()} == {
+    assert {name: len(table) for name, table in opened.items()} == {
         "train": 18,
         "test": 6,
     }
@@ -342,12 +342,12 @@ from avnb.data import shards
 from avnb.data.sources import ClipSettings, Source
 from avnb.data.truth import sample_truth
 
-real = shards._rows
+real = shards.make_rows
 def slowly(*given):
     for row in real(*given):
         time.sleep(0.05)
         yield row
-shards._rows = slowly
+shards.make_rows = slowly
 media = Path({media!r})
 pairs = [
     Source(f"cat{{k}}.png", f"cat{{k}}", "cat", media / f"cat{{k}}.png",
@@ -644,3 +644,27 @@ def test_the_event_is_1_within_its_span_alone(tmp_path_factory, first, length, f
         for i, value in enumerate(event.tolist()):
             now = start + i / fps
             assert value == float(now >= first and now < first + length)
+
+
+def test_a_file_where_the_folder_should_be(tmp_path, pairs):
+    (tmp_path / "out").write_text("here")
+    with pytest.raises(WriteError, match=r"out: it cannot be written.*another folder"):
+        prepare(pairs, tmp_path / "out", SMALL, workers=1)
+
+
+def test_a_full_disk_is_no_problem_of_the_sources(tmp_path, pairs, monkeypatch):
+    """What was prepared before stays, and preparing again goes on from there."""
+    prepare(pairs[:2], tmp_path / "out", SMALL, workers=1)
+    real = pa.OSFile
+    monkeypatch.setattr(
+        pa,
+        "OSFile",
+        lambda path, mode: real("/dev/full" if mode == "wb" else path, mode),
+    )
+    with pytest.raises(WriteError, match=r"clips_\w+\.parquet.*Make room"):
+        prepare(pairs, tmp_path / "out", SMALL, workers=1)
+    monkeypatch.undo()
+    report = prepare(pairs, tmp_path / "out", SMALL, workers=1)
+    assert not report.problems
+    prepare(pairs, tmp_path / "new", SMALL, workers=1)
+    assert shard_bytes(tmp_path / "out") == shard_bytes(tmp_path / "new")

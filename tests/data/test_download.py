@@ -1,5 +1,6 @@
 """Downloads that break off, and archives that mean harm, from a local server."""
 
+import errno
 import gzip
 import hashlib
 import io
@@ -18,9 +19,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from avnb.data import download
+from avnb.data import archives, download
 from avnb.data.download import fetch, unpack
-from avnb.errors import DownloadError
+from avnb.errors import DownloadError, WriteError
 from data_scripts import urmp
 
 DATA = np.random.default_rng(0).bytes(3_000_000)
@@ -220,7 +221,7 @@ def test_bombs(tmp_path, name):
 
 
 def test_too_many_members(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "MEMBERS", 2)
+    monkeypatch.setattr(download, "MAX_MEMBERS", 2)
     with pytest.raises(DownloadError, match="more than 2 members"):
         unpack(make_zip(tmp_path / "a.zip", GOOD), tmp_path / "out")
 
@@ -228,7 +229,7 @@ def test_too_many_members(tmp_path, monkeypatch):
 def test_a_header_that_fills_the_memory(tmp_path):
     """A pax header is read whole: a few kilobytes could ask for gigabytes."""
     entry = tarfile.TarInfo("pax")
-    entry.type, entry.size = tarfile.XHDTYPE, download.HEADER + 512
+    entry.type, entry.size = tarfile.XHDTYPE, archives.MAX_HEADER + 512
     path = tmp_path / "bad.tar.gz"
     with gzip.open(path, "wb") as file:
         file.write(entry.tobuf())
@@ -426,3 +427,37 @@ def test_what_a_killed_unpacking_left_is_removed(tmp_path):
         pytest.raises(DownloadError, match="another process"),
     ):
         unpack(archive, tmp_path / "two")
+
+
+# ---------------------------------------------------------------- the user's disk
+
+
+def test_a_full_disk_is_no_fault_of_the_download(server, tmp_path):
+    (tmp_path / "set.bin.part").symlink_to("/dev/full")
+    with pytest.raises(WriteError, match=r"set\.bin: it cannot be written.*Make room"):
+        fetch(f"{server.url}/set.bin", tmp_path / "set.bin")
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a/1.txt", "1")
+
+    def full(member, path, room, archive):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(download, "_write_member", full)
+    with pytest.raises(WriteError, match=r"set: it cannot be written.*Make room"):
+        unpack(tmp_path / "a.zip", tmp_path / "set")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_a_file_where_a_folder_should_be(server, tmp_path):
+    (tmp_path / "file").write_text("here")
+    with pytest.raises(WriteError, match="choose another folder"):
+        fetch(f"{server.url}/set.bin", tmp_path / "file" / "set.bin")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a/1.txt", "1")
+    for folder in (tmp_path / "file", tmp_path / "file" / "set"):
+        with pytest.raises(WriteError, match="choose another folder"):
+            unpack(tmp_path / "a.zip", folder)
+    assert (tmp_path / "file").read_text() == "here"

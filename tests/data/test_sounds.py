@@ -16,7 +16,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from avnb.data import scripts
-from avnb.data.sounds import COLUMNS, SoundFile, load_sounds, write_sounds
+from avnb.data.sounds import SCHEMA, SoundFile, load_sounds, write_sounds
 from avnb.errors import ClipsError, DownloadError
 from data_scripts import fsd50k
 
@@ -144,7 +144,7 @@ def test_values_that_cannot_be(tmp_path):
     write_tone(tmp_path / "set" / "a.wav", 0.4)
     found, _, _ = fsd50k.find_sounds(tmp_path / "set")
     for wrong in ({"count": 0}, {"seconds": float("nan")}, {"least": 9.0}):
-        with pytest.raises(ClipsError, match=f"{next(iter(wrong))} is"):
+        with pytest.raises(ClipsError, match=f"{next(iter(wrong))}: it is"):
             write_sounds(found, tmp_path / "out", **wrong)
     with pytest.raises(ClipsError, match="none of 1 sounds can be used"):
         write_sounds(found, tmp_path / "out")
@@ -159,15 +159,15 @@ def test_foreign_tables_are_refused(tmp_path):
     with pytest.raises(ClipsError, match="damaged"):
         load_sounds(tmp_path)
     pq.write_table(pa.table({"name": ["a"]}), path)
-    with pytest.raises(ClipsError, match="not ours"):
+    with pytest.raises(ClipsError, match="did not write it"):
         load_sounds(tmp_path)
-    row = {name: "" for name in COLUMNS.names}
+    row = {name: "" for name in SCHEMA.names}
     rows = [row | {"sample_rate": rate, "waveform": b""} for rate in (1, 2)]
-    pq.write_table(pa.Table.from_pylist(rows, COLUMNS), path, use_dictionary=False)
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path, use_dictionary=False)
     with pytest.raises(ClipsError, match="2 sample rates"):
         load_sounds(tmp_path)
-    pq.write_table(pa.Table.from_pylist(rows, COLUMNS), path)
-    with pytest.raises(ClipsError, match="not ours"):
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
+    with pytest.raises(ClipsError, match="did not write it"):
         load_sounds(tmp_path)
 
 

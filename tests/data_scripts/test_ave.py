@@ -16,8 +16,8 @@ from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings
 from avnb.errors import ClipsError
 from data_scripts import ave, folder
+from data_scripts.ave import KINDS
 from data_scripts.bandstand import prepare_events as events
-from data_scripts.bandstand.events import KINDS
 
 RATE = 8000
 SMALL = ClipSettings(seconds=10.0, fps=4.0, size=16, sample_rate=RATE)

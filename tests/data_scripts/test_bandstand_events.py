@@ -29,7 +29,7 @@ def motion(video: events.EventTake, times: np.ndarray) -> np.ndarray:
     return np.array([np.abs(b - a).mean() for a, b in pairwise(frames)])
 
 
-@pytest.mark.parametrize("kind", events.KINDS)
+@pytest.mark.parametrize("kind", ave.KINDS)
 def test_each_event_is_heard_and_seen_where_it_is_annotated(kind):
     video = events.record_event(kind, start=3, end=7, seed=11)
     wave = video.synthesise(events.RATE)
@@ -45,7 +45,7 @@ def test_each_event_is_heard_and_seen_where_it_is_annotated(kind):
     assert inside.mean() > 2 * max(before.max(), after.max()), "it moves, all else not"
 
 
-@pytest.mark.parametrize("kind", events.KINDS)
+@pytest.mark.parametrize("kind", ave.KINDS)
 def test_what_moves_the_thing_is_the_loudness_that_is_heard(kind):
     video = events.record_event(kind, start=2, end=9, seed=5)
     times = np.arange(2.05, 8.95, 0.1)
@@ -144,7 +144,7 @@ def test_the_layout_is_aves(written):
     header, *lines = rows(written / "Annotations.txt")
     assert header == ["Category", "VideoID", "Quality", "StartTime", "EndTime"]
     assert len(lines) == len({line[1] for line in lines}) == 34
-    order = [events.KINDS.index(line[0]) for line in lines]
+    order = [ave.KINDS.index(line[0]) for line in lines]
     assert order == sorted(order)
     splits = {s: rows(written / f"{s}Set.txt") for s in ("train", "val", "test")}
     assert {s: len(found) for s, found in splits.items()} == {
@@ -153,7 +153,7 @@ def test_the_layout_is_aves(written):
         "test": 2,
     }
     assert sorted(line for found in splits.values() for line in found) == sorted(lines)
-    assert {line[0] for line in splits["train"]} == set(events.KINDS)
+    assert {line[0] for line in splits["train"]} == set(ave.KINDS)
     assert all(int(end) - int(start) < 10 for *_, start, end in splits["test"])
     for _, name, quality, start, end in lines:
         assert (len(name), quality) == (11, "good")

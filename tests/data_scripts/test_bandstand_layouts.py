@@ -16,8 +16,11 @@ import soundfile
 from PIL import Image
 
 from avnb.media import probe
-from data_scripts.bandstand import INSTRUMENTS, layouts, picture
-from data_scripts.bandstand.layouts import sub_urmp_start, write_sub_urmp, write_urmp
+from data_scripts.bandstand import INSTRUMENTS, picture
+from data_scripts.bandstand.layouts import sub_urmp as sub_urmp_layout
+from data_scripts.bandstand.layouts import write_sub_urmp, write_urmp
+from data_scripts.bandstand.layouts.urmp import plan_programme
+from data_scripts.sub_urmp import get_pair_start
 
 SET = {"songs": 2, "seconds": 1.7, "seed": 4, "step_ms": 400, "size": 48, "workers": 1}
 CODES = {
@@ -74,8 +77,8 @@ def test_sub_urmp_listing_is_exact(sub_urmp):
 
 def test_chunks_tile_the_recording(sub_urmp):
     """Consecutive chunks overlap by 0.1 s: the shared samples are equal."""
-    assert sub_urmp_start(500) == 0.0
-    assert sub_urmp_start(900) == pytest.approx(0.4)
+    assert get_pair_start(500) == 0.0
+    assert get_pair_start(900) == pytest.approx(0.4)
     folder = sub_urmp / "chunk" / "train" / "cello"
     chunks = []
     for ms in (500, 900, 1300, 1700):
@@ -102,7 +105,7 @@ def test_frame_is_the_first_of_its_chunk(sub_urmp, monkeypatch):
     settings = {key: value for key, value in SET.items() if key != "workers"}
     settings |= {"validation": 1}
     other = sub_urmp.parent / "again"
-    layouts._write_song(other, settings, ("violin", 0))
+    sub_urmp_layout._write_song(other, settings, ("violin", 0))
     performance = taken[0][0]
     assert [t for _, t in taken] == pytest.approx([0.0, 0.4, 0.8, 1.2])
     for index, ms in enumerate((500, 900, 1300, 1700)):
@@ -140,7 +143,7 @@ def test_sub_urmp_truth_is_what_sounds(sub_urmp):
 
 def test_interrupted_writing_goes_on(tmp_path, monkeypatch):
     settings = {**SET, "songs": 1, "seconds": 0.6}
-    monkeypatch.setattr(layouts, "INSTRUMENTS", ("flute", "tuba"))
+    monkeypatch.setattr(sub_urmp_layout, "INSTRUMENTS", ("flute", "tuba"))
     save, saved = Image.Image.save, []
 
     def failing_save(image, *arguments, **options):
@@ -176,7 +179,7 @@ def test_another_setting_is_noticed(sub_urmp):
 
 
 def test_two_processes_write_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(layouts, "INSTRUMENTS", ("horn", "viola"))
+    monkeypatch.setattr(sub_urmp_layout, "INSTRUMENTS", ("horn", "viola"))
     settings = {**SET, "songs": 1, "seconds": 0.6}
     write_sub_urmp(tmp_path / "one", **settings)
     write_sub_urmp(tmp_path / "two", **{**settings, "workers": 2})
@@ -199,7 +202,7 @@ def test_settings_out_of_range_are_named(tmp_path, wrong):
 
 
 def test_one_song_is_for_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(layouts, "INSTRUMENTS", ("oboe",))
+    monkeypatch.setattr(sub_urmp_layout, "INSTRUMENTS", ("oboe",))
     write_sub_urmp(tmp_path, **{**SET, "songs": 1, "seconds": 0.5})
     assert os.listdir(tmp_path / "img") == ["train"]
 
@@ -356,7 +359,7 @@ def test_written_pieces_are_left_alone(urmp):
 
 
 def test_every_instrument_gets_its_turn():
-    programme = layouts._programme(44, 0, True)
+    programme = plan_programme(44, 0, True)
     players = [take for _, takes in programme for take in takes]
     assert {instrument for instrument, _, _ in players} == set(CODES)
     assert {2, 3, 4, 5} == {len(takes) for _, takes in programme}

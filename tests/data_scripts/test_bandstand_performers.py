@@ -14,7 +14,9 @@ from avnb.data.shards import prepare
 from data_scripts.bandstand import PERFORMERS, Take, record_take
 from data_scripts.bandstand import drummer as drums
 from data_scripts.bandstand import prepare_performer as performer
-from data_scripts.bandstand.layouts import VIDEO_RATE, write_video
+from data_scripts.bandstand.layouts import video as video_layout
+from data_scripts.bandstand.layouts import write_video
+from data_scripts.bandstand.layouts.video import VIDEO_RATE
 from data_scripts.bandstand.performers import mark_onsets
 from data_scripts.bandstand.speaker import CONSONANTS, VOWELS
 
@@ -297,10 +299,8 @@ def test_the_video_is_the_take(written):
 
 
 def test_more_processes_give_the_same_frames(written, tmp_path, monkeypatch):
-    from data_scripts.bandstand import layouts
-
     folder, options = written
-    monkeypatch.setattr(layouts, "SPAN", 24)
+    monkeypatch.setattr(video_layout, "SPAN", 24)
     write_video(tmp_path, **options, size=64, workers=2)
     one, two = (
         media.read_frames(place / "percussive.mp4")[0] for place in (folder, tmp_path)

@@ -398,10 +398,9 @@ def test_events(media_folder, tmp_path):
 def test_bandstand_as_sub_urmp(tmp_path):
     pytest.importorskip("data_scripts.bandstand.layouts")
     given = {"songs": 2, "length": 1.0}
-    assert not bandstand.find_sources(tmp_path / "world", SMALL, dry_run=True, **given)[
-        0
-    ]
-    sources, problems = bandstand.find_sources(tmp_path / "world", SMALL, **given)
+    world = tmp_path / "world"
+    assert not bandstand.find_sources(world, SMALL, dry_run=True, **given)[0]
+    sources, problems = bandstand.find_sources(world, SMALL, **given)
     assert not problems
     assert len({s.label for s in sources}) == 13
     assert len(sources) == 13 * 2 * 2
@@ -466,7 +465,7 @@ def test_command(tmp_path):
     assert "nothing to download" in refused.output
     wrong = CliRunner().invoke(app, [*given, "--fps", "0"])
     assert wrong.exit_code == 1
-    assert "fps is 0" in wrong.output
+    assert "fps: it is 0" in wrong.output
 
 
 def test_scripts_run_alone(tmp_path):

@@ -96,7 +96,7 @@ def test_parts_that_overlap_are_a_leak():
 def test_what_cannot_be_cut_in_time():
     with pytest.raises(ClipsError, match=r"1\.90 s are shorter than two clips"):
         split_in_time(whole(1.9), SMALL)
-    with pytest.raises(ClipsError, match=r"hop is 0\.5"):
+    with pytest.raises(ClipsError, match=r"hop: it is 0\.5"):
         split_in_time(whole(9.0), dataclasses.replace(SMALL, hop=0.5))
     with pytest.raises(ClipsError, match="needs its duration"):
         split_in_time(dataclasses.replace(whole(9.0), duration=None), SMALL)
@@ -200,7 +200,10 @@ def test_marks_between_frames_are_not_lost(tmp_path):
         ({"start": float("nan")}, "start is nan"),
         ({"start": 5.0, "end": 4.0}, r"start is 5 s, not before end 4 s"),
         ({"start": 9.0}, r"tone\.mp4: 1\.40 s are shorter than two clips of 1\.0 s"),
-        ({"youtube": "a video"}, "youtube is 'a video': give cello, quintet, drums"),
+        (
+            {"youtube": "a video"},
+            "youtube is 'a video': it is not .* Give cello, quintet, drums",
+        ),
     ],
 )
 def test_bad_options_are_named(video, options, message):
@@ -292,9 +295,9 @@ def test_a_paper_s_video_is_fetched_once_and_cropped(tmp_path, monkeypatch, vide
 
     asked = fake_yt_dlp(monkeypatch, download)
     monkeypatch.setitem(
-        single_video.TUBES,
+        single_video.PAPER_VIDEOS,
         "quintet",
-        single_video.Tube("R-Tk7-Ytes4", 96, (32, 0, 128, 96)),
+        single_video.YouTubeVideo("R-Tk7-Ytes4", 96, (32, 0, 128, 96)),
     )
     sources, _ = single_video.find_sources(tmp_path, SMALL, youtube="quintet")
     assert [s.split for s in sources] == ["train", "test"]
@@ -313,7 +316,9 @@ def test_a_video_that_is_gone_says_so(tmp_path, monkeypatch):
         raise OSError("Video unavailable")
 
     fake_yt_dlp(monkeypatch, download)
-    with pytest.raises(DownloadError, match=r"zah9B0toTBQ: not fetched \(Video unavai"):
+    with pytest.raises(
+        DownloadError, match=r"zah9B0toTBQ: it was not fetched \(Video unavai"
+    ):
         single_video.find_sources(tmp_path, SMALL, youtube="cello")
     with pytest.raises(DownloadError, match="a dry run fetches nothing"):
         single_video.find_sources(tmp_path, SMALL, youtube="cello", dry_run=True)
@@ -326,8 +331,8 @@ def test_without_yt_dlp_it_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_the_papers_crops_are_inside_their_pictures():
-    for tube in single_video.TUBES.values():
-        left, top, right, bottom = tube.box
-        assert 0 <= left < right <= tube.height * 16 // 9
-        assert 0 <= top < bottom <= tube.height
+    for remote in single_video.PAPER_VIDEOS.values():
+        left, top, right, bottom = remote.box
+        assert 0 <= left < right <= remote.height * 16 // 9
+        assert 0 <= top < bottom <= remote.height
         assert right - left == bottom - top

@@ -8,7 +8,7 @@ test_order_match.h5). 48 test events are of two classes that training lacks.
 
 from pathlib import Path
 
-from data_scripts.bandstand.events import KINDS
+from data_scripts.ave import KINDS
 
 FIRST = {2: 18, 3: 18, 4: 20, 5: 18, 6: 25, 7: 19, 8: 18, 9: 6}  # length -> events
 LAST = {2: 27, 3: 22, 4: 23, 5: 25, 6: 22, 7: 22, 8: 23, 9: 24}

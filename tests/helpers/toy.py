@@ -38,7 +38,10 @@ settings = lesson.settings(dict(
 settings
 
 # %%
+import os
+
 lesson.record("count", settings.count)
+lesson.record("environment", {k: v for k, v in os.environ.items() if "OMP" in k})
 lesson.record("doubled", settings.count * settings.rate * 2)
 lesson.record("table", [{"who": "a", "score": {"value": 0.5, "low": 0.4, "high": 0.6}}])
 lesson.record("claims", [{"claim": "two is more than one", "holds": "counted: yes"}])
@@ -106,16 +109,24 @@ class Toy:
         notebook = jupytext.reads(text, fmt="py:percent")
         jupytext.write(notebook, path.with_suffix(".ipynb"))
 
-    def avnb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def avnb(
+        self, *arguments: str, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command in an empty home, with this folder first on the path."""
+        return self.python("-m", "avnb.course.cli", *arguments, **environment)
+
+    def python(
+        self, *arguments: str, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python in the same way."""
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         kept = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
+        own = {"PYTHONPATH": str(self.folder), "HOME": str(home), "COLUMNS": "100"}
         return subprocess.run(
-            [sys.executable, "-m", "avnb.course.cli", *arguments],
+            [sys.executable, *arguments],
             cwd=self.folder,
-            env=kept
-            | {"PYTHONPATH": str(self.folder), "HOME": str(home), "COLUMNS": "100"},
+            env=kept | own | environment,
             capture_output=True,
             text=True,
             check=False,

@@ -7,6 +7,7 @@
 by SIGKILL, at a step, inside a save, or at any time.
 """
 
+import hashlib
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,10 +75,29 @@ def train(
 
 def result(folder: Path) -> tuple[str, str]:
     """The whole final state (weights, Adams, generators) and history, as text."""
-    (state,) = (folder / "checkpoints").glob("step_*/state.json")
-    saved = json.loads(state.read_text())
+    (state,) = (folder / "checkpoints").glob("step_*/state.pt")
+    saved = torch.load(state, weights_only=True)
     assert saved["step"] == STEPS
-    return saved["sha256"], (folder / "history.jsonl").read_text()
+    digest = hashlib.sha256()
+    hash_tree(saved, digest)
+    return digest.hexdigest(), (folder / "history.jsonl").read_text()
+
+
+def hash_tree(tree: Any, digest: Any) -> None:
+    """Every value with its type; of tensors every bit, and how they lie in memory."""
+    digest.update(type(tree).__name__.encode())
+    if isinstance(tree, torch.Tensor):
+        digest.update(f"{tree.dtype}{tuple(tree.shape)}{tree.stride()}".encode())
+        digest.update(tree.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    elif isinstance(tree, dict):
+        for key in sorted(tree, key=str):
+            digest.update(repr(key).encode())
+            hash_tree(tree[key], digest)
+    elif isinstance(tree, list | tuple):
+        for item in tree:
+            hash_tree(item, digest)
+    else:
+        digest.update(repr(tree).encode())
 
 
 def die() -> None:

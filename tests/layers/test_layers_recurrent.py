@@ -6,20 +6,27 @@ from typing import Any
 import jaxtyping
 import pytest
 import torch
+from avnb_notebooks.listen_and_move.step2_motion import (
+    PlainDilatedGRU,
+    rename_gru_weights,
+)
+from avnb_notebooks.listen_and_move.step4_prediction import (
+    PlainConvGRU,
+    PlainVideoPrediction,
+    rename_conv_gru_weights,
+    rename_prediction_weights,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_recurrent import (
-    PlainConvGRU,
-    PlainDilatedGRU,
-    PlainVideoPrediction,
-    of_conv_gru,
-    of_gru,
-    of_prediction,
-)
 from torch import Tensor, nn
 
 from avnb.layers import ConvGRU, DirectionalConvGRU, ResidualDilatedGRU, VideoPrediction
-from avnb.layers.prediction import _borders, _Kernels, _look, _pad
+from avnb.layers.prediction import (
+    _convolve_directions,
+    _GateKernels,
+    _mask_borders,
+    _pad_edges,
+)
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
@@ -29,22 +36,22 @@ PAIRS: dict[str, tuple[Callable[[int], nn.Module], Callable[[int], nn.Module], A
     "centre": (
         lambda k: ConvGRU(2, 3, k),
         lambda k: PlainConvGRU(2, 3, k),
-        of_conv_gru,
+        rename_conv_gru_weights,
     ),
     "h": (
         lambda k: DirectionalConvGRU(2, 3, k, axis="h"),
         lambda k: Both(PlainConvGRU(2, 3, k, "h")),
-        lambda plain, read: of_conv_gru(plain.gru, read),
+        lambda plain, read: rename_conv_gru_weights(plain.gru, read),
     ),
     "v": (
         lambda k: DirectionalConvGRU(2, 3, k, axis="v"),
         lambda k: Both(PlainConvGRU(2, 3, k, "v")),
-        lambda plain, read: of_conv_gru(plain.gru, read),
+        lambda plain, read: rename_conv_gru_weights(plain.gru, read),
     ),
     "prediction": (
         lambda k: VideoPrediction(2, k),
         lambda k: PlainVideoPrediction(2, k),
-        of_prediction,
+        rename_prediction_weights,
     ),
 }
 
@@ -127,13 +134,13 @@ def test_dilated_gru_is_the_loop(
     torch.manual_seed(time)
     x = torch.randn(batch, time, size, dtype=torch.float64, device=device)
     ours, plain = ResidualDilatedGRU(size, layers), PlainDilatedGRU(size, layers)
-    same(ours, plain, of_gru, x, **EXACT)
+    same(ours, plain, rename_gru_weights, x, **EXACT)
 
 
 def test_dilated_gru_of_the_paper_is_the_loop() -> None:
     torch.manual_seed(0)
     x = torch.randn(1, 131, 66, dtype=torch.float64)
-    same(ResidualDilatedGRU(66), PlainDilatedGRU(66), of_gru, x, **EXACT)
+    same(ResidualDilatedGRU(66), PlainDilatedGRU(66), rename_gru_weights, x, **EXACT)
 
 
 def test_single_layer_is_a_plain_gru() -> None:
@@ -167,7 +174,7 @@ def test_single_precision_and_wider_frames(device: str) -> None:
     torch.manual_seed(0)
     x = torch.randn(1, 6, 8, 17, 23, device=device)
     ours, plain = VideoPrediction(8), PlainVideoPrediction(8)
-    same(ours, plain, of_prediction, x, rtol=1e-3, atol=1e-4)
+    same(ours, plain, rename_prediction_weights, x, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -233,7 +240,7 @@ def test_kernels_are_triangles() -> None:
         "h-": ["00001", "00011", "00111", "00011", "00001"],
     }
     for axis in ("h", "v"):
-        kernels = _Kernels(2, 3, 5, axis)
+        kernels = _GateKernels(2, 3, 5, axis)
         assert kernels.directions == [f"{axis}+", f"{axis}-"]
         for name, kernel in zip(kernels.directions, kernels.dense(), strict=True):
             drawn = torch.tensor([[int(dot) for dot in row] for row in opens[name]])
@@ -249,7 +256,7 @@ def test_borders_pixel_by_pixel(sign: int, size: tuple[int, int]) -> None:
     height, width = size
     x = torch.randn(height, width, dtype=torch.float64)
     expected = torch.zeros_like(x)
-    kernels = _Kernels(1, 1, 5, "v").double()
+    kernels = _GateKernels(1, 1, 5, "v").double()
     weights = [strip[0, 0, 0] for strip in kernels.strips]
     for i in range(height):
         for j in range(width):
@@ -262,9 +269,9 @@ def test_borders_pixel_by_pixel(sign: int, size: tuple[int, int]) -> None:
     for axis in ("v", "h"):
         turn = (lambda y: y) if axis == "v" else (lambda y: y.mT)
         frame = turn(x)[None, None, None]
-        border = _borders([axis + ("+" if sign == 1 else "-")], frame, 2)
+        border = _mask_borders([axis + ("+" if sign == 1 else "-")], frame, 2)
         kernel, bias = turn(dense).contiguous(), dense.new_zeros(1)
-        found = _look(_pad(frame, 2) * border, kernel, bias)
+        found = _convolve_directions(_pad_edges(frame, 2) * border, kernel, bias)
         torch.testing.assert_close(turn(found[0, 0, 0]), expected, **EXACT)
 
 

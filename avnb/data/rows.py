@@ -1,0 +1,202 @@
+"""Cut a source into clips of equal length, each a row of a prepared shard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from avnb import media
+from avnb.data.sources import (
+    IMAGE_SUFFIXES,
+    SLACK,
+    SLACK_SHARE,
+    ClipSettings,
+    Problem,
+    Source,
+)
+from avnb.data.truth import read_truth, sample_truth
+from avnb.errors import MediaError
+
+# Seconds of sound held at once. A file is opened and sought in once a block, so short
+# blocks would take most of their time for that.
+SOUND_BLOCK = 60.0
+
+# The int16 that stands for 1.0. Not 32768, so that 1.0 itself has a place and -1 is its
+# mirror image.
+INT16_PEAK = 32767
+
+
+def make_schema(truth: Iterable[str] = ()) -> pa.Schema:
+    """Make the schema of a row.
+
+    Args:
+        truth: the names of the known quantities, without "time", which joins them.
+    """
+    # Raw bytes with their shape: nested lists of numbers are much slower to write and
+    # read. The shape in each row keeps the files readable without clips.json.
+    fixed = [
+        ("clip", pa.string()),
+        ("recording", pa.string()),
+        ("label", pa.string()),
+        ("split", pa.string()),
+        ("start", pa.float64()),
+        ("fps", pa.float32()),
+        ("sample_rate", pa.int32()),
+        ("frames", pa.binary()),
+        ("frames_shape", pa.list_(pa.int32())),
+        ("waveform", pa.binary()),
+        ("waveform_shape", pa.list_(pa.int32())),
+        ("source", pa.string()),
+        ("peak", pa.float32()),
+    ]
+    names = ("time", *truth) if truth else ()
+    known = [(f"truth_{name}", pa.list_(pa.float32())) for name in names]
+    return pa.schema([*fixed, *known])
+
+
+def make_rows(
+    source: Source,
+    split: str,
+    settings: ClipSettings,
+    quantities: Sequence[str],
+    problems: list[Problem],
+) -> Iterator[dict[str, Any]]:
+    """Cut a source into clips, and yield each as a row.
+
+    Args:
+        source: what is read.
+        split: of its recording.
+        settings: how clips are cut.
+        quantities: the names of the known quantities of the data set. One that this
+            source lacks is nan.
+        problems: a truth that cannot be used is added here.
+
+    Yields:
+        The columns of `make_schema` without ``peak``, which is known only when the
+        whole recording has been read; and ``loudest``, the clip's largest sample.
+    """
+    times = np.arange(settings.frames) / settings.fps  # (T,), s of the clip
+    truth = read_truth(source, problems)
+    for at, frames, waveform in cut_clips(source, settings):
+        start = round(source.offset + at, 6)  # sums of floats: 0.1 + 0.2 is not 0.3
+        # (1, S). "<i2": the same bytes on a machine with the other byte order.
+        samples = np.round(np.clip(waveform, -1, 1) * INT16_PEAK).astype("<i2")
+        row = {
+            "clip": f"{source.recording}@{start:.3f}",
+            "recording": source.recording,
+            "label": source.label,
+            "split": split,
+            "start": start,
+            "fps": settings.fps,
+            "sample_rate": settings.sample_rate,
+            "frames": np.ascontiguousarray(frames).tobytes(),
+            "frames_shape": list(frames.shape),
+            "waveform": samples.tobytes(),
+            "waveform_shape": list(samples.shape),
+            "source": source.name,
+            "loudest": int(np.abs(samples).max(initial=0)),
+        }
+        if quantities:
+            row["truth_time"] = times.tolist()
+        for name in quantities:
+            if name == "event" and source.span is not None:
+                first, last = source.span
+                # Derived here, not sampled: rows of a truth file are too coarse for
+                # the exact second of its beginning.
+                values = ((start + times >= first) & (start + times < last)) * 1.0
+            else:
+                values = sample_truth(truth, name, start + times, 1 / settings.fps)
+            row[f"truth_{name}"] = values.tolist()
+        yield row
+
+
+def cut_clips(
+    source: Source, settings: ClipSettings
+) -> Iterator[tuple[float, NDArray[np.uint8], NDArray[np.float32]]]:
+    """Read a source, and yield the start, the frames and the waveform of each clip.
+
+    Yields:
+        s of the file, (T, H, W, 3) uint8, and (1, S) in [-1, 1].
+
+    Raises:
+        MediaError: a file cannot be read.
+    """
+    if source.video.suffix.lower() in IMAGE_SUFFIXES:
+        if source.audio is None:
+            raise MediaError(
+                source.video, "a picture has no sound", "Pair it with a sound file"
+            )
+        image = media.read_image(source.video, size=settings.size, crop=source.crop)
+        # A view: the one picture stands for all T frames without copies.
+        still = np.broadcast_to(image, (settings.frames, *image.shape))
+        for at, waveform in _cut_sound(source, source.audio, settings):
+            yield at, still, waveform
+        return
+    first = source.start or 0.0
+    # A separate sound file may be shorter than its video. Clips end with the shorter.
+    tracks = [source.video] if source.audio is None else [source.video, source.audio]
+    end = min(media.probe(track).duration for track in tracks) - first
+    span = end if source.duration is None else min(end, source.duration)
+    # media keeps a last clip that misses half a frame: at 2 Hz that is 0.25 s of sound
+    tail = max(SLACK, SLACK_SHARE * settings.seconds)
+    whole = math.floor((span - settings.seconds + tail) / settings.step) + 1
+    found = media.iter_clips(
+        source.video,
+        seconds=settings.seconds,
+        hop=settings.step,
+        start=first,
+        duration=source.duration,
+        fps=settings.fps,
+        size=settings.size,
+        sample_rate=settings.sample_rate,
+        crop=source.crop,
+        audio=source.audio,
+    )
+    # k * step, as media computes it: a running sum would drift from the sound
+    for k, clip in enumerate(islice(found, max(whole, 0))):
+        yield first + k * settings.step, clip.frames, clip.waveform
+
+
+def _cut_sound(
+    source: Source, path: Path, settings: ClipSettings
+) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """(start s, waveform (1, S)) of each clip; holds a minute of sound."""
+    first = source.start or 0.0
+    end = math.inf if source.duration is None else first + source.duration
+    step, rate = settings.step, settings.sample_rate
+    per_block = max(1, int(SOUND_BLOCK / step))  # clips
+    k = 0
+    while True:
+        at = first + k * step
+        # Each block is long enough for its last clip, which may reach beyond the next
+        # block's start if clips overlap.
+        span = min((per_block - 1) * step + settings.seconds, end - at)
+        if span < settings.seconds - SLACK:
+            return
+        block, _ = media.read_audio(path, start=at, duration=span, sample_rate=rate)
+        for i in range(per_block):
+            begin = round(i * step * rate)
+            chunk = _fit_length(block[:, begin : begin + settings.samples], settings)
+            if chunk is None:
+                return
+            yield first + k * step, chunk
+            k += 1
+
+
+def _fit_length(
+    waveform: NDArray[np.float32], settings: ClipSettings
+) -> NDArray[np.float32] | None:
+    """The chunk at its exact length, or None where it is too short."""
+    # Half a clip of silence is too much even where a clip is shorter than the slack.
+    missing = settings.samples - waveform.shape[-1]
+    if missing > min(SLACK * settings.sample_rate, settings.samples / 2):
+        return None
+    padded = np.pad(waveform, ((0, 0), (0, max(missing, 0))))
+    return padded[:, : settings.samples]

@@ -1,0 +1,36 @@
+"""Where a run trains, and with how many bits."""
+
+import torch
+from accelerate import PartialState
+
+PRECISIONS = ("float32", "bfloat16", "auto")
+
+
+def get_device() -> torch.device:
+    """Return the device that runs train on: a GPU where there is one."""
+    device: torch.device = PartialState().device
+    return device
+
+
+def choose_precision(asked: str, device: torch.device) -> str:
+    """Return "float32" or "bfloat16".
+
+    Args:
+        asked: one of `PRECISIONS`. "auto" is bfloat16 where the hardware computes in
+            it; where it would have to be emulated, it is slower than float32.
+        device: where the run trains.
+
+    Raises:
+        ValueError: `asked` is none of `PRECISIONS`.
+    """
+    if asked not in PRECISIONS:
+        raise ValueError(f"precision is {asked!r}: give one of {', '.join(PRECISIONS)}")
+    if asked != "auto":
+        return asked
+    # Emulated bfloat16 (older GPUs, most CPUs) is slower than float32.
+    if device.type == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = torch.cpu.get_capabilities()
+        able = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    return "bfloat16" if able and device.type in ("cuda", "cpu") else "float32"
