@@ -212,12 +212,15 @@ def test_tracked_files_name_no_machine() -> None:
         "/ro" + "ot/",
         "/Use" + "rs/",
     ]
-    hosts = ["py" + "pi.org", "python" + "hosted", "index" + "-url"]
+    hosts = ["py" + "pi.org", "python" + "hosted"]
+    setting = "index" + "-url"
+    # These read the reader's own setting of it.
+    readers = {"package_index.py", "test_weights.py"}
     for path in tracked():
         if not path.is_file() or path.suffix in {".png", ".jpg", ".mp4", ".wav"}:
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
-        for word in hosts:
+        for word in [*hosts, *([] if path.name in readers else [setting])]:
             assert word not in text, f"{path}: {word}"
         for word in absolute:
             found = re.search(rf"(?<![\w.]){re.escape(word)}", text)
