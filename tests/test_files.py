@@ -144,5 +144,5 @@ def test_a_json_file_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_no_error_without_its_three_parts() -> None:
     for parts in (("a.txt",), ("a.txt", "it is empty")):
-        with pytest.raises(TypeError, match="remedy"):
+        with pytest.raises(TypeError, match="missing"):
             AvnbError(*parts)
