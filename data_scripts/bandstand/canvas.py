@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from matplotlib.backends.backend_agg import RendererAgg
@@ -153,7 +153,7 @@ class Canvas:
     def __init__(self, width: int, height: int, matrix: np.ndarray) -> None:
         self.width, self.height = width, height
         # matplotlib has no types; 72 dpi makes one point of line width one pixel
-        self._agg: Any = RendererAgg(width, height, 72)  # type: ignore[no-untyped-call]
+        self._agg = cast(Any, RendererAgg)(width, height, 72)
         self._gc = self._agg.new_gc()
         self._gc.set_snap(False)  # snapping to whole pixels would make motion jump
         self._gc.set_capstyle("round")
