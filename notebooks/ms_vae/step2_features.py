@@ -962,8 +962,8 @@ def read_ave_features(
 # other = [torch.cdist(x, y).mean() for x, y in zip(inside, outside, strict=True)]
 # if chosen:
 #     near, far = (float(torch.stack(x).mean()) for x in (same, other))
-#     print(f"mean distance of two event seconds of one video: {near:.1f}")
-#     print(f"mean distance of an event second and a background second: {far:.1f}")
+#     print(f"mean distance of two event seconds of one video: {near:.3g}")
+#     print(f"mean distance of an event second and a background second: {far:.3g}")
 #     verdict = "are further apart" if far > near else "are not further apart"
 #     print(f"On average, event and background {verdict} than two event seconds.")
 
