@@ -512,7 +512,8 @@ def check_weight_of_a_second(answer: Callable) -> None:
             mean = torch.stack(parts).mean()
             (slope,) = torch.autograd.grad(mean, seconds[video])
             mine = answer(lengths, video, released)
-            what = f"weight of a second of {length}, {'as released' if released else 'corrected'}"
+            mode = "as released" if released else "corrected"
+            what = f"weight of a second of {length}, {mode}"
             assert_close(mine, slope[0].item(), what)
 
 

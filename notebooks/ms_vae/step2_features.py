@@ -240,10 +240,10 @@ def check_features(features: VideoFeatures, place: str | Path) -> VideoFeatures:
 #     "frame": (0.09, 0.5, "frame\nh × w × 3"),
 #     "vgg": (0.32, 0.5, "VGG19"),
 #     "pool5": (0.55, 0.5, "pool5\n512 × h/32 × w/32"),
-#     "row": (0.86, 0.5, "row of 512"),
+#     "row": (0.9, 0.5, "row of 512\nmean over places\nand frames"),
 # }
 # arrows = [("frame", "vgg", ""), ("vgg", "pool5", "")]
-# arrows += [("pool5", "row", "mean over places\nand frames")]
+# arrows += [("pool5", "row", "mean")]
 # show.diagram(boxes, arrows, fills={"vgg": "#fde6cf"}, width=8, height=1.6)
 
 
