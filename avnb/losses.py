@@ -46,6 +46,8 @@ def gradient_penalty(
     epsilon = torch.rand(
         shape, generator=generator, device=real.device, dtype=real.dtype
     )
+    # Detached: the penalty trains the critic alone. A copy that requires gradients, so
+    # that D's gradient at this very point can be taken.
     mixed = torch.lerp(fake.detach(), real.detach(), epsilon).requires_grad_(True)
     (gradient,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
     # 1e-12: the derivative of the root is infinite where the gradient is zero.
@@ -70,6 +72,7 @@ def critic_loss(real: Scores, *fakes: Scores) -> Scalar:
     """
     if not fakes:
         raise ValueError("critic_loss: give at least one kind of fake scores")
+    # The mean over all patches and items, so that the size of the map does not matter.
     terms = [fake.mean() - real.mean() for fake in fakes]
     return torch.stack(terms).sum()
 
@@ -109,6 +112,8 @@ def shuffle_time(
     device = torch.device("cpu") if generator is None else generator.device
     true = torch.arange(count, device=device)
     orders: list[Tensor] = []
+    # Draw again where the true order came out; swapping two frames of it instead would
+    # make some orders likelier than others.
     while len(orders) < len(video):
         order = torch.randperm(count, generator=generator, device=device)
         if not torch.equal(order, true):
@@ -145,6 +150,7 @@ def perceptual_loss(
             "each frame is compared with its own"
         )
     real, fake = (video.reshape(-1, *video.shape[-3:]) for video in (real, fake))
+    # No gradient flows into the real side: without a graph it takes little memory.
     with torch.no_grad():
         wanted = features(real)
     return F.mse_loss(features(fake), wanted)

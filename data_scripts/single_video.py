@@ -24,8 +24,8 @@ ABOUT = """
 One video, as Listen and Move (Redondo 2024) learns it: --source is a video file, or a
 folder with one in it. The first 80 % of its time train, the last 20 % are tested on.
 
-Its clips follow each other without a gap (1 s each; avnb.data.clips.load_recording joins
-them again), so that frame t can be read with the sound around it.
+Its clips of 1 s follow each other without a gap, and avnb.data.clips.load_recording
+joins them again, so that frame t can be read with the sound around it.
 FOLDER/truth/NAME.parquet is used where it is there (the bandstand's).
 
 --youtube fetches a video into the folder --source: one of the paper's three (cello,

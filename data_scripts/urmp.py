@@ -17,6 +17,7 @@ from avnb.data.download import fetch, unpack
 from avnb.data.sources import ClipSettings, Problem, Source
 from avnb.data.splits import group_duplicates
 from avnb.errors import ClipsError, DownloadError, MediaError
+from avnb.media import Crop
 from data_scripts.truth_files import find_truth
 
 NAME = "urmp"

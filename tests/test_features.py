@@ -304,7 +304,7 @@ def test_vggish_mel_is_a_plain_loop() -> None:
 def test_vggish_mel_hears_where_a_tone_is() -> None:
     """A tone of a band's centre is loudest there; silence is ln 0.01."""
     centres = 700 * np.expm1(
-        np.linspace(*hz_to_htk_mel(np.array([125, 7500])), 66) / 1127
+        np.linspace(*hz_to_htk_mel(np.array([125.0, 7500.0])), 66) / 1127
     )
     time = torch.arange(16000) / 16000
     assert np.allclose(VGGishMel().hz, centres[1:-1])

@@ -143,7 +143,7 @@ def test_the_commands_work_away_from_the_clone(installed: Installed) -> None:
 
 
 def test_runs_and_data_go_to_avnb_home(installed: Installed, tmp_path: Path) -> None:
-    code = "from avnb.course import series; print(series.home())"
+    code = "from avnb.course import folders; print(folders.find_home())"
     python = installed.bin / "python"
     assert run(python, "-c", code, cwd=tmp_path).strip() == str(tmp_path)
     chosen = run(python, "-c", code, cwd=tmp_path, AVNB_HOME=str(tmp_path / "home"))

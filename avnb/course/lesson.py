@@ -257,10 +257,10 @@ class Lesson:
 
 
 def _display_png(content: bytes) -> None:
-    _display(Image(data=content))  # type: ignore[no-untyped-call]
+    _display(Image(data=content))
 
 
 def _display(item: Any) -> None:
     # A script has nowhere to show a picture.
     if get_ipython() is not None:
-        display(item)  # type: ignore[no-untyped-call]
+        display(item)

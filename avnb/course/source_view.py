@@ -22,7 +22,7 @@ def show_source(*definitions: Callable[..., Any]) -> HTML:
             f"from {html.escape(str(where))}, line {first}</summary>"
             f"{_highlight(''.join(lines))}</details>"
         )
-    return HTML("".join(parts))  # type: ignore[no-untyped-call]
+    return HTML("".join(parts))
 
 
 def _shorten(path: Path) -> Path:

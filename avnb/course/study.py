@@ -137,17 +137,13 @@ def show_claims(lesson: Lesson) -> None:
     records = read_records(lesson.run_dir) | unfinished
     mine = judge_claims(lesson.series, [records])
     lesson.record("claims", mine)
-    display(  # type: ignore[no-untyped-call]
-        show.table(mine, "This run alone (one seed: no interval)")
-    )
+    display(show.table(mine, "This run alone (one seed: no interval)"))
     study = load_study(lesson.series)
     if study is None:
         print("No study of this series over several seeds is kept here.")
     else:
         lesson.record("claims_study", study["claims"])
-        display(  # type: ignore[no-untyped-call]
-            show.table(study["claims"], describe_study(study))
-        )
+        display(show.table(study["claims"], describe_study(study)))
 
 
 def study_path(series: str, scale: str) -> Path:

@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scipy.cluster.hierarchy import DisjointSet
-
 from avnb import files
 from avnb.data.sources import SLACK, SPLITS, ClipSettings, Source
 from avnb.errors import ClipsError, LeakError
@@ -223,6 +221,10 @@ def group_duplicates(sources: Sequence[Source]) -> list[Source]:
     Compares sound files, and videos that bring their own sound; only files of equal
     size are read.
     """
+    # Here, since it takes as long to import as all the rest of this package, which each
+    # worker process of `prepare` imports.
+    from scipy.cluster.hierarchy import DisjointSet
+
     by_size: dict[int, set[Path]] = defaultdict(set)
     for source in sources:
         # A picture may be shared on purpose (one still for many sounds), a sound not.

@@ -48,6 +48,7 @@ class AudioConditionalInstanceNorm(nn.Module):
         # (frames, 2 channels) → (frames, 2 channels, 1, 1), to broadcast over pixels
         style = F.leaky_relu(self.linear(features), LEAKY_SLOPE)[:, :, None, None]
         shift, scale = style.chunk(2, dim=1)
+        # shift + normalised · scale in one pass over memory
         return torch.addcmul(shift, F.instance_norm(x), scale + self.offset)
 
 
@@ -81,4 +82,5 @@ class NoiseInjection(nn.Module):
             device=x.device,
             dtype=x.dtype,
         )
+        # Under autocast x may be bfloat16 while the parameter stays float32.
         return x + self.strength.to(x.dtype) * noise

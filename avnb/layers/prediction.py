@@ -57,6 +57,7 @@ class _GateKernels(nn.Module):
         self.bias = nn.Parameter(torch.zeros(3 * hidden))
         with torch.no_grad():
             for strip in self.strips:
+                # Gate by gate: orthogonal over all three would tie them together.
                 for gate in strip.chunk(3):
                     gate.copy_(nn.init.orthogonal_(torch.empty_like(gate)))
 
@@ -338,6 +339,7 @@ class VideoPrediction(nn.Module):
             return self._predict_window(x, state)
         parts = []
         for window in x.split(self.recompute, dim=1):
+            # Not reentrant: that form fails in `backward(inputs=…)`, as in Run.step.
             part = checkpoint(self._predict_window, window, state, use_reentrant=False)
             parts.append(part)
             state = part.state
@@ -350,5 +352,6 @@ class VideoPrediction(nn.Module):
         blended = self.blend(hidden.flatten(0, 1)).unflatten(0, x.shape[:2])
         predicted, mask = blended.split([x.shape[2], 1], dim=2)
         mask = mask.sigmoid()
+        # One product fewer, and one tensor fewer to keep for the backward pass.
         output = predicted + mask * (x - predicted)  # a x + (1 - a) x'
         return Prediction(output, state, mask, predicted)

@@ -96,8 +96,8 @@ def _run_gru(gru: nn.GRU, x: Tensor, start: Tensor) -> Tensor:
     bias = torch.cat([inner[: 2 * size] + outer[: 2 * size], inner[2 * size :]])
     bias = torch.cat([bias, outer[2 * size :]])
     given = F.linear(x, F.pad(into, (0, 0, 0, size)), bias)
-    states: Tensor = _GRURecurrence.apply(given, start, weight)  # type: ignore[no-untyped-call]
-    return states
+    result: Tensor = _GRURecurrence.apply(given, start, weight)  # type: ignore[no-untyped-call]
+    return result
 
 
 def _run_dilated_gru(gru: nn.GRU, x: Tensor, past: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def check_file(path: File) -> None:
     if not path.is_file():
         raise MediaError(path, "no such file", "Check the name")
     if path.stat().st_size == 0:
-        raise MediaError(path, "it has zero bytes", COPY_AGAIN)
+        raise MediaError(path, "zero bytes", COPY_AGAIN)
 
 
 @contextmanager

@@ -63,6 +63,7 @@ def mean_score(
     """
     value = float(scores.mean())
     if recordings is None and np.isin(scores, (0, 1)).all():
+        # Independent items that are right or wrong: their number is binomial.
         low, high = wilson_interval(int(scores.sum()), len(scores))
         note = "Wilson's interval"
     else:
@@ -74,6 +75,7 @@ def mean_score(
             # Where every recording is equally right the bootstrap has no spread, but
             # the next recording may still be otherwise: each counts as one trial.
             low, high = wilson_interval(round(value * count), count)
+            # `round` may move the proportion past the value; keep the value inside.
             low, high = min(low, value), max(high, value)
             note = f"Wilson's interval over {count} recordings"
     return Measure(name, value, low, high, len(scores), unit="fraction", note=note)
@@ -81,6 +83,7 @@ def mean_score(
 
 def chance(n_classes: int) -> Measure:
     """Return the accuracy of guessing at random: 1 / n_classes, exactly."""
+    # n = 0: nothing was measured, so there is nothing to be uncertain about.
     value = 1 / n_classes
     return Measure(
         "chance", value, value, value, 0, unit="fraction", note=f"1 of {n_classes}"
@@ -160,6 +163,8 @@ def paired_difference(
         raise ValueError(
             f"{len(first)} and {len(second)} values: pairs need one of each a seed"
         )
+    # The interval of the differences, not the difference of two intervals: seeds that
+    # are easy for one method tend to be easy for the other.
     difference = [a - b for a, b in zip(first, second, strict=True)]
     return mean_over_seeds(difference, name=name, unit=unit)
 
@@ -172,6 +177,7 @@ def verdict(
     For "A is better than B": `verdict(paired_difference(a, b))`; for "better than
     chance": `verdict(mean_over_seeds(a), above=1 / 13)`.
     """
+    # "undecided" where the interval holds the bound: too few seeds or clips to tell.
     if measure.low > above:
         return "holds"
     return "fails" if measure.high < above else "undecided"

@@ -41,6 +41,7 @@ def measure_motion(
         (time - 1,) the mean length of Farnebäck's optical flow, in pixels.
     """
     pictures = frames.permute(0, 2, 3, 1).numpy(force=True)
+    # OpenCV wants (height, width, 3), and Farnebäck's method one grey channel.
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
     lengths = []
     for before, after in itertools.pairwise(grey):
@@ -79,6 +80,7 @@ def find_motion_peaks(
     """
     flow = measure_motion(frames)
     inside = flow[1:-1]
+    # A plateau has no peak: both comparisons are strict.
     peak = (inside > flow[:-2]) & (inside > flow[2:]) & (inside >= least)
     # `inside` begins at 1, and flow k lies halfway between frames k and k + 1.
     return (np.flatnonzero(peak) + 1.5) / float(fps)
@@ -99,6 +101,7 @@ def count_matches(first: Times, second: Times, window: float) -> int:
     while i < len(first) and j < len(second):
         if abs(first[i] - second[j]) <= window:
             i, j, count = i + 1, j + 1, count + 1
+        # The earlier time has no partner left: all later ones are further away.
         elif first[i] < second[j]:
             i += 1
         else:
@@ -133,6 +136,7 @@ def _measure_agreement(
     values = np.array([peak_agreement(a, b, window) for a, b in pairs])
     low, high = bootstrap_interval(values, recordings, seed=seed)
     over = "clips" if recordings is None else f"{len(set(recordings))} recordings"
+    # Two clips in which nothing happens agree, but say little: the note counts them.
     empty = sum(len(a) + len(b) == 0 for a, b in pairs)
     return Measure(
         name,

@@ -50,13 +50,16 @@ def extract_features(network: nn.Module, images: Images, batch: int) -> Tensor:
     Raises:
         ValueError: the network gives something else than (items, features).
     """
+    # A network without weights, such as an identity, works where its input lies.
     state = next(iter(network.parameters()), None)
     device = images.device if state is None else state.device
     was_training = network.training
     network.eval()
     try:
         parts = [
-            network(part.to(device)).double().cpu() for part in images.split(batch)
+            # float64 from here on: the distances are small differences of large sums.
+            network(part.to(device)).double().cpu()
+            for part in images.split(batch)
         ]
     finally:
         network.train(was_training)
@@ -83,6 +86,7 @@ def compute_frechet(real: Tensor, generated: Tensor, seed: int = 0) -> float:
         seed: not used; the other distances need one.
     """
     a, b = _factor_covariance(real), _factor_covariance(generated)
+    # The trace of aᵀa is the sum of a's squares.
     means = (real.mean(0) - generated.mean(0)).square().sum()
     cross = torch.linalg.matrix_norm(a @ b.T, "nuc")
     distance = means + a.square().sum() + b.square().sum() - 2 * cross
@@ -106,6 +110,7 @@ def _compute_kernel(real: Tensor, generated: Tensor, seed: int) -> float:
     # the fork.
     subsets = 1 if size == len(real) == len(generated) else 100
     with warnings.catch_warnings(), torch.random.fork_rng([]):
+        # It says that all features are kept in memory; here they are there anyway.
         warnings.filterwarnings("ignore", ".*will save all extracted features.*")
         torch.manual_seed(seed)
         metric = KernelInceptionDistance(
@@ -145,6 +150,7 @@ def _measure_distance(
         )
     a = extract_features(network, real, batch)
     b = extract_features(network, generated, batch)
+    # The features are computed once; the jackknife only selects among them.
     value, low, high = jackknife_interval(
         lambda kept: distance(a[kept[0]], b[kept[1]], seed),
         (len(a), len(b)),
@@ -276,6 +282,7 @@ def real_against_real(
         seed: of the halves.
         batch: how many items go through the network at once.
     """
+    # Halves that share no item: an item that is in both would lower the floor.
     half = len(real) // 2
     n = half if n is None else min(n, half)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(real)))

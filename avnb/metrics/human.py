@@ -50,8 +50,10 @@ def human_scores(
     for method in dict.fromkeys(str(record["method"]) for record in records):
         mine = [record for record in records if str(record["method"]) == method]
         scores = [int(record["score"]) for record in mine]
+        # Ratings without a name count as one rater's.
         raters = [str(record.get("rater", "")) for record in mine]
         several = len(set(raters)) > 1
+        # Ratings of one rater are not independent of each other: draw whole raters.
         values = np.array(scores, dtype=float)
         low, high = bootstrap_interval(values, raters if several else None, seed=seed)
         over = f"{len(set(raters))} raters" if several else "ratings of one rater"

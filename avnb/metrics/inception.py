@@ -33,6 +33,7 @@ def _on_inception(
     **how: Any,
 ) -> Measure:
     how = {"network_name": "Inception-v3 (FID)"} | how
+    # As bytes: the real frames are bytes, and rounding alone moves the distance.
     measure = distance(as_bytes(real), as_bytes(generated), network, **how)
     return measure.annotate(name=name, resize="bilinear to 299 without antialiasing")
 
@@ -146,6 +147,7 @@ def _measure_listen_and_move(
             f"{len(real)} real and {len(generated)} generated clips: this protocol "
             "needs at least 2 and 4"
         )
+    # 20 real clips, and blocks of 4 generated ones: the numbers of the released code.
     chosen = np.random.default_rng(seed).permutation(len(real))[:20]
     i3d = _ResizedI3D(network, "nearest")
     chosen_clips = real[torch.from_numpy(chosen).to(real.device)]

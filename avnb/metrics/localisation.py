@@ -35,6 +35,7 @@ def event_spans(event: Events) -> tuple[Int64[Tensor, " _"], Int64[Tensor, " _"]
     start = event.int().argmax(1)  # the first of equal values
     seconds = torch.arange(event.shape[1], device=event.device)
     after = seconds - start[:, None]
+    # An event in one part is exactly the seconds from its start on, for its length.
     whole = (after >= 0) & (after < length[:, None])
     broken = (whole != event).any(1)
     if broken.any():
@@ -77,6 +78,7 @@ def window_costs(
     query = (start[:, None] + steps) % count  # (videos, k)
     searched = (steps[:, None] + steps) % count  # (t, k)
     video = torch.arange(len(event), device=event.device)[:, None, None]
+    # (videos, 1, k) and (t, k) broadcast to (videos, t, k), each with its own video.
     pairs = distance.double()[..., video, query[:, None, :], searched]
     within = steps < length[:, None]
     costs = pairs.where(within[:, None, :], 0.0).sum(-1)
@@ -167,7 +169,8 @@ def constant_answers(
     """
     keep = _select_localisable(event, "constant answers")
     start, length = (span[keep] for span in event_spans(event))
-    last = event.shape[1] - length
+    last = event.shape[1] - length  # the last possible start
+    # A video with s seconds and an event of length l has s - l + 1 possible starts.
     value = float((1 / (last + 1).double()).mean())
     kept = _select_recordings(recordings, keep)
     rows = [Measure("uniform chance", value, value, value, 0, unit="fraction")]

@@ -44,6 +44,7 @@ class Measure:
     note: str = ""
 
     def __post_init__(self) -> None:
+        # Also false where any of them is NaN, which no report may print.
         if not self.low <= self.value <= self.high:
             raise ValueError(
                 f"{self.name}: the interval {self.low} to {self.high} does not hold "
@@ -69,6 +70,7 @@ class Measure:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, which has no infinity: such an end is None."""
+        # Infinite ends are honest: one recording tells nothing of the next one.
         fields = asdict(self)
         for end in ("low", "high"):
             if not math.isfinite(fields[end]):
@@ -113,6 +115,7 @@ def state_checksum(module: nn.Module) -> str:
     Names, types, shapes and values count.
     """
     digest = hashlib.sha256()
+    # Sorted, so that the order in which a class makes its layers does not matter.
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         # reshape: a scalar cannot be viewed as bytes

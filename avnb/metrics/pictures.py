@@ -32,6 +32,7 @@ def as_floats(pictures: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
         return pictures.float() / 127.5 - 1
     if not pictures.is_floating_point():
         raise TypeError(f"pictures are {pictures.dtype}: give uint8, or [−1, 1]")
+    # A little tolerance for rounding, as after a resize.
     least, most = (float(x) for x in pictures.aminmax())
     if not -1.001 <= least <= most <= 1.001:  # also where any is NaN
         raise ValueError(f"pictures go from {least} to {most}: give −1 to 1, or uint8")
@@ -60,9 +61,11 @@ def _measure_frames(
             f"{name}: real is {tuple(real.shape)}, generated {tuple(generated.shape)}: "
             "each frame is compared with its own"
         )
+    # (clips, time, 3, H, W) or (clips, 3, H, W) → (frames, 3, H, W), batch by batch
     frames = [x.reshape(-1, *x.shape[-3:]).split(batch) for x in (real, generated)]
     scores = [score(as_floats(a), as_floats(b)) for a, b in zip(*frames, strict=True)]
     each = torch.cat(scores).double().cpu().reshape(len(real), -1)
+    # Frames of a clip are not independent, so a clip gives one value.
     values = each.mean(1).numpy()
     low, high = bootstrap_interval(values, recordings, seed=seed)
     over = "clips" if recordings is None else f"{len(set(recordings))} recordings"

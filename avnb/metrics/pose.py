@@ -40,6 +40,7 @@ def pose_error(
             "the same clips and joints are needed"
         )
     distance = (generated - true).abs().double().cpu().numpy()
+    # A clip counts if any joint is known, with the mean over its known joints.
     known = np.isfinite(distance).any(1)
     if not known.any():
         raise ValueError("no coordinate is known in both poses")
@@ -91,6 +92,7 @@ def pose_rows(
         "pose error": (generated, true),
         "pose error, shuffled pairs (chance)": (generated, true[other.tolist()]),
         "pose error, mean pose (trivial)": (
+            # The best constant answer for squared errors, and a good one for these.
             true.nanmean(0, keepdim=True).expand_as(true),
             true,
         ),

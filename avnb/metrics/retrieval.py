@@ -63,6 +63,7 @@ def reciprocal_ranks(
     if allowed is None:
         allowed = torch.ones_like(right)
     right = right & allowed
+    # The nearest right item decides; what is at exactly its distance is tied with it.
     near = distance.where(right, torch.inf).min(-1, keepdim=True).values
     tied = distance == near
     before = ((distance < near) & allowed).sum(-1)
@@ -99,6 +100,7 @@ def mean_reciprocal_rank(
         raise ValueError(f"{name}: a distance is not finite; look at the features")
     right, allowed = _find_pairs(labels, intra)
     values = reciprocal_ranks(distance, right, allowed)
+    # (draws…, queries) → (queries,)
     values = values.flatten(0, -2).mean(0) if values.ndim > 1 else values
     asked = ~values.isnan().cpu()
     if not asked.any():
@@ -132,7 +134,7 @@ def _find_pairs(
 ) -> tuple[Bool[Tensor, "items items"], Bool[Tensor, "items items"]]:
     """(items, items): which are right, and which may be found."""
     allowed = torch.ones(len(labels), len(labels), dtype=torch.bool)
-    if intra:
+    if intra:  # a query is nearest to itself, which would make every rank 1
         allowed.fill_diagonal_(False)
     allowed = allowed.to(labels.device)
     return (labels[:, None] == labels) & allowed, allowed

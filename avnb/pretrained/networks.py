@@ -25,6 +25,7 @@ class ConcatBranches(nn.ModuleList):
         self, x: Float[Tensor, "items channels *size"]
     ) -> Float[Tensor, "items out_channels *size2"]:
         """Run every branch on `x`."""
+        # The order of the branches is that of the published weights.
         return torch.cat([branch(x) for branch in self], dim=1)
 
 
@@ -48,6 +49,7 @@ class StagedFeatures(nn.Module):
     def __init__(self, stages: Sequence[nn.Module], widths: Sequence[int]) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
+        # Zeros until the weights are loaded: LPIPS is 0 then, which is easy to see.
         self.heads = nn.ParameterList(torch.zeros(width) for width in widths)
         # ImageNet's mean and standard deviation are those of pictures in [0, 1]; here
         # they are turned into those of pictures in [−1, 1].
@@ -73,6 +75,8 @@ class StagedFeatures(nn.Module):
         if not 1 <= stages <= len(self.stages):
             raise ValueError(f"stage {stages}: give 1 to {len(self.stages)}")
 
+        # A plain function, not a module: its weights belong to this network, and an
+        # optimiser or a checkpoint must not find them a second time.
         def features(pictures: Tensor) -> Tensor:
             x = (pictures - self.mean) / self.std
             for stage in self.stages[:stages]:
@@ -167,7 +171,7 @@ class VGG19(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
+        layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]  # RGB to Caffe's BGR
         last = 3
         for width, count in zip((64, 128, 256, 512, 512), (2, 2, 4, 4, 4), strict=True):
             for _ in range(count):
@@ -205,7 +209,7 @@ class VGGish(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        last = 1
+        last = 1  # a spectrogram has one channel
         for width, count in zip((64, 128, 256, 512), (1, 1, 2, 2), strict=True):
             for _ in range(count):
                 layers += [nn.Conv2d(last, width, 3, padding=1), nn.ReLU(inplace=True)]
@@ -213,6 +217,7 @@ class VGGish(nn.Module):
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.embeddings = nn.Sequential(
+            # 96 × 64 halved four times
             nn.Linear(512 * 6 * 4, 4096), nn.ReLU(inplace=True),
             nn.Linear(4096, 4096), nn.ReLU(inplace=True),
             nn.Linear(4096, 128), nn.ReLU(inplace=True),
@@ -237,7 +242,9 @@ def _pad_same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor
     """
     pads: list[int] = []
     for size, k, s in zip(x.shape[-3:], kernel, stride, strict=True):
+        # The output has ceil(size / s) places; the last window begins s times that.
         missing = max((-(-size // s) - 1) * s + k - size, 0)
+        # F.pad counts from the last dimension backwards.
         pads = [missing // 2, missing - missing // 2, *pads]
     return F.pad(x, pads)
 
@@ -308,6 +315,7 @@ class I3D(nn.Module):
             _MaxPool3dSame([2, 2, 2], [2, 2, 2]),
             _inception3d(832, 256, 160, 320, 32, 128, 128),
             _inception3d(832, 384, 192, 384, 48, 128, 128),
+            # 224 pixels are 7 here, and 9 frames are 2: what an I3D needs at least.
             nn.AvgPool3d((2, 7, 7), 1),
             nn.Conv3d(1024, 400, 1),
         )
@@ -361,6 +369,7 @@ def _inception_a(into: int, pooled: int) -> ConcatBranches:
 
 
 def _inception_c(n: int) -> ConcatBranches:
+    # A 7 × 7 convolution taken apart into a row and a column: 14 weights, not 49.
     wide, high = (1, 7), (7, 1)
     return ConcatBranches(
         [
@@ -381,6 +390,7 @@ def _inception_c(n: int) -> ConcatBranches:
 
 
 def _inception_e(into: int, pool: str) -> ConcatBranches:
+    # A 3 × 3 convolution taken apart into a row and a column, side by side.
     def split() -> ConcatBranches:
         return ConcatBranches(
             [_conv_relu(384, 384, (1, 3)), _conv_relu(384, 384, (3, 1))]

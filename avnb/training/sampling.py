@@ -16,6 +16,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's generators (CPU and every GPU)."""
+    # NumPy takes 32 bits only.
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  (libraries still use it)
     torch.manual_seed(seed)
@@ -50,6 +51,7 @@ class BatchSampler:
     ) -> None:
         if not 0 < batch_size <= n:
             raise ValueError(f"batch_size is {batch_size}: with n = {n}, give 1 to {n}")
+        # Knows the processes without an Accelerator, which fixes its options once.
         state = PartialState()
         self._rank, self._processes = state.process_index, state.num_processes
         if batch_size % self._processes:
@@ -68,6 +70,7 @@ class BatchSampler:
                     "not all zero"
                 )
             self._weights = w / w.sum()
+        # The order of one epoch is kept, as most batches are asked for in order.
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __getitem__(self, i: int) -> Tensor:
@@ -85,6 +88,7 @@ class BatchSampler:
             self._epoch = epoch
         # Every process has the same order, and takes every n-th index of the batch.
         batch = self._order[place * self.batch_size : (place + 1) * self.batch_size]
+        # A copy: else the tensor would share memory with the order of later batches.
         return torch.from_numpy(batch[self._rank :: self._processes].copy())
 
     # Batches never end, so a loop over them is a mistake.
@@ -118,5 +122,6 @@ class EMA(AveragedModel):
                 else:  # counters, such as the number of batches a batch norm saw
                     a.copy_(b)
 
+        # Buffers as well: averaged weights need averaged batch-norm statistics.
         super().__init__(module, multi_avg_fn=average, use_buffers=True)
         self.requires_grad_(False)

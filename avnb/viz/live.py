@@ -1,16 +1,24 @@
-"""What a training run shows: a progress bar, or a live panel in a notebook."""
+"""What a training run shows: a bar, plain lines, or a live panel in a notebook."""
 
 import sys
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
 
+import ipywidgets
 import numpy as np
+from IPython.display import display
 from PIL import Image
 from tqdm import tqdm
 
 from avnb.viz import show
+from avnb.viz.colab import enable_colab_widgets
 
-DRAW_EVERY = 2.0  # seconds between drawings of the live panel, or more
+DRAW_EVERY = 2.0  # seconds between two drawings of the live panel, or more
+SAY_EVERY = 60.0  # seconds between two lines of a log
+SAMPLE_SIDE = 512  # pixels; an executed notebook keeps the newest sample
+POINTS = 400  # of a curve; more cannot be told apart on the panel
+
+History = Mapping[int, Mapping[str, float]]  # step -> name -> value
 
 
 def in_kernel() -> bool:
@@ -21,49 +29,86 @@ def in_kernel() -> bool:
 
 
 class Progress:
-    """A progress bar on the terminal, or the live panel in a notebook."""
+    """Shows how far the steps of a training have come.
+
+    A live panel in a notebook, a bar on a terminal, and elsewhere, as in a pipe or a
+    log, a plain line when the training begins, each minute, and when it ends.
+
+    Args:
+        start: the number of steps that are done already.
+        total: the number of steps at the end.
+        title: the name of the run.
+        panel: the live panel, or None.
+        hidden: True for a process that is to print nothing.
+    """
 
     def __init__(
         self, start: int, total: int, title: str, panel: "Panel | None", hidden: bool
     ) -> None:
-        self.total, self.panel = total, panel
+        self.start, self.total, self.title, self.panel = start, total, title, panel
+        terminal = sys.stderr.isatty()
+        self.says_lines = not (hidden or panel is not None or terminal)
         self.bar = tqdm(
             total=total,
             initial=start,
             desc=title,
             unit="step",
             mininterval=1,
-            disable=hidden or panel is not None,
+            disable=hidden or panel is not None or not terminal,
         )
+        self.number = start
+        self.began = self.said = time.monotonic()
+        if self.says_lines:
+            self._say(f"training begins at step {start} of {total}")
 
-    def update_to(
-        self, number: int, rows: dict[int, dict[str, float]], last: bool = False
-    ) -> None:
+    def update_to(self, number: int, rows: History, last: bool = False) -> None:
+        """Show that `number` steps are done.
+
+        Args:
+            number: the number of steps.
+            rows: what was logged: step -> name -> value.
+            last: True when no update follows.
+        """
         if rows and not self.bar.disable:
-            self.bar.set_postfix(next(reversed(rows.values())), refresh=False)
-        self.bar.update(number - self.bar.n)
+            self.bar.set_postfix(next(reversed(list(rows.values()))), refresh=False)
+        self.bar.update(number - self.number)
+        self.number = number
         if self.panel is not None:
             self.panel.update(number, self.total, rows, last)
+        if self.says_lines and time.monotonic() - self.said > SAY_EVERY:
+            self._say(f"step {number} of {self.total}")
 
     def close(self) -> None:
+        """End the bar, the panel or the lines, whether all steps are done or not."""
         self.bar.close()
         if self.panel is not None:
             self.panel.close()
+        if self.says_lines:
+            minutes = (time.monotonic() - self.began) / 60
+            done = f"step {self.number} of {self.total}"
+            self._say(f"training ends at {done}, after {minutes:.1f} min")
+
+    def _say(self, text: str) -> None:
+        self.said = time.monotonic()
+        print(f"{time.strftime('%H:%M:%S')} {self.title}: {text}", file=sys.stderr)
 
 
 class Panel:
     """Curves, newest sample, progress and a stop button, in a notebook.
 
-    Drawn every `DRAW_EVERY` seconds at most, a fortieth of the time at most. The
-    pictures are widget state, overwritten in place, so an executed notebook keeps
-    one of each and not the film. JupyterLab 4.4+ hands the button's click to a busy
-    kernel (over a subshell); elsewhere the notebook's own interrupt does the same.
+    It is drawn every `DRAW_EVERY` seconds at most, and takes a fortieth of the time at
+    most. The pictures are the state of widgets and are overwritten in place, so an
+    executed notebook keeps one of each and not the whole film. JupyterLab 4.4 and up
+    hands the click on the button to a busy kernel (over a subshell); elsewhere the
+    notebook's own interrupt does the same.
+
+    Args:
+        stop: called when the button is pressed.
+        title: the name of the run.
     """
 
-    def __init__(self, stop: Any, title: str) -> None:
-        import ipywidgets
-        from IPython.display import display
-
+    def __init__(self, stop: Callable[[], object], title: str) -> None:
+        enable_colab_widgets()
         self.bar = ipywidgets.IntProgress(description=title, max=1)
         self.text = ipywidgets.Label()
         self.button = ipywidgets.Button(description="Stop", icon="stop")
@@ -76,12 +121,11 @@ class Panel:
         bottom = ipywidgets.HBox([self.curves, self.samples], layout=natural)
         self.start = time.monotonic()
         self.next = 0.0
-        self.first: int | None = None
+        self.first: int | None = None  # a run that goes on does not begin at step 0
         display(ipywidgets.VBox([top, bottom]))
 
-    def update(
-        self, number: int, total: int, rows: dict[int, dict[str, float]], last: bool
-    ) -> None:
+    def update(self, number: int, total: int, rows: History, last: bool) -> None:
+        """Draw the panel, unless it was drawn a moment ago and this is not the last."""
         now = time.monotonic()
         if now < self.next and not last:
             return
@@ -89,29 +133,30 @@ class Panel:
             self.first = number
         self.bar.max, self.bar.value = total, number
         rate = (number - self.first) / max(now - self.start, 1e-9)
-        left = f", {(total - number) / rate:.0f} s left" if rate else ""
+        left = f", about {(total - number) / rate:.0f} s left" if rate else ""
         self.text.value = f"step {number} of {total}{left}"
         self.curves.value = show.figure_to_png(draw_history(rows))
+        # Drawing may be slow: the longer it took, the longer it rests.
         self.next = now + max(DRAW_EVERY, 40 * (time.monotonic() - now))
 
     def show_sample(self, picture: np.ndarray) -> None:
+        """Show a picture (H, W, 3) uint8, made smaller where it is large."""
         shown = Image.fromarray(picture)
-        shown.thumbnail((512, 512))
+        shown.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE))
         self.samples.value = show.encode_png(np.asarray(shown))
 
     def close(self) -> None:
+        """Leave the panel as it is; there is nothing to stop any more."""
         self.button.disabled = True
 
 
-def draw_history(rows: dict[int, dict[str, float]], points: int = 400) -> show.Plot:
-    """The logged values over the steps.
+def draw_history(rows: History) -> show.Plot:
+    """The logged values over the steps, about `POINTS` of each.
 
     Args:
         rows: step -> name -> value.
-        points: at most about so many a curve: more than that cannot be told apart on
-            a panel, and drawing them would slow the training down.
     """
-    thinned = list(rows.items())[:: max(1, len(rows) // points)]
+    thinned = list(rows.items())[:: max(1, len(rows) // POINTS)]
     names = dict.fromkeys(name for _, row in thinned for name in row)
     history = {}
     for name in names:

@@ -1,8 +1,10 @@
-"""What people look at and listen to: one house style, nothing left open.
+"""Figures, players and tables, all in one style.
 
-Every drawing function returns a `Plot`, a matplotlib figure that shows itself in a
-notebook and that pyplot never holds, so nothing leaks. Sounds, films and tables come
-back as HTML that shows itself in the same way.
+The name of this module is the verb: `show.curves(history)` shows curves. Every function
+that draws returns a `Plot`, a matplotlib figure that a notebook shows by itself. Pyplot
+never holds it: pyplot keeps each figure until somebody closes it, and a notebook with
+many figures would run out of memory. Sounds, films and tables come back as HTML, which
+a notebook shows in the same way.
 """
 
 import base64
@@ -27,7 +29,7 @@ from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-# Okabe and Ito's colours: told apart by colour-blind readers too.
+# Okabe and Ito's colours: readers who are colour-blind can tell them apart too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 STYLE: Any = {
     "axes.prop_cycle": cycler(color=COLOURS),
@@ -66,7 +68,10 @@ def figure_to_png(figure: Figure) -> bytes:
 def subplots(
     rows: int = 1, columns: int = 1, *, width: float = 4.0, height: float = 2.6
 ) -> tuple[Plot, np.ndarray]:
-    """An empty figure and its axes (rows, columns), each width x height inches."""
+    """An empty figure and its axes (rows, columns), each width x height inches.
+
+    As `pyplot.subplots`, but in the style of this module, and without pyplot.
+    """
     with mpl.rc_context(STYLE):
         figure = Plot(figsize=(width * columns, height * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
@@ -84,7 +89,7 @@ def to_uint8(image: Any, slack: float = 1e-3) -> np.ndarray:
     Raises:
         ValueError: another shape, or floats outside [0, 1].
     """
-    array = _array(image)
+    array = _to_numpy(image)
     # (H, W, 3) is looked for first, so that a picture 1 or 3 pixels high is one too.
     if array.ndim == 3 and array.shape[-1] != 3 and array.shape[0] in (1, 3):
         array = np.broadcast_to(array, (3, *array.shape[1:])).transpose(1, 2, 0)
@@ -102,7 +107,8 @@ def to_uint8(image: Any, slack: float = 1e-3) -> np.ndarray:
             f"pictures of floats lie in [0, 1], not [{low:.2f}, {high:.2f}]: "
             "map the -1..1 of a tanh: (x + 1) / 2"
         )
-    return np.round(array.clip(0, 1) * 255).astype(np.uint8)
+    pixels: np.ndarray = np.round(array.clip(0, 1) * 255).astype(np.uint8)
+    return pixels
 
 
 def to_picture(value: Any) -> np.ndarray:
@@ -115,7 +121,7 @@ def to_picture(value: Any) -> np.ndarray:
     """
     if isinstance(value, Figure):
         return np.array(Image.open(io.BytesIO(figure_to_png(value))).convert("RGB"))
-    array = _array(value)
+    array = _to_numpy(value)
     if array.ndim != 4:
         return to_uint8(array, slack=0.05)
     from torchvision.utils import make_grid
@@ -147,13 +153,19 @@ def image_grid(
     Args:
         images: (R, C, H, W, 3) or a sequence of rows, each a sequence of pictures;
             None leaves a place empty.
-        rows: a label for each row. columns: a caption for each column.
+        rows: a label for each row.
+        columns: a caption for each column.
+        title: above all of them.
         size: inches a picture.
+
+    Raises:
+        ValueError: there are no pictures.
     """
     grid = [list(row) for row in images]
     if not grid or not any(grid):
-        raise ValueError("image_grid: no pictures to show")
+        raise ValueError("image_grid: images is empty: give one picture or more")
     width = max(len(row) for row in grid)
+    # About the width of a letter in inches: the labels stand left of the pictures.
     margin = 0.075 * max((len(label) for label in rows), default=0)
     with mpl.rc_context(STYLE):
         figure = Plot(
@@ -163,7 +175,7 @@ def image_grid(
         axes = figure.subplots(len(grid), width, squeeze=False)
         for r, row in enumerate(grid):
             for c, place in enumerate(axes[r]):
-                _bare(place)
+                _clear_axes(place)
                 if c < len(row) and row[c] is not None:
                     place.imshow(to_uint8(row[c]))
             if r < len(rows):
@@ -191,9 +203,12 @@ def spectrograms(
     """Spectrograms (bins, frames) on axes of seconds and Hz.
 
     Args:
+        pictures: one or more spectrograms (bins, frames).
         hop: seconds from one frame to the next.
         hz: the centre frequency of each bin, (bins,), or one such array a picture;
             None counts bins.
+        captions: one a picture.
+        columns: how many stand side by side.
     """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -203,7 +218,7 @@ def spectrograms(
         for place in axes.flat[len(pictures) :]:
             place.set_visible(False)
         for i, (place, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
-            values = _array(picture)
+            values = _to_numpy(picture)
             bins, frames = values.shape
             extent = (0.0, frames * hop, -0.5, bins - 0.5)
             place.imshow(values, origin="lower", aspect="auto", extent=extent)
@@ -218,11 +233,17 @@ def spectrograms(
 def waveforms(
     sounds: Sequence[Any], rate: int, *, captions: Sequence[str] = ()
 ) -> Plot:
-    """Waveforms, each (samples,) or (channels, samples), over seconds."""
+    """Waveforms over seconds, one below the other.
+
+    Args:
+        sounds: waveforms, each (samples,) or (channels, samples), in -1..1.
+        rate: their sample rate, Hz.
+        captions: one a waveform.
+    """
     figure, axes = subplots(len(sounds), 1, width=6.0, height=1.1)
     with mpl.rc_context(STYLE):
         for i, (place, sound) in enumerate(zip(axes.flat, sounds, strict=True)):
-            samples = np.atleast_2d(_array(sound)).T
+            samples = np.atleast_2d(_to_numpy(sound)).T
             place.plot(np.arange(len(samples)) / rate, samples, linewidth=0.6)
             place.set_ylim(-1, 1)
             if i < len(captions):
@@ -246,37 +267,55 @@ def curves(
 
     Args:
         history: name -> the values y, or a pair (xs, ys).
+        x: the name of the common axis.
+        y: the name of the values.
         lines: name -> height of a dashed line (chance, real data).
         mark: an x to point out (the best epoch).
+        logarithmic: whether the values are shown on a logarithmic axis.
         smooth: each point is the mean of so many neighbours, at most all.
+        title: above the curves.
     """
     figure, axes = subplots(width=5.5, height=3.0)
     place: Axes = axes[0, 0]
     with mpl.rc_context(STYLE):
         for name, values in history.items():
             pair = isinstance(values, tuple) and len(values) == 2
-            ys = _array(values[1] if pair else values)
-            xs = _array(values[0]) if pair else np.arange(len(ys))
+            ys = _to_numpy(values[1] if pair else values)
+            xs = _to_numpy(values[0]) if pair else np.arange(len(ys))
             window = max(1, min(smooth, len(ys)))
+            # "valid" keeps only means of whole windows; each stands at its middle.
             ys = np.convolve(ys, np.full(window, 1 / window), "valid")
             xs = xs[(window - 1) // 2 :][: len(ys)]
             place.plot(xs, ys, label=name, linewidth=1.3)
-        _dashed(place, lines)
+        _draw_dashed_lines(place, lines)
         if mark is not None:
             place.axvline(mark, color="#999999", linestyle=":", label=f"{x} {mark:g}")
         place.set(xlabel=x, ylabel=y, title=title)
         if logarithmic:
             place.set_yscale("log")
-        if place.lines:
+        if place.lines:  # matplotlib warns of a legend of nothing
             place.legend(fontsize=8)
     return figure
 
 
 def confusion(matrix: Any, classes: Sequence[str], *, title: str = "") -> Plot:
-    """A confusion matrix (true, judged) of counts, shown as shares of each row."""
-    counts = _array(matrix).astype(float)
+    """A confusion matrix of counts, shown as shares of each row.
+
+    Args:
+        matrix: (classes, classes), the true class by the class that was named.
+        classes: their names.
+        title: above the matrix.
+
+    Raises:
+        ValueError: the matrix does not fit the classes.
+    """
+    counts = _to_numpy(matrix).astype(float)
     if counts.shape != (len(classes), len(classes)):
-        raise ValueError(f"{len(classes)} classes need a square, not {counts.shape}")
+        raise ValueError(
+            f"matrix has the shape {counts.shape}: {len(classes)} classes need "
+            f"({len(classes)}, {len(classes)})"
+        )
+    # A class without examples has a row of zeros, and stays one.
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 1.6 + 0.36 * len(classes)
     figure, axes = subplots(width=side + 0.4, height=side)
@@ -307,6 +346,8 @@ def bars(
     Args:
         measures: name -> a Measure (value, low, high), such a triple, or a number.
         lines: name -> height of a dashed line (chance, the floor).
+        y: the name of the values.
+        title: above the bars.
     """
     figure, axes = subplots(width=max(3.0, 0.75 * len(measures) + 1.6), height=3.0)
     place: Axes = axes[0, 0]
@@ -320,7 +361,7 @@ def bars(
         align = "right" if tilt else "center"
         place.set_xticks(range(len(measures)), list(measures), rotation=tilt, ha=align)
         place.grid(axis="x", visible=False)
-        _dashed(place, lines)
+        _draw_dashed_lines(place, lines)
         place.set(ylabel=y, title=title)
         if lines:
             place.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
@@ -341,6 +382,8 @@ def diagram(
         boxes: name -> (x, y, text), the centre in the unit square.
         arrows: (from, to, label), an empty label for none.
         fills: name -> colour of the box, light blue for the others.
+        width: inches.
+        height: inches.
     """
     figure, axes = subplots(width=width, height=height)
     place: Axes = axes[0, 0]
@@ -372,8 +415,11 @@ def feature_maps(maps: Mapping[str, Sequence[int]], *, height: float = 2.4) -> P
     """Maps (channels, h, w) side by side, h and w to scale, deeper where many.
 
     Args:
-        maps: a caption -> its shape, in the order of the data's way.
+        maps: a caption -> its shape, in the order in which data pass through.
+        height: inches.
     """
+    # All lengths below are in pixels of the maps. A map of 1 × 1 would be invisible, so
+    # none is drawn smaller than a thirtieth of the tallest.
     tallest = max(h for _, h, _ in maps.values())
     least, step = tallest / 30, tallest / 40
     planes = [1 + round(np.log2(channels)) for channels, _, _ in maps.values()]
@@ -421,7 +467,7 @@ def interval(measure: Any) -> tuple[float, float, float]:
 
 def encode_wav(waveform: Any, rate: int) -> bytes:
     """A waveform, (samples,) or (channels, samples) in -1..1, as a 16-bit WAV file."""
-    samples = np.atleast_2d(_array(waveform)).T
+    samples = np.atleast_2d(_to_numpy(waveform)).T
     buffer = io.BytesIO()
     clipped = np.clip(samples.astype(np.float32), -1, 1)
     soundfile.write(buffer, clipped, int(rate), format="WAV", subtype="PCM_16")
@@ -442,15 +488,19 @@ def listen(sounds: Sequence[Any], rate: int, captions: Sequence[str] = ()) -> HT
     return HTML("".join(players))
 
 
-# right, wrong, neither: told apart without colours too
+# Right, wrong, neither. The signs tell them apart where colours do not.
 MARKS = {True: ("✔ ", COLOURS[2]), False: ("✘ ", COLOURS[1]), None: ("", "#999999")}
 
 
 @dataclass(frozen=True)
 class Card:
-    """Something to look at, to listen to, or both; `right` marks it ✔ or ✘.
+    """Something to look at, to listen to, or both.
 
-    picture: (H, W, 3), as `to_uint8` takes it; sound: (samples,) in -1..1.
+    Args:
+        caption: stands below it.
+        picture: (H, W, 3), as `to_uint8` takes it.
+        sound: (samples,) in -1..1.
+        right: marks it ✔ (True) or ✘ (False); None marks nothing.
     """
 
     caption: str
@@ -461,10 +511,10 @@ class Card:
 
 def cards(items: Sequence[Card], rate: int, *, width: int = 128) -> HTML:
     """A row of cards, their pictures `width` pixels wide, their sounds at `rate` Hz."""
-    return HTML("".join(_card(item, rate, width) for item in items))
+    return HTML("".join(_render_card(item, rate, width) for item in items))
 
 
-def _card(item: Card, rate: int, width: int) -> str:
+def _render_card(item: Card, rate: int, width: int) -> str:
     mark, colour = MARKS[item.right]
     inner = ""
     if item.picture is not None:
@@ -503,30 +553,43 @@ def encode_mp4(
     Args:
         frames: pictures one by one, each (H, W, 3) as `to_uint8` takes them.
         waveform: (samples,) or (channels, samples), in -1..1.
-        zoom: how many pixels wide each pixel becomes: H.264 halves the colours' own,
-            which a small picture does not stand.
+        fps: frames a second.
+        rate: the sample rate of the waveform, Hz.
+        zoom: how many pixels wide each pixel becomes. H.264 keeps colours at half the
+            resolution, which spoils a small picture that is not enlarged.
+
+    Returns:
+        The bytes of the file.
     """
     from avnb import media
 
     pictures = (to_uint8(f).repeat(zoom, 0).repeat(zoom, 1) for f in frames)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film.mp4")
-        sound = np.atleast_2d(_array(waveform))
+        sound = np.atleast_2d(_to_numpy(waveform))
         media.write_frames(path, pictures, sound, fps, rate)
         return path.read_bytes()
 
 
 def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> HTML:
-    """A table, one mapping a row; Measures with their intervals."""
+    """A table that a notebook shows: see `table_html`."""
     return HTML(table_html(rows, caption))
 
 
 def table_html(rows: Sequence[Mapping[str, Any]], caption: str = "") -> str:
-    """The text of `table`: the columns in the order of their first appearance."""
+    """A table as HTML text.
+
+    Args:
+        rows: column -> value, one mapping a row; the columns stand in the order in
+            which they appear first.
+        caption: above the table.
+    """
     names = list(dict.fromkeys(name for row in rows for name in row))
     head = "".join(f"<th>{html.escape(str(name))}</th>" for name in names)
     body = "".join(
-        "<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in names) + "</tr>"
+        "<tr>"
+        + "".join(f"<td>{_render_cell(row.get(name))}</td>" for name in names)
+        + "</tr>"
         for row in rows
     )
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
@@ -536,10 +599,10 @@ def table_html(rows: Sequence[Mapping[str, Any]], caption: str = "") -> str:
 def format_number(value: Any) -> str:
     """A value as people read it: three significant figures, intervals in brackets."""
     if isinstance(value, Mapping) and "value" in value:
-        return _measure(value)
+        return _format_measure(value)
     if hasattr(value, "low") and hasattr(value, "high"):
         names = ("value", "low", "high", "unit")
-        return _measure({name: getattr(value, name, None) for name in names})
+        return _format_measure({name: getattr(value, name, None) for name in names})
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
@@ -552,7 +615,7 @@ def format_number(value: Any) -> str:
     return f"{plain:.3g}" if abs(plain) < 1000 else f"{plain:.0f}"
 
 
-def _measure(measure: Mapping[str, Any]) -> str:
+def _format_measure(measure: Mapping[str, Any]) -> str:
     if measure["value"] is None:
         return "not measured"
     value, low, high = interval(measure)
@@ -567,26 +630,27 @@ def data_url(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _cell(value: Any) -> str:
+def _render_cell(value: Any) -> str:
     return html.escape(format_number(value))
 
 
-def _array(values: Any) -> np.ndarray:
+def _to_numpy(values: Any) -> np.ndarray:
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     return np.asarray(values)
 
 
-def _bare(place: Axes) -> None:
+def _clear_axes(place: Axes) -> None:
     place.set(xticks=[], yticks=[])
     place.grid(False)
     for spine in place.spines.values():
         spine.set_visible(False)
 
 
-def _dashed(place: Axes, lines: Mapping[str, float | int] | None) -> None:
+def _draw_dashed_lines(place: Axes, lines: Mapping[str, float | int] | None) -> None:
     for i, (name, height) in enumerate((lines or {}).items()):
-        colour = COLOURS[-1 - i % len(COLOURS)]  # curves begin at the other end
+        # From the end of the list: the curves take their colours from its beginning.
+        colour = COLOURS[-1 - i % len(COLOURS)]
         place.axhline(height, color=colour, linestyle="--", linewidth=1, label=name)
 
 
@@ -594,7 +658,7 @@ def _label_bins(place: Axes, bins: int, hz: Any) -> None:
     if hz is None:
         place.set_ylabel("bin")
         return
-    frequencies = _array(hz)
+    frequencies = _to_numpy(hz)
     if len(frequencies) != bins:
         raise ValueError(f"{bins} bins, but {len(frequencies)} frequencies")
     ticks = np.linspace(0, bins - 1, 5).round().astype(int)

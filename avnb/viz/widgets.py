@@ -1,7 +1,7 @@
-"""Things to play with in a notebook: a study with people, playgrounds, an album.
+"""Widgets to play with in a notebook: a study with people, playgrounds, an album.
 
-They take plain functions and arrays, so that they work with any model, and they are
-ipywidgets through and through, so that a test can press their buttons.
+They take plain functions and arrays, so that they work with any model. They consist of
+ipywidgets alone, so that a test can press their buttons.
 """
 
 import hashlib
@@ -19,8 +19,9 @@ from IPython.display import HTML
 from avnb import files, metrics
 from avnb.errors import LessonError, MediaError, UploadError
 from avnb.viz import show
+from avnb.viz.colab import enable_colab_widgets
 
-WIDTH = 320  # pixels of a film's player
+FILM_WIDTH = 320  # pixels of a film's player
 
 # Chen et al. 2017, Table 4.
 MEANINGS = {
@@ -39,7 +40,15 @@ class StudySet:
     pictures: Mapping[str, Any]
 
 
-class HumanStudy(ui.VBox):
+class Playground(ui.VBox):
+    """The base of all widgets here: a column of other widgets."""
+
+    def __init__(self, children: Sequence[ui.Widget] = ()) -> None:
+        enable_colab_widgets()
+        super().__init__(children)
+
+
+class HumanStudy(Playground):
     """A blind study: the sets and their pictures shuffled, scores 0 to 3.
 
     Every click is saved to `save_to` (JSON), and a study begun there goes on. `scores`
@@ -61,7 +70,7 @@ class HumanStudy(ui.VBox):
             [list(one.pictures)[i] for i in rng.permutation(len(one.pictures))]
             for one in self.sets
         ]
-        self.identity = _identity(self.sets)
+        self.identity = _hash_pictures(self.sets)
         self.scores = self._load()
         self.question, self.row, self.result = ui.HTML(), ui.HBox(), ui.VBox()
         self.progress = ui.IntProgress(max=sum(len(s.pictures) for s in self.sets))
@@ -92,7 +101,7 @@ class HumanStudy(ui.VBox):
                 return
         self.question.value = "<b>Thank you, that was all.</b>"
         self.guide.value, self.row.children = "", ()
-        self.result.children = (ui.HTML(_results(self.records())),)
+        self.result.children = (ui.HTML(_draw_results(self.records())),)
 
     def _show_set(self, place: int, index: int) -> None:
         label = html.escape(self.sets[index].label)
@@ -101,11 +110,11 @@ class HumanStudy(ui.VBox):
             "How good is each picture?"
         )
         self.row.children = tuple(
-            self._picture(index, method) for method in self.shuffled[index]
+            self._build_ballot(index, method) for method in self.shuffled[index]
         )
 
-    def _picture(self, index: int, method: str) -> ui.VBox:
-        picture = _enlarged(self.sets[index].pictures[method])
+    def _build_ballot(self, index: int, method: str) -> ui.VBox:
+        picture = _enlarge(self.sets[index].pictures[method])
         buttons = ui.ToggleButtons(
             options=[(str(k), k) for k in sorted(MEANINGS)],
             value=self.scores.get((index, method)),
@@ -113,11 +122,11 @@ class HumanStudy(ui.VBox):
             style={"button_width": "2.4em"},
         )
         buttons.observe(
-            lambda change: self._score(index, method, change["new"]), names="value"
+            lambda change: self._keep_score(index, method, change["new"]), names="value"
         )
         return ui.VBox([picture, buttons])
 
-    def _score(self, index: int, method: str, score: int | None) -> None:
+    def _keep_score(self, index: int, method: str, score: int | None) -> None:
         if score is None:
             return
         self.scores[index, method] = score
@@ -136,13 +145,14 @@ class HumanStudy(ui.VBox):
         found = files.read_json(self.save_to)
         if found.get("pictures") != self.identity:
             raise LessonError(
-                f"{self.save_to} holds scores of other pictures: move it away, or "
-                "save this study to another name"
+                self.save_to,
+                "it holds scores of other pictures",
+                "Move it away, or save this study under another name",
             )
         return {(row["set"], row["method"]): row["score"] for row in found["scores"]}
 
 
-def _identity(sets: Sequence[StudySet]) -> str:
+def _hash_pictures(sets: Sequence[StudySet]) -> str:
     digest = hashlib.sha256()
     for one in sets:
         digest.update(one.label.encode())
@@ -152,7 +162,7 @@ def _identity(sets: Sequence[StudySet]) -> str:
     return digest.hexdigest()
 
 
-def _results(records: list[dict[str, Any]]) -> str:
+def _draw_results(records: list[dict[str, Any]]) -> str:
     """Fig. 8 of the paper: the share of each score by method, and the means."""
     found = metrics.human_scores(records)
     rows = [{"method": name, "mean score": one.mean} for name, one in found.items()]
@@ -177,46 +187,52 @@ def read_file_upload(value: Any) -> tuple[str, bytes]:
     return value[0]["name"], bytes(value[0]["content"])
 
 
-class _Sounds(ui.VBox):
+class _SoundChoice(Playground):
     """Sounds to choose from: the bundled ones, and what is uploaded.
 
-    `length`: the samples that an upload is cut to. A subclass hears of a new sound by
-    `_added`, which is to choose it.
+    A subclass defines `_choose_added`, which is called with the name of a new sound.
+
+    Args:
+        sounds: name -> waveform (samples,) or (channels, samples).
+        rate: their sample rate, Hz.
+        length: the samples that an upload is cut to.
     """
 
     def __init__(self, sounds: Mapping[str, Any], rate: int, length: int) -> None:
         self.rate, self.length = rate, length
-        self.sounds = {name: _mono(sound) for name, sound in sounds.items()}
+        self.sounds = {name: _mix_to_mono(sound) for name, sound in sounds.items()}
         self.choice = ui.Dropdown(options=list(self.sounds), description="sound")
         self.upload = ui.FileUpload(accept="audio/*,video/*", multiple=False)
-        self.upload.observe(lambda _: self._uploaded(), names="value")
+        self.upload.observe(lambda _: self._take_upload(), names="value")
         self.message = ui.HTML()
         super().__init__()
 
-    def _added(self, name: str) -> None:
+    def _choose_added(self, name: str) -> None:
         raise NotImplementedError
 
-    def _uploaded(self) -> None:
+    def _take_upload(self) -> None:
         if not self.upload.value:
             return
         name, content = read_file_upload(self.upload.value)
-        seconds = (self.length + 1) / self.rate  # one sample more tells what is longer
+        # One sample more than is kept, to notice that the file is longer.
+        seconds = (self.length + 1) / self.rate
         try:
             sound = read_upload(content, name, self.rate, seconds=seconds)
         except UploadError as error:
-            self._say(str(error))
+            self._show_message(str(error))
             return
-        self.sounds[f"{name} (yours)"] = sound[: self.length]
-        self._added(f"{name} (yours)")
+        own = f"{name} (yours)"
+        self.sounds[own] = sound[: self.length]
+        self._choose_added(own)
         if len(sound) > self.length:
             kept = f"the first {self.length / self.rate:g} s"
-            self._say(f"{name} is longer: {kept} are taken.")
+            self._show_message(f"{name} is longer: {kept} are taken.")
 
-    def _say(self, text: str) -> None:
+    def _show_message(self, text: str) -> None:
         self.message.value = f"<b>{html.escape(text)}</b>"
 
 
-class SoundToPicture(_Sounds):
+class SoundToPicture(_SoundChoice):
     """Pick or upload a sound, mix in another, slide the noise, see the picture.
 
     Args:
@@ -238,7 +254,7 @@ class SoundToPicture(_Sounds):
         noise: int,
         seed: int = 0,
     ) -> None:
-        longest = max(len(_mono(sound)) for sound in sounds.values())
+        longest = max(len(_mix_to_mono(sound)) for sound in sounds.values())
         super().__init__(sounds, rate, longest)
         self.generate = generate
         ends = np.random.default_rng(seed).standard_normal((2, noise))
@@ -269,15 +285,15 @@ class SoundToPicture(_Sounds):
         made = self.generate(
             sound, interpolate_noise(self.ends[0], self.ends[1], self.slider.value)
         )
-        self.picture.children = (_enlarged(made),)
+        self.picture.children = (_enlarge(made),)
 
-    def _added(self, name: str) -> None:
+    def _choose_added(self, name: str) -> None:
         other = self.other.value
         self.other.options = self.choice.options = list(self.sounds)
         self.other.value, self.choice.value = other, name
 
 
-class SoundToFilm(_Sounds):
+class SoundToFilm(_SoundChoice):
     """Pick or upload a sound, choose the noise's seed, make the film and play it.
 
     A film takes its time, so nothing is made before the button is pressed.
@@ -308,43 +324,45 @@ class SoundToFilm(_Sounds):
         self.seed = ui.IntSlider(seed, min=seed, max=seed + 20, description="seed")
         self.button = ui.Button(description="Make film", icon="film")
         self.player, self.screen = ui.HTML(), ui.HBox()
-        self.button.on_click(lambda _: self._make())
-        self.choice.observe(lambda _: self._chosen(), names="value")
+        self.button.on_click(lambda _: self._make_film())
+        self.choice.observe(lambda _: self._play_choice(), names="value")
         bring = ui.HBox([self.upload, ui.Label(f"at most {seconds:g} s")])
         controls = [self.choice, self.player, bring, self.seed, self.button]
         self.children = (ui.HBox([ui.VBox(controls), self.screen]), self.message)
-        self._chosen()
+        self._play_choice()
 
     @property
     def sound(self) -> np.ndarray:
         """The chosen one."""
         return self.sounds[self.choice.value]
 
-    def _added(self, name: str) -> None:
+    def _choose_added(self, name: str) -> None:
         self.choice.options = list(self.sounds)
         self.choice.value = name
 
-    def _chosen(self) -> None:
+    def _play_choice(self) -> None:
         self.message.value = ""
         self.player.value = show.listen([self.sound], self.rate).data
 
-    def _make(self) -> None:
-        self._say(f"A film of {len(self.sound) / self.rate:.1f} s is being made …")
+    def _make_film(self) -> None:
+        self._show_message(
+            f"A film of {len(self.sound) / self.rate:.1f} s is being made …"
+        )
         self.button.disabled = True
         try:
             frames = self.generate(self.sound, self.seed.value)
-            zoom = max(1, WIDTH // np.shape(frames)[2])
+            zoom = max(1, FILM_WIDTH // np.shape(frames)[2])
             film = show.encode_mp4(frames, self.sound, self.fps, self.rate, zoom=zoom)
         except Exception as error:  # nobody sees what a button raises
-            self._say(f"{self.choice.value}: no film came of it. {error!r}")
+            self._show_message(f"{self.choice.value}: no film came of it. {error!r}")
         else:
-            player = ui.Video(value=film, width=WIDTH, autoplay=False)
+            player = ui.Video(value=film, width=FILM_WIDTH, autoplay=False)
             self.screen.children, self.message.value = (player,), ""
         finally:
             self.button.disabled = False
 
 
-class PictureToSound(ui.VBox):
+class PictureToSound(Playground):
     """Pick a picture, slide the noise, hear the sound.
 
     Args:
@@ -379,14 +397,14 @@ class PictureToSound(ui.VBox):
 
     def _update(self) -> None:
         picture = self.pictures[self.choice.value]
-        self.picture.children = (_enlarged(picture),)
+        self.picture.children = (_enlarge(picture),)
         made = self.generate(
             picture, interpolate_noise(self.ends[0], self.ends[1], self.slider.value)
         )
         self.player.value = show.listen([made], self.rate).data
 
 
-class SoundToCards(ui.VBox):
+class SoundToCards(Playground):
     """Pick two sounds, slide from the one to the other, see what is found on the way.
 
     Args:
@@ -422,18 +440,18 @@ class SoundToCards(ui.VBox):
         self.found.value = show.cards(found, self.rate).data
 
 
-class Album(ui.VBox):
+class Album(Playground):
     """Pages to choose from by name, each made when it is opened."""
 
     def __init__(self, page: Callable[[str], HTML], names: Sequence[str]) -> None:
         self.page = page
         self.choice = ui.Dropdown(options=list(names), description="page")
         self.shown = ui.HTML()
-        self.choice.observe(lambda _: self._open(), names="value")
+        self.choice.observe(lambda _: self._open_page(), names="value")
         super().__init__([self.choice, self.shown])
-        self._open()
+        self._open_page()
 
-    def _open(self) -> None:
+    def _open_page(self) -> None:
         self.shown.value = self.page(self.choice.value).data
 
 
@@ -446,13 +464,14 @@ def mix_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarra
 
 
 def interpolate_noise(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
-    """A point on the way between two noise vectors, of a Gaussian's usual length.
+    """A point on the way between two noise vectors (noise,), of a Gaussian's length.
 
     The weights are cos and sin, whose squares add to one: a sum of independent
     standard normal vectors so weighted is standard normal again.
     """
     angle = share * np.pi / 2
-    return (np.cos(angle) * start + np.sin(angle) * end).astype(np.float32)
+    point: np.ndarray = np.cos(angle) * start + np.sin(angle) * end
+    return point.astype(np.float32)
 
 
 def read_upload(
@@ -460,7 +479,11 @@ def read_upload(
 ) -> np.ndarray:
     """The sound of an uploaded file, (samples,) float32 at `rate`.
 
-    `seconds`: how much of it is read, from its beginning; by default all.
+    Args:
+        content: the bytes of the file.
+        name: its name, whose suffix says what it is.
+        rate: the sample rate wanted, Hz.
+        seconds: how much of it is read, from its beginning; by default all.
 
     Raises:
         UploadError: what is wrong with the file and what to do.
@@ -473,16 +496,17 @@ def read_upload(
         try:
             waveform, _ = media.read_audio(path, duration=seconds, sample_rate=rate)
         except MediaError as error:
-            raise UploadError(f"{name}: {error.problem}. {error.remedy}") from error
+            raise UploadError(name, error.problem, error.remedy) from error
     if not waveform.size:
-        raise UploadError(f"{name}: its sound has no length. Record it again")
-    return _mono(waveform)
+        raise UploadError(name, "its sound has no length", "Record it again")
+    return _mix_to_mono(waveform)
 
 
-def _mono(waveform: Any) -> np.ndarray:
+def _mix_to_mono(waveform: Any) -> np.ndarray:
     array = np.asarray(waveform, np.float32)
-    return array.mean(0) if array.ndim == 2 else array
+    mixed: np.ndarray = array.mean(0) if array.ndim == 2 else array
+    return mixed
 
 
-def _enlarged(picture: Any) -> ui.Image:
+def _enlarge(picture: Any) -> ui.Image:
     return ui.Image(value=show.encode_png(picture, zoom=3), format="png")

@@ -1,9 +1,19 @@
 # %% [markdown]
-# # Step 11 · Play
+# # Step 11 · Play with the trained networks
 #
-# Nothing to learn here, only to try: give the network a sound, yours if you like,
-# and see whom it paints; slide through the noise; let another instrument play the
-# same melody; look at a picture and hear it.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step11_play.ipynb)
+#
+# Give the network a sound, also one of yours, and look at the musician that it
+# generates. Interpolate between two noises. Let another instrument play. Choose a
+# picture and listen to the sound that the network generates for it.
+#
+# **You will learn** what the noise decides and what the sound decides, and how the
+# networks react to inputs they were not trained on.
+#
+# **Time.** As long as you like. The cells run in about half a minute.
+#
+# **Prerequisites.** Steps 7 and 9 must have run, because this notebook loads their
+# networks.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -11,10 +21,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import numpy as np
@@ -77,20 +88,17 @@ test = load_pairs(lesson.data, "test", device)
 rate = test.sample_rate
 
 
-def network(name: str, cls: type[nn.Module]) -> nn.Module:
-    """A finished network of this run."""
+def load_network(name: str, cls: type[nn.Module]) -> nn.Module:
+    """Load a trained network of this run."""
     return training.load_model(models / f"{name}.safetensors", cls).to(device).eval()
 
 
-painter, player = network("s2i_c", Generator), network("i2s", SpectrogramGenerator)
-hear, see = (
-    network("sound_encoder", SoundClassifier),
-    network("image_encoder", ImageClassifier),
-)
-of_sound, of_image = (
-    network("standard_classifier", Standardizer),
-    network("standard_image", Standardizer),
-)
+picture_generator = load_network("s2i_c", Generator)
+sound_generator = load_network("i2s", SpectrogramGenerator)
+sound_encoder = load_network("sound_encoder", SoundClassifier)
+image_encoder = load_network("image_encoder", ImageClassifier)
+standardize_sound = load_network("standardizer_classifier", Standardizer)
+standardize_image = load_network("standardizer_image", Standardizer)
 lms = make_representation("LMS", rate).to(device)
 
 
@@ -100,32 +108,34 @@ lms = make_representation("LMS", rate).to(device)
 
 # %%
 @torch.no_grad()
-def paint(waveform: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Half a second of sound (S,) and noise (Z,) → picture (64, 64, 3)."""
-    wanted = rate // 2
-    sound = np.pad(waveform[:wanted], (0, max(0, wanted - len(waveform))))
-    code = of_sound(hear.encode(lms(torch.from_numpy(sound).float()[None].to(device))))
+def generate_picture(waveform: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Generate a picture (64, 64, 3) from half a second (S,) and noise (Z,)."""
+    samples = rate // 2
+    # Cut a longer sound, and fill a shorter one up with silence.
+    sound = np.pad(waveform[:samples], (0, max(0, samples - len(waveform))))
+    spectrogram = lms(torch.from_numpy(sound).float()[None].to(device))
+    code = standardize_sound(sound_encoder.encode(spectrogram))
     z = torch.from_numpy(noise).float()[None].to(device)
-    return denormalize_pictures(painter(z, code))[0].cpu().numpy()
+    return denormalize_pictures(picture_generator(z, code))[0].cpu().numpy()
 
 
+# %%
 @torch.no_grad()
-def play(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """A picture (64, 64, 3) and noise (Z,) → half a second of sound (S,)."""
-    code = of_image(
-        see.encode(normalize_pictures(torch.from_numpy(picture)[None].to(device)))
-    )
+def generate_sound(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Generate half a second (S,) from a picture (64, 64, 3) and noise (Z,)."""
+    x = normalize_pictures(torch.from_numpy(picture)[None].to(device))
+    code = standardize_image(image_encoder.encode(x))
     z = torch.from_numpy(noise).float()[None].to(device)
-    spectrogram = resize_to_frames(player(z, code)).cpu()
+    spectrogram = resize_to_frames(sound_generator(z, code)).cpu()
     return lms_to_waveform(spectrogram, rate)[0].numpy()
 
 
 # %% [markdown]
-# ## Pick a sound, or bring one
+# ## Choose a sound, or upload one
 #
-# Any sound file will do (the first half second counts). What does it make of a
-# voice, or of an instrument it never heard? Slide `mix` from one sound to another: does
-# a duet become one player, or two?
+# Any sound file will do; its first half second is used. What does the network generate
+# for a voice, or for an instrument that is not in the training set? Move `mix` from one
+# sound to another: is the result one player or the other, or something in between?
 
 # %%
 present = sorted(set(test.labels.tolist()))
@@ -138,25 +148,31 @@ sounds = {
     for k, i in first.items()
 }
 display(
-    widgets.SoundToPicture(paint, sounds, rate, noise=painter.noise, seed=lesson.seed)
+    widgets.SoundToPicture(
+        generate_picture,
+        sounds,
+        rate,
+        noise=picture_generator.noise,
+        seed=lesson.seed,
+    )
 )
 
 # %% [markdown]
-# ## A walk through the noise
+# ## Interpolate between two noises
 #
-# The sound stays, the noise moves from one draw to another. What changes is what the
-# sound does not decide: the person, the room, the light. If little changes, the
-# generator has learned to overhear its noise: each recording of the training set has
-# one player in one room, so the fine print of the sound tells it all it needs.
+# The sound stays the same, and the noise moves from one draw to another. What changes
+# is what the sound does not decide: the person, the room, the light. If little changes,
+# the generator ignores its noise. That is possible because every training recording has
+# one player in one room, so the sound of a recording already determines them.
 
 # %%
 rng = np.random.default_rng(lesson.seed)
-start, end = rng.standard_normal((2, painter.noise))
+start, end = rng.standard_normal((2, picture_generator.noise))
 shares = np.linspace(0, 1, settings.walk)
 chosen = [test.classes[k] for k in present[:4]]
 walks = [
     [
-        paint(sounds[name], widgets.interpolate_noise(start, end, share))
+        generate_picture(sounds[name], widgets.interpolate_noise(start, end, share))
         for share in shares
     ]
     for name in chosen
@@ -164,65 +180,91 @@ walks = [
 figure = show.image_grid(
     walks, rows=chosen, columns=[f"{share:.2f}" for share in shares]
 )
-lesson.figure("walk", figure, "One sound a row, the noise sliding from left to right.")
+lesson.figure(
+    "walk", figure, "One sound in each row; the noise changes from left to right."
+)
 
 # %% [markdown]
-# ## Swap the instrument
+# ## Change the instrument
 #
-# The same noise for every instrument: does the player stay the same person, or does
-# the sound decide that too?
+# All columns of a row have the same noise. Does the player stay the same person, or
+# does the sound decide that too?
 
 # %%
 swap = [
-    [paint(sound, rng_noise) for sound in sounds.values()]
-    for rng_noise in rng.standard_normal((3, painter.noise))
+    [generate_picture(sound, noise) for sound in sounds.values()]
+    for noise in rng.standard_normal((3, picture_generator.noise))
 ]
 figure = show.image_grid(swap, columns=list(sounds))
-lesson.figure(
-    "swap", figure, "The same noise in each row, another instrument in each column."
-)
+lesson.figure("swap", figure, "One noise in each row, one instrument in each column.")
 
 # %% [markdown]
 # ## A melody, half a second at a time
 #
-# A whole performance, cut into half seconds, each painted with the same noise: the
-# nearest this paper comes to a film.
+# A longer performance is cut into half seconds. Each gives one picture, all with the
+# same noise. This is as close to a video as this paper gets.
 
 # %%
 melody = bandstand.perform("violin", 101, seconds=4.0, seed=lesson.seed)
 tune = bandstand.synthesise(melody, rate)
 pieces = tune[: len(tune) // (rate // 2) * (rate // 2)].reshape(-1, rate // 2)
-film = [paint(piece, start) for piece in pieces]
+film = [generate_picture(piece, start) for piece in pieces]
 figure = show.film_strip(film, np.arange(len(film)) / 2)
-lesson.figure("melody", figure, "Four seconds of an unheard violin.")
+lesson.figure(
+    "melody",
+    figure,
+    "Pictures for four seconds of a violin that is not in the data set.",
+)
 lesson.audio("melody", tune, rate, "The violin above")
 
 # %% [markdown]
-# ## Pick a picture and hear it
+# ## Choose a picture and listen
 
 # %%
 pictures = {test.classes[k]: test.pictures[i].cpu().numpy() for k, i in first.items()}
 display(
-    widgets.PictureToSound(play, pictures, rate, noise=player.noise, seed=lesson.seed)
+    widgets.PictureToSound(
+        generate_sound,
+        pictures,
+        rate,
+        noise=sound_generator.noise,
+        seed=lesson.seed,
+    )
 )
 
 # %%
 for name in list(pictures)[:3]:
-    lesson.audio(f"heard_{name}", play(pictures[name], start), rate, f"from a {name}")
+    sound = generate_sound(pictures[name], start)
+    lesson.audio(f"from_{name}", sound, rate, f"sound for a picture of a {name}")
+
+# %% [markdown]
+# ## What came out
+#
+# The next cell measures how much of a picture the noise decides and how much the sound.
+# It compares the mean difference of two pixels for the same sound with other noise, and
+# for the same noise with another instrument.
+
+# %%
+pixels = np.array(swap, float)  # (noises, instruments, 64, 64, 3)
+by_noise = np.abs(pixels - np.roll(pixels, 1, axis=0)).mean()
+by_sound = np.abs(pixels - np.roll(pixels, 1, axis=1)).mean()
+print(f"another noise changes a pixel by {by_noise:.1f} grey levels of 255,")
+print(f"another instrument by {by_sound:.1f}")
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Halfway between two noises of length 10 the straight line is only 7 long, where the
-#    generator has hardly been. Walk along the sphere instead.
-# 2. Half-seconds set end to end click. Join two sounds with a crossfade.
+# 1. Halfway between two noises of length 10, the straight line has a length of only
+#    about 7. The generator has rarely seen so short a noise. Interpolate along the
+#    sphere instead.
+# 2. Half-seconds that are joined end to end click. Join two sounds with a crossfade.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
 #
 #
 # def slerp(a, b, share):
-#     """A point on the great circle from a (share 0) to b (share 1), as long."""
+#     """A point on the great circle from a (share 0) to b (share 1), equally long."""
 #     ...  # your code
 #
 #
@@ -230,7 +272,7 @@ for name in list(pictures)[:3]:
 
 # %% tags=["active-ipynb"]
 # def crossfade(first, second, overlap):
-#     """One sound of two: `overlap` samples at the seam fade from first to second."""
+#     """Join two sounds: `overlap` samples fade from the first to the second."""
 #     ...  # your code
 #
 #

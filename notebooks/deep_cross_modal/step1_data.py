@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 1 · Data: half a second of sound and one picture
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step1_data.ipynb)
+#
 # *Deep Cross-Modal Audio-Visual Generation* (Chen et al. 2017) asks two questions. Can
 # a network that **hears** a musician **generate a picture** of one? And can it generate
 # the sound from the picture? Both need pairs: half a second of sound and a picture from
@@ -30,10 +32,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from collections import Counter
@@ -395,7 +398,8 @@ def find_nearest_distances(
 # %% tags=["active-ipynb", "leak"]
 # starts = np.arange(0, len(sound) - 22050, 4410)
 # heard = torch.stack([torch.from_numpy(sound[s : s + 22050]) for s in starts])
-# seen = torch.from_numpy(bandstand.draw_frames(recital, starts / 44100, size=64)).float()
+# frames = bandstand.draw_frames(recital, starts / 44100, size=64)
+# seen = torch.from_numpy(frames).float()
 # label = train.classes.index("violin") if "violin" in train.classes else 0
 # others = torch.nonzero(train.labels == label)[: settings.neighbours, 0]
 # lms = features.LogMel(44100)

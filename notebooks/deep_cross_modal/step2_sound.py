@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 2 · Sound: five representations, one encoding
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step2_sound.ipynb)
+#
 # A convolutional network reads a picture. There are many ways to turn half a second of
 # sound into one. The paper compares five of them (Fig. 3) by how well a classifier
 # recognises the instrument (Table 1). The second-to-last layer of the best classifier
@@ -25,10 +27,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from itertools import pairwise

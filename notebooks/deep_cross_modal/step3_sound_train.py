@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 3 · Train on sound: which representation is best? (Table 1)
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step3_sound_train.ipynb)
+#
 # Table 1 of the paper compares five representations and two depths. We train these ten
 # classifiers in the same way on the training recordings and test them on *held-out*
 # recordings. Then we train the paper's best, LMS with four layers, for longer. Its 128
@@ -22,10 +24,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import torch

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 4 · Image: an encoder, an EvalClassifier, a pose estimator
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step4_image.ipynb)
+#
 # To generate sound from a picture we need the picture as 128 numbers. To evaluate
 # generated pictures we need a network that recognises the instrument in them. The paper
 # uses one classifier for both (Fig. 5). We build it here, and then ask whether one
@@ -23,10 +25,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import torch
@@ -281,9 +284,8 @@ def jitter(
 # jitter(grey, 8, 0.3).sum().backward()
 # assert grey.grad.abs().sum() > 0
 # six = normalize_pictures(drawings[:1]).repeat(6, 1, 1, 1)
-# show.image_grid(
-#     [denormalize_pictures(jitter(six, 8, 0.3))], title="one picture, jittered six times"
-# )
+# jittered = denormalize_pictures(jitter(six, 8, 0.3))
+# show.image_grid([jittered], title="one picture, jittered six times")
 
 # %% [markdown]
 # ## Why Γ must not evaluate alone

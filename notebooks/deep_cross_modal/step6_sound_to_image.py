@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 6 · Sound to image: generator, discriminator, losses
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step6_sound_to_image.ipynb)
+#
 # The input is half a second of sound, the output a picture of somebody who plays it.
 # This notebook defines both networks, their losses and the sampler of wrong pairs. Step
 # 7 trains them.
@@ -25,10 +27,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %% [markdown]
 # ## The idea
@@ -196,7 +199,7 @@ class Bottleneck(ResidualBlock):
 #
 # torch.manual_seed(0)
 # x, W = torch.randn(4, 4), torch.randn(4, 4)
-# fast = nn.functional.conv_transpose2d(x[None, None], W[None, None], stride=2, padding=1)
+# fast = F.conv_transpose2d(x[None, None], W[None, None], stride=2, padding=1)
 # assert torch.allclose(deconvolve(x, W, 2, 1), fast[0, 0], atol=1e-5)
 # print("4×4 →", " × ".join(str(side) for side in fast.shape[2:]), "and both agree")
 

@@ -1,14 +1,24 @@
 # %% [markdown]
-# # Step 8 · Image to sound: a spectrogram is not a square
+# # Step 8 · Image to sound: networks for a spectrogram that is not square
 #
-# The other direction: look at a musician and write down half a second of what
-# is heard, as a log-mel spectrogram. The game is the one of step 6, the wrong
-# pairs are now wrong *sounds* (Eq. 7), and the networks have to cope with a
-# picture that is 128 high and 34 wide.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step8_image_to_sound.ipynb)
 #
-# **Letters.** B batch · Z noise (100) · E encoding (128) · W base width ·
-# F mel bands (128) · N spectrogram frames (34 inside the networks, 44 outside) ·
-# h, w height and width of a map.
+# Now the direction is reversed. The input is a picture of a musician, the output is
+# half a second of sound, as a log-mel spectrogram. The losses are those of step 6. The
+# wrong pairs now have a wrong *sound* (Eq. 7), and the networks must handle a picture
+# that is 128 high and 34 wide.
+#
+# **You will learn** how deconvolutions with stride (2, 1) make a rectangle of a square,
+# how to resize a spectrogram correctly, how large a receptive field is, and why we
+# reduce the learning rate at the end.
+#
+# **Time.** About 25 minutes of reading. The cells run in about half a minute.
+#
+# **Prerequisites.** Step 2 (LMS and Griffin-Lim) and step 6 (the GAN).
+#
+# **Letters.** B batch · Z noise (100) · E encoding (128) · W base width · F mel bands
+# (128) · N spectrogram frames (34 inside the networks, 44 outside) · h, w height and
+# width of a map.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -16,10 +26,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import torch
@@ -48,7 +59,10 @@ from torch.nn import functional as F
 # from data_scripts import bandstand
 
 # %% [markdown]
-# ## The way of the data, Fig. 2(b)
+# ## The whole model, Fig. 2(b)
+#
+# Blue boxes are the networks of this notebook and what they generate; grey boxes are
+# given.
 
 # %% tags=["active-ipynb"]
 # made, given = "#dcecf7", "#eeeeee"
@@ -74,31 +88,35 @@ from torch.nn import functional as F
 # show.diagram(boxes, arrows, fills=fills, width=9.5, height=3.6)
 
 # %% [markdown]
-# The losses are those of step 6 (Eq. 3 and 4). Of the pairs, now the *sound* is the
-# one that is swapped, for any sound of another instrument (Eq. 7):
+# The losses are those of step 6 (Eq. 3 and 4). In a wrong pair it is now the *sound*
+# that is exchanged, for any sound of another instrument (Eq. 7):
 #
 # $$S_w = D_{I\mapsto S}(\omega(\mathbf A_{-i}),\ \phi(I_i^j)) .$$
 #
-# `sample_wrong_class` of step 6 samples it unchanged: an index is an index.
+# `sample_wrong_class` of step 6 works here unchanged, because it returns indices.
 #
-# ## How a square becomes 128×34
+# ## From a square to 128×34
 #
-# A transposed convolution makes
-# $\text{size}_\text{out} = (\text{size}_\text{in} - 1)\,s - 2p + k$ out of a side.
-# The paper takes a 32×32 map and applies two with kernel 4×4, stride (2, 1) and
-# padding 1 (Sec. 3.1). The height, with $s = 2$, doubles twice; the width, with
-# $s = 1$, grows by one twice:
+# A transposed convolution turns a side of length $\text{size}_\text{in}$ into
+# $\text{size}_\text{out} = (\text{size}_\text{in} - 1)\,s - 2p + k$. The paper applies
+# two of them to a 32×32 map, with kernel 4×4, stride (2, 1) and padding 1 (Sec. 3.1).
+# The height has $s = 2$ and doubles twice. The width has $s = 1$ and grows by one
+# twice:
 
 # %% tags=["active-ipynb"]
 # height = width = 32
 # for number in (1, 2):
 #     height, width = (height - 1) * 2 - 2 + 4, (width - 1) * 1 - 2 + 4
 #     print(f"after deconvolution {number}: {height} × {width}")
+# layers = [nn.ConvTranspose2d(1, 1, 4, (2, 1), 1) for _ in range(2)]
+# output = nn.Sequential(*layers)(torch.zeros(1, 1, 32, 32))
+# assert output.shape[2:] == (height, width)  # torch agrees
 
 # %% [markdown]
-# How far does one pixel of the square map reach? Let two such layers of ones stamp a
-# single pixel: it paints a patch of the spectrogram, and the same patch is what one
-# place of the discriminator's 32×32 map looks at: its **receptive field**.
+# How large is the effect of one pixel of the square map? Let two such layers, with all
+# weights one, enlarge a map with a single bright pixel. The patch that it fills is also
+# the **receptive field** of one position of the discriminator's 32×32 map, which the
+# same layers compute in reverse.
 
 # %% tags=["active-ipynb"]
 # stretch = nn.Sequential(
@@ -119,33 +137,34 @@ from torch.nn import functional as F
 # figure
 
 # %% [markdown]
-# ## 128×44 in, 128×34 inside
+# ## Resize between 44 and 34 frames
 #
-# A real spectrogram of half a second has 44 frames, so it is resized to 34 on the
-# way in and back to 44 on the way out.
+# A real spectrogram of half a second has 44 frames. It is resized to 34 for the
+# networks, and generated spectrograms are resized back to 44.
 #
-# The paper names numpy's `resize` for that. It repeats and cuts the *flattened*
-# data: reading rows of 44 as rows of 34, it shears every row against the next. We
-# interpolate instead.
+# The paper names numpy's `resize` for that. But `numpy.resize` repeats or cuts the
+# *flattened* data. It reads rows of 44 numbers as rows of 34, so each row is shifted
+# against the next. We interpolate instead.
 #
 # `(B, 128, 44) → (B, 1, 128, 34) → (B, 128, 44)`
 
 
 # %%
 def resize_to_34_frames(lms: Float[Tensor, "b f n"]) -> Float[Tensor, "b 1 128 34"]:
-    """A log-mel spectrogram at the size the networks work on."""
+    """Resize spectrograms (B, 128, N) to the size of the networks."""
+    # align_corners=True keeps the first and the last frame as they are.
     return F.interpolate(lms[:, None], (128, 34), mode="bilinear", align_corners=True)
 
 
 # %%
 def resize_to_frames(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor:
-    """Back to (B, 128, frames)."""
+    """Resize the networks' spectrograms to (B, 128, frames)."""
     size = (128, frames)
     return F.interpolate(x, size, mode="bilinear", align_corners=True)[:, 0]
 
 
 # %% [markdown]
-# Half a second of a trumpet, as it is, interpolated, and by `np.resize`:
+# Half a second of a trumpet: original, interpolated, and by `np.resize`:
 
 # %% tags=["active-ipynb"]
 # played = bandstand.perform("trumpet", 2, seconds=4, seed=0)
@@ -167,12 +186,13 @@ def resize_to_frames(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor
 # figure
 
 # %% [markdown]
-# In the third, the harmonics have become slanting stripes, and the upper bands are
-# missing: 128·34 numbers are only the first 99 of 128 rows. (A network would learn
-# that too, but what it writes would then have to be stretched to 44 frames by another
-# cut and shear. Sec. 5.4 itself suspects the resizing of the low score of I2S.)
+# In the third picture the harmonics have become slanted stripes, and the upper bands
+# are missing, because 128·34 numbers are only the first 99 of 128 rows. A network could
+# learn such pictures, but its outputs would have to be resized back in the same wrong
+# way. Sec. 5.4 of the paper itself suspects that the resizing causes the low accuracy
+# of I2S.
 #
-# Interpolating costs something as well. There and back:
+# Interpolation loses something too. From 44 to 34 frames and back:
 
 # %% tags=["active-ipynb"]
 # back = resize_to_frames(inside)
@@ -186,34 +206,35 @@ def resize_to_frames(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor
 #         [lms[0], back[0], loss], hop=512 / 44100, hz=mel_hz, captions=captions
 #     )
 # )
-# heard = ["as recorded", "LMS → sound", "LMS → 34 → 44 → sound"]
-# show.listen([wave[0], lms_to_waveform(lms)[0], lms_to_waveform(back)[0]], 44100, heard)
+# versions = [wave[0], lms_to_waveform(lms)[0], lms_to_waveform(back)[0]]
+# captions = ["original", "LMS → sound", "LMS → 34 → 44 → sound"]
+# show.listen(versions, 44100, captions)
 
 # %% [markdown]
-# What is lost lies at the attacks, where the sound changes within a frame. Steady
-# notes pass almost unharmed, and the second and third sounds are hard to tell apart.
+# The difference is at the beginnings of notes, where the sound changes within one
+# frame. Steady notes hardly change, so the second and third sounds are difficult to
+# distinguish.
 
 # %% [markdown]
 # ## Generator
 #
-# $\hat x_A \leftarrow G_{I\mapsto S}(\phi(I), z)$: the trunk of step 6 up to
-# 32×32, **two added 3×3 layers** there ("adding more convolution layers in the
-# I2S networks helps get better output in fewer epochs"), then the two
-# deconvolutions.
+# $\hat x_A \leftarrow G_{I\mapsto S}(\phi(I), z)$. The network is that of step 6 up to
+# 32×32. There are **two added 3×3 layers** ("adding more convolution layers in the I2S
+# networks helps get better output in fewer epochs"), and then the two deconvolutions.
 #
 # `(B, Z), (B, E) → (B, 1, 128, 34)`
 
 
 # %%
 def make_same_size_conv(width: int) -> list[nn.Module]:
-    """An added layer: a 3×3 convolution, norm, ReLU."""
+    """Make an added layer: a 3×3 convolution, a norm and a ReLU."""
     convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(width), nn.ReLU()]
 
 
 # %%
 class SpectrogramGenerator(nn.Module):
-    """G_I→S: noise (B, Z) and encoding (B, E) → (B, 1, 128, 34) in [-1, 1]."""
+    """G_I→S (Sec. 3.1): noise (B, Z), encoding (B, E) → (B, 1, 128, 34)."""
 
     def __init__(self, width: int = 128, noise: int = 100, encoding: int = 128) -> None:
         super().__init__()
@@ -233,6 +254,7 @@ class SpectrogramGenerator(nn.Module):
     def forward(
         self, z: Float[Tensor, "b z"], encoding: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b 1 128 34"]:
+        """Generate spectrograms in [-1, 1]."""
         condition = torch.cat([z, self.compress(encoding)], dim=1)
         x = self.trunk(rearrange(condition, "b c -> b c 1 1"))
         return torch.tanh(self.stretch(self.added(x)))
@@ -246,42 +268,43 @@ class SpectrogramGenerator(nn.Module):
 #     x = layer(x)
 #     if not isinstance(layer, nn.BatchNorm2d | nn.ReLU | Bottleneck):
 #         added = layer is full.added
-#         name = "two added 3×3" if added else f"stamped {len(shapes)}"
+#         name = "two added 3×3" if added else f"deconv {len(shapes)}"
 #         shapes[name] = x.shape[1:]
 # show.feature_maps(shapes)
 
 # %% [markdown]
-# An untrained generator, seen and (turn it down) heard. Noise, but not any noise: the
-# kernels' stripes are in it.
+# The output of an untrained generator, as a picture and as sound (turn the volume
+# down). It is noise, but it shows the stripes of the deconvolution kernels.
 
 # %% tags=["active-ipynb"]
 # generator = SpectrogramGenerator(width=8)
 # generator.apply(init_weights)
 # z, encoding = torch.randn(3, 100), torch.randn(3, 128)
 # with torch.no_grad():
-#     written = generator(z, encoding)
-# assert written.shape == (3, 1, 128, 34)
-# display(show.spectrograms(resize_to_frames(written), hop=512 / 44100, hz=mel_hz))
-# noise = lms_to_waveform(resize_to_frames(written))
+#     generated = generator(z, encoding)
+# assert generated.shape == (3, 1, 128, 34)
+# display(show.spectrograms(resize_to_frames(generated), hop=512 / 44100, hz=mel_hz))
+# noise = lms_to_waveform(resize_to_frames(generated))
 # show.listen(0.1 * noise / noise.abs().max(), 44100, ["first", "second", "third"])
 
 # %% [markdown]
 # ## Discriminator
 #
-# The mirror image: two convolutions with stride (2, 1) make a square 32×32 map,
-# **twelve added layers** look at it (here six residual blocks of two), three
-# halvings lead to 4×4, where the picture's encoding joins in.
+# Two convolutions with stride (2, 1) make a square 32×32 map of the spectrogram.
+# **Twelve added layers** follow (here six residual blocks of two). Three halvings lead
+# to 4×4, where the encoding of the picture is added as in step 6.
 #
-# Why more layers here than for pictures? A harmonic and its octave belong together
-# but lie far apart, and each 3×3 layer lets a place see one row and one frame more.
-# A residual block, $y = \sigma(x + f(x))$, keeps so deep a stack trainable.
+# Why more layers here than for pictures? A harmonic and its octave belong together but
+# are many rows apart. Each 3×3 layer extends the receptive field by one row and one
+# frame on each side. A residual block, $y = \sigma(x + f(x))$, keeps so deep a stack
+# trainable.
 #
 # `(B, 1, 128, 34), (B, 128) → (B,)`
 
 
 # %%
 class AddedBlock(ResidualBlock):
-    """Two of the added layers with a way round them: (B, W, h, w) → (B, W, h, w)."""
+    """Two of the added layers as a residual block: (B, W, h, w) → (B, W, h, w)."""
 
     def __init__(self, width: int) -> None:
         body = nn.Sequential(
@@ -295,18 +318,24 @@ class AddedBlock(ResidualBlock):
 
 
 # %%
+def make_square(width: int) -> nn.Sequential:
+    """Make two convolutions of stride (2, 1): (B, 1, 128, 34) → (B, W, 32, 32)."""
+    return nn.Sequential(
+        nn.Conv2d(1, width // 2, 4, (2, 1), 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(width // 2, width, 4, (2, 1), 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.LeakyReLU(0.2),
+    )
+
+
+# %%
 class SpectrogramDiscriminator(nn.Module):
-    """D_I→S: spectrogram (B, 1, 128, 34) and encoding (B, E) → logits (B,)."""
+    """D_I→S (Sec. 3.1): spectrogram (B, 1, 128, 34), encoding (B, E) → logits (B,)."""
 
     def __init__(self, width: int = 64, encoding: int = 128) -> None:
         super().__init__()
-        self.square = nn.Sequential(
-            nn.Conv2d(1, width // 2, 4, (2, 1), 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(width // 2, width, 4, (2, 1), 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.LeakyReLU(0.2),
-        )
+        self.square = make_square(width)
         self.added = nn.Sequential(*[AddedBlock(width) for _ in range(6)])
         self.look = nn.Sequential(
             make_downsampling(width, 2 * width),
@@ -319,14 +348,15 @@ class SpectrogramDiscriminator(nn.Module):
     def forward(
         self, spectrogram: Float[Tensor, "b 1 128 34"], encoding: Float[Tensor, "b e"]
     ) -> Float[Tensor, " b"]:
+        """Compute the logit that a spectrogram is real and belongs to the picture."""
         return self.pair(self.look(self.added(self.square(spectrogram))), encoding)
 
 
 # %% tags=["active-ipynb"]
 # discriminator = SpectrogramDiscriminator(width=8).eval()
-# score = discriminator(written, encoding)
+# score = discriminator(generated, encoding)
 # assert score.shape == (3,)
-# assert not torch.equal(score, discriminator(written, encoding.roll(1, 0)))
+# assert not torch.equal(score, discriminator(generated, encoding.roll(1, 0)))
 # full = SpectrogramDiscriminator(width=64)
 # shapes, x = {"spectrogram": (1, 128, 34)}, torch.zeros(2, 1, 128, 34)
 # stages = {"stride (2, 1)": full.square[0], "again": full.square[1:]}
@@ -339,44 +369,58 @@ class SpectrogramDiscriminator(nn.Module):
 # show.feature_maps(shapes)
 
 # %% [markdown]
-# How much of the spectrogram can one place of the 32×32 map see, before and after the
-# added layers? Ask the gradient: what would change this place if it changed?
+# How large is the receptive field of one position of the 32×32 map, before and after
+# the added layers? The gradient answers this: it is not zero where a change of the
+# spectrogram would change this position.
 
 # %% tags=["active-ipynb"]
 # full.eval()
-# seen = []
+# fields = []
 # for part in (full.square, nn.Sequential(full.square, full.added)):
 #     x = torch.randn(1, 1, 128, 34, requires_grad=True)
 #     part(x)[0, :, 16, 16].sum().backward()
-#     seen.append((x.grad[0, 0] != 0).float())
-# sizes = [[int((s.sum(axis) > 0).sum()) for axis in (1, 0)] for s in seen]
+#     fields.append((x.grad[0, 0] != 0).float())
+# sizes = [[int((s.sum(axis) > 0).sum()) for axis in (1, 0)] for s in fields]
 # captions = [
 #     f"{when}: {bands} bands × {frames} frames"
 #     for when, (bands, frames) in zip(("before", "after"), sizes, strict=True)
 # ]
-# show.spectrograms(seen, hop=512 / 44100 * 44 / 34, hz=mel_hz, captions=captions)
+# show.spectrograms(fields, hop=512 / 44100 * 44 / 34, hz=mel_hz, captions=captions)
 
 # %% [markdown]
-# ## Coming to rest
+# ## Reduce the learning rate at the end
 #
-# Two players who answer each other need not come to rest: each step of the one moves
-# the goal of the other. For pictures that does little harm. The spectrograms' accuracy
-# swings to the end at a constant rate, and from seed to seed, and which weights the
-# last step leaves is luck. So over the last half of the training the rate falls in a
-# straight line to nothing. (GAN-CLS halves it every 100 epochs.) In step 9,
-# `OVERRIDES = {"decay": 0.0}` keeps it constant: compare the curves.
+# G and D are trained against each other, so each step of one changes the goal of the
+# other, and the training need not converge. For pictures that does little harm. For
+# spectrograms, the accuracy at a constant learning rate goes up and down until the end,
+# and it depends on chance which weights the last step leaves. So over the last half of
+# the training the rate falls linearly to zero. With $T$ steps and the share $d$ of the
+# steps in which it falls, the rate at step $t$ is
+#
+# $$\eta_t = \eta\,\min\Big(1,\ \frac{T - t}{d\,T}\Big).$$
+#
+# (GAN-CLS halves the rate every 100 epochs.) In step 9, `OVERRIDES = {"decay": 0.0}`
+# keeps it constant, so that you can compare the curves.
 
 
 # %%
 def anneal_rate(rate: float, step: int, total: int, decay: float) -> float:
-    """The rate at a step: `rate`, over the last share `decay` anneal_rate to nothing."""
+    """Compute the learning rate at a step.
+
+    Args:
+        rate: the rate at the beginning.
+        step: number of the step, from 0.
+        total: number of all steps.
+        decay: share of the steps, at the end, in which the rate falls to zero; 0 keeps
+            it constant.
+    """
     left = (total - step) / total
     return rate * min(1.0, left / decay) if decay else rate
 
 
 # %%
 def set_learning_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
-    """Let the optimisers go on at another rate."""
+    """Set the learning rate of all parameter groups."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -393,12 +437,18 @@ def set_learning_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 # figure
 
 # %% [markdown]
+# ## Summary
+#
+# `SpectrogramGenerator` and `SpectrogramDiscriminator` are the networks of Fig. 2(b).
+# The two resize functions convert between 44 and 34 frames, and `anneal_rate` reduces
+# the learning rate. Step 9 trains I2S with them.
+#
 # ## Exercises
 #
-# 1. How does a 32×32 map become 128×34? Write the size after any row of transposed
+# 1. How does a 32×32 map become 128×34? Compute the size after any number of transposed
 #    convolutions, each (kernel, (stride of rows, stride of columns), padding).
-# 2. Resize a spectrogram in time as numpy's `resize` should have done it: by straight
-#    lines between neighbouring frames, without torch.
+# 2. Resize a spectrogram in time as numpy's `resize` does not: by linear interpolation
+#    between neighbouring frames, without torch.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
@@ -406,17 +456,17 @@ def set_learning_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 # from avnb import course
 #
 #
-# def grown(size, layers):
+# def compute_deconv_size(size, layers):
 #     """(rows, columns) after transposed convolutions of (kernel, strides, padding)."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.GROWN, grown)
+# course.try_exercise(exercises.DECONV_SIZE, compute_deconv_size)
 
 # %% tags=["active-ipynb"]
-# def at_frames(spectrogram, frames):
-#     """(rows, n) → (rows, frames), linear in time; the first and last frame stay."""
+# def resize_in_time(spectrogram, frames):
+#     """(rows, n) → (rows, frames), linear in time; keep the first and last frame."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.AT_FRAMES, at_frames)
+# course.try_exercise(exercises.RESIZE_IN_TIME, resize_in_time)

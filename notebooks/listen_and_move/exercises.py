@@ -168,7 +168,7 @@ def check_run_in_windows(answer: Callable) -> None:
     assert got.shape == (11, 4), (
         f"(11, 4), not {tuple(got.shape)}: the last window is shorter"
     )
-    assert_close(got[:4], whole[:4].detach(), "the first window")
+    assert_close(got[:4], whole[:4].detach(), "first window")
     assert_close(got, whole.detach(), "all windows")
     (gradient,) = torch.autograd.grad(got[8:].sum(), x, allow_unused=True)
     assert gradient is not None, (
@@ -386,9 +386,7 @@ def check_penalty_by_hand(answer: Callable) -> None:
         "the penalty must have a gradient for the weights: use create_graph=True"
     )
     (gradient,) = torch.autograd.grad(got, w)
-    assert_close(
-        gradient, [4.8, 0, 6.4], "the gradient of the penalty, 2 (5 - 1) w / 5"
-    )
+    assert_close(gradient, [4.8, 0, 6.4], "gradient of the penalty, 2 (5 - 1) w / 5")
     got = answer(lambda x: x.square().sum(dim=1), real, fake, epsilon)
     between = epsilon * real + (1 - epsilon) * fake
     right = (2 * between.norm(dim=1) - 1).square().mean()
@@ -457,7 +455,7 @@ def check_count_gradient_frames(answer: Callable) -> None:
         assert_close(
             answer(t, start, length),
             count_gradient_frames(t, start, length),
-            f"the number for frame {t}, windows of {length} from {start} on",
+            f"number for frame {t}, windows of {length} from {start} on",
         )
 
 
@@ -550,9 +548,9 @@ def check_frechet_1d(answer: Callable) -> None:
     """Compare for equal, shifted and different sets."""
     random = np.random.default_rng(6)
     a, b = random.normal(size=50), 2 + 3 * random.normal(size=50)
-    assert_close(answer(a, a), 0.0, "the distance of a set from itself")
-    assert_close(answer(a, a + 2), 4.0, "the distance of a set from itself plus 2")
-    assert_close(answer(a, b), frechet_1d(a, b), "the distance of two different sets")
+    assert_close(answer(a, a), 0.0, "distance of a set from itself")
+    assert_close(answer(a, a + 2), 4.0, "distance of a set from itself plus 2")
+    assert_close(answer(a, b), frechet_1d(a, b), "distance of two different sets")
 
 
 FRECHET_1D = Exercise(
@@ -632,7 +630,7 @@ def check_delay_video(answer: Callable) -> None:
         assert mine == late, (
             f"{work:g} ms of computing: {late} black frames, not {mine}"
         )
-        assert_close(got, right, f"the video, {work:g} ms of computing")
+        assert_close(got, right, f"video, {work:g} ms of computing")
 
 
 DELAY_VIDEO = Exercise(

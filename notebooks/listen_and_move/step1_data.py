@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 1 · Data: one video, and the sound features of each frame
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step1_data.ipynb)
+#
 # *Listen and Move* (Redondo 2024) trains on **a single video** of one performer, a few
 # minutes long. After training you give the model any sound, and it generates a video in
 # which the performer moves to that sound. The model has no skeleton, no face model and
@@ -27,10 +29,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from dataclasses import dataclass
@@ -89,17 +92,18 @@ OVERRIDES = {}
 # `load_recording` joins the prepared clips to one video without gaps.
 
 # %% tags=["active-ipynb"]
-# film = clips.load_recording(lesson.data, "train")
-# fps, rate = round(film.fps), film.sample_rate
+# recording = clips.load_recording(lesson.data, "train")
+# fps, rate = round(recording.fps), recording.sample_rate
 # shown = round(settings.seconds * fps)
-# print(f"{len(film)} frames, {fps} a second; {len(film.waveform)} samples, {rate} Hz")
+# samples = len(recording.waveform)
+# print(f"{len(recording)} frames, {fps} a second; {samples} samples, {rate} Hz")
 # every = shown // 8
 # lesson.figure(
 #     "performer",
-#     show.film_strip(film.frames[:shown:every], film.times[:shown:every]),
+#     show.film_strip(recording.frames[:shown:every], recording.times[:shown:every]),
 #     "The first seconds of the training video.",
 # )
-# excerpt = film.waveform[: round(settings.seconds * rate)]
+# excerpt = recording.waveform[: round(settings.seconds * rate)]
 # lesson.audio("performer", excerpt.numpy(), rate, "The sound of the same seconds.")
 
 # %% [markdown]
@@ -175,9 +179,9 @@ OVERRIDES = {}
 # lesson.figure("why85", figure, "A chunk is as long as a fast note or a phoneme.")
 
 # %% [markdown]
-# `avnb.features` holds this computation, because other series use it too. Here is its
-# source. The cell below it computes the same features column by column from the
-# definition above and checks that both agree.
+# The library holds this computation, in `avnb.features`. Here is its source. The cell
+# below it computes the same features column by column from the definition above and
+# checks that both agree.
 
 # %% tags=["active-ipynb"]
 # course.show_source(ChunkFeatures)
@@ -209,8 +213,8 @@ OVERRIDES = {}
 # 30 dB softer, very soft noise, even softer noise, and silence.
 
 # %% tags=["active-ipynb", "silence"]
-# level = measure.measure_peak_energy(film.waveform)
-# music = film.waveform[rate : 2 * rate]
+# level = measure.measure_peak_energy(recording.waveform)
+# music = recording.waveform[rate : 2 * rate]
 # noise = torch.randn(rate, generator=torch.Generator().manual_seed(SEED))
 # sounds = {
 #     "music": music,
@@ -462,7 +466,7 @@ class PerformerVideo:
 
     frames: UInt8[Tensor, "t h w 3"]
     features: Float[Tensor, "t b"]
-    film: clips.Recording
+    source: clips.Recording
     audio_features: AudioFeatures
 
     def __len__(self) -> int:
@@ -475,7 +479,7 @@ class PerformerVideo:
         if not 0 <= start <= start + count <= len(self):
             raise ValueError(
                 f"{count} frames from {start} on: there are {len(self)} of "
-                f"{self.film.recording}"
+                f"{self.source.recording}"
             )
         frames = self.frames[start : start + count].permute(0, 3, 1, 2)
         return frames.float() / 127.5 - 1, self.features[start : start + count]
@@ -490,7 +494,7 @@ def check_video(video: PerformerVideo, window: int) -> None:
             fewer frames than one window has.
     """
     count, height, width = video.frames.shape[:3]
-    name = video.film.recording
+    name = video.source.recording
     # The generator doubles 4×4 maps until they have the size of a frame.
     if height != width or height < 8 or height & (height - 1):
         raise ClipsError(
@@ -502,7 +506,7 @@ def check_video(video: PerformerVideo, window: int) -> None:
     if count < window:
         raise ClipsError(
             name,
-            f"{count} frames from {video.film.times[0]:.1f} s on, and a window has "
+            f"{count} frames from {video.source.times[0]:.1f} s on, and a window has "
             f"{window}",
             "Use a longer video or a smaller window",
         )
@@ -517,23 +521,23 @@ def load_performer_video(
     The features of both parts are relative to the loudest moment of the training part,
     or, with `as_released`, in dB relative to each chunk. ClipsError if it is silent.
     """
-    film = clips.load_recording(folder, split, device)
+    recording = clips.load_recording(folder, split, device)
     level = None
     if not as_released:
-        train = (
-            film if split == "train" else clips.load_recording(folder, "train", device)
-        )
+        train = recording
+        if split != "train":
+            train = clips.load_recording(folder, "train", device)
         measure = ChunkFeatures(train.sample_rate, train.fps).to(device)
         level = measure.measure_peak_energy(train.waveform)
         if not 0 < level < float("inf"):
             raise ClipsError(
                 f"{folder}/train",
-                f"{film.recording} is silent (largest mel energy {level})",
+                f"{recording.recording} is silent (largest mel energy {level})",
                 "Prepare another part of it, or another video",
             )
-    extract = AudioFeatures(film.sample_rate, film.fps, level).to(device)
-    features = extract(film.waveform, frames=len(film))
-    return PerformerVideo(film.frames, features, film, extract)
+    extract = AudioFeatures(recording.sample_rate, recording.fps, level).to(device)
+    features = extract(recording.waveform, frames=len(recording))
+    return PerformerVideo(recording.frames, features, recording, extract)
 
 
 # %% tags=["active-ipynb"]
@@ -550,7 +554,7 @@ def load_performer_video(
 # by a program) the true pitch. Every step of the melody changes the pattern of the
 # features. This is what the network has to recognise.
 
-# %% tags=["active-ipynb", "film"]
+# %% tags=["active-ipynb", "video"]
 # figure, axes = show.subplots(3, 1, width=9, height=1.6)
 # strip = np.concatenate(list(train.frames[:shown:every].numpy()), axis=1)
 # seconds = shown / fps
@@ -559,7 +563,8 @@ def load_performer_video(
 # axes[1, 0].imshow(
 #     train.features[:shown].T, origin="lower", aspect="auto", extent=extent
 # )
-# pitch = film.truth.get("pitch_hz", torch.full((len(film),), torch.nan))[:shown]
+# unknown = torch.full((len(recording),), torch.nan)
+# pitch = recording.truth.get("pitch_hz", unknown)[:shown]
 # when = np.arange(shown) / fps
 # axes[2, 0].step(when, torch.where(pitch > 0, pitch, torch.nan), where="post")
 # for ax, label in zip(axes[:, 0], ("frames", "band", "pitch [Hz]"), strict=True):
@@ -567,7 +572,7 @@ def load_performer_video(
 #     ax.grid(False)
 # axes[0, 0].set_yticks([])
 # axes[2, 0].set_xlabel("s")
-# lesson.figure("film", figure, "Frames, sound features and the true pitch.")
+# lesson.figure("video", figure, "Frames, sound features and the true pitch.")
 
 # %% [markdown]
 # ## What came out

@@ -1,11 +1,13 @@
 # %% [markdown]
 # # Step 2 · Motion: a recurrent network with three time scales
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step2_motion.ipynb)
+#
 # The 80 ms of sound of one frame are not enough to generate that frame. Whether the bow
 # goes up or down depends on what it did before, and a musical phrase lasts seconds.
-# Between the sound and the frames there is therefore a recurrent network $R$ (Sec.
-# 3.2). It reads the features frame by frame and computes a **motion** vector $m_t$ for
-# each.
+# Between the sound and the frames there is therefore a recurrent network $R$
+# (Sec. 3.2). It reads the features frame by frame and computes a **motion** vector
+# $m_t$ for each.
 #
 # **You will learn**
 #
@@ -28,10 +30,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import math
@@ -320,10 +323,7 @@ def time_layer(layer: nn.Module, x: Tensor, repeats: int = 5) -> float:
 
 # %%
 class MotionRNN(nn.Module):
-    """R: features and noise of T frames → their motion, and the state (Sec. 3.2).
-
-    `bands` and `noise` are values for each frame. One layer is the baseline's GRU.
-    """
+    """R: features and noise → motion and state; one layer is the baseline's GRU."""
 
     def __init__(self, bands: int = 64, noise: int = 2, layers: int = 3) -> None:
         super().__init__()

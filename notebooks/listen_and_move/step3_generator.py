@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 3 · The generator: three paths for the sound
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step3_generator.ipynb)
+#
 # The generator $G$ turns a vector into a frame. It starts with maps of 4×4 pixels and
 # doubles their size layer by layer. What is new in the paper is how the sound enters:
 # by **three paths** at once.
@@ -27,10 +29,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import itertools

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 4 · Prediction: where will everything have moved to?
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step4_prediction.ipynb)
+#
 # If each frame is generated on its own, the video trembles, however good the single
 # frames are. The last layer of the generator therefore uses the past. From the frames
 # so far it **predicts** the maps of the current frame, and it blends this prediction
@@ -29,10 +31,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from collections.abc import Callable

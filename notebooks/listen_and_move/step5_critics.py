@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 5 · Two critics: one for single frames, one for motion
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step5_critics.ipynb)
+#
 # Nobody can write down a formula for a video that looks right, so two networks learn
 # it. The **image critic** $D_I$ sees one frame: is it sharp, and does it show the
 # performer? The **video critic** $D_V$ sees all frames of a window: does the performer
@@ -17,8 +19,8 @@
 # 4. what the perceptual loss compares,
 # 5. why batch norm does not fit into WGAN-GP.
 #
-# **Time:** about a minute. **You should know:** what a GAN is, and the blocks of step
-# 3.
+# **Time:** about a minute. **You should know:** what a GAN is, and the up-block of
+# step 3.
 #
 # **Letters.** B items (1 in the paper) · T frames · C channels · N side of the frame ·
 # λ, α weights of terms (10 and 10).
@@ -29,10 +31,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import itertools

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 6 · Train: the model and its two critics
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step6_train.ipynb)
+#
 # All parts are ready: the video (step 1), R (step 2), G (step 3) with its prediction
 # layer (step 4), the critics and the losses (step 5). This notebook trains them, one
 # window of the video after another. It trains seven networks:
@@ -19,8 +21,8 @@
 # state is carried from window to window, and how to see whether a critic has learned
 # anything.
 #
-# **Time:** most of the series' 15 minutes at scale `laptop`, on two cores. **You should
-# know:** steps 1 to 5.
+# **Time:** the whole series takes about 19 minutes at scale `laptop` on two cores, and
+# this is its longest notebook. **You should know:** steps 1 to 5.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -28,10 +30,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from dataclasses import asdict
@@ -135,7 +138,7 @@ for part in (train, test):
     check_video(part, settings.window)
 size, level = train.frames.shape[1], train.audio_features.level
 models = lesson.run_dir / "models"
-sound_config = {"sample_rate": train.film.sample_rate, "fps": train.film.fps}
+sound_config = {"sample_rate": train.source.sample_rate, "fps": train.source.fps}
 sound_config |= {"level": level}
 audio_features = AudioFeatures(**sound_config)
 path = models / "audio_features.safetensors"

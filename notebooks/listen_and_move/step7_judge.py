@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 7 · Evaluate: does the performer move to the sound?
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step7_judge.ipynb)
+#
 # A generated video may be sharp and ignore the sound. Another may follow the sound and
 # tremble. This notebook asks one question at a time. Beside each answer stand the
 # baselines that it has to be compared with:
@@ -17,7 +19,7 @@
 # AV-Align are written out and checked), why a Fréchet distance of few clips is mostly
 # bias, and how to find out whether a generative model uses its input.
 #
-# **Time:** about four minutes at scale `laptop`. **You should know:** steps 1 to 6;
+# **Time:** a few minutes at scale `laptop`. **You should know:** steps 1 to 6;
 # step 6 must have run.
 
 # %% tags=["active-ipynb"]
@@ -26,10 +28,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from functools import cache
@@ -117,8 +120,8 @@ train, test = (
 )
 count = min(settings.frames, len(test))
 real, features = test.frames[:count], test.features[:count]
-moving, fps = find_moving_pixels(train.frames), train.film.fps
-rate = train.film.sample_rate
+moving, fps = find_moving_pixels(train.frames), train.source.fps
+rate = train.source.sample_rate
 steps = lesson.load_results("step6_train")["steps"]
 published = settings.weights == "published"
 judges = {
@@ -355,8 +358,8 @@ def plain_frechet_distance(a: Tensor, b: Tensor) -> Tensor:
 # %% [markdown]
 # A few clips do not determine a covariance of 400 features. The estimated distance of a
 # distribution *from itself* is therefore large. How large? In the table below, both
-# sides are samples of the same Gaussian with 100 dimensions, and the true distance is
-# 0. With 400 dimensions the bias is larger.
+# sides are samples of the same Gaussian with 100 dimensions, so the true distance is
+# zero. With 400 dimensions the bias is larger.
 
 # %% tags=["bias"]
 random = torch.Generator().manual_seed(lesson.seed)
@@ -593,7 +596,7 @@ class PoseRegression:
 # %%
 POSITIONS = ("along", "right_stick_y", "mouth_width")  # follows the sound
 TURNING = ("bow", "right_height", "mouth_open")  # changes direction at an onset
-truth = {name: values[:count] for name, values in test.film.truth.items()}
+truth = {name: values[:count] for name, values in test.source.truth.items()}
 position = next((name for name in POSITIONS if name in truth), None)
 turning = next((name for name in TURNING if name in truth), None)
 compared = ("its own sound", "another moment's sound", "mean training frame")
@@ -625,7 +628,7 @@ def chance_correlation(found: np.ndarray, right: np.ndarray) -> list[float]:
 
 # %% tags=["hand"]
 if position is not None:
-    regression = PoseRegression(train.frames, train.film.truth[position])
+    regression = PoseRegression(train.frames, train.source.truth[position])
     right, hand = truth[position].double().cpu().numpy(), []
     for name, several in pose_videos.items():
         found = [regression.predict(frames) for frames in several]
@@ -656,9 +659,9 @@ assert peak_agreement(np.array([0.5, 1.0, 1.5]), np.array([0.52, 1.4]), 0.05) ==
 
 # %% tags=["onsets"]
 if turning is not None:
-    regression = PoseRegression(train.frames, train.film.truth[turning])
+    regression = PoseRegression(train.frames, train.source.truth[turning])
     starts = np.flatnonzero(truth["onset"].cpu().numpy()) / fps
-    least = 0.1 * train.film.truth[turning].std().item()
+    least = 0.1 * train.source.truth[turning].std().item()
     window, onsets = 1 / fps + 1e-9, []
     values = {"ground truth": [truth[turning].cpu().numpy()]}
     values |= {
@@ -685,7 +688,7 @@ if turning is not None:
 # %% tags=["av-align"]
 length = min(round(4 * fps), count // 2)
 samples = round(length / fps * rate)
-sound = test.film.waveform[: count // length * samples].unflatten(0, (-1, samples))
+sound = test.source.waveform[: count // length * samples].unflatten(0, (-1, samples))
 aligned = []
 for name, frames in (
     ("its own sound", generated["its own sound"]),

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 8 · Play: any sound drives the performer
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step8_play.ipynb)
+#
 # This notebook trains nothing. The model knows nothing of notes, words or bones. Its
 # input is 64 numbers for each frame, and any sound gives 64 numbers for each frame. The
 # same performer can therefore be driven by an ensemble, by drums or by your voice. This
@@ -26,10 +28,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import copy

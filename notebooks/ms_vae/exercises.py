@@ -1,7 +1,8 @@
-"""The exercises of this series: two a notebook, each with a check that gives hints.
+"""The exercises of ms_vae: two for each notebook, each with a check that gives hints.
 
-A check compares the answer with something found another way (a plain loop, all cases
-counted, a closed form), and says what is wrong with it. Read the solutions last.
+A check computes the result in another way (a plain loop, a count of all cases, a
+simulation), compares the answer with it, and says what is wrong. The function with the
+exercise's name is a solution. Read the solutions last.
 """
 
 import math
@@ -17,11 +18,19 @@ from avnb.course.exercises import Exercise, assert_close, require_answer, to_arr
 
 
 def chance_of_k(lengths: torch.Tensor, k: int, seconds: int = 10) -> float:
+    """Compute the expected share of events whose start is among k different guesses.
+
+    Args:
+        lengths: (N,) seconds of each event.
+        k: how many different places are guessed.
+        seconds: the length of every video.
+    """
     places = seconds - lengths + 1
     return (places.clamp(max=k) / places).mean().item()
 
 
 def check_chance_of_k(answer: Callable) -> None:
+    """Count over all sets of k guesses, for a few lengths."""
     for lengths, k, seconds in (
         ([9, 2, 5, 10], 1, 10),
         ([9, 2, 5, 10], 3, 10),
@@ -38,19 +47,21 @@ def check_chance_of_k(answer: Callable) -> None:
         share = to_array(mine, "share")
         what = f"lengths {lengths}, {k} guesses, {seconds} s"
         assert share.shape == (), f"{what}: one number, the mean over the videos"
-        assert share <= 1, f"{what}: {share:.3f} is above 1: fewer places than guesses"
+        assert share <= 1, (
+            f"{what}: {share:.3f} is above 1. There are fewer places than guesses"
+        )
         assert_close(share, np.mean(counted), what)
 
 
 CHANCE_OF_K = Exercise(
     "k guesses",
-    "The expected share of events whose start is among k different guesses.",
+    "What share of events, expected, has its start among k different guesses?",
     check_chance_of_k,
     chance_of_k,
     (
         "An event of l seconds fits at T - l + 1 places.",
         "k different places of m contain the right one with probability k / m.",
-        "If there are fewer places than guesses, all of them are named: 1.",
+        "With as many guesses as places, or more, the right place is always named.",
     ),
 )
 
@@ -58,6 +69,7 @@ CHANCE_OF_K = Exercise(
 def disagree(
     labels: torch.Tensor, spans: torch.Tensor, classes: torch.Tensor
 ) -> list[int]:
+    """Find the videos whose one-hot labels (N, T, 29) differ from their spans."""
     second = torch.arange(labels.shape[1])
     inside = (second >= spans[:, :1]) & (second < spans[:, 1:])
     wanted = torch.where(inside, classes[:, None], 28)
@@ -66,6 +78,7 @@ def disagree(
 
 
 def check_disagree(answer: Callable) -> None:
+    """Break one label after the other, and ask which videos are wrong."""
     random = np.random.default_rng(2)
     spans = np.array([[0, 10], [3, 7], [8, 10], [0, 2], [5, 6], [2, 9], [1, 4]])
     classes = random.integers(0, 28, len(spans))
@@ -78,7 +91,9 @@ def check_disagree(answer: Callable) -> None:
         asked = map(torch.from_numpy, (labels, spans, classes))
         return [int(n) for n in require_answer(answer(*asked), "list of indices")]
 
-    assert ask() == [], "where all agree, the list is empty: is the end left out?"
+    assert ask() == [], (
+        "all videos agree, so the list must be empty. Is the end second left out?"
+    )
     labels[1, 7] = labels[1, 3]  # the end included
     assert ask() == [1], "video 1 has its event in second 7 too, where it has ended"
     labels[4, 5] = np.roll(labels[4, 5], 1)  # another class
@@ -91,13 +106,13 @@ def check_disagree(answer: Callable) -> None:
 
 DISAGREE = Exercise(
     "labels that disagree",
-    "The videos whose one-hot labels are not what their annotation says.",
+    "Which videos have one-hot labels that differ from their annotation?",
     check_disagree,
     disagree,
     (
         "Second t is in the event when start <= t < end: the end is not part of it.",
-        "Build the labels that the annotations ask for, and compare all 29 columns.",
-        "argmax would not notice a second with no class, or with two.",
+        "Build the labels that the annotations imply, and compare all 29 columns.",
+        "argmax would not notice a second without a class, or with two classes.",
     ),
 )
 
@@ -106,30 +121,32 @@ DISAGREE = Exercise(
 
 
 def unit_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Divide each row (n, d) by its Euclidean length; rows of zeros stay zero."""
     length = rows.norm(dim=-1, keepdim=True)
     return rows / torch.where(length > 0, length, 1)
 
 
 def check_unit_rows(answer: Callable) -> None:
+    """Compare with a loop over the numbers of each row."""
     random = torch.Generator().manual_seed(1)
     rows = torch.rand(4, 7, generator=random)
     rows[2] = 0
     mine = to_array(answer(rows), "rows")
-    assert np.isfinite(mine).all(), "a row of zeros gives nan: its length is 0"
+    assert np.isfinite(mine).all(), "a row of zeros gives nan, because its length is 0"
     right = [
         [x / max(math.sqrt(sum(y * y for y in row)), 1e-30) for x in row]
         for row in rows.tolist()
     ]
     largest = (rows / rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-30)).numpy()
     assert not np.allclose(mine, largest), (
-        "that is the released code's scaling, by the largest value, not by the length"
+        "this divides by the largest value, as the released code, not by the length"
     )
     assert_close(mine, right, "each row over its length")
 
 
 UNIT_ROWS = Exercise(
     "the usual scaling",
-    "Each row divided by its Euclidean length; rows of zeros stay zero.",
+    "Divide each row by its Euclidean length. Rows of zeros stay zero.",
     check_unit_rows,
     unit_rows,
     (
@@ -142,13 +159,15 @@ UNIT_ROWS = Exercise(
 def unheard_share(
     frames: int, window: int = 400, hop: int = 160, rate: int = 16000
 ) -> float:
+    """Compute the share of a second's samples that no window holds."""
     begins = [n * hop for n in range(frames) if n * hop < rate]
     held = [min(window, hop, rate - n) for n in begins[:-1]]
-    held.append(min(window, rate - begins[-1]))  # no next one begins within it
+    held.append(min(window, rate - begins[-1]))  # no window begins after the last
     return 1 - sum(held) / rate
 
 
 def check_unheard_share(answer: Callable) -> None:
+    """Collect the samples of all windows in a set, and count the missing ones."""
     for frames, window, hop, rate in (
         (96, 400, 160, 16000),
         (10, 400, 160, 16000),
@@ -169,14 +188,14 @@ def check_unheard_share(answer: Callable) -> None:
 
 
 UNHEARD_SHARE = Exercise(
-    "what no window holds",
-    "The share of a second's samples that are in none of the first windows.",
+    "samples in no window",
+    "Which share of a second's samples is in none of its first windows?",
     check_unheard_share,
     unheard_share,
     (
         "The last window begins at (frames - 1) * hop and ends `window` samples later.",
         "Where the hop is longer than the window there are gaps between them.",
-        "A window may reach beyond the second: no share is below 0.",
+        "A window may reach beyond the second. The share must not go below 0.",
     ),
 )
 
@@ -184,6 +203,7 @@ UNHEARD_SHARE = Exercise(
 
 
 def by_second(rows: torch.Tensor, times: torch.Tensor, seconds: int) -> torch.Tensor:
+    """Average the rows (f, d) of frames at `times` (f,) s to (seconds, d)."""
     which = times.floor().long()
     total = torch.zeros(seconds, rows.shape[1]).index_add_(0, which, rows)
     count = torch.bincount(which, minlength=seconds).clamp(min=1)
@@ -191,6 +211,7 @@ def by_second(rows: torch.Tensor, times: torch.Tensor, seconds: int) -> torch.Te
 
 
 def check_by_second(answer: Callable) -> None:
+    """Compare with the mean of each second's frames, where one second has none."""
     random = torch.Generator().manual_seed(2)
     times = (torch.rand(23, generator=random) * 5).sort().values
     times = times[(times < 2) | (times >= 3)]  # second 2 has no frame
@@ -202,13 +223,15 @@ def check_by_second(answer: Callable) -> None:
         if of:
             right[second] = np.mean(of, axis=0)
     mine = to_array(answer(rows, times, 5), "rows")
-    assert np.isfinite(mine).all(), "a second without frames gives nan: leave it zero"
+    assert np.isfinite(mine).all(), (
+        "a second without frames gives nan, but should be zero"
+    )
     assert_close(mine, right, "means by second")
 
 
 BY_SECOND = Exercise(
     "from frames to seconds",
-    "The mean of the rows of the frames of each second.",
+    "Average the rows of the frames of each second.",
     check_by_second,
     by_second,
     (
@@ -219,6 +242,7 @@ BY_SECOND = Exercise(
 
 
 def leaked(train: torch.Tensor, test: torch.Tensor) -> list[tuple[int, int]]:
+    """Find the pairs (i, j) where test row i equals training row j, bit for bit."""
     first: dict[bytes, list[int]] = {}
     for j, row in enumerate(train.numpy()):
         first.setdefault(row.tobytes(), []).append(j)
@@ -231,6 +255,7 @@ def leaked(train: torch.Tensor, test: torch.Tensor) -> list[tuple[int, int]]:
 
 
 def check_leaked(answer: Callable) -> None:
+    """Copy a row from one table to the other, and zero a row of each."""
     random = torch.Generator().manual_seed(3)
     train, test = torch.rand(2, 6, 4, generator=random)
     train[4] = test[1] = 0
@@ -239,21 +264,23 @@ def check_leaked(answer: Callable) -> None:
         tuple(int(k) for k in pair)
         for pair in require_answer(answer(train, test), "list")
     }
-    assert (1, 4) not in found, "two rows of zeros are silence, not a leak"
+    assert (1, 4) not in found, "two rows of zeros are two silent seconds, not a leak"
     right = {(3, 2), (5, 0)}
     assert found != {(2, 3), (0, 5)}, "the test row comes first in each pair"
     assert found == right, f"found {sorted(found)}; there are {sorted(right)}"
-    assert list(answer(train[:2] + 2, test)) == [], "nothing is equal there"
+    assert list(answer(train[:2] + 2, test)) == [], (
+        "no rows are equal here, so the list must be empty"
+    )
 
 
 LEAKED = Exercise(
-    "the same second twice",
-    "The pairs of a test row and a training row that are equal to the last bit.",
+    "find the leaks",
+    "Which pairs of a test row and a training row are equal to the last bit?",
     check_leaked,
     leaked,
     (
         "(test[:, None] == train[None]).all(dim=-1) compares each pair.",
-        "Rows of zeros are silence: leave out those with test.any(dim=-1) False.",
+        "Rows of zeros are silence. Leave them out with test.any(dim=-1).",
         "nonzero() of a mask (tests, trains) gives the pairs.",
     ),
 )
@@ -263,15 +290,17 @@ LEAKED = Exercise(
 
 
 def gaussian_kl(mu: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Compute KL(N(μ, σ²) ‖ N(0, 1)) in nats, summed over the last axis."""
     return (mu**2 + sigma**2 - 1 - 2 * np.log(sigma)).sum(-1) / 2
 
 
 def check_gaussian_kl(answer: Callable) -> None:
+    """Compare with the mean of log q(z) - log p(z) over points z of q."""
     random = np.random.default_rng(0)
     mu, sigma = random.normal(size=(3, 2)), random.uniform(0.3, 1.5, (3, 2))
     nothing = to_array(answer(np.zeros((1, 4)), np.ones((1, 4))), "KL")
     assert_close(nothing, np.zeros(1), "N(0, 1) against itself")
-    # the mean of log q(z) - log p(z) over throws, by midpoints of the quantiles
+    # the mean of log q(z) - log p(z), at the middles of 200,000 equal quantiles of q
     at = torch.special.ndtri((torch.arange(200_000) + 0.5).double() / 200_000).numpy()
     z = mu[..., None] + sigma[..., None] * at
     log_q = -(at**2) / 2 - np.log(sigma)[..., None]
@@ -279,18 +308,20 @@ def check_gaussian_kl(answer: Callable) -> None:
     mine = to_array(answer(mu, sigma), "KL")
     assert mine.shape == (3,), f"one number a row: (3,), not {mine.shape}"
     doubled = np.allclose(mine, 2 * right, rtol=1e-2)
-    assert not doubled, "twice as much as it should be: the formula has a half"
-    assert_close(mine, right, "KL against the mean over throws", 1e-3)
+    assert not doubled, (
+        "twice as large as it should be: the formula has a factor of one half"
+    )
+    assert_close(mine, right, "KL against a numerical integral", 1e-3)
 
 
 GAUSSIAN_KL = Exercise(
-    "the price of saying something",
-    "The KL of Gaussians from N(0, 1), latents being independent.",
+    "the KL of a Gaussian",
+    "What is the KL of a Gaussian with independent latents from N(0, 1)?",
     check_gaussian_kl,
     gaussian_kl,
     (
         "log σ² is 2 log σ.",
-        "Independent latents: their KLs add up over the last axis.",
+        "The KLs of independent latents add up over the last axis.",
     ),
 )
 
@@ -298,25 +329,28 @@ GAUSSIAN_KL = Exercise(
 def two_distances(
     mu: np.ndarray, sigma: np.ndarray, mu_2: np.ndarray, sigma_2: np.ndarray
 ) -> tuple[float, float]:
+    """Compute E‖z - z'‖² of independent draws, and Wasserstein-2 squared."""
     means = float(((mu - mu_2) ** 2).sum())
     drawn = means + float((sigma**2 + sigma_2**2).sum())
     return drawn, means + float(((sigma - sigma_2) ** 2).sum())
 
 
 def check_two_distances(answer: Callable) -> None:
+    """Compare with 400,000 draws, independent and then sorted."""
     random = np.random.default_rng(1)
     mu, mu_2 = random.normal(size=(2, 5))
     sigma, sigma_2 = random.uniform(0.2, 1.2, (2, 5))
     same = require_answer(answer(mu, sigma, mu, sigma), "pair of distances")
-    assert len(same) == 2, "two numbers: by draws, and Wasserstein's"
-    assert abs(same[1]) < 1e-9, "a cloud's Wasserstein distance to itself is 0"
+    assert len(same) == 2, "return two numbers: by draws, and Wasserstein's"
+    assert abs(same[1]) < 1e-9, "the Wasserstein distance of a Gaussian to itself is 0"
     assert same[0] > 0.1, (
-        "two draws of one cloud differ: their expected distance is not 0"
+        "two draws of one Gaussian differ, so their expected distance is not 0"
     )
     first = mu + sigma * random.normal(size=(400_000, 5))
     second = mu_2 + sigma_2 * random.normal(size=(400_000, 5))
     drawn = ((first - second) ** 2).sum(1).mean()
-    # in one dimension the best plan moves the smallest to the smallest, and so on
+    # In one dimension the best transport plan moves the smallest to the smallest, and
+    # so on, so the sorted draws give the Wasserstein distance.
     plan = ((np.sort(first, 0) - np.sort(second, 0)) ** 2).mean(0).sum()
     mine = to_array(answer(mu, sigma, mu_2, sigma_2), "pair of distances")
     assert_close(mine[0], drawn, "by independent draws", 2e-2)
@@ -324,8 +358,8 @@ def check_two_distances(answer: Callable) -> None:
 
 
 TWO_DISTANCES = Exercise(
-    "not quite Wasserstein",
-    "Expected squared distance of independent draws, and the squared W2 distance.",
+    "draws against Wasserstein",
+    "Compute the squared distance of two Gaussians by draws, and by Wasserstein.",
     check_two_distances,
     two_distances,
     (
@@ -339,6 +373,7 @@ TWO_DISTANCES = Exercise(
 
 
 def contrastive(d: float, e: int, margin: float) -> tuple[float, float]:
+    """Compute AVDLN's loss of a pair at distance d, and its derivative by d."""
     if e:
         return d**2, 2 * d
     short = max(0.0, margin - d)
@@ -346,6 +381,7 @@ def contrastive(d: float, e: int, margin: float) -> tuple[float, float]:
 
 
 def check_contrastive(answer: Callable) -> None:
+    """Compare with the loss and gradient of autograd."""
     for e in (1, 0):
         for d in (0.0, 0.5, 1.9, 2.5):
             x = torch.tensor(d, dtype=torch.float64, requires_grad=True)
@@ -359,34 +395,38 @@ def check_contrastive(answer: Callable) -> None:
 
 
 CONTRASTIVE = Exercise(
-    "near, or far enough",
-    "AVDLN's loss of one pair and its derivative by the distance.",
+    "the contrastive loss",
+    "What is AVDLN's loss of one pair, and its derivative by the distance?",
     check_contrastive,
     contrastive,
     (
         "e = 1: the loss is d².",
-        "e = 0: beyond the margin there is nothing left to push, so the slope is 0.",
+        "e = 0: beyond the margin the loss is 0, and so is its slope.",
     ),
 )
 
 
 def largest_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    # an orthonormal basis of each side: its covariance is 1 already
+    """Compute the first canonical correlation of two (N, D) arrays."""
+    # the coordinates in an orthonormal basis have covariance 1 already
     q_x, q_y = (np.linalg.qr(a - a.mean(0))[0] for a in (x, y))
     return float(np.linalg.svd(q_x.T @ q_y, compute_uv=False)[0])
 
 
 def check_largest_correlation(answer: Callable) -> None:
+    """Compare with Pearson's r, and with a power iteration in three dimensions."""
     random = np.random.default_rng(2)
     x = random.normal(size=(200, 1))
     y = 2 * x + random.normal(size=(200, 1))
     assert_close(
         answer(x, y), abs(np.corrcoef(x.T, y.T)[0, 1]), "one dimension: Pearson's |r|"
     )
-    assert_close(answer(x, -y), abs(np.corrcoef(x.T, y.T)[0, 1]), "y upside down")
+    assert_close(
+        answer(x, -y), abs(np.corrcoef(x.T, y.T)[0, 1]), "y with the other sign"
+    )
     x, y = random.normal(size=(60, 3)), random.normal(size=(60, 3))
     y[:, 0] += x[:, 1]
-    # regress by turns: power iteration on the two projections
+    # a power iteration: project onto each side in turn, by least squares
     a, b = x - x.mean(0), y - y.mean(0)
     u = a[:, 0]
     for _ in range(2000):
@@ -394,18 +434,18 @@ def check_largest_correlation(answer: Callable) -> None:
         u = a @ np.linalg.lstsq(a, v / np.linalg.norm(v), rcond=None)[0]
     right = float(u @ v / np.linalg.norm(u) / np.linalg.norm(v))
     assert_close(answer(x, y), right, "three dimensions")
-    assert_close(answer(x + 5, 3 * y), right, "moved and scaled: nothing changes")
+    assert_close(answer(x + 5, 3 * y), right, "shifting and scaling must not change it")
 
 
 LARGEST_CORRELATION = Exercise(
-    "the best pair of directions",
-    "How strongly two sets of features can be made to correlate by linear means.",
+    "the largest canonical correlation",
+    "How strongly can linear projections of two sets of features correlate?",
     check_largest_correlation,
     largest_correlation,
     (
-        "Take the means off first.",
-        "np.linalg.qr gives an orthonormal basis: its coordinates are uncorrelated.",
-        "Of two orthonormal bases the best pair of directions is a singular value.",
+        "Subtract the means first.",
+        "np.linalg.qr gives an orthonormal basis, whose coordinates are uncorrelated.",
+        "The largest singular value of Qx.T @ Qy is the correlation.",
     ),
 )
 
@@ -413,6 +453,7 @@ LARGEST_CORRELATION = Exercise(
 
 
 def two_adams(gradients: np.ndarray, rate: float) -> float:
+    """Compute where a weight ends that starts at 0 and that two Adams own."""
     m = v = weight = 0.0
     for n, g in enumerate(gradients, start=1):
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
@@ -422,6 +463,7 @@ def two_adams(gradients: np.ndarray, rate: float) -> float:
 
 
 def check_two_adams(answer: Callable) -> None:
+    """Compare with two of torch's Adams on the same weight."""
     random = np.random.default_rng(3)
     for gradients in (np.array([2.0]), random.normal(size=40) + 0.3):
         weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
@@ -433,29 +475,31 @@ def check_two_adams(answer: Callable) -> None:
         mine = float(to_array(answer(gradients, 0.01), "weight"))
         right = weight.item()
         assert abs(mine - right / 2) > 1e-6 * abs(right), (
-            "half as far as it should be: both optimisers step"
+            "half as far as it should be: both optimisers make a step"
         )
         assert_close(mine, right, f"after {len(gradients)} gradients", 1e-6)
 
 
 TWO_ADAMS = Exercise(
-    "stepped twice",
-    "The path of a weight that two Adams own.",
+    "two Adams on one weight",
+    "Where does a weight end that two Adams own?",
     check_two_adams,
     two_adams,
     (
-        "m ← 0.9 m + 0.1 g, v ← 0.999 v + 0.001 g², from 0.",
+        "m ← 0.9 m + 0.1 g and v ← 0.999 v + 0.001 g². Both start at 0.",
         "Step n divides m by 1 − 0.9ⁿ and v by 1 − 0.999ⁿ.",
-        "Both have the same m and v, so both take the same step.",
+        "Both Adams have the same m and v, so both make the same step.",
     ),
 )
 
 
 def weight_of_a_second(lengths: list[int], video: int, released: bool) -> float:
+    """Compute the weight of one second of a video in the mean over videos."""
     return 1 / len(lengths) if released else 1 / len(lengths) / lengths[video]
 
 
 def check_weight_of_a_second(answer: Callable) -> None:
+    """Compare with the gradient of the mean by one second."""
     lengths = [10, 2, 5]
     for video, length in enumerate(lengths):
         seconds = [torch.rand(n, requires_grad=True) for n in lengths]
@@ -469,21 +513,22 @@ def check_weight_of_a_second(answer: Callable) -> None:
 
 
 WEIGHT_OF_A_SECOND = Exercise(
-    "long videos, short videos",
-    "What a second of a video counts in the mean over videos, by either mode.",
+    "the weight of a second",
+    "How much does one second of a video weigh in the mean over videos?",
     check_weight_of_a_second,
     weight_of_a_second,
     (
         "The mean over N videos gives each of them 1 / N.",
-        "As released a video's KL is the sum of its seconds'.",
+        "As released, a video's KL is the sum over its seconds.",
     ),
 )
 
 
-# --- Step 7: judging -------------------------------------------------------------
+# --- Step 7: evaluation ----------------------------------------------------------
 
 
 def on_a_ring(distance: torch.Tensor, s: int, length: int) -> torch.Tensor:
+    """Compute the costs (T,) of all windows of a video whose end meets its start."""
     seconds = len(distance)
     costs = torch.zeros(seconds)
     for k in range(length):
@@ -492,6 +537,7 @@ def on_a_ring(distance: torch.Tensor, s: int, length: int) -> torch.Tensor:
 
 
 def check_on_a_ring(answer: Callable) -> None:
+    """Compare with a loop over windows and seconds, and turn the searched video."""
     random = torch.Generator().manual_seed(41)
     for s, length in ((0, 2), (3, 1), (4, 6), (2, 8)):
         distance = torch.rand(10, 10, generator=random)
@@ -510,18 +556,19 @@ def check_on_a_ring(answer: Callable) -> None:
 
 
 ON_A_RING = Exercise(
-    "the video as a ring",
-    "The costs of all windows when the last second is followed by the first.",
+    "costs on a ring",
+    "What do all windows cost if the last second is followed by the first?",
     check_on_a_ring,
     on_a_ring,
     (
         "c(t) is the sum over k of distance[s + k, (t + k) % 10].",
-        "For one k, over all t: row s + k, rolled by -k.",
+        "For one k and all t, this is row s + k, rolled by -k.",
     ),
 )
 
 
 def at_random(n: int, right: int) -> float:
+    """Compute E[1 / rank of the first right item] of n items in random order."""
     expected, none_so_far = 0.0, 1.0
     for j in range(1, n - right + 2):
         here = right / (n - j + 1)
@@ -531,6 +578,7 @@ def at_random(n: int, right: int) -> float:
 
 
 def check_at_random(answer: Callable) -> None:
+    """Compare with two closed cases and with 20,000 shuffles."""
     assert_close(answer(7, 7), 1.0, "7 items, all right")
     harmonic = sum(1 / j for j in range(1, 7)) / 6
     assert_close(answer(6, 1), harmonic, "6 items, 1 right: the mean of 1, 1/2, … 1/6")
@@ -542,7 +590,7 @@ def check_at_random(answer: Callable) -> None:
         simulated = (1 / ranks).mean()
         mine = float(to_array(answer(n, right), "number"))
         assert abs(mine - 1 / (1 + (n - right) / (right + 1))) > 1e-6, (
-            f"{n} items, {right} right: that is 1 / E[rank], which is not E[1 / rank]"
+            f"{n} items, {right} right: this is 1 / E[rank], which is not E[1 / rank]"
         )
         assert_close(
             mine, simulated, f"{n} items, {right} right, 20,000 shuffles", 0.02
@@ -550,14 +598,14 @@ def check_at_random(answer: Callable) -> None:
 
 
 AT_RANDOM = Exercise(
-    "chance",
-    "The expected reciprocal rank of the first right item, all in random order.",
+    "a random ranking",
+    "What is the expected reciprocal rank of the first right item at random?",
     check_at_random,
     at_random,
     (
-        "The first is right with the probability right / n: then 1 / rank is 1.",
-        "If it is not, n - 1 items are left, of which as many as before are right.",
-        "Go on until only right ones are left: rank n - right + 1 at the latest.",
+        "The first item is right with probability right / n. Then 1 / rank is 1.",
+        "If it is wrong, n - 1 items are left, and as many as before are right.",
+        "Continue to rank n - right + 1: then only right items are left.",
     ),
 )
 
@@ -566,6 +614,7 @@ AT_RANDOM = Exercise(
 
 
 def nearest_of_each(distance: np.ndarray, video: np.ndarray, k: int) -> list[int]:
+    """Find the positions of the k nearest items, at most one of each video."""
     best: dict[int, int] = {}
     for place in np.argsort(distance, kind="stable"):
         best.setdefault(int(video[place]), int(place))
@@ -573,20 +622,23 @@ def nearest_of_each(distance: np.ndarray, video: np.ndarray, k: int) -> list[int
 
 
 def check_nearest_of_each(answer: Callable) -> None:
+    """Compare with the nearest item of each video, found video by video."""
     random = np.random.default_rng(43)
     for k in (1, 3, 5):
         distance, video = random.random(40), random.integers(0, 8, 40)
         mine = [
             int(place) for place in require_answer(answer(distance, video, k), "list")
         ]
-        assert len(mine) == k, f"{len(mine)} places, {k} were asked for"
+        assert len(mine) == k, (
+            f"{len(mine)} positions came back, but {k} were asked for"
+        )
         of = [int(video[place]) for place in mine]
-        assert len(set(of)) == k, f"videos {of}: one of them twice"
+        assert len(set(of)) == k, f"the videos are {of}: one of them occurs twice"
         by_video = [
             min(np.flatnonzero(video == v), key=lambda i: distance[i]) for v in set(of)
         ]
         assert set(mine) == {int(i) for i in by_video}, (
-            "a video is there with a second that is not its nearest"
+            "one video is represented by a second that is not its nearest"
         )
         least = sorted(distance[video == v].min() for v in np.unique(video))
         assert_close(
@@ -596,22 +648,24 @@ def check_nearest_of_each(answer: Callable) -> None:
 
 NEAREST_OF_EACH = Exercise(
     "one answer a video",
-    "The k nearest items, the best first, at most one of each video.",
+    "Find the k nearest items, the nearest first, at most one of each video.",
     check_nearest_of_each,
     nearest_of_each,
     (
-        "Go through all places in the order of their distance: np.argsort.",
-        "Keep a place if its video has none yet; stop at k.",
+        "Go through all positions in the order of their distance (np.argsort).",
+        "Keep a position if its video has none yet. Stop at k.",
     ),
 )
 
 
 def recall_at(distance: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Compute the share of queries with an item of their class among the k nearest."""
     order = np.argsort(distance, axis=1)[:, :k]
     return float((labels[order] == labels[:, None]).any(axis=1).mean())
 
 
 def check_recall_at(answer: Callable) -> None:
+    """Compare with a loop over the queries."""
     random = np.random.default_rng(44)
     distance, labels = random.random((30, 30)), random.integers(0, 9, 30)
     for k in (1, 4, 10):
@@ -621,17 +675,19 @@ def check_recall_at(answer: Callable) -> None:
             hits += any(labels[i] == labels[q] for i in found)
         assert_close(answer(distance, labels, k), hits / 30, f"recall at {k}")
     assert_close(
-        answer(distance, labels, 30), 1.0, "all 30 looked at, the own pair among them"
+        answer(distance, labels, 30),
+        1.0,
+        "all 30 items, among them the query's own pair",
     )
 
 
 RECALL_AT = Exercise(
     "recall at k",
-    "The share of queries that have a right answer among the first k.",
+    "Which share of the queries has a right answer among the first k?",
     check_recall_at,
     recall_at,
     (
-        "np.argsort(distance, axis=1)[:, :k] has the places of the k nearest.",
-        "labels[places] == labels[:, None] says which are right; any of a row will do.",
+        "np.argsort(distance, axis=1)[:, :k] holds the positions of the k nearest.",
+        "labels[positions] == labels[:, None] says which are right. Use any(axis=1).",
     ),
 )

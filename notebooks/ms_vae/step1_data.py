@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 1 · Data: videos with one audio-visual event each, and guesses without a model
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/ms_vae/step1_data.ipynb)
+#
 # *Learning Audio-Visual Correlations from Variational Cross-Modal Generation* (Zhu et
 # al. 2021) asks whether a network that never sees a label can learn that a bark belongs
 # to a dog. The paper tests this with two tasks on one data set, AVE. **Localisation:**
@@ -31,10 +33,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from pathlib import Path

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 2 · Features: 640 numbers for each second of video
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/ms_vae/step2_features.ipynb)
+#
 # MS-VAE (Zhu et al. 2021) never sees a pixel and never hears a sample. For each second
 # it gets one row of 512 numbers that describe the picture and one row of 128 numbers
 # that describe the sound. Two pretrained networks measure these rows once. This
@@ -30,10 +32,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import json

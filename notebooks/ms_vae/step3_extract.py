@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 3 · Extract: measure the features of every second once
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/ms_vae/step3_extract.ipynb)
+#
 # Step 2 defined the features. This notebook trains the audio encoder (unless you have
 # VGGish's weights) and then sends all videos through both networks. The result is one
 # file, `features.safetensors`. From here on MS-VAE needs neither pictures nor sounds.
@@ -25,10 +27,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import hashlib

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 4 · The model: two encoders, one decoder, one latent space
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/ms_vae/step4_model.ipynb)
+#
 # A dog barks. From the picture of it you can imagine the sound, and from the sound the
 # picture. Zhu et al. turn this into a network: it gets one second of picture *or* one
 # second of sound, and must reconstruct *both*. To do so it must keep what the two have
@@ -33,10 +35,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import copy

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 7 · Evaluate: is the model better than a guess without a model?
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/ms_vae/step7_judge.ipynb)
+#
 # The tasks are to find the bark of a dog among the seconds of a video, and to find a
 # picture that belongs to a sound. Both give a percentage, and a percentage alone says
 # little. This notebook prints beside every score what one gets without a model.
@@ -31,10 +33,11 @@
 # import sys
 #
 # if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab: install the course, once, in about two minutes. Colab's torch stays.
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
 #     source = "avnb @ git+https://github.com/avnb/avnb"
-#     pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
-#     subprocess.run(pip, check=True)
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from math import comb

@@ -465,7 +465,7 @@ def test_command(tmp_path):
     assert "nothing to download" in refused.output
     wrong = CliRunner().invoke(app, [*given, "--fps", "0"])
     assert wrong.exit_code == 1
-    assert "fps is 0" in wrong.output
+    assert "fps: it is 0" in wrong.output
 
 
 def test_scripts_run_alone(tmp_path):

@@ -96,7 +96,7 @@ def test_parts_that_overlap_are_a_leak():
 def test_what_cannot_be_cut_in_time():
     with pytest.raises(ClipsError, match=r"1\.90 s are shorter than two clips"):
         split_in_time(whole(1.9), SMALL)
-    with pytest.raises(ClipsError, match=r"hop is 0\.5"):
+    with pytest.raises(ClipsError, match=r"hop: it is 0\.5"):
         split_in_time(whole(9.0), dataclasses.replace(SMALL, hop=0.5))
     with pytest.raises(ClipsError, match="needs its duration"):
         split_in_time(dataclasses.replace(whole(9.0), duration=None), SMALL)

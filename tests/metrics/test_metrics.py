@@ -185,7 +185,7 @@ def test_mean_over_seeds_is_students_interval() -> None:
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (measure.low, measure.high) == pytest.approx(tuple(expected))
     assert (measure.n, measure.counted) == (4, "seeds")
-    same = mean_over_seeds([0.7, 0.7, 0.7])  # no spread at all
+    same = mean_over_seeds([0.5, 0.5, 0.5])  # no spread at all
     assert same.low == same.high == same.value
     with pytest.raises(ValueError, match="at least 2"):
         mean_over_seeds([0.7])

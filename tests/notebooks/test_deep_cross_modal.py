@@ -1,6 +1,9 @@
 """The definitions of the series deep_cross_modal against independent references."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,7 +78,7 @@ def test_loudness_is_the_formula_sample_by_sample() -> None:
     assert data.is_audible(chunks, peak).tolist() == wanted
 
 
-def test_the_gate_drops_what_lies_at_the_threshold_and_silent_recordings() -> None:
+def test_the_gate_drops_the_threshold_itself_and_silent_recordings() -> None:
     square = torch.ones(3, 8) * torch.tensor([[0.25], [0.5], [0.75]])
     at = 20 * math.log10(0.5)
     assert data.is_audible(square, torch.ones(3), at).tolist() == [False, False, True]
@@ -85,7 +88,7 @@ def test_the_gate_drops_what_lies_at_the_threshold_and_silent_recordings() -> No
     assert not data.is_audible(*nothing).any()
 
 
-def test_class_balance_makes_classes_alike() -> None:
+def test_sample_weights_make_classes_equally_likely() -> None:
     labels = torch.tensor([0] * 7 + [2] * 2 + [3])
     weights = data.compute_sample_weights(labels)
     for k in (0, 2, 3):
@@ -239,22 +242,24 @@ def test_image_classifier_is_that_of_the_paper(batch: int) -> None:
 
 
 @pytest.mark.parametrize(("channels", "size"), [(3, (64, 64)), (1, (128, 44))])
-def test_judge_scores_by_its_features(channels: int, size: tuple[int, int]) -> None:
-    judge = image.EvalClassifier(13, channels).eval()
+def test_eval_classifier_scores_by_its_features(
+    channels: int, size: tuple[int, int]
+) -> None:
+    net = image.EvalClassifier(13, channels).eval()
     x = torch.randn(1, channels, *size)
-    assert judge.features(x).shape == (1, 512)
-    torch.testing.assert_close(judge.fc(judge.features(x)), judge(x))
+    assert net.features(x).shape == (1, 512)
+    torch.testing.assert_close(net.fc(net.features(x)), net(x))
     # the body by which step 10 measures distances is the same
-    body = nn.Sequential(*list(judge.children())[:-1], nn.Flatten())
-    torch.testing.assert_close(body(x), judge.features(x))
+    body = nn.Sequential(*list(net.children())[:-1], nn.Flatten())
+    torch.testing.assert_close(body(x), net.features(x))
 
 
-def test_pose_reader_says_where_the_weight_of_each_map_lies() -> None:
-    reader = image.PoseEstimator(points=2, width=4).eval()
+def test_pose_estimator_gives_the_mean_position_of_each_map() -> None:
+    estimator = image.PoseEstimator(points=2, width=4).eval()
     x = torch.randn(3, 3, 64, 48)
-    maps = reader.maps(x)
+    maps = estimator.maps(x)
     assert maps.shape == (3, 2, 16, 12)
-    told = reader(x).double()
+    found = estimator(x).double()
     for b, point in np.ndindex(3, 2):
         weight = np.exp(maps[b, point].detach().double().numpy())
         place = np.zeros(2)
@@ -262,7 +267,7 @@ def test_pose_reader_says_where_the_weight_of_each_map_lies() -> None:
             place += weight[v, u] * np.array([(u + 0.5) / 12, (v + 0.5) / 16])
         expected = torch.from_numpy(place / weight.sum())
         torch.testing.assert_close(
-            told[b, 2 * point :][:2], expected, rtol=1e-5, atol=0
+            found[b, 2 * point :][:2], expected, rtol=1e-5, atol=0
         )
 
 
@@ -281,7 +286,7 @@ def test_the_added_layers_of_i2s() -> None:
     assert G.added(x).shape == D.added(x).shape == x.shape
 
 
-def test_weights_start_as_in_gan_cls() -> None:
+def test_weights_are_initialised_as_in_gan_cls() -> None:
     torch.manual_seed(0)
     net = s2i.Discriminator(16).apply(s2i.init_weights)
     for module in layers(net, nn.Conv2d):
@@ -294,7 +299,7 @@ def test_weights_start_as_in_gan_cls() -> None:
 
 
 @pytest.mark.parametrize("network", ["s2i", "i2s"])
-def test_without_norm_a_score_is_the_pairs_own(network: str) -> None:
+def test_without_norms_a_score_does_not_depend_on_the_batch(network: str) -> None:
     makers = {
         "s2i": (lambda: s2i.Discriminator(12), (3, 64, 64)),
         "i2s": (lambda: i2s.SpectrogramDiscriminator(12), (1, 128, 34)),
@@ -310,7 +315,7 @@ def test_without_norm_a_score_is_the_pairs_own(network: str) -> None:
         first, second = D(x, code)[0], D(others, code)[0]
         assert torch.isclose(first, second, rtol=1e-4, atol=1e-6) == alone
         assert bool(layers(D, nn.BatchNorm2d)) != alone
-    # He's start keeps the signal's size through all layers
+    # He's initialisation keeps the scale of the signal through all layers
     assert 0.1 < D(x, code).std() < 10
     for block in layers(D, s2i.ResidualBlock):
         y = torch.randn(2, block.body[0].in_channels, 5, 5)
@@ -347,7 +352,9 @@ def test_decay_shrinks_as_it_is_written() -> None:
 
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize(("rows", "frames"), [(128, 44), (33, 21)])
-def test_autoencoder_undoes_its_shapes(rows: int, frames: int, batch: int) -> None:
+def test_autoencoder_reconstructs_its_shapes(
+    rows: int, frames: int, batch: int
+) -> None:
     net = sound.StackedAutoencoder(rows, frames, width=2).eval()
     x = torch.randn(batch, rows, frames)
     assert net.encode(x).shape == (batch, 128)
@@ -382,18 +389,18 @@ def test_the_loss_of_a_stack_trains_that_stack_alone(level: int) -> None:
     assert moved == {str(level)}
 
 
-def test_standard_is_mean_0_and_variance_1() -> None:
+def test_standardizer_gives_mean_0_and_variance_1() -> None:
     x = torch.randn(500, 128, generator=random()) * torch.logspace(-2, 2, 128) + 3
     x[:, 5] = 7.0  # a number that never varies
-    standard = sound.Standardizer().fit(x)
-    y = standard(x).numpy()
+    scaler = sound.Standardizer().fit(x)
+    y = scaler(x).numpy()
     assert np.abs(y.mean(axis=0)).max() < 1e-3
     varying = np.arange(128) != 5
     assert y[:, varying].std(axis=0, ddof=1) == pytest.approx(1, abs=1e-3)
     assert (y[:, 5] == 0).all()
     again = sound.Standardizer()
-    again.load_state_dict(standard.state_dict())
-    torch.testing.assert_close(again(x[:3]), standard(x[:3]))
+    again.load_state_dict(scaler.state_dict())
+    torch.testing.assert_close(again(x[:3]), scaler(x[:3]))
 
 
 def test_lms_is_librosa_in_a_fixed_range() -> None:
@@ -419,12 +426,12 @@ def test_representations_are_those_of_the_paper() -> None:
         sound.make_representation("LPC")
 
 
-def test_to_sound_brings_a_tone_back() -> None:
+def test_lms_to_waveform_brings_a_tone_back() -> None:
     time = torch.arange(22050) / 44100
     tone = 0.3 * torch.sin(2 * math.pi * 1000 * time)[None]
-    heard = sound.lms_to_waveform(sound.LMS()(tone))[0]
-    spectrum = torch.fft.rfft(heard).abs()
-    frequency = spectrum.argmax().item() * 44100 / len(heard)
+    wave = sound.lms_to_waveform(sound.LMS()(tone))[0]
+    spectrum = torch.fft.rfft(wave).abs()
+    frequency = spectrum.argmax().item() * 44100 / len(wave)
     assert frequency == pytest.approx(1000, rel=0.03)
 
 
@@ -439,7 +446,9 @@ def test_bytes_come_back_unchanged() -> None:
     assert (x.min().item(), x.max().item()) == (-1, 1)
     assert x[0, 2, 5, 7].item() == pytest.approx(picture[0, 5, 7, 2].item() / 127.5 - 1)
     assert torch.equal(image.denormalize_pictures(x), picture)
-    assert image.denormalize_pictures(3 * x)[0, 0, 0, 0] == 0  # cut, not wrapped round
+    assert (
+        image.denormalize_pictures(3 * x)[0, 0, 0, 0] == 0
+    )  # clipped, not wrapped around
 
 
 @pytest.mark.parametrize("frames", [44, 34, 20])
@@ -454,6 +463,25 @@ def test_resizing_keeps_straight_lines(frames: int) -> None:
     )
 
 
+# --- Imports ---------------------------------------------------------------------
+
+
+def test_a_reader_in_the_folder_imports_a_step_by_its_name() -> None:
+    script = (
+        "from step4_image import EvalClassifier\n"
+        "from step8_image_to_sound import SpectrogramGenerator\n"
+        "print(EvalClassifier.__module__, SpectrogramGenerator.__module__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(image.__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["step4_image", "step8_image_to_sound"], done.stderr
+
+
 # --- Claims ----------------------------------------------------------------------
 
 
@@ -464,7 +492,7 @@ def test_evidence_is_what_the_records_say() -> None:
         for name, value in score.items()
         for depth, gain in ((3, 0.0), (4, 0.1 if name == "LMS" else 0.05))
     ]
-    judge = {"S2I-C": 0.75, "S2I-N": 0.3, "S2I-A": 0.45, "real": 0.99}
+    score5 = {"S2I-C": 0.75, "S2I-N": 0.3, "S2I-A": 0.45, "real": 0.99}
     table5 = [
         {
             "sounds": split,
@@ -474,9 +502,9 @@ def test_evidence_is_what_the_records_say() -> None:
             "Γ": {"value": 0.5},
         }
         for split, shift in (("train", 0.2), ("test", 0.0))
-        for what, value in judge.items()
+        for what, value in score5.items()
     ]
-    ear = {"I2S": 0.5, "real": 0.9, "chance": 1 / 13}
+    score_i2s = {"I2S": 0.5, "real": 0.9, "chance": 1 / 13}
     results = {
         "step3_sound_train": {"table1": table1},
         "step5_image_train": {"image_encoder_accuracy": {"value": 0.97}},
@@ -487,7 +515,7 @@ def test_evidence_is_what_the_records_say() -> None:
             "table5": table5,
             "i2s": [
                 {"sounds": what, "EvalClassifier": {"value": v}}
-                for what, v in ear.items()
+                for what, v in score_i2s.items()
             ],
         },
     }

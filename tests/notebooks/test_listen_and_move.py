@@ -47,7 +47,7 @@ def test_samples_that_are_not_finite_are_refused(bad: float) -> None:
 
 def make_performer(frames: int = 10, size: tuple[int, int] = (4, 4)) -> object:
     pictures = torch.arange(frames, dtype=torch.uint8).view(-1, 1, 1, 1)
-    film = clips.Recording(
+    recording = clips.Recording(
         pictures.expand(-1, *size, 3).contiguous(),
         torch.zeros(800 * frames),
         torch.arange(frames) / 20,
@@ -58,7 +58,7 @@ def make_performer(frames: int = 10, size: tuple[int, int] = (4, 4)) -> object:
     )
     features = torch.arange(frames).float()[:, None].expand(-1, 64)
     return data.PerformerVideo(
-        film.frames, features, film, data.AudioFeatures(16000, level=1.0)
+        recording.frames, features, recording, data.AudioFeatures(16000, level=1.0)
     )
 
 
@@ -73,7 +73,7 @@ def test_videos_that_the_networks_cannot_take_are_named() -> None:
 
 
 def test_a_silent_video_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = make_performer().film
+    silent = make_performer().source
     monkeypatch.setattr(data.clips, "load_recording", lambda *args: silent)
     with pytest.raises(ClipsError, match=r"clips/train: solo is silent"):
         data.load_performer_video("clips", "test")
@@ -215,8 +215,8 @@ def test_a_model_comes_back_from_its_file(tmp_path: Path) -> None:
     again = training.load_model(tmp_path / "model", generator.SoundToVideo)
     heard, noise = torch.randn(3, 5), torch.randn(3, 2)
     with torch.no_grad():
-        films = [network(heard, None, noise)[0] for network in (model, again)]
-    assert torch.equal(*films)
+        videos = [network(heard, None, noise)[0] for network in (model, again)]
+    assert torch.equal(*videos)
 
 
 # --- Step 4 ----------------------------------------------------------------------
@@ -236,26 +236,28 @@ def test_the_triangular_kernel_is_that_of_the_layers(size: int, axis: str) -> No
 def test_a_video_is_the_same_in_any_windows() -> None:
     model = generator.SoundToVideo(generator.ModelConfig(), size=16, bands=5, base=16)
     features = torch.randn(11, 5)
-    films = [
+    videos = [
         prediction.generate_video(model, features, length) for length in (11, 4, 1)
     ]
-    assert films[0].shape == (11, 16, 16, 3)
-    for other in films[1:]:
-        assert (films[0].int() - other.int()).abs().max() <= 1
-    assert not torch.equal(films[0], prediction.generate_video(model, features, seed=1))
+    assert videos[0].shape == (11, 16, 16, 3)
+    for other in videos[1:]:
+        assert (videos[0].int() - other.int()).abs().max() <= 1
+    assert not torch.equal(
+        videos[0], prediction.generate_video(model, features, seed=1)
+    )
 
 
 # --- Step 5 ----------------------------------------------------------------------
 
 
 def test_a_constant_changes_no_loss() -> None:
-    film, made = torch.randn(2, 1, 4, 3, 8, 8)
+    real, fake = torch.randn(2, 1, 4, 3, 8, 8)
     critic = critics.make_video_critic(8, base=8, norm="none")
     losses = []
     for constant in (0.0, 50.0):
         torch.manual_seed(2)
         nn.init.constant_(critic.head.decision.bias, constant)
-        losses.append(critics.video_critic_loss(critic, film, made).item())
+        losses.append(critics.video_critic_loss(critic, real, fake).item())
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
 
 
@@ -344,9 +346,9 @@ def test_moving_pixels_and_their_error() -> None:
 
 
 def test_another_moment_is_a_share_of_the_video_away() -> None:
-    film = torch.arange(8)
-    assert data.shift_in_time(film).tolist() == [6, 7, 0, 1, 2, 3, 4, 5]
-    assert data.shift_in_time(film, 0.5).tolist() == [4, 5, 6, 7, 0, 1, 2, 3]
+    sequence = torch.arange(8)
+    assert data.shift_in_time(sequence).tolist() == [6, 7, 0, 1, 2, 3, 4, 5]
+    assert data.shift_in_time(sequence, 0.5).tolist() == [4, 5, 6, 7, 0, 1, 2, 3]
 
 
 def test_moving_and_mean_are_those_of_numpy() -> None:
@@ -369,9 +371,9 @@ def make_climbing(frames: int) -> object:
     for t, place in enumerate(height.tolist()):
         pictures[t, 4 * place : 4 * place + 4] = 220
         features[t, 16 * place : 16 * place + 16] = 0.5
-    film = make_performer(frames).film
+    source = make_performer(frames).source
     return data.PerformerVideo(
-        pictures, features, film, data.AudioFeatures(16000, level=1.0)
+        pictures, features, source, data.AudioFeatures(16000, level=1.0)
     )
 
 

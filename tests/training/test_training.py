@@ -22,7 +22,7 @@ from PIL import Image
 from torch import nn
 
 from avnb import training
-from avnb.errors import CheckpointError
+from avnb.errors import CheckpointError, WriteError
 from avnb.training import BatchSampler, Run
 
 LOOP = Path(__file__).parents[1] / "helpers" / "training_loop.py"
@@ -336,6 +336,17 @@ def test_a_checkpoint_of_the_older_format_says_what_to_do(tmp_path: Path) -> Non
         with pytest.raises(CheckpointError, match="older version") as caught:
             attempt()
         assert f"Delete {folder} and train again" in caught.value.remedy
+
+
+def test_a_folder_that_cannot_be_written_says_so_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match="A file is where a folder must be"):
+        go(small(tmp_path / "file" / "run"), 2)
+    run = small(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").write_text("")
+    with pytest.raises(WriteError, match="A file is where a folder must be"):
+        go(run, 2)
 
 
 def test_what_could_not_be_read_again_is_not_saved(tmp_path: Path) -> None:

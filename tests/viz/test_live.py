@@ -1,0 +1,69 @@
+"""What a training shows where there is no terminal, and where Colab is."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+
+from avnb.viz import live, show, widgets
+from avnb.viz.colab import enable_colab_widgets
+
+
+def test_a_training_in_a_log_prints_plain_lines(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = live.Progress(3, 10, "train", None, hidden=False)
+    progress.update_to(4, {4: {"loss": 1.0}})
+    monkeypatch.setattr(live, "SAY_EVERY", -1.0)  # as if a minute had passed
+    progress.update_to(5, {5: {"loss": 1.0}})
+    progress.close()
+    lines = [line.split(" ", 1)[1] for line in capsys.readouterr().err.splitlines()]
+    assert lines[:2] == [
+        "train: training begins at step 3 of 10",
+        "train: step 5 of 10",
+    ]
+    assert lines[2].startswith("train: training ends at step 5 of 10, after 0.0 min")
+    live.Progress(0, 10, "train", None, hidden=True).close()
+    assert not capsys.readouterr().err
+
+
+def test_colabs_manager_is_switched_on_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    output = types.SimpleNamespace(
+        enable_custom_widget_manager=lambda: calls.append("enabled")
+    )
+    colab = types.ModuleType("google.colab")
+    colab.output = output  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    enable_colab_widgets.cache_clear()
+    widgets.Album(lambda name: types.SimpleNamespace(data=name), ["one"])
+    live.Panel(lambda: None, "run")
+    assert calls == ["enabled"]
+    enable_colab_widgets.cache_clear()
+
+
+def test_the_panel_draws_what_was_logged() -> None:
+    rows = {step: {"a": float(step)} | ({"b": 1.0} if step % 2 else {})
+            for step in range(900)}  # fmt: skip
+    lines = live.draw_history(rows).axes[0].lines
+    found = {line.get_label(): line.get_xydata() for line in lines}
+    assert len(found["a"]) <= 2 * live.POINTS
+    assert (found["a"][:, 0] == found["a"][:, 1]).all()
+    assert live.draw_history({}).axes[0].get_legend() is None
+
+
+def test_one_conversion_of_pictures() -> None:
+    grey = torch.tensor([[[0.0, 1.02], [1.0, -0.04]]])
+    found = show.to_picture(grey)
+    assert found[..., 0].tolist() == [[0, 255], [255, 0]]
+    assert (found[..., :1] == found).all()
+    with pytest.raises(ValueError, match=r"\(x \+ 1\) / 2"):
+        show.to_uint8(grey)  # what a notebook shows is to be right
+    nan = np.full((4, 4, 3), np.nan)
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        show.to_picture(nan)
+    grid = show.to_picture(torch.zeros(5, 1, 8, 8))
+    assert grid.shape == (2 * 10 + 2, 3 * 10 + 2, 3)
