@@ -602,7 +602,7 @@ def discriminator_loss(
 # weight = nn.Linear(1, 1, bias=False)
 # ema = training.EMA(weight, decay=0.9)
 # values, averages, average = [], [], weight.weight.item()
-# for t in range(100):
+# for t in range(40):
 #     with torch.no_grad():  # the place of an optimiser step
 #         weight.weight.fill_(1 + 0.5 * (-1) ** t)
 #     ema.update_parameters(weight)
