@@ -277,7 +277,7 @@ def draw_arm(
 ) -> None:
     """Draw upper arm, forearm and cuff, which end at the wrist before the hand."""
     joint = find_elbow(shoulder, hand, out, 29.0, 27.0)
-    # the hand is drawn later, and may lie before the instrument: the arm ends at the wrist
+    # the hand is drawn later, before the instrument, so the arm ends at the wrist
     towards = hand - joint
     towards = towards / max(math.hypot(*towards), 1e-6)
     wrist = hand - towards * 3.5
