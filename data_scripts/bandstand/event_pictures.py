@@ -213,7 +213,7 @@ def draw_aircraft(c: Canvas, m: Moment, v: Variant) -> None:
 
 
 def draw_race_car(c: Canvas, m: Moment, v: Variant) -> None:
-    """A racing car that goes to and fro; its wheels turn, it pitches at each gear."""
+    """A racing car that goes back and forth; its wheels turn, each gear pitches it."""
     x = 70 * math.sin(1.9 * m.turns + 4 * v.shape) * 0.5
     with c.at(affine((x, 18 + 1.2 * math.sin(60 * m.turns)), -5 * m.hit)):
         c.fill(polygon([(-48, -22), (-36, -22), (-36, -18), (-44, -2), (-48, -2)]),
@@ -594,7 +594,7 @@ def draw_toilet(c: Canvas, m: Moment, v: Variant) -> None:
 
 
 def draw_rodents(c: Canvas, m: Moment, v: Variant) -> None:
-    """Three mice that run to and fro, jump at each squeak and open their mouths."""
+    """Three mice that run back and forth, jump at each squeak and open their mouths."""
     for k in range(3):
         run = 1.7 * m.turns + 0.33 * k + v.shape
         x = 34 * math.sin(3 * run + 2 * k)

@@ -419,11 +419,11 @@ def check_largest_correlation(answer: Callable) -> None:
     x = random.normal(size=(200, 1))
     y = 2 * x + random.normal(size=(200, 1))
     assert_close(
-        answer(x, y), abs(np.corrcoef(x.T, y.T)[0, 1]), "one dimension: Pearson's |r|"
+        answer(x, y),
+        abs(np.corrcoef(x.T, y.T)[0, 1]),
+        "correlation in one dimension (Pearson's |r|)",
     )
-    assert_close(
-        answer(x, -y), abs(np.corrcoef(x.T, y.T)[0, 1]), "y with the other sign"
-    )
+    assert_close(answer(x, -y), abs(np.corrcoef(x.T, y.T)[0, 1]), "correlation with -y")
     x, y = random.normal(size=(60, 3)), random.normal(size=(60, 3))
     y[:, 0] += x[:, 1]
     # a power iteration: project onto each side in turn, by least squares
@@ -433,8 +433,12 @@ def check_largest_correlation(answer: Callable) -> None:
         v = b @ np.linalg.lstsq(b, u, rcond=None)[0]
         u = a @ np.linalg.lstsq(a, v / np.linalg.norm(v), rcond=None)[0]
     right = float(u @ v / np.linalg.norm(u) / np.linalg.norm(v))
-    assert_close(answer(x, y), right, "three dimensions")
-    assert_close(answer(x + 5, 3 * y), right, "shifting and scaling must not change it")
+    assert_close(answer(x, y), right, "correlation in three dimensions")
+    assert_close(
+        answer(x + 5, 3 * y),
+        right,
+        "correlation after a shift and a scaling",
+    )
 
 
 LARGEST_CORRELATION = Exercise(
@@ -508,7 +512,8 @@ def check_weight_of_a_second(answer: Callable) -> None:
             mean = torch.stack(parts).mean()
             (slope,) = torch.autograd.grad(mean, seconds[video])
             mine = answer(lengths, video, released)
-            what = f"a second of {length}, {'as released' if released else 'corrected'}"
+            mode = "as released" if released else "corrected"
+            what = f"weight of a second of {length}, {mode}"
             assert_close(mine, slope[0].item(), what)
 
 
@@ -579,9 +584,11 @@ def at_random(n: int, right: int) -> float:
 
 def check_at_random(answer: Callable) -> None:
     """Compare with two closed cases and with 20,000 shuffles."""
-    assert_close(answer(7, 7), 1.0, "7 items, all right")
+    assert_close(answer(7, 7), 1.0, "value for 7 items, all right")
     harmonic = sum(1 / j for j in range(1, 7)) / 6
-    assert_close(answer(6, 1), harmonic, "6 items, 1 right: the mean of 1, 1/2, … 1/6")
+    assert_close(
+        answer(6, 1), harmonic, "value for 6 items, 1 right (the mean of 1, 1/2, … 1/6)"
+    )
     random = np.random.default_rng(42)
     for n, right in ((9, 2), (40, 5)):
         drawn = random.random((20_000, n))

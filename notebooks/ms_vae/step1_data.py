@@ -344,7 +344,8 @@ def score_constant_answers(spans: Int64[Tensor, "n 2"]) -> dict[str, float]:
 # spans, _ = data["test"]
 # partial = spans[(spans.diff(dim=1)[:, 0] < SECONDS) & is_annotated]
 # scores = score_constant_answers(partial) if len(partial) else {}
-# print(f"{len(partial)} test events do not fill their video:", scores)
+# print(f"{len(partial)} test events do not fill their video.")
+# print({name: f"{share:.1f} %" for name, share in scores.items()})
 
 # %% [markdown]
 # The next table puts two other columns of numbers beside ours. The first holds the same

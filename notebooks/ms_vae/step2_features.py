@@ -240,10 +240,10 @@ def check_features(features: VideoFeatures, place: str | Path) -> VideoFeatures:
 #     "frame": (0.09, 0.5, "frame\nh × w × 3"),
 #     "vgg": (0.32, 0.5, "VGG19"),
 #     "pool5": (0.55, 0.5, "pool5\n512 × h/32 × w/32"),
-#     "row": (0.86, 0.5, "row of 512"),
+#     "row": (0.9, 0.5, "row of 512\nmean over places\nand frames"),
 # }
 # arrows = [("frame", "vgg", ""), ("vgg", "pool5", "")]
-# arrows += [("pool5", "row", "mean over places\nand frames")]
+# arrows += [("pool5", "row", "mean")]
 # show.diagram(boxes, arrows, fills={"vgg": "#fde6cf"}, width=8, height=1.6)
 
 
@@ -962,8 +962,8 @@ def read_ave_features(
 # other = [torch.cdist(x, y).mean() for x, y in zip(inside, outside, strict=True)]
 # if chosen:
 #     near, far = (float(torch.stack(x).mean()) for x in (same, other))
-#     print(f"mean distance of two event seconds of one video: {near:.1f}")
-#     print(f"mean distance of an event second and a background second: {far:.1f}")
+#     print(f"mean distance of two event seconds of one video: {near:.3g}")
+#     print(f"mean distance of an event second and a background second: {far:.3g}")
 #     verdict = "are further apart" if far > near else "are not further apart"
 #     print(f"On average, event and background {verdict} than two event seconds.")
 

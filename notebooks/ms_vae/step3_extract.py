@@ -460,8 +460,8 @@ show.table(separation)
 # %%
 for row in nearest[:-1]:
     share, base = row["accuracy"].value, nearest[-1]["accuracy"].value
-    print(f"{row['features']}: the class is right in {share:.0%} ({base:.0%} at best")
-    print("   without features). A VAE on these features starts from there.")
+    print(f"{row['features']}: the nearest second has the right class in {share:.0%}")
+    print(f"   of the videos; the commonest class, without features, in {base:.0%}.")
 for row in separation:
     share, base = row["nearest second agrees"].value, row["a random second agrees"]
     word = "tell" if share > base else "do not tell"

@@ -527,7 +527,8 @@ for name in DIRECTIONS:
     others = ~torch.eye(len(labels), dtype=torch.bool) | (not intra)
     right = labels[:, None] == labels
     fast = reciprocal_ranks(d, right, others).nanmean().item()
-    assert abs(fast - mrr_slow(d, labels, intra)) < 1e-9
+    # with ties the fast form divides in float32, which has seven digits
+    assert abs(fast - mrr_slow(d, labels, intra)) < 1e-6
 print(f"the fast MRR agrees with the loop over {len(labels)} queries")
 
 # %% tags=["table2"]
