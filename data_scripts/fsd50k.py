@@ -82,7 +82,7 @@ def find_sounds(
     with tables[0].open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if not {"fname", "labels"} <= set(reader.fieldnames or ()):
-            what = "no columns fname and labels in it"
+            what = "there are no columns fname and labels"
             raise ClipsError(tables[0], what, "Fetch it again")
         for row in reader:
             name, labels = row["fname"] or "", row["labels"] or ""
