@@ -17,11 +17,10 @@ class AvnbError(Exception):
     """
 
     def __init__(
-        self, place: str | os.PathLike[str], problem: str = "", remedy: str = ""
+        self, place: str | os.PathLike[str], problem: str, remedy: str
     ) -> None:
         self.place, self.problem, self.remedy = place, problem, remedy
-        text = f"{place}: {problem}" if problem else str(place)
-        super().__init__(f"{text}. {remedy}" if remedy else text)
+        super().__init__(f"{place}: {problem}. {remedy}")
 
     def __reduce__(
         self,

@@ -217,6 +217,7 @@ def run(
         bool, typer.Option("--non-commercial", help="also CC BY-NC sounds")
     ] = False,
 ) -> None:
+    """Write the table of sounds; `ABOUT` below is what the command's help says."""
     try:
         if download_:
             download(source)

@@ -140,3 +140,9 @@ def test_a_json_file_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(AvnbError, match=r"a\.json: it is not JSON"):
         files.read_json(tmp_path / "a.json")
+
+
+def test_no_error_without_its_three_parts() -> None:
+    for parts in (("a.txt",), ("a.txt", "it is empty")):
+        with pytest.raises(TypeError, match="missing"):
+            AvnbError(*parts)

@@ -1,8 +1,8 @@
 """avnb installed from its wheel, in an environment and a folder that know no clone.
 
 The environment is a new one whose site-packages hold links to the locked packages, all
-but avnb. So nothing is downloaded, pip still has to find every requirement met, and
-nothing of the clone can be imported by mistake.
+but avnb and JupyterLab. So nothing is downloaded, pip still has to find every
+requirement met, and nothing of the clone can be imported by mistake.
 """
 
 import os
@@ -24,13 +24,14 @@ PACKAGES = {
     "data_scripts": "data_scripts",
     "notebooks": "avnb_notebooks",
 }
+HIDDEN = ("avnb", "__editable__", "jupyterlab-", "pip")
 IN_WHEEL = {".py", ".ipynb", ".md", ".typed"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole_series]
 
 
-def run(*command: str | Path, cwd: Path, **env: str) -> str:
-    """Run a command; return what it printed, or fail with it."""
+def run(*command: str | Path, cwd: Path, fails: bool = False, **env: str) -> str:
+    """Run a command, which is to succeed or to fail; return what it printed."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -45,7 +46,7 @@ def run(*command: str | Path, cwd: Path, **env: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
+    assert bool(done.returncode) == fails, done.stdout
     return done.stdout
 
 
@@ -78,8 +79,8 @@ class Installed:
         self.bin = self.env / "bin"
         self.packages = next(self.env.glob("lib/python*/site-packages"))
         for path in Path(sysconfig.get_path("purelib")).iterdir():
-            ours = path.name.startswith(("avnb", "__editable__", "data_scripts", "pip"))
-            if not (ours or (self.packages / path.name).exists()):
+            hidden = path.name.startswith(HIDDEN) or path.name == "jupyterlab"
+            if not (hidden or (self.packages / path.name).exists()):
                 (self.packages / path.name).symlink_to(path)
 
     def files(self) -> set[Path]:
@@ -137,6 +138,8 @@ def test_the_commands_work_away_from_the_clone(installed: Installed) -> None:
     assert "[fix" not in text
     text = run(installed.bin / "avnb", "prepare", "--help", cwd=installed.work)
     assert {"ave", "bandstand", "folder"} <= set(text.split())
+    text = run(installed.bin / "avnb", "lab", cwd=installed.work, fails=True)
+    assert text.startswith("avnb: JupyterLab: it is not installed. Install it: pip ")
 
 
 def test_runs_and_data_go_to_avnb_home(installed: Installed, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_avnb_has_the_commands_and_options_that_are_named(page: str) -> None:
             and rest[0] != "NAME"
         ):
             app = typer.Typer()
-            app.command()(scripts.command(scripts.load_script(rest[0])))
+            app.command()(scripts.build_command(scripts.load_script(rest[0])))
             command = get_command(app)
         elif rest and name in {"run", "study"} and rest[0].islower():
             assert rest[0] in list_series()

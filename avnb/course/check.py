@@ -77,6 +77,7 @@ def check_python() -> Finding:
 def check_packages() -> list[Finding]:
     """Each requirement of avnb's against what is installed."""
     lines = []
+    # The metadata hold what pyproject.toml asked for when avnb was installed.
     for text in importlib.metadata.requires("avnb") or []:
         wanted = Requirement(text)
         if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
@@ -86,6 +87,7 @@ def check_packages() -> list[Finding]:
         except importlib.metadata.PackageNotFoundError:
             lines.append(Finding(wanted.name, f"pip install '{wanted}'"))
             continue
+        # A build like 2.11.0+cu128 or a release candidate is as good as the release.
         ok = wanted.specifier.contains(found, prereleases=True)
         fix = "" if ok else f"pip install '{wanted}'"
         lines.append(Finding(f"{wanted.name} {found}", fix))
@@ -117,6 +119,7 @@ def check_gpu() -> list[Finding]:
             for i in range(torch.cuda.device_count())
             for found in [torch.cuda.get_device_properties(i)]
         ]
+    # Apple's GPUs have no memory of their own to state.
     if torch.backends.mps.is_available():
         return [Finding("GPU: Apple's (MPS), shares the machine's memory")]
     if shutil.which("nvidia-smi"):
@@ -129,6 +132,7 @@ def check_bfloat16() -> Finding:
     """Whether the processor computes in bfloat16 itself."""
     import torch
 
+    # The only question to oneDNN that is answered without running anything.
     native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return Finding(f"bfloat16 on the processor: {'native' if native else 'emulated'}")
 
@@ -140,6 +144,7 @@ def check_codecs() -> list[Finding]:
     lines = []
     for name, encoder in (("H.264", "libx264"), ("AAC", "aac")):
         try:
+            # Listing the codecs is not enough: some builds list an encoder that fails.
             with av.open(io.BytesIO(), "w", format="mp4") as out:
                 _encode(out, encoder)
             lines.append(Finding(f"{name} encoding (PyAV {av.__version__})"))
@@ -159,20 +164,25 @@ def _encode(out, encoder: str) -> None:  # type: ignore[no-untyped-def]
         frame = av.AudioFrame.from_ndarray(
             np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
         )
+        # PyAV takes the rate from the frame, not from the stream.
         frame.sample_rate = 44100
     else:
         stream = out.add_stream(encoder, rate=10)
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv420p"
         frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")
+        # Without a time base the muxer refuses the packet.
         frame.time_base = Fraction(1, 10)
     frame.pts = 0
+    # Encoding None flushes what the encoder still holds back.
     for packet in [*stream.encode(frame), *stream.encode(None)]:
         out.mux(packet)
 
 
 def measure_memory() -> float:
     """Memory that this process may use, GB: the machine's or its container's."""
+    # In a container the machine's memory says nothing: cgroup v2 holds the limit,
+    # as a number of bytes or the word max.
     limit = Path("/sys/fs/cgroup/memory.max")
     total = psutil.virtual_memory().total
     if limit.is_file() and (text := limit.read_text().strip()).isdigit():

@@ -171,8 +171,13 @@ def lab() -> None:
     """Open the notebooks in JupyterLab."""
     from avnb.course.kernels import build_environment
 
+    # It is no dependency: what it needs cannot be installed beside Colab's packages.
     if importlib.util.find_spec("jupyterlab") is None:
-        raise AvnbError("JupyterLab", "it is not installed", "pip install 'avnb[lab]'")
+        raise AvnbError(
+            "JupyterLab",
+            "it is not installed",
+            "Install it: pip install 'jupyterlab>=4.4' 'ipywidgets>=8.1'",
+        )
     command = [sys.executable, "-m", "jupyterlab", str(_find_notebooks())]
     environment = os.environ | build_environment()
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)

@@ -66,6 +66,7 @@ def _find_declared(scale: str, series: str) -> tuple[str, ModuleType, dict[str, 
 def _make(module: ModuleType, options: dict[str, Any], scale: str, out: Path) -> None:
     print(f"Making the embedded data for scale {scale} (once).", flush=True)
     media = out.with_name(f"{out.name}-files")
+    # Files of older options would be read as if they belonged to these.
     shutil.rmtree(media, ignore_errors=True)
     given = {name: value for name, value in options.items() if name != "size"}
     size = options.get("size", module.SETTINGS.size)

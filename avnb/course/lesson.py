@@ -144,6 +144,7 @@ class Lesson:
 
     def __post_init__(self) -> None:
         self.records = StepRecords(self.run_dir, self.step)
+        # Not time.time(), which jumps when the clock is set.
         self.began = time.perf_counter()
 
     @cached_property

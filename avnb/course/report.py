@@ -98,6 +98,7 @@ def _render_entries(run_dir: Path, entries: list[Mapping[str, Any]]) -> str:
     parts: list[str] = []
     values: list[dict[str, Any]] = []
     for entry in [*entries, None]:  # None ends the last table
+        # A number alone makes a poor table: those that follow each other share one.
         if entry is not None and _is_single(entry):
             values.append({"": entry["name"], "value": entry["value"]})
             continue
@@ -151,6 +152,7 @@ def _render_media(run_dir: Path, entry: Mapping[str, Any]) -> str:
     # results.json may come from somebody else: it must not name a file outside.
     if not path.is_relative_to(run_dir.resolve()) or not path.is_file():
         return f"<p>The file {html.escape(entry['file'])} is missing.</p>"
+    # Inside the page itself, so that it can be mailed or published as one file.
     source = show.data_url(path.read_bytes(), KINDS[path.suffix])
     caption = html.escape(entry["caption"] or entry["name"])
     player = {

@@ -72,10 +72,13 @@ def run_series(
     check_scale(scale)
     chosen = choose_steps(everything, steps)
     changed = dict(overrides or {})
+    # Against all steps, not the chosen ones: an override of a step that is left out
+    # is no mistake.
     shared = share_overrides(everything, changed)
     clips = str(check_data(data)) if data else ""
     folder = Path(run_dir or default_run_dir(series, scale, clips, seed, changed))
     folder = require_writable(folder.expanduser().absolute())
+    # These names are the variables of the notebooks' parameters cells.
     common = {"SCALE": scale, "DATA": clips, "SEED": seed, "RUN_DIR": str(folder)}
     console = console or Console()
     done = DoneSteps(folder, series, everything)
@@ -112,7 +115,9 @@ def _run_step(
     if not again and done.is_done(step, fingerprint):
         progress.end(step, "done before")
         return
+    # Should this process be killed now, the step must not count as done.
     done.forget(step)
+    # papermill would warn of parameters that a notebook has no cell for.
     given = parameters if step.records else {}
     execute_notebook(step, done.folder, given, done.threads, progress)
     done.remember(step, fingerprint)
@@ -144,6 +149,7 @@ class DoneSteps:
 
     def is_done(self, step: SeriesStep, fingerprint: str) -> bool:
         """Whether a step with this fingerprint was done, and all it left is there."""
+        # What failed was forgotten, so that an entry means a whole success.
         old = self.steps.get(step.name, {})
         if old.get("fingerprint") != fingerprint:
             return False
@@ -179,6 +185,8 @@ class DoneSteps:
 
     def fingerprint(self, step: SeriesStep, parameters: Mapping[str, Any]) -> str:
         """A hash of all that the results of a step depend on."""
+        # A step may read whatever an earlier one left, so each successful run of an
+        # earlier step has an id of its own that counts here.
         earlier = [s.name for s in self.everything if s.number < step.number]
         trees = parse_cells(step.cells)
         imported = find_imports(trees, step.notebook.parent)
@@ -246,6 +254,7 @@ def execute_notebook(
     except (PapermillExecutionError, DeadKernelError) as error:
         running.replace(failed)
         raise _explain(step, error, failed) from None
+    # Renaming is atomic: at no moment is there half a notebook.
     running.replace(out)
     failed.unlink(missing_ok=True)
 

@@ -84,6 +84,7 @@ class Settings:
         )
 
     def __getattr__(self, name: str) -> Any:
+        # Copying and pickling ask for such names before there are any columns.
         if name.startswith("_"):
             raise AttributeError(name)
         fields = ", ".join(self._columns)
@@ -130,6 +131,7 @@ def parse_value(name: str, value: Any, row: tuple[Any, ...]) -> Any:
         LessonError: the value is of another type.
     """
     wanted = {type(item) for item in row if item is not None}
+    # A row like (0, 0.5, 1, 1) means floats.
     if wanted == {int, float}:
         wanted = {float}
     if isinstance(value, str) and str not in wanted:
@@ -140,6 +142,7 @@ def parse_value(name: str, value: Any, row: tuple[Any, ...]) -> Any:
         return None
     if type(value) is int and wanted == {float}:
         value = float(value)
+    # JSON and papermill know lists only.
     if isinstance(value, list) and wanted == {tuple}:
         value = tuple(value)
     # isinstance would take True for an int.

@@ -51,6 +51,7 @@ def read_step(path: Path) -> SeriesStep:
         )
     cells = read_code_cells(notebook)
     number = int(path.stem.split("_")[0].removeprefix("step"))
+    # A defining notebook shows a model; it takes no parameters.
     records = bool(find_calls(cells, "course.start"))
     return SeriesStep(number, path.stem, notebook, cells, find_table(cells), records)
 
@@ -63,6 +64,8 @@ def read_code_cells(notebook: Path) -> tuple[str, ...]:
 
 def find_table(cells: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """The fields of the `lesson.settings(dict(…))` table, read without running."""
+    # The table is read from the source, since running a notebook only to learn its
+    # fields would take minutes.
     for call in find_calls(cells, "lesson.settings"):
         if len(call.args) == 1 and isinstance(call.args[0], ast.Call):
             rows = call.args[0].keywords

@@ -52,10 +52,12 @@ def judge_claims(
         values = [found[claim.name] for found in evidence]
         row = {"claim": claim.text, "paper": claim.paper, "measured": claim.measured}
         here: Any
+        # Evidence is None where a run trained its variants unequally.
         if None in values:
             here, holds = "", "not compared"
         elif len(values) == 1:
             here = values[0]
+            # One run has no interval, so it gets no verdict.
             holds = "here yes" if here > claim.above else "here no"
         else:
             here = metrics.mean_over_seeds(values, name=claim.name, unit="")
@@ -114,6 +116,7 @@ def run_study(
         "minutes": [one["minutes"] for one in whole],
         "peak_memory_mb": max(one["peak_memory_mb"] for one in whole),
         "claims": files.to_jsonable(judge_claims(series, runs)),
+        # With the numbers of each seed anybody can compute other intervals.
         "evidence": [module.evidence(one) for one in runs],
         "numbers": {
             name: files.to_jsonable(

@@ -31,6 +31,7 @@ def choose_precision(asked: str, device: torch.device) -> str:
     if device.type == "cuda":
         able = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        has = torch.cpu.get_capabilities()
+        # Older versions of torch cannot tell, and float32 is right on every processor.
+        has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         able = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
     return "bfloat16" if able and device.type in ("cuda", "cpu") else "float32"

@@ -74,6 +74,7 @@ def subplots(
     """
     with mpl.rc_context(STYLE):
         figure = Plot(figsize=(width * columns, height * rows), layout="constrained")
+        # squeeze=False: always an array (rows, columns), also for one.
         axes = figure.subplots(rows, columns, squeeze=False)
     return figure, axes
 
@@ -129,7 +130,8 @@ def to_picture(value: Any) -> np.ndarray:
     pictures = np.stack([to_uint8(picture, slack=0.05) for picture in array])
     batch = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     grid = make_grid(batch, nrow=math.ceil(math.sqrt(len(batch))))
-    return grid.permute(1, 2, 0).numpy()
+    tiled: np.ndarray = grid.permute(1, 2, 0).numpy()
+    return tiled
 
 
 def encode_png(image: Any, zoom: int = 1) -> bytes:
@@ -176,6 +178,7 @@ def image_grid(
         for r, row in enumerate(grid):
             for c, place in enumerate(axes[r]):
                 _clear_axes(place)
+                # Rows may be of different lengths.
                 if c < len(row) and row[c] is not None:
                     place.imshow(to_uint8(row[c]))
             if r < len(rows):
@@ -213,6 +216,7 @@ def spectrograms(
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     figure, axes = subplots(rows, columns, width=3.0, height=2.3)
+    # One axis for all pictures, or one each.
     each_hz = [hz] * len(pictures) if hz is None or np.ndim(hz[0]) == 0 else hz
     with mpl.rc_context(STYLE):
         for place in axes.flat[len(pictures) :]:
@@ -220,6 +224,7 @@ def spectrograms(
         for i, (place, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
             values = _to_numpy(picture)
             bins, frames = values.shape
+            # Half a bin to each side, so that a tick stands in the middle of its bin.
             extent = (0.0, frames * hop, -0.5, bins - 0.5)
             place.imshow(values, origin="lower", aspect="auto", extent=extent)
             place.grid(False)
@@ -243,6 +248,7 @@ def waveforms(
     figure, axes = subplots(len(sounds), 1, width=6.0, height=1.1)
     with mpl.rc_context(STYLE):
         for i, (place, sound) in enumerate(zip(axes.flat, sounds, strict=True)):
+            # (channels, samples) -> (samples, channels): matplotlib draws each column.
             samples = np.atleast_2d(_to_numpy(sound)).T
             place.plot(np.arange(len(samples)) / rate, samples, linewidth=0.6)
             place.set_ylim(-1, 1)
@@ -326,6 +332,7 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str = "") -> Plot:
         ticks = range(len(classes))
         place.set_xticks(ticks, classes, rotation=90)
         place.set_yticks(ticks, classes)
+        # Less would be printed as 0.
         for r, c in np.argwhere(shares >= 0.005):
             colour = "white" if shares[r, c] > 0.5 else "black"
             text = f"{100 * shares[r, c]:.0f}"
@@ -357,6 +364,7 @@ def bars(
             place.bar(i, value, width=0.65, color=COLOURS[0])
             span = [[value - low], [high - value]]
             place.errorbar(i, value, yerr=span, color="black", capsize=3)
+        # Long names would run into each other.
         tilt = 30 if max(len(name) for name in measures) > 9 else 0
         align = "right" if tilt else "center"
         place.set_xticks(range(len(measures)), list(measures), rotation=tilt, ha=align)
@@ -422,6 +430,7 @@ def feature_maps(maps: Mapping[str, Sequence[int]], *, height: float = 2.4) -> P
     # none is drawn smaller than a thirtieth of the tallest.
     tallest = max(h for _, h, _ in maps.values())
     least, step = tallest / 30, tallest / 40
+    # One sheet more for each doubling of the channels: 512 sheets could not be seen.
     planes = [1 + round(np.log2(channels)) for channels, _, _ in maps.values()]
     sides = [(max(h, least), max(w, least)) for _, h, w in maps.values()]
     pairs = zip(planes, sides, strict=True)
@@ -434,6 +443,7 @@ def feature_maps(maps: Mapping[str, Sequence[int]], *, height: float = 2.4) -> P
             maps.items(), planes, sides, slots, strict=True
         ):
             start = left + (slot - w - n * step) / 2
+            # From the back to the front, so that the first sheet covers the others.
             for k in reversed(range(n)):
                 corner = (start + k * step, (k - n / 2) * step - h / 2)
                 sheet = Rectangle(corner, w, h, fc="#dcecf7", ec=COLOURS[0])
@@ -467,8 +477,10 @@ def interval(measure: Any) -> tuple[float, float, float]:
 
 def encode_wav(waveform: Any, rate: int) -> bytes:
     """A waveform, (samples,) or (channels, samples) in -1..1, as a 16-bit WAV file."""
+    # (channels, samples) -> (samples, channels), as soundfile takes it.
     samples = np.atleast_2d(_to_numpy(waveform)).T
     buffer = io.BytesIO()
+    # Beyond 1 the 16-bit numbers would wrap around to the other sign: loud clicks.
     clipped = np.clip(samples.astype(np.float32), -1, 1)
     soundfile.write(buffer, clipped, int(rate), format="WAV", subtype="PCM_16")
     return buffer.getvalue()
@@ -563,6 +575,7 @@ def encode_mp4(
     """
     from avnb import media
 
+    # A generator: a long film, enlarged, would not fit the memory at once.
     pictures = (to_uint8(f).repeat(zoom, 0).repeat(zoom, 1) for f in frames)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film.mp4")
@@ -610,6 +623,7 @@ def format_number(value: Any) -> str:
     plain = float(value)
     if not np.isfinite(plain):
         return str(plain)
+    # Above 1e15 a float no longer tells neighbouring integers apart.
     if plain.is_integer() and abs(plain) < 1e15:
         return str(int(plain))
     return f"{plain:.3g}" if abs(plain) < 1000 else f"{plain:.0f}"
@@ -661,6 +675,7 @@ def _label_bins(place: Axes, bins: int, hz: Any) -> None:
     frequencies = _to_numpy(hz)
     if len(frequencies) != bins:
         raise ValueError(f"{bins} bins, but {len(frequencies)} frequencies")
+    # Bins may lie on any scale (linear, mel, constant Q), so five of them are named.
     ticks = np.linspace(0, bins - 1, 5).round().astype(int)
     place.set_yticks(ticks, [f"{frequencies[tick]:.0f}" for tick in ticks])
     place.set_ylabel("Hz")

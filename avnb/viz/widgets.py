@@ -64,6 +64,7 @@ class HumanStudy(Playground):
         if not sets:
             raise ValueError("HumanStudy: no sets to score")
         self.sets, self.save_to = list(sets), Path(save_to)
+        # The order is drawn from the seed, so that a study that goes on looks the same.
         rng = np.random.default_rng(seed)
         self.order = [int(i) for i in rng.permutation(len(self.sets))]
         self.shuffled = [
@@ -130,6 +131,7 @@ class HumanStudy(Playground):
         if score is None:
             return
         self.scores[index, method] = score
+        # Saved at once: people close the browser without a word.
         self._save()
         if all((index, name) in self.scores for name in self.shuffled[index]):
             self._show_next()
@@ -153,6 +155,7 @@ class HumanStudy(Playground):
 
 
 def _hash_pictures(sets: Sequence[StudySet]) -> str:
+    # Scores belong to these pictures. A hash of them shows when a study file does not.
     digest = hashlib.sha256()
     for one in sets:
         digest.update(one.label.encode())
@@ -348,6 +351,7 @@ class SoundToFilm(_SoundChoice):
         self._show_message(
             f"A film of {len(self.sound) / self.rate:.1f} s is being made …"
         )
+        # A second press would queue a second film.
         self.button.disabled = True
         try:
             frames = self.generate(self.sound, self.seed.value)
@@ -457,6 +461,7 @@ class Album(Playground):
 
 def mix_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     """Two waveforms (samples,) at once, `share` of the second, none cut short."""
+    # The shorter one ends in silence.
     mixed = np.zeros(max(len(first), len(second)), dtype=np.float32)
     mixed[: len(first)] += (1 - share) * first
     mixed[: len(second)] += share * second
@@ -490,6 +495,7 @@ def read_upload(
     """
     from avnb import media
 
+    # FFmpeg wants a file: some formats are read from their end.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"upload{Path(name).suffix}"
         path.write_bytes(content)

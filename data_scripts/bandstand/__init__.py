@@ -4,7 +4,10 @@
     sound = synthesise(performance)
     frame = draw(performance, t=2.5)
 
-`data_scripts.bandstand.layouts` writes it to disk as the real data sets are laid out.
+A seed decides everything: what is played, how the player looks, and the room. Sound and
+picture are functions of the same curves, so what is seen moves because of what is
+heard. `data_scripts.bandstand.layouts` writes this world to disk as the real data sets
+are laid out.
 """
 
 from data_scripts.bandstand.performers import PERFORMERS, Take, record_take

@@ -1,9 +1,10 @@
 """A drummer: what is struck, how it sounds, how it looks.
 
-Each hit is one event; from the hits follow the sound, and the sticks' tips, which are
-on a drum exactly when it is struck. The kit is set up open-handed: the right hand
-(on the viewer's left) has the hi-hat, ride and tom, the left one the snare, floor tom
-and crash. Lengths are centimetres, y down, as in `people`.
+A drummer's performance is a list of hits. The sound follows from them, and so do the
+sticks' tips, which are on a drum exactly when it is struck. The kit is set up
+open-handed: the right hand (on the viewer's left) has the hi-hat, ride and tom, the
+left one the snare, floor tom and crash. Lengths are centimetres, y down, as in
+`people`.
 """
 
 # ruff: noqa: RUF005 (adding a tuple to an array is arithmetic here)
@@ -19,6 +20,7 @@ from jaxtyping import Float32
 from data_scripts.bandstand.canvas import (
     Canvas,
     Colour,
+    Point,
     Real,
     affine,
     darken,
@@ -38,6 +40,7 @@ from data_scripts.bandstand.people import (
     draw_head,
     draw_legs,
     draw_torso,
+    place_shoulders,
 )
 from data_scripts.bandstand.sound import FULL_RMS, add_room, make_band_noise
 from data_scripts.bandstand.world import CONTROL_RATE, make_generator
@@ -49,21 +52,24 @@ SKIN_HEAD: Colour = (0.93, 0.92, 0.88)  # of a drum
 STICK: Colour = (0.93, 0.78, 0.52)
 
 
-Place = tuple[Real, Real]
-
-
 @dataclass(frozen=True)
 class Piece:
-    """One drum or cymbal: where a tip strikes it, its size, its sound.
+    """One drum or cymbal.
 
-    ``grip``: from the tip to each hand that plays it (right, left). ``decay``: seconds
-    in which its loudness falls to 1/e; ``level``: loudness of a full stroke.
+    Args:
+        place: where a tip strikes it, cm.
+        radius: cm.
+        depth: of the shell, cm; 0 for a cymbal.
+        grip: from the tip to the right and to the left hand; None = that hand does not
+            play it.
+        decay: s in which its loudness falls to 1 / e.
+        level: loudness of a full stroke.
     """
 
-    place: Place
+    place: Point
     radius: Real
     depth: Real
-    grip: tuple[Place | None, Place | None]
+    grip: tuple[Point | None, Point | None]
     decay: Real
     level: Real
 
@@ -100,14 +106,21 @@ FILLS = (
     "snare snare snare snare tom tom floor floor",
     "floor tom snare tom floor tom snare floor",
 )
-ELBOW_SIDE = 3.0  # elbows point outside: with less they jump when a hand is raised
+ELBOW_SIDE = 3.0  # elbows point outwards; with less they jump when a hand is raised
 VELOCITY = {"O": 0.95, "o": 0.65, "g": 0.3}
-SAME_HAND_GAP = 0.17  # s: a hand is not asked to strike one drum again any sooner
+SAME_HAND_GAP = 0.17  # s; a hand is not asked to strike a drum again any sooner
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One stroke. ``limb``: right, left or foot; velocity 0..1; time in seconds."""
+    """One stroke.
+
+    Args:
+        time: s.
+        piece: a key of `KIT`.
+        velocity: 0..1.
+        limb: right, left or foot.
+    """
 
     time: float
     piece: str
@@ -129,7 +142,13 @@ class Drumming:
 
 
 def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
-    """Phrases of four bars: a groove, a fill at its end, now and then a rest."""
+    """Play phrases of four bars: a groove, a fill at its end, now and then a rest.
+
+    Args:
+        player: who plays: any number.
+        seconds: how long.
+        seed: of what is played.
+    """
     rng = make_generator("drums", player, seed)
     tempo = float(rng.uniform(84, 116))
     step = 60 / tempo / 4
@@ -141,18 +160,9 @@ def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
         level = float(rng.uniform(0.5, 1.0))
         fill = FILLS[rng.integers(len(FILLS))].split()
         for bar in range(4):
-            struck = [
-                (i, piece, VELOCITY[c])
-                for piece, steps in groove.items()
-                for i, c in enumerate(steps)
-                if c in VELOCITY
-            ]
-            if bar == 3:
-                struck = [s for s in struck if s[0] < 8]
-                struck += [(8 + i, p, 0.6 + 0.04 * i) for i, p in enumerate(fill)]
-            if bar == 0 and crash:
-                struck = [s for s in struck if s[0] or s[1] not in ("snare", "floor")]
-                struck.append((0, "crash", 0.9))
+            struck = _write_bar(
+                groove, fill if bar == 3 else [], crash=crash and bar == 0
+            )
             for i, piece, velocity in sorted(struck):
                 moment = now + i * step + float(rng.normal(0, 0.004))
                 strength = velocity * level * float(rng.uniform(0.9, 1.1))
@@ -167,6 +177,31 @@ def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
     time = np.arange(math.ceil(seconds * CONTROL_RATE)) / CONTROL_RATE
     loudness = _loudness(hits, time)
     return Drumming(player, seed, float(seconds), tempo, tuple(hits), time, loudness)
+
+
+def _write_bar(
+    groove: dict[str, str], fill: list[str], *, crash: bool
+) -> list[tuple[int, str, float]]:
+    """The strokes of one bar: (step, piece, velocity).
+
+    Args:
+        groove: piece -> its 16 steps.
+        fill: pieces that take the second half of the bar; may be empty.
+        crash: begin with a crash, in the place of what the left hand plays.
+    """
+    struck = [
+        (i, piece, VELOCITY[c])
+        for piece, steps in groove.items()
+        for i, c in enumerate(steps)
+        if c in VELOCITY
+    ]
+    if fill:
+        struck = [s for s in struck if s[0] < 8]
+        struck += [(8 + i, piece, 0.6 + 0.04 * i) for i, piece in enumerate(fill)]
+    if crash:
+        struck = [s for s in struck if s[0] or s[1] not in ("snare", "floor")]
+        struck.append((0, "crash", 0.9))
+    return struck
 
 
 def _strike(hits: list[Hit], moment: float, piece: str, velocity: float) -> None:
@@ -206,12 +241,23 @@ def _loudness(hits: list[Hit], time: np.ndarray) -> np.ndarray:
 
 
 def synthesise_drums(drumming: Drumming, sample_rate: int = 44100) -> np.ndarray:
-    """What is heard: float32 (samples,), |sample| <= 0.9."""
+    """Synthesise the drums in their room.
+
+    Each drum has four variants of its stroke in turn: the same samples again and again
+    would sound like a machine.
+
+    Args:
+        drumming: what is played.
+        sample_rate: Hz.
+
+    Returns:
+        float32 (samples,), |sample| <= 0.9.
+    """
     rng = make_generator("kit", drumming.player)
     samples = round(drumming.duration * sample_rate)
     dry = np.zeros(samples + 3 * sample_rate)
     for name in PIECES:
-        variants = [_voice(name, sample_rate, rng) for _ in range(4)]
+        variants = [_synthesise_stroke(name, sample_rate, rng) for _ in range(4)]
         strokes = [hit for hit in drumming.hits if hit.piece == name]
         for k, hit in enumerate(strokes):
             first = round(hit.time * sample_rate)
@@ -225,20 +271,22 @@ def synthesise_drums(drumming: Drumming, sample_rate: int = 44100) -> np.ndarray
     )
 
 
-def _voice(name: str, rate: int, rng: np.random.Generator) -> np.ndarray:
+def _synthesise_stroke(name: str, rate: int, rng: np.random.Generator) -> np.ndarray:
     """One stroke at full velocity: a membrane's falling tone, metal, rattle.
 
-    Scaled so that its RMS over the first ``decay`` seconds is its level.
+    It is scaled such that its RMS over the first `decay` seconds is its level.
     """
     piece = KIT[name]
     t = np.arange(int(7 * piece.decay * rate)) / rate
     fade = np.exp(-t / piece.decay)
 
     def drop(high: Real, low: Real, fall: Real) -> np.ndarray:
+        """A tone that falls from `high` to `low` Hz within about `fall` s."""
         cycles = low * t + (high - low) * fall * (1 - np.exp(-t / fall))
-        return np.sin(2 * np.pi * cycles)
+        return np.asarray(np.sin(2 * np.pi * cycles))
 
     def noise(low: Real, high: Real) -> np.ndarray:
+        """Noise of unit RMS between two frequencies, Hz."""
         band = (float(low), min(float(high), 0.45 * rate))
         return make_band_noise(len(t), band, rate, rng)
 
@@ -262,7 +310,7 @@ def _voice(name: str, rate: int, rng: np.random.Generator) -> np.ndarray:
     sound *= fade
     head = sound[: max(1, int(piece.decay * rate))]
     spread = np.sqrt(np.mean(np.exp(-2 * t[: len(head)] / piece.decay)))
-    return sound * piece.level * spread / np.sqrt(np.mean(head**2))
+    return np.asarray(sound * piece.level * spread / np.sqrt(np.mean(head**2)))
 
 
 # -------------------------------------------------------------------- picture
@@ -272,42 +320,44 @@ DRUMMER_TRUTH = (
     "right_stick_x", "right_stick_y", "left_stick_x", "left_stick_y",
     "right_height", "left_height",
 )  # fmt: skip
+LIMBS = ("right", "left", "foot")
 REST = {"right": "hat", "left": "snare"}  # where a hand waits
 
 
 @dataclass(frozen=True)
 class Arm:
+    """One arm with its stick at one moment, cm.
+
+    Args:
+        tip: of the stick.
+        hand: that holds it.
+        height: of the tip above what it strikes.
+    """
+
     tip: np.ndarray
     hand: np.ndarray
-    height: float  # of the tip above what it strikes, cm
+    height: float
 
 
 @lru_cache(maxsize=8)
-def _by_limb(drumming: Drumming) -> dict[str, tuple[np.ndarray, list[Hit]]]:
-    return {
-        limb: (np.array([h.time for h in hits]), hits)
-        for limb in ("right", "left", "foot")
-        for hits in [[h for h in drumming.hits if h.limb == limb]]
-    }
-
-
-@lru_cache(maxsize=8)
-def _by_piece(drumming: Drumming) -> dict[str, tuple[np.ndarray, list[Hit]]]:
-    return {
-        name: (np.array([h.time for h in hits]), hits)
-        for name in PIECES
-        for hits in [[h for h in drumming.hits if h.piece == name]]
-    }
+def _group_hits(drumming: Drumming) -> dict[str, tuple[np.ndarray, list[Hit]]]:
+    """Limb or piece -> the times of its hits, s, and the hits."""
+    groups: dict[str, list[Hit]] = {name: [] for name in (*LIMBS, *PIECES)}
+    for hit in drumming.hits:
+        groups[hit.limb].append(hit)
+        groups[hit.piece].append(hit)
+    return {name: (np.array([h.time for h in g]), g) for name, g in groups.items()}
 
 
 def _ease(share: float) -> float:
+    """0..1 with a slow start and end: a limb neither starts nor stops at once."""
     share = min(max(share, 0.0), 1.0)
     return share * share * (3 - 2 * share)
 
 
 def _arm(drumming: Drumming, limb: str, t: Real) -> Arm:
     """Between two strokes a stick rebounds, travels, is raised and comes down."""
-    times, hits = _by_limb(drumming)[limb]
+    times, hits = _group_hits(drumming)[limb]
     side = 0 if limb == "right" else 1
     after = int(np.searchsorted(times, t, side="right"))
     last = hits[after - 1] if after else None
@@ -343,9 +393,11 @@ def _grip(piece: Piece, side: int) -> np.ndarray:
     return np.array(piece.grip[side] or (0.0, 0.0), float)
 
 
-def _ring(drumming: Drumming, name: str, t: Real, decay: Real) -> tuple[float, float]:
-    """(how hard it was struck, fading with ``decay`` s; seconds since)."""
-    times, hits = _by_piece(drumming)[name]
+def _read_ringing(
+    drumming: Drumming, name: str, t: Real, decay: Real
+) -> tuple[float, float]:
+    """How hard a piece was struck last, fading with `decay` s, and s since then."""
+    times, hits = _group_hits(drumming)[name]
     k = int(np.searchsorted(times, t, side="right")) - 1
     if k < 0:
         return 0.0, 9.0
@@ -354,21 +406,22 @@ def _ring(drumming: Drumming, name: str, t: Real, decay: Real) -> tuple[float, f
 
 
 def _body(drumming: Drumming, look: Look, t: Real) -> Body:
+    """Joints and face at `t` s: nods with the kick drum, sways with the beat."""
     beat = t * drumming.tempo / 60
     k = min(int(t * CONTROL_RATE), len(drumming.loudness) - 1)
     drive = float(drumming.loudness[max(0, k - 60) : k + 1].mean())
     sway = math.sin(math.pi * beat / 2)
-    nod, _ = _ring(drumming, "kick", t, 0.12)
+    nod, _ = _read_ringing(drumming, "kick", t, 0.12)
     lean = sway * (0.6 + 2.5 * drive)
     neck = np.array([lean, 1.6 * nod])
-    shoulder = 18.5 * look.width
+    right, left = place_shoulders(neck, lean, look)
     return Body(
         neck=neck,
         head=neck + (0.35 * lean, -17.0 + 2.0 * nod),
         head_degrees=2.5 * sway * (0.3 + drive),
         turn=0.35 * math.sin(math.pi * beat / 8),
-        shoulder_right=neck + (-shoulder, 6.0 - 0.25 * lean),
-        shoulder_left=neck + (shoulder, 6.0 + 0.25 * lean),
+        shoulder_right=right,
+        shoulder_left=left,
         hip=np.array([0.15 * lean, 54.0]),
         seated=True,
         knees=27.0,
@@ -378,7 +431,7 @@ def _body(drumming: Drumming, look: Look, t: Real) -> Body:
 
 
 def draw_drummer(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
-    """Drummer and kit, back to front; the canvas' units are the picture's height."""
+    """Draw drummer and kit at `t` s; the canvas' unit is the picture's height."""
     body = _body(drumming, look, t)
     arms = {limb: _arm(drumming, limb, t) for limb in ("right", "left")}
     with canvas.at(aim_camera(look, DRUMMER_VIEW, shift=0.4)):
@@ -386,36 +439,41 @@ def draw_drummer(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> Non
         draw_legs(canvas, look, body)
         draw_torso(canvas, look, body)
         draw_head(canvas, look, body)
-        _stands(canvas)
-        _kick(canvas, drumming, look, t)
+        _draw_stands(canvas)
+        _draw_kick(canvas, drumming, look, t)
         for name in ("floor", "tom", "snare"):
-            _drum(canvas, drumming, name, look, t)
+            _draw_drum(canvas, drumming, name, look, t)
         for name in CYMBALS:
-            _cymbal(canvas, drumming, name, t)
+            _draw_cymbal(canvas, drumming, name, t)
         for limb, out in (("right", -ELBOW_SIDE), ("left", ELBOW_SIDE)):
-            arm = arms[limb]
             shoulder = body.shoulder_right if limb == "right" else body.shoulder_left
-            draw_arm(canvas, look, shoulder, arm.hand, out)
-            towards = arm.tip - arm.hand
-            u = towards / max(math.hypot(*towards), 1e-6)
-            canvas.stroke([arm.hand - u * 4, arm.tip], darken(STICK, 0.55), 2.8)
-            canvas.stroke([arm.hand - u * 4, arm.tip], STICK, 2.0)
-            canvas.fill(ellipse(arm.tip[0], arm.tip[1], 1.5, 1.5), lighten(STICK, 0.4))
-            degrees = math.degrees(math.atan2(u[1], u[0]))
-            draw_hand(canvas, look, arm.hand, degrees, length=4.0)
+            _draw_arm_and_stick(canvas, look, shoulder, arms[limb], out)
 
 
-def _stands(canvas: Canvas) -> None:
+def _draw_arm_and_stick(
+    canvas: Canvas, look: Look, shoulder: np.ndarray, arm: Arm, out: Real
+) -> None:
+    draw_arm(canvas, look, shoulder, arm.hand, out)
+    towards = arm.tip - arm.hand
+    u = towards / max(math.hypot(*towards), 1e-6)
+    canvas.stroke([arm.hand - u * 4, arm.tip], darken(STICK, 0.55), 2.8)
+    canvas.stroke([arm.hand - u * 4, arm.tip], STICK, 2.0)
+    canvas.fill(ellipse(arm.tip[0], arm.tip[1], 1.5, 1.5), lighten(STICK, 0.4))
+    degrees = math.degrees(math.atan2(u[1], u[0]))
+    draw_hand(canvas, look, arm.hand, degrees, length=4.0)
+
+
+def _draw_stands(canvas: Canvas) -> None:
     for name, foot in (("hat", -45), ("ride", -60), ("crash", 61), ("snare", 24)):
         x, y = KIT[name].place
         canvas.stroke([(x, y), (foot, 112)], darken(STEEL, 0.35), 1.6)
         canvas.stroke([(foot - 8, 113), (foot, 103), (foot + 8, 113)], STEEL, 1.4)
 
 
-def _kick(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
+def _draw_kick(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> None:
     x, y = KIT["kick"].place
     r = KIT["kick"].radius
-    beat, _ = _ring(drumming, "kick", t, 0.10)
+    beat, _ = _read_ringing(drumming, "kick", t, 0.10)
     shell = _shell(look)
     for s in (-1, 1):
         canvas.stroke([(x + s * 22, y + 14), (x + s * 31, 113)], STEEL, 2.0)
@@ -437,10 +495,12 @@ def _shell(look: Look) -> Colour:
     return lighten(look.accent, 0.12)
 
 
-def _drum(canvas: Canvas, drumming: Drumming, name: str, look: Look, t: Real) -> None:
+def _draw_drum(
+    canvas: Canvas, drumming: Drumming, name: str, look: Look, t: Real
+) -> None:
     """A shell seen a little from above, its head lit when it is struck."""
     piece = KIT[name]
-    hit, since = _ring(drumming, name, t, 0.09)
+    hit, since = _read_ringing(drumming, name, t, 0.09)
     x, y = piece.place
     y += 1.3 * hit * math.cos(40 * since)
     r, flat = piece.radius, 0.3 * piece.radius
@@ -465,10 +525,10 @@ def _drum(canvas: Canvas, drumming: Drumming, name: str, look: Look, t: Real) ->
         canvas.fill(ellipse(x, y, r * 0.55, flat * 0.55), darken(lit, 0.22 * hit))
 
 
-def _cymbal(canvas: Canvas, drumming: Drumming, name: str, t: Real) -> None:
+def _draw_cymbal(canvas: Canvas, drumming: Drumming, name: str, t: Real) -> None:
     """A disc that tips and swings when it is struck."""
     piece = KIT[name]
-    hit, since = _ring(drumming, name, t, 0.30 if name == "hat" else 0.55)
+    hit, since = _read_ringing(drumming, name, t, 0.30 if name == "hat" else 0.55)
     x, y = piece.place
     lean = {"hat": 0.0, "ride": 14.0, "crash": -14.0}[name]
     side = -1.0 if x < 0 else 1.0
@@ -488,10 +548,16 @@ def _cymbal(canvas: Canvas, drumming: Drumming, name: str, t: Real) -> None:
 def measure_drummer(
     drumming: Drumming, look: Look, times: np.ndarray
 ) -> Float32[np.ndarray, "time names"]:
-    """Where things are drawn, (T, len(DRUMMER_TRUTH)): shares of the picture.
+    """Measure where things are drawn.
 
-    ``*_height`` is a tip's height above what it is to strike, a share of the picture:
-    0 at the moment of a stroke.
+    Args:
+        drumming: what is played.
+        look: of the drummer.
+        times: (T,), s.
+
+    Returns:
+        float32 (T, len(DRUMMER_TRUTH)): shares of the picture. ``*_height`` is a tip's
+        height above what it is to strike: 0 at the moment of a stroke.
     """
     rows = np.empty((len(times), len(DRUMMER_TRUTH)), np.float32)
     view = aim_camera(look, DRUMMER_VIEW, shift=0.4)

@@ -1,9 +1,11 @@
-"""AVE's world: videos of 10 s in which one of 28 kinds of event is seen and heard.
+"""Videos of 10 s in which one of AVE's 28 kinds of event is seen and heard.
 
 An event fills whole seconds. Before and after it there is only the place, with its own
-background sound; the thing is not there, or is there, still and silent. Where the
-event lies is drawn from AVE's own annotations (Tian et al. 2018; Zhu et al. 2021,
-Sec. 3.1).
+background sound; the thing is not there, or is there, still and silent.
+
+Source:
+    The classes and where events lie: AVE's own annotations (Tian et al. 2018; Zhu et
+    al. 2021, Sec. 3.1).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from data_scripts.bandstand.event_pictures import PICTURES, Moment, Variant, dra
 from data_scripts.bandstand.event_sounds import BACKGROUNDS, SOUNDS
 from data_scripts.bandstand.people import Look
 from data_scripts.bandstand.performers import Take, mark_onsets, sample_nearest
+from data_scripts.bandstand.scene import get_look
 from data_scripts.bandstand.sound import PEAK, reverberate, synthesise
 from data_scripts.bandstand.world import (
     CONTROL_RATE,
@@ -36,31 +39,44 @@ SPEECH = {
     "Female speech, woman speaking": (210.0, 1.14),
 }
 
-RATE = 16000  # Hz, of the events' own sounds
+RATE = 16000  # Hz, of the events' own sounds; a whole number of CONTROL_RATE
 LOUDEST = 0.25  # RMS of the loudest event
 STILL_SHARE = 0.3  # of the videos show the thing, still and silent, outside the event
 
 
 def sample_span(rng: np.random.Generator, whole: float) -> tuple[int, int]:
-    """Where an event begins and ends, whole seconds, the end not included.
+    """Draw at random where an event begins and ends, as AVE's events do.
 
-    With probability `whole` it fills the video; otherwise it is one of `PARTIAL_SPANS`.
+    Args:
+        rng: draws it.
+        whole: the probability that the event fills the video. Otherwise its span is
+            drawn from `ave.PARTIAL_SPANS`.
+
+    Returns:
+        The first second, and the second after the last.
     """
     if rng.random() < whole:
         return 0, SECONDS
     shares = PARTIAL_SPANS.ravel() / PARTIAL_SPANS.sum()
     start, end = divmod(int(rng.choice(PARTIAL_SPANS.size, p=shares)), SECONDS)
-    return start, end + 1
+    return start, end + 1  # column e of the table stands for the end e + 1
 
 
 @lru_cache(maxsize=2)
 def record_event(kind: str, *, start: int, end: int, seed: int) -> EventTake:
-    """One video of an event of `kind` from second `start` to `end`, always the same.
+    """Record one video of an event, the same in every process.
 
-    Raises ValueError for an unknown kind, or seconds that are not within the video.
+    Args:
+        kind: one of `ave.KINDS`.
+        start: the first second of the event.
+        end: the second after its last one.
+        seed: of the thing, its sound and its place.
+
+    Raises:
+        ValueError: for an unknown kind, or seconds that are not within the video.
     """
     if kind not in KINDS:
-        raise ValueError(f"no event {kind!r}: one of {KINDS}")
+        raise ValueError(f"no event {kind!r}: give one of {KINDS}")
     if not 0 <= start < end <= SECONDS:
         raise ValueError(f"from {start} to {end}: whole seconds within 0 to {SECONDS}")
     if kind in MUSIC:
@@ -71,13 +87,17 @@ def record_event(kind: str, *, start: int, end: int, seed: int) -> EventTake:
 
 
 class EventTake(Take):
-    """A thing that sounds from `start` to `end`, s, and where that happens."""
+    """A thing that sounds from `start` to `end`, s, and the place where it does.
+
+    Everything but the span is drawn from `kind` and `seed`.
+    """
 
     duration = float(SECONDS)
 
     def __init__(self, kind: str, start: int, end: int, seed: int) -> None:
         self.kind, self.start, self.end, self.seed = kind, start, end, seed
         rng = make_generator("happening", kind, seed)
+        # the order of these draws is part of the world: another order, other videos
         self.stays = bool(rng.random() < STILL_SHARE)  # seen outside the event too
         self.place = int(rng.integers(1 << 30))
         self.loud = LOUDEST * float(rng.uniform(0.4, 1.0))
@@ -99,17 +119,22 @@ class EventTake(Take):
 
     @cached_property
     def loudness(self) -> np.ndarray:
-        """What moves the thing: 0..1 at CONTROL_RATE over the video."""
+        """The loudness that moves the thing: 0..1 at CONTROL_RATE over the video."""
         step = RATE // CONTROL_RATE
         blocks = self.heard[0][: (self.end - self.start) * RATE].reshape(-1, step)
         level = smooth_curve(np.sqrt(np.mean(blocks**2, axis=1)), 0.08)
+        # the 95th percentile and not the maximum: one click would make the rest small
         level = np.clip(level / max(np.quantile(level, 0.95), 1e-9), 0, 1)
         curve = np.zeros(SECONDS * CONTROL_RATE)
         curve[self.start * CONTROL_RATE : self.end * CONTROL_RATE] = level
         return curve
 
     def synthesise(self, sample_rate: int) -> np.ndarray:
-        """float32 (samples,) at RATE alone: ValueError for another `sample_rate`."""
+        """The event in its place: float32 (samples,), at RATE alone.
+
+        Raises:
+            ValueError: for another `sample_rate`.
+        """
         if sample_rate != RATE:
             raise ValueError(f"sample_rate = {sample_rate}: events sound at {RATE} Hz")
         rng = make_generator("place's sound", self.place)
@@ -120,30 +145,32 @@ class EventTake(Take):
         event *= fade * fade[::-1]
         rms = np.sqrt(np.mean(event**2))
         wave[self.start * RATE : self.end * RATE] += self.loud / rms * event
-        return (wave * min(1.0, PEAK / np.abs(wave).max())).astype(np.float32)
+        return np.asarray(wave * min(1.0, PEAK / np.abs(wave).max()), np.float32)
 
     def draw(self, t: Real, size: int) -> np.ndarray:
-        """uint8 (size, size, 3)"""
+        """The picture at `t` s: uint8 (size, size, 3)."""
 
         def paint(canvas: Canvas) -> None:
             if self.start <= t < self.end or self.stays:
                 self.paint(canvas, t)
 
-        behind = _place(self.place, size)
+        behind = _draw_place(self.place, size)
         return picture.render(paint, self.place, self.seed, t, size, behind)
 
     def paint(self, canvas: Canvas, t: Real) -> None:
-        """The thing at `t`, s, as the sound at that moment moves it."""
+        """Draw the thing at `t` s, as the sound at that moment moves it."""
         with canvas.at(self.view):
             PICTURES[self.kind](canvas, self.read_moment(t), self.variant)
 
     def read_moment(self, t: Real) -> Moment:
-        """What is heard of the event at `t`; nothing before and after it."""
+        """Read what is heard of the event at `t` s; nothing before and after it."""
         if not self.start <= t < self.end:
             return Moment()
         now, strokes = t - self.start, self.heard[1]
         row = int(t * CONTROL_RATE)
         count = int(np.searchsorted(strokes, now, side="right"))
+        # before the first stroke the last one is long ago; after the last one the next
+        # is a second away
         last = strokes[count - 1] if count else now - 10.0
         coming = strokes[count] if count < len(strokes) else last + 1.0
         return Moment(
@@ -156,8 +183,10 @@ class EventTake(Take):
         )
 
     def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        """Name -> float32 (T,): `loudness` of the event alone, 0..1; `onset`, 1 where
-        something strikes before the next time; `seen`, 1 where the thing is.
+        """The known quantities: `loudness`, `onset` and `seen`, float32 (T,) each.
+
+        `loudness` is that of the event alone, 0..1. `onset` is 1 where something
+        strikes before the next time. `seen` is 1 where the thing is.
         """
         during = (times >= self.start) & (times < self.end)
         return {
@@ -172,15 +201,18 @@ class MusicEvent(EventTake):
 
     @cached_property
     def played(self) -> Performance:
+        """What the musician plays; its time 0 is the event's start."""
         instrument, seconds = MUSIC[self.kind], self.end - self.start
         return perform(instrument, self.place, seconds=seconds, seed=self.seed)
 
     @cached_property
     def heard(self) -> tuple[np.ndarray, list[float]]:
+        """The playing at RATE, (samples,), and its notes' starts, s."""
         onsets = [note.onset for note in self.played.notes]
         return synthesise(self.played, RATE).astype(float), onsets
 
     def paint(self, canvas: Canvas, t: Real) -> None:
+        """Draw the musician at `t` s; outside the event as at its start."""
         during = self.start <= t < self.end
         camera = picture.find_camera(self.played)
         picture.draw_player(
@@ -193,7 +225,8 @@ class SpeechEvent(EventTake):
 
     @cached_property
     def look(self) -> Look:
-        look = picture.get_look(self.place)
+        """How the speaker looks: hair and beard of a man or a woman."""
+        look = get_look(self.place)
         man = self.kind.startswith("Male")
         style = ("short", "parted", "bald") if man else ("bob", "long", "bun")
         return dataclasses.replace(
@@ -202,11 +235,13 @@ class SpeechEvent(EventTake):
 
     @cached_property
     def spoken(self) -> speaker.Speech:
+        """What is said, with the pitch and the formants of a man or a woman."""
         hertz, throat = SPEECH[self.kind]
         seconds = self.end - self.start
         speech = speaker.speak(self.place, seconds=seconds, seed=self.seed)
         voiced = speech.pitch_hz > 0
         spread = 0.85 + 0.3 * self.variant.shape
+        # the median pitch becomes that of the kind; what is said stays the same
         factor = spread * hertz / float(np.median(speech.pitch_hz[voiced]))
         return dataclasses.replace(
             speech, pitch_hz=factor * speech.pitch_hz, formants=throat * speech.formants
@@ -214,15 +249,18 @@ class SpeechEvent(EventTake):
 
     @cached_property
     def heard(self) -> tuple[np.ndarray, list[float]]:
+        """The voice at RATE, (samples,), and its syllables' starts, s."""
         voice = speaker.synthesise_speech(self.spoken, RATE).astype(float)
         return voice, list(self.spoken.onsets)
 
     def paint(self, canvas: Canvas, t: Real) -> None:
+        """Draw the speaker at `t` s; outside the event as at its start."""
         during = self.start <= t < self.end
         now = t - self.start if during else 0.0
         speaker.draw_speaker(canvas, self.spoken, self.look, now)
 
 
 @lru_cache(maxsize=2)
-def _place(seed: int, size: int) -> np.ndarray:
+def _draw_place(seed: int, size: int) -> np.ndarray:
+    """The place, float32 (size, size, 3), drawn once for the frames of a video."""
     return draw_place(seed, size).astype(np.float32)

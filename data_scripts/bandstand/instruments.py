@@ -1,7 +1,7 @@
 """The 13 instruments, each drawn in coordinates of its own (cm).
 
 Bowed strings lie along +x from the end button at (0, 0) to the scroll. Winds start at
-the mouthpiece or lip hole at (0, 0). Where an instrument is held is not known here.
+the mouthpiece or lip hole at (0, 0). How an instrument is held, `scene` says.
 """
 
 # ruff: noqa: RUF005 (adding a tuple to an array is arithmetic here)
@@ -38,17 +38,27 @@ Profile = Sequence[tuple[Real, Real]]  # (place along the axis, radius)
 
 @dataclass(frozen=True)
 class Viol:
-    """Shape of one bowed instrument; lengths in cm, widths as shares of the body."""
+    """The shape of one bowed instrument.
+
+    Args:
+        body: its length, cm.
+        upper: half the width above the waist, a share of the body's length.
+        waist: half the width there.
+        lower: half the width below.
+        slope: the double bass's sloping shoulders.
+        pin: length of the pin that it stands on, cm.
+    """
 
     body: float
-    upper: float = 0.235  # half widths
+    upper: float = 0.235
     waist: float = 0.155
     lower: float = 0.29
-    slope: bool = False  # the double bass's sloping shoulders
+    slope: bool = False
     pin: float = 0.0
 
     @property
     def nut(self) -> float:
+        """Where the strings end at the scroll's side."""
         return 1.37 * self.body
 
     @property
@@ -73,7 +83,30 @@ VIOLS = {
 
 
 def draw_viol(canvas: Canvas, model: Viol, wood: Colour, loudness: Real) -> None:
-    """Body, fingerboard, strings (which shimmer with the loudness) and scroll."""
+    """Draw a bowed instrument, whose strings shimmer with the loudness."""
+    b, w = model.body, model.waist
+    if model.pin:
+        canvas.stroke([(-model.pin, 0), (0, 0)], (0.45, 0.45, 0.48), 0.02 * b)
+    _draw_viol_body(canvas, model, wood)
+    for s in (-1, 1):  # f-holes
+        y = s * w * 0.62 * b
+        hole = [(0.36 * b, y + s * 0.065 * b), (0.385 * b, y + s * 0.05 * b)]
+        hole += [(0.46 * b, y), (0.535 * b, y - s * 0.035 * b), (0.55 * b, y)]
+        canvas.stroke(smooth_path(hole, closed=False), EBONY, 0.017 * b)
+    tail = [(0.05 * b, 0.028 * b), (0.34 * b, 0.05 * b), (0.34 * b, -0.05 * b)]
+    canvas.fill(polygon([*tail, (0.05 * b, -0.028 * b)]), EBONY)
+    _draw_viol_neck(canvas, b, wood)
+    board = [(0.66 * b, 0.045 * b), (1.37 * b, 0.031 * b), (1.37 * b, -0.031 * b)]
+    canvas.fill(polygon([*board, (0.66 * b, -0.045 * b)]), EBONY)
+    canvas.stroke([(0.46 * b, -0.07 * b), (0.46 * b, 0.07 * b)], PALE, 0.022 * b)
+    blur = 1.0 + 1.2 * loudness
+    for y in (-1.5, -0.5, 0.5, 1.5):
+        a, z = (0.34 * b, y * 0.02 * b), (1.37 * b, y * 0.014 * b)
+        canvas.stroke([a, z], (0.93, 0.92, 0.90), 0.0045 * b * blur, alpha=0.85)
+
+
+def _draw_viol_body(canvas: Canvas, model: Viol, wood: Colour) -> None:
+    """The body with its edge, the inlaid line and a gleam."""
     b = model.body
     u, w, low = model.upper, model.waist, model.lower
     if model.slope:
@@ -86,8 +119,6 @@ def draw_viol(canvas: Canvas, model: Viol, wood: Colour, loudness: Real) -> None
     half += [(0.31, low * 0.83), (0.375, low * 0.74), (0.41, w * 1.06), (0.5, w)]
     half += [(0.58, w * 1.05), (0.615, u * 0.90), *end]
     outline = np.array(half + [(x, -y) for x, y in reversed(half[1:])]) * b
-    if model.pin:
-        canvas.stroke([(-model.pin, 0), (0, 0)], (0.45, 0.45, 0.48), 0.02 * b)
     dark = darken(wood, 0.55)
     line = 0.012 * b + 0.25
     canvas.fill_gradient(
@@ -102,33 +133,23 @@ def draw_viol(canvas: Canvas, model: Viol, wood: Colour, loudness: Real) -> None
                + [(0.32 * b, -low * b * 0.66)], closed=False),
         lighten(wood, 0.7), 0.02 * b, alpha=0.6,
     )  # fmt: skip
-    for s in (-1, 1):  # f-holes
-        y = s * w * 0.62 * b
-        hole = [(0.36 * b, y + s * 0.065 * b), (0.385 * b, y + s * 0.05 * b)]
-        hole += [(0.46 * b, y), (0.535 * b, y - s * 0.035 * b), (0.55 * b, y)]
-        canvas.stroke(smooth_path(hole, closed=False), EBONY, 0.017 * b)
-    tail = [(0.05 * b, 0.028 * b), (0.34 * b, 0.05 * b), (0.34 * b, -0.05 * b)]
-    canvas.fill(polygon([*tail, (0.05 * b, -0.028 * b)]), EBONY)
+
+
+def _draw_viol_neck(canvas: Canvas, b: Real, wood: Colour) -> None:
+    """Neck, scroll and the four pegs of an instrument whose body is `b` cm long."""
+    dark = darken(wood, 0.55)
     neck = [(0.95 * b, 0.05 * b), (1.38 * b, 0.038 * b), (1.38 * b, -0.038 * b)]
-    canvas.fill(
-        polygon([*neck, (0.95 * b, -0.05 * b)]), darken(wood, 0.1), edge=dark, width=0.4
-    )
+    neck += [(0.95 * b, -0.05 * b)]
+    canvas.fill(polygon(neck), darken(wood, 0.1), edge=dark, width=0.4)
     head = [(1.37 * b, 0.035 * b), (1.52 * b, 0.028 * b), (1.58 * b, 0.045 * b)]
     head += [(1.63 * b, 0.0), (1.58 * b, -0.045 * b), (1.52 * b, -0.028 * b)]
-    canvas.fill(
-        smooth_path([*head, (1.37 * b, -0.035 * b)]), wood, edge=dark, width=0.4 * line
-    )
+    head += [(1.37 * b, -0.035 * b)]
+    line = 0.012 * b + 0.25
+    canvas.fill(smooth_path(head), wood, edge=dark, width=0.4 * line)
     canvas.fill(ellipse(1.58 * b, 0, 0.022 * b, 0.022 * b), darken(wood, 0.45))
     for i, x in enumerate((1.41, 1.45, 1.49, 1.53)):
         s = 1 if i % 2 else -1
         canvas.stroke([(x * b, 0), (x * b, s * 0.085 * b)], EBONY, 0.018 * b)
-    board = [(0.66 * b, 0.045 * b), (1.37 * b, 0.031 * b), (1.37 * b, -0.031 * b)]
-    canvas.fill(polygon([*board, (0.66 * b, -0.045 * b)]), EBONY)
-    canvas.stroke([(0.46 * b, -0.07 * b), (0.46 * b, 0.07 * b)], PALE, 0.022 * b)
-    blur = 1.0 + 1.2 * loudness
-    for y in (-1.5, -0.5, 0.5, 1.5):
-        a, z = (0.34 * b, y * 0.02 * b), (1.37 * b, y * 0.014 * b)
-        canvas.stroke([a, z], (0.93, 0.92, 0.90), 0.0045 * b * blur, alpha=0.85)
 
 
 def draw_bow(canvas: Canvas, frog: np.ndarray, tip: np.ndarray, thick: Real) -> None:
@@ -151,14 +172,14 @@ def draw_bow(canvas: Canvas, frog: np.ndarray, tip: np.ndarray, thick: Real) -> 
         canvas.fill(ellipse(1.5, -1.1 * thick, 0.9, 0.9), SILVER)
 
 
-def _bar(profile: Profile) -> Path:
-    """A turned body: (x, radius) along the axis, mirrored."""
+def _turn_profile(profile: Profile) -> Path:
+    """The outline of a body turned on a lathe: the profile on both sides."""
     return polygon([*profile, *((x, -r) for x, r in reversed(profile))])
 
 
-def _turned(canvas: Canvas, profile: Profile, colour: Colour) -> None:
+def _draw_turned(canvas: Canvas, profile: Profile, colour: Colour) -> None:
     """A turned wooden or metal body, lit along its upper side."""
-    canvas.fill(_bar(profile), colour, edge=darken(colour, 0.6), width=0.5)
+    canvas.fill(_turn_profile(profile), colour, edge=darken(colour, 0.6), width=0.5)
     low = [(x, r * 0.95) for x, r in profile] + [
         (x, r * 0.35) for x, r in reversed(profile)
     ]
@@ -167,13 +188,14 @@ def _turned(canvas: Canvas, profile: Profile, colour: Colour) -> None:
     canvas.stroke(lit, lighten(colour, 0.55), 0.7, alpha=0.8)
 
 
-def _ring(canvas: Canvas, x: Real, r: Real, colour: Colour, w: Real = 1.2) -> None:
+def _draw_ring(canvas: Canvas, x: Real, r: Real, colour: Colour, w: Real = 1.2) -> None:
+    """A metal ring about the body at `x`."""
     canvas.stroke([(x, -r), (x, r)], darken(colour, 0.45), w + 0.4, cap="butt")
     canvas.stroke([(x, -r), (x, r)], colour, w, cap="butt")
     canvas.stroke([(x, -r * 0.6), (x, -r * 0.2)], lighten(colour, 0.8), w, cap="butt")
 
 
-def _keys(canvas: Canvas, xs: np.ndarray, size: Real, pressed: int) -> None:
+def _draw_keys(canvas: Canvas, xs: np.ndarray, size: Real, pressed: int) -> None:
     """A row of silver keys; the first ``pressed`` are down (darken, closer)."""
     for i, x in enumerate(xs):
         lift = 0.0 if i < pressed else -0.5 * size
@@ -185,39 +207,34 @@ def _keys(canvas: Canvas, xs: np.ndarray, size: Real, pressed: int) -> None:
                     (1.0, 1.0, 1.0))  # fmt: skip
 
 
-CLARINET = 66.0
-OBOE = 52.0
-FLUTE = 64.0
-
-
 def draw_clarinet(canvas: Canvas, pressed: int) -> None:
     """Black, a wide bell, silver rings and keys."""
     mouth = [(0, 0.5), (3, 1.3), (8, 1.7)]
-    canvas.fill(_bar([(x, r) for x, r in mouth]), EBONY, edge=(0.3, 0.3, 0.33))
-    _ring(canvas, 5.5, 1.7, SILVER, 2.0)
+    canvas.fill(_turn_profile([(x, r) for x, r in mouth]), EBONY, edge=(0.3, 0.3, 0.33))
+    _draw_ring(canvas, 5.5, 1.7, SILVER, 2.0)
     body = [(8, 2.3), (14, 2.1), (50, 2.2), (56, 2.9), (62, 4.8), (66, 7.2)]
-    _turned(canvas, body, GRENADILLA)
+    _draw_turned(canvas, body, GRENADILLA)
     for x, r in ((8.5, 2.5), (14, 2.4), (34, 2.5), (53, 2.8)):
-        _ring(canvas, x, r, SILVER, 1.3)
-    _ring(canvas, 65.6, 7.2, SILVER, 1.0)
+        _draw_ring(canvas, x, r, SILVER, 1.3)
+    _draw_ring(canvas, 65.6, 7.2, SILVER, 1.0)
     canvas.stroke([(17, 2.6), (31, 2.6)], SILVER, 0.7)
     canvas.stroke([(36, 2.7), (50, 2.7)], SILVER, 0.7)
-    _keys(canvas, np.array([17, 21, 25, 29.0, 38, 42, 46, 50]), 1.5, pressed)
+    _draw_keys(canvas, np.array([17, 21, 25, 29.0, 38, 42, 46, 50]), 1.5, pressed)
 
 
 def draw_oboe(canvas: Canvas, pressed: int) -> None:
     """Slim, a straw-coloured reed between the lips, a small rounded bell."""
     reed = (0.93, 0.82, 0.55)
-    canvas.fill(_bar([(-1, 0.8), (2.5, 0.7), (3, 0.4), (6.5, 0.5)]), reed,
+    canvas.fill(_turn_profile([(-1, 0.8), (2.5, 0.7), (3, 0.4), (6.5, 0.5)]), reed,
                 edge=darken(reed, 0.5), width=0.3)  # fmt: skip
     canvas.stroke([(3, 0), (6.5, 0)], (0.65, 0.2, 0.2), 1.2, cap="butt")
     body = [(6, 1.4), (8, 1.1), (24, 1.3), (40, 1.7), (44, 2.4), (48.5, 3.3)]
-    _turned(canvas, [*body, (50.5, 3.3), (52, 2.5)], (0.17, 0.11, 0.11))
+    _draw_turned(canvas, [*body, (50.5, 3.3), (52, 2.5)], (0.17, 0.11, 0.11))
     for x in (22.5, 40.0):
-        _ring(canvas, x, 1.6, SILVER, 1.1)
+        _draw_ring(canvas, x, 1.6, SILVER, 1.1)
     canvas.stroke([(10, 1.7), (21, 1.8)], SILVER, 0.6)
     canvas.stroke([(25, 1.9), (39, 2.1)], SILVER, 0.6)
-    _keys(canvas, np.array([10, 13, 16, 19.0, 26, 29, 32, 35, 38]), 1.15, pressed)
+    _draw_keys(canvas, np.array([10, 13, 16, 19.0, 26, 29, 32, 35, 38]), 1.15, pressed)
 
 
 def draw_flute(canvas: Canvas, pressed: int) -> None:
@@ -226,9 +243,9 @@ def draw_flute(canvas: Canvas, pressed: int) -> None:
     canvas.fill(ellipse(0, -0.4, 2.6, 1.9), lighten(SILVER, 0.3), edge=(0.4, 0.4, 0.45))
     canvas.fill(ellipse(0, -0.7, 0.9, 0.6), (0.2, 0.2, 0.23))
     for x in (9.5, 44.0):
-        _ring(canvas, x, 1.8, lighten(SILVER, 0.2), 1.8)
+        _draw_ring(canvas, x, 1.8, lighten(SILVER, 0.2), 1.8)
     canvas.stroke([(13, -1.9), (52, -1.9)], darken(SILVER, 0.3), 0.6)
-    _keys(canvas, np.array([14, 17.5, 21, 24.5, 31, 34.5, 38, 41.5, 48, 51]), 1.7,
+    _draw_keys(canvas, np.array([14, 17.5, 21, 24.5, 31, 34.5, 38, 41.5, 48, 51]), 1.7,
           pressed)  # fmt: skip
 
 
@@ -241,20 +258,20 @@ def draw_bassoon(canvas: Canvas, wood: Colour, pressed: int) -> None:
     red = (wood[0] * 0.72, wood[1] * 0.52, wood[2] * 0.62)
     wing = [(4, 2.6), (34, 2.5), (60, 2.0), (WING, 1.6)]
     with canvas.at(affine((0, 3.6))):
-        _turned(canvas, wing, red)
+        _draw_turned(canvas, wing, red)
     long = [(6, 3.0), (40, 3.0), (96, 2.7), (100, 3.2), (118, 2.5), (124, 3.3)]
     with canvas.at(affine((0, -2.4))):
-        _turned(canvas, [*long, (BASSOON, 3.3)], red)
-        _ring(canvas, 126.6, 3.4, PALE, 3.2)
-        _ring(canvas, 98, 3.2, SILVER, 1.6)
+        _draw_turned(canvas, [*long, (BASSOON, 3.3)], red)
+        _draw_ring(canvas, 126.6, 3.4, PALE, 3.2)
+        _draw_ring(canvas, 98, 3.2, SILVER, 1.6)
     boot = [(-6, 4.5), (-5, 6.2), (36, 5.6)]
     with canvas.at(affine((0, 0.4))):
-        _turned(canvas, boot, darken(red, 0.08))
-        _ring(canvas, -5, 5.6, SILVER, 2.0)
-        _ring(canvas, 36, 5.7, SILVER, 1.6)
+        _draw_turned(canvas, boot, darken(red, 0.08))
+        _draw_ring(canvas, -5, 5.6, SILVER, 2.0)
+        _draw_ring(canvas, 36, 5.7, SILVER, 1.6)
     canvas.stroke([(2, 0.5), (33, 0.5)], SILVER, 0.8)
     canvas.stroke([(40, 0.6), (92, -0.8)], SILVER, 0.8)
-    _keys(canvas, np.array([8.0, 14, 20, 26, 46, 52, 58, 64]), 1.9, pressed)
+    _draw_keys(canvas, np.array([8.0, 14, 20, 26, 46, 52, 58, 64]), 1.9, pressed)
 
 
 def draw_bocal(canvas: Canvas, joint: np.ndarray, mouth: np.ndarray) -> None:
@@ -274,8 +291,16 @@ def draw_bell(
     colour: Colour,
     open_share: Real,
 ) -> None:
-    """A flaring bell from ``start`` to the rim's centre; its mouth is an ellipse whose
-    narrow radius is ``open_share`` of the wide one (the throat shows).
+    """Draw a flaring bell.
+
+    Args:
+        canvas: is drawn on.
+        start: where the bell begins.
+        rim: the centre of its mouth, which is an ellipse.
+        r0: radius at the start.
+        r1: radius of the rim.
+        colour: of the metal.
+        open_share: the mouth's narrow radius as a share of its wide one.
     """
     a, z = np.array(start, float), np.array(rim, float)
     u = (z - a) / math.hypot(*(z - a))
@@ -300,11 +325,17 @@ def draw_bell(
     canvas.stroke(smooth_path(right, closed=False), darken(colour, 0.6), 0.6)
     lit = [a + u * length * x + n * r * 0.4 for x, r in side]
     canvas.stroke(smooth_path(lit, closed=False), lighten(colour, 0.75), 0.9, alpha=0.8)
-    degrees = math.degrees(math.atan2(u[1], u[0]))
-    with canvas.at(affine(z, degrees)):
-        canvas.fill(ellipse(0, 0, r1 * open_share + 0.5, r1), lighten(colour, 0.25),
+    _draw_mouth(canvas, z, math.degrees(math.atan2(u[1], u[0])), r1, colour, open_share)
+
+
+def _draw_mouth(
+    canvas: Canvas, rim: Points, degrees: Real, r1: Real, colour: Colour, share: Real
+) -> None:
+    """The open end of a bell: rim, inside and the dark throat."""
+    with canvas.at(affine(rim, degrees)):
+        canvas.fill(ellipse(0, 0, r1 * share + 0.5, r1), lighten(colour, 0.25),
                     edge=darken(colour, 0.6))  # fmt: skip
-        rim_x = r1 * open_share
+        rim_x = r1 * share
         canvas.fill(ellipse(0, 0, rim_x * 0.86, r1 * 0.9), darken(colour, 0.35))
         canvas.fill(ellipse(-rim_x * 0.1, 0, rim_x * 0.5, r1 * 0.55),
                     darken(colour, 0.75))  # fmt: skip
@@ -312,7 +343,7 @@ def draw_bell(
                     lighten(colour, 0.6), 0.8, alpha=0.7)  # fmt: skip
 
 
-def _valves(
+def _draw_valves(
     canvas: Canvas, xs: Points, y: Real, height: Real, r: Real,
     colour: Colour, down: tuple[bool, bool, bool],
 ) -> None:  # fmt: skip
@@ -332,13 +363,22 @@ FUNDAMENTALS = {"horn": 29.0, "trombone": 34.0, "trumpet": 46.0, "tuba": 22.0}
 
 
 def compute_lowering(midi: np.ndarray, fundamental: Real) -> np.ndarray:
-    """How far valves or slide lower the next harmonic above each note: 0 to 6.
+    """How far valves or slide lower the next harmonic above each note.
 
-    Brass players use the second harmonic and up: 12 log2(n) semitones.
+    Brass players use the second harmonic and up, 12 log2(n) semitones above the
+    fundamental, and lower it to the notes between.
+
+    Args:
+        midi: the notes, MIDI numbers, (K,).
+        fundamental: of the instrument with no valve or slide in use.
+
+    Returns:
+        Semitones, 0 to 6, (K,).
     """
     harmonics = fundamental + 12 * np.log2(np.arange(2, 40))
-    nearest = np.searchsorted(harmonics, midi - 0.4)
-    return np.clip(harmonics[np.minimum(nearest, 37)] - midi, 0.0, 6.0)
+    # 0.4: a note that is a little sharp still belongs to the harmonic below it
+    above = np.searchsorted(harmonics, midi - 0.4)
+    return np.asarray(np.clip(harmonics[np.minimum(above, 37)] - midi, 0.0, 6.0))
 
 
 def choose_valves(semitones: Real) -> tuple[bool, bool, bool]:
@@ -360,10 +400,10 @@ def draw_trumpet(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -
         [(14, 9.2), (9.8, 7.8), (8.4, 4.9), (9.8, 2.3), (14, 2.2)], False
     )
     canvas.draw_pipe(back, brass, 1.6)
-    _valves(canvas, TRUMPET_VALVES, -2.0, 12.5, 1.6, brass, down)
+    _draw_valves(canvas, TRUMPET_VALVES, -2.0, 12.5, 1.6, brass, down)
     canvas.draw_pipe([(14, 2.2), (40, 2.0)], brass, 1.9)
     draw_bell(canvas, (36, 2.0), (57, 2.0), 1.1, 7.2, brass, 0.34)
-    canvas.fill(_bar([(-1.5, 1.5), (0, 1.3), (2, 0.7), (4, 0.7)]), SILVER,
+    canvas.fill(_turn_profile([(-1.5, 1.5), (0, 1.3), (2, 0.7), (4, 0.7)]), SILVER,
                 edge=(0.4, 0.4, 0.45), width=0.4)  # fmt: skip
 
 
@@ -391,13 +431,13 @@ def draw_trombone(canvas: Canvas, brass: Colour, out: Real) -> None:
     canvas.draw_pipe([(near, low), (far, low)], brass, 2.2)
     canvas.draw_pipe(smooth_path([*end, (far - 1, low)], closed=False), brass, 2.2)
     canvas.stroke([(near + 1.5, 0), (near + 1.5, low)], SILVER, 2.0)
-    canvas.fill(_bar([(-2, 2.0), (0, 1.8), (3, 0.8), (6, 0.8)]), SILVER,
+    canvas.fill(_turn_profile([(-2, 2.0), (0, 1.8), (3, 0.8), (6, 0.8)]), SILVER,
                 edge=(0.4, 0.4, 0.45), width=0.4)  # fmt: skip
 
 
 def draw_sax(canvas: Canvas, brass: Colour, pressed: int) -> None:
     """Neck from (0, 0), body down, bow, and the bell turned up beside it."""
-    canvas.fill(_bar([(-2, 0.7), (3, 1.5), (5, 1.6)]), EBONY)
+    canvas.fill(_turn_profile([(-2, 0.7), (3, 1.5), (5, 1.6)]), EBONY)
     neck = smooth_path([(4, 0), (10, -1.6), (14, 0.5), (15.5, 5)], closed=False)
     canvas.draw_pipe(neck, brass, 2.4)
     for share, wide in ((0.0, 3.4), (0.35, 4.6), (0.7, 5.8)):  # a cone in three steps
@@ -411,7 +451,7 @@ def draw_sax(canvas: Canvas, brass: Colour, pressed: int) -> None:
     canvas.stroke([(20, 44), (28, 44)], darken(brass, 0.35), 1.5)
     canvas.stroke([(17.6, 12), (17.0, 44)], darken(brass, 0.4), 0.8)
     with canvas.at(affine((15, 12), 91)):
-        _keys(canvas, np.array([0.0, 5, 10, 17, 22, 27, 32]), 2.1, pressed)
+        _draw_keys(canvas, np.array([0.0, 5, 10, 17, 22, 27, 32]), 2.1, pressed)
 
 
 def draw_horn_back(canvas: Canvas, brass: Colour) -> None:
@@ -457,7 +497,7 @@ def draw_tuba(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -> N
             smooth_path([*coil, (-6 * shrink, -44 * shrink - 6)]), brass, wide
         )
     draw_bell(canvas, (19, -40), (17, -104), 4.6, 24.0, brass, 0.30)
-    _valves(canvas, (-5.5, 0.0, 5.5), -36, 20.0, 2.2, brass, down)
+    _draw_valves(canvas, (-5.5, 0.0, 5.5), -36, 20.0, 2.2, brass, down)
     lead = smooth_path(
         [(-13.5, -57), (-5, -56), (4, -54), (9, -48), (7, -38)], closed=False
     )

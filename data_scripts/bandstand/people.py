@@ -1,8 +1,8 @@
-"""Who plays, and where: looks drawn from a seed, bodies, rooms.
+"""The people: how they look, which a seed decides, and how their bodies are drawn.
 
 Lengths are centimetres with the neck's root near (0, 0), x to the viewer's right and
 y down. The player faces the viewer: their right hand is on the viewer's left. People
-and rooms come from one distribution, whatever the instrument.
+come from one distribution, whatever the instrument, so that no face tells it.
 """
 
 # ruff: noqa: RUF005 (adding a tuple to an array is arithmetic here)
@@ -26,6 +26,7 @@ from data_scripts.bandstand.canvas import (
     mix,
     polygon,
     smooth_path,
+    transform,
 )
 from data_scripts.bandstand.world import make_generator
 
@@ -68,23 +69,6 @@ TROUSERS: tuple[Colour, ...] = (
     (0.28, 0.25, 0.24),
     (0.24, 0.27, 0.33),
 )
-WALLS: tuple[Colour, ...] = (
-    (0.33, 0.42, 0.52),
-    (0.70, 0.72, 0.74),
-    (0.79, 0.72, 0.60),
-    (0.45, 0.53, 0.47),
-    (0.55, 0.38, 0.36),
-    (0.25, 0.27, 0.34),
-    (0.61, 0.66, 0.74),
-    (0.50, 0.44, 0.56),
-)
-FLOORS: tuple[Colour, ...] = (
-    (0.55, 0.37, 0.22),
-    (0.42, 0.28, 0.18),
-    (0.67, 0.52, 0.35),
-    (0.36, 0.35, 0.38),
-    (0.40, 0.20, 0.22),
-)
 WOODS: tuple[Colour, ...] = (
     (0.66, 0.31, 0.11),
     (0.74, 0.42, 0.16),
@@ -105,7 +89,31 @@ Fingers = tuple[Real, Real, Real, Real]  # 0 down, 1 lifted: index to little fin
 
 @dataclass(frozen=True)
 class Look:
-    """What stays the same about one player: body, clothes, instrument, room, camera."""
+    """What stays the same about one player: body, clothes, instrument, room, camera.
+
+    Args:
+        skin: colour.
+        hair: colour.
+        style: of the hair, one of `STYLES`.
+        glasses: whether they are worn.
+        beard: whether there is one.
+        cut: of the clothes, one of `CUTS`.
+        top: colour of the clothes.
+        trousers: colour.
+        accent: colour of tie, chair and drums.
+        width: of the shoulders; 1 is average.
+        head: its size; 1 is average.
+        seat: below 0.4 the player sits where the instrument allows both.
+        wood: colour of a wooden instrument.
+        brass: colour of a brass instrument.
+        zoom: of the camera.
+        shift: of the camera, in shares of the picture.
+        tilt: of the camera, degrees.
+        light: -1 from the viewer's left, 1 from the right.
+        exposure: factor on the brightness.
+        warmth: of the light, -1 blue to 1 yellow.
+        room: seed of the room.
+    """
 
     skin: Colour
     hair: Colour
@@ -116,30 +124,31 @@ class Look:
     top: Colour
     trousers: Colour
     accent: Colour
-    width: float  # 1: average shoulders
-    head: float  # 1: average head
-    seat: float  # below 0.4: sits where the instrument allows both
+    width: float
+    head: float
+    seat: float
     wood: Colour
     brass: Colour
     zoom: float
-    shift: tuple[float, float]  # of the camera, in shares of the picture
-    tilt: float  # degrees
-    light: float  # -1: from the viewer's left, 1: from the right
+    shift: tuple[float, float]
+    tilt: float
+    light: float
     exposure: float
     warmth: float
     room: int
 
     @staticmethod
     def from_player(player: int) -> Look:
-        """The look of one identity, the same in every process."""
+        """Draw the look of one person at random, the same in every process."""
+        # the order of the draws is part of the world: another order, other people
         rng = make_generator("look", player)
 
-        def one(table: tuple[Colour, ...]) -> Colour:
+        def pick(table: tuple[Colour, ...]) -> Colour:
             base = np.array(table[rng.integers(len(table))])
             r, g, b = np.clip(base + rng.normal(0, 0.02, 3), 0.02, 0.98)
             return float(r), float(g), float(b)
 
-        skin, hair = one(SKINS), one(HAIRS)
+        skin, hair = pick(SKINS), pick(HAIRS)
         style = STYLES[rng.integers(len(STYLES))]
         return Look(
             skin=skin,
@@ -148,14 +157,14 @@ class Look:
             glasses=bool(rng.random() < 0.3),
             beard=bool(style in ("short", "parted", "bald") and rng.random() < 0.4),
             cut=CUTS[rng.integers(len(CUTS))],
-            top=one(CLOTHES),
-            trousers=one(TROUSERS),
-            accent=one(CLOTHES),
+            top=pick(CLOTHES),
+            trousers=pick(TROUSERS),
+            accent=pick(CLOTHES),
             width=float(rng.uniform(0.92, 1.1)),
             head=float(rng.uniform(0.94, 1.06)),
             seat=float(rng.random()),
-            wood=one(WOODS),
-            brass=one(BRASSES),
+            wood=pick(WOODS),
+            brass=pick(BRASSES),
             zoom=float(rng.uniform(0.95, 1.06)),
             shift=(float(rng.uniform(-0.03, 0.03)), float(rng.uniform(-0.02, 0.02))),
             tilt=float(rng.uniform(-2, 2)),
@@ -169,10 +178,13 @@ class Look:
 def aim_camera(
     look: Look, frame: tuple[float, float, float], shift: float = 1.0, zoom: float = 1.0
 ) -> np.ndarray:
-    """Where centimetres lie in a picture that shows `frame`, in picture heights.
+    """Aim a camera: the matrix (2, 3) from centimetres to picture heights.
 
-    `frame` is the centre's x and y and the height, in cm. `shift` is the part of the
-    look's own shift that is kept, `zoom` enlarges.
+    Args:
+        look: its shift and tilt are the camera's.
+        frame: what the picture shows: the centre's x and y and the height, cm.
+        shift: the part of the look's shift that is kept.
+        zoom: enlarges.
     """
     x, y, height = frame
     place = (0.5 + shift * look.shift[0], 0.5 + shift * look.shift[1])
@@ -181,30 +193,66 @@ def aim_camera(
 
 @dataclass(frozen=True)
 class Body:
-    """Where the joints are at one moment, cm; right and left are the player's."""
+    """Where the joints are at one moment, cm; right and left are the player's.
+
+    Args:
+        neck: its root.
+        head: its middle.
+        head_degrees: how far it leans, clockwise.
+        turn: of the face; -1 looks to the viewer's left.
+        shoulder_right: the joint.
+        shoulder_left: the joint.
+        hip: the middle of both.
+        seated: on a chair.
+        knees: half the distance between them.
+        cheeks: 0..1, full of air.
+        eyes: 0 shut, 1 open.
+        jaw: of a speaker, 0 lips closed to 1 wide open; None = closed, not speaking.
+        lips: of a speaker, -1 rounded to 1 spread.
+    """
 
     neck: np.ndarray
     head: np.ndarray
     head_degrees: float
-    turn: float  # -1: looks to the viewer's left
+    turn: float
     shoulder_right: np.ndarray
     shoulder_left: np.ndarray
     hip: np.ndarray
     seated: bool
-    knees: float  # half distance between the knees
-    cheeks: float  # 0..1: full of air
-    eyes: float  # 0 shut, 1 open
-    jaw: float | None = None  # who speaks: 0 lips closed, 1 wide open
-    lips: float = 0.0  # who speaks: -1 rounded, 1 spread
+    knees: float
+    cheeks: float
+    eyes: float
+    jaw: float | None = None
+    lips: float = 0.0
+
+
+def place_shoulders(
+    neck: np.ndarray, lean: Real, look: Look
+) -> tuple[np.ndarray, np.ndarray]:
+    """Right and left shoulder; the one that the body leans to is lower."""
+    wide = 18.5 * look.width
+    return neck + (-wide, 6.0 - 0.25 * lean), neck + (wide, 6.0 + 0.25 * lean)
+
+
+def locate_mouth(look: Look, body: Body) -> np.ndarray:
+    """Where the mouth is, cm (2,); it moves sideways as the face turns."""
+    return transform(_head_matrix(look, body), (4.2 * body.turn, 7.6))
 
 
 def find_elbow(
     shoulder: np.ndarray, wrist: np.ndarray, out: Real, upper: float, fore: float
 ) -> np.ndarray:
-    """Two-link inverse kinematics; the elbow hangs down and to the side ``out``.
+    """Find the elbow between shoulder and wrist: inverse kinematics of two links.
 
-    An arm reaching out of the picture's plane looks shorter, so the links shrink when
-    the hand is near and stretch a little when it is far.
+    An arm that reaches out of the picture's plane looks shorter, so the links shrink
+    when the hand is near and stretch a little when it is far.
+
+    Args:
+        shoulder: cm.
+        wrist: cm.
+        out: to which side the elbow goes, -1 or 1; it hangs down as well.
+        upper: length of the upper arm, cm.
+        fore: of the forearm, cm.
     """
     reach = wrist - shoulder
     distance = max(math.hypot(*reach), 1e-6)
@@ -220,13 +268,13 @@ def find_elbow(
     bend = np.array([-u[1], u[0]])
     if bend @ (0.7 * out, 1.0) < 0:
         bend = -bend
-    return shoulder + u * along + bend * across
+    return np.asarray(shoulder + u * along + bend * across)
 
 
 def draw_arm(
     canvas: Canvas, look: Look, shoulder: np.ndarray, hand: np.ndarray, out: Real
 ) -> None:
-    """Upper arm, forearm and cuff, ending at the wrist just before the hand."""
+    """Draw upper arm, forearm and cuff, which end at the wrist before the hand."""
     joint = find_elbow(shoulder, hand, out, 29.0, 27.0)
     towards = hand - joint
     towards = towards / max(math.hypot(*towards), 1e-6)
@@ -258,7 +306,7 @@ def draw_hand(
     fingers: Fingers = (0, 0, 0, 0),
     length: Real = 6.0,
 ) -> None:
-    """A hand whose fingers point along ``degrees``; a raised finger (1) is lifted."""
+    """Draw a hand whose fingers point along `degrees`; a raised finger is lifted."""
     edge = darken(look.skin, 0.42)
     with canvas.at(affine(hand, degrees)):
         for i, lift in enumerate(fingers):
@@ -273,6 +321,7 @@ def draw_hand(
 
 
 def draw_chair(canvas: Canvas, look: Look, body: Body) -> None:
+    """Draw the chair, of which the body hides the most."""
     x, y = body.hip
     metal, pad = (0.25, 0.25, 0.28), darken(look.accent, 0.35)
     for sx in (-19, 19):
@@ -285,6 +334,7 @@ def draw_chair(canvas: Canvas, look: Look, body: Body) -> None:
 
 
 def draw_legs(canvas: Canvas, look: Look, body: Body) -> None:
+    """Draw legs and shoes, and the skirt of a dress over them."""
     cloth = look.trousers if look.cut != "dress" else look.top
     edge, lit = darken(cloth, 0.5), lighten(cloth, 0.16)
     shoe = (0.10, 0.09, 0.10)
@@ -306,23 +356,29 @@ def draw_legs(canvas: Canvas, look: Look, body: Body) -> None:
             [np.add(hip, (-2, 2)), np.add(knee, (-2, 0))], lit, 4.0, alpha=0.5
         )
     if look.cut == "dress":
-        drop = 30 if body.seated else 74
-        reach = body.knees + 8 if body.seated else 24
-        skirt = smooth_path(
-            [(x - 15, y - 8), (x + 15, y - 8), (x + reach, y + drop)]
-            + [(x, y + drop + 3), (x - reach, y + drop)]
+        _draw_skirt(canvas, body, cloth)
+
+
+def _draw_skirt(canvas: Canvas, body: Body, cloth: Colour) -> None:
+    x, y = body.hip
+    drop = 30 if body.seated else 74
+    reach = body.knees + 8 if body.seated else 24
+    skirt = smooth_path(
+        [(x - 15, y - 8), (x + 15, y - 8), (x + reach, y + drop)]
+        + [(x, y + drop + 3), (x - reach, y + drop)]
+    )
+    canvas.fill(skirt, cloth, edge=darken(cloth, 0.5))
+    for fold in (-0.5, 0.0, 0.5):
+        canvas.stroke(
+            [(x + fold * 16, y), (x + fold * reach * 1.2, y + drop)],
+            darken(cloth, 0.3),
+            0.9,
+            alpha=0.6,
         )
-        canvas.fill(skirt, cloth, edge=edge)
-        for fold in (-0.5, 0.0, 0.5):
-            canvas.stroke(
-                [(x + fold * 16, y), (x + fold * reach * 1.2, y + drop)],
-                darken(cloth, 0.3),
-                0.9,
-                alpha=0.6,
-            )
 
 
 def draw_torso(canvas: Canvas, look: Look, body: Body) -> None:
+    """Draw the torso in what the player wears."""
     right, left = body.shoulder_right, body.shoulder_left
     x, y = body.hip
     w = 15.5 * look.width
@@ -340,56 +396,62 @@ def draw_torso(canvas: Canvas, look: Look, body: Body) -> None:
     canvas.fill_gradient(outline, right + (-4, 0), left + (4, 20), one, two)
     canvas.stroke(outline, darken(top, 0.5), 0.7)
     if look.cut == "suit":
-        shirt = (0.94, 0.94, 0.95)
-        canvas.fill(polygon([neck + (-5.5, -3), neck + (5.5, -3), (x, y - 16)]), shirt)
-        tie = look.accent
-        canvas.fill(
-            polygon(
-                [neck + (-1.6, 1), neck + (1.6, 1), neck + (2.4, 20), neck + (0, 26)]
-                + [neck + (-2.4, 20)]
-            ),
-            tie,
-            edge=darken(tie, 0.4),
-            width=0.3,
-        )
-        lapel = darken(top, 0.22)
-        for s in (-1, 1):
-            canvas.fill(
-                polygon(
-                    [neck + (s * 5.5, -3), neck + (s * 9.5, 0), neck + (s * 8, 16)]
-                    + [(x + s * 0.3, y - 14)]
-                ),
-                lapel,
-                edge=darken(top, 0.55),
-                width=0.4,
-            )
-        canvas.stroke([(x, y - 14), (x, y + 5)], darken(top, 0.5), 0.6)
+        _draw_suit(canvas, look, body)
     elif look.cut == "shirt":
-        canvas.stroke([neck + (0, 3), (x, y + 5)], darken(top, 0.35), 0.7)
-        for i in range(5):
-            button = neck + (0.0, 8 + 9 * i)
-            canvas.fill(ellipse(button[0], button[1], 0.8, 0.8), lighten(top, 0.5))
-        for s in (-1, 1):
-            canvas.fill(
-                polygon([neck + (s * 5, -4), neck + (s * 8, 3), neck + (0, 5)]),
-                lighten(top, 0.25),
-                edge=darken(top, 0.4),
-                width=0.4,
-            )
+        _draw_shirt(canvas, look, body)
     else:
-        low = 9 if look.cut == "dress" else 4
-        canvas.fill(
-            smooth_path([neck + (-5.5, -4), neck + (5.5, -4), neck + (4, low - 3)]
-                   + [neck + (0, low), neck + (-4, low - 3)]),
-            look.skin,
-            edge=darken(top, 0.4),
-            width=0.8,
-        )  # fmt: skip
+        _draw_neckline(canvas, look, body)
+
+
+def _draw_suit(canvas: Canvas, look: Look, body: Body) -> None:
+    """Shirt front, tie, lapels and the jacket's edge."""
+    (x, y), neck, top, tie = body.hip, body.neck, look.top, look.accent
+    front = polygon([neck + (-5.5, -3), neck + (5.5, -3), (x, y - 16)])
+    canvas.fill(front, (0.94, 0.94, 0.95))
+    canvas.fill(
+        polygon(
+            [neck + (-1.6, 1), neck + (1.6, 1), neck + (2.4, 20), neck + (0, 26)]
+            + [neck + (-2.4, 20)]
+        ),
+        tie,
+        edge=darken(tie, 0.4),
+        width=0.3,
+    )
+    for s in (-1, 1):
+        lapel = polygon(
+            [neck + (s * 5.5, -3), neck + (s * 9.5, 0), neck + (s * 8, 16)]
+            + [(x + s * 0.3, y - 14)]
+        )
+        canvas.fill(lapel, darken(top, 0.22), edge=darken(top, 0.55), width=0.4)
+    canvas.stroke([(x, y - 14), (x, y + 5)], darken(top, 0.5), 0.6)
+
+
+def _draw_shirt(canvas: Canvas, look: Look, body: Body) -> None:
+    """The row of buttons, and a collar."""
+    (x, y), neck, top = body.hip, body.neck, look.top
+    canvas.stroke([neck + (0, 3), (x, y + 5)], darken(top, 0.35), 0.7)
+    for i in range(5):
+        button = neck + (0.0, 8 + 9 * i)
+        canvas.fill(ellipse(button[0], button[1], 0.8, 0.8), lighten(top, 0.5))
+    for s in (-1, 1):
+        collar = polygon([neck + (s * 5, -4), neck + (s * 8, 3), neck + (0, 5)])
+        canvas.fill(collar, lighten(top, 0.25), edge=darken(top, 0.4), width=0.4)
+
+
+def _draw_neckline(canvas: Canvas, look: Look, body: Body) -> None:
+    """The skin above a sweater or, lower, above a dress."""
+    neck = body.neck
+    low = 9 if look.cut == "dress" else 4
+    outline = [neck + (-5.5, -4), neck + (5.5, -4), neck + (4, low - 3)]
+    outline += [neck + (0, low), neck + (-4, low - 3)]
+    edge = darken(look.top, 0.4)
+    canvas.fill(smooth_path(outline), look.skin, edge=edge, width=0.8)
 
 
 def draw_hair_behind(canvas: Canvas, look: Look, body: Body) -> None:
+    """Draw the hair that shows behind head and shoulders; before the torso is drawn."""
     edge = darken(look.hair, 0.4)
-    with canvas.at(_head(look, body)):
+    with canvas.at(_head_matrix(look, body)):
         if look.style == "long":
             canvas.fill(
                 smooth_path([(-13, -6), (-9, -14), (9, -14), (13, -6), (14.5, 12)]
@@ -421,12 +483,13 @@ def draw_hair_behind(canvas: Canvas, look: Look, body: Body) -> None:
                     canvas.fill(ellipse(x, y - 4, 5.5, 5.5), look.hair, edge=edge)
 
 
-def _head(look: Look, body: Body) -> np.ndarray:
+def _head_matrix(look: Look, body: Body) -> np.ndarray:
+    """From the head's own coordinates to the stage's, (2, 3)."""
     return affine(body.head, body.head_degrees, look.head)
 
 
 def draw_head(canvas: Canvas, look: Look, body: Body) -> None:
-    """Neck, face and front hair; the face is turned by shifting its features."""
+    """Draw neck, face and front hair; the face turns by shifting its features."""
     skin, edge = look.skin, darken(look.skin, 0.45)
     shadow = darken(skin, 0.22)
     canvas.fill(
@@ -434,7 +497,7 @@ def draw_head(canvas: Canvas, look: Look, body: Body) -> None:
     )
     t = body.turn * 4.2
     drop = 2.4 * (body.jaw or 0.0)  # of the chin
-    with canvas.at(_head(look, body)):
+    with canvas.at(_head_matrix(look, body)):
         for s in (-1, 1):
             ear = ellipse(s * 11.2 - t * 0.3, 0.5, 2.2, 3.4)
             canvas.fill(ear, shadow, edge=edge, width=0.4)
@@ -454,11 +517,12 @@ def draw_head(canvas: Canvas, look: Look, body: Body) -> None:
         for s in (-1, 1):
             x = s * (6.4 + 1.6 * body.cheeks) + t * 0.8
             canvas.fill(ellipse(x, 4.6, size, size * 0.85), cheek, alpha=0.5)
-        _features(canvas, look, body, t)
-        _front_hair(canvas, look, t)
+        _draw_features(canvas, look, body, t)
+        _draw_front_hair(canvas, look, t)
 
 
-def _features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
+def _draw_features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
+    """Brows, eyes, glasses, nose, beard and mouth, moved sideways by `t`."""
     skin = look.skin
     ink = (0.12, 0.09, 0.09)
     for s in (-1, 1):
@@ -494,7 +558,7 @@ def _features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
         )
         canvas.fill(beard, darken(look.hair, 0.1), alpha=0.93)
     if body.jaw is not None:
-        _mouth(canvas, look, body.jaw, body.lips, t)
+        _draw_mouth(canvas, look, body.jaw, body.lips, t)
         return
     canvas.stroke(
         [(t - 2.3, 7.2), (t, 7.8), (t + 2.3, 7.2)],
@@ -503,7 +567,7 @@ def _features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
     )
 
 
-def _mouth(canvas: Canvas, look: Look, jaw: Real, lips: Real, t: Real) -> None:
+def _draw_mouth(canvas: Canvas, look: Look, jaw: Real, lips: Real, t: Real) -> None:
     """Lips about an opening as high as ``jaw`` and as wide as ``lips`` say."""
     red = mix(look.skin, (0.70, 0.14, 0.18), 0.55)
     wide, high = 3.1 + 1.0 * lips, 0.2 + 3.0 * jaw
@@ -523,7 +587,8 @@ def _mouth(canvas: Canvas, look: Look, jaw: Real, lips: Real, t: Real) -> None:
                 (0.97, 0.96, 0.93))  # fmt: skip
 
 
-def _front_hair(canvas: Canvas, look: Look, t: Real) -> None:
+def _draw_front_hair(canvas: Canvas, look: Look, t: Real) -> None:
+    """The hair above the forehead: from the crown to the hairline."""
     hair, edge = look.hair, darken(look.hair, 0.45)
     if look.style == "bald":
         canvas.fill(
@@ -552,98 +617,3 @@ def _front_hair(canvas: Canvas, look: Look, t: Real) -> None:
         smooth_path([(-7, -12.5), (-1, -14.3), (5, -13.6)], closed=False),
         lighten(hair, 0.4), 1.3, alpha=0.55,
     )  # fmt: skip
-
-
-def draw_room(room: int, width: int, height: int) -> np.ndarray:
-    """A room behind ``width / height`` players, uint8 (height, width, 3)."""
-    rng = make_generator("room", room)
-    span = 100.0 * width / height
-    canvas = Canvas(width, height, affine(scale=height / 100.0))
-    wall = WALLS[rng.integers(len(WALLS))]
-    floor = FLOORS[rng.integers(len(FLOORS))]
-    horizon = float(rng.uniform(74, 84))
-    everything = polygon([(0, 0), (span, 0), (span, horizon), (0, horizon)])
-    canvas.fill_gradient(
-        everything, (0, 0), (0, horizon), darken(wall, 0.12), lighten(wall, 0.2)
-    )
-    _wall(canvas, rng, wall, span, horizon)
-    ground = polygon([(0, horizon), (span, horizon), (span, 100), (0, 100)])
-    canvas.fill_gradient(
-        ground, (0, horizon), (0, 100), darken(floor, 0.25), lighten(floor, 0.08)
-    )
-    if rng.random() < 0.6:  # planks towards a vanishing point
-        for x in np.arange(-span, 2 * span, 9.0):
-            end = span / 2 + (x - span / 2) * 1.7
-            canvas.stroke([(x, horizon), (end, 100)], darken(floor, 0.35), 0.35)
-    canvas.fill(
-        polygon([(0, horizon - 1.8), (span, horizon - 1.8), (span, horizon)]
-                + [(0, horizon)]),
-        lighten(wall, 0.35) if rng.random() < 0.5 else darken(floor, 0.3),
-    )  # fmt: skip
-    centre = float(rng.uniform(0.3, 0.7)) * span
-    if rng.random() < 0.45:  # a stage light's cone
-        for grow in (1.0, 0.75, 0.5):
-            canvas.fill(
-                polygon([(centre - 3, -2), (centre + 3, -2)]
-                        + [(centre + 42 * grow, 100), (centre - 42 * grow, 100)]),
-                (1.0, 0.96, 0.82), alpha=0.07,
-            )  # fmt: skip
-    return np.ascontiguousarray(canvas.to_array()[:, :, :3])
-
-
-def _wall(
-    canvas: Canvas, rng: np.random.Generator, wall: Colour, span: float, horizon: float
-) -> None:
-    """Curtain, panels or bare wall, with a window, painting, plant or stand."""
-    kind = rng.integers(3)
-    if kind == 0:
-        cloth = CLOTHES[rng.integers(1, len(CLOTHES))]
-        for i, x in enumerate(np.arange(0, span, 7.0)):
-            fold = polygon([(x, 0), (x + 7, 0), (x + 7, horizon), (x, horizon)])
-            one, two = darken(cloth, 0.5), darken(cloth, 0.12 + 0.06 * (i % 2))
-            canvas.fill_gradient(fold, (x, 0), (x + 7, 0), one, two)
-    elif kind == 1:
-        for x in np.arange(2, span, 24.0):
-            for top, bottom in ((6, horizon * 0.62), (horizon * 0.68, horizon - 5)):
-                canvas.stroke(
-                    polygon([(x, top), (x + 20, top), (x + 20, bottom), (x, bottom)]),
-                    darken(wall, 0.3), 0.6,
-                )  # fmt: skip
-    side = float(rng.choice([0.06, 0.70])) * span
-    thing = rng.integers(4)
-    if thing == 0:
-        sky = mix((0.62, 0.80, 0.95), (0.98, 0.80, 0.60), float(rng.random()))
-        frame = polygon([(side, 8), (side + 24, 8), (side + 24, 50), (side, 50)])
-        canvas.fill_gradient(frame, (side, 8), (side, 50), sky, lighten(sky, 0.6))
-        canvas.stroke(frame, (0.93, 0.92, 0.90), 1.8)
-        canvas.stroke([(side + 12, 8), (side + 12, 50)], (0.93, 0.92, 0.90), 1.0)
-        canvas.stroke([(side, 28), (side + 24, 28)], (0.93, 0.92, 0.90), 1.0)
-    elif thing == 1:
-        frame = polygon([(side, 14), (side + 26, 14), (side + 26, 34), (side, 34)])
-        one, two = CLOTHES[rng.integers(10)], CLOTHES[rng.integers(10)]
-        canvas.fill_gradient(frame, (side, 14), (side + 20, 34), lighten(one, 0.4), two)
-        canvas.stroke(frame, (0.45, 0.33, 0.14), 1.6)
-    elif thing == 2:
-        x, green = side + 11, (0.20, 0.42, 0.24)
-        for a in np.linspace(-75, 75, 7):
-            tip = (x + 16 * math.sin(math.radians(a)), 50 - 20 * math.cos(a / 70))
-            leaf = smooth_path([(x, 62), ((x + tip[0]) / 2 - 3, 50), tip]
-                          + [((x + tip[0]) / 2 + 3, 54)])  # fmt: skip
-            shade = mix(green, lighten(green, 0.3), float(rng.random()))
-            canvas.fill(leaf, shade, edge=darken(green, 0.4), width=0.3)
-        canvas.fill(
-            polygon([(x - 6, 62), (x + 6, 62), (x + 4.5, horizon + 4)]
-                    + [(x - 4.5, horizon + 4)]),
-            (0.62, 0.36, 0.24), edge=(0.35, 0.2, 0.13),
-        )  # fmt: skip
-    else:
-        x, steel = side + 12, (0.16, 0.16, 0.18)
-        canvas.stroke([(x, 52), (x, horizon + 8)], steel, 1.0)
-        canvas.stroke([(x - 7, horizon + 10), (x, horizon + 3), (x + 7, horizon + 10)],
-                    steel, 1.0)  # fmt: skip
-        canvas.fill(polygon([(x - 12, 36), (x + 12, 36), (x + 13, 54), (x - 13, 54)]),
-                    steel)  # fmt: skip
-        canvas.fill(polygon([(x - 10, 37), (x - 0.4, 38), (x - 0.4, 53), (x - 10, 52)]),
-                    (0.96, 0.95, 0.91))  # fmt: skip
-        canvas.fill(polygon([(x + 10, 37), (x + 0.4, 38), (x + 0.4, 53), (x + 10, 52)]),
-                    (0.93, 0.92, 0.87))  # fmt: skip

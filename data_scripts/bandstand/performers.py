@@ -1,8 +1,8 @@
 """Long takes of one kind of performer: a melody, an ensemble, drums, or speech.
 
-The four kinds of source that Redondo 2024 (Sec. 5) learns from, one video each:
-melodic (a cello), harmonic (a quintet), percussive (a drummer), speaking (a talking
-head).
+These are the four kinds of source that Redondo 2024 (Sec. 5) learns from, one video
+each: melodic (a cello), harmonic (a quintet), percussive (a drummer) and speaking (a
+talking head).
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from avnb.errors import ClipsError
 from data_scripts.bandstand import drummer, picture, speaker
 from data_scripts.bandstand.canvas import Canvas, Real, affine
+from data_scripts.bandstand.scene import get_look
 from data_scripts.bandstand.sound import add_room, synthesise
 from data_scripts.bandstand.world import (
     CONTROL_RATE,
@@ -27,35 +29,50 @@ PERFORMERS = ("melodic", "harmonic", "percussive", "speaking")
 
 
 class Take(ABC):
-    """Something that is performed: heard, seen, and known.
+    """Something that is performed: it can be heard, seen and measured.
 
-    ``truth`` gives, at even times (T,), s, each known quantity (T,): ``pitch_hz``
-    (0 = silent), ``loudness`` (0..1), names that begin with ``onset`` (1 where
-    something starts before the next time), and where things are drawn.
+    Attributes:
+        duration: its length, s.
     """
 
     duration: float
 
     @abstractmethod
     def synthesise(self, sample_rate: int) -> np.ndarray:
-        """float32 (samples,)"""
+        """The sound of the whole take at `sample_rate` Hz: float32 (samples,)."""
 
     @abstractmethod
     def draw(self, t: Real, size: int) -> np.ndarray:
-        """uint8 (size, size, 3)"""
+        """The picture at `t` s: uint8 (size, size, 3)."""
 
     @abstractmethod
     def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        """Name -> float32 (T,)"""
+        """The known quantities at even times.
+
+        Args:
+            times: (T,), s.
+
+        Returns:
+            Name -> float32 (T,): ``pitch_hz`` (0 = silent), ``loudness`` (0..1), names
+            that begin with ``onset`` (1 where something starts before the next time),
+            and where things are drawn, in shares of the picture.
+        """
 
 
 @lru_cache(maxsize=2)
 def record_take(
     performer: str, *, player: int, seconds: float | int, seed: int
 ) -> Take:
-    """One performer's take, the same in every process.
+    """Record one performer's take, the same in every process.
 
-    Raises ValueError for an unknown performer or a length below a second.
+    Args:
+        performer: one of `PERFORMERS`.
+        player: which person: any number.
+        seconds: length, 1 or more.
+        seed: of what is played.
+
+    Raises:
+        ClipsError: for an unknown performer or a length below a second.
     """
     kinds: dict[str, Callable[[int, float, int], Take]] = {
         "melodic": CelloTake,
@@ -64,9 +81,15 @@ def record_take(
         "speaking": SpeechTake,
     }
     if performer not in kinds:
-        raise ValueError(f"no performer {performer!r}: one of {PERFORMERS}")
+        raise ClipsError(
+            f"performer = {performer!r}",
+            "there is no such performer",
+            f"Give one of {', '.join(PERFORMERS)}",
+        )
     if not seconds >= 1:
-        raise ValueError(f"seconds = {seconds}: a take is a second or longer")
+        raise ClipsError(
+            f"seconds = {seconds}", "a take is too short", "Give 1 second or more"
+        )
     return kinds[performer](player, float(seconds), seed)
 
 
@@ -78,12 +101,15 @@ class CelloTake(Take):
         self.played = perform("cello", player, seconds=seconds, seed=seed)
 
     def synthesise(self, sample_rate: int) -> np.ndarray:
+        """The cello in its room."""
         return synthesise(self.played, sample_rate)
 
     def draw(self, t: Real, size: int) -> np.ndarray:
+        """The cellist at `t` s."""
         return picture.draw(self.played, t, size)
 
     def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
+        """Pitch, loudness, onsets, and the pose as `picture.POSE_NAMES`."""
         poses = picture.measure_pose(self.played, times)
         return {
             "pitch_hz": sample_nearest(self.played.pitch_hz, times),
@@ -93,8 +119,8 @@ class CelloTake(Take):
         }
 
 
-# Where the neck of each of the quintet is, in shares of the picture, back to front;
-# all at one scale, so that the back row stands behind the front row.
+# Where the neck of each of the quintet is, in shares of the picture, back to front. All
+# have one scale: the back row stands behind the front row, and is not smaller.
 QUINTET = (
     ("flute", 0.27, 0.27),
     ("clarinet", 0.73, 0.27),
@@ -102,7 +128,7 @@ QUINTET = (
     ("horn", 0.83, 0.47),
     ("cello", 0.50, 0.45),
 )
-SCALE = 1 / 205  # of a centimetre
+SCALE = 1 / 205  # shares of the picture a centimetre
 
 
 class QuintetTake(Take):
@@ -110,53 +136,70 @@ class QuintetTake(Take):
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
         self.duration, self.player, self.seed = seconds, player, seed
+        # five people of its own for each player number
         self.parts = [
             perform(instrument, 5 * player + i, seconds=seconds, seed=seed)
             for i, (instrument, _, _) in enumerate(QUINTET)
         ]
 
     def synthesise(self, sample_rate: int) -> np.ndarray:
-        mix = np.sum([synthesise(p, sample_rate) for p in self.parts], axis=0)
+        """All five in one hall."""
+        mix = np.sum([synthesise(part, sample_rate) for part in self.parts], axis=0)
         rng = make_generator("hall", self.seed)
         return add_room(0.6 * mix, int(rng.integers(1 << 31)), sample_rate, rng)
 
     def draw(self, t: Real, size: int) -> np.ndarray:
+        """All five at `t` s, back row first."""
+
         def paint(canvas: Canvas) -> None:
-            for performance, place in self._placed():
+            for performance, place in self._place_players():
                 picture.draw_player(canvas, performance, t, place)
 
         return picture.render(paint, self.player, self.seed, t, size)
 
-    def _placed(self) -> list[tuple[Performance, np.ndarray]]:
+    def _place_players(self) -> list[tuple[Performance, np.ndarray]]:
+        """Each player, and the matrix (2, 3) from the stage to the picture."""
         return [
             (performance, affine((x, y), scale=SCALE))
             for performance, (_, x, y) in zip(self.parts, QUINTET, strict=True)
         ]
 
     def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        loudness = [sample_nearest(p.loudness, times) for p in self.parts]
-        pitches = [sample_nearest(p.pitch_hz, times) for p in self.parts]
-        moments = [note.onset for p in self.parts for note in p.notes]
+        """Of all together, and of each: INSTRUMENT_pitch_hz, onset_INSTRUMENT, ...
+
+        The pitch of all is that of the loudest player.
+        """
+        loudness = [sample_nearest(part.loudness, times) for part in self.parts]
+        pitches = [sample_nearest(part.pitch_hz, times) for part in self.parts]
+        moments = [note.onset for part in self.parts for note in part.notes]
         loudest = np.argmax(loudness, axis=0)
         found = {
             "pitch_hz": np.take_along_axis(np.array(pitches), loudest[None], 0)[0],
             "loudness": np.minimum(np.sqrt(np.sum(np.square(loudness), axis=0)), 1.0),
             "onset": mark_onsets(moments, times),
         }
-        for i, (performance, place) in enumerate(self._placed()):
+        for i, (performance, place) in enumerate(self._place_players()):
             name = performance.instrument
-            found[f"{name}_pitch_hz"], found[f"{name}_loudness"] = (
-                pitches[i], loudness[i],
-            )  # fmt: skip
-            found[f"onset_{name}"] = mark_onsets(
-                [n.onset for n in performance.notes], times
-            )
-            rows = [picture.locate_joints(performance, float(t), place) for t in times]
-            for joint in rows[0] if rows else ():
-                for axis, letter in enumerate("xy"):
-                    values = np.array([row[joint][axis] for row in rows], np.float32)
-                    found[f"{name}_{joint}_{letter}"] = values
+            found[f"{name}_pitch_hz"] = pitches[i]
+            found[f"{name}_loudness"] = loudness[i]
+            onsets = [note.onset for note in performance.notes]
+            found[f"onset_{name}"] = mark_onsets(onsets, times)
+            found |= _measure_joints(performance, place, times)
         return found
+
+
+def _measure_joints(
+    performance: Performance, place: np.ndarray, times: np.ndarray
+) -> dict[str, np.ndarray]:
+    """INSTRUMENT_JOINT_x and ..._y of one player of several, float32 (T,) each."""
+    rows = [picture.locate_joints(performance, float(t), place) for t in times]
+    return {
+        f"{performance.instrument}_{joint}_{letter}": np.array(
+            [row[joint][axis] for row in rows], np.float32
+        )
+        for joint in (rows[0] if rows else ())
+        for axis, letter in enumerate("xy")
+    }
 
 
 class DrumTake(Take):
@@ -167,11 +210,13 @@ class DrumTake(Take):
         self.played = drummer.play_drums(player, seconds=seconds, seed=seed)
 
     def synthesise(self, sample_rate: int) -> np.ndarray:
+        """The drums in their room."""
         return drummer.synthesise_drums(self.played, sample_rate)
 
     def draw(self, t: Real, size: int) -> np.ndarray:
+        """The drummer and the kit at `t` s."""
         played = self.played
-        look = picture.get_look(played.player)
+        look = get_look(played.player)
 
         def paint(canvas: Canvas) -> None:
             drummer.draw_drummer(canvas, played, look, t)
@@ -179,8 +224,9 @@ class DrumTake(Take):
         return picture.render(paint, played.player, played.seed, t, size)
 
     def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
+        """Loudness, onsets of all and of each drum, and `drummer.DRUMMER_TRUTH`."""
         hits = self.played.hits
-        look = picture.get_look(self.played.player)
+        look = get_look(self.played.player)
         poses = drummer.measure_drummer(self.played, look, times)
         return {
             "pitch_hz": np.zeros(len(times), np.float32),
@@ -204,11 +250,13 @@ class SpeechTake(Take):
         self.spoken = speaker.speak(player, seconds=seconds, seed=seed)
 
     def synthesise(self, sample_rate: int) -> np.ndarray:
+        """The voice in its room."""
         return speaker.synthesise_speech(self.spoken, sample_rate)
 
     def draw(self, t: Real, size: int) -> np.ndarray:
+        """Head and shoulders at `t` s."""
         spoken = self.spoken
-        look = picture.get_look(spoken.player)
+        look = get_look(spoken.player)
 
         def paint(canvas: Canvas) -> None:
             speaker.draw_speaker(canvas, spoken, look, t)
@@ -216,7 +264,8 @@ class SpeechTake(Take):
         return picture.render(paint, spoken.player, spoken.seed, t, size)
 
     def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        look = picture.get_look(self.spoken.player)
+        """Pitch, loudness, onsets of syllables, and `speaker.SPEAKER_TRUTH`."""
+        look = get_look(self.spoken.player)
         poses = speaker.measure_speaker(self.spoken, look, times)
         return {
             "pitch_hz": sample_nearest(self.spoken.pitch_hz, times),
@@ -227,14 +276,29 @@ class SpeechTake(Take):
 
 
 def sample_nearest(curve: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """A curve of CONTROL_RATE at times, s: float32 (T,)."""
+    """Read a curve of CONTROL_RATE at the times, s, without interpolation.
+
+    Interpolating would invent pitches between a note and a rest.
+
+    Returns:
+        float32 (T,)
+    """
     rows = np.round(times * CONTROL_RATE).astype(int)
-    return curve[np.minimum(rows, len(curve) - 1)].astype(np.float32)
+    return np.asarray(curve[np.minimum(rows, len(curve) - 1)], np.float32)
 
 
 def mark_onsets(moments: Sequence[float], times: np.ndarray) -> np.ndarray:
-    """1 where a moment lies between a time and the next one, else 0: float32 (T,)."""
+    """Mark the times after which something starts, before the next time.
+
+    Args:
+        moments: at which something starts, s.
+        times: even, (T,), s.
+
+    Returns:
+        float32 (T,), 0 or 1. What starts before the first time is not marked.
+    """
     found = np.zeros(len(times), np.float32)
+    # 1e-9: 0.15 s belongs to the time 0.15, also where floating point makes it less
     rows = np.searchsorted(times, np.asarray(moments) + 1e-9, side="right") - 1
     found[rows[rows >= 0]] = 1.0
     return found

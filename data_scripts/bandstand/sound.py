@@ -1,10 +1,10 @@
 """The sound of a performance: additive synthesis, noise and a small room.
 
-Each instrument is a spectral envelope over frequency (slope, formants, a low-pass
-that opens with loudness) sampled by the harmonics of the pitch, plus a band of
-breath or bow noise that is strongest in the attack. The harmonics of every frame
-are scaled to unit power and then by the performance's loudness, so that curve is
-the envelope that is heard.
+An instrument is a spectral envelope over frequency: a slope, formants, and a low-pass
+that opens with loudness. The harmonics of the pitch sample that envelope. A band of
+breath or bow noise, strongest in the attack, is added. The harmonics of every block are
+scaled to unit power and then by the performance's loudness, so the envelope that is
+heard is that curve.
 """
 
 from dataclasses import dataclass
@@ -27,25 +27,35 @@ FLOOR_DB = -64.0  # RMS of the room's own noise, dBFS
 
 @dataclass(frozen=True)
 class Timbre:
-    """The spectrum of an instrument. Frequencies in Hz, levels in dB.
+    """The spectrum of an instrument: frequencies in Hz, levels in dB.
 
-    `formants` are (frequency, gain, width in octaves). The low-pass falls 12 dB an
-    octave from `lowpass` on, times 1 + `opening` at full loudness. `noise` and
-    `burst` are relative to the tone; the burst dies away with `burst_time` seconds.
+    Args:
+        slope: dB an octave of harmonic number.
+        drive: what the slope gains from silence to full loudness, dB an octave.
+        even: level of the even harmonics below 2 kHz.
+        lowpass: from here on the spectrum falls 12 dB an octave.
+        opening: the low-pass is times 1 + opening at full loudness.
+        formants: (frequency, gain, width in octaves) each.
+        ripple: spread of the body's resonances, most of it shared by all players.
+        noise: of breath or bow, relative to the tone.
+        burst: of noise with which a note begins, relative to the tone.
+        burst_time: s in which the burst dies away.
+        band: low and high end of the noise.
+        growl: depth of a modulation at half the pitch.
     """
 
-    slope: float  # dB an octave of harmonic number
-    drive: float  # dB an octave gained from silence to full loudness
-    even: float  # of the even harmonics, below 2 kHz
+    slope: float
+    drive: float
+    even: float
     lowpass: float
     opening: float
     formants: tuple[tuple[float, float, float], ...]
-    ripple: float  # spread of the body's resonances, most of it shared by all players
+    ripple: float
     noise: float
     burst: float
     burst_time: float
-    band: tuple[float, float]  # of the noise
-    growl: float = 0.0  # depth of modulation at half the pitch
+    band: tuple[float, float]
+    growl: float = 0.0
 
 
 TIMBRES = {
@@ -118,10 +128,14 @@ TIMBRES = {
 
 
 def synthesise(performance: Performance, sample_rate: int = 44100) -> np.ndarray:
-    """What is heard: float32 of shape (samples,), |sample| <= 0.9.
+    """Synthesise what is heard of a performance, the same in every process.
 
-    The number of samples is round(duration * sample_rate). The same performance
-    gives the same samples in every process.
+    Args:
+        performance: what is played.
+        sample_rate: Hz.
+
+    Returns:
+        float32 (round(duration * sample_rate),), |sample| <= PEAK.
     """
     samples = round(performance.duration * sample_rate)
     own = choose_voice(performance.instrument, performance.player)
@@ -129,17 +143,18 @@ def synthesise(performance: Performance, sample_rate: int = 44100) -> np.ndarray
     rng = make_generator("sound", performance.instrument, performance.player)
     rng_take = make_generator("take", performance.instrument, performance.seed)
 
-    hertz = _held(performance.pitch_hz)
+    hertz = _hold_pitch(performance.pitch_hz)
     now = np.arange(samples) / sample_rate
     cycles = np.cumsum(np.interp(now, performance.time, hertz)) / sample_rate
     loudness = np.interp(now, performance.time, performance.loudness)
 
-    tone = _tone(performance, timbre, own, hertz, cycles, sample_rate, rng)
+    tone = _make_tone(performance, timbre, own, hertz, cycles, sample_rate, rng)
     if timbre.growl:
         tone *= 1 + timbre.growl * own.noise * np.cos(np.pi * cycles)
     noise = make_band_noise(samples, timbre.band, sample_rate, rng_take)
-    noise *= 0.75 + 0.25 * np.cos(2 * np.pi * cycles)  # it comes in puffs
-    air = np.interp(now, performance.time, _air(performance, timbre)) * own.noise
+    # bow and reed let the noise through in puffs, one a period
+    noise *= 0.75 + 0.25 * np.cos(2 * np.pi * cycles)
+    air = np.interp(now, performance.time, _noise_gain(performance, timbre)) * own.noise
     dry = FULL_RMS * (tone + loudness * air * noise)
     return add_room(dry, own.room, sample_rate, rng_take)
 
@@ -147,25 +162,38 @@ def synthesise(performance: Performance, sample_rate: int = 44100) -> np.ndarray
 def add_room(
     dry: np.ndarray, seed: int, sample_rate: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Add the room's echo and its own noise; float32, |sample| <= PEAK."""
+    """Add a room's reverberation and its own noise.
+
+    Args:
+        dry: the sound as it leaves its source, (samples,).
+        seed: of the room.
+        sample_rate: Hz.
+        rng: draws the noise.
+
+    Returns:
+        float32 (samples,), |sample| <= PEAK.
+    """
     wet = dry + reverberate(dry, seed, sample_rate)
     wet = wet * min(1.0, 0.98 * PEAK / max(float(np.abs(wet).max()), 1e-9))
     floor = make_band_noise(len(dry), (60.0, 3000.0), sample_rate, rng)
     wet += 10 ** (FLOOR_DB / 20) * floor
-    return np.clip(wet, -PEAK, PEAK).astype(np.float32)
+    return np.asarray(np.clip(wet, -PEAK, PEAK), np.float32)
 
 
-def _held(pitch_hz: np.ndarray) -> np.ndarray:
-    """The pitch with its silences filled by the note before (or the first)."""
+def _hold_pitch(pitch_hz: np.ndarray) -> np.ndarray:
+    """The pitch with its silences filled by the note before (or the first).
+
+    A harmonic that fades out must keep its frequency, not glide down to 0 Hz.
+    """
     sounding = np.flatnonzero(pitch_hz > 0)
     if not len(sounding):
         return np.full_like(pitch_hz, 220.0)
     last = np.searchsorted(sounding, np.arange(len(pitch_hz)), side="right") - 1
-    return pitch_hz[sounding[np.maximum(last, 0)]]
+    return np.asarray(pitch_hz[sounding[np.maximum(last, 0)]])
 
 
-def _air(performance: Performance, timbre: Timbre) -> np.ndarray:
-    """Gain of the noise over the tone at CONTROL_RATE: steady, plus each attack."""
+def _noise_gain(performance: Performance, timbre: Timbre) -> np.ndarray:
+    """Gain of the noise over the tone, (K,): steady, plus each note's attack."""
     gain = np.full(len(performance.time), 10 ** (timbre.noise / 20))
     for note in performance.notes:
         since = performance.time - note.onset
@@ -176,14 +204,14 @@ def _air(performance: Performance, timbre: Timbre) -> np.ndarray:
     return gain
 
 
-def _envelope(
+def _sample_spectrum(
     timbre: Timbre,
     own: Voice,
     hertz: np.ndarray,
     loudness: np.ndarray,
     resonances: np.ndarray,
 ) -> np.ndarray:
-    """Amplitudes (frames, harmonics) of unit power for each frame's pitch."""
+    """Amplitudes (blocks + 1, harmonics) of unit power for each block's pitch."""
     order = np.arange(1, HARMONICS + 1)
     octave = np.log2(order)
     frequency = hertz[:, None] * order
@@ -195,17 +223,19 @@ def _envelope(
     pitch = np.log2(frequency / own.body)
     for centre, gain, width in timbre.formants:
         level += gain * np.exp(-(((pitch - np.log2(centre)) / width) ** 2))
-    # The body's resonances: a curve over log-frequency, linear between its knots.
+    # the body's resonances: a curve over log-frequency, linear between its knots
     knots = np.linspace(np.log2(40), np.log2(16000), len(resonances))
     level += timbre.ripple * np.interp(pitch, knots, resonances)
-    if timbre.even:
+    if timbre.even:  # a clarinet is closed at one end: its even harmonics are weak
         hollow = timbre.even / (1 + (frequency / 2000.0) ** 2)
         level += np.where(order % 2 == 0, hollow, 0.0)
     amplitude = 10 ** (level / 20)
-    return amplitude / np.sqrt(0.5 * np.sum(amplitude**2, axis=1, keepdims=True))
+    # a sine of amplitude a has the power a**2 / 2
+    power = 0.5 * np.sum(amplitude**2, axis=1, keepdims=True)
+    return np.asarray(amplitude / np.sqrt(power))
 
 
-def _tone(
+def _make_tone(
     performance: Performance,
     timbre: Timbre,
     own: Voice,
@@ -214,7 +244,7 @@ def _tone(
     sample_rate: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The harmonics, BLOCK samples at a time, silent frames left out."""
+    """The harmonics of the performance, (samples,)."""
     shared = make_generator("body", performance.instrument).normal(size=60)
     resonances = 0.9 * shared + 0.4 * rng.normal(size=60)
     offset = rng.uniform(0, 2 * np.pi, HARMONICS).astype(np.float32)
@@ -222,10 +252,11 @@ def _tone(
     edges = np.arange(frames + 1) * BLOCK / sample_rate
     loudness = np.interp(edges, performance.time, performance.loudness)
     pitch = np.interp(edges, performance.time, hertz)
-    amplitude = _envelope(timbre, own, pitch, loudness, resonances)
+    amplitude = _sample_spectrum(timbre, own, pitch, loudness, resonances)
     shimmer = 1 + 0.03 * rng.normal(size=amplitude.shape)
     amplitude = amplitude * shimmer * loudness[:, None]
     order = np.arange(1, HARMONICS + 1)
+    # what lies above half the sample rate would be folded back as a false tone
     amplitude[pitch[:, None] * order > 0.47 * sample_rate] = 0.0
     return sum_harmonics(amplitude, cycles, offset)
 
@@ -233,11 +264,16 @@ def _tone(
 def sum_harmonics(
     amplitude: np.ndarray, cycles: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
-    """The sum of harmonics of one fundamental, (samples,).
+    """Sum the harmonics of one fundamental.
 
-    ``amplitude`` (frames + 1, harmonics): at the edges of frames of BLOCK samples,
-    between which it is linear. ``cycles`` (samples,): the fundamental's. ``offset``
-    (harmonics,): phases, radians, float32.
+    Args:
+        amplitude: (blocks + 1, harmonics), at the edges of blocks of BLOCK samples;
+            between the edges it is linear.
+        cycles: of the fundamental since the start, (samples,).
+        offset: the harmonics' phases, radians, float32 (harmonics,).
+
+    Returns:
+        float64 (samples,).
     """
     frames = len(amplitude) - 1
     order = np.arange(1, amplitude.shape[1] + 1)
@@ -248,6 +284,7 @@ def sum_harmonics(
     phases = phase.reshape(frames, BLOCK)
     loud = np.asarray(amplitude.any(axis=1))
     sounding = np.flatnonzero(loud[:-1] | loud[1:])
+    # 32 blocks at a time keep the harmonics' waves in the cache
     for block in np.array_split(sounding, max(1, len(sounding) // 32)):
         if not len(block):
             continue
@@ -256,6 +293,7 @@ def sum_harmonics(
         count = int(heard[-1]) + 1 if len(heard) else 1
         angle = np.multiply.outer(order[:count].astype(np.float32), phases[block])
         angle += offset[:count, None, None]
+        # (harmonics, blocks, BLOCK) -> (blocks, harmonics, BLOCK) for the matmul
         waves = np.sin(angle, out=angle).transpose(1, 0, 2)
         both = np.stack([first, last - first], axis=1)[:, :, :count]
         start, change = np.moveaxis(both.astype(np.float32) @ waves, 1, 0)
@@ -266,26 +304,48 @@ def sum_harmonics(
 def make_band_noise(
     samples: int, band: tuple[float, float], sample_rate: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Noise of unit RMS between two frequencies, with skirts of 12 dB an octave."""
+    """Make noise of unit RMS in a band of frequencies.
+
+    Args:
+        samples: how many.
+        band: its low and high end, Hz; beyond them it falls 12 dB an octave.
+        sample_rate: Hz.
+        rng: draws the noise.
+
+    Returns:
+        (samples,)
+    """
+    # a power of two: the FFT of a long prime length would take minutes
     size = 1 << max(samples - 1, 1).bit_length()
     frequency = np.fft.rfftfreq(size, 1 / sample_rate)
-    frequency[0] = 1e-3
+    frequency[0] = 1e-3  # 0 Hz would divide by zero
     gain = 1 / np.sqrt(
         (1 + (band[0] / frequency) ** 4) * (1 + (frequency / band[1]) ** 4)
     )
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(size)) * gain)[:samples]
-    return noise / np.sqrt(np.mean(noise**2))
+    return np.asarray(noise / np.sqrt(np.mean(noise**2)))
 
 
 def reverberate(dry: np.ndarray, seed: int, sample_rate: int) -> np.ndarray:
-    """The reverberation alone: a few early reflections and a short, dark tail."""
+    """Make a room's reverberation alone, without the dry sound.
+
+    Its impulse response is a few early reflections and a short, dark tail.
+
+    Args:
+        dry: the sound, (samples,).
+        seed: of the room.
+        sample_rate: Hz.
+
+    Returns:
+        (samples,)
+    """
     rng = make_generator("room", seed)
     decay = rng.uniform(0.18, 0.38)  # seconds to -60 dB
     length = int(decay * sample_rate)
     now = np.arange(length) / sample_rate
     tail = rng.standard_normal(length) * 10 ** (-3 * now / decay)
-    tail = np.convolve(tail, np.hanning(9)[1:-1] / 4, mode="same")
-    tail[: int(0.012 * sample_rate)] = 0.0
+    tail = np.convolve(tail, np.hanning(9)[1:-1] / 4, mode="same")  # walls eat treble
+    tail[: int(0.012 * sample_rate)] = 0.0  # the first echo comes after 12 ms
     tail *= rng.uniform(0.06, 0.16) / np.sqrt(np.sum(tail**2))
     for _ in range(4):
         tail[int(rng.uniform(0.004, 0.03) * sample_rate)] += rng.uniform(-0.06, 0.06)

@@ -2,8 +2,11 @@
 
 Each sound of speech has formants (what is heard) and a place of jaw and lips (what is
 seen). Both are curves through the same targets, so the mouth opens with the vowel that
-opens it and shuts for m, b and p. The words mean nothing. Formants: averages of men's
-vowels as in Peterson and Barney (1952), rounded, times the speaker's own factor.
+opens it and shuts for m, b and p. The words mean nothing.
+
+Source:
+    Formants: averages of men's vowels as in Peterson and Barney (1952), rounded, times
+    the speaker's own factor.
 """
 
 # ruff: noqa: RUF005 (adding a tuple to an array is arithmetic here)
@@ -16,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float32
 
-from data_scripts.bandstand.canvas import Canvas, Real, affine, transform
+from data_scripts.bandstand.canvas import Canvas, Real, transform
 from data_scripts.bandstand.people import (
     Body,
     Look,
@@ -24,6 +27,8 @@ from data_scripts.bandstand.people import (
     draw_hair_behind,
     draw_head,
     draw_torso,
+    locate_mouth,
+    place_shoulders,
 )
 from data_scripts.bandstand.sound import (
     BLOCK,
@@ -41,14 +46,22 @@ SPEAKER_VIEW = (
     62.0,
 )  # what the camera shows: centre x, centre y, height, cm
 UPPER_FORMANTS = ((3500.0, 180.0), (4500.0, 250.0))  # formants 4 and 5: Hz, bandwidth
-BANDWIDTHS = (70.0, 100.0, 140.0)
+BANDWIDTHS = (70.0, 100.0, 140.0)  # of formants 1 to 3, Hz
 
 
 @dataclass(frozen=True)
 class Phone:
-    """A sound of speech: formants (Hz), voicing and noise 0..1, jaw, lips, seconds.
+    """A sound of speech.
 
-    ``band``: of its noise, Hz. ``shut``: a stop, silent before its burst.
+    Args:
+        formants: the first three, Hz.
+        voiced: amplitude of the voice, 0..1.
+        jaw: how far it opens, 0..1.
+        lips: -1 rounded to 1 spread.
+        seconds: how long it usually lasts.
+        noise: amplitude of its noise, 0..1.
+        band: of its noise, a key of `BANDS`.
+        shut: a stop, which is silent before its burst.
     """
 
     formants: tuple[Real, Real, Real]
@@ -93,7 +106,15 @@ BURST_SECONDS = 0.02  # s of noise with which a stop opens
 
 @dataclass(frozen=True)
 class SpokenPhone:
-    """One phone where it is said: seconds from the start, and how loud, 0..1."""
+    """One phone where it is said.
+
+    Args:
+        phone: which one.
+        onset: where it begins, s.
+        seconds: how long it lasts.
+        stress: how loud it is, 0..1.
+        vowel: whether it is one.
+    """
 
     phone: Phone
     onset: float
@@ -122,7 +143,13 @@ class Speech:
 
 
 def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
-    """Phrases of a few made-up words, with pauses between, to the end."""
+    """Speak phrases of a few made-up words, with pauses between, to the end.
+
+    Args:
+        player: who speaks: any number.
+        seconds: how long.
+        seed: of what is said.
+    """
     rng = make_generator("speech", player, seed)
     phones: list[SpokenPhone] = []
     onsets: list[float] = []
@@ -135,17 +162,17 @@ def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
             accent = int(rng.integers(3))
             for syllable in range(int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2]))):
                 stress = 1.0 if syllable == accent else float(rng.uniform(0.55, 0.8))
-                now = _syllable(phones, onsets, now, stress, pace, rng)
+                now = _add_syllable(phones, onsets, now, stress, pace, rng)
             now += float(rng.choice([0.0, 0.04, 0.12], p=[0.5, 0.3, 0.2]))
             if now > seconds - 0.6:
                 break
         phrases.append((begin, now))
         now += float(rng.choice([0.25, 0.5, 1.1], p=[0.4, 0.4, 0.2]))
     time = np.arange(math.ceil(seconds * CONTROL_RATE)) / CONTROL_RATE
-    return _curves(player, seed, float(seconds), phones, onsets, phrases, time)
+    return _trace_speech(player, seed, float(seconds), phones, onsets, phrases, time)
 
 
-def _syllable(
+def _add_syllable(
     phones: list[SpokenPhone],
     onsets: list[float],
     now: float,
@@ -153,7 +180,7 @@ def _syllable(
     pace: float,
     rng: np.random.Generator,
 ) -> float:
-    """Add consonant, vowel and now and then a closing consonant; when they end."""
+    """Add consonant, vowel and now and then a closing consonant; returns the end, s."""
     names, vowels = list(CONSONANTS), list(VOWELS)
     word = [CONSONANTS[names[rng.integers(len(names))]]] if rng.random() < 0.85 else []
     word.append(VOWELS[vowels[rng.integers(len(vowels))]])
@@ -170,7 +197,7 @@ def _syllable(
     return now
 
 
-def _curves(
+def _trace_speech(
     player: int,
     seed: int,
     seconds: float,
@@ -179,42 +206,32 @@ def _curves(
     phrases: list[tuple[float, float]],
     time: np.ndarray,
 ) -> Speech:
+    """The curves of voice and mouth: each phone's targets, then smoothed."""
     rng = make_generator("voice of speech", player)
     base, tract = float(rng.uniform(95, 210)), float(rng.uniform(0.98, 1.14))
     size = len(time)
     voiced, jaw, lips = np.zeros(size), np.zeros(size), np.zeros(size)
     noises = {band: np.zeros(size) for band in BANDS}
+    # formants are held through silence, where nobody hears them
     formants = np.tile(np.array(VOWELS["er"].formants), (size, 1))
     for spoken in phones:
         phone, end = spoken.phone, spoken.onset + spoken.seconds
-        here = slice(*(round(s * CONTROL_RATE) for s in (spoken.onset, end)))
+        here = _rows(spoken.onset, end)
         loud = 0.35 + 0.65 * spoken.stress
         voiced[here] = phone.voiced * loud
         # unstressed vowels open less
         jaw[here] = phone.jaw * (0.55 + 0.45 * spoken.stress if spoken.vowel else 1.0)
         lips[here] = phone.lips
         formants[here] = phone.formants
-        if phone.noise and phone.shut:
-            here = slice(
-                round((end - BURST_SECONDS) * CONTROL_RATE), round(end * CONTROL_RATE)
-            )
         if phone.noise:
-            noises[phone.band][here] = phone.noise * loud
-    # formants are held through silence; the mouth moves slower than the voice
+            begin = end - BURST_SECONDS if phone.shut else spoken.onset
+            noises[phone.band][_rows(begin, end)] = phone.noise * loud
+    # the mouth moves slower than the throat
     moving = np.stack([smooth_curve(f, 0.05) for f in formants.T], axis=1)
     voiced = smooth_curve(voiced, 0.03)
-    voiced[voiced < 2e-3] = 0.0
+    voiced[voiced < 2e-3] = 0.0  # below hearing: call it silence
     noises = {band: smooth_curve(noise, 0.02) for band, noise in noises.items()}
-    hertz = np.zeros(size)
-    for begin, end in phrases:  # the pitch falls along a phrase and rises on stress
-        said = (time >= begin - 0.1) & (time < end + 0.1)
-        hertz[said] = 1.12 - 0.26 * np.clip((time[said] - begin) / (end - begin), 0, 1)
-    lift = np.zeros(size)
-    for spoken in phones:
-        if spoken.vowel:
-            since = (time - spoken.onset) / spoken.seconds - 0.5
-            lift = np.maximum(lift, 0.16 * spoken.stress * np.exp(-2 * since**2))
-    pitch = base * (smooth_curve(np.where(hertz > 0, hertz, 1.0), 0.1) + lift)
+    pitch = base * _intone(phones, phrases, time)
     return Speech(
         player=player,
         seed=seed,
@@ -232,16 +249,49 @@ def _curves(
     )
 
 
+def _rows(begin: float, end: float) -> slice:
+    """The rows of a curve of CONTROL_RATE between two times, s."""
+    return slice(round(begin * CONTROL_RATE), round(end * CONTROL_RATE))
+
+
+def _intone(
+    phones: list[SpokenPhone], phrases: list[tuple[float, float]], time: np.ndarray
+) -> np.ndarray:
+    """The pitch as a factor on the speaker's own, (K,).
+
+    It falls along a phrase and rises on stress.
+    """
+    fall = np.zeros(len(time))
+    for begin, end in phrases:
+        said = (time >= begin - 0.1) & (time < end + 0.1)
+        fall[said] = 1.12 - 0.26 * np.clip((time[said] - begin) / (end - begin), 0, 1)
+    lift = np.zeros(len(time))
+    for spoken in phones:
+        if spoken.vowel:
+            since = (time - spoken.onset) / spoken.seconds - 0.5
+            lift = np.maximum(lift, 0.16 * spoken.stress * np.exp(-2 * since**2))
+    return smooth_curve(np.where(fall > 0, fall, 1.0), 0.1) + lift
+
+
 # ---------------------------------------------------------------------- sound
 
 
 def synthesise_speech(speech: Speech, sample_rate: int = 44100) -> np.ndarray:
-    """What is heard: float32 (samples,), |sample| <= 0.9."""
+    """Synthesise the voice in its room.
+
+    Args:
+        speech: what is said.
+        sample_rate: Hz.
+
+    Returns:
+        float32 (samples,), |sample| <= 0.9.
+    """
     samples = round(speech.duration * sample_rate)
     rng = make_generator("timbre of speech", speech.player)
     rng_take = make_generator("speech take", speech.seed)
     now = np.arange(samples) / sample_rate
-    held = _held(speech.pitch_hz)
+    held = _fill_pitch(speech.pitch_hz)
+    # a voice is never quite steady: without this it sounds like a machine
     wobble = 1 + 0.008 * smooth_curve(rng_take.standard_normal(len(held)), 0.08)
     cycles = np.cumsum(np.interp(now, speech.time, held * wobble)) / sample_rate
     frames = -(-samples // BLOCK)
@@ -251,8 +301,9 @@ def synthesise_speech(speech: Speech, sample_rate: int = 44100) -> np.ndarray:
     formants = np.stack(
         [np.interp(edges, speech.time, f) for f in speech.formants.T], axis=1
     )
-    amplitude = _spectrum(pitch, formants) * voiced[:, None]
+    amplitude = _sample_spectrum(pitch, formants) * voiced[:, None]
     order = np.arange(1, HARMONICS + 1)
+    # what lies above half the sample rate would be folded back as a false tone
     amplitude[pitch[:, None] * order > 0.47 * sample_rate] = 0.0
     offset = rng.uniform(0, 2 * np.pi, HARMONICS).astype(np.float32)
     dry = sum_harmonics(amplitude, cycles, offset)
@@ -264,17 +315,18 @@ def synthesise_speech(speech: Speech, sample_rate: int = 44100) -> np.ndarray:
     return add_room(FULL_RMS * dry, int(rng.integers(1 << 31)), sample_rate, rng_take)
 
 
-def _held(pitch: np.ndarray) -> np.ndarray:
+def _fill_pitch(pitch: np.ndarray) -> np.ndarray:
     """The pitch with what is not voiced filled between its neighbours."""
     known = np.flatnonzero(pitch > 0)
     if not len(known):
         return np.full(len(pitch), 120.0)
-    return np.interp(np.arange(len(pitch)), known, pitch[known])
+    return np.asarray(np.interp(np.arange(len(pitch)), known, pitch[known]))
 
 
-def _spectrum(pitch: np.ndarray, formants: np.ndarray) -> np.ndarray:
-    """Amplitudes (frames, harmonics) of unit power: the throat's slope, the mouth's
-    resonances.
+def _sample_spectrum(pitch: np.ndarray, formants: np.ndarray) -> np.ndarray:
+    """Amplitudes (blocks + 1, harmonics) of unit power.
+
+    The throat gives the slope, the mouth the resonances.
     """
     order = np.arange(1, HARMONICS + 1)
     frequency = pitch[:, None] * order
@@ -285,7 +337,8 @@ def _spectrum(pitch: np.ndarray, formants: np.ndarray) -> np.ndarray:
     for centre, width in resonances:
         square = centre**2
         shape *= square / np.hypot(square - frequency**2, width * frequency)
-    return shape / np.sqrt(0.5 * np.sum(shape**2, axis=1, keepdims=True))
+    # a sine of amplitude a has the power a**2 / 2
+    return np.asarray(shape / np.sqrt(0.5 * np.sum(shape**2, axis=1, keepdims=True)))
 
 
 # -------------------------------------------------------------------- picture
@@ -297,7 +350,7 @@ SPEAKER_TRUTH = (
 
 
 @lru_cache(maxsize=8)
-def _gestures(speech: Speech) -> tuple[np.ndarray, np.ndarray]:
+def _trace_gestures(speech: Speech) -> tuple[np.ndarray, np.ndarray]:
     """Drive of the head (loudness, slowly) and how open the eyes are, with blinks."""
     drive = smooth_curve(speech.loudness, 0.35)
     rng = make_generator("blinks", speech.player, speech.seed)
@@ -310,39 +363,41 @@ def _gestures(speech: Speech) -> tuple[np.ndarray, np.ndarray]:
     return drive, eyes
 
 
-def _at(curve: np.ndarray, t: Real) -> float:
+def _interpolate(curve: np.ndarray, t: Real) -> float:
+    """The value at `t` s of a curve of CONTROL_RATE; its ends go on."""
     k = min(max(t * CONTROL_RATE, 0.0), len(curve) - 1.0)
     i = min(int(k), len(curve) - 2)
     return float(curve[i] + (curve[i + 1] - curve[i]) * (k - i))
 
 
-def _body(speech: Speech, look: Look, t: Real) -> Body:
-    drive_curve, eyes = _gestures(speech)
-    drive = _at(drive_curve, t)
+def _pose_body(speech: Speech, look: Look, t: Real) -> Body:
+    """Joints and face at `t` s: mouth and head follow the voice, the sway is slow."""
+    drive_curve, eyes = _trace_gestures(speech)
+    drive = _interpolate(drive_curve, t)
     sway = math.sin(2 * math.pi * 0.21 * t + speech.player)
     lean = 0.7 * sway
     neck = np.array([lean, 0.5 - 0.8 * drive])
-    shoulder = 18.5 * look.width
+    right, left = place_shoulders(neck, lean, look)
     return Body(
         neck=neck,
         head=neck + (0.4 * lean, -17.0 + 2.6 * drive),
         head_degrees=2.0 * sway + 5.0 * (drive - 0.3),
         turn=0.25 * math.sin(2 * math.pi * 0.13 * t + 1.0),
-        shoulder_right=neck + (-shoulder, 6.0 - 0.25 * lean),
-        shoulder_left=neck + (shoulder, 6.0 + 0.25 * lean),
+        shoulder_right=right,
+        shoulder_left=left,
         hip=np.array([0.15 * lean, 54.0]),
         seated=False,
         knees=17.0,
         cheeks=0.0,
-        eyes=_at(eyes, t),
-        jaw=_at(speech.jaw, t),
-        lips=_at(speech.lips, t),
+        eyes=_interpolate(eyes, t),
+        jaw=_interpolate(speech.jaw, t),
+        lips=_interpolate(speech.lips, t),
     )
 
 
 def draw_speaker(canvas: Canvas, speech: Speech, look: Look, t: Real) -> None:
-    """Head and shoulders; the canvas' units are the picture's height."""
-    body = _body(speech, look, t)
+    """Draw head and shoulders at `t` s; the canvas' unit is the picture's height."""
+    body = _pose_body(speech, look, t)
     with canvas.at(aim_camera(look, SPEAKER_VIEW, shift=0.6)):
         draw_hair_behind(canvas, look, body)
         draw_torso(canvas, look, body)
@@ -352,18 +407,24 @@ def draw_speaker(canvas: Canvas, speech: Speech, look: Look, t: Real) -> None:
 def measure_speaker(
     speech: Speech, look: Look, times: np.ndarray
 ) -> Float32[np.ndarray, "time names"]:
-    """What is drawn, (T, len(SPEAKER_TRUTH)): places as shares of the picture,
-    ``mouth_open`` 0..1, ``mouth_width`` -1 (rounded) to 1, ``head_angle`` in half
-    turns, ``eyes`` 0 (shut) to 1.
+    """Measure what is drawn.
+
+    Args:
+        speech: what is said.
+        look: of the speaker.
+        times: (T,), s.
+
+    Returns:
+        float32 (T, len(SPEAKER_TRUTH)): places as shares of the picture, ``mouth_open``
+        0..1, ``mouth_width`` -1 (rounded) to 1, ``head_angle`` in half turns, ``eyes``
+        0 (shut) to 1.
     """
     rows = np.empty((len(times), len(SPEAKER_TRUTH)), np.float32)
     view = aim_camera(look, SPEAKER_VIEW, shift=0.6)
     for i, t in enumerate(times):
-        body = _body(speech, look, float(t))
-        head = affine(body.head, body.head_degrees, look.head)
-        mouth = transform(head, (4.2 * body.turn, 7.6))
+        body = _pose_body(speech, look, float(t))
         rows[i, :2] = transform(view, body.head)
         rows[i, 2] = (look.tilt + body.head_degrees) / 180
-        rows[i, 3:5] = transform(view, mouth)
+        rows[i, 3:5] = transform(view, locate_mouth(look, body))
         rows[i, 5:] = body.jaw, body.lips, body.eyes
     return rows

@@ -6,7 +6,7 @@ because of what is heard.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,9 +18,13 @@ CONTROL_RATE = 100  # Hz: the rate of every curve of a Performance
 class Instrument:
     """What the world needs to know of an instrument to write and play a line.
 
-    `low` and `high` are sounding pitches (MIDI numbers); `family` is string, reed,
-    brass or flute; `code` is the short name in URMP's file names; `attack` and
-    `release` are seconds; `vibrato` is the usual half-width in cents.
+    Args:
+        family: string, reed, brass or flute.
+        low: the lowest sounding pitch, a MIDI number.
+        high: the highest one.
+        attack: how long a note takes to its full loudness, s.
+        release: how long it takes to fade, s.
+        vibrato: the usual half-width, cents.
     """
 
     family: str
@@ -65,7 +69,7 @@ RHYTHMS = {
 
 @dataclass(frozen=True)
 class Note:
-    """One note as it sounds: times in seconds, pitch as a MIDI number."""
+    """One note as it sounds: times in s, pitch as a MIDI number."""
 
     onset: float
     duration: float
@@ -78,19 +82,28 @@ class Note:
 class Performance:
     """A player, a score and the curves that sound and picture follow.
 
-    The curves are float64 of shape (K,), one value each 1 / CONTROL_RATE seconds.
-    `pitch_hz` is 0 where nothing sounds and includes tuning, glides and vibrato.
-    `loudness` is the amplitude of the sound, 0..1. `stroke` is the bow's contact
-    point, -1 (frog) to 1 (tip), 0 for winds. `breath` is the
-    player's blowing pressure, 0..1, 0 for strings. `phase` is the body's sway in
-    cycles, wrapped to [0, 1): use it as sin(2 pi phase).
+    The curves are float64 of shape (K,), one value each 1 / CONTROL_RATE s.
+
+    Args:
+        instrument: one of `INSTRUMENTS`.
+        player: who plays: any number.
+        seed: of the score.
+        duration: s.
+        tempo: beats a minute.
+        notes: in the order of time; one sounds at a time.
+        time: of the curves, s.
+        pitch_hz: 0 where nothing sounds; with tuning, glides and vibrato.
+        loudness: the amplitude of the sound, 0..1.
+        stroke: the bow's contact point, -1 (frog) to 1 (tip); 0 for winds.
+        breath: the player's blowing pressure, 0..1; 0 for strings.
+        phase: the body's sway in cycles, wrapped to [0, 1): sin(2 pi phase).
     """
 
     instrument: str
     player: int
     seed: int
     duration: float
-    tempo: float  # beats a minute
+    tempo: float
     notes: tuple[Note, ...]
     time: np.ndarray
     pitch_hz: np.ndarray
@@ -111,11 +124,14 @@ class Voice:
     noise: float  # factor on breath or bow noise
     body: float  # factor on the frequencies of formants and resonances
     attack: float  # factor on attack times
-    room: int  # seed of the room's reverberate
+    room: int  # seed of the room's reverberation
 
 
 def make_generator(*names: object) -> np.random.Generator:
-    """A generator of random numbers seeded by the names alone, on any check."""
+    """A generator of random numbers that is seeded by the names alone.
+
+    Python's own hash() differs from process to process, so the seed is a SHA-256.
+    """
     digest = hashlib.sha256("|".join(str(name) for name in names).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
@@ -137,30 +153,37 @@ def choose_voice(instrument: str, player: int) -> Voice:
 
 def midi_to_hz(midi: float) -> float:
     """Equal temperament, A4 = 69 = 440 Hz."""
-    return 440.0 * 2.0 ** ((midi - 69.0) / 12.0)
+    return float(440.0 * 2.0 ** ((midi - 69.0) / 12.0))
 
 
 def perform(
     instrument: str, player: int, *, seconds: float | int, seed: int
 ) -> Performance:
-    """A seeded score in the instrument's range, and the curves of its playing.
+    """Write a seeded score in the instrument's range, and play it.
 
-    Any integer is a player. Performances of one seed share tempo, key and phrases,
-    so that they can be heard together. The same arguments give the same performance
-    in every process. Raises ValueError for an unknown instrument or a length that
-    is not positive.
+    The same arguments give the same performance in every process. Performances of one
+    seed share tempo, key and phrases, so that they can be heard together.
+
+    Args:
+        instrument: one of `INSTRUMENTS`.
+        player: any integer: whose instrument and habits.
+        seconds: length, above 0.
+        seed: of the score.
+
+    Raises:
+        ValueError: for an unknown instrument, or a length that is not positive.
     """
     if instrument not in ORCHESTRA:
-        raise ValueError(f"no instrument {instrument!r}: one of {INSTRUMENTS}")
+        raise ValueError(f"no instrument {instrument!r}: give one of {INSTRUMENTS}")
     if not seconds > 0:
         raise ValueError(f"seconds = {seconds}: a performance has a positive length")
     seconds = float(seconds)
     rng = make_generator("score", instrument, player, seed)
-    tempo, notes = _score(
+    tempo, notes = _write_score(
         ORCHESTRA[instrument], seconds, make_generator("piece", seed), rng
     )
     time = np.arange(int(np.ceil(seconds * CONTROL_RATE))) / CONTROL_RATE
-    loudness = _loudness(instrument, player, notes, time)
+    loudness = _play_loudness(instrument, player, notes, time)
     string = ORCHESTRA[instrument].family == "string"
     silent = np.zeros_like(time)
     return Performance(
@@ -171,15 +194,15 @@ def perform(
         tempo=tempo,
         notes=notes,
         time=time,
-        pitch_hz=_pitch(instrument, player, notes, time, loudness),
+        pitch_hz=_play_pitch(instrument, player, notes, time, loudness),
         loudness=loudness,
-        stroke=_stroke(notes, time, loudness) if string else silent,
+        stroke=_play_strokes(notes, time, loudness) if string else silent,
         breath=silent if string else smooth_curve(loudness, 0.12),
-        phase=_sway(tempo, loudness, rng.uniform()),
+        phase=_play_sway(tempo, loudness, rng.uniform()),
     )
 
 
-def _score(
+def _write_score(
     instrument: Instrument,
     seconds: float,
     piece: np.random.Generator,
@@ -197,47 +220,66 @@ def _score(
     compass = range(instrument.low, instrument.high + 1)
     pitches = np.array([midi for midi in compass if (midi - tonic) % 12 in mode])
     notes: list[Note] = []
-    bow = 1
     now = float(piece.uniform(0.05, 0.3))
     while now < seconds - 0.2:
         bars = int(piece.integers(2, 5))
         rest = piece.choice([0.12, 0.3, piece.uniform(0.8, 1.6)], p=[0.2, 0.25, 0.55])
-        style = str(player.choice(list(RHYTHMS), p=[0.4, 0.2, 0.2, 0.2]))
-        rhythms = RHYTHMS[style]
-        lengths = [
-            float(beats) * beat
-            for _ in range(bars)
-            for beats in rhythms[player.integers(len(rhythms))]
-        ]
-        places = _walk(style, len(lengths), len(pitches), player)
-        slur = int(player.integers(1, 5))  # notes in one bow
-        short = 0.55 if style != "hymn" and player.random() < 0.2 else 0.96
-        level, swell = player.uniform(0.3, 0.8), player.uniform(-0.25, 0.4)
-        start = bow_start = now
-        for index, (length, place) in enumerate(zip(lengths, places, strict=True)):
-            if now > seconds - 0.2:
-                break
-            arch = np.sin(np.pi * (now - start) / sum(lengths))
-            accent = 0.12 if index % 4 == 0 else 0.0
-            velocity = level + swell * arch + accent + player.normal(0, 0.04)
-            if index % slur == 0 or now + length > bow_start + 1.2:
-                bow, bow_start = -bow, now
-            notes.append(
-                Note(
-                    onset=round(now, 4),
-                    duration=round(min(length * short, seconds - now - 0.05), 4),
-                    midi=float(pitches[place]),
-                    velocity=float(np.clip(velocity, 0.15, 1.0)),
-                    bow=bow if instrument.family == "string" else 1,
-                )
-            )
-            now += length
+        now = _write_phrase(notes, now, bars, beat, pitches, seconds, player)
         now += float(rest)
+    if instrument.family != "string":
+        notes = [replace(note, bow=1) for note in notes]
     return tempo, tuple(notes)
 
 
-def _walk(style: str, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Places of `count` notes among `size` pitches of the scale."""
+def _write_phrase(
+    notes: list[Note],
+    start: float,
+    bars: int,
+    beat: float,
+    pitches: np.ndarray,
+    seconds: float,
+    player: np.random.Generator,
+) -> float:
+    """Add the notes of one phrase, of one style and dynamic; returns its end, s."""
+    style = str(player.choice(list(RHYTHMS), p=[0.4, 0.2, 0.2, 0.2]))
+    rhythms = RHYTHMS[style]
+    lengths = [
+        float(beats) * beat
+        for _ in range(bars)
+        for beats in rhythms[player.integers(len(rhythms))]
+    ]
+    places = _walk_scale(style, len(lengths), len(pitches), player)
+    slur = int(player.integers(1, 5))  # notes in one bow
+    short = 0.55 if style != "hymn" and player.random() < 0.2 else 0.96  # staccato
+    level, swell = player.uniform(0.3, 0.8), player.uniform(-0.25, 0.4)
+    now = bow_start = start
+    bow = notes[-1].bow if notes else 1
+    for index, (length, place) in enumerate(zip(lengths, places, strict=True)):
+        if now > seconds - 0.2:
+            break
+        arch = np.sin(np.pi * (now - start) / sum(lengths))
+        accent = 0.12 if index % 4 == 0 else 0.0
+        velocity = level + swell * arch + accent + player.normal(0, 0.04)
+        # a bow is 1.2 s long at most, however many notes are slurred
+        if index % slur == 0 or now + length > bow_start + 1.2:
+            bow, bow_start = -bow, now
+        notes.append(
+            Note(
+                onset=round(now, 4),
+                duration=round(min(length * short, seconds - now - 0.05), 4),
+                midi=float(pitches[place]),
+                velocity=float(np.clip(velocity, 0.15, 1.0)),
+                bow=bow,
+            )
+        )
+        now += length
+    return now
+
+
+def _walk_scale(
+    style: str, count: int, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Places of `count` notes among `size` pitches of the scale, int64 (count,)."""
     register = float(np.clip(rng.normal(0.5, 0.22), 0.05, 0.95)) * (size - 1)
     if style == "run":
         steps = rng.choice([-1, 1], p=[0.15, 0.85], size=count)
@@ -262,7 +304,7 @@ def _walk(style: str, count: int, size: int, rng: np.random.Generator) -> np.nda
     return places
 
 
-def _loudness(
+def _play_loudness(
     instrument: str, player: int, notes: tuple[Note, ...], time: np.ndarray
 ) -> np.ndarray:
     """Each note's attack, swell and release, the louder one where two overlap."""
@@ -282,12 +324,12 @@ def _loudness(
         envelope = np.maximum(
             envelope, peak * np.sin(0.5 * np.pi * rise) * fall * shape
         )
-    envelope[envelope < 2e-3] = 0.0
-    end = time[-1] + 1 / CONTROL_RATE  # nothing is cut off in mid-sound
-    return envelope * np.clip((end - time) / 0.04, 0, 1)
+    envelope[envelope < 2e-3] = 0.0  # below hearing: call it silence
+    end = time[-1] + 1 / CONTROL_RATE  # fade out: a cut in mid-sound would click
+    return np.asarray(envelope * np.clip((end - time) / 0.04, 0, 1))
 
 
-def _pitch(
+def _play_pitch(
     instrument: str,
     player: int,
     notes: tuple[Note, ...],
@@ -316,10 +358,10 @@ def _pitch(
         value = value + depth * np.sin(rate * since + rng.uniform(0, 2 * np.pi))
         cents[here] = value
     hertz = 440.0 * 2.0 ** ((cents - 6900.0) / 1200.0)
-    return np.where(loudness > 0, hertz, 0.0)
+    return np.asarray(np.where(loudness > 0, hertz, 0.0))
 
 
-def _stroke(
+def _play_strokes(
     notes: tuple[Note, ...], time: np.ndarray, loudness: np.ndarray
 ) -> np.ndarray:
     """The integral of the bow's speed, which grows with loudness.
@@ -352,14 +394,23 @@ def _stroke(
 
 
 def smooth_curve(curve: np.ndarray, seconds: float) -> np.ndarray:
-    """The curve through a Hann window of that width, centred."""
+    """Average a curve of CONTROL_RATE over a Hann window, centred on each value.
+
+    Args:
+        curve: (K,).
+        seconds: width of the window.
+
+    Returns:
+        (K,). Beyond its ends the curve counts as 0.
+    """
+    # an odd width, so that the window has a middle
     width = 2 * int(seconds * CONTROL_RATE / 2) + 1
     window = np.hanning(width + 2)[1:-1]
     full = np.convolve(curve, window / window.sum())
     return full[width // 2 : width // 2 + len(curve)]
 
 
-def _sway(tempo: float, loudness: np.ndarray, start: float) -> np.ndarray:
+def _play_sway(tempo: float, loudness: np.ndarray, start: float) -> np.ndarray:
     """Sway in cycles: one in four beats at full loudness, slower when soft."""
     speed = tempo / 60 / 4 * (0.25 + 0.75 * np.sqrt(smooth_curve(loudness, 0.5)))
     return (start + np.cumsum(speed) / CONTROL_RATE) % 1.0

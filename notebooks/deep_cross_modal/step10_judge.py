@@ -51,6 +51,7 @@ from avnb_notebooks.deep_cross_modal.step4_image import (
 from avnb_notebooks.deep_cross_modal.step6_sound_to_image import Generator
 from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
     SpectrogramGenerator,
+    resize_to_34_frames,
     resize_to_frames,
 )
 from IPython.display import display

@@ -156,8 +156,8 @@ from avnb import features
 # figure
 
 # %% [markdown]
-# The high triangles are wide and low, because each has the same area. This class does
-# the same for whole batches and on a GPU:
+# The triangles at high frequencies are wide and low, because all have the same area.
+# This class computes LMS for whole batches and on a GPU:
 
 
 # %%

@@ -151,7 +151,7 @@ class Bottleneck(ResidualBlock):
             nn.BatchNorm2d(narrow),
             activation,
             nn.Conv2d(narrow, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
+            nn.BatchNorm2d(width),  # no activation: it follows after the sum
         )
         super().__init__(body, activation)
 
@@ -265,14 +265,14 @@ def make_upsampling(before: int, after: int) -> nn.Sequential:
 def make_trunk(inputs: int, width: int) -> nn.Sequential:
     """Make the part that S2I and I2S share: (B, inputs, 1, 1) → (B, W, 32, 32)."""
     return nn.Sequential(
-        nn.ConvTranspose2d(inputs, 8 * width, 4, bias=False),
+        nn.ConvTranspose2d(inputs, 8 * width, 4, bias=False),  # (B, 8W, 4, 4)
         nn.BatchNorm2d(8 * width),
         nn.ReLU(),
         Bottleneck(8 * width, nn.ReLU()),
-        make_upsampling(8 * width, 4 * width),
+        make_upsampling(8 * width, 4 * width),  # (B, 4W, 8, 8)
         Bottleneck(4 * width, nn.ReLU()),
-        make_upsampling(4 * width, 2 * width),
-        make_upsampling(2 * width, width),
+        make_upsampling(4 * width, 2 * width),  # (B, 2W, 16, 16)
+        make_upsampling(2 * width, width),  # (B, W, 32, 32)
     )
 
 
@@ -285,13 +285,14 @@ class Generator(nn.Module):
         self.noise = noise
         self.compress = Compressor(encoding)
         self.trunk = make_trunk(noise + 64, width)
+        # No norm here, as in GAN-CLS: it would fix the mean colour of every batch.
         self.picture = nn.ConvTranspose2d(width, 3, 4, 2, 1)
 
     def forward(
         self, z: Float[Tensor, "b z"], encoding: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b 3 64 64"]:
         """Generate pictures in [-1, 1] from noise and sound encodings."""
-        condition = torch.cat([z, self.compress(encoding)], dim=1)
+        condition = torch.cat([z, self.compress(encoding)], dim=1)  # (B, 164)
         x = self.trunk(rearrange(condition, "b c -> b c 1 1"))
         return torch.tanh(self.picture(x))
 
@@ -343,12 +344,13 @@ class PairHead(nn.Module):
             nn.BatchNorm2d(width),
             nn.LeakyReLU(0.2),
         )
-        self.score = nn.Conv2d(width, 1, 4)
+        self.score = nn.Conv2d(width, 1, 4)  # 4×4 → 1×1
 
     def forward(
         self, x: Float[Tensor, "b w 4 4"], encoding: Float[Tensor, "b e"]
     ) -> Float[Tensor, " b"]:
         """Compare each position of the map with the condition; return the logits."""
+        # The same 64 numbers at each of the 16 positions.
         condition = repeat(self.compress(encoding), "b c -> b c 4 4")
         x = self.compare(torch.cat([x, condition], dim=1))
         return rearrange(self.score(x), "b 1 1 1 -> b")
@@ -360,12 +362,12 @@ class Discriminator(nn.Module):
 
     def __init__(self, width: int = 64, encoding: int = 128) -> None:
         super().__init__()
-        self.look = nn.Sequential(
-            nn.Conv2d(3, width, 4, 2, 1),
+        self.convs = nn.Sequential(
+            nn.Conv2d(3, width, 4, 2, 1),  # (B, W, 32, 32), without norm as in GAN-CLS
             nn.LeakyReLU(0.2),
-            make_downsampling(width, 2 * width),
-            make_downsampling(2 * width, 4 * width),
-            make_downsampling(4 * width, 8 * width),
+            make_downsampling(width, 2 * width),  # (B, 2W, 16, 16)
+            make_downsampling(2 * width, 4 * width),  # (B, 4W, 8, 8)
+            make_downsampling(4 * width, 8 * width),  # (B, 8W, 4, 4)
             Bottleneck(8 * width, nn.LeakyReLU(0.2)),
         )
         self.pair = PairHead(8 * width, encoding)
@@ -374,7 +376,7 @@ class Discriminator(nn.Module):
         self, picture: Float[Tensor, "b 3 64 64"], encoding: Float[Tensor, "b e"]
     ) -> Float[Tensor, " b"]:
         """Compute the logit that a picture is real and belongs to the sound."""
-        return self.pair(self.look(picture), encoding)
+        return self.pair(self.convs(picture), encoding)
 
 
 # %% tags=["active-ipynb"]
@@ -384,7 +386,7 @@ class Discriminator(nn.Module):
 # assert score.shape == (6,)
 # assert not torch.equal(score, discriminator(pictures, encoding.roll(1, 0)))
 # shapes, x = {"picture": (3, 64, 64)}, pictures
-# for layer in Discriminator(width=64).look:
+# for layer in Discriminator(width=64).convs:
 #     x = layer(x)
 #     if not isinstance(layer, nn.LeakyReLU):
 #         name = "block" if isinstance(layer, Bottleneck) else "halved"
@@ -437,7 +439,7 @@ def init_weights(module: nn.Module) -> None:
 # %%
 def remove_batch_norm(network: nn.Module) -> nn.Module:
     """Remove the batch norms of a discriminator and initialise it as He et al. 2015."""
-    for module in list(network.modules()):
+    for module in list(network.modules()):  # a list, because the loop changes them
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
                 setattr(module, name, nn.Identity())
@@ -447,7 +449,7 @@ def remove_batch_norm(network: nn.Module) -> nn.Module:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     for module in network.modules():
-        if isinstance(module, ResidualBlock):
+        if isinstance(module, ResidualBlock):  # f(x) = 0 at the start
             last = [m for m in module.body if isinstance(m, nn.Conv2d)][-1]
             nn.init.zeros_(last.weight)
     return network
@@ -600,7 +602,7 @@ def discriminator_loss(
 # weight = nn.Linear(1, 1, bias=False)
 # ema = training.EMA(weight, decay=0.9)
 # values, averages, average = [], [], weight.weight.item()
-# for t in range(100):
+# for t in range(40):
 #     with torch.no_grad():  # the place of an optimiser step
 #         weight.weight.fill_(1 + 0.5 * (-1) ** t)
 #     ema.update_parameters(weight)
@@ -644,6 +646,7 @@ def sample_wrong_class(
     """
     if (pool == pool[0]).all():
         raise ValueError(f"every item has class {int(pool[0])}: no wrong pairs exist")
+    # (B, N): 1 where a picture may be drawn; multinomial draws in proportion to it.
     others = (pool[None] != labels[:, None]).float()
     return torch.multinomial(others, 1, generator=generator)[:, 0]
 

@@ -240,15 +240,15 @@ class SpectrogramGenerator(nn.Module):
         super().__init__()
         self.noise = noise
         self.compress = Compressor(encoding)
-        self.trunk = make_trunk(noise + 64, width)
+        self.trunk = make_trunk(noise + 64, width)  # (B, W, 32, 32)
         self.added = nn.Sequential(
             *make_same_size_conv(width), *make_same_size_conv(width)
         )
         self.stretch = nn.Sequential(
-            nn.ConvTranspose2d(width, width // 2, 4, (2, 1), 1, bias=False),
+            nn.ConvTranspose2d(width, width // 2, 4, (2, 1), 1, bias=False),  # 64×33
             nn.BatchNorm2d(width // 2),
             nn.ReLU(),
-            nn.ConvTranspose2d(width // 2, 1, 4, (2, 1), 1),
+            nn.ConvTranspose2d(width // 2, 1, 4, (2, 1), 1),  # 128×34
         )
 
     def forward(
@@ -321,9 +321,9 @@ class AddedBlock(ResidualBlock):
 def make_square(width: int) -> nn.Sequential:
     """Make two convolutions of stride (2, 1): (B, 1, 128, 34) → (B, W, 32, 32)."""
     return nn.Sequential(
-        nn.Conv2d(1, width // 2, 4, (2, 1), 1),
+        nn.Conv2d(1, width // 2, 4, (2, 1), 1),  # 64×33
         nn.LeakyReLU(0.2),
-        nn.Conv2d(width // 2, width, 4, (2, 1), 1, bias=False),
+        nn.Conv2d(width // 2, width, 4, (2, 1), 1, bias=False),  # 32×32
         nn.BatchNorm2d(width),
         nn.LeakyReLU(0.2),
     )
@@ -336,11 +336,12 @@ class SpectrogramDiscriminator(nn.Module):
     def __init__(self, width: int = 64, encoding: int = 128) -> None:
         super().__init__()
         self.square = make_square(width)
+        # Twelve plain layers in a row hardly train, so they form six residual blocks.
         self.added = nn.Sequential(*[AddedBlock(width) for _ in range(6)])
-        self.look = nn.Sequential(
-            make_downsampling(width, 2 * width),
-            make_downsampling(2 * width, 4 * width),
-            make_downsampling(4 * width, 8 * width),
+        self.convs = nn.Sequential(
+            make_downsampling(width, 2 * width),  # 16×16
+            make_downsampling(2 * width, 4 * width),  # 8×8
+            make_downsampling(4 * width, 8 * width),  # 4×4
             Bottleneck(8 * width, nn.LeakyReLU(0.2)),
         )
         self.pair = PairHead(8 * width, encoding)
@@ -349,7 +350,7 @@ class SpectrogramDiscriminator(nn.Module):
         self, spectrogram: Float[Tensor, "b 1 128 34"], encoding: Float[Tensor, "b e"]
     ) -> Float[Tensor, " b"]:
         """Compute the logit that a spectrogram is real and belongs to the picture."""
-        return self.pair(self.look(self.added(self.square(spectrogram))), encoding)
+        return self.pair(self.convs(self.added(self.square(spectrogram))), encoding)
 
 
 # %% tags=["active-ipynb"]
@@ -360,8 +361,8 @@ class SpectrogramDiscriminator(nn.Module):
 # full = SpectrogramDiscriminator(width=64)
 # shapes, x = {"spectrogram": (1, 128, 34)}, torch.zeros(2, 1, 128, 34)
 # stages = {"stride (2, 1)": full.square[0], "again": full.square[1:]}
-# stages |= {"12 added layers": full.added, "halved": full.look[0]}
-# stages |= {"halved again": full.look[1], "and again": full.look[2]}
+# stages |= {"12 added layers": full.added, "halved": full.convs[0]}
+# stages |= {"halved again": full.convs[1], "and again": full.convs[2]}
 # for name, layer in stages.items():
 #     x = layer(x)
 #     shapes[name] = x.shape[1:]

@@ -58,6 +58,7 @@ from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
     SpectrogramDiscriminator,
     SpectrogramGenerator,
     anneal_rate,
+    resize_to_34_frames,
     resize_to_frames,
     set_learning_rate,
 )

@@ -124,7 +124,7 @@ def test_what_is_wrong_is_said(tmp_path):
     report = write_sounds(found, tmp_path / "out")
     assert [p.file for p in report.problems] == ["111.wav"]
     table.write_text("a,b\n1,2\n")
-    with pytest.raises(ClipsError, match=r"dev\.csv: no columns fname"):
+    with pytest.raises(ClipsError, match=r"dev\.csv: there are no columns fname"):
         fsd50k.find_sounds(tmp_path / "set")
     write_info = tmp_path / "set" / "FSD50K.metadata" / fsd50k.INFOS
     write_info.write_text("[1]")

@@ -1,0 +1,367 @@
+"""How a musician holds and moves what is played, at one moment.
+
+The sound's curves become joints, hands, bow and slide, in cm on the stage. Nothing is
+drawn here; `picture` draws the scene.
+"""
+
+# ruff: noqa: RUF005 (adding a tuple to an array is arithmetic here)
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from data_scripts.bandstand import instruments as made
+from data_scripts.bandstand.canvas import Point, Real, affine, transform
+from data_scripts.bandstand.people import (
+    Body,
+    Look,
+    aim_camera,
+    locate_mouth,
+    place_shoulders,
+)
+from data_scripts.bandstand.world import CONTROL_RATE, ORCHESTRA, Performance
+
+# What the camera shows: centre x, centre y and height, cm.
+VIEWS = {
+    "bassoon": (4.0, 14.0, 160.0),
+    "cello": (1.0, 36.0, 161.0),
+    "clarinet": (-5.0, 16.0, 115.0),
+    "double_bass": (0.0, 51.0, 194.0),
+    "flute": (-18.0, 14.0, 112.0),
+    "horn": (-5.0, 17.5, 118.0),
+    "oboe": (-1.0, 14.5, 111.0),
+    "sax": (-6.0, 19.0, 120.0),
+    "trombone": (-34.5, 16.0, 152.0),
+    "trumpet": (-18.0, 12.0, 114.0),
+    "tuba": (7.0, 2.0, 150.0),
+    "viola": (25.0, 14.0, 132.0),
+    "violin": (18.0, 12.0, 114.0),
+}
+# How the head is held: turn, tilt in degrees, and how far it is beside the neck, cm.
+HEADS = {
+    "violin": (0.75, 7.0, 2.0),
+    "viola": (0.75, 8.0, 2.0),
+    "cello": (0.2, -4.0, -2.5),
+    "double_bass": (0.35, -3.0, -1.5),
+    "flute": (-0.55, -5.0, -1.0),
+    "trumpet": (-0.6, 0.0, -1.0),
+    "trombone": (-0.75, 0.0, -1.0),
+    "tuba": (-0.2, -3.0, -3.0),
+    "horn": (-0.1, 0.0, 0.0),
+    "bassoon": (-0.15, -3.0, -2.0),
+}
+ALWAYS_SEATED = ("bassoon", "cello", "horn", "tuba")
+
+
+@dataclass(frozen=True)
+class Grip:
+    """How a wind instrument is held, in its own coordinates.
+
+    Args:
+        degrees: of its x axis on the stage.
+        lift: how many degrees it turns for each degree that the player lifts it.
+        centre: the point that the truth calls the instrument's place.
+        right: the right hand's places for the highest and for the lowest note (the
+            trombone: slide in and slide out).
+        left: the left hand's.
+        fingers: where right and left fingers point, degrees.
+        start: of its origin from the mouth (bassoon: the neck), cm.
+        scale: of its coordinates.
+        squash: of its y axis; -1 = it points up.
+    """
+
+    degrees: Real
+    lift: Real
+    centre: Point
+    right: tuple[Point, Point]
+    left: tuple[Point, Point]
+    fingers: tuple[Real, Real]
+    start: Point = (0.0, 0.0)
+    scale: Real = 1.0
+    squash: Real = 1.0
+
+
+GRIPS = {
+    "bassoon": Grip(-57.5, -0.35, (60, 0), ((14, 4), (23, 4)), ((52, 4), (59, 4)),
+                    (-10, 190), start=(-26.0, 58.0)),
+    "clarinet": Grip(107, 0.9, (33, 0), ((38, 2), (47, 2)), ((19, -2), (22, -2)),
+                     (35, 150)),
+    "flute": Grip(176, 0.8, (23, 0), ((30, 2), (40, 2)), ((13, 2), (17, 2)),
+                  (-70, -110), start=(0.0, 1.0), squash=-1),
+    "horn": Grip(0, -0.5, (-2, 4), ((-15, 16.6), (-21, 19)), ((12, 4), (12, 4)),
+                 (-20, 200), start=(-4.4, 35.0), scale=1.08),
+    "oboe": Grip(90, 0.5, (26, 0), ((29, 2), (37, 2)), ((13, -2), (16, -2)),
+                 (35, 150)),
+    "sax": Grip(-6, 0.7, (20, 32), ((15, 32), (15, 41)), ((16, 14), (16, 18)),
+                (10, 170), scale=1.18),
+    "trombone": Grip(168, 0.5, (35, -5), ((18, 4), (18 + made.SLIDE_TRAVEL, 4)),
+                     ((13, 4), (13, 4)), (-150, -150), squash=-1),
+    "trumpet": Grip(176, 1.0, (28, 4), ((25, -4), (25, -3)), ((24, 9), (24, 9)),
+                    (125, -160), squash=-1),
+    "tuba": Grip(0, -0.35, (2, -35), ((-2, -37), (-2, -34)), ((21, -24), (21, -24)),
+                 (-35, 230), start=(15.0, 57.5)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Motion:
+    """The sound's curves at one moment.
+
+    Args:
+        loudness: 0..1.
+        midi: the last pitch that was heard.
+        height: that pitch within the instrument's compass, 0..1.
+        stroke: the bow's contact point, -1..1.
+        breath: 0..1.
+        sway: of the body, -1..1.
+        rest: 0 while it sounds, 1 at rest.
+        lowering: of a brass instrument, by valves or slide, 0..6 semitones.
+    """
+
+    loudness: float
+    midi: float
+    height: float
+    stroke: float
+    breath: float
+    sway: float
+    rest: float
+    lowering: float
+
+
+@dataclass(frozen=True)
+class Hold:
+    """How the instrument is held at one moment; lengths are cm.
+
+    Args:
+        matrix: (2, 3), from the instrument's coordinates to the stage's.
+        centre: of the instrument.
+        right: the right hand.
+        left: the left hand.
+        right_degrees: where its fingers point.
+        left_degrees: where its fingers point.
+        along: the place of the hand (or slide) on the instrument, 0..1.
+        bow: its frog and its tip; None for winds.
+        slide: how far the trombone's is out.
+    """
+
+    matrix: np.ndarray
+    centre: np.ndarray
+    right: np.ndarray
+    left: np.ndarray
+    right_degrees: Real
+    left_degrees: Real
+    along: float
+    bow: tuple[np.ndarray, np.ndarray] | None = None
+    slide: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that is drawn of one player at one moment.
+
+    Args:
+        look: of the player.
+        motion: of the sound.
+        body: where the joints are.
+        hold: where the instrument is.
+        camera: (2, 3), from the stage to the picture's 0..1.
+    """
+
+    look: Look
+    motion: Motion
+    body: Body
+    hold: Hold
+    camera: np.ndarray
+
+
+def _interpolate(values: np.ndarray, t: Real) -> float:
+    """The value at `t` s of a curve of CONTROL_RATE; its ends go on."""
+    k = min(max(t * CONTROL_RATE, 0.0), len(values) - 1.0)
+    i = int(k)
+    j = min(i + 1, len(values) - 1)
+    return float(values[i] + (values[j] - values[i]) * (k - i))
+
+
+@lru_cache(maxsize=64)
+def _trace_hands(performance: Performance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the hands follow: pitch (MIDI, held through rests), rests, and lowering."""
+    hz = performance.pitch_hz
+    sounding = hz > 0
+    if not sounding.any():
+        middle = np.full(len(hz), sum(_get_compass(performance.instrument)) / 2)
+        return middle, np.ones(len(hz)), np.zeros(len(hz))
+    index = np.maximum.accumulate(np.where(sounding, np.arange(len(hz)), -1))
+    index[index < 0] = int(np.argmax(sounding))
+    midi = 69 + 12 * np.log2(hz[index] / 440.0)
+    lowering = np.zeros(len(hz))
+    if performance.instrument in made.FUNDAMENTALS:
+        fundamental = made.FUNDAMENTALS[performance.instrument]
+        lowering = _delay(made.compute_lowering(midi, fundamental), 9)
+    kernel = np.hanning(41)  # a gap of a few hundredths is no rest: the arm stays up
+    quiet = np.convolve(~sounding, kernel / kernel.sum(), mode="same")
+    return _delay(midi, 5), np.clip(1.6 * quiet - 0.5, 0.0, 1.0), lowering
+
+
+def _delay(values: np.ndarray, steps: int) -> np.ndarray:
+    """Running mean of the past: a hand takes `steps` / CONTROL_RATE s to arrive."""
+    padded = np.concatenate([np.full(steps - 1, values[0]), values])
+    return np.convolve(padded, np.ones(steps) / steps, mode="valid")
+
+
+def _get_compass(instrument: str) -> tuple[float, float]:
+    return float(ORCHESTRA[instrument].low), float(ORCHESTRA[instrument].high)
+
+
+def _read_motion(performance: Performance, t: Real) -> Motion:
+    """The sound's curves at `t` s."""
+    midi_curve, rest_curve, lowering_curve = _trace_hands(performance)
+    midi = _interpolate(midi_curve, t)
+    low, high = _get_compass(performance.instrument)
+    # the phase wraps from 1 to 0: between two values it must not be interpolated
+    k = min(max(round(t * CONTROL_RATE), 0), len(performance.phase) - 1)
+    return Motion(
+        loudness=_interpolate(performance.loudness, t),
+        midi=midi,
+        height=min(max((midi - low) / (high - low), 0.0), 1.0),
+        stroke=_interpolate(performance.stroke, t),
+        breath=_interpolate(performance.breath, t),
+        sway=math.sin(2 * math.pi * float(performance.phase[k])),
+        rest=_interpolate(rest_curve, t),
+        lowering=_interpolate(lowering_curve, t),
+    )
+
+
+def _pose_body(performance: Performance, look: Look, motion: Motion) -> Body:
+    """Joints and face: the body sways, nods and bobs with the sound."""
+    name = performance.instrument
+    seated = name in ALWAYS_SEATED or (name != "double_bass" and look.seat < 0.4)
+    lean = motion.sway * (1.2 + 4.0 * motion.loudness)
+    bob = -1.5 * motion.loudness + 0.8 * abs(motion.sway)
+    x0 = -15.0 if name == "double_bass" else 0.0
+    neck = np.array([x0 + lean, bob])
+    nod = 2.0 * motion.loudness * motion.sway
+    turn, tilt, side = HEADS.get(name, (-0.1, 0.0, 0.0))
+    drop = 2.5 * motion.rest
+    head = neck + (side + 0.35 * lean, -17.0 + nod * 0.6 + drop)
+    right, left = place_shoulders(neck, lean, look)
+    return Body(
+        neck=neck,
+        head=head,
+        head_degrees=tilt + 2.5 * motion.sway,
+        turn=turn,
+        shoulder_right=right,
+        shoulder_left=left,
+        hip=np.array([x0 + 0.15 * lean, 54.0]),
+        seated=seated,
+        knees=25.0 if name == "cello" else 17.0,
+        cheeks=motion.breath * motion.loudness,
+        eyes=1.0 - 0.75 * motion.loudness * (motion.sway > 0.55),
+    )
+
+
+def _hold_bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
+    """Hands, bow and angle of a bowed instrument.
+
+    The left hand goes up the fingerboard with the pitch; the bow lies on a string that
+    goes with the pitch too, at the contact point of the stroke.
+    """
+    name = performance.instrument
+    model = made.VIOLS[name]
+    string = min(3.0, motion.height * 4.2)  # 0: the lowest string
+    if name in ("violin", "viola"):
+        droop = 16.0 * motion.rest - 7.0 * motion.loudness
+        degrees = (4.0 if name == "violin" else 10.0) + droop + 2.0 * motion.sway
+        matrix = affine(body.neck + (4.5, -2.0), degrees, squash=0.82)
+        bow_degrees = -55.0 + 7.0 * string + 0.5 * degrees
+        reach = 57.0
+        lift = np.array([-4.0, -9.0])
+    else:
+        big = name == "double_bass"
+        pin = (11.0, 139.0) if big else (0.0, 108.0)
+        degrees = (-86.0 if big else -84.0) + 1.2 * motion.sway
+        floor = affine(pin, degrees)
+        matrix = affine(transform(floor, (model.pin, 0.0)), degrees)
+        bow_degrees = (16.0 - 7.0 * string) if big else (12.0 - 8.0 * string)
+        reach = 64.0 if big else 62.0
+        lift = np.array([-9.0, -6.0])
+    neck_end = 1.02 * model.body
+    along = motion.height**0.85
+    finger = model.nut - 1.0 - along * (model.nut - 1.0 - neck_end)
+    place = transform(matrix, (finger, 0.0))
+    contact = transform(matrix, (model.bowing, 0.0)) + lift * motion.rest
+    share = 0.5 + 0.40 * motion.stroke
+    direction = np.array(
+        [math.cos(math.radians(bow_degrees)), math.sin(math.radians(bow_degrees))]
+    )
+    frog = contact - direction * share * reach
+    tip = frog + direction * reach
+    if name in ("violin", "viola"):
+        left = place + (0.5, 4.0)
+        left_degrees = -100.0
+    else:
+        left = place + (4.0, 0.5)
+        left_degrees = 186.0
+    return Hold(
+        matrix=matrix,
+        centre=transform(matrix, (0.75 * model.body, 0.0)),
+        right=frog + (-1.5, 0.5),
+        left=left,
+        right_degrees=bow_degrees + 25.0,
+        left_degrees=left_degrees,
+        along=along,
+        bow=(frog, tip),
+    )
+
+
+def _hold_wind(
+    performance: Performance, look: Look, body: Body, motion: Motion
+) -> Hold:
+    """Hands and angle of a wind instrument; higher and louder lifts it."""
+    grip = GRIPS[performance.instrument]
+    rise = 9.0 * motion.loudness + 7.0 * (motion.height - 0.5) - 15.0 * motion.rest
+    degrees = grip.degrees + grip.lift * rise + 3.0 * motion.sway
+    bassoon = performance.instrument == "bassoon"
+    start = body.neck if bassoon else locate_mouth(look, body)
+    matrix = affine(start + grip.start, degrees, grip.scale, grip.squash)
+    if performance.instrument == "sax":
+        matrix[:, 0] *= -1.0  # it hangs at the player's right
+    along, out = 1.0 - motion.height, 0.0
+    if performance.instrument == "trombone":
+        along = motion.lowering / 6.0
+        out = made.SLIDE_TRAVEL * along
+    hands = [
+        np.array(high) + along * np.subtract(low, high)
+        for high, low in (grip.right, grip.left)
+    ]
+    return Hold(
+        matrix=matrix,
+        centre=transform(matrix, grip.centre),
+        right=transform(matrix, hands[0]),
+        left=transform(matrix, hands[1]),
+        right_degrees=grip.fingers[0],
+        left_degrees=grip.fingers[1],
+        along=along,
+        slide=out,
+    )
+
+
+def build_scene(performance: Performance, t: Real) -> Scene:
+    """Where everything is at `t` s: the one source of the picture and of the pose."""
+    look = get_look(performance.player)
+    motion = _read_motion(performance, t)
+    body = _pose_body(performance, look, motion)
+    if performance.instrument in made.VIOLS:
+        hold = _hold_bowed(performance, body, motion)
+    else:
+        hold = _hold_wind(performance, look, body, motion)
+    frame = VIEWS[performance.instrument]
+    return Scene(look, motion, body, hold, aim_camera(look, frame, zoom=look.zoom))
+
+
+@lru_cache(maxsize=256)
+def get_look(player: int) -> Look:
+    """The look of a person, drawn at random once."""
+    return Look.from_player(player)
