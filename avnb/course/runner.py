@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from avnb.course.lesson import check_data
 from avnb.course.progress import SeriesProgress
 from avnb.course.provenance import collect_provenance
 from avnb.course.records import read_finished, results_file
+from avnb.course.run_lock import lock_run
 from avnb.course.series import find_series, step_files
 from avnb.course.settings import check_scale
 from avnb.course.steps import SeriesStep, choose_steps, read_step, share_overrides
@@ -81,25 +83,30 @@ def run_series(
     # These names are the variables of the notebooks' parameters cells.
     common = {"SCALE": scale, "DATA": clips, "SEED": seed, "RUN_DIR": str(folder)}
     console = console or Console()
-    done = DoneSteps(folder, series, everything)
-    began = time.perf_counter()
-    with SeriesProgress(console, chosen) as progress:
-        for step in chosen:
-            parameters = common | {"OVERRIDES": shared[step.name]}
-            _run_step(step, parameters, done, progress, again)
-    minutes = (time.perf_counter() - began) / 60
-    _write_results(folder, series, everything, common, changed, minutes)
-    page = report.build_report(folder)
-    console.print(
+    with lock_run(folder, partial(_print_line, console)):
+        began = time.perf_counter()
+        # Read behind the lock: another run may have done some of the steps meanwhile.
+        done = DoneSteps(folder, series, everything)
+        with SeriesProgress(console, chosen) as progress:
+            for step in chosen:
+                parameters = common | {"OVERRIDES": shared[step.name]}
+                _run_step(step, parameters, done, progress, again)
+        minutes = (time.perf_counter() - began) / 60
+        _write_results(folder, series, everything, common, changed, minutes)
+        page = report.build_report(folder)
+    _print_line(
+        console,
         f"The run is done, after {minutes:.1f} minutes. Open\n"
         f"  {page}  (pictures, sounds, curves, tables)\n"
         f"  {folder / 'notebooks'}  (the executed notebooks)\n"
         f"  {folder / 'results.json'}  (every number)",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
     )
     return folder
+
+
+def _print_line(console: Console, text: str) -> None:
+    # soft_wrap: rich would break the paths, which then could not be copied.
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def _run_step(
