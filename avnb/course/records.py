@@ -17,7 +17,6 @@ from typing import Any
 import psutil
 
 from avnb import files
-from avnb.errors import LessonError
 
 Entry = dict[str, Any]
 
@@ -122,16 +121,3 @@ class StepRecords:
             self.entries[keys.index(key)] = entry
         else:
             self.entries.append(entry)
-
-
-def require_finished(run_dir: Path, step: str, how: str) -> dict[str, Any]:
-    """What a finished step wrote.
-
-    Raises:
-        LessonError: the step has not finished; `how` says how to run it.
-    """
-    found = read_finished(run_dir, step)
-    if found is None:
-        path = results_file(run_dir, step)
-        raise LessonError(path, f"it is not there: {step} makes it", how)
-    return found
