@@ -14,8 +14,6 @@ recorded). It may hold `WANTED` (which prepared clips it can use, see
 to take, and the GFLOP/s of the machine that measured it, see `avnb.course.speed`).
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import importlib.util
@@ -24,12 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
+from avnb.data.sources import ClipSettings
 from avnb.errors import LessonError
-
-if TYPE_CHECKING:
-    from avnb.data.sources import ClipSettings
 
 GROUP = "avnb.series"
 INSTALL = "No series is installed. Install one, for example: pip install avnb"
@@ -67,7 +62,7 @@ class WantedClips:
     """
 
     prepare: str
-    settings: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    settings: Mapping[str, tuple[int | float, ...]] = field(default_factory=dict)
     whole_seconds: bool = False
     recordings: int | None = None
 

@@ -4,8 +4,10 @@ import inspect
 import io
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from toy import Toy
@@ -20,7 +22,7 @@ from avnb.data import scripts
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
 from avnb.errors import LessonError
-from avnb.media import write_clip
+from avnb.media import write_frames
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
 
 
 def declared_settings(series: str) -> ClipSettings:
-    script, scales = load_series(series).EMBEDDED
+    script, _ = load_series(series).EMBEDDED
     settings: ClipSettings = scripts.load_script(script).SETTINGS
     return settings
 
@@ -52,7 +54,7 @@ def test_a_series_wants_its_own_embedded_data(series: str) -> None:
     assert {word[2:].replace("-", "_") for word in words if word[:2] == "--"} <= set(
         known
     )
-    given = {w[2:].replace("-", "_"): v for w, v in zip(words, words[1:], strict=False)}
+    given = {w[2:].replace("-", "_"): v for w, v in pairwise(words)}
     fields = {"seconds": float, "fps": float, "size": int, "sample_rate": int}
     default = scripts.load_script(words[2]).SETTINGS
     made = ClipSettings(
@@ -81,18 +83,18 @@ def test_clips_of_another_kind_are_misfits(
 
 
 def test_a_run_refuses_the_wrong_kind_of_data_at_once(tmp_path: Path) -> None:
-    import numpy as np
-
     sources = []
     for split in ("train", "test"):
         path = tmp_path / f"{split}.mp4"
         frames = np.zeros((10, 64, 64, 3), np.uint8)
-        write_clip(path, frames, 10, np.zeros(16000, np.float32), 16000)
+        write_frames(path, frames, np.zeros((1, 16000), np.float32), 10, 16000)
         sources.append(Source(path.name, path.stem, "dog", path, split=split))
     clips = tmp_path / "clips"
     prepare(sources, clips, ClipSettings(seconds=1.0, fps=4.0, sample_rate=16000))
     assert check_data(clips, "ms_vae") == clips
-    done = CliRunner().invoke(cli.app, ["run", "deep_cross_modal", "--data", clips])
+    done = CliRunner().invoke(
+        cli.app, ["run", "deep_cross_modal", "--data", str(clips)]
+    )
     assert done.exit_code == 1
     assert (
         "these clips are not what deep_cross_modal needs: seconds is 1" in done.output
