@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 
 import psutil
 from jupyter_client.kernelspec import KernelSpec
@@ -79,7 +80,7 @@ class ThisInterpreter(AsyncKernelManager):
     papermill would start that one.
     """
 
-    threads = 0  # see `build_environment`
+    environment: Mapping[str, str] = {}  # see `build_environment`
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -88,10 +89,16 @@ class ThisInterpreter(AsyncKernelManager):
             argv=[sys.executable, *KERNEL],
             display_name="Python 3",
             language="python",
-            env=build_environment(self.threads),
+            env=dict(self.environment),
         )
 
 
 def build_kernel_class(threads: int) -> type[ThisInterpreter]:
-    """A class of kernels that take so many threads; papermill asks for a class."""
-    return type("ThisInterpreter", (ThisInterpreter,), {"threads": threads})
+    """A class of kernels that take so many threads; papermill asks for a class.
+
+    Their environment is settled here. Papermill changes to the notebook's folder before
+    it starts a kernel, and from there the home of a course that is installed, and not a
+    clone, could no longer be told.
+    """
+    chosen = {"environment": build_environment(threads)}
+    return type("ThisInterpreter", (ThisInterpreter,), chosen)

@@ -331,7 +331,7 @@ def test_a_step_alone_says_which_step_it_needs(toy: Toy) -> None:  # noqa: F811
 def test_a_series_data_is_made_by_a_script_that_takes_its_options(name: str) -> None:
     script, scales = load_series(name).EMBEDDED
     assert tuple(scales) == course.SCALES
-    known = {"size", *inspect.signature(load_script(script).sources).parameters}
+    known = {"size", *inspect.signature(load_script(script).find_sources).parameters}
     for options in scales.values():
         assert set(options) <= known
 
