@@ -39,7 +39,11 @@ class PlainErrors(TyperGroup):
             if explained is None:
                 raise
             found = explained
+        from avnb.course.commands import explain_activation
+
         typer.echo(f"avnb: {found}", err=True)
+        if note := explain_activation(str(found)):
+            typer.echo(note, err=True)
         raise typer.Exit(1)
 
 
@@ -88,6 +92,10 @@ def _parse_numbers(text: str, option: str) -> list[int]:
         raise typer.BadParameter(f"{text!r}: give numbers, like {option} 1,2") from None
 
 
+def _confirm(question: str) -> bool:
+    return typer.confirm(question, default=True)
+
+
 def _stop() -> typer.Exit:
     typer.echo("\nStopped. The same command goes on with the first step not done.")
     return typer.Exit(130)  # what a shell expects after Ctrl-C
@@ -104,7 +112,9 @@ def run(
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="field=value; repeatable. Such a run has its own folder."
+            "--set",
+            help="field=value, or step7.field=value for step 7 alone; repeatable. Such "
+            "a run has its own folder.",
         ),
     ] = None,
     steps: Annotated[str, typer.Option(help="Only these, like 1,2.")] = "",
@@ -113,6 +123,10 @@ def run(
     ] = "",
     again: Annotated[
         bool, typer.Option("--again", help="Run also what is done.")
+    ] = False,
+    with_needed: Annotated[
+        bool,
+        typer.Option("--with-needed", help="Run also the steps that --steps need."),
     ] = False,
 ) -> None:
     """Run a series of notebooks: what is not done yet, to a report."""
@@ -130,6 +144,8 @@ def run(
             steps=numbers,
             run_dir=run_dir,
             again=again,
+            with_needed=with_needed,
+            confirm=_confirm if sys.stdin.isatty() and sys.stdout.isatty() else None,
         )
     except KeyboardInterrupt:
         raise _stop() from None
@@ -209,10 +225,13 @@ def _find_notebooks() -> Path:
 def check() -> None:
     """Say what works on this machine, and what to do about what does not."""
     from avnb.course import check as checks
+    from avnb.course.commands import explain_activation
 
     lines = checks.check_machine()
     for line in lines:
         typer.echo(str(line))
+    if note := explain_activation(" ".join(line.fix for line in lines)):
+        typer.echo(note, err=True)
     raise typer.Exit(any(line.fix for line in lines))
 
 

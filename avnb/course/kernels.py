@@ -11,6 +11,11 @@ from jupyter_client.manager import AsyncKernelManager
 from avnb.course.folders import find_home
 from avnb.course.provenance import count_cores
 
+# What Python is given to become a kernel.
+KERNEL = [
+    *("-Xfrozen_modules=off", "-m", "ipykernel_launcher"),
+    *("-f", "{connection_file}", "--log-level=CRITICAL"),
+]
 LOOK = 1.0  # seconds over which the load of others is measured
 
 
@@ -80,9 +85,8 @@ class ThisInterpreter(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         """How the kernel is started."""
-        argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
         return KernelSpec(
-            argv=[*argv, "-f", "{connection_file}", "--log-level=CRITICAL"],
+            argv=[sys.executable, *KERNEL],
             display_name="Python 3",
             language="python",
             env=dict(self.environment),
