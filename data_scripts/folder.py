@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from avnb import media
-from avnb.data.sources import IMAGE_SUFFIXES, ClipSettings, Problem, Source
+from avnb.data.sources import (
+    IMAGE_SUFFIXES,
+    ClipSettings,
+    Problem,
+    Source,
+    require_folder,
+)
 from avnb.data.splits import group_duplicates
 from avnb.errors import MediaError
 
@@ -53,6 +59,7 @@ def find_sources(
         picture, and sounds that cannot be read.
     """
     found: list[Source] = []
+    require_folder(folder)
     problems: list[Problem] = []
     for inside in _walk_folders(folder):
         kinds: dict[str, list[Path]] = defaultdict(list)

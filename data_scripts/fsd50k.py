@@ -15,7 +15,7 @@ import typer
 
 from avnb.data.download import fetch, unpack
 from avnb.data.sounds import SoundFile, write_sounds
-from avnb.data.sources import Problem
+from avnb.data.sources import Problem, require_separate
 from avnb.errors import ClipsError, DownloadError
 from data_scripts.folder import SOUNDS
 
@@ -219,6 +219,7 @@ def run(
 ) -> None:
     """Write the table of sounds; `ABOUT` below is what the command's help says."""
     try:
+        require_separate(source, out)
         if download_:
             download(source)
         found, problems, left = find_sounds(source, non_commercial=non_commercial)

@@ -12,7 +12,13 @@ from typing import Annotated
 import typer
 
 from avnb import media
-from avnb.data.sources import IMAGE_SUFFIXES, ClipSettings, Problem, Source
+from avnb.data.sources import (
+    IMAGE_SUFFIXES,
+    ClipSettings,
+    Problem,
+    Source,
+    require_folder,
+)
 from avnb.data.splits import split_recordings
 from avnb.errors import MediaError
 from data_scripts.folder import SOUNDS
@@ -78,6 +84,8 @@ def find_sources(
     """
     images = folder / "images" if images is None else images
     sounds = folder / "sounds" if sounds is None else sounds
+    require_folder(images)
+    require_folder(sounds)
     problems: list[Problem] = []
     images_of = _list_by_class(images, IMAGE_SUFFIXES)
     sounds_of = _list_by_class(sounds, SOUNDS)

@@ -14,7 +14,7 @@ import typer
 
 from avnb import media
 from avnb.data.download import fetch, unpack
-from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.data.sources import ClipSettings, Problem, Source, require_folder
 from avnb.data.splits import group_duplicates
 from avnb.errors import ClipsError, DownloadError, MediaError
 from avnb.media import Crop
@@ -115,6 +115,7 @@ def find_sources(
     Raises:
         ClipsError: where the table of crops cannot be read.
     """
+    require_folder(folder)
     table = _read_crops(crops)
     found: list[Source] = []
     problems: list[Problem] = []

@@ -26,7 +26,7 @@ from typing import Annotated, Any
 import typer
 
 from avnb.data.shards import prepare
-from avnb.data.sources import ClipSettings
+from avnb.data.sources import ClipSettings, require_separate
 from avnb.errors import AvnbError, ClipsError, DownloadError
 
 GROUP = "avnb.prepare"
@@ -87,6 +87,9 @@ def build_command(module: ModuleType) -> Callable[..., None]:
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="check and say, write nothing")
         ] = False,
+        prune: Annotated[
+            bool, typer.Option("--prune", help="remove clips whose sources are gone")
+        ] = False,
         fps: Annotated[float, typer.Option(help="frames a second")] = default.fps,
         size: Annotated[int, typer.Option(help="pixels a side")] = default.size,
         seconds: Annotated[float, typer.Option(help="of a clip")] = default.seconds,
@@ -107,6 +110,7 @@ def build_command(module: ModuleType) -> Callable[..., None]:
                 default, fps=fps, size=size, seconds=seconds, hop=hop,
                 sample_rate=sample_rate, seed=seed,
             )  # fmt: skip
+            require_separate(source, out)
             if download:
                 _download(module, source)
             if _takes_dry_run(module):
@@ -114,14 +118,14 @@ def build_command(module: ModuleType) -> Callable[..., None]:
             found, problems = module.find_sources(source, settings, **options)
             report = prepare(
                 found, out, settings, problems=problems, workers=workers,
-                dry_run=dry_run,
+                dry_run=dry_run, prune=prune,
             )  # fmt: skip
         except AvnbError as error:  # anything else is our mistake: with traceback
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from None
         typer.echo(report)
         # Scripts that call this one must notice that there is nothing to train on.
-        if not (report.written or report.skipped):
+        if not (report.written or report.skipped or report.kept):
             raise typer.Exit(1)
 
     _set_signature(run, module)

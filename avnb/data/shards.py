@@ -13,7 +13,7 @@ import dataclasses
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -28,6 +28,14 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from avnb import files
+from avnb.data.leftovers import (
+    Shard,
+    check_leftovers,
+    find_leftovers,
+    list_stats,
+    list_truth,
+    read_shard,
+)
 from avnb.data.rows import INT16_PEAK, make_rows, make_schema
 from avnb.data.sources import SPLITS, ClipSettings, PreparationReport, Problem, Source
 from avnb.data.splits import split_recordings
@@ -55,6 +63,11 @@ class _Job:
     truth: tuple[str, ...]  # the known quantities, the same for all shards
     fingerprint: str
 
+    @property
+    def group(self) -> str:
+        """What its recording shares a split with; the recording itself if nothing."""
+        return self.sources[0].group or self.recording
+
 
 def prepare(
     sources: Iterable[Source],
@@ -64,6 +77,7 @@ def prepare(
     problems: Iterable[Problem] = (),
     workers: int | None = None,
     dry_run: bool = False,
+    prune: bool = False,
 ) -> PreparationReport:
     """Cut the sources into clips and write them under ``out``.
 
@@ -73,18 +87,20 @@ def prepare(
 
     Args:
         sources: of the whole data set.
-        out: the folder of the clips. It belongs to ``prepare``: shards of sources that
-            are gone are removed.
+        out: the folder of the clips. It belongs to ``prepare``.
         settings: how clips are cut; the defaults if None.
         problems: those found while looking for the sources; they join the report.
         workers: processes, by default one a core.
         dry_run: check and report only; write nothing.
+        prune: remove the shards of sources that are gone. Otherwise they are kept as
+            part of the data set, and named in the report.
 
     Returns:
         What was written, kept and removed, and what could not be used.
 
     Raises:
-        ClipsError: sources that contradict each other.
+        ClipsError: sources that contradict each other, or clips of sources that are
+            gone and that were cut with other settings.
         WriteError: ``out`` cannot be written, or the disk is full.
     """
     settings = settings or ClipSettings()
@@ -95,9 +111,11 @@ def prepare(
     sources = _keep_readable(sources, report)
     recordings, report.notes = split_recordings(sources, settings)
     jobs = _plan_jobs(sources, recordings, out, settings, report)
+    groups = {s.group or s.recording: recordings[s.recording] for s in sources}
     if dry_run:
-        _keep_whole_shards(jobs, out, report, dry_run=True)
-        _count_splits(jobs, report)
+        gone, _ = _sort_leftovers(jobs, groups, out, settings, report, prune=prune)
+        _keep_whole_shards(jobs, report)
+        _count_splits(jobs, gone, report)
         return report
 
     with files.explain_write_errors(out):
@@ -106,11 +124,15 @@ def prepare(
             (out / split).mkdir(parents=True, exist_ok=True)
         # several processes may prepare the same clips at once: one does, others wait
         with FileLock(out / ".lock"):
-            todo = _keep_whole_shards(jobs, out, report, dry_run=False)
+            gone, stale = _sort_leftovers(
+                jobs, groups, out, settings, report, prune=prune
+            )
+            todo = _keep_whole_shards(jobs, report)
+            _remove_stale(stale, todo, out)
             _write_shards(todo, workers or os.cpu_count() or 1, report)
-            _count_splits(jobs, report)
+            _count_splits(jobs, gone, report)
             report.problems.sort(key=lambda p: (p.file, p.problem))
-            contents = _list_contents(jobs, settings, report)
+            contents = _list_contents(jobs, gone, settings, report)
             files.write_json(out / "clips.json", contents)
             report.save()
     return report
@@ -228,57 +250,52 @@ def _describe_source(source: Source) -> list[Any]:
     ]
 
 
-def _keep_whole_shards(
-    jobs: Sequence[_Job], out: Path, report: PreparationReport, *, dry_run: bool
-) -> list[_Job]:
-    """Keep whole and unchanged shards, remove the others; return what is left to do."""
+def _sort_leftovers(
+    jobs: Sequence[_Job],
+    groups: Mapping[str, str],
+    out: Path,
+    settings: ClipSettings,
+    report: PreparationReport,
+    *,
+    prune: bool,
+) -> tuple[list[Shard], list[Path]]:
+    """The shards whose sources are gone, and the files to remove; see `leftovers`."""
+    sources = [source for job in jobs for source in job.sources]
+    gone, stale = find_leftovers(out, [job.path for job in jobs], sources)
+    if prune:
+        gone, stale = [], [*stale, *(shard.path for shard in gone)]
+    if gone:
+        truth = jobs[0].truth if jobs else list_truth(gone[0])
+        check_leftovers(out, gone, groups, settings, truth)
+    report.kept = {shard.recording: shard.rows for shard in gone}
+    report.removed = sorted(f"{path.parent.name}/{path.name}" for path in stale)
+    return gone, stale
+
+
+def _keep_whole_shards(jobs: Sequence[_Job], report: PreparationReport) -> list[_Job]:
+    """Find the shards that are whole and unchanged; return what is left to do."""
     todo = []
     for job in jobs:
-        shard = _read_footer(job.path, job.fingerprint)
-        if shard is None:
+        shard = read_shard(job.path) if job.path.is_file() else None
+        if shard is None or shard.fingerprint != job.fingerprint:
             todo.append(job)
-            if dry_run:
+            if report.dry_run:
                 report.written[job.recording] = 0
         else:
-            rows, problems = shard
-            report.skipped[job.recording] = rows
-            report.problems += problems
-    planned = {job.path for job in jobs}
-    # Of sources that are gone, or whose split is another one now.
-    stale = [
-        path
-        for split in SPLITS
-        for path in (out / split).glob("*.parquet")
-        if path not in planned
-    ]
-    report.removed = sorted(f"{path.parent.name}/{path.name}" for path in stale)
-    if dry_run:
-        return todo
-    if todo or stale:
-        # clips.json is there only while the shards are all there
-        (out / "clips.json").unlink(missing_ok=True)
-    # What a process that was killed left behind. Nobody else writes now: the folder is
-    # locked.
-    left = chain.from_iterable((out / split).glob(".*.tmp") for split in SPLITS)
-    for path in [*stale, *left, *(job.path for job in todo)]:
-        path.unlink(missing_ok=True)
+            report.skipped[job.recording] = shard.rows
+            report.problems += shard.problems
     return todo
 
 
-def _read_footer(path: Path, fingerprint: str) -> tuple[int, list[Problem]] | None:
-    """Rows and problems of a shard that is whole and has this fingerprint."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            # Any program may have written the file: each step may fail in its own way.
-            facts = file.schema_arrow.metadata or {}
-            if facts.get(b"avnb_fingerprint", b"").decode() != fingerprint:
-                return None
-            for _ in file.iter_batches(64):  # a damaged page raises here
-                pass
-            problems = json.loads(facts[b"avnb_problems"])
-            return file.metadata.num_rows, [Problem(**p) for p in problems]
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
-        return None
+def _remove_stale(stale: Sequence[Path], todo: Sequence[_Job], out: Path) -> None:
+    """Remove old shards, those that are to be made anew, and what a kill left."""
+    if todo or stale:
+        # clips.json is there only while the shards are all there
+        (out / "clips.json").unlink(missing_ok=True)
+    # Nobody else writes now: the folder is locked.
+    left = chain.from_iterable((out / split).glob(".*.tmp") for split in SPLITS)
+    for path in [*stale, *left, *(job.path for job in todo)]:
+        path.unlink(missing_ok=True)
 
 
 def _write_shards(
@@ -321,41 +338,59 @@ def _write_shards(
                     record(job.recording, 0, [Problem(job.recording, problem, remedy)])
 
 
-def _count_splits(jobs: Sequence[_Job], report: PreparationReport) -> None:
+def _count_splits(
+    jobs: Sequence[_Job], gone: Sequence[Shard], report: PreparationReport
+) -> None:
     """Count recordings by split and label, and note labels that nothing trains."""
     used = {"train", "test", *(job.split for job in jobs)}
+    used |= {shard.path.parent.name for shard in gone}
     report.splits = {split: defaultdict(int) for split in SPLITS if split in used}
     # Recordings without a single whole clip are in neither.
     there = report.written.keys() | report.skipped.keys()
     for job in jobs:
         if job.recording in there:
             report.splits[job.split][job.sources[0].label] += 1
+    for shard in gone:
+        report.splits[shard.path.parent.name][shard.label] += 1
     report.splits = {split: dict(labels) for split, labels in report.splits.items()}
     for label in sorted(report.splits["test"].keys() - report.splits["train"].keys()):
         report.notes.append(f"{label}: none of its recordings is in train")
 
 
 def _list_contents(
-    jobs: Sequence[_Job], settings: ClipSettings, report: PreparationReport
+    jobs: Sequence[_Job],
+    gone: Sequence[Shard],
+    settings: ClipSettings,
+    report: PreparationReport,
 ) -> dict[str, Any]:
     """What clips.json holds: what readers must know before they open a shard."""
     counts = report.written | report.skipped
     there = [job for job in jobs if job.recording in counts]
+    truth = there[0].truth if there else list_truth(gone[0]) if gone else ()
+    shards = {
+        f"{job.split}/{job.path.name}": {
+            "recording": job.recording,
+            "label": job.sources[0].label,
+            "clips": counts[job.recording],
+            "fingerprint": job.fingerprint,
+        }
+        for job in there
+    } | {
+        shard.name: {
+            "recording": shard.recording,
+            "label": shard.label,
+            "clips": shard.rows,
+            "fingerprint": shard.fingerprint,
+        }
+        for shard in gone
+    }
     return {
         "format": FORMAT,
         "settings": dataclasses.asdict(settings),
         # of all splits: an index means the same class everywhere
-        "classes": sorted({job.sources[0].label for job in there}),
-        "truth": there[0].truth if there else [],
-        "shards": {
-            f"{job.split}/{job.path.name}": {
-                "recording": job.recording,
-                "label": job.sources[0].label,
-                "clips": counts[job.recording],
-                "fingerprint": job.fingerprint,
-            }
-            for job in there
-        },
+        "classes": sorted({shard["label"] for shard in shards.values()}),
+        "truth": truth,
+        "shards": shards,
     }
 
 
@@ -472,6 +507,10 @@ def _copy_spool(
     facts = {
         "avnb_fingerprint": job.fingerprint,
         "avnb_problems": json.dumps([dataclasses.asdict(p) for p in problems]),
+        # What tells, once the sources are gone, whether the shard may stay.
+        "avnb_origin": json.dumps(
+            {"group": job.group, "files": list_stats(job.sources)}
+        ),
     }
     columns = make_schema(job.truth)
     at = columns.get_field_index("peak")

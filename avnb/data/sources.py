@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,6 +128,46 @@ class ClipSettings:
         return self.frames * self.size**2 * 3 + 2 * self.samples
 
 
+def require_folder(folder: Path) -> Path:
+    """Return the folder of a data set, where it is there.
+
+    A folder that is missing must be an error before anything is written: it may be
+    mistyped, or on a disk that is not plugged in.
+
+    Raises:
+        ClipsError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ClipsError(
+            folder,
+            "there is no such folder",
+            "Check the name; if it lies on a disk that is not plugged in, plug it in",
+        )
+    return folder
+
+
+def require_separate(source: Path, out: Path) -> None:
+    """Refuse an output folder that lies inside the source, or is the same.
+
+    Prepared clips would be found as sources the next time.
+
+    Raises:
+        ClipsError: they are not separate.
+    """
+    if out.resolve().is_relative_to(source.resolve()):
+        raise ClipsError(
+            out,
+            f"it lies inside the source {source}",
+            "Give another folder as --out, outside of --source",
+        )
+
+
+def shorten_list(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 @dataclass(frozen=True)
 class Problem:
     """A file that could not be used, what is wrong with it, and what to do."""
@@ -149,7 +190,9 @@ class PreparationReport:
         written: recording -> its clips, of those cut this time.
         skipped: recording -> its clips, of those that were prepared before and are
             unchanged.
-        removed: shards whose sources are gone.
+        kept: recording -> its clips, of those whose sources are gone.
+        removed: shards that were removed: of sources that are gone, where that was
+            asked for; of recordings that are in another split now; damaged ones.
         problems: the files that could not be used.
         notes: what a reader should know of the splits.
         splits: split -> label -> number of recordings.
@@ -159,6 +202,7 @@ class PreparationReport:
     dry_run: bool = False
     written: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -171,7 +215,8 @@ class PreparationReport:
         return path
 
     def __str__(self) -> str:
-        clips = sum(self.written.values()) + sum(self.skipped.values())
+        counts = (self.written, self.skipped, self.kept)
+        clips = sum(n for count in counts for n in count.values())
         would = "would be " if self.dry_run else ""
         lines = [
             f"{self.out}: {clips} clips"
@@ -183,6 +228,11 @@ class PreparationReport:
         for split, labels in self.splits.items():
             counted = ", ".join(f"{label} {n}" for label, n in sorted(labels.items()))
             lines.append(f"  {split}: {sum(labels.values())} recordings ({counted})")
+        if self.kept:
+            lines.append(
+                f"  {len(self.kept)} recordings kept although their sources are gone "
+                f"({shorten_list(sorted(self.kept))}). --prune removes them"
+            )
         lines += [f"  note: {note}" for note in self.notes]
         if self.problems:
             lines.append(f"  {len(self.problems)} problems:")

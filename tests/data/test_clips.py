@@ -293,15 +293,61 @@ def test_what_changed_is_made_again(pairs, tmp_path):
     assert len(report.written) == 8
 
 
-def test_what_is_gone_is_removed(pairs, tmp_path):
+def test_what_is_gone_is_kept_and_named(pairs, tmp_path):
+    """A disk that is not plugged in must not cost the prepared clips."""
+    out = tmp_path / "out"
+    prepare(pairs, out, SMALL, workers=1)
+    before = shard_bytes(out)
+    pairs[0].audio.unlink()
+    for given in (pairs, pairs[1:], []):
+        report = prepare(given, out, SMALL, workers=1)
+        assert shard_bytes(out) == before
+        assert not report.removed
+        assert report.kept["cat0"] == 3
+        assert "cat0" in str(report)
+        assert "--prune" in str(report)
+    assert len(report.kept) == 8
+    names = {*load_clips(out, "train").recordings, *load_clips(out, "test").recordings}
+    assert names == {source.recording for source in pairs}
+    # They cannot stand beside clips of another length, and are not removed unasked.
+    longer = dataclasses.replace(SMALL, seconds=1.0)
+    for given in (pairs[1:], []):
+        with pytest.raises(ClipsError, match=r"cut with other settings.*--prune"):
+            prepare(given, out, longer, workers=1)
+        assert shard_bytes(out) == before
+
+
+def test_prune_removes_what_is_gone(pairs, tmp_path):
     out = tmp_path / "out"
     prepare(pairs, out, SMALL, workers=1)
     pairs[0].audio.unlink()
-    report = prepare(pairs, out, SMALL, workers=1)
+    report = prepare(pairs, out, SMALL, workers=1, prune=True)
     assert len(report.removed) == 1
     assert [problem.file for problem in report.problems] == ["cat0.png"]
     names = {*load_clips(out, "train").recordings, *load_clips(out, "test").recordings}
     assert names == {source.recording for source in pairs[1:]}
+
+
+def test_a_renamed_recording_is_not_there_twice(pairs, tmp_path):
+    """Otherwise one name could be trained on and the other tested on."""
+    out = tmp_path / "out"
+    prepare(pairs, out, SMALL, workers=1)
+    renamed = [dataclasses.replace(s, recording=f"new {s.recording}") for s in pairs]
+    report = prepare(renamed, out, SMALL, workers=1)
+    assert (len(report.removed), report.kept) == (8, {})
+
+
+def test_a_group_stays_together_although_one_of_it_is_gone(tmp_path):
+    sources = [
+        dataclasses.replace(write_pair(tmp_path, f"cat{k}", 1.7), group="take")
+        for k in range(2)
+    ]
+    other = write_pair(tmp_path, "cat9", 1.7)
+    declared = [dataclasses.replace(s, split="train") for s in (*sources, other)]
+    prepare(declared, tmp_path / "out", SMALL, workers=1)
+    left = [dataclasses.replace(sources[1], split="test"), declared[2]]
+    with pytest.raises(LeakError, match=r"cat0, whose source is gone"):
+        prepare(left, tmp_path / "out", SMALL, workers=1)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other"])

@@ -351,10 +351,9 @@ def test_folder_orders_pictures_by_number(tmp_path):
 
 
 def test_folder_of_nothing(tmp_path):
-    for place in (tmp_path, tmp_path / "nowhere"):
-        sources, problems = folder.find_sources(place)
-        assert not sources
-        assert "sub-folder" in problems[0].remedy
+    sources, problems = folder.find_sources(tmp_path)
+    assert not sources
+    assert "sub-folder" in problems[0].remedy
 
 
 def test_music80(media_folder, tmp_path):
@@ -430,7 +429,7 @@ def test_bandstand_as_urmp(tmp_path):
 # ----------------------------------------------------------------- commands
 
 OPTIONS = """--source --out --download --dry-run --fps --size --seconds --hop
---sample-rate --seed --workers""".split()  # noqa: SIM905
+--sample-rate --seed --workers --prune""".split()  # noqa: SIM905
 
 
 @pytest.mark.parametrize("name", [n for n in scripts.list_scripts() if n != "fsd50k"])
@@ -445,6 +444,32 @@ def test_every_script_has_the_same_options_and_says_what_it_is(name):
         assert f"{option} " in asked.output, option
     first = next(line for line in module.ABOUT.splitlines() if line)
     assert first[:60] in asked.output
+
+
+@pytest.mark.parametrize("name", scripts.list_scripts())
+def test_a_mistyped_source_costs_nothing(name, tmp_path):
+    """Every script that reads a data set says so before it touches anything."""
+    source, out = tmp_path / "nowhere", tmp_path / "out"
+    module = scripts.load_script(name)
+    if name.startswith("bandstand"):
+        pytest.skip("it draws its own data set, into a new folder")
+    given = ["--source", str(source), "--out", str(out)]
+    asked = CliRunner().invoke(scripts.build_app(), [name, *given])
+    assert asked.exit_code == 1
+    assert str(source) in asked.output, module.NAME
+    assert "there is no such" in asked.output
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["folder", "fsd50k"])
+@pytest.mark.parametrize("inside", ["", "clips"])
+def test_clips_inside_the_source_are_refused(name, inside, tmp_path):
+    write_sound(tmp_path / "a" / "0.wav", 1.2, 300.0)
+    given = ["--source", str(tmp_path), "--out", str(tmp_path / inside)]
+    asked = CliRunner().invoke(scripts.build_app(), [name, *given])
+    assert asked.exit_code == 1
+    assert "it lies inside the source" in asked.output
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
 def test_command(tmp_path):
