@@ -209,7 +209,7 @@ def _read_crops(path: Path | None) -> dict[str, list[Crop]]:
     if path is None:
         return {}
     try:
-        rows = json.loads(path.read_text())
+        rows = json.loads(path.read_text(encoding="utf-8"))
         return {
             str(piece): [(int(a), int(b), int(c), int(d)) for a, b, c, d in crops]
             for piece, crops in rows.items()

@@ -114,7 +114,7 @@ def _request_rest(url: str, part: Path, headers: dict[str, str]) -> None:
     """Append to ``part`` what is missing, or begin anew where the server must."""
     have = part.stat().st_size if part.exists() else 0
     etag_path = _etag_path(part)
-    etag = etag_path.read_text() if etag_path.exists() else None
+    etag = etag_path.read_text(encoding="utf-8") if etag_path.exists() else None
     # A server that compressed the answer would count other bytes than the file's.
     request = headers | {"Accept-Encoding": "identity"}
     if have and etag:
@@ -129,7 +129,7 @@ def _request_rest(url: str, part: Path, headers: dict[str, str]) -> None:
             have = 0
         # a weak tag does not promise the same bytes
         new = answer.headers.get("ETag", "")
-        etag_path.write_text("" if new.startswith("W/") else new)
+        etag_path.write_text("" if new.startswith("W/") else new, encoding="utf-8")
         _append_answer(answer, part, have)
     return None
 
