@@ -39,7 +39,7 @@ class Shard:
         group: of its recording; the recording itself if it has none.
         stats: size and time of change of each file that it was made from.
         problems: those found while it was made.
-        notes: likewise.
+        remarks: likewise.
         dropped: s at the ends of its files that fill no clip.
     """
 
@@ -53,7 +53,7 @@ class Shard:
     group: str
     stats: frozenset[tuple[int, int]]
     problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
     dropped: float = 0.0
 
     @property
@@ -90,7 +90,7 @@ def read_shard(path: Path) -> Shard | None:
                 group=origin.get("group", first["recording"]),
                 stats=frozenset((size, time) for size, time in origin.get("files", [])),
                 problems=[Problem(**p) for p in json.loads(facts[b"avnb_problems"])],
-                notes=list(origin.get("notes", [])),
+                remarks=[Problem(**p) for p in origin.get("remarks", [])],
                 dropped=float(origin.get("dropped", 0.0)),
             )
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):

@@ -25,7 +25,7 @@ from typing import Annotated, Any
 
 import typer
 
-from avnb.data.shards import prepare
+from avnb.data.shards import TIME_LIMIT, prepare
 from avnb.data.sources import ClipSettings, require_separate
 from avnb.errors import AvnbError, ClipsError, DownloadError
 
@@ -102,13 +102,20 @@ def build_command(module: ModuleType) -> Callable[..., None]:
         workers: Annotated[
             int | None, typer.Option(help="processes; one a core if not given")
         ] = None,
+        channel: Annotated[
+            int | None,
+            typer.Option(help="of the sound, 0 the first; their average if not given"),
+        ] = default.channel,
+        time_limit: Annotated[
+            float, typer.Option(help="s that one clip may take before a file is left")
+        ] = TIME_LIMIT,
         **options: Any,
     ) -> None:
         try:
             # `replace` keeps what no option sets, such as the share of the test
             settings = replace(
                 default, fps=fps, size=size, seconds=seconds, hop=hop,
-                sample_rate=sample_rate, seed=seed,
+                sample_rate=sample_rate, seed=seed, channel=channel,
             )  # fmt: skip
             require_separate(source, out)
             if download:
@@ -118,7 +125,7 @@ def build_command(module: ModuleType) -> Callable[..., None]:
             found, problems = module.find_sources(source, settings, **options)
             report = prepare(
                 found, out, settings, problems=problems, workers=workers,
-                dry_run=dry_run, prune=prune,
+                dry_run=dry_run, prune=prune, time_limit=time_limit,
             )  # fmt: skip
         except AvnbError as error:  # anything else is our mistake: with traceback
             typer.echo(f"error: {error}", err=True)

@@ -10,12 +10,15 @@ the clips back.
 from __future__ import annotations
 
 import dataclasses
+import faulthandler
 import json
 import os
+import signal
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -36,11 +39,24 @@ from avnb.data.leftovers import (
     list_truth,
     read_shard,
 )
-from avnb.data.rows import INT16_PEAK, make_rows, make_schema
-from avnb.data.sources import SPLITS, ClipSettings, PreparationReport, Problem, Source
+from avnb.data.rows import (
+    INT16_PEAK,
+    describe_sound,
+    make_rows,
+    make_schema,
+    plan_clips,
+)
+from avnb.data.sources import (
+    SPLITS,
+    ClipSettings,
+    PreparationReport,
+    Problem,
+    Source,
+    is_utf8,
+)
 from avnb.data.splits import split_recordings
 from avnb.data.truth import TruthError, list_quantities
-from avnb.errors import MediaError
+from avnb.errors import AvnbError, MediaError
 
 # Part of every fingerprint. Raise it when the same sources and settings give other
 # rows: then everything is prepared anew.
@@ -49,6 +65,10 @@ FORMAT = 1
 # Bytes of rows held at once, and of a row group as it is written. Readers hold one
 # group, so it bounds their memory; much smaller ones compress badly.
 ROW_GROUP = 16 * 2**20
+
+# s that the next clip of a file may take. A hostile or damaged file must not hold up
+# the others for ever.
+TIME_LIMIT = 300.0
 
 
 @dataclass(frozen=True)
@@ -62,11 +82,28 @@ class _Job:
     settings: ClipSettings
     truth: tuple[str, ...]  # the known quantities, the same for all shards
     fingerprint: str
+    time_limit: float = TIME_LIMIT
+    caller: int = 0  # the process that called prepare
 
     @property
     def group(self) -> str:
         """What its recording shares a split with; the recording itself if nothing."""
         return self.sources[0].group or self.recording
+
+
+@dataclass
+class _Result:
+    """What came of a job."""
+
+    recording: str
+    rows: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
+    dropped: float = 0.0
+
+
+class _TimeUpError(Exception):
+    """A file has given no clip for too long."""
 
 
 def prepare(
@@ -78,6 +115,7 @@ def prepare(
     workers: int | None = None,
     dry_run: bool = False,
     prune: bool = False,
+    time_limit: float = TIME_LIMIT,
 ) -> PreparationReport:
     """Cut the sources into clips and write them under ``out``.
 
@@ -94,6 +132,7 @@ def prepare(
         dry_run: check and report only; write nothing.
         prune: remove the shards of sources that are gone. Otherwise they are kept as
             part of the data set, and named in the report.
+        time_limit: s that the next clip of a file may take; then the file is given up.
 
     Returns:
         What was written, kept and removed, and what could not be used.
@@ -110,7 +149,10 @@ def prepare(
     # where each shard goes.
     sources = _keep_readable(sources, report)
     recordings, report.notes = split_recordings(sources, settings)
-    jobs = _plan_jobs(sources, recordings, out, settings, report)
+    jobs = [
+        dataclasses.replace(job, time_limit=time_limit, caller=os.getpid())
+        for job in _plan_jobs(sources, recordings, out, settings, report)
+    ]
     groups = {s.group or s.recording: recordings[s.recording] for s in sources}
     if dry_run:
         gone, _ = _sort_leftovers(jobs, groups, out, settings, report, prune=prune)
@@ -148,6 +190,10 @@ def _keep_readable(
     """
     found = []
     for source in sources:
+        if not all(map(is_utf8, (source.name, source.recording, source.label))):
+            problem = "its name, or its folder's, is not UTF-8"
+            report.problems.append(Problem(source.name, problem, "Rename it"))
+            continue
         try:
             empty = [p.name for p in source.files if p.stat().st_size == 0]
         except OSError as error:
@@ -192,7 +238,10 @@ def _plan_jobs(
             FORMAT,
             split,
             [settings.seconds, settings.step, settings.fps],
-            [settings.size, settings.sample_rate],
+            # No channel is not in it: the fingerprints of older clips stay right.
+            [settings.size, settings.sample_rate, settings.channel][
+                : 2 if settings.channel is None else 3
+            ],
             names,
             [_describe_source(source) for source in members],
         )
@@ -280,11 +329,29 @@ def _keep_whole_shards(jobs: Sequence[_Job], report: PreparationReport) -> list[
         if shard is None or shard.fingerprint != job.fingerprint:
             todo.append(job)
             if report.dry_run:
-                report.written[job.recording] = 0
+                _count_job(job, report)
         else:
             report.skipped[job.recording] = shard.rows
             report.problems += shard.problems
+            report.remarks += shard.remarks
+            report.dropped += shard.dropped
     return todo
+
+
+def _count_job(job: _Job, report: PreparationReport) -> None:
+    """Count the clips that a job would give, from what its files say they hold."""
+    for source in job.sources:
+        try:
+            plan = plan_clips(source, job.settings)
+        except MediaError as error:
+            report.problems.append(_locate_problem(source, error))
+            continue
+        report.dropped += plan.dropped
+        if plan.count:
+            clips = report.written.get(job.recording, 0) + plan.count
+            report.written[job.recording] = clips
+        else:
+            report.problems.append(_name_too_short(source, job.settings))
 
 
 def _remove_stale(stale: Sequence[Path], todo: Sequence[_Job], out: Path) -> None:
@@ -307,12 +374,14 @@ def _write_shards(
     left = {job.recording: job for job in todo}
     bar = tqdm(total=len(todo), desc="preparing", unit="recording", disable=not todo)
 
-    def record(recording: str, rows: int, problems: list[Problem]) -> None:
-        del left[recording]
+    def record(result: _Result) -> None:
+        del left[result.recording]
         bar.update()
-        report.problems += problems
-        if rows:
-            report.written[recording] = rows
+        report.problems += result.problems
+        report.remarks += result.remarks
+        report.dropped += result.dropped
+        if result.rows:
+            report.written[result.recording] = result.rows
 
     with bar:
         # Unordered: the bar moves on although a long recording is still being cut.
@@ -321,7 +390,7 @@ def _write_shards(
         )
         try:
             for result in parallel(joblib.delayed(_write_shard)(job) for job in todo):
-                record(*result)
+                record(result)
         except BrokenProcessPool:
             # Nobody says which recording killed it. Each that is left gets a process
             # of its own, and the one that dies again is the culprit.
@@ -329,13 +398,15 @@ def _write_shards(
                 try:
                     # 2: with 1, joblib would run it in this process
                     alone = joblib.Parallel(2)([joblib.delayed(_write_shard)(job)])
-                    record(*alone[0])
+                    record(alone[0])
                 except BrokenProcessPool:
                     problem = (
-                        "the process that read it died (a decoder's crash, or memory)"
+                        "the process that read it died (a decoder's crash, memory, "
+                        f"or more than {2 * job.time_limit:g} s for one clip)"
                     )
                     remedy = "Encode the file anew, or take it out"
-                    record(job.recording, 0, [Problem(job.recording, problem, remedy)])
+                    found = Problem(job.recording, problem, remedy)
+                    record(_Result(job.recording, problems=[found]))
 
 
 def _count_splits(
@@ -386,7 +457,7 @@ def _list_contents(
     }
     return {
         "format": FORMAT,
-        "settings": dataclasses.asdict(settings),
+        "settings": _list_settings(settings),
         # of all splits: an index means the same class everywhere
         "classes": sorted({shard["label"] for shard in shards.values()}),
         "truth": truth,
@@ -394,31 +465,38 @@ def _list_contents(
     }
 
 
+def _list_settings(settings: ClipSettings) -> dict[str, Any]:
+    """The settings, without the channel where none was chosen, as in older files."""
+    values = dataclasses.asdict(settings)
+    if settings.channel is None:
+        del values["channel"]
+    return values
+
+
 # ------------------------------------------------------------- writing one shard
 
 
-def _write_shard(job: _Job) -> tuple[str, int, list[Problem]]:
-    """Cut one recording and write its shard: recording, rows, problems.
+def _write_shard(job: _Job) -> _Result:
+    """Cut one recording and write its shard.
 
     Two passes, since each row holds the peak of the whole recording: rows go to a
     spool file as they come, then, with the peak, into the shard.
     """
     spool = job.path.with_name(f".{job.path.stem}.spool.tmp")
-    problems: list[Problem] = []
+    result = _Result(job.recording)
     with files.explain_write_errors(job.path):
         try:
-            owners, peak = _spool_rows(job, spool, problems)
-            if not any(whole for whole, _ in owners):  # no shard without rows
-                return job.recording, 0, problems
-            with files.atomic_path(job.path) as partial:
-                rows = _copy_spool(job, spool, partial, owners, peak, problems)
-            return job.recording, rows, problems
+            owners, peak = _spool_rows(job, spool, result)
+            if any(whole for whole, _ in owners):  # no shard without rows
+                with files.atomic_path(job.path) as partial:
+                    result.rows = _copy_spool(job, spool, partial, owners, peak, result)
+            return result
         finally:
             spool.unlink(missing_ok=True)
 
 
 def _spool_rows(
-    job: _Job, spool: Path, problems: list[Problem]
+    job: _Job, spool: Path, result: _Result
 ) -> tuple[list[tuple[bool, int]], float]:
     """Write the rows of all sources to the spool file, batch by batch.
 
@@ -435,12 +513,12 @@ def _spool_rows(
     ):
         for source in job.sources:
             first = len(owners)
-            loudest, problem = _spool_source(job, source, writer, owners, problems)
+            loudest, problem = _spool_source(job, source, writer, owners, result)
             if problem is None:
                 peak = max(peak, loudest)
             else:
                 # Its rows are in the spool already; they are skipped when copying.
-                problems.append(problem)
+                result.problems.append(problem)
                 owners[first:] = [(False, n) for _, n in owners[first:]]
     return owners, peak / INT16_PEAK
 
@@ -456,32 +534,100 @@ def _spool_source(
     source: Source,
     writer: pa.ipc.RecordBatchStreamWriter,
     owners: list[tuple[bool, int]],
-    problems: list[Problem],
+    result: _Result,
 ) -> tuple[int, Problem | None]:
     """Write one source's rows: its largest sample, and why it cannot be used."""
     # Rows of a batch: as many as memory is meant to hold, at least one.
     least = max(1, ROW_GROUP // job.settings.row_bytes)
     columns = _make_spool_schema(job)
     first, loudest = len(owners), 0
-    rows = make_rows(source, job.split, job.settings, job.truth, problems)
+    rows = make_rows(source, job.split, job.settings, job.truth, result.problems)
     try:
-        while batch := list(islice(rows, least)):
-            loudest = max(loudest, *(row.pop("loudest") for row in batch))
-            writer.write_batch(pa.RecordBatch.from_pylist(batch, columns))
-            owners.append((True, len(batch)))
+        with _Watch(job) as watch:
+            rows = watch.follow(rows)
+            while batch := list(islice(rows, least)):
+                loudest = max(loudest, *(row.pop("loudest") for row in batch))
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, columns))
+                owners.append((True, len(batch)))
+            if len(owners) == first:
+                return loudest, _name_too_short(source, job.settings)
+            remark = describe_sound(source, job.settings.channel, loudest)
+            result.remarks += [] if remark is None else [remark]
+            result.dropped += plan_clips(source, job.settings).dropped
     except MediaError as error:
         return loudest, _locate_problem(source, error)
+    except _TimeUpError:
+        return loudest, Problem(
+            source.name,
+            f"one of its clips took more than {job.time_limit:g} s",
+            "Encode the file anew, or give a longer --time-limit",
+        )
     except OSError as error:
         if error.errno in files.FULL_DISK:  # of writing, so no fault of the source
             raise
         return loudest, Problem(source.name, str(error), "Check the file and disk")
-    if len(owners) == first:
+    except AvnbError:
+        raise
+    except Exception as error:
+        # A fault of ours, which must not cost the other recordings.
         return loudest, Problem(
             source.name,
-            f"shorter than one clip of {job.settings.seconds} s",
-            "Leave it out, or prepare shorter clips with --seconds",
+            f"reading it raised {type(error).__name__}: {error}",
+            "Please report this, with the file if you may pass it on",
         )
     return loudest, None
+
+
+def _name_too_short(source: Source, settings: ClipSettings) -> Problem:
+    return Problem(
+        source.name,
+        f"shorter than one clip of {settings.seconds} s",
+        "Leave it out, or prepare shorter clips with --seconds",
+    )
+
+
+class _Watch:
+    """Raises _TimeUpError where the next clip of a file takes too long.
+
+    A signal interrupts Python alone. If a decoder never returns, the worker process
+    ends itself after twice the time, which costs this recording alone.
+    """
+
+    def __init__(self, job: _Job) -> None:
+        self.seconds = job.time_limit
+        self.is_worker = os.getpid() != job.caller
+        # Windows has no such signal, and only the main thread may set one.
+        main = threading.current_thread() is threading.main_thread()
+        self.active = main and hasattr(signal, "setitimer")
+
+    def __enter__(self) -> _Watch:
+        if self.active:
+            self.before = signal.signal(signal.SIGALRM, self._give_up)
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.active:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self.before)
+        if self.is_worker:
+            faulthandler.cancel_dump_traceback_later()
+
+    def follow(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Hand the rows on, and start anew with each."""
+        for row in rows:
+            self._start()
+            yield row
+
+    def _start(self) -> None:
+        if self.active:
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        if self.is_worker:
+            faulthandler.dump_traceback_later(2 * self.seconds, exit=True)
+
+    @staticmethod
+    def _give_up(*_: object) -> None:
+        raise _TimeUpError
 
 
 def _locate_problem(source: Source, error: MediaError) -> Problem:
@@ -500,16 +646,21 @@ def _copy_spool(
     partial: Path,
     owners: list[tuple[bool, int]],
     peak: float,
-    problems: list[Problem],
+    result: _Result,
 ) -> int:
     """Copy the spool into a Parquet file, with the peak; return its rows."""
     # In the footer, so that a shard says by itself what it was made from.
     facts = {
         "avnb_fingerprint": job.fingerprint,
-        "avnb_problems": json.dumps([dataclasses.asdict(p) for p in problems]),
+        "avnb_problems": json.dumps([dataclasses.asdict(p) for p in result.problems]),
         # What tells, once the sources are gone, whether the shard may stay.
         "avnb_origin": json.dumps(
-            {"group": job.group, "files": list_stats(job.sources)}
+            {
+                "group": job.group,
+                "files": list_stats(job.sources),
+                "remarks": [dataclasses.asdict(p) for p in result.remarks],
+                "dropped": result.dropped,
+            }
         ),
     }
     columns = make_schema(job.truth)

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ SPLITS = ("train", "val", "test")  # "val" only where a data set declares it
 # What a folder may hold as pictures. Other kinds are not looked for.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
-MAX_PRINTED = 20  # problems that a printed report names; report.json has them all
+MAX_PRINTED = 20  # kinds of problems that a printed report names; report.json has all
 
 # Recordings that were cut to a length rarely have it to the sample. A clip still counts
 # as whole if it lacks this much at its end.
@@ -81,6 +82,7 @@ class ClipSettings:
         sample_rate: Hz.
         seed: of the split.
         test_fraction: the share of each label's recordings that is tested on.
+        channel: which channel of the sound is used (0 = the first); None: the average.
 
     Raises:
         ClipsError: a value that cannot be.
@@ -93,6 +95,7 @@ class ClipSettings:
     sample_rate: int = 44100
     seed: int = 0
     test_fraction: float = 0.2
+    channel: int | None = None
 
     def __post_init__(self) -> None:
         # nan passes `value <= 0`, so the test is for what is right
@@ -100,6 +103,8 @@ class ClipSettings:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ClipsError(name, f"it is {value}", "Give a number above 0")
+        if self.channel is not None and self.channel < 0:
+            raise ClipsError("channel", f"it is {self.channel}", "Give 0 or more")
         if not 0 <= self.test_fraction < 1:
             raise ClipsError(
                 "test_fraction",
@@ -162,6 +167,48 @@ def require_separate(source: Path, out: Path) -> None:
         )
 
 
+def walk_folders(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+    """Yield the folder and all below it that are not hidden.
+
+    A folder that is a link is followed once, after all others. A link to a folder that
+    has been read, or to one above it, becomes a problem: it would count files twice, or
+    never end.
+
+    Args:
+        folder: where it begins.
+        problems: gets the links that are not followed.
+    """
+    seen = {folder.resolve()}
+    todo, links = [folder], list[Path]()
+    while todo or links:
+        if not todo:
+            link = links.pop(0)
+            target = link.resolve()
+            if target in seen or any(one.is_relative_to(target) for one in seen):
+                problems.append(
+                    Problem(
+                        link.relative_to(folder).as_posix(),
+                        "it is a link to a folder that is read anyway",
+                        "Nothing to do: its files count once",
+                    )
+                )
+                continue
+            seen.add(target)
+            todo.append(link)
+        inside = todo.pop(0)
+        yield inside
+        below = []
+        for path in sorted(inside.iterdir()):
+            if not path.is_dir() or path.name.startswith("."):
+                continue
+            if path.is_symlink():
+                links.append(path)
+            elif path.resolve() not in seen:
+                seen.add(path.resolve())
+                below.append(path)
+        todo[:0] = below
+
+
 def shorten_list(names: Sequence[str], most: int = 3) -> str:
     """The first names, and how many more there are."""
     more = len(names) - most
@@ -176,8 +223,51 @@ class Problem:
     problem: str
     remedy: str
 
+    def __post_init__(self) -> None:
+        # A file name is bytes. One that is not UTF-8 could be neither printed nor
+        # written into report.json.
+        for name in ("file", "problem"):
+            object.__setattr__(self, name, escape_name(getattr(self, name)))
+
     def __str__(self) -> str:
         return f"{self.file}: {self.problem}. {self.remedy}"
+
+
+def escape_name(name: str) -> str:
+    r"""The name of a file with what is not UTF-8 spelt as ``\xe9``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a file's name can be written as UTF-8."""
+    return escape_name(name) == name
+
+
+def format_problems(problems: Sequence[Problem]) -> list[str]:
+    """One line for each kind of problem, with its count and some of its files.
+
+    Problems are of one kind if they differ in names and numbers alone.
+    """
+    kinds: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        # What is quoted, names of files, and numbers.
+        varying = r"'[^']*'|\"[^\"]*\"|\S+\.[A-Za-z]\w{1,4}\b|\d+(?:\.\d+)?"
+        what, remedy = (
+            re.sub(varying, "#", text) for text in (problem.problem, problem.remedy)
+        )
+        kinds.setdefault((what, remedy), []).append(problem)
+    lines = []
+    for same in list(kinds.values())[:MAX_PRINTED]:
+        first = same[0]
+        if len(same) == 1:
+            lines.append(str(first))
+        else:
+            names = list(dict.fromkeys(problem.file for problem in same))
+            lines.append(f"{len(same)} times: {first.problem}. {first.remedy}")
+            lines.append(f"  {shorten_list(names)}")
+    if (more := len(kinds) - MAX_PRINTED) > 0:
+        lines.append(f"and {more} more kinds, all in report.json")
+    return lines
 
 
 @dataclass
@@ -194,6 +284,8 @@ class PreparationReport:
         removed: shards that were removed: of sources that are gone, where that was
             asked for; of recordings that are in another split now; damaged ones.
         problems: the files that could not be used.
+        remarks: files that were used, but that somebody should look at.
+        dropped: s in all, at the ends of the files, that fill no clip.
         notes: what a reader should know of the splits.
         splits: split -> label -> number of recordings.
     """
@@ -205,6 +297,8 @@ class PreparationReport:
     kept: dict[str, int] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
+    dropped: float = 0.0
     notes: list[str] = field(default_factory=list)
     splits: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -221,7 +315,7 @@ class PreparationReport:
         lines = [
             f"{self.out}: {clips} clips"
             if not self.dry_run
-            else f"{self.out}: dry run, nothing written",
+            else f"{self.out}: dry run, nothing written; it would hold {clips} clips",
             f"  {len(self.written)} recordings {would}written, "
             f"{len(self.skipped)} unchanged, {len(self.removed)} {would}removed",
         ]
@@ -233,10 +327,14 @@ class PreparationReport:
                 f"  {len(self.kept)} recordings kept although their sources are gone "
                 f"({shorten_list(sorted(self.kept))}). --prune removes them"
             )
+        if self.dropped >= 0.01:
+            lines.append(
+                f"  {self.dropped:.2f} s at the ends of files, which fill no clip, are "
+                "left out"
+            )
         lines += [f"  note: {note}" for note in self.notes]
-        if self.problems:
-            lines.append(f"  {len(self.problems)} problems:")
-            lines += [f"    {problem}" for problem in self.problems[:MAX_PRINTED]]
-            if (more := len(self.problems) - MAX_PRINTED) > 0:
-                lines.append(f"    and {more} more, all in report.json")
+        for title, found in (("remarks", self.remarks), ("problems", self.problems)):
+            if found:
+                lines.append(f"  {len(found)} {title}:")
+                lines += [f"    {line}" for line in format_problems(found)]
         return "\n".join(lines)

@@ -356,6 +356,38 @@ def test_folder_of_nothing(tmp_path):
     assert "sub-folder" in problems[0].remedy
 
 
+def test_folder_uses_what_can_be_decoded(tmp_path):
+    """Whatever it is called; what is left out is listed with the reason."""
+    root = tmp_path / "in"
+    write_video(root / "dog" / "a.mp4", [COLOURS["red"]], 1.2, 300.0)
+    for name in ("b.MTS", "c", "d.f4v"):
+        write_video(root / "dog" / "x.mp4", [COLOURS["red"]], 1.2, 310.0)
+        (root / "dog" / "x.mp4").rename(root / "dog" / name)
+    (root / "dog" / "notes.txt").write_text("no film", encoding="utf-8")
+    (root / "dog" / "broken.mp4").write_bytes(b"nothing" * 99)
+    sources, problems = folder.find_sources(root)
+    names = {source.name for source in sources}
+    assert names == {f"dog/{n}" for n in ("a.mp4", "b.MTS", "c", "d.f4v", "broken.mp4")}
+    assert [p.file for p in problems] == ["dog/notes.txt"]
+    assert "left out: not a media file" in problems[0].problem
+    assert str(tmp_path) not in problems[0].problem
+
+
+def test_a_class_that_is_a_link_is_followed_once(tmp_path):
+    write_video(tmp_path / "elsewhere" / "a.mp4", [COLOURS["red"]], 1.2, 300.0)
+    write_video(tmp_path / "in" / "dog" / "b.mp4", [COLOURS["red"]], 1.2, 310.0)
+    (tmp_path / "in" / "cat").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "in" / "dog")
+    (tmp_path / "in" / "dog" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)
+    sources, problems = folder.find_sources(tmp_path / "in")
+    assert {(s.name, s.label) for s in sources} == {
+        ("cat/a.mp4", "cat"),
+        ("dog/b.mp4", "dog"),
+    }
+    assert {p.file for p in problems} == {"again", "dog/loop", "cat/up"}
+
+
 def test_music80(media_folder, tmp_path):
     sources, problems = folder.find_sources(media_folder / "music80")
     assert not problems
