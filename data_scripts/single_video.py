@@ -16,7 +16,7 @@ from avnb.data.sources import ClipSettings, Problem, Source
 from avnb.data.splits import split_in_time
 from avnb.errors import ClipsError, DownloadError, MediaError
 from avnb.media import Crop
-from data_scripts.folder import VIDEOS
+from data_scripts.folder import find_kind
 from data_scripts.truth_files import find_truth
 
 NAME = "single_video"
@@ -117,8 +117,11 @@ def find_sources(
     _check_tracks(video, found)
     box = _choose_box(crop, remote, found[0].height or 0)
     begin = start if start is not None else (remote.start if remote else 0.0)
-    # sound and picture may end at different times; both are needed
+    # Sound of its own file may end at another time; both are needed. The picture's own
+    # sound may end a little earlier.
     length = min(probe.duration for probe in found)
+    if audio is None:
+        length = max(length, media.measure_duration(video, "video"))
     begin, until = _check_span(video, begin, end, length)
     whole = Source(
         name=video.name,
@@ -142,7 +145,7 @@ def _find_video(folder: Path) -> Path:
         raise ClipsError(
             folder, "there is no such file or folder", "Give a video as --source"
         )
-    videos = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEOS)
+    videos = [path for path in sorted(folder.iterdir()) if _is_video(path)]
     if len(videos) != 1:
         names = ", ".join(path.name for path in videos) or "none"
         raise ClipsError(
@@ -151,6 +154,15 @@ def _find_video(folder: Path) -> Path:
             "Give the file itself as --source",
         )
     return videos[0]
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a file of the folder may be the video."""
+    try:
+        usable = path.is_file() and not path.name.startswith(".")
+        return usable and find_kind(path) == "video"
+    except MediaError:
+        return False
 
 
 def _probe(path: Path) -> media.Probe:

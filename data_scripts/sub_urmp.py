@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from PIL import Image, UnidentifiedImageError
 
-from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.data.sources import ClipSettings, Problem, Source, require_folder
 from avnb.media import Crop
 from data_scripts.truth_files import find_truth
 
@@ -85,6 +85,7 @@ def find_sources(
         nothing.
     """
     found: list[Source] = []
+    require_folder(folder)
     problems: list[Problem] = []
     crops: dict[str, Crop | None] = {}
     for theirs, split in SPLITS.items():

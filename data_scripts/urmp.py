@@ -14,7 +14,7 @@ import typer
 
 from avnb import media
 from avnb.data.download import fetch, unpack
-from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.data.sources import ClipSettings, Problem, Source, require_folder
 from avnb.data.splits import group_duplicates
 from avnb.errors import ClipsError, DownloadError, MediaError
 from avnb.media import Crop
@@ -115,6 +115,7 @@ def find_sources(
     Raises:
         ClipsError: where the table of crops cannot be read.
     """
+    require_folder(folder)
     table = _read_crops(crops)
     found: list[Source] = []
     problems: list[Problem] = []
@@ -212,7 +213,7 @@ def _read_crops(path: Path | None) -> dict[str, list[Crop]]:
     if path is None:
         return {}
     try:
-        rows = json.loads(path.read_text())
+        rows = json.loads(path.read_text(encoding="utf-8"))
         return {
             str(piece): [(int(a), int(b), int(c), int(d)) for a, b, c, d in crops]
             for piece, crops in rows.items()

@@ -408,7 +408,7 @@ def _read_contents(path: Path) -> dict[str, Any]:
     if path.stat().st_size > JSON_LIMIT:
         raise _unusable(path, f"it has {path.stat().st_size} bytes")
     try:
-        contents = json.loads(path.read_text())
+        contents = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # "[[[[…": deeper than Python goes
         raise _unusable(path, f"it is not JSON ({error})") from error
     if not isinstance(contents, dict):

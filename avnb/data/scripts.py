@@ -27,8 +27,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from avnb.data.shards import prepare
-from avnb.data.sources import ClipSettings
+from avnb.data.shards import TIME_LIMIT, prepare
+from avnb.data.sources import ClipSettings, require_separate
 from avnb.errors import AvnbError, ClipsError, DownloadError
 
 GROUP = "avnb.prepare"
@@ -89,6 +89,9 @@ def build_command(module: ModuleType) -> Callable[..., None]:
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="check and say, write nothing")
         ] = False,
+        prune: Annotated[
+            bool, typer.Option("--prune", help="remove clips whose sources are gone")
+        ] = False,
         fps: Annotated[float, typer.Option(help="frames a second")] = default.fps,
         size: Annotated[int, typer.Option(help="pixels a side")] = default.size,
         seconds: Annotated[float, typer.Option(help="of a clip")] = default.seconds,
@@ -101,14 +104,22 @@ def build_command(module: ModuleType) -> Callable[..., None]:
         workers: Annotated[
             int | None, typer.Option(help="processes; one a core if not given")
         ] = None,
+        channel: Annotated[
+            int | None,
+            typer.Option(help="of the sound, 0 the first; their average if not given"),
+        ] = default.channel,
+        time_limit: Annotated[
+            float, typer.Option(help="s that one clip may take before a file is left")
+        ] = TIME_LIMIT,
         **options: Any,
     ) -> None:
         try:
             # `replace` keeps what no option sets, such as the share of the test
             settings = replace(
                 default, fps=fps, size=size, seconds=seconds, hop=hop,
-                sample_rate=sample_rate, seed=seed,
+                sample_rate=sample_rate, seed=seed, channel=channel,
             )  # fmt: skip
+            require_separate(source, out)
             if download:
                 _download(module, source)
             if _takes_dry_run(module):
@@ -116,14 +127,14 @@ def build_command(module: ModuleType) -> Callable[..., None]:
             found, problems = module.find_sources(source, settings, **options)
             report = prepare(
                 found, out, settings, problems=problems, workers=workers,
-                dry_run=dry_run,
+                dry_run=dry_run, prune=prune, time_limit=time_limit,
             )  # fmt: skip
         except AvnbError as error:  # anything else is our mistake: with traceback
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from None
         typer.echo(report)
         # Scripts that call this one must notice that there is nothing to train on.
-        if not (report.written or report.skipped):
+        if not (report.written or report.skipped or report.kept):
             raise typer.Exit(1)
 
     _set_signature(run, module)
