@@ -4,7 +4,9 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
+from avnb.course import start_page
 from avnb.course.folders import find_home
 from avnb.course.kernels import build_environment
 from avnb.course.working_copy import build_copy_environment, update_working_copy
@@ -14,7 +16,7 @@ FOLDER = "course"
 
 
 def open_working_copy() -> tuple[Path, list[str]]:
-    """Bring the working copy to the installed version.
+    """Bring the working copy to the installed version, and write its start page.
 
     Returns:
         Its folder, and what the reader should know.
@@ -33,7 +35,9 @@ def open_working_copy() -> tuple[Path, list[str]]:
                 "'jupytext>=1.17'",
             )
     folder = find_home() / FOLDER
-    return folder, update_working_copy(folder)
+    messages = update_working_copy(folder)
+    start_page.write_start_page(folder)
+    return folder, messages
 
 
 def build_command(
@@ -50,8 +54,14 @@ def build_command(
         browser: open the page.
         allow_root: start also as root.
     """
-    command = [sys.executable, "-m", "jupyterlab", str(folder)]
-    command += [f"--ServerApp.root_dir={folder.parent}"]
+    page = quote(f"/lab/tree/{folder.name}/{start_page.NAME}")
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={folder.parent}",
+        f"--LabApp.default_url={page}",
+    ]
     if port is not None:
         # Without this it would quietly take the next free port.
         command += [f"--port={port}", "--ServerApp.port_retries=0"]

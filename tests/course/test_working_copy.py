@@ -17,6 +17,7 @@ import pytest
 from toy import Toy
 
 from avnb.course import folders, working_copy
+from avnb.course import lab as lab_command
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGED = "def double(x: int) -> int:\n    return 3 * x"
@@ -244,26 +245,23 @@ def test_what_is_saved_in_jupyterlab_reaches_the_later_steps(lab: Lab) -> None:
     assert "2 * x" in (lab.toy.notebooks / "step2_define.py").read_text()
 
 
-@pytest.mark.slow
-def test_its_kernels_import_from_the_copy(lab: Lab) -> None:
-    from jupyter_client.blocking.client import BlockingKernelClient
-
-    kernel = lab.ask("POST", "/api/kernels", {"name": "python3"})
-    (file,) = (lab.toy.folder / "home").rglob(f"kernel-{kernel['id']}.json")
-    client = BlockingKernelClient(connection_file=str(file))
-    client.load_connection_file()
-    client.start_channels()
-    client.wait_for_ready(timeout=120)
-    code = "import avnb_notebooks; print(avnb_notebooks.__file__)"
-    seen: list[str] = []
-    client.execute_interactive(
-        code,
-        timeout=120,
-        output_hook=lambda message: seen.append(message["content"].get("text", "")),
+def test_jupyterlab_and_its_kernels_import_from_the_copy(copy: Path) -> None:
+    folder = copy.parents[1]
+    command, given = lab_command.build_command(
+        folder, port=9000, browser=False, allow_root=True
     )
-    client.stop_channels()
-    wanted = lab.toy.folder / "course" / "avnb_notebooks" / "__init__.py"
-    assert "".join(seen).strip() == str(wanted)
+    assert f"--ServerApp.root_dir={folder.parent}" in command
+    assert {"--port=9000", "--no-browser", "--allow-root"} <= set(command)
+    code = "import toy_series.toy as toy; print(toy.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder.parent,
+        env=given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(copy / "__init__.py")
 
 
 @pytest.mark.slow
