@@ -5,12 +5,8 @@ answers at once.
 """
 
 import errno
-import importlib.util
 import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -83,6 +79,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+@app.callback()
+def begin() -> None:
+    """A course you can run, on generating sound and picture together."""
+    from avnb.course.folders import find_working_copy
+
+    if find_working_copy():
+        from avnb.course.working_copy import use_working_copy
+
+        for message in use_working_copy():
+            typer.echo(message, err=True)
 
 
 def _parse_numbers(text: str, option: str) -> list[int]:
@@ -183,42 +191,27 @@ def prepare(context: typer.Context) -> None:
 
 
 @app.command()
-def lab() -> None:
-    """Open the notebooks in JupyterLab."""
-    from avnb.course.kernels import build_environment
+def lab(
+    port: Annotated[
+        int | None, typer.Option(help="Where JupyterLab listens; default: 8888.")
+    ] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address only.")
+    ] = False,
+    allow_root: Annotated[
+        bool, typer.Option("--allow-root", help="Start also as root, as in Docker.")
+    ] = False,
+) -> None:
+    """Open your working copy of the notebooks, the folder course, in JupyterLab."""
+    from avnb.course import lab as labs
 
-    # It is no dependency: what it needs cannot be installed beside Colab's packages.
-    if importlib.util.find_spec("jupyterlab") is None:
-        raise AvnbError(
-            "JupyterLab",
-            "it is not installed",
-            "Install it: pip install 'jupyterlab>=4.4' 'ipywidgets>=8.1'",
-        )
-    command = [sys.executable, "-m", "jupyterlab", str(_find_notebooks())]
-    environment = os.environ | build_environment()
+    folder, messages = labs.open_working_copy()
+    for message in messages:
+        typer.echo(message, err=True)
+    command, environment = labs.build_command(
+        folder, port=port, browser=not no_browser, allow_root=allow_root
+    )
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
-
-
-def _find_notebooks() -> Path:
-    """The notebooks' folder of the clone, or copies of the notebooks to work with.
-
-    Installed notebooks lie among the packages, where the next update overwrites what
-    the reader wrote. So they are copied to the working folder, those that are not
-    there yet.
-    """
-    from avnb.course.folders import find_clone, find_home, require_writable
-    from avnb.course.series import list_series, series_folder
-
-    if clone := find_clone():
-        return clone / "notebooks"
-    notebooks = require_writable(find_home() / "notebooks")
-    for series in list_series():
-        folder = notebooks / series
-        folder.mkdir(exist_ok=True)
-        for path in series_folder(series).glob("*.ipynb"):
-            if not (folder / path.name).exists():
-                shutil.copy(path, folder)
-    return notebooks
 
 
 @app.command()
