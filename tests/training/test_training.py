@@ -1,6 +1,8 @@
 """The step loop: killed and resumed, stopped, shared, refused, shown."""
 
+import ast
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -22,7 +24,7 @@ from PIL import Image
 from torch import nn
 
 from avnb import training
-from avnb.errors import CheckpointError, WriteError
+from avnb.errors import AvnbError, CheckpointError, WriteError
 from avnb.training import BatchSampler, Run
 
 LOOP = Path(__file__).parents[1] / "helpers" / "training_loop.py"
@@ -147,11 +149,45 @@ def test_stopped_it_saves_and_goes_on_from_there(tmp_path: Path, by: str) -> Non
                 os.kill(os.getpid(), kind)
     assert step.number == 3
     assert not run.finished
+    assert run.steps_done == 4
+    with pytest.raises(AvnbError, match="stopped at step 4 of 8") as caught:
+        run.require_finished()
+    assert str(caught.value).endswith("Run this notebook again: it goes on from there")
     assert not (tmp_path / "run" / "stop").exists()
     assert signal.getsignal(signal.SIGINT) is before
     go(run, 8)
     assert run.finished
+    run.require_finished()
+    assert run.steps_done == 8
     assert run.history["loss"].tolist() == whole.history["loss"].tolist()
+
+
+def find_loops(path: Path) -> list[tuple[str, ast.stmt | None]]:
+    """(run, statement after it) of each loop over `run.steps(...)` in a file."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, [])
+            if not isinstance(block, list):  # a lambda's body is one expression
+                continue
+            for statement, after in itertools.pairwise([*block, None]):
+                iterated = getattr(statement, "iter", None)
+                if isinstance(iterated, ast.Call) and isinstance(statement, ast.For):
+                    run, _, called = ast.unparse(iterated.func).rpartition(".")
+                    if called == "steps":
+                        found.append((run, after))
+    return found
+
+
+def test_no_lesson_takes_a_stopped_network_for_a_trained_one() -> None:
+    """Each loop is followed at once by the check whether it ran to its end."""
+    root = Path(__file__).parents[2] / "notebooks"
+    loops = {path: find_loops(path) for path in sorted(root.glob("*/step*.py"))}
+    assert sum(map(len, loops.values())) >= 9
+    for path, found in loops.items():
+        for run, after in found:
+            text = "" if after is None else ast.unparse(after)
+            assert text == f"{run}.require_finished()", path
 
 
 def test_an_error_in_the_loop_hands_the_signals_back(tmp_path: Path) -> None:
