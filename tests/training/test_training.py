@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from jupyter_client.manager import KernelManager
 from matplotlib.figure import Figure
@@ -447,6 +448,34 @@ def test_a_model_comes_back_from_its_own_description(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(CheckpointError, match="damaged"):
         training.load_model(path, nn.Linear)
+
+
+SAVE = """
+import sys, torch
+from avnb import training
+torch.manual_seed(0)
+net = torch.nn.Linear(3, 5, bias=False)
+training.save_model(sys.argv[1], net, in_features=3, out_features=5, bias=False)
+"""
+
+
+def test_equal_models_are_files_of_equal_bytes(tmp_path: Path) -> None:
+    net = nn.Linear(3, 5)
+    contents = set()
+    for number in range(16):  # the order of two names is chance: 2 ** -15 to miss it
+        path = tmp_path / f"{number}.safetensors"
+        training.save_model(path, net, in_features=3, out_features=5)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+    (content,) = contents
+    # The format asks for a header of 8 n bytes, which its own reader accepts.
+    assert int.from_bytes(content[:8], "little") % 8 == 0
+    assert torch.equal(safetensors.torch.load(content)["model.weight"], net.weight)
+    for path in (tmp_path / "one.safetensors", tmp_path / "two.safetensors"):
+        done = script("-c", SAVE, str(path))
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (tmp_path / f"{name}.safetensors" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
 
 
 def test_average_is_the_closed_form() -> None:
