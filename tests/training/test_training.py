@@ -27,6 +27,7 @@ from torch import nn
 from avnb import training
 from avnb.errors import AvnbError, CheckpointError, WriteError
 from avnb.training import BatchSampler, Run
+from avnb.training.log import RunLog
 
 LOOP = Path(__file__).parents[1] / "helpers" / "training_loop.py"
 
@@ -448,6 +449,35 @@ def test_a_model_comes_back_from_its_own_description(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(CheckpointError, match="damaged"):
         training.load_model(path, nn.Linear)
+
+
+def test_a_damaged_history_costs_only_its_damaged_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    go(small(tmp_path), 6)
+    history = tmp_path / "history.jsonl"
+    whole = history.read_bytes().splitlines(keepends=True)
+    damage = (b'{"loss": 1.0}\n', b"\xff" + whole[1], b"[1, 2]\n", b"\x00\n")
+    damage += (b'{"step": "3", "loss": 1.0}\n', b'{"step": 3, "loss": "x"}\n')
+    damage += (b'{"step": -3, "loss": 1.0}\n', b'{"step": true}\n', b"\n")
+    history.write_bytes(b"".join([whole[0], *damage, *whole[2:], b'{"step": 5, "lo']))
+    run = small(tmp_path)
+    go(run, 8)
+    assert run.finished
+    assert run.history["step"].tolist() == [0, 2, 3, 4, 5, 6, 7]
+    assert f"{len(damage)} damaged lines" in capsys.readouterr().err
+    go(small(tmp_path), 8)
+    assert "damaged" not in capsys.readouterr().err
+    # Any changed byte: the run goes on, and no value but finite numbers comes in.
+    rng, content = random.Random(0), history.read_bytes()
+    for _ in range(50):
+        changed = bytearray(content)
+        changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
+        history.write_bytes(changed)
+        log = RunLog(tmp_path, run.accelerator)
+        log.restore(8)
+        assert all(type(step) is int and 0 <= step < 8 for step in log.rows)
+        assert len(log.as_table()["step"]) >= 5
 
 
 SAVE = """
