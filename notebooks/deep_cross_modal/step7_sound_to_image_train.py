@@ -286,6 +286,7 @@ def train_s2i(
         run.log(loss_d=loss_d, loss_g=loss_g)
         if step.is_due(settings.eval_every):
             log_accuracy(run, name, ema.module, code, monitored_pairs)
+    run.require_finished()
     return run
 
 
@@ -343,7 +344,7 @@ steps = dict.fromkeys(variants, settings.steps_others) | {"s2i_c": settings.step
 for name, (encoder, sampler) in variants.items():
     how = (codes[encoder], everything, sampler, steps[name])
     runs[name] = train_s2i(name, *how)
-lesson.record("steps", steps)
+lesson.record("steps", {name: run.steps_done for name, run in runs.items()})
 
 # %% [markdown]
 # ## Fig. 9: how the accuracy changes during training
