@@ -7,6 +7,7 @@ answers at once.
 import errno
 import os
 import subprocess
+import sys
 from typing import Annotated, Any
 
 import typer

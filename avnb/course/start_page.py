@@ -50,8 +50,8 @@ def write_start_page(folder: Path) -> Path:
         # Otherwise a double click shows the source, and looks as if it could be kept.
         cell.metadata["editable"] = False
         page.cells.append(cell)
-    text: str = nbformat.writes(page)  # type: ignore[no-untyped-call]
-    files.write_bytes(folder / NAME, text.encode())
+    written: str = nbformat.writes(page)  # type: ignore[no-untyped-call]
+    files.write_bytes(folder / NAME, written.encode())
     return folder / NAME
 
 
