@@ -14,6 +14,7 @@ from avnb.data.sources import (
     Problem,
     Source,
     require_folder,
+    walk_folders,
 )
 from avnb.data.splits import group_duplicates
 from avnb.errors import MediaError
