@@ -1,5 +1,7 @@
 """What is prepared: sources, how their clips are cut, and a report of the result."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import re

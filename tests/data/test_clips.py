@@ -299,8 +299,8 @@ def test_what_is_gone_is_kept_and_named(pairs, tmp_path):
     prepare(pairs, out, SMALL, workers=1)
     before = shard_bytes(out)
     pairs[0].audio.unlink()
-    for found in (pairs, pairs[1:], []):
-        report = prepare(found, out, SMALL, workers=1)
+    for left in (pairs, pairs[1:], []):
+        report = prepare(left, out, SMALL, workers=1)
         assert shard_bytes(out) == before
         assert not report.removed
         assert report.kept["cat0"] == 3
@@ -311,9 +311,9 @@ def test_what_is_gone_is_kept_and_named(pairs, tmp_path):
     assert names == {source.recording for source in pairs}
     # They cannot stand beside clips of another length, and are not removed unasked.
     longer = dataclasses.replace(SMALL, seconds=1.0)
-    for found in (pairs[1:], []):
+    for left in (pairs[1:], []):
         with pytest.raises(ClipsError, match=r"cut with other settings.*--prune"):
-            prepare(found, out, longer, workers=1)
+            prepare(left, out, longer, workers=1)
         assert shard_bytes(out) == before
 
 
