@@ -7,9 +7,9 @@ A series is a package of notebooks that some distribution declares in its
     ms_vae = "avnb_notebooks.ms_vae.series"
 
 The module `series` of that package holds what the course asks of it: `CLAIMS`,
-`evidence` and `headlines` (see :class:`Claim` and `avnb.course.study`), `OVERRIDES` of
-its study, `EMBEDDED` (its embedded data) and `RECORDED` (what a whole run must have
-recorded).
+`evidence`, `headlines` and their `UNITS` (see :class:`Claim` and `avnb.course.study`),
+`OVERRIDES` of its study, `EMBEDDED` (its embedded data), `RECORDED` (what a whole run
+must have recorded) and `HIGHLIGHTS` (the entries with which its report opens).
 """
 
 import importlib
@@ -36,6 +36,8 @@ class Claim:
         paper: where the paper says it, and the paper's own number.
         measured: what our number is.
         above: what the number must exceed.
+        unit: of our number, such as "grey levels". "points" is a difference of two
+            fractions; it is shown in per cent.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Claim:
     paper: str
     measured: str
     above: float = 0.0
+    unit: str = ""
 
 
 def list_series() -> dict[str, str]:
