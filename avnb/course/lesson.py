@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from IPython.core.getipython import get_ipython
-from IPython.display import Image, display
+from IPython.display import Image, Markdown, display
 
 from avnb import files
 from avnb.course.arguments import (
@@ -183,22 +183,27 @@ class Lesson:
 
     # -- what the step records --
 
-    def record(self, name: str, value: Any) -> None:
+    def record(
+        self, name: str, value: Any, caption: str = "", *, source: str = ""
+    ) -> None:
         """Keep a value for the report and for later steps.
 
         Args:
             name: recording a name again replaces its value. Names that begin with
-                "claims" stand at the top of the report.
+                "claims" have a section of their own in the report.
             value: a number, text, a Measure, or a table: a list of dicts, one a row.
+            caption: what stands above it in the report.
+            source: what it was computed from, where that is not the data of this run,
+                such as a study that is kept. The report sets it apart.
         """
-        self.records.add_value(name, value)
+        self.records.add_value(name, value, caption, source)
         self.save()
 
     def figure(self, name: str, figure: Any, caption: str = "") -> None:
         """Save a matplotlib figure for the report and show it here."""
         content = show.figure_to_png(figure)
         self._add_media("figure", name, ".png", content, caption)
-        _display_png(content)
+        _display_png(content, caption or name)
         # Only pyplot numbers its figures. It holds them for ever, so close this one.
         if getattr(figure, "number", None) is not None:
             import matplotlib.pyplot as plt
@@ -209,7 +214,7 @@ class Lesson:
         """Save one picture (H, W, 3) for the report, `zoom` times larger; show it."""
         content = show.encode_png(image, zoom)
         self._add_media("figure", name, ".png", content, caption)
-        _display_png(content)
+        _display_png(content, caption or name)
 
     def audio(self, name: str, waveform: Any, rate: int, caption: str = "") -> None:
         """Save a waveform, (samples,) or (channels, samples), and show its player."""
@@ -328,8 +333,11 @@ class Lesson:
         self.save()
 
 
-def _display_png(content: bytes) -> None:
-    _display(Image(data=content))
+def _display_png(content: bytes, caption: str) -> None:
+    # The caption is the alternative text as well, for readers who hear the page. An
+    # Image keeps its pixels out of the page's text; Markdown stands below it.
+    _display(Image(data=content, alt=caption))
+    _display(Markdown(f"*{caption}*"))
 
 
 def _display(item: Any) -> None:

@@ -61,9 +61,20 @@ class StepRecords:
         if is_main_process():
             self._delete_old_drafts()
 
-    def add_value(self, name: str, value: Any) -> None:
-        """Keep a value; one of the same name is replaced."""
-        self._add({"kind": "value", "name": name, "value": files.to_jsonable(value)})
+    def add_value(
+        self, name: str, value: Any, caption: str = "", source: str = ""
+    ) -> None:
+        """Keep a value; one of the same name is replaced.
+
+        Args:
+            name: the name by which a later step reads it.
+            value: what `files.to_jsonable` takes.
+            caption: what stands above it in the report.
+            source: what it was computed from, where that is not the data of this run.
+        """
+        entry = {"kind": "value", "name": name, "value": files.to_jsonable(value)}
+        about = {"caption": caption, "source": source}
+        self._add(entry | {key: text for key, text in about.items() if text})
 
     def add_media(
         self, kind: str, name: str, suffix: str, content: bytes, caption: str

@@ -7,11 +7,12 @@ A series is a package of notebooks that some distribution declares in its
     ms_vae = "avnb_notebooks.ms_vae.series"
 
 The module `series` of that package holds what the course asks of it: `CLAIMS`,
-`evidence` and `headlines` (see :class:`Claim` and `avnb.course.study`), `OVERRIDES` of
-its study, `EMBEDDED` (its embedded data) and `RECORDED` (what a whole run must have
-recorded). It may hold `WANTED` (which prepared clips it can use, see
-:class:`WantedClips`) and `MINUTES` (scale -> how many minutes a whole run was measured
-to take, and the GFLOP/s of the machine that measured it, see `avnb.course.speed`).
+`evidence`, `headlines` and their `UNITS` (see :class:`Claim` and `avnb.course.study`),
+`OVERRIDES` of its study, `EMBEDDED` (its embedded data), `RECORDED` (what a whole run
+must have recorded) and `HIGHLIGHTS` (the entries with which its report opens). It may
+hold `WANTED` (which prepared clips it can use, see :class:`WantedClips`) and `MINUTES`
+(scale -> how many minutes a whole run was measured to take, and the GFLOP/s of the
+machine that measured it, see `avnb.course.speed`).
 """
 
 import importlib
@@ -40,6 +41,8 @@ class Claim:
         paper: where the paper says it, and the paper's own number.
         measured: what our number is.
         above: what the number must exceed.
+        unit: of our number, such as "grey levels". "points" is a difference of two
+            fractions; it is shown in per cent.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Claim:
     paper: str
     measured: str
     above: float = 0.0
+    unit: str = ""
 
 
 @dataclass(frozen=True)
