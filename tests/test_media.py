@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import mutate_media
 import numpy as np
 import pytest
 import soundfile
@@ -996,3 +997,10 @@ def test_the_length_of_an_mp3_is_what_decoding_gives(tmp_path):
         waveform, rate = media.read_audio(path)
         seconds = waveform.shape[1] / rate
         assert media.probe(path).duration == pytest.approx(seconds, abs=0.1)
+
+
+@pytest.mark.slow
+def test_a_corpus_of_damaged_files_raises_media_errors_alone(tmp_path):
+    """140 seeded mutations, each read in a process of its own with a time limit."""
+    failures = mutate_media.run_corpus(tmp_path, count=140, seed=0)
+    assert not failures, "\n".join(f"{n} ({name}): {t}" for n, name, t in failures)
