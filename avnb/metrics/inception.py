@@ -108,7 +108,7 @@ def fvd(
         network: `load_network("i3d")`.
         protocol: "canonical" takes every clip and resizes it bilinearly. Unterthiner et
             al. 2018 took 2048 clips of 16 frames; the value depends on both numbers.
-            "listen_and_move" is what the released code of Redondo 2024 evaluates with:
+            "redondo2024" is what the released code of Redondo 2024 evaluates with:
             it resizes to the nearest pixel, compares 20 random real clips with each 4
             generated ones in turn, and takes the mean. With so few clips the bias alone
             is in the hundreds.
@@ -130,16 +130,14 @@ def fvd(
         )  # fmt: skip
         how = f"{real.shape[1]} frames a clip; {measure.note}"
         measure = measure.annotate(name="FVD", note=how, resize="bilinear to 224")
-    elif protocol == "listen_and_move":
-        measure = _measure_listen_and_move(real, generated, network, seed, batch)
+    elif protocol == "redondo2024":
+        measure = _measure_redondo2024(real, generated, network, seed, batch)
     else:
-        raise ValueError(
-            f"protocol is {protocol!r}: give 'canonical' or 'listen_and_move'"
-        )
+        raise ValueError(f"protocol is {protocol!r}: give 'canonical' or 'redondo2024'")
     return measure.annotate_network(network, network_name)
 
 
-def _measure_listen_and_move(
+def _measure_redondo2024(
     real: Clips, generated: Clips, network: nn.Module, seed: int, batch: int
 ) -> Measure:
     if len(real) < 2 or len(generated) < 4:
@@ -159,7 +157,7 @@ def _measure_listen_and_move(
     mean = float(np.mean(values))
     low, high = t_interval(values) if len(values) > 1 else (-np.inf, np.inf)
     return Measure(
-        "FVD (listen_and_move)",
+        "FVD (Redondo 2024)",
         mean,
         low,
         high,

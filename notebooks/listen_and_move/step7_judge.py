@@ -399,7 +399,7 @@ def compute_fvds(frames: Tensor) -> dict[str, metrics.Measure]:
     clips = sample_clips(real), sample_clips(frames)
     options = {"seed": lesson.seed, "batch": 4}
     options["network_name"] = f"I3D Kinetics-400{note}"
-    paper = metrics.fvd(*clips, i3d, protocol="listen_and_move", **options)
+    paper = metrics.fvd(*clips, i3d, protocol="redondo2024", **options)
     found = {"FVD": metrics.fvd(*clips, i3d, **options), "FVD, paper's": paper}
     return {name: measure.annotate(split="test") for name, measure in found.items()}
 

@@ -259,7 +259,7 @@ def test_fvd_canonical() -> None:
 def test_fvd_as_the_released_code_has_it() -> None:
     real, made = films(30, 0), films(10, 1, 200)
     network = Tiny()
-    measure = fvd(real, made, network, protocol="listen_and_move", seed=5)
+    measure = fvd(real, made, network, protocol="redondo2024", seed=5)
 
     def logits(clips: Tensor) -> Tensor:
         big = F.interpolate(
@@ -275,13 +275,13 @@ def test_fvd_as_the_released_code_has_it() -> None:
     assert (measure.n, measure.resize) == (8, "nearest to 224")
     for part in ("2 times 4 against 20 real", "standard deviation", "9 frames"):
         assert part in measure.note
-    one = fvd(real, made[:5], network, protocol="listen_and_move", seed=5)
+    one = fvd(real, made[:5], network, protocol="redondo2024", seed=5)
     assert one.value == pytest.approx(values[0], rel=1e-4)
     assert (one.low, one.high) == (-math.inf, math.inf)
-    floor = real_against_real(partial(fvd, protocol="listen_and_move"), real, network)
-    assert floor.name == "FVD (listen_and_move), real against real"
+    floor = real_against_real(partial(fvd, protocol="redondo2024"), real, network)
+    assert floor.name == "FVD (Redondo 2024), real against real"
     with pytest.raises(ValueError, match="at least 2 and 4"):
-        fvd(real, made[:3], network, protocol="listen_and_move")
+        fvd(real, made[:3], network, protocol="redondo2024")
     with pytest.raises(ValueError, match="give 'canonical'"):
         fvd(real, made, network, protocol="best")
 
