@@ -113,7 +113,8 @@ def test_sub_urmp_says_what_is_wrong(released):
         "img/train/flute/oboe01_500.jpg",
     ]
     assert len(sources) == 10
-    assert sub_urmp.find_sources(released / "nowhere")[1]
+    (released / "empty").mkdir()
+    assert sub_urmp.find_sources(released / "empty")[1]
 
 
 def test_sub_urmp_cuts_wide_frames(tmp_path):
@@ -314,7 +315,7 @@ def test_folder(tmp_path):
     }
     assert by_name["dog/a.mp4"].group == by_name["dog/copy.mp4"].group is not None
     assert by_name["dog/b/one.mp4"].group == by_name["dog/b/two.mp4"].group == "dog/b"
-    assert names_of(problems) == ["cat/y.wav"]
+    assert names_of(problems) == ["cat/y.wav", "notes.txt"]
     report = prepare(sources, tmp_path / "out", SMALL, problems=problems, workers=1)
     assert names_of(report.problems) == ["cat/broken.mp4", "cat/y.wav"]
     assert sum(report.written.values()) == 6 * 2
