@@ -115,12 +115,7 @@ def find_sources(
         video, audio = fetch(folder, remote.id, remote.height, dry_run=dry_run)
     found = [_probe(path) for path in (video, audio) if path is not None]
     _check_tracks(video, found)
-    if crop:
-        box = _parse_box(crop)
-    elif remote is not None and remote.box != (0, 0, 0, 0):
-        box = _scale_box(remote, found[0].height or 0)
-    else:
-        box = None
+    box = _choose_box(crop, remote, found[0].height or 0)
     begin = start if start is not None else (remote.start if remote else 0.0)
     # Sound of its own file may end at another time; both are needed. The picture's own
     # sound may end a little earlier.
@@ -208,6 +203,17 @@ def _check_span(
             "Give a --start that lies before --end",
         )
     return start, min(until, length)
+
+
+def _choose_box(
+    crop: str, remote: YouTubeVideo | None, height: int
+) -> tuple[int, ...] | None:
+    """The crop that is asked for, or the paper's; None = the whole picture."""
+    if crop:
+        return _parse_box(crop)
+    if remote is not None and remote.box != (0, 0, 0, 0):
+        return _scale_box(remote, height)
+    return None
 
 
 def _parse_box(text: str) -> tuple[int, ...]:

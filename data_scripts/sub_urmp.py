@@ -101,7 +101,7 @@ def find_sources(
                 problems.append(Problem(name, what, remedy))
                 continue
             ms = int(match[3])
-            if ms % every:
+            if ms % every:  # it overlaps with the pair that is kept
                 continue
             if key not in pictures or key not in sounds:
                 other = "chunk" if key in pictures else "img"

@@ -173,6 +173,8 @@ def _find_players(
                 track.name, f"{named!r} is no instrument", f"Use one of {[*CODES]}"
             )
             continue
+        # a disagreement is named, and the part is used all the same: the label is that
+        # of the track's own name, unless a listener found it wrong (TRUE_CODE)
         if len({true, named, code}) > 1:
             what = f"folder and file say {code} and {named}: taken as {CODES[true]}"
             add_problem(track.name, what, "Nothing to do, if that is right")
@@ -196,6 +198,8 @@ def _share_width(video: Path, players: int) -> list[Crop]:
     seen = media.probe(video)
     if not seen.width or not seen.height:
         raise MediaError(video, "no picture", "Fetch the piece again")
+    # each player has the middle of an equal share; floor, so that no crop leaves the
+    # picture
     share = seen.width / players
     side = int(min(share, seen.height))
     top = (seen.height - side) // 2

@@ -1,16 +1,23 @@
 """A run's results as one HTML page that holds its pictures, sounds and films itself."""
 
 import html
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from avnb import files
+from avnb.course.series import load_series
 from avnb.viz import show
 
+Entry = Mapping[str, Any]
+
 KINDS = {".png": "image/png", ".wav": "audio/wav", ".mp4": "video/mp4"}
+# Parts of the page that gather entries of several steps.
+MADE, CLAIMS, ELSEWHERE = "made", "claims", "elsewhere"
 CSS = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --link: #0072b2; }
 @media (prefers-color-scheme: dark) { :root { --link: #56b4e9; } }
@@ -33,6 +40,10 @@ figcaption { font-size: 90%; opacity: .8; max-width: 40rem; }
 def build_report(run_dir: Path) -> Path:
     """Write RUN_DIR/report.html from RUN_DIR/results.json.
 
+    The page opens with what the run made and its main tables (`HIGHLIGHTS` of the
+    series), then come its claims, and then everything else, step by step. What was not
+    computed from the data of this run stands apart at the end.
+
     Args:
         run_dir: the folder of a run that `run_series` wrote.
 
@@ -41,29 +52,70 @@ def build_report(run_dir: Path) -> Path:
     """
     results = files.read_json(run_dir / "results.json")
     series, scale = html.escape(results["series"]), html.escape(results["scale"])
-    sections, links, claims = [], [], []
+    parts = _sort_entries(results)
+    sections, links = [], []
     for name, step in results["steps"].items():
         title = html.escape(_read_title(run_dir, name))
         links.append(f"<a href='#{name}'>{title}</a>")
-        claims += [entry for entry in step["entries"] if _is_claim(entry)]
-        others = [entry for entry in step["entries"] if not _is_claim(entry)]
         sections.append(
             f"<h2 id='{name}'>{title}</h2><p class='quiet'>{name} took "
             f"{step['minutes']:.1f} minutes and {step['peak_memory_mb']} MB of memory."
-            "</p>" + _render_entries(run_dir, others)
+            "</p>" + _render_entries(run_dir, parts[name])
         )
-    top = "<h2>Claims</h2>" + _render_entries(run_dir, claims) if claims else ""
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width'>"
         f"<title>{series} ({scale})</title><style>{CSS}</style></head><body>"
         f"<h1>{series}</h1><p class='quiet'>{_describe_run(results)}</p>"
-        f"<p>{' · '.join(links)}</p>{top}{''.join(sections)}"
-        "</body></html>\n"
+        + _render_section(run_dir, "What this run made", parts[MADE])
+        + _render_section(run_dir, "The paper's claims in this run", parts[CLAIMS])
+        + f"<h2>Step by step</h2><p>{' · '.join(links)}</p>{''.join(sections)}"
+        + _render_others(run_dir, parts[ELSEWHERE])
+        + "</body></html>\n"
     )
     path = run_dir / "report.html"
     files.write_bytes(path, page.encode())
     return path
+
+
+def _sort_entries(results: Mapping[str, Any]) -> dict[str, list[Entry]]:
+    """The entries of each part of the page: MADE, CLAIMS, ELSEWHERE, and each step."""
+    wanted = getattr(load_series(results["series"]), "HIGHLIGHTS", ())
+    parts: dict[str, list[Entry]] = {MADE: [], CLAIMS: [], ELSEWHERE: []}
+    for name, step in results["steps"].items():
+        parts[name] = []
+        for entry in step["entries"]:
+            if entry.get("source"):
+                parts[ELSEWHERE].append(entry)
+            elif str(entry["name"]).startswith("claims"):
+                parts[CLAIMS].append(entry)
+            elif any(fnmatch(entry["name"], pattern) for pattern in wanted):
+                parts[MADE].append(entry)
+            else:
+                parts[name].append(entry)
+    # What can be seen and heard first, then the tables.
+    parts[MADE].sort(key=lambda entry: entry["kind"] == "value")
+    return parts
+
+
+def _render_section(run_dir: Path, title: str, entries: Sequence[Entry]) -> str:
+    if not entries:
+        return ""
+    return f"<h2>{html.escape(title)}</h2>" + _render_entries(run_dir, entries)
+
+
+def _render_others(run_dir: Path, entries: Sequence[Entry]) -> str:
+    """What was not computed from this run's data, each with where it is from."""
+    if not entries:
+        return ""
+    parts = [
+        "<h2>Not from this run</h2><p>The numbers below were not computed from the "
+        "data of this run. They stand here for comparison.</p>"
+    ]
+    for entry in entries:
+        parts.append(f"<h3>Source: {html.escape(entry['source'])}</h3>")
+        parts.append(_render_entries(run_dir, [entry]))
+    return "".join(parts)
 
 
 def _read_title(run_dir: Path, name: str) -> str:
@@ -77,13 +129,16 @@ def _read_title(run_dir: Path, name: str) -> str:
 
 
 def _describe_run(results: Mapping[str, Any]) -> str:
-    made = results["provenance"]
     """One line on the whole run: what was asked for, what it took, where it ran."""
+    made = results["provenance"]
+    # The steps do not count the start of their processes, and a call does not count
+    # the steps that were done before it: the larger is nearer to what passed.
+    minutes = max(results["minutes"], results["minutes_of_this_run"])
     parts = [
         f"scale {results['scale']}",
         f"seed {results['seed']}",
         f"data: {Path(results['data']).name}",
-        f"{results['minutes']:.1f} minutes",
+        f"{minutes:.1f} minutes",
         f"at most {results['peak_memory_mb']} MB of memory",
         made["hardware"],
         made["date"],
@@ -93,14 +148,14 @@ def _describe_run(results: Mapping[str, Any]) -> str:
     return html.escape(" · ".join(parts + changed))
 
 
-def _render_entries(run_dir: Path, entries: list[Mapping[str, Any]]) -> str:
+def _render_entries(run_dir: Path, entries: Sequence[Entry]) -> str:
     """Entries in their order; single values that follow each other share a table."""
     parts: list[str] = []
     values: list[dict[str, Any]] = []
     for entry in [*entries, None]:  # None ends the last table
         # A number alone makes a poor table: those that follow each other share one.
         if entry is not None and _is_single(entry):
-            values.append({"": entry["name"], "value": entry["value"]})
+            values.append({"": _read_caption(entry), "value": entry["value"]})
             continue
         if values:
             parts.append(show.table_html(values))
@@ -114,8 +169,30 @@ def _render_entries(run_dir: Path, entries: list[Mapping[str, Any]]) -> str:
     return "".join(parts)
 
 
-def _is_claim(entry: Mapping[str, Any]) -> bool:
-    return str(entry["name"]).startswith("claims")
+def list_claims(rows: Sequence[Entry], column: str) -> list[dict[str, Any]]:
+    """Give the rows of `study.judge_claims` the headings under which people read them.
+
+    Args:
+        rows: one a claim.
+        column: the heading of our number, which says what it was computed from.
+    """
+    headings = {
+        "claim": "the paper claims",
+        "paper": "where",
+        "measured": "what our number is",
+        "here": column,
+        "needed": "the claim needs",
+        "holds": "verdict",
+    }
+    return [{headings.get(key, key): v for key, v in row.items()} for row in rows]
+
+
+def _read_caption(entry: Entry) -> str:
+    """What stands beside an entry; its name in words where it has no caption."""
+    words = str(entry["name"]).replace("_", " ")
+    # table1 → Table 1
+    words = re.sub(r"(?<=[a-z])(?=\d)", " ", words)
+    return str(entry.get("caption") or words[:1].upper() + words[1:])
 
 
 def _is_single(entry: Mapping[str, Any]) -> bool:
@@ -131,7 +208,10 @@ def _is_measure(value: Any) -> bool:
 
 
 def _render_value(entry: Mapping[str, Any]) -> str:
-    name, value = entry["name"], entry["value"]
+    name, value = _read_caption(entry), entry["value"]
+    if str(entry["name"]).startswith("claims"):
+        of = "mean over seeds [95 % interval]" if entry.get("source") else "this run"
+        value = list_claims(value, of)
     if isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
         return show.table_html(value, name)
     if isinstance(value, Mapping) and not any(_is_long(v) for v in value.values()):
@@ -154,10 +234,11 @@ def _render_media(run_dir: Path, entry: Mapping[str, Any]) -> str:
         return f"<p>The file {html.escape(entry['file'])} is missing.</p>"
     # Inside the page itself, so that it can be mailed or published as one file.
     source = show.data_url(path.read_bytes(), KINDS[path.suffix])
-    caption = html.escape(entry["caption"] or entry["name"])
+    caption = html.escape(_read_caption(entry))
     player = {
         "figure": f"<img src='{source}' alt='{caption}'>",
-        "audio": f"<audio controls preload='none' src='{source}'></audio>",
-        "video": f"<video controls loop src='{source}'></video>",
+        "audio": f"<audio controls preload='none' title='{caption}' src='{source}'>"
+        "</audio>",
+        "video": f"<video controls loop title='{caption}' src='{source}'></video>",
     }[entry["kind"]]
     return f"<figure>{player}<figcaption>{caption}</figcaption></figure>"

@@ -6,15 +6,17 @@ what a study sets and a single run does not. The results of a study are kept in 
 repository, as `results/<series>-<scale>.json`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from IPython.display import display
+from scipy import stats
 
 from avnb import files, metrics
-from avnb.course import runner
+from avnb.course import report, runner
 from avnb.course.folders import find_clone, find_home
 from avnb.course.lesson import Lesson
 from avnb.course.provenance import collect_provenance
@@ -22,6 +24,9 @@ from avnb.course.records import select_values
 from avnb.course.series import load_series
 from avnb.errors import LessonError
 from avnb.viz import show
+
+POWER = 0.8  # the usual probability with which a planned study is to decide
+MOST_SEEDS = 1000  # of a number that is larger, nobody makes use
 
 
 def read_records(run_dir: Path) -> dict[str, dict[str, Any]]:
@@ -56,16 +61,61 @@ def judge_claims(
         if None in values:
             here, holds = "", "not compared"
         elif len(values) == 1:
-            here = values[0]
+            here = {"value": values[0], "unit": claim.unit}
             # One run has no interval, so it gets no verdict.
-            holds = "here yes" if here > claim.above else "here no"
+            holds = "here yes" if values[0] > claim.above else "here no"
         else:
-            here = metrics.mean_over_seeds(values, name=claim.name, unit="")
+            here = metrics.mean_over_seeds(values, name=claim.name, unit=claim.unit)
             holds = metrics.verdict(here, claim.above)
-        rows.append(
-            row | {"here": here, "needed": f"> {claim.above:g}", "holds": holds}
-        )
+        row |= {"here": here, "needed": f"> {claim.above:g}", "holds": holds}
+        if holds == "undecided":
+            row["seeds needed"] = describe_seeds(values, claim.above)
+        rows.append(row)
     return rows
+
+
+def count_seeds(
+    values: Sequence[float], above: float = 0.0, power: float = POWER
+) -> int | None:
+    """Compute how many seeds would decide a claim, if mean and spread stay.
+
+    With n seeds the claim is decided where the 95 % t-interval of their mean lies on
+    one side of the threshold. Its t statistic then follows a noncentral t distribution
+    with n - 1 degrees of freedom and noncentrality sqrt(n) d, where d is the distance
+    of the mean from the threshold in standard deviations. So the probability to decide
+    in the direction of the mean is known in closed form for each n.
+
+    Args:
+        values: what was measured, one a seed.
+        above: the threshold of the claim.
+        power: the probability with which the seeds are to decide it.
+
+    Returns:
+        The smallest such number; None where it is above `MOST_SEEDS`.
+
+    Raises:
+        ValueError: there are fewer than 2 values, which have no spread.
+
+    Source:
+        J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, ch. 2.
+    """
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} value: a spread needs at least 2")
+    spread = float(np.std(values, ddof=1))
+    distance = abs(float(np.mean(values)) - above)
+    if spread == 0:
+        return 2 if distance > 0 else None
+    n = np.arange(2, MOST_SEEDS + 1)
+    critical = stats.t.ppf(0.975, n - 1)
+    reached = stats.nct.sf(critical, n - 1, np.sqrt(n) * distance / spread) >= power
+    return int(n[reached.argmax()]) if reached.any() else None
+
+
+def describe_seeds(values: Sequence[float], above: float) -> str:
+    """Say how many seeds an undecided claim asks for."""
+    found = count_seeds(values, above)
+    count = f"more than {MOST_SEEDS}" if found is None else str(found)
+    return f"{count}, for a verdict with probability {POWER:.0%}"
 
 
 def run_study(
@@ -121,7 +171,9 @@ def run_study(
         "numbers": {
             name: files.to_jsonable(
                 metrics.mean_over_seeds(
-                    [found[name] for found in headlines], name=name, unit=""
+                    [found[name] for found in headlines],
+                    name=name,
+                    unit=find_unit(module.UNITS, name),
                 )
             )
             for name in headlines[0]
@@ -139,14 +191,28 @@ def show_claims(lesson: Lesson) -> None:
     unfinished = {lesson.step: select_values(lesson.records.entries)}
     records = read_records(lesson.run_dir) | unfinished
     mine = judge_claims(lesson.series, [records])
-    lesson.record("claims", mine)
-    display(show.table(mine, "This run alone (one seed: no interval)"))
+    caption = "This run alone (one seed: no interval)"
+    lesson.record("claims", mine, caption)
+    display(show.table(report.list_claims(mine, "this run"), caption))
     study = load_study(lesson.series)
     if study is None:
         print("No study of this series over several seeds is kept here.")
-    else:
-        lesson.record("claims_study", study["claims"])
-        display(show.table(study["claims"], describe_study(study)))
+        return
+    caption, source = "The study that is kept in the repository", describe_study(study)
+    rows = study["claims"]
+    lesson.record("claims_study", rows, caption, source=source)
+    display(
+        show.table(
+            report.list_claims(rows, "mean over seeds [95 % interval]"),
+            f"{caption}. It is not of this run: {source}",
+        )
+    )
+
+
+def find_unit(units: Mapping[str, str], name: str) -> str:
+    """The unit of a headline: that of the first ending which fits, or none."""
+    fitting = (unit for ending, unit in units.items() if name.endswith(ending))
+    return next(fitting, "")
 
 
 def study_path(series: str, scale: str) -> Path:
@@ -161,10 +227,11 @@ def load_study(series: str, scale: str = "laptop") -> dict[str, Any] | None:
 
 
 def describe_study(study: dict[str, Any]) -> str:
-    """One line on a kept study: seeds, scale, hardware and date."""
+    """One line on a kept study: data, scale, seeds, hardware, date and commit."""
     made = study["provenance"]
     seeds = ", ".join(map(str, study["seeds"]))
+    # `run_study` takes no other data.
     return (
-        f"{len(study['seeds'])} seeds ({seeds}) at {study['scale']}, "
-        f"{made['hardware']}, {made['date']}"
+        f"the embedded data, scale {study['scale']}, {len(study['seeds'])} seeds "
+        f"({seeds}), {made['hardware']}, {made['date']}, commit {made['commit'][:12]}"
     )

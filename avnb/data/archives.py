@@ -265,7 +265,9 @@ class _ForwardStream:
     def read(self, size: int) -> bytes:
         if not 0 <= size <= MAX_HEADER:
             raise tarfile.ReadError(f"a header of {size} bytes")
-        data: bytes = self.again[:size] + self.stream.read(max(size - len(self.again), 0))
+        data: bytes = self.again[:size] + self.stream.read(
+            max(size - len(self.again), 0)
+        )
         self.again = self.again[size:]
         self.position += len(data)
         # Kept for the one step back that tarfile takes.

@@ -14,6 +14,7 @@ alone (``python data_scripts/folder.py --help``) and as ``avnb prepare NAME``.
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import inspect
 import typing
@@ -24,6 +25,7 @@ from types import ModuleType
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from avnb.data.shards import TIME_LIMIT, prepare
 from avnb.data.sources import ClipSettings, require_separate
@@ -149,6 +151,18 @@ def _download(module: ModuleType, folder: Path) -> None:
     module.download(folder)
 
 
+def _escape_help(annotation: Any) -> Any:
+    """The annotation of an option whose help rich prints as it stands."""
+    kind, *notes = typing.get_args(annotation)
+    shown = []
+    for note in notes:
+        note = copy.copy(note)  # not to be escaped a second time by the next command
+        if getattr(note, "help", None):
+            note.help = escape(note.help)
+        shown.append(note)
+    return Annotated[(kind, *shown)]
+
+
 def _takes_dry_run(module: ModuleType) -> bool:
     """Whether looking for sources writes files: such a script makes its data set."""
     return "dry_run" in inspect.signature(module.find_sources).parameters
@@ -159,7 +173,7 @@ def _set_signature(run: Callable[..., None], module: ModuleType) -> None:
     # include_extras: without it the options' help would be dropped
     own = typing.get_type_hints(module.find_sources, include_extras=True)
     extra = [
-        p.replace(annotation=own[p.name])
+        p.replace(annotation=_escape_help(own[p.name]))
         for p in inspect.signature(module.find_sources).parameters.values()
         if p.kind is p.KEYWORD_ONLY and p.name != "dry_run"
     ]
@@ -179,5 +193,6 @@ def _set_signature(run: Callable[..., None], module: ModuleType) -> None:
     function: Any = run  # mypy knows no settable signature on a callable
     function.__signature__ = inspect.Signature([*options, *extra])
     function.__annotations__ = {p.name: p.annotation for p in (*options, *extra)}
-    function.__doc__ = inspect.cleandoc(module.ABOUT)
+    # Typer prints help by rich, which would take avnb[youtube] for markup.
+    function.__doc__ = escape(inspect.cleandoc(module.ABOUT))
     function.__name__ = module.NAME

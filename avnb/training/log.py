@@ -2,10 +2,12 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,19 +134,32 @@ class RunLog:
         """
         self._pending.clear()
         self.rows = {}
+        damaged = 0
         if self.path.exists():
-            for line in self.path.read_text().splitlines():
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError:
-                    continue  # the process was killed while it wrote this line
-                number = row.pop("step")
-                if number < step:
+            # What a killed process had half written is what follows the last newline.
+            *lines, _ = self.path.read_bytes().split(b"\n")
+            for line in lines:
+                row = _read_line(line)
+                if row is None:
+                    damaged += 1
+                elif (number := int(row.pop("step"))) < step:
                     self.rows.setdefault(number, {}).update(row)
-        # Written anew without the rows after the checkpoint and without a broken line.
+        # Written anew without the rows after the checkpoint and without damaged lines.
         if self.accelerator.is_main_process:
+            if damaged:
+                self._report_damage(damaged)
             files.write_bytes(self.path, "".join(_to_lines(self.rows)).encode())
         self.accelerator.wait_for_everyone()
+
+    def _report_damage(self, lines: int) -> None:
+        # No error: the history is for curves only, and the training goes on from the
+        # checkpoint. It is said once, since the file is then written without them.
+        print(
+            f"{self.path}: {lines} damaged lines are left out of the history. The "
+            "curves lack these steps. The checkpoint is checked on its own, so the "
+            "training goes on as before.",
+            file=sys.stderr,
+        )
 
     def start_trackers(self, step: int) -> None:
         """Open TensorBoard for a loop that goes on from this step."""
@@ -174,6 +189,19 @@ class RunLog:
                 [row.get(name, math.nan) for row in self.rows.values()], np.float64
             )
         return table
+
+
+def _read_line(line: bytes) -> dict[str, Any] | None:
+    """Read the row of one line: "step" and its values; None where it is damaged."""
+    try:
+        row = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or type(row.get("step")) is not int:
+        return None
+    if row["step"] < 0 or any(type(v) not in (int, float) for v in row.values()):
+        return None
+    return row
 
 
 def _to_lines(rows: Rows) -> list[str]:

@@ -18,6 +18,7 @@ from avnb.errors import CheckpointError
 Module = TypeVar("Module", bound=nn.Module)
 
 _PREFIX = "model."  # of each tensor's name in a model file
+_LENGTH_BYTES = 8  # of the header's length at the beginning of a safetensors file
 _SHOWN = 5  # misfits that an error names; a wrong class would name hundreds
 
 
@@ -43,7 +44,29 @@ def save_model(path: str | os.PathLike[str], module: nn.Module, **config: Any) -
         for name, tensor in module.state_dict().items()
     }
     description = {"class": type(module).__name__, "config": json.dumps(config)}
-    files.write_bytes(path, safetensors.torch.save(tensors, metadata=description))
+    content = safetensors.torch.save(tensors, metadata=description)
+    files.write_bytes(path, _sort_header(content))
+
+
+def _sort_header(content: bytes) -> bytes:
+    """Put the fields of a safetensors file's header in alphabetical order.
+
+    safetensors keeps the metadata in a hash map that is seeded at random, so equal
+    models would give files with other bytes, and other checksums, in each process.
+
+    Args:
+        content: a whole file: 8 bytes with the header's length, the header as JSON
+            padded with spaces, and the tensors.
+
+    Returns:
+        The same file; the tensors lie where they did.
+    """
+    end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
+    header = json.loads(content[_LENGTH_BYTES:end])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    # The tensors begin at a multiple of 8, so that they can be mapped into memory.
+    text += b" " * (-len(text) % _LENGTH_BYTES)
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text + content[end:]
 
 
 def load_model(path: str | os.PathLike[str], cls: type[Module]) -> Module:

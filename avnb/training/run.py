@@ -16,6 +16,7 @@ The lesson keeps its losses and its updates in sight; a :class:`Run` does the re
         run.log(loss_d=loss_d, loss_g=loss_g)
         if step.is_due():
             run.log_sample(pictures)
+    run.require_finished()
 
 A loop that is killed at any step and started again goes on from its last checkpoint and
 reaches the same numbers, on the same CPU to the last bit. Hugging Face Accelerate
@@ -38,7 +39,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from avnb import files
-from avnb.errors import CheckpointError
+from avnb.errors import AvnbError, CheckpointError
 from avnb.media import write_audio
 from avnb.training.checkpoints import (
     delete_old,
@@ -121,6 +122,7 @@ class Run:
             mixed_precision="no", log_with="tensorboard", project_dir=self.folder
         )
         self.device: torch.device = self.accelerator.device
+        self._asked_precision = precision
         self.precision = choose_precision(precision, self.device)
         self.seed = seed
         self.settings = {
@@ -137,6 +139,7 @@ class Run:
         self._panel: live_view.Panel | None = None
         self._parts: dict[str, Any] = {}
         self._number = 0  # of steps done
+        self._total = 0  # steps of the whole run, as the loop was told
         self._log = RunLog(self.folder, self.accelerator)
         self._stop = StopRequest(self.folder, self.accelerator, log_every)
         if fresh and self.accelerator.is_main_process:
@@ -249,6 +252,7 @@ class Run:
         Raises:
             CheckpointError: the folder holds a checkpoint that cannot be continued.
         """
+        self._total = total
         self._resume(total)
         self.finished = self._number == total
         if self.finished:  # a notebook that is run again shows its results at once
@@ -294,6 +298,27 @@ class Run:
     def stop(self) -> None:
         """End the loop after the present step, with a checkpoint."""
         self._stop.request()
+
+    @property
+    def steps_done(self) -> int:
+        """How many steps the run has made, which a stop leaves below its total."""
+        return self._number
+
+    def require_finished(self) -> None:
+        """Check that the loop ran to its end; call it right after the loop.
+
+        A loop that was stopped ends as quietly as one that is done. Without this check
+        a lesson would go on and call a network trained that is not.
+
+        Raises:
+            AvnbError: the run was stopped; it says at which step, and how to go on.
+        """
+        if not self.finished:
+            raise AvnbError(
+                f"the training {self.folder.name}",
+                f"it was stopped at step {self._number} of {self._total}",
+                "Run this notebook again: it goes on from there",
+            )
 
     # -- what is logged --
 
@@ -377,6 +402,10 @@ class Run:
             seed_process(self.accelerator, self.seed, self.generator)
         else:
             saved = read_checkpoint(newest)
+            # A run that was begun elsewhere keeps its precision, if it may be kept.
+            begun = saved["settings"].get("precision")
+            self.precision = choose_precision(self._asked_precision, self.device, begun)
+            self.settings["precision"] = self.precision
             check_same_run(newest, saved, self.settings, parts)
             self._check_steps(newest, saved["step"], total)
             for name, part in self._parts.items():

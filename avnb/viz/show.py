@@ -584,6 +584,10 @@ def encode_mp4(
         return path.read_bytes()
 
 
+# Units that are shown in per cent: the factor, and how the unit is then written.
+PERCENTAGES = {"fraction": (100, "%"), "points": (100, "points")}
+
+
 def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> HTML:
     """A table that a notebook shows: see `table_html`."""
     return HTML(table_html(rows, caption))
@@ -633,10 +637,12 @@ def _format_measure(measure: Mapping[str, Any]) -> str:
     if measure["value"] is None:
         return "not measured"
     value, low, high = interval(measure)
-    text = format_number(value)
+    unit = str(measure.get("unit") or "")
+    scale, unit = PERCENTAGES.get(unit, (1, unit))
+    text = format_number(scale * value)
     if measure.get("low") is not None:
-        text += f" [{format_number(low)}, {format_number(high)}]"
-    return f"{text} {measure.get('unit') or ''}".strip()
+        text += f" [{format_number(scale * low)}, {format_number(scale * high)}]"
+    return f"{text} {unit}".strip()
 
 
 def data_url(content: bytes, kind: str) -> str:

@@ -7,7 +7,7 @@ the claims for every seed, and the notebook of step 10 evaluates them for its ow
 
 from typing import Any
 
-from avnb.course.series import Claim
+from avnb.course.series import Claim, WantedClips
 
 # The embedded data set at each scale: recordings of each instrument (`songs`) and their
 # length in seconds. The number of pairs is 13 instruments x songs x length x 2 chunks a
@@ -22,6 +22,17 @@ EMBEDDED = (
     },
 )
 
+# Prepared clips that the notebooks can use. The image networks take 64 x 64 pixels, and
+# half a second at 44,100 Hz is a spectrogram of 44 frames.
+WANTED = WantedClips(
+    "avnb prepare folder --source my_videos --out my_clips "
+    "--seconds 0.5 --size 64 --sample-rate 44100",
+    {"seconds": (0.5,), "size": (64,), "sample_rate": (44100,)},
+)
+
+# Minutes of a whole run, and the GFLOP/s of the machine that measured them.
+MINUTES = {"laptop": (57.0, 107.0)}
+
 # The entries that a complete run on the embedded data must have recorded.
 RECORDED = (
     "table1",
@@ -34,6 +45,12 @@ RECORDED = (
     "i2s",
     "claims",
 )
+
+# The entries with which the report opens: what was made, then the main tables.
+HIGHLIGHTS = ("figure1", "figure10", "*_generated", "table5", "i2s")
+
+# The end of a headline's name -> the unit of its number.
+UNITS = {"": "fraction"}
 
 # Settings that a study changes. A single `laptop` run spends most of its 20 minutes on
 # S2I-C. A study compares the variants, so it trains all of them for equally long, and
@@ -52,30 +69,35 @@ CLAIMS = (
         "LMS is the best of the five representations (4 layers)",
         "Table 1: LMS 87.44 %, next MFCC 81.05 %",
         "accuracy of LMS minus that of the best other",
+        unit="points",
     ),
     Claim(
         "four_layers",
         "Four convolutional layers beat three",
         "Table 1: +3.0 points on the average of five",
         "mean accuracy of 4 layers minus 3, over the five representations",
+        unit="points",
     ),
     Claim(
         "c_over_n",
         "S2I-C beats S2I-N: wrong pairs help",
         "Table 5: 75.56 % against 12.32 %",
         "EvalClassifier's accuracy on held-out sounds, S2I-C minus S2I-N",
+        unit="points",
     ),
     Claim(
         "c_over_a",
         "S2I-C beats S2I-A: a classifier's encoding beats an autoencoder's",
         "Table 5: 75.56 % against 10.95 %",
         "EvalClassifier's accuracy on held-out sounds, S2I-C minus S2I-A",
+        unit="points",
     ),
     Claim(
         "n_over_a",
         "S2I-N beats S2I-A",
         "Table 5: 12.32 % against 10.95 %",
         "EvalClassifier's accuracy on held-out sounds, S2I-N minus S2I-A",
+        unit="points",
     ),
     Claim(
         "fall",
@@ -83,18 +105,21 @@ CLAIMS = (
         "Fig. 9: a sharp fall from epoch 35 to 50",
         "Γ's best accuracy on training sounds minus its last",
         above=0.05,
+        unit="points",
     ),
     Claim(
         "i2s_above_chance",
         "I2S is above chance",
         "Sec. 5.4: 11.17 %, chance 7.7 %",
         "EvalClassifier's accuracy on generated sounds minus chance",
+        unit="points",
     ),
     Claim(
         "gamma_95",
         "The image classifier exceeds 95 % on real pictures",
         "Sec. 3.4",
         "Γ's accuracy on held-out recordings minus 0.95",
+        unit="points",
     ),
 )
 

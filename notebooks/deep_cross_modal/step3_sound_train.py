@@ -171,6 +171,7 @@ def train_classifier(name: str, layers: int, steps: int) -> SoundClassifier:
             loss = F.cross_entropy(logits, train.labels[index])
         run.step(optimizer, loss)
         run.log(loss=loss)
+    run.require_finished()
     return net.eval()
 
 
@@ -272,6 +273,7 @@ for step in run.steps(stacks * settings.autoencoder_steps):
         loss = reconstruction_loss(autoencoder, level, spectrogram)
     run.step(optimizer, loss)
     run.log(loss=loss)
+run.require_finished()
 autoencoder.eval()
 training.save_model(models / "autoencoder.safetensors", autoencoder, **config)
 
@@ -304,6 +306,7 @@ for step in run.steps(settings.steps):
         loss = F.cross_entropy(eval_classifier(spectrogram), train.labels[index])
     run.step(optimizer, loss)
     run.log(loss=loss)
+run.require_finished()
 eval_classifier.eval()
 path = models / "sound_eval_classifier.safetensors"
 training.save_model(path, eval_classifier, classes=classes, channels=1)

@@ -135,6 +135,7 @@ def train_on_pictures(
             loss = compute_loss(net(picture), index)
         run.step(optimizer, loss)
         run.log(loss=loss)
+    run.require_finished()
     return net.eval()
 
 

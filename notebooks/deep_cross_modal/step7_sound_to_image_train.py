@@ -124,7 +124,7 @@ display(course.show_source(discriminator_loss, sample_wrong_class, sample_wrong_
 # %%
 device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
-models = lesson.need("models", "step3_sound_train")
+models = lesson.need("models", "step3_sound_train", "step5_image_train")
 lms = make_representation("LMS", train.sample_rate).to(device)
 encoders = {
     "classifier": training.load_model(
@@ -134,7 +134,6 @@ encoders = {
         models / "autoencoder.safetensors", StackedAutoencoder
     ),
 }
-lesson.need("models/image_encoder.safetensors", "step5_image_train")
 gamma = training.load_model(models / "image_encoder.safetensors", ImageClassifier)
 gamma = gamma.to(device).eval()
 
@@ -287,6 +286,7 @@ def train_s2i(
         run.log(loss_d=loss_d, loss_g=loss_g)
         if step.is_due(settings.eval_every):
             log_accuracy(run, name, ema.module, code, monitored_pairs)
+    run.require_finished()
     return run
 
 
@@ -344,7 +344,7 @@ steps = dict.fromkeys(variants, settings.steps_others) | {"s2i_c": settings.step
 for name, (encoder, sampler) in variants.items():
     how = (codes[encoder], everything, sampler, steps[name])
     runs[name] = train_s2i(name, *how)
-lesson.record("steps", steps)
+lesson.record("steps", {name: run.steps_done for name, run in runs.items()})
 
 # %% [markdown]
 # ## Fig. 9: how the accuracy changes during training

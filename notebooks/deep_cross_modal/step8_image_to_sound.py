@@ -108,6 +108,7 @@ from torch.nn import functional as F
 # for number in (1, 2):
 #     height, width = (height - 1) * 2 - 2 + 4, (width - 1) * 1 - 2 + 4
 #     print(f"after deconvolution {number}: {height} × {width}")
+# torch.manual_seed(0)
 # layers = [nn.ConvTranspose2d(1, 1, 4, (2, 1), 1) for _ in range(2)]
 # output = nn.Sequential(*layers)(torch.zeros(1, 1, 32, 32))
 # assert output.shape[2:] == (height, width)  # torch agrees

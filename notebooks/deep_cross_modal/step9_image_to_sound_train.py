@@ -113,7 +113,7 @@ display(course.show_source(SpectrogramGenerator, SpectrogramDiscriminator))
 # %%
 device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
-models = lesson.need("models", "step5_image_train")
+models = lesson.need("models", "step3_sound_train", "step5_image_train")
 image_encoder = training.load_model(
     models / "image_encoder.safetensors", ImageClassifier
 )
@@ -239,6 +239,7 @@ for step in run.steps(settings.steps):
     run.log(loss_d=loss_d, loss_g=loss_g)
     if step.is_due(settings.eval_every):
         log_accuracy()
+run.require_finished()
 
 # %%
 measured = np.isfinite(run.history["train"])
@@ -305,7 +306,7 @@ for i in list(shown)[:4]:
 at, by_train = curves["train"]
 by_test = curves["test"][1]
 best = np.flatnonzero(by_train == by_train.max())[-1]
-print(f"best at step {at[best]} of {settings.steps}, where the sound encoder is right")
+print(f"best at step {at[best]} of {run.steps_done}, where the sound encoder is right")
 print(f"for {by_train[best]:.1%} of training and {by_test[best]:.1%} of test pictures;")
 print(f"chance {1 / len(train.classes):.1%}, in the paper 11.2 %")
 print("The sound encoder has chosen these weights, so its accuracy may be too high.")

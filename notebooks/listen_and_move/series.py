@@ -10,7 +10,7 @@ step 6. If that number is small, a claim is about which network learns faster.
 
 from typing import Any
 
-from avnb.course.series import Claim
+from avnb.course.series import Claim, WantedClips
 
 # The script that makes the embedded data, and its options for each scale. Lengths are
 # in seconds.
@@ -22,6 +22,14 @@ EMBEDDED = (
         "gpu": {"length": 480.0, "size": 128},
         "paper": {"length": 480.0, "size": 128},
     },
+)
+
+# Prepared clips that the notebooks can use: one video, cut in time into training and
+# test. The generator doubles maps of 4 x 4 until they have the size of a frame.
+WANTED = WantedClips(
+    "avnb prepare single_video --source my_video.mp4 --out my_clips --size 64",
+    {"size": (8, 16, 32, 64, 128, 256, 512, 1024)},
+    recordings=1,
 )
 
 # The names that a full run on the embedded data must have recorded.
@@ -40,6 +48,15 @@ RECORDED = (
     "reactions",
 )
 
+# The entries with which the report opens: what was made, then the main tables.
+HIGHLIGHTS = ("films", "frames", "own", "control", "table1", "hand")
+
+# The end of a headline's name -> the unit of its number. The others have none.
+UNITS = {
+    "RMSE of moving pixels": "grey levels",
+    "direction changes at onsets": "fraction",
+}
+
 # Settings of a study that differ from those of a single run: none.
 OVERRIDES: dict[str, dict[str, Any]] = {}
 
@@ -49,42 +66,49 @@ CLAIMS = (
         "The performer moves synchronously to the sound",
         "Sec. 5.2: “synchronously responding to audio”; no number",
         "RMSE with another moment's sound minus RMSE with the right one (full model)",
+        unit="grey levels",
     ),
     Claim(
         "r_d_rnn",
         "The dilated residual recurrence improves the pictures",
         "Table 1, cello: LPIPS 0.16 to 0.09",
         "LPIPS of the baseline minus that of + R+D-RNN",
+        unit="LPIPS",
     ),
     Claim(
         "sac",
         "Sound as content improves the pictures",
         "Table 1, cello: LPIPS 0.16 to 0.09",
         "LPIPS of the baseline minus that of + SaC",
+        unit="LPIPS",
     ),
     Claim(
         "acin",
         "Audio-conditional norms improve the pictures",
         "Table 1, cello: LPIPS 0.16 to 0.08",
         "LPIPS of the baseline minus that of + acIN",
+        unit="LPIPS",
     ),
     Claim(
         "prediction",
         "All features with video prediction beat each feature alone",
         "Table 1, cello: FVD 1184, 1354, 1426 alone, 1101 all (no row has all but it)",
         "FVD of the best single feature minus that of All + ConvGRU",
+        unit="FVD",
     ),
     Claim(
         "directions",
         "Directional ConvGRUs beat a plain one",
         "Table 1, cello: FVD 1101 to 1085",
         "FVD of All + ConvGRU minus that of All + DirConvGRU",
+        unit="FVD",
     ),
     Claim(
         "robust",
         "On foreign sounds the whole model paints better frames",
         "Table 2, cello: FID 320 to 279",
         "KID of the baseline minus that of the full model",
+        unit="KID",
     ),
 )
 

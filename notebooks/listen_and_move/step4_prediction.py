@@ -155,6 +155,7 @@ class PlainDirectionalConv(nn.Module):
 # Away from the border the shifted strips are a convolution with the triangle:
 
 # %% tags=["active-ipynb"]
+# torch.manual_seed(0)
 # conv, x = PlainDirectionalConv(1, 1, 5, "h"), torch.randn(1, 1, 12, 12)
 # with torch.no_grad():
 #     weights = [strip.weight.flatten() for strip in conv.strips]

@@ -303,12 +303,7 @@ def train_network(
             save_network(f"{name}_early", ema.module, config)
         if step.is_due(settings.sample_every):
             log_samples(run, ema.module)
-    if not run.finished:
-        raise course.LessonError(
-            name,
-            f"training was stopped before step {steps}",
-            "Run this notebook again: training goes on where it stopped",
-        )
+    run.require_finished()
     save_network(name, ema.module, config)
     return run
 
@@ -374,7 +369,11 @@ runs["other_norm"] = train_network(
     "other_norm", ModelConfig(), settings.other_norm, settings.steps_others
 )
 lesson.record(
-    "steps", {"full model": settings.steps, "other networks": settings.steps_others}
+    "steps",
+    {
+        "full model": runs["full_model"].steps_done,
+        "other networks": runs["other_norm"].steps_done,
+    },
 )
 
 

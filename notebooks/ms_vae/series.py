@@ -7,7 +7,7 @@ step 7 for the run at hand. "MS-VAE" means the corrected mode of step 4 in all c
 
 from typing import Any
 
-from avnb.course.series import Claim
+from avnb.course.series import Claim, WantedClips
 
 # How many videos of 10 s, and how many of them for validation and test. At `paper`
 # there are as many as in AVE.
@@ -20,6 +20,18 @@ EMBEDDED = (
         "paper": {"videos": 4143, "validation": 402, "test": 402, "size": 224},
     },
 )
+
+# Prepared clips that the notebooks can use: videos of whole seconds, and sound at the
+# rate that VGGish takes.
+WANTED = WantedClips(
+    "avnb prepare folder --source my_events --out my_clips "
+    "--seconds 3 --fps 4 --size 64 --sample-rate 16000",
+    {"sample_rate": (16000,)},
+    whole_seconds=True,
+)
+
+# Minutes of a whole run, and the GFLOP/s of the machine that measured them.
+MINUTES = {"laptop": (22.6, 107.0)}
 
 # What a whole run on the embedded data must have recorded; a test checks it.
 RECORDED = (
@@ -42,18 +54,34 @@ UNSUPERVISED = ("L³-Net-like", "AVE-Net-like")
 DIRECTIONS = ("A-A", "A-V", "V-A", "V-V")
 COLLAPSED = 1.0  # nats; a latent with less information has collapsed: our threshold
 
+# The entries with which the report opens: what was made, then the main tables.
+HIGHLIGHTS = ("heard*", "walk", "table1", "table2")
+
+# The end of a headline's name -> the unit of its number. The others have none.
+UNITS = {
+    ", A2V": "fraction",
+    ", V2A": "fraction",
+    ", average": "fraction",
+    ", circular": "fraction",
+    ", between modalities": "fraction",
+    ", KL": "nats",
+    ", information": "nats",
+}
+
 CLAIMS = (
     Claim(
         "w_localises",
         "The Wasserstein term improves localisation",
         "Table 1, average: 31.9 to 38.7 %",
         "CML average of MS-VAE + W minus that of MS-VAE",
+        unit="points",
     ),
     Claim(
         "w_retrieves",
         "The Wasserstein term improves cross-modal retrieval",
         "Table 2: A-V 0.14 to 0.17, V-A 0.15 to 0.18",
         "MRR of MS-VAE + W minus that of MS-VAE, the mean of A-V and V-A",
+        unit="MRR",
     ),
     Claim(
         "shared_decoder",
@@ -62,12 +90,14 @@ CLAIMS = (
         "Fig. 3; no number",
         "the smaller of two differences, in nats of information in the visual latent "
         "(upper bounds): MS-VAE's minus 1, and 1 minus CM-VAE's",
+        unit="nats",
     ),
     Claim(
         "bridges",
         "The Wasserstein term bridges the two latent spaces",
         "Fig. 3; no number",
         "share of variance between modalities of MS-VAE minus that of MS-VAE + W",
+        unit="points",
     ),
     Claim(
         "near_supervised",
@@ -76,24 +106,28 @@ CLAIMS = (
         "Table 1, average: 38.7 and, the best supervised, 41.6 %",
         "CML average of MS-VAE + W minus that of the better of DCCA and AVDLN",
         above=-0.05,
+        unit="points",
     ),
     Claim(
         "beats_unsupervised",
         "MS-VAE + W beats the unsupervised baselines in all four retrievals",
         "Table 2: 0.37, 0.17, 0.18, 0.24 and at best 0.16, 0.14, 0.14, 0.16",
         "the smallest of four: MRR of MS-VAE + W minus the better of L³ and AVE-Net",
+        unit="MRR",
     ),
     Claim(
         "beats_last",
         "(not asked by the paper) The best model beats “always the last window”",
         "Table 1: at best 41.6 %; always last on AVE's test split: 46.8 %",
         "CML average of the best model minus that of always last",
+        unit="points",
     ),
     Claim(
         "beats_chance",
         "(not asked by the paper) Cross-modal retrieval is better than chance",
         "Table 2: 0.17 and 0.18; a random ranking of AVE's test split: 0.17",
         "MRR of MS-VAE + W minus that of a random ranking, the mean of A-V and V-A",
+        unit="MRR",
     ),
 )
 

@@ -178,23 +178,14 @@ def train_encoder(mels: Tensor, kinds: Tensor) -> tuple[AudioEncoder, training.R
             loss = F.cross_entropy(encoder.classify(mels[index]), kinds[index])
         run.step(adam, loss)
         run.log(loss=loss)
+    run.require_finished()
     encoder.eval().requires_grad_(False)
     return encoder, run
 
 
 # %%
-def finish_encoder(encoder: AudioEncoder, run: training.Run, mels: Tensor) -> None:
-    """Bring a trained encoder's rows to VGGish's scale over `mels`, and save it.
-
-    Raises:
-        LessonError: the training was stopped before its end.
-    """
-    if not run.finished:
-        raise course.LessonError(
-            "the audio encoder",
-            "its training was stopped before the end",
-            "Run this notebook again: it continues from the last checkpoint",
-        )
+def finish_encoder(encoder: AudioEncoder, mels: Tensor) -> None:
+    """Bring a trained encoder's rows to VGGish's scale over `mels`, and save it."""
     match_vggish_scale(encoder, mels[:: max(1, len(mels) // 1000)])
     path = lesson.run_dir / "models" / "audio_encoder.safetensors"
     training.save_model(path, encoder, kinds=len(KINDS))
@@ -228,7 +219,7 @@ if settings.vggish:
 elif not settings.ave_features:
     mels, kinds, _ = make_examples(settings.encoder_sounds, lesson.seed)
     encoder, run = train_encoder(mels, kinds)
-    finish_encoder(encoder, run, mels)
+    finish_encoder(encoder, mels)
     name = "bandstand audio encoder (substitute for VGGish)"
     evaluate_encoder(encoder, name, run)
 

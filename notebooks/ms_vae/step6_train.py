@@ -223,17 +223,6 @@ def latent_kl(model: MSVAE, released: bool) -> Tensor:
     return kl_divergence(*model(x_v, x_a, no_noise)[:2]).mean(1)
 
 
-# %%
-def require_finished(run: training.Run, name: str) -> None:
-    """Raise LessonError where a run was stopped before its end."""
-    if not run.finished:
-        raise course.LessonError(
-            name,
-            "its training was stopped before the end",
-            "Run this notebook again: it continues from the last checkpoint",
-        )
-
-
 # %% [markdown]
 # ## The loop
 #
@@ -265,7 +254,7 @@ def train_vae(name: str, shared: bool, latent: bool, released: bool) -> training
         if step.is_due(settings.kl_every):
             both = latent_kl(model, released).sum(1)
             run.log(visual=both[0], audio=both[1])
-    require_finished(run, name)
+    run.require_finished()
     training.save_model(models / f"{name}.safetensors", model, shared=shared)
     return run
 
@@ -305,7 +294,7 @@ def train_baseline(name: str) -> training.Run:
         run.step(adam, loss)
         if step.is_due(settings.log_every):
             run.log(loss=loss)
-    require_finished(run, name)
+    run.require_finished()
     if dcca:
         fit_projections(model, visual, audio, event)
     training.save_model(models / f"{name}.safetensors", model)

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from avnb import files
 from avnb.course import study
@@ -159,3 +161,63 @@ def test_the_performer_moves_to_the_sound() -> None:
     hand = {name: kept["numbers"][f"{name}, hand, r"]["value"]
             for name in ("its own sound", "another moment's sound")}  # fmt: skip
     assert hand["its own sound"] > hand["another moment's sound"]
+
+
+@pytest.mark.parametrize(("distance", "spread"), [(1.0, 0.9), (0.5, 0.8), (2.0, 1.0)])
+def test_the_number_of_seeds_decides_with_the_promised_probability(
+    distance: float, spread: float
+) -> None:
+    """Against a simulation of studies with that many seeds, and with one less."""
+    rng = np.random.default_rng(0)
+    values = distance + spread * np.array([-1.0, 0.0, 1.0])  # this mean and deviation
+    n = study.count_seeds(values.tolist())
+    assert n is not None
+
+    def simulate(count: int) -> float:
+        drawn = rng.normal(distance, spread, (20_000, count))
+        half = stats.t.ppf(0.975, count - 1) * drawn.std(1, ddof=1) / count**0.5
+        return float((drawn.mean(1) - half > 0).mean())
+
+    assert simulate(n) > study.POWER - 0.01
+    assert n == 2 or simulate(n - 1) < study.POWER + 0.01
+
+
+def test_seeds_needed_at_the_limits() -> None:
+    assert study.count_seeds([0.3, 0.3]) == 2  # no spread
+    assert study.count_seeds([0.0, 0.0]) is None
+    assert study.count_seeds([-1.0, 1.0]) is None  # no distance
+    # The threshold counts, not zero; and the side does not matter.
+    assert study.count_seeds([1.1, 1.3, 0.9], 1.0) == study.count_seeds(
+        [-0.1, -0.3, 0.1]
+    )
+    with pytest.raises(ValueError, match="at least 2"):
+        study.count_seeds([1.0])
+
+
+def test_an_undecided_claim_says_how_many_seeds_it_asks_for() -> None:
+    runs = [run_of(0.2, 0.8), run_of(0.8, 0.2), run_of(0.5, 0.4)]
+    rows = study.judge_claims(SERIES, runs)
+    for row in rows:
+        assert ("seeds needed" in row) == (row["holds"] == "undecided")
+    row = next(row for row in rows if row["claim"].startswith("S2I-C beats S2I-N"))
+    assert row["seeds needed"].endswith("for a verdict with probability 80%")
+    kept = study.load_study(SERIES)
+    assert kept is not None
+    for row in kept["claims"]:
+        assert ("seeds needed" in row) == (row["holds"] == "undecided")
+
+
+@pytest.mark.parametrize("series", ["deep_cross_modal", "listen_and_move", "ms_vae"])
+def test_every_claim_and_every_headline_has_its_unit(series: str) -> None:
+    module, kept = load_series(series), study.load_study(series)
+    assert kept is not None
+    units = {claim.name: claim.unit for claim in module.CLAIMS}
+    assert all(units.values())
+    for row in kept["claims"]:
+        assert row["here"]["unit"] == units[row["here"]["name"]]
+    for name, number in kept["numbers"].items():
+        assert number["unit"] == study.find_unit(module.UNITS, name)
+        # No share of anything is above one, as grey levels and distances are.
+        assert number["unit"] != "fraction" or 0 <= number["value"] <= 1, name
+    for row in kept["claims"]:
+        assert row["here"]["unit"] != "points" or abs(row["here"]["value"]) <= 1

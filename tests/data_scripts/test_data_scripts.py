@@ -526,6 +526,7 @@ def test_command(tmp_path):
     assert "fps: it is 0" in wrong.output
 
 
+@pytest.mark.slow
 def test_scripts_run_alone(tmp_path):
     """Also unguarded: a worker process does not import the caller's script again."""
     for k in range(2):

@@ -1,6 +1,8 @@
 """The step loop: killed and resumed, stopped, shared, refused, shown."""
 
+import ast
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -14,6 +16,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from jupyter_client.manager import KernelManager
 from matplotlib.figure import Figure
@@ -22,8 +25,9 @@ from PIL import Image
 from torch import nn
 
 from avnb import training
-from avnb.errors import CheckpointError, WriteError
+from avnb.errors import AvnbError, CheckpointError, WriteError
 from avnb.training import BatchSampler, Run
+from avnb.training.log import RunLog
 
 LOOP = Path(__file__).parents[1] / "helpers" / "training_loop.py"
 
@@ -61,6 +65,7 @@ def script(*arguments: str, timeout: int = 240) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 def test_killed_anywhere_and_resumed_is_equal_to_the_last_bit(tmp_path: Path) -> None:
     done = script(str(LOOP), "kill", str(tmp_path))
@@ -68,6 +73,7 @@ def test_killed_anywhere_and_resumed_is_equal_to_the_last_bit(tmp_path: Path) ->
     assert "equal" in done.stdout
 
 
+@pytest.mark.slow
 def test_two_processes_share_batches_weights_and_one_set_of_files(
     tmp_path: Path,
 ) -> None:
@@ -147,11 +153,45 @@ def test_stopped_it_saves_and_goes_on_from_there(tmp_path: Path, by: str) -> Non
                 os.kill(os.getpid(), kind)
     assert step.number == 3
     assert not run.finished
+    assert run.steps_done == 4
+    with pytest.raises(AvnbError, match="stopped at step 4 of 8") as caught:
+        run.require_finished()
+    assert str(caught.value).endswith("Run this notebook again: it goes on from there")
     assert not (tmp_path / "run" / "stop").exists()
     assert signal.getsignal(signal.SIGINT) is before
     go(run, 8)
     assert run.finished
+    run.require_finished()
+    assert run.steps_done == 8
     assert run.history["loss"].tolist() == whole.history["loss"].tolist()
+
+
+def find_loops(path: Path) -> list[tuple[str, ast.stmt | None]]:
+    """(run, statement after it) of each loop over `run.steps(...)` in a file."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, [])
+            if not isinstance(block, list):  # a lambda's body is one expression
+                continue
+            for statement, after in itertools.pairwise([*block, None]):
+                iterated = getattr(statement, "iter", None)
+                if isinstance(iterated, ast.Call) and isinstance(statement, ast.For):
+                    run, _, called = ast.unparse(iterated.func).rpartition(".")
+                    if called == "steps":
+                        found.append((run, after))
+    return found
+
+
+def test_no_lesson_takes_a_stopped_network_for_a_trained_one() -> None:
+    """Each loop is followed at once by the check whether it ran to its end."""
+    root = Path(__file__).parents[2] / "notebooks"
+    loops = {path: find_loops(path) for path in sorted(root.glob("*/step*.py"))}
+    assert sum(map(len, loops.values())) >= 9
+    for path, found in loops.items():
+        for run, after in found:
+            text = "" if after is None else ast.unparse(after)
+            assert text == f"{run}.require_finished()", path
 
 
 def test_an_error_in_the_loop_hands_the_signals_back(tmp_path: Path) -> None:
@@ -413,6 +453,63 @@ def test_a_model_comes_back_from_its_own_description(tmp_path: Path) -> None:
         training.load_model(path, nn.Linear)
 
 
+def test_a_damaged_history_costs_only_its_damaged_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    go(small(tmp_path), 6)
+    history = tmp_path / "history.jsonl"
+    whole = history.read_bytes().splitlines(keepends=True)
+    damage = (b'{"loss": 1.0}\n', b"\xff" + whole[1], b"[1, 2]\n", b"\x00\n")
+    damage += (b'{"step": "3", "loss": 1.0}\n', b'{"step": 3, "loss": "x"}\n')
+    damage += (b'{"step": -3, "loss": 1.0}\n', b'{"step": true}\n', b"\n")
+    history.write_bytes(b"".join([whole[0], *damage, *whole[2:], b'{"step": 5, "lo']))
+    run = small(tmp_path)
+    go(run, 8)
+    assert run.finished
+    assert run.history["step"].tolist() == [0, 2, 3, 4, 5, 6, 7]
+    assert f"{len(damage)} damaged lines" in capsys.readouterr().err
+    go(small(tmp_path), 8)
+    assert "damaged" not in capsys.readouterr().err
+    # Any changed byte: the run goes on, and no value but finite numbers comes in.
+    rng, content = random.Random(0), history.read_bytes()
+    for _ in range(50):
+        changed = bytearray(content)
+        changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
+        history.write_bytes(changed)
+        log = RunLog(tmp_path, run.accelerator)
+        log.restore(8)
+        assert all(type(step) is int and 0 <= step < 8 for step in log.rows)
+        assert len(log.as_table()["step"]) >= 5
+
+
+SAVE = """
+import sys, torch
+from avnb import training
+torch.manual_seed(0)
+net = torch.nn.Linear(3, 5, bias=False)
+training.save_model(sys.argv[1], net, in_features=3, out_features=5, bias=False)
+"""
+
+
+def test_equal_models_are_files_of_equal_bytes(tmp_path: Path) -> None:
+    net = nn.Linear(3, 5)
+    contents = set()
+    for number in range(16):  # the order of two names is chance: 2 ** -15 to miss it
+        path = tmp_path / f"{number}.safetensors"
+        training.save_model(path, net, in_features=3, out_features=5)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+    (content,) = contents
+    # The format asks for a header of 8 n bytes, which its own reader accepts.
+    assert int.from_bytes(content[:8], "little") % 8 == 0
+    assert torch.equal(safetensors.torch.load(content)["model.weight"], net.weight)
+    for path in (tmp_path / "one.safetensors", tmp_path / "two.safetensors"):
+        done = script("-c", SAVE, str(path))
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (tmp_path / f"{name}.safetensors" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
 def test_average_is_the_closed_form() -> None:
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     average = training.EMA(net, 0.4)
@@ -508,6 +605,7 @@ run._number, run.finished
 """
 
 
+@pytest.mark.slow
 def test_the_panel_runs_headless_stops_and_stays_small(tmp_path: Path) -> None:
     cell = nbformat.v4.new_code_cell(NOTEBOOK.format(folder=str(tmp_path / "run")))
     notebook = nbformat.v4.new_notebook(cells=[cell])
@@ -534,8 +632,10 @@ print("stopped" if stop.is_set() else "nobody pressed")
 """
 
 
+@pytest.mark.slow
 def test_the_stop_button_reaches_a_busy_kernel() -> None:
     """The click goes as JupyterLab sends it: over a subshell, while the cell runs."""
+    pytest.importorskip("ipykernel", "7", reason="older kernels have no subshells")
     manager = KernelManager()
     manager.start_kernel(cwd=str(Path(__file__).parents[2]))
     client = manager.client()
