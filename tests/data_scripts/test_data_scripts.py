@@ -484,7 +484,7 @@ def test_a_mistyped_source_costs_nothing(name, tmp_path):
     """Every script that reads a data set says so before it touches anything."""
     source, out = tmp_path / "nowhere", tmp_path / "out"
     module = scripts.load_script(name)
-    if name.startswith("bandstand"):
+    if module.__name__.startswith("data_scripts.bandstand"):
         pytest.skip("it draws its own data set, into a new folder")
     given = ["--source", str(source), "--out", str(out)]
     asked = CliRunner().invoke(scripts.build_app(), [name, *given])
