@@ -26,12 +26,14 @@ check: .venv/ready
 	$(BIN)/codespell
 	$(BIN)/mypy
 
+# The notebooks, as your own copy in course/, in JupyterLab. LAB="--port 9000" and so on.
 lab: .venv/ready
-	$(BIN)/avnb lab
+	$(BIN)/avnb lab $(LAB)
 
-# The text halves are the source: write the .ipynb halves from them.
+# The text halves are the source: write the .ipynb halves from them. An .ipynb half that
+# was changed since is not overwritten, but with FORCE=--force.
 notebooks: .venv/ready
-	$(BIN)/python tools/notebook_tools.py sync
+	$(BIN)/python tools/notebook_tools.py sync $(FORCE)
 
 # Write the lock anew: what it pins stays, as far as pyproject.toml allows. For newer
 # versions: make lock UPGRADE="--upgrade-package NAME". The lock names no index. torch

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from avnb.data.sources import SPLITS, ClipSettings, Problem, Source
+from avnb.data.sources import SPLITS, ClipSettings, Problem, Source, require_folder
 from avnb.errors import ClipsError
 from data_scripts.truth_files import find_truth
 
@@ -138,6 +138,7 @@ def find_sources(
     Raises:
         ClipsError: where there are no annotations or no splits to read.
     """
+    require_folder(folder)
     problems: list[Problem] = []
     rows = read_annotations(find_file(folder, ANNOTATIONS), problems)
     _compare_labels(folder, rows, problems)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 from avnb import media
-from avnb.data.sources import IMAGE_SUFFIXES, ClipSettings, Problem, Source
+from avnb.data.sources import (
+    IMAGE_SUFFIXES,
+    ClipSettings,
+    Problem,
+    Source,
+    require_folder,
+    walk_folders,
+)
 from avnb.data.splits import group_duplicates
 from avnb.errors import MediaError
 
@@ -25,17 +31,21 @@ FOLDER/CLASS/SESSION/{frame0.jpg, frame1.jpg, ..., audio.wav}: pictures taken at
 distances over one sound, the first at its start and the last at its end; each clip of
 the sound gets the picture that is nearest to the clip's middle.
 
-Videos that lie in FOLDER itself are of a class named after FOLDER. Copies of the same
-file are found and stay in one split. The rights are yours to know.
+What can be decoded is used, whatever its name ends in; what is left out is listed with
+the reason. Videos that lie in FOLDER itself are of a class named after FOLDER. Copies
+of the same file are found and stay in one split. The rights are yours to know.
 """
 SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
 
+# What a file is taken for by its name where it cannot be opened, so that preparing it
+# says what is wrong with it.
 VIDEOS = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts"}
-    | {".wmv", ".flv", ".3gp", ".ogv"}
+    | {".wmv", ".flv", ".3gp", ".ogv", ".mts", ".m2ts", ".vob", ".asf", ".f4v"}
 )
 SOUNDS = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aiff"}
+    | {".aif", ".au", ".caf", ".w64", ".wma"}
 )
 
 
@@ -50,15 +60,22 @@ def find_sources(
 
     Returns:
         The sources, and the problems: pictures without a sound, sounds without a
-        picture, and sounds that cannot be read.
+        picture, sounds that cannot be read, and all else that is left out.
     """
     found: list[Source] = []
+    require_folder(folder)
     problems: list[Problem] = []
-    for inside in _walk_folders(folder):
+    for inside in walk_folders(folder, problems):
         kinds: dict[str, list[Path]] = defaultdict(list)
         for path in sorted(inside.iterdir()):
-            if path.is_file() and not path.name.startswith("."):
-                kinds[_find_kind(path)].append(path)
+            if path.is_dir() or path.name.startswith("."):
+                continue
+            try:
+                kinds[find_kind(path)].append(path)
+            except MediaError as error:
+                name = path.relative_to(folder).as_posix()
+                what = error.problem.replace(str(path), path.name)
+                problems.append(Problem(name, f"left out: {what}", error.remedy))
         found += [_make_source(folder, path) for path in kinds["video"]]
         found += _pair_stills(
             folder, kinds["image"], kinds["sound"], settings, problems
@@ -70,24 +87,31 @@ def find_sources(
     return group_duplicates(found), problems
 
 
-def _walk_folders(folder: Path) -> Iterator[Path]:
-    """The folder and all below it that are not hidden.
+def find_kind(path: Path) -> str:
+    """Say what a file can be used as: 'image', 'video' or 'sound'.
 
-    Links are not followed: one to a folder above would never end.
+    What can be decoded counts, whatever the file is called. The name counts only for
+    still pictures, and for files that cannot be opened.
+
+    Raises:
+        MediaError: the file is none of these.
     """
-    if not folder.is_dir():
-        return
-    yield folder
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
-            yield from _walk_folders(path)
-
-
-def _find_kind(path: Path) -> str:
-    """'video', 'sound' or 'image' by the name's end; '' for anything else."""
     suffix = path.suffix.lower()
-    kinds = {"video": VIDEOS, "sound": SOUNDS, "image": IMAGE_SUFFIXES}
-    return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
+    if suffix in IMAGE_SUFFIXES:
+        return "image"
+    try:
+        tracks = media.list_tracks(path)
+    except MediaError:
+        if suffix in VIDEOS:
+            return "video"
+        if suffix in SOUNDS:
+            return "sound"
+        raise
+    if not tracks:
+        raise MediaError(
+            path, "it has neither picture nor sound", "Take it out of the folder"
+        )
+    return "video" if "video" in tracks else "sound"
 
 
 def _make_source(folder: Path, video: Path, audio: Path | None = None) -> Source:

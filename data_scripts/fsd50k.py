@@ -15,9 +15,9 @@ import typer
 
 from avnb.data.download import fetch, unpack
 from avnb.data.sounds import SoundFile, write_sounds
-from avnb.data.sources import Problem
-from avnb.errors import ClipsError, DownloadError
-from data_scripts.folder import SOUNDS
+from avnb.data.sources import Problem, is_utf8, require_separate, walk_folders
+from avnb.errors import ClipsError, DownloadError, MediaError
+from data_scripts.folder import find_kind
 
 NAME = "fsd50k"
 ABOUT = """
@@ -75,10 +75,12 @@ def find_sounds(
     if not folder.is_dir():
         raise ClipsError(folder, "there is no such folder", "Give it, or --download")
     if not (tables := sorted(folder.rglob(TABLE))):
-        return _find_any(folder), [], Counter()
+        problems: list[Problem] = []
+        return _find_any(folder, problems), problems, Counter()
     infos, audio = _find_one(folder, INFOS), _find_one(folder, AUDIO)
     licences = _read_licences(infos)
-    found, problems, left = [], [], Counter[str]()
+    found, left = [], Counter[str]()
+    problems = []
     with tables[0].open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if not {"fname", "labels"} <= set(reader.fieldnames or ()):
@@ -103,15 +105,31 @@ def find_sounds(
     return found, problems, left
 
 
-def _find_any(folder: Path) -> list[SoundFile]:
-    """Every sound file below the folder that is not hidden."""
+def _find_any(folder: Path, problems: list[Problem]) -> list[SoundFile]:
+    """Every file of sound below the folder that is not hidden."""
     found = []
-    for path in sorted(folder.rglob("*")):
-        where = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in where.parts)
-        if path.suffix.lower() in SOUNDS and path.is_file() and not hidden:
+    for inside in walk_folders(folder, problems):
+        for path in inside.iterdir():
+            if path.is_dir() or path.name.startswith("."):
+                continue
+            where = path.relative_to(folder)
+            name = where.as_posix()
+            try:
+                if (kind := find_kind(path)) != "sound":
+                    what = f"left out: it is a {kind}, not a sound"
+                    problems.append(Problem(name, what, "Put it elsewhere"))
+                    continue
+            except MediaError as error:
+                what = error.problem.replace(str(path), path.name)
+                problems.append(Problem(name, f"left out: {what}", error.remedy))
+                continue
+            if not is_utf8(name):
+                what = "its name, or its folder's, is not UTF-8"
+                problems.append(Problem(name, what, "Rename it"))
+                continue
             label = where.parts[0] if len(where.parts) > 1 else folder.resolve().name
-            found.append(SoundFile(where.as_posix(), path, label))
+            found.append(SoundFile(name, path, label))
+    found.sort(key=lambda sound: sound.path)
     if not found:
         what = "there are no sounds in it"
         raise ClipsError(folder, what, "Give a folder of sound files")
@@ -219,6 +237,7 @@ def run(
 ) -> None:
     """Write the table of sounds; `ABOUT` below is what the command's help says."""
     try:
+        require_separate(source, out)
         if download_:
             download(source)
         found, problems, left = find_sounds(source, non_commercial=non_commercial)

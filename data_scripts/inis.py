@@ -12,10 +12,16 @@ from typing import Annotated
 import typer
 
 from avnb import media
-from avnb.data.sources import IMAGE_SUFFIXES, ClipSettings, Problem, Source
+from avnb.data.sources import (
+    ClipSettings,
+    Problem,
+    Source,
+    require_folder,
+    walk_folders,
+)
 from avnb.data.splits import split_recordings
 from avnb.errors import MediaError
-from data_scripts.folder import SOUNDS
+from data_scripts.folder import find_kind
 
 NAME = "inis"
 ABOUT = """
@@ -78,9 +84,11 @@ def find_sources(
     """
     images = folder / "images" if images is None else images
     sounds = folder / "sounds" if sounds is None else sounds
+    require_folder(images)
+    require_folder(sounds)
     problems: list[Problem] = []
-    images_of = _list_by_class(images, IMAGE_SUFFIXES)
-    sounds_of = _list_by_class(sounds, SOUNDS)
+    images_of = _list_by_class(images, "image", problems)
+    sounds_of = _list_by_class(sounds, "sound", problems)
     for label in sorted(images_of.keys() ^ sounds_of.keys()):
         lacking = sounds if label in images_of else images
         what = f"class {label!r} is missing here"
@@ -105,15 +113,30 @@ def find_sources(
     return found, problems
 
 
-def _list_by_class(folder: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
-    """Class -> its files, in the order of their paths."""
-    found: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        where = path.relative_to(folder).parts
-        if len(where) > 1 and path.suffix.lower() in suffixes and path.is_file():
-            name = where[0].lower().replace(" ", "_")
-            found[ALIASES.get(name, name)].append(path)
-    return found
+def _list_by_class(
+    folder: Path, kind: str, problems: list[Problem]
+) -> dict[str, list[Path]]:
+    """Class -> its files of a kind, 'image' or 'sound', in the order of their paths."""
+    paths = []
+    for inside in walk_folders(folder, problems):
+        for path in inside.iterdir():
+            if inside == folder or path.is_dir() or path.name.startswith("."):
+                continue
+            name = path.relative_to(folder).as_posix()
+            try:
+                if (found := find_kind(path)) == kind:
+                    paths.append(path)
+                else:
+                    what = f"left out: it is a {found}, not a {kind}"
+                    problems.append(Problem(name, what, "Put it elsewhere"))
+            except MediaError as error:
+                what = error.problem.replace(str(path), path.name)
+                problems.append(Problem(name, f"left out: {what}", error.remedy))
+    classes: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(paths):
+        first = path.relative_to(folder).parts[0].lower().replace(" ", "_")
+        classes[ALIASES.get(first, first)].append(path)
+    return classes
 
 
 def _split_files(

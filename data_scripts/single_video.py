@@ -16,7 +16,7 @@ from avnb.data.sources import ClipSettings, Problem, Source
 from avnb.data.splits import split_in_time
 from avnb.errors import ClipsError, DownloadError, MediaError
 from avnb.media import Crop
-from data_scripts.folder import VIDEOS
+from data_scripts.folder import find_kind
 from data_scripts.truth_files import find_truth
 
 NAME = "single_video"
@@ -115,15 +115,13 @@ def find_sources(
         video, audio = fetch(folder, remote.id, remote.height, dry_run=dry_run)
     found = [_probe(path) for path in (video, audio) if path is not None]
     _check_tracks(video, found)
-    if crop:
-        box = _parse_box(crop)
-    elif remote is not None and remote.box != (0, 0, 0, 0):
-        box = _scale_box(remote, found[0].height or 0)
-    else:
-        box = None
+    box = _choose_box(crop, remote, found[0].height or 0)
     begin = start if start is not None else (remote.start if remote else 0.0)
-    # sound and picture may end at different times; both are needed
+    # Sound of its own file may end at another time; both are needed. The picture's own
+    # sound may end a little earlier.
     length = min(probe.duration for probe in found)
+    if audio is None:
+        length = max(length, media.measure_duration(video, "video"))
     begin, until = _check_span(video, begin, end, length)
     whole = Source(
         name=video.name,
@@ -147,7 +145,7 @@ def _find_video(folder: Path) -> Path:
         raise ClipsError(
             folder, "there is no such file or folder", "Give a video as --source"
         )
-    videos = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEOS)
+    videos = [path for path in sorted(folder.iterdir()) if _is_video(path)]
     if len(videos) != 1:
         names = ", ".join(path.name for path in videos) or "none"
         raise ClipsError(
@@ -156,6 +154,15 @@ def _find_video(folder: Path) -> Path:
             "Give the file itself as --source",
         )
     return videos[0]
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a file of the folder may be the video."""
+    try:
+        usable = path.is_file() and not path.name.startswith(".")
+        return usable and find_kind(path) == "video"
+    except MediaError:
+        return False
 
 
 def _probe(path: Path) -> media.Probe:
@@ -196,6 +203,17 @@ def _check_span(
             "Give a --start that lies before --end",
         )
     return start, min(until, length)
+
+
+def _choose_box(
+    crop: str, remote: YouTubeVideo | None, height: int
+) -> tuple[int, ...] | None:
+    """The crop that is asked for, or the paper's; None = the whole picture."""
+    if crop:
+        return _parse_box(crop)
+    if remote is not None and remote.box != (0, 0, 0, 0):
+        return _scale_box(remote, height)
+    return None
 
 
 def _parse_box(text: str) -> tuple[int, ...]:

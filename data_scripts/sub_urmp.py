@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from PIL import Image, UnidentifiedImageError
 
-from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.data.sources import ClipSettings, Problem, Source, require_folder
 from avnb.media import Crop
 from data_scripts.truth_files import find_truth
 
@@ -85,6 +85,7 @@ def find_sources(
         nothing.
     """
     found: list[Source] = []
+    require_folder(folder)
     problems: list[Problem] = []
     crops: dict[str, Crop | None] = {}
     for theirs, split in SPLITS.items():
@@ -100,7 +101,7 @@ def find_sources(
                 problems.append(Problem(name, what, remedy))
                 continue
             ms = int(match[3])
-            if ms % every:
+            if ms % every:  # it overlaps with the pair that is kept
                 continue
             if key not in pictures or key not in sounds:
                 other = "chunk" if key in pictures else "img"

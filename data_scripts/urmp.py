@@ -14,7 +14,7 @@ import typer
 
 from avnb import media
 from avnb.data.download import fetch, unpack
-from avnb.data.sources import ClipSettings, Problem, Source
+from avnb.data.sources import ClipSettings, Problem, Source, require_folder
 from avnb.data.splits import group_duplicates
 from avnb.errors import ClipsError, DownloadError, MediaError
 from avnb.media import Crop
@@ -115,6 +115,7 @@ def find_sources(
     Raises:
         ClipsError: where the table of crops cannot be read.
     """
+    require_folder(folder)
     table = _read_crops(crops)
     found: list[Source] = []
     problems: list[Problem] = []
@@ -172,6 +173,8 @@ def _find_players(
                 track.name, f"{named!r} is no instrument", f"Use one of {[*CODES]}"
             )
             continue
+        # a disagreement is named, and the part is used all the same: the label is that
+        # of the track's own name, unless a listener found it wrong (TRUE_CODE)
         if len({true, named, code}) > 1:
             what = f"folder and file say {code} and {named}: taken as {CODES[true]}"
             add_problem(track.name, what, "Nothing to do, if that is right")
@@ -195,6 +198,8 @@ def _share_width(video: Path, players: int) -> list[Crop]:
     seen = media.probe(video)
     if not seen.width or not seen.height:
         raise MediaError(video, "no picture", "Fetch the piece again")
+    # each player has the middle of an equal share; floor, so that no crop leaves the
+    # picture
     share = seen.width / players
     side = int(min(share, seen.height))
     top = (seen.height - side) // 2
@@ -208,7 +213,7 @@ def _read_crops(path: Path | None) -> dict[str, list[Crop]]:
     if path is None:
         return {}
     try:
-        rows = json.loads(path.read_text())
+        rows = json.loads(path.read_text(encoding="utf-8"))
         return {
             str(piece): [(int(a), int(b), int(c), int(d)) for a, b, c, d in crops]
             for piece, crops in rows.items()

@@ -14,7 +14,7 @@ os.environ["NUMBA_CACHE_DIR"] = str(ROOT / "build" / f"numba-{WORKER}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a GPU, and start with those that take minutes.
+    """Mark what needs a GPU or runs a series, and start with what takes minutes.
 
     pytest-xdist shares the work best when the longest tests begin first: otherwise one
     worker is left alone with a test of minutes at the end.
@@ -23,6 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         call = getattr(item, "callspec", None)
         if call and "cuda" in call.params.values():
             item.add_marker("gpu")
+        if "toy" in getattr(item, "fixturenames", ()):  # the toy series, run for real
+            item.add_marker("slow")
     items.sort(key=lambda item: "whole_series" not in item.keywords)
 
 

@@ -86,7 +86,8 @@ def test_the_version_is_the_installed_one() -> None:
 # Used without an import: the notebooks' kernel, the tracker of Accelerate, and pip,
 # which is asked as a command which package index this user has set.
 BEHIND_THE_SCENES = {"ipykernel", "pip", "tensorboard"}
-OPTIONAL = {"h5py"}  # of the extra `ave`, which few readers need
+# Of the extras: `ave`, which few readers need, and `lab`, which Colab has no use for.
+OPTIONAL = {"h5py", "jupytext"}
 ROOMS = {"avnb": "avnb", "data_scripts": "data_scripts", "notebooks": "avnb_notebooks"}
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import mutate_media
 import numpy as np
 import pytest
 import soundfile
@@ -883,3 +884,123 @@ def test_error_crosses_processes():
         "Copy it",
     )
     assert str(error) == "f.mp4: zero bytes. Copy it"
+
+
+# ------------------------------------------------ files that once came out wrong
+
+FAULTS = Path(__file__).parent / "media"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "rate"),
+    [
+        ("wav", "adpcm_ima_wav", 48000),
+        ("wav", "adpcm_ima_wav", 22050),
+        ("wav", "adpcm_ms", 22050),
+        ("avi", "adpcm_ima_wav", 48000),
+        ("wav", "g722", 16000),
+        ("w64", "pcm_s16le", 16000),
+    ],
+)
+def test_sound_that_cannot_be_sought_is_the_same_in_parts(
+    tmp_path, suffix, codec, rate
+):
+    time = np.arange(12 * rate) / rate
+    path = tmp_path / f"s.{suffix}"
+    sound = 0.5 * np.sin(2 * np.pi * (200 + 30 * time) * time)
+    make(path, [], numbered([]), sound=sound, sound_codec=codec, rate=rate)
+    whole, _ = media.read_audio(path)
+    assert whole.shape[1] / rate == pytest.approx(12.0, abs=0.1)
+    for start in (1.7, 5.3, 10.0):
+        part, _ = media.read_audio(path, start=start, duration=1.5)
+        first = round(start * rate)
+        assert part.shape == (1, round(1.5 * rate))
+        assert np.array_equal(part, whole[:, first : first + part.shape[1]])
+
+
+def test_a_frame_rate_that_the_frames_contradict_is_not_believed():
+    found = media.probe(FAULTS / "fps1000.flv")
+    assert found.fps == pytest.approx(30, rel=0.01)
+    assert len(media.read_frames(FAULTS / "fps1000.flv", size=8)[0]) in (29, 30, 31)
+
+
+def test_the_rate_of_a_fast_camera_is_believed(tmp_path):
+    path = make(tmp_path / "f.mp4", np.arange(100) / 240)
+    assert media.probe(path).fps == pytest.approx(240, rel=0.1)
+
+
+def test_sound_that_ends_before_the_part_begins():
+    film = FAULTS / "sound_ends.mp4"  # 4 s of picture, 1.5 s of sound
+    waveform, _ = media.read_audio(film, start=3.0, duration=0.5, sample_rate=16000)
+    assert waveform.shape == (1, 0)
+    clip = media.read_clip(film, start=3.0, duration=0.5, sample_rate=16000)
+    assert clip.waveform.shape == (1, 8000)
+    assert not clip.waveform.any()
+
+
+def test_absurd_sample_rates_are_refused_by_name(tmp_path):
+    for rate in (17, 999, 3_000_000):
+        path = tmp_path / f"{rate}.wav"
+        soundfile.write(path, np.zeros(3000), rate)
+        with pytest.raises(MediaError, match=rf"sample rate of {rate} Hz"):
+            media.read_audio(path, sample_rate=16000)
+
+
+def test_a_pointer_of_git_lfs_is_named():
+    for read in (media.probe, media.read_image, media.read_audio):
+        with pytest.raises(MediaError, match=r"Git LFS pointer.*git lfs pull"):
+            read(FAULTS / "pointer.mp4")
+
+
+def test_sound_beyond_one_is_cut(tmp_path):
+    loud = 2.84 * np.sin(np.arange(8000) / 9)
+    soundfile.write(tmp_path / "s.wav", loud, 8000, subtype="FLOAT")
+    for rate in (None, 16000):
+        waveform, _ = media.read_audio(tmp_path / "s.wav", sample_rate=rate)
+        assert np.abs(waveform).max() == 1
+    waveform, _ = media.read_audio(tmp_path / "s.wav")
+    assert np.abs(waveform[0] - np.clip(loud, -1, 1)).max() < 1e-6
+
+
+def test_one_channel_can_be_chosen(tmp_path):
+    left = 0.5 * np.sin(np.arange(8000) / 9)
+    soundfile.write(tmp_path / "s.wav", np.stack([left, -left], 1), 8000)
+    assert np.abs(media.read_audio(tmp_path / "s.wav")[0]).max() < 1e-4
+    for channel, sign in ((0, 1), (1, -1)):
+        waveform, _ = media.read_audio(tmp_path / "s.wav", channel=channel)
+        assert np.abs(waveform[0] - sign * left).max() < 1e-4
+    with pytest.raises(MediaError, match="no channel 2, its sound has 2"):
+        media.read_audio(tmp_path / "s.wav", channel=2)
+
+
+def test_an_encrypted_film_is_named(tmp_path):
+    path = tmp_path / "f.mp4"
+    key = {"encryption_scheme": "cenc-aes-ctr"}
+    key |= {"encryption_key": "01" * 16, "encryption_kid": "02" * 16}
+    make(path, np.arange(20) / 25, sound=clicks(0.8, [0.3]), options=key)
+    for read in (media.probe, media.read_clip, media.read_audio):
+        with pytest.raises(MediaError, match="encrypted"):
+            read(path)
+
+
+def test_the_length_of_an_mp3_is_what_decoding_gives(tmp_path):
+    paths = [tmp_path / f"{k}.mp3" for k in range(2)]
+    rng = np.random.default_rng(0)
+    for path in paths:
+        # Quiet, then noise: the first packets' bit rate says nothing of the others.
+        sound = np.concatenate([np.zeros(4 * RATE), 0.3 * rng.standard_normal(RATE)])
+        more = {"sound_codec": "libmp3lame", "options": {"write_xing": "0"}}
+        make(path, [], numbered([]), sound=sound, **more)
+    joined = tmp_path / "joined.mp3"
+    joined.write_bytes(b"".join(path.read_bytes() for path in paths))
+    for path in (paths[0], joined):
+        waveform, rate = media.read_audio(path)
+        seconds = waveform.shape[1] / rate
+        assert media.probe(path).duration == pytest.approx(seconds, abs=0.1)
+
+
+@pytest.mark.slow
+def test_a_corpus_of_damaged_files_raises_media_errors_alone(tmp_path):
+    """140 seeded mutations, each read in a process of its own with a time limit."""
+    failures = mutate_media.run_corpus(tmp_path, count=140, seed=0)
+    assert not failures, "\n".join(f"{n} ({name}): {t}" for n, name, t in failures)

@@ -1,12 +1,14 @@
 """Read, compare and write the notebooks and their text halves.
 
-python tools/notebook_tools.py sync      write the .ipynb halves from the text halves
+python tools/notebook_tools.py sync      write the .ipynb halves from the text halves;
+                                         with --force also those that were changed
 python tools/notebook_tools.py defining  print the notebooks that run on their own
 """
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +54,25 @@ def files(series: str) -> list[Path]:
     return step_files(series)
 
 
-def sync() -> None:
+def sync(force: bool = False) -> None:
     """Write the .ipynb halves from the text halves, both formatted.
+
+    An .ipynb half that somebody changed after its text half is not overwritten, unless
+    that is forced. Where there is one, it is named, and nothing is written.
 
     Cells that show are comments in the text half, where ruff cannot format them: so
     they are formatted as a notebook, and the text half is written again from that.
     """
+    if not force and (changed := changed_notebooks(path for _, path in steps())):
+        names = "\n".join(f"  {path}" for path in changed)
+        sys.exit(
+            "These notebooks were changed after their text halves, and would be "
+            f"overwritten:\n{names}\n"
+            "Put the changes into the text halves, which are the source "
+            "(jupytext --to py:percent NOTEBOOK), or lose them by "
+            "`make notebooks FORCE=--force`. To work on the notebooks without such "
+            "questions, use the copy that `make lab` opens."
+        )
     for _, path in steps():
         notebook = jupytext.read(path)
         stamp_badge(notebook, path)
@@ -70,6 +85,33 @@ def sync() -> None:
         notebook = v4.new_notebook(cells=formatted.cells, metadata=NO_HEADER)
         path.write_text(jupytext.writes(notebook, fmt="py:percent"), encoding="utf-8")
     ruff("format", "--silent")
+
+
+def changed_notebooks(paths: Iterable[Path]) -> list[Path]:
+    """The .ipynb halves that are newer than their text half and have other cells.
+
+    Args:
+        paths: the text halves.
+    """
+    found = []
+    for path in paths:
+        notebook = path.with_suffix(".ipynb")
+        if not notebook.is_file():
+            continue
+        # Comparing the cells takes a tenth of a second, comparing the times nothing.
+        newer = notebook.stat().st_mtime_ns > path.stat().st_mtime_ns
+        if newer and not equal_halves(path):
+            found.append(notebook)
+    return found
+
+
+def equal_halves(path: Path) -> bool:
+    """Whether both halves hold the same cells; a damaged .ipynb half holds others."""
+    try:
+        text, notebook = halves(path)
+    except (ValueError, AttributeError):
+        return False
+    return text == notebook
 
 
 def write_notebook(path: Path, cells: list[Any]) -> None:
@@ -188,8 +230,8 @@ def unread_fields(cells: list[str]) -> set[str]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["sync"]:
-        sync()
+    if sys.argv[1:] in (["sync"], ["sync", "--force"]):
+        sync(force="--force" in sys.argv)
     elif sys.argv[1:] == ["defining"]:
         print(*defining(), sep="\n")
     else:

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from avnb.course.settings import SCALES, check_scale
-from avnb.course.steps import SeriesStep, share_overrides, split_pair
+from avnb.course.commands import explain_activation
+from avnb.course.settings import SCALES, check_scale, check_seed
+from avnb.course.steps import SeriesStep, share_overrides, split_field, split_pair
 from avnb.errors import AvnbError
 
 
@@ -53,6 +54,7 @@ def read_arguments(
         scale = check_scale(_choose(found.scale, "scale", given.scale))
         overrides = dict(given.overrides) | dict(map(split_pair, found.set))
         share_overrides([step], overrides)  # refuses unknown fields and wrong types
+        overrides = {split_field(name)[1]: value for name, value in overrides.items()}
         seed = _read_seed(_choose(found.seed, "seed", given.seed))
     except AvnbError as error:
         parser.error(str(error))
@@ -83,6 +85,8 @@ def _print_error(
 ) -> None:
     if isinstance(error, AvnbError):
         print(f"avnb: {error}", file=sys.stderr)
+        if note := explain_activation(str(error)):
+            print(note, file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 
@@ -128,8 +132,9 @@ def _choose(argument: str | None, name: str, given: Any) -> Any:
 
 def _read_seed(seed: str | int) -> int:
     try:
-        return int(seed)
+        number = int(seed)
     except ValueError:
         raise AvnbError(
             "seed", f"{seed!r} is no whole number", "Give one, like --seed 1"
         ) from None
+    return check_seed(number)

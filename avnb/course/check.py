@@ -50,6 +50,7 @@ def check_machine() -> list[Finding]:
         check_memory,
         check_disk,
         check_scales,
+        check_speed,
     ]
     lines: list[Finding] = []
     for check in checks:
@@ -231,3 +232,13 @@ def check_scales() -> Finding:
     ]
     fix = "" if fitting else "see the lines on memory and disk above"
     return Finding(f"scales that fit: {', '.join(fitting) or 'none'}", fix)
+
+
+def check_speed() -> list[Finding]:
+    """How fast the processor computes, and how long each series' demo takes on it."""
+    from avnb.course.speed import describe_estimate, measure_speed
+
+    speed = measure_speed()
+    product = f"product of 2048x2048 matrices in float32: {speed:.0f} GFLOP/s"
+    demos = [describe_estimate(one, "laptop", speed) for one in sorted(list_series())]
+    return [Finding(text) for text in (product, *demos)]

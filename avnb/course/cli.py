@@ -5,12 +5,9 @@ answers at once.
 """
 
 import errno
-import importlib.util
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -39,7 +36,11 @@ class PlainErrors(TyperGroup):
             if explained is None:
                 raise
             found = explained
+        from avnb.course.commands import explain_activation
+
         typer.echo(f"avnb: {found}", err=True)
+        if note := explain_activation(str(found)):
+            typer.echo(note, err=True)
         raise typer.Exit(1)
 
 
@@ -81,11 +82,27 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def begin() -> None:
+    """A course you can run, on generating sound and picture together."""
+    from avnb.course.folders import find_working_copy
+
+    if find_working_copy():
+        from avnb.course.working_copy import use_working_copy
+
+        for message in use_working_copy():
+            typer.echo(message, err=True)
+
+
 def _parse_numbers(text: str, option: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise typer.BadParameter(f"{text!r}: give numbers, like {option} 1,2") from None
+
+
+def _confirm(question: str) -> bool:
+    return typer.confirm(question, default=True)
 
 
 def _stop() -> typer.Exit:
@@ -104,7 +121,9 @@ def run(
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="field=value; repeatable. Such a run has its own folder."
+            "--set",
+            help="field=value, or step7.field=value for step 7 alone; repeatable. Such "
+            "a run has its own folder.",
         ),
     ] = None,
     steps: Annotated[str, typer.Option(help="Only these, like 1,2.")] = "",
@@ -113,6 +132,10 @@ def run(
     ] = "",
     again: Annotated[
         bool, typer.Option("--again", help="Run also what is done.")
+    ] = False,
+    with_needed: Annotated[
+        bool,
+        typer.Option("--with-needed", help="Run also the steps that --steps need."),
     ] = False,
 ) -> None:
     """Run a series of notebooks: what is not done yet, to a report."""
@@ -130,6 +153,8 @@ def run(
             steps=numbers,
             run_dir=run_dir,
             again=again,
+            with_needed=with_needed,
+            confirm=_confirm if sys.stdin.isatty() and sys.stdout.isatty() else None,
         )
     except KeyboardInterrupt:
         raise _stop() from None
@@ -167,52 +192,40 @@ def prepare(context: typer.Context) -> None:
 
 
 @app.command()
-def lab() -> None:
-    """Open the notebooks in JupyterLab."""
-    from avnb.course.kernels import build_environment
+def lab(
+    port: Annotated[
+        int | None, typer.Option(help="Where JupyterLab listens; default: 8888.")
+    ] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address only.")
+    ] = False,
+    allow_root: Annotated[
+        bool, typer.Option("--allow-root", help="Start also as root, as in Docker.")
+    ] = False,
+) -> None:
+    """Open your working copy of the notebooks, the folder course, in JupyterLab."""
+    from avnb.course import lab as labs
 
-    # It is no dependency: what it needs cannot be installed beside Colab's packages.
-    if importlib.util.find_spec("jupyterlab") is None:
-        raise AvnbError(
-            "JupyterLab",
-            "it is not installed",
-            "Install it: pip install 'jupyterlab>=4.4' 'ipywidgets>=8.1'",
-        )
-    command = [sys.executable, "-m", "jupyterlab", str(_find_notebooks())]
-    environment = os.environ | build_environment()
+    folder, messages = labs.open_working_copy()
+    for message in messages:
+        typer.echo(message, err=True)
+    command, environment = labs.build_command(
+        folder, port=port, browser=not no_browser, allow_root=allow_root
+    )
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
-
-
-def _find_notebooks() -> Path:
-    """The notebooks' folder of the clone, or copies of the notebooks to work with.
-
-    Installed notebooks lie among the packages, where the next update overwrites what
-    the reader wrote. So they are copied to the working folder, those that are not
-    there yet.
-    """
-    from avnb.course.folders import find_clone, find_home, require_writable
-    from avnb.course.series import list_series, series_folder
-
-    if clone := find_clone():
-        return clone / "notebooks"
-    notebooks = require_writable(find_home() / "notebooks")
-    for series in list_series():
-        folder = notebooks / series
-        folder.mkdir(exist_ok=True)
-        for path in series_folder(series).glob("*.ipynb"):
-            if not (folder / path.name).exists():
-                shutil.copy(path, folder)
-    return notebooks
 
 
 @app.command()
 def check() -> None:
     """Say what works on this machine, and what to do about what does not."""
     from avnb.course import check as checks
+    from avnb.course.commands import explain_activation
 
     lines = checks.check_machine()
     for line in lines:
         typer.echo(str(line))
+    if note := explain_activation(" ".join(line.fix for line in lines)):
+        typer.echo(note, err=True)
     raise typer.Exit(any(line.fix for line in lines))
 
 

@@ -72,7 +72,7 @@ def _make(module: ModuleType, options: dict[str, Any], scale: str, out: Path) ->
     size = options.get("size", module.SETTINGS.size)
     chosen = dataclasses.replace(module.SETTINGS, size=size)
     found, problems = module.find_sources(media, chosen, **given)
-    report = prepare(found, out, chosen, problems=problems)
+    report = prepare(found, out, chosen, problems=problems, prune=True)
     if report.problems:
         raise LessonError(
             out,

@@ -16,6 +16,8 @@ from avnb.errors import LessonError
 # The folder that holds the package avnb: the clone, or site-packages.
 PACKAGES = Path(__file__).absolute().parents[2]
 LONGEST = 60  # characters of a folder's readable suffix; file systems stop at 255
+# The file that marks the reader's working copy of the notebooks.
+WORKING_COPY = ".avnb_course.json"
 ELSEWHERE = "Set AVNB_HOME to a folder that you may write to, or give --run-dir"
 
 
@@ -32,8 +34,9 @@ def find_clone() -> Path | None:
 def find_home() -> Path:
     """The folder below which `runs/` and `data/` go.
 
-    `$AVNB_HOME` where it is set; the clone, from anywhere inside it, so that a
-    notebook and `avnb run` share what they made; else the working folder.
+    `$AVNB_HOME` where it is set; the folder that holds the working copy of the
+    notebooks, from anywhere inside that copy; the clone, from anywhere inside it, so
+    that a notebook and `avnb run` share what they made; else the working folder.
 
     Raises:
         LessonError: the working folder was deleted, or it is among the installed
@@ -47,6 +50,8 @@ def find_home() -> Path:
         raise LessonError(
             "the working folder", f"it is not there any more ({error})", ELSEWHERE
         ) from None
+    if copy := find_working_copy():
+        return copy.parent
     if not here.is_relative_to(PACKAGES):
         return here
     if clone := find_clone():
@@ -56,6 +61,18 @@ def find_home() -> Path:
         "it belongs to the installed packages, where no runs and no data can be kept",
         "Start in a folder of your own, or set AVNB_HOME to one",
     )
+
+
+def find_working_copy() -> Path | None:
+    """The working copy of the notebooks that the working folder lies in, or None."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return None
+    for folder in (here, *here.parents):
+        if (folder / WORKING_COPY).is_file():
+            return folder
+    return None
 
 
 def require_writable(folder: Path) -> Path:

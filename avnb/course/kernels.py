@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 
 import psutil
 from jupyter_client.kernelspec import KernelSpec
@@ -10,6 +11,11 @@ from jupyter_client.manager import AsyncKernelManager
 from avnb.course.folders import find_home
 from avnb.course.provenance import count_cores
 
+# What Python is given to become a kernel.
+KERNEL = [
+    *("-Xfrozen_modules=off", "-m", "ipykernel_launcher"),
+    *("-f", "{connection_file}", "--log-level=CRITICAL"),
+]
 LOOK = 1.0  # seconds over which the load of others is measured
 
 
@@ -74,20 +80,25 @@ class ThisInterpreter(AsyncKernelManager):
     papermill would start that one.
     """
 
-    threads = 0  # see `build_environment`
+    environment: Mapping[str, str] = {}  # see `build_environment`
 
     @property
     def kernel_spec(self) -> KernelSpec:
         """How the kernel is started."""
-        argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
         return KernelSpec(
-            argv=[*argv, "-f", "{connection_file}", "--log-level=CRITICAL"],
+            argv=[sys.executable, *KERNEL],
             display_name="Python 3",
             language="python",
-            env=build_environment(self.threads),
+            env=dict(self.environment),
         )
 
 
 def build_kernel_class(threads: int) -> type[ThisInterpreter]:
-    """A class of kernels that take so many threads; papermill asks for a class."""
-    return type("ThisInterpreter", (ThisInterpreter,), {"threads": threads})
+    """A class of kernels that take so many threads; papermill asks for a class.
+
+    Their environment is settled here. Papermill changes to the notebook's folder before
+    it starts a kernel, and from there the home of a course that is installed, and not a
+    clone, could no longer be told.
+    """
+    chosen = {"environment": build_environment(threads)}
+    return type("ThisInterpreter", (ThisInterpreter,), chosen)

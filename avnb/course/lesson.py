@@ -1,8 +1,8 @@
 """One notebook's run: its folder, its settings, what it records and shows."""
 
-import re
+import glob
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +18,21 @@ from avnb.course.arguments import (
     print_errors_plainly,
     read_arguments,
 )
+from avnb.course.commands import describe_run, name_command
 from avnb.course.embedded import make_embedded_data
 from avnb.course.folders import default_run_dir, require_writable
+from avnb.course.needs import Need, find_missing, find_needs, is_met
 from avnb.course.provenance import measure_peak_memory
-from avnb.course.records import StepRecords, require_finished, select_values
-from avnb.course.series import step_files
-from avnb.course.settings import Settings, check_scale
+from avnb.course.records import (
+    StepRecords,
+    read_finished,
+    results_file,
+    select_values,
+)
+from avnb.course.series import WantedClips, load_series, step_files
+from avnb.course.settings import Settings, check_scale, check_seed
 from avnb.course.steps import read_step
+from avnb.data.clips import describe_clips
 from avnb.errors import LessonError
 from avnb.viz import show
 
@@ -57,8 +65,8 @@ def start(
         overrides: field -> value, in place of the scale's own.
 
     Raises:
-        LessonError: unknown series, step, scale or data folder, or a folder that
-            cannot be written.
+        LessonError: unknown series, step, scale or data folder, a folder that cannot
+            be written, or earlier steps that have not run.
     """
     path = find_step(series, step)
     given = Parameters(scale, str(data), seed, str(run_dir), dict(overrides or {}))
@@ -66,7 +74,8 @@ def start(
         print_errors_plainly()
         given = read_arguments(read_step(path), given)
     check_scale(given.scale)
-    chosen = str(check_data(given.data)) if given.data else ""
+    check_seed(given.seed)
+    chosen = str(check_data(given.data, series)) if given.data else ""
     folder = given.run_dir or default_run_dir(
         series, given.scale, given.data, given.seed, given.overrides
     )
@@ -79,6 +88,8 @@ def start(
         overrides=dict(given.overrides),
         chosen_data=chosen,
     )
+    # Before the data are made and anything is computed, which may take minutes.
+    lesson.check_needs()
     lesson.save()
     return lesson
 
@@ -99,19 +110,31 @@ def find_step(series: str, step: str) -> Path:
     return steps[step]
 
 
-def check_data(data: str | Path) -> Path:
-    """The absolute path of a folder of prepared clips.
+def check_data(data: str | Path, series: str) -> Path:
+    """The absolute path of a folder of prepared clips that a series can use.
 
     Raises:
-        LessonError: there are none.
+        LessonError: there are no prepared clips, or they are of another kind than the
+            series wants; it gives the command that prepares the right ones.
+        ClipsError: the prepared clips are damaged.
     """
     folder = Path(data).expanduser().resolve()
+    wanted: WantedClips | None = getattr(load_series(series), "WANTED", None)
+    prepare = f"{name_command()} prepare"
+    if wanted is not None:
+        prepare = wanted.prepare.replace("avnb", name_command(), 1)
     if not (folder / "clips.json").is_file():
         raise LessonError(
             folder,
             "no prepared clips are there (no clips.json)",
-            "Make them with `avnb prepare`, or leave the data folder empty for the "
+            f"Make them with `{prepare}`, or leave the data folder empty for the "
             "embedded data",
+        )
+    if wanted is not None and (wrong := wanted.find_misfits(*describe_clips(folder))):
+        raise LessonError(
+            folder,
+            f"these clips are not what {series} needs: {'; '.join(wrong)}",
+            f"Prepare your recordings for this series: {prepare}",
         )
     return folder
 
@@ -227,16 +250,28 @@ class Lesson:
 
     # -- what other steps left --
 
-    def need(self, path: str | Path, step: str) -> Path:
-        """A file or folder of this run that another step makes.
+    def need(self, path: str | Path, *steps: str) -> Path:
+        """A file or folder of this run that other steps make.
+
+        The call is read before the notebook runs (`avnb.course.needs`), so write the
+        path as a text or an f-string, and the steps as texts.
+
+        Args:
+            path: the file or folder, relative to the folder of the run.
+            steps: the steps that make it, stepN_name. A folder may have several.
 
         Raises:
-            LessonError: it is not there; it says which step to run.
+            LessonError: it is not there, it is an empty folder, or one of the steps
+                that fill the folder has not finished; it says which steps to run.
         """
         full = self.run_dir / path
-        if not full.exists():
-            problem = f"it is not there: {step} makes it"
-            raise LessonError(full, problem, self._say_how_to_run(step))
+        pattern = glob.escape(str(path))
+        absent = [s for s in steps if not is_met(Need(s, pattern), self.run_dir)]
+        if absent:
+            problem = "it is not there"
+            if full.is_dir():
+                problem = "it is not complete" if any(full.iterdir()) else "it is empty"
+            raise self._explain_missing(full, problem, absent)
         return full
 
     def load_results(self, step: str) -> dict[str, Any]:
@@ -245,15 +280,51 @@ class Lesson:
         Raises:
             LessonError: that step has not finished.
         """
-        found = require_finished(self.run_dir, step, self._say_how_to_run(step))
+        found = read_finished(self.run_dir, step)
+        if found is None:
+            path = results_file(self.run_dir, step)
+            raise self._explain_missing(path, "it is not there", [step])
         return select_values(found["entries"])
 
-    def _say_how_to_run(self, step: str) -> str:
-        number = re.match(r"step(\d+)", step)
-        return (
-            f"Run that notebook, or: avnb run {self.series} --scale {self.scale} "
-            f"--run-dir {self.run_dir} --steps {number[1] if number else step}"
+    def check_needs(self) -> None:
+        """Look up what this step needs of earlier steps, all of it at once.
+
+        Raises:
+            LessonError: something is missing; it names every step that must run first.
+        """
+        mine = read_step(find_step(self.series, self.step))
+        absent = [n for n in find_needs(mine.cells) if not is_met(n, self.run_dir)]
+        if absent:
+            path = self.run_dir / (absent[0].pattern or f"results/{absent[0].maker}")
+            makers = list(dict.fromkeys(need.maker for need in absent))
+            raise self._explain_missing(path, "it is not there", makers)
+
+    def _explain_missing(
+        self, place: Path, problem: str, makers: Sequence[str]
+    ) -> LessonError:
+        """What is missing, which steps make it, and the command that runs them all."""
+        everything = [read_step(path) for path in step_files(self.series)]
+        direct = [step for step in everything if step.name in makers]
+        others = find_missing(self.run_dir, everything, direct)
+        problem += f": {_join(makers)} make{'s' if len(makers) == 1 else ''} it"
+        if others:
+            problem += f", and needs {_join([step.name for step in others])} before"
+        numbers = sorted(step.number for step in [*direct, *others])
+        alike = default_run_dir(
+            self.series, self.scale, self.chosen_data, self.seed, self.overrides
         )
+        command = describe_run(
+            self.series,
+            scale=self.scale,
+            data=self.chosen_data,
+            seed=self.seed,
+            overrides=self.overrides,
+            run_dir="" if self.run_dir == alike.resolve() else self.run_dir,
+            steps=",".join(map(str, numbers)),
+        )
+        if len(numbers) == 1:
+            return LessonError(place, problem, f"Run that notebook, or: {command}")
+        return LessonError(place, problem, f"Run these notebooks, or: {command}")
 
     def _add_media(
         self, kind: str, name: str, suffix: str, content: bytes, caption: str
@@ -273,3 +344,7 @@ def _display(item: Any) -> None:
     # A script has nowhere to show a picture.
     if get_ipython() is not None:
         display(item)
+
+
+def _join(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)

@@ -1,8 +1,10 @@
 """What one step of a run records: values, figures, sounds and films.
 
-A step writes below `unfinished/<step>/` while it runs. Only when it finishes do its
-records replace `results/<step>.json` and `report/<step>/`, so that a step that fails
-leaves the results of an earlier, good run as they were.
+A step writes below `unfinished/<step>-<process>/` while it runs. Only when it finishes
+do its records replace `results/<step>.json` and `report/<step>/`, so that a step that
+fails, or of which only the first cells are run again, leaves the results of an earlier,
+good run as they were. The same step may run twice at once, in a notebook and by
+`avnb run`: each process writes to a folder of its own.
 """
 
 import os
@@ -12,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from avnb import files
-from avnb.errors import LessonError
 
 Entry = dict[str, Any]
 
@@ -54,9 +57,9 @@ class StepRecords:
         self.run_dir, self.step = run_dir, step
         self.entries: list[Entry] = []
         self.finished = False
-        self.draft = run_dir / "unfinished" / step
+        self.draft = run_dir / "unfinished" / f"{step}-{os.getpid()}"
         if is_main_process():
-            shutil.rmtree(self.draft, ignore_errors=True)  # of a run that failed
+            self._delete_old_drafts()
 
     def add_value(
         self, name: str, value: Any, caption: str = "", source: str = ""
@@ -116,22 +119,16 @@ class StepRecords:
     def _report(self) -> Path:
         return self.run_dir / "report" / self.step
 
+    def _delete_old_drafts(self) -> None:
+        """Delete the drafts of this process, and of processes that have ended."""
+        for draft in self.draft.parent.glob(f"{self.step}-*"):
+            process = int(draft.name.rpartition("-")[2])
+            if draft == self.draft or not psutil.pid_exists(process):
+                shutil.rmtree(draft, ignore_errors=True)
+
     def _add(self, entry: Entry) -> None:
         keys = [(old["kind"], old["name"]) for old in self.entries]
         if (key := (entry["kind"], entry["name"])) in keys:
             self.entries[keys.index(key)] = entry
         else:
             self.entries.append(entry)
-
-
-def require_finished(run_dir: Path, step: str, how: str) -> dict[str, Any]:
-    """What a finished step wrote.
-
-    Raises:
-        LessonError: the step has not finished; `how` says how to run it.
-    """
-    found = read_finished(run_dir, step)
-    if found is None:
-        path = results_file(run_dir, step)
-        raise LessonError(path, f"it is not there: {step} makes it", how)
-    return found

@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from avnb import files
 from avnb.course import report
+from avnb.course.commands import describe_run
 from avnb.course.embedded import identify_embedded_data
 from avnb.course.fingerprint import (
     find_imports,
@@ -24,13 +26,26 @@ from avnb.course.fingerprint import (
 from avnb.course.folders import default_run_dir, require_writable
 from avnb.course.kernels import build_kernel_class, choose_threads
 from avnb.course.lesson import check_data
+from avnb.course.needs import find_missing
 from avnb.course.progress import SeriesProgress
 from avnb.course.provenance import collect_provenance
 from avnb.course.records import read_finished, results_file
-from avnb.course.series import find_series, step_files
-from avnb.course.settings import check_scale
-from avnb.course.steps import SeriesStep, choose_steps, read_step, share_overrides
+from avnb.course.run_lock import lock_run
+from avnb.course.series import find_series, load_series, step_files
+from avnb.course.settings import check_scale, check_seed
+from avnb.course.speed import describe_estimate, measure_speed
+from avnb.course.steps import (
+    SeriesStep,
+    choose_steps,
+    find_reached,
+    read_step,
+    share_overrides,
+)
 from avnb.errors import LessonError
+
+# Seconds until a kernel must answer. Importing takes minutes where the machine is busy;
+# papermill gives up after one.
+START_TIMEOUT = 300
 
 
 def run_series(
@@ -43,6 +58,8 @@ def run_series(
     steps: Sequence[int] = (),
     run_dir: str | Path = "",
     again: bool = False,
+    with_needed: bool = False,
+    confirm: Callable[[str], bool] | None = None,
     console: Console | None = None,
 ) -> Path:
     """Run the steps of a series that are not done yet.
@@ -55,51 +72,119 @@ def run_series(
         scale: one of `settings.SCALES`.
         data: a folder of prepared clips; empty for the embedded data.
         seed: of every random number.
-        overrides: field -> value, for every step that has the field.
+        overrides: field -> value, for every step that has the field; "step7.field" is
+            that of step 7 alone.
         steps: their numbers; all when empty.
         run_dir: where to; `folders.default_run_dir` when empty.
         again: run the chosen steps even where they are done.
+        with_needed: run also those earlier steps whose results the chosen ones need
+            and which are missing.
+        confirm: asks the reader a question, where there is one to ask; used for
+            `with_needed` where it is False.
         console: where to print; the terminal when None.
 
     Returns:
         The folder of the run.
 
     Raises:
-        LessonError: unknown names, a folder that cannot be written, or a failing cell
-            (it says which, and the error).
+        LessonError: unknown names, clips of the wrong kind, a folder that cannot be
+            written, missing results of earlier steps, or a failing cell (it says which,
+            and the error).
     """
     everything = [read_step(path) for path in step_files(series)]
     check_scale(scale)
+    check_seed(seed)
     chosen = choose_steps(everything, steps)
     changed = dict(overrides or {})
     # Against all steps, not the chosen ones: an override of a step that is left out
     # is no mistake.
     shared = share_overrides(everything, changed)
-    clips = str(check_data(data)) if data else ""
+    clips = str(check_data(data, series)) if data else ""
     folder = Path(run_dir or default_run_dir(series, scale, clips, seed, changed))
     folder = require_writable(folder.expanduser().absolute())
     # These names are the variables of the notebooks' parameters cells.
     common = {"SCALE": scale, "DATA": clips, "SEED": seed, "RUN_DIR": str(folder)}
     console = console or Console()
-    done = DoneSteps(folder, series, everything)
-    began = time.perf_counter()
-    with SeriesProgress(console, chosen) as progress:
-        for step in chosen:
-            parameters = common | {"OVERRIDES": shared[step.name]}
-            _run_step(step, parameters, done, progress, again)
-    minutes = (time.perf_counter() - began) / 60
-    _write_results(folder, series, everything, common, changed, minutes)
-    page = report.build_report(folder)
-    console.print(
+    needed = find_missing(folder, everything, chosen)
+    if needed and not with_needed:
+        command = describe_run(
+            series,
+            scale=scale,
+            data=str(data),
+            seed=seed,
+            overrides=changed,
+            run_dir=run_dir,
+            steps=",".join(map(str, steps)),
+            with_needed=True,
+        )
+        _offer_needed(folder, needed, command, confirm)
+    chosen = [step for step in everything if step in chosen or step in needed]
+    _say_what_overrides_reach(console, chosen, changed)
+    with lock_run(folder, partial(_print_line, console)):
+        began = time.perf_counter()
+        # Read behind the lock: another run may have done some of the steps meanwhile.
+        done = DoneSteps(folder, series, everything)
+        if not again and any(step.name not in done.steps for step in chosen):
+            _say_how_long(console, series, scale)
+        with SeriesProgress(console, chosen) as progress:
+            for step in chosen:
+                parameters = common | {"OVERRIDES": shared[step.name]}
+                # A needed step may be done while a file that it made was deleted.
+                _run_step(step, parameters, done, progress, again or step in needed)
+        minutes = (time.perf_counter() - began) / 60
+        _write_results(folder, series, everything, common, changed, minutes)
+        page = report.build_report(folder)
+    _print_line(
+        console,
         f"The run is done, after {minutes:.1f} minutes. Open\n"
         f"  {page}  (pictures, sounds, curves, tables)\n"
         f"  {folder / 'notebooks'}  (the executed notebooks)\n"
         f"  {folder / 'results.json'}  (every number)",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
     )
     return folder
+
+
+def _print_line(console: Console, text: str) -> None:
+    # soft_wrap: rich would break the paths, which then could not be copied.
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _offer_needed(
+    folder: Path,
+    needed: Sequence[SeriesStep],
+    command: str,
+    confirm: Callable[[str], bool] | None,
+) -> None:
+    """Ask whether to run what is missing; without a yes that is an error.
+
+    Raises:
+        LessonError: it names the missing steps and the command that runs them too.
+    """
+    names = ", ".join(step.name for step in needed)
+    problem = f"what these steps make is needed first and is not there: {names}"
+    if confirm is None or not confirm(f"{folder}: {problem}. Run them too?"):
+        raise LessonError(folder, problem, f"Run them too: {command}")
+
+
+def _say_what_overrides_reach(
+    console: Console, chosen: Sequence[SeriesStep], overrides: Mapping[str, Any]
+) -> None:
+    """Print of each override which steps it reaches, where they are several."""
+    for name, value in overrides.items():
+        reached = find_reached(chosen, name)
+        if len(reached) > 1:
+            _print_line(
+                console,
+                f"{name}={value} reaches {', '.join(step.name for step in reached)}. "
+                f"For one of them alone: --set step{reached[-1].number}.{name}={value}",
+            )
+
+
+def _say_how_long(console: Console, series: str, scale: str) -> None:
+    """Print how long a whole run takes here, where somebody has measured it."""
+    # The measurement takes a second, so it is left out where it would tell nothing.
+    if scale in getattr(load_series(series), "MINUTES", {}):
+        _print_line(console, describe_estimate(series, scale, measure_speed()))
 
 
 def _run_step(
@@ -249,11 +334,24 @@ def execute_notebook(
             cwd=step.notebook.parent,
             progress_bar=False,
             kernel_manager_class=build_kernel_class(threads),
+            start_timeout=START_TIMEOUT,
             on_cell_executed=lambda **_: progress.advance(),
         )
     except (PapermillExecutionError, DeadKernelError) as error:
         running.replace(failed)
         raise _explain(step, error, failed) from None
+    except RuntimeError as error:
+        # So jupyter_client reports a kernel that never answered, or died before it did.
+        if not str(error).startswith("Kernel "):
+            raise
+        running.unlink(missing_ok=True)
+        raise LessonError(
+            step.name,
+            f"its Python process did not begin to work within {START_TIMEOUT} seconds "
+            f"({error})",
+            "Perhaps the machine is very busy, or its memory is full. End other "
+            "programs, and give the same command again",
+        ) from None
     # Renaming is atomic: at no moment is there half a notebook.
     running.replace(out)
     failed.unlink(missing_ok=True)

@@ -9,17 +9,22 @@ A series is a package of notebooks that some distribution declares in its
 The module `series` of that package holds what the course asks of it: `CLAIMS`,
 `evidence`, `headlines` and their `UNITS` (see :class:`Claim` and `avnb.course.study`),
 `OVERRIDES` of its study, `EMBEDDED` (its embedded data), `RECORDED` (what a whole run
-must have recorded) and `HIGHLIGHTS` (the entries with which its report opens).
+must have recorded) and `HIGHLIGHTS` (the entries with which its report opens). It may
+hold `WANTED` (which prepared clips it can use, see :class:`WantedClips`) and `MINUTES`
+(scale -> how many minutes a whole run was measured to take, and the GFLOP/s of the
+machine that measured it, see `avnb.course.speed`).
 """
 
 import importlib
 import importlib.metadata
 import importlib.util
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from avnb.data.sources import ClipSettings
 from avnb.errors import LessonError
 
 GROUP = "avnb.series"
@@ -46,6 +51,54 @@ class Claim:
     measured: str
     above: float = 0.0
     unit: str = ""
+
+
+@dataclass(frozen=True)
+class WantedClips:
+    """Which prepared clips a series can use: the rule of its constant `WANTED`.
+
+    Args:
+        prepare: the command that makes such clips, as a reader would type it.
+        settings: setting of `ClipSettings` -> the values that it may have.
+        whole_seconds: whether a clip must last whole seconds, with whole frames in
+            each of them.
+        recordings: how many recordings each split must hold; None for any number.
+    """
+
+    prepare: str
+    settings: Mapping[str, tuple[int | float, ...]] = field(default_factory=dict)
+    whole_seconds: bool = False
+    recordings: int | None = None
+
+    def find_misfits(self, clips: ClipSettings, held: Mapping[str, int]) -> list[str]:
+        """What is wrong with prepared clips: one text each; none where all is well.
+
+        Args:
+            clips: how they were cut.
+            held: split -> how many recordings it holds.
+        """
+        wrong = []
+        for name, allowed in self.settings.items():
+            value = getattr(clips, name)
+            if value not in allowed:
+                right = " or ".join(f"{one:g}" for one in allowed)
+                wrong.append(f"{name} is {value:g}, and must be {right}")
+        seconds = round(clips.seconds)
+        if self.whole_seconds and (
+            seconds < 1
+            or clips.samples != seconds * clips.sample_rate
+            or clips.frames % seconds
+        ):
+            wrong.append(
+                f"clips of {clips.seconds:g} s with {clips.frames} frames are not "
+                "whole seconds of as many frames each"
+            )
+        for split, count in held.items():
+            if self.recordings not in (None, count):
+                wrong.append(
+                    f"{split} holds {count} recordings, and must hold {self.recordings}"
+                )
+        return wrong
 
 
 def list_series() -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import Any
 from avnb.errors import LessonError
 
 SCALES = ("smoke", "laptop", "gpu", "paper")
+# NumPy's generators stop at 2**32, and the notebooks add small numbers to their seed.
+LARGEST_SEED = 2**31
 
 
 def check_scale(scale: str) -> str:
@@ -23,6 +25,21 @@ def check_scale(scale: str) -> str:
             f"Give one of: {', '.join(SCALES)}",
         )
     return scale
+
+
+def check_seed(seed: int) -> int:
+    """The seed itself.
+
+    Raises:
+        LessonError: it is below 0 or too large for the random generators.
+    """
+    if not 0 <= seed < LARGEST_SEED:
+        raise LessonError(
+            f"seed {seed}",
+            f"a seed is a whole number from 0 to {LARGEST_SEED - 1}",
+            "Give such a number, like 1",
+        )
+    return seed
 
 
 class Settings:

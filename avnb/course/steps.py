@@ -1,6 +1,7 @@
 """The notebooks of a series, read without running them: cells, tables, overrides."""
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,20 @@ def _read_row(node: ast.expr) -> tuple[Any, ...]:
     return row if isinstance(row, tuple) else ()
 
 
+def split_field(name: str) -> tuple[int | None, str]:
+    """The step's number and the field of "step7.steps"; None for a field alone."""
+    match = re.fullmatch(r"step(\d+)(?:_\w+)?\.(\w+)", name)
+    return (int(match[1]), match[2]) if match else (None, name)
+
+
+def find_reached(steps: Sequence[SeriesStep], name: str) -> list[SeriesStep]:
+    """The steps whose field an override changes; see `share_overrides`."""
+    number, field = split_field(name)
+    return [
+        step for step in steps if field in step.table and number in (None, step.number)
+    ]
+
+
 def share_overrides(
     steps: Sequence[SeriesStep], overrides: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
@@ -103,7 +118,9 @@ def share_overrides(
 
     Args:
         steps: the steps of a series.
-        overrides: field -> value, or text as the command line gives it.
+        overrides: field -> value, or text as the command line gives it. "steps" is the
+            field of every step that has it; "step7.steps" is that of step 7 alone, and
+            comes before the other.
 
     Returns:
         The values as the types of their fields, for the steps that have the field.
@@ -111,7 +128,7 @@ def share_overrides(
     Raises:
         LessonError: a field that no step has (lists all), or a value of a wrong type.
     """
-    unknown = [name for name in overrides if not any(name in s.table for s in steps)]
+    unknown = [name for name in overrides if not find_reached(steps, name)]
     if unknown:
         fields = "\n".join(
             f"  {step.name}: {', '.join(step.table) or '(none)'}" for step in steps
@@ -121,14 +138,16 @@ def share_overrides(
             "no step has such a field",
             f"The fields are\n{fields}",
         )
-    shared: dict[str, dict[str, Any]] = {}
-    for step in steps:
-        mine = {name: value for name, value in overrides.items() if name in step.table}
-        for name, value in mine.items():
+    shared: dict[str, dict[str, Any]] = {step.name: {} for step in steps}
+    # Those of one step last, so that they replace those of all steps.
+    for name in sorted(overrides, key=lambda name: split_field(name)[0] is not None):
+        field = split_field(name)[1]
+        for step in find_reached(steps, name):
+            value = overrides[name]
             # A row that could not be read is checked by the notebook itself.
-            if step.table[name]:
-                mine[name] = parse_value(name, value, step.table[name])
-        shared[step.name] = mine
+            if step.table[field]:
+                value = parse_value(field, value, step.table[field])
+            shared[step.name][field] = value
     return shared
 
 

@@ -6,9 +6,11 @@ cannot read, and a guard for `tarfile`, which would read a header of any size.
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import os
 import stat
 import struct
@@ -22,6 +24,7 @@ from avnb.errors import DownloadError
 
 MAX_HEADER = 2**26  # bytes read at once of a tar's header or of a zip's directory
 MAX_PARTS = 999  # of one zip
+MAX_XZ_MEMORY = 2**28  # bytes; `xz -9` asks for 65 MiB
 SKIP = 2**16  # bytes read at once to get forward in a stream
 
 # A zip's last record (APPNOTE.TXT, 4.3.16) and an entry of its directory (4.3.12).
@@ -37,7 +40,9 @@ def refused(archive: Path, reason: str) -> DownloadError:
 
 
 def iterate_members(archive: Path) -> Iterator[tuple[str, io.BufferedIOBase]]:
-    """Yield the regular files of a zip or tar (also .gz): names and open files.
+    """Yield the regular files of a zip or tar: names and open files.
+
+    A tar may be packed as .gz, .bz2 or .xz.
 
     Each file is valid until the next one is asked for.
 
@@ -67,8 +72,13 @@ def _iterate_zip(archive: Path) -> Iterator[tuple[str, io.BufferedIOBase]]:
 def _iterate_tar(archive: Path) -> Iterator[tuple[str, io.BufferedIOBase]]:
     with contextlib.ExitStack() as stack:
         stream: Any = stack.enter_context(archive.open("rb"))
-        if stream.peek(2)[:2] == b"\x1f\x8b":  # gzip's mark
+        mark = stream.peek(6)[:6]
+        if mark.startswith(b"\x1f\x8b"):
             stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
+        elif mark.startswith(b"BZh"):
+            stream = stack.enter_context(bz2.BZ2File(stream))
+        elif mark == b"\xfd7zXZ\0":
+            stream = _XzStream(stream)
         forward: Any = _ForwardStream(stream)
         tar: Any = stack.enter_context(tarfile.TarFile(fileobj=forward))
         while (entry := tar.next()) is not None:
@@ -218,6 +228,29 @@ class _JoinedStream(io.RawIOBase):
         return b"".join(found)
 
 
+class _XzStream:
+    """What an .xz file holds, read forwards.
+
+    `lzma.LZMAFile` has no limit: a header may ask for 4 GiB of memory.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_XZ_MEMORY)
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes, fewer at the end."""
+        found: list[bytes] = []
+        while size > 0 and not self.decoder.eof:
+            packed = self.stream.read(SKIP) if self.decoder.needs_input else b""
+            if self.decoder.needs_input and not packed:
+                raise EOFError("it ends too early")
+            data: bytes = self.decoder.decompress(packed, max_length=size)
+            found.append(data)
+            size -= len(data)
+        return b"".join(found)
+
+
 class _ForwardStream:
     """A stream for tarfile: no huge read at once, no rewinding but by one byte.
 
@@ -225,14 +258,16 @@ class _ForwardStream:
     member, for which a gzip stream might start from its beginning.
     """
 
-    def __init__(self, stream: io.BufferedIOBase) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream, self.position = stream, 0
         self.last = self.again = b""  # the byte before; what is to be read once more
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= MAX_HEADER:
             raise tarfile.ReadError(f"a header of {size} bytes")
-        data = self.again[:size] + self.stream.read(max(size - len(self.again), 0))
+        data: bytes = self.again[:size] + self.stream.read(
+            max(size - len(self.again), 0)
+        )
         self.again = self.again[size:]
         self.position += len(data)
         # Kept for the one step back that tarfile takes.

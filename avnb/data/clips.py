@@ -132,6 +132,24 @@ def load_clips(
     return held
 
 
+def describe_clips(folder: Path | str) -> tuple[ClipSettings, dict[str, int]]:
+    """Say how the clips of a prepared folder were cut; no clip is read.
+
+    Returns:
+        The settings, and for each split that is there how many recordings it holds.
+
+    Raises:
+        ClipsError: the folder is not prepared, or a shard is missing or foreign.
+    """
+    there = [split for split in SPLITS if (Path(folder) / split).is_dir()]
+    opened = {split: _open_split(folder, split) for split in there}
+    if not opened:
+        raise ClipsError(folder, "it holds no split", _PREPARE_AGAIN)
+    settings = next(iter(opened.values())).settings
+    # Every recording has a shard of its own.
+    return settings, {split: len(one.shards) for split, one in opened.items()}
+
+
 @dataclass(frozen=True)
 class Recording:
     """One recording, or one part of it, without a gap: T frames and S samples.
@@ -390,7 +408,7 @@ def _read_contents(path: Path) -> dict[str, Any]:
     if path.stat().st_size > JSON_LIMIT:
         raise _unusable(path, f"it has {path.stat().st_size} bytes")
     try:
-        contents = json.loads(path.read_text())
+        contents = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # "[[[[…": deeper than Python goes
         raise _unusable(path, f"it is not JSON ({error})") from error
     if not isinstance(contents, dict):

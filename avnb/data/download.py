@@ -8,6 +8,7 @@ make links, or fill the disk.
 from __future__ import annotations
 
 import io
+import lzma
 import os
 import shutil
 import struct
@@ -114,7 +115,7 @@ def _request_rest(url: str, part: Path, headers: dict[str, str]) -> None:
     """Append to ``part`` what is missing, or begin anew where the server must."""
     have = part.stat().st_size if part.exists() else 0
     etag_path = _etag_path(part)
-    etag = etag_path.read_text() if etag_path.exists() else None
+    etag = etag_path.read_text(encoding="utf-8") if etag_path.exists() else None
     # A server that compressed the answer would count other bytes than the file's.
     request = headers | {"Accept-Encoding": "identity"}
     if have and etag:
@@ -129,7 +130,7 @@ def _request_rest(url: str, part: Path, headers: dict[str, str]) -> None:
             have = 0
         # a weak tag does not promise the same bytes
         new = answer.headers.get("ETag", "")
-        etag_path.write_text("" if new.startswith("W/") else new)
+        etag_path.write_text("" if new.startswith("W/") else new, encoding="utf-8")
         _append_answer(answer, part, have)
     return None
 
@@ -162,7 +163,9 @@ def _append_answer(answer: requests.Response, part: Path, have: int) -> None:
 def unpack(
     archive: Path | str, folder: Path | str, *, largest: int = MAX_UNPACKED
 ) -> Path:
-    """Unpack a zip or tar (also .gz) into ``folder``, which must be new or empty.
+    """Unpack a zip or tar into ``folder``, which must be new or empty.
+
+    A tar may be packed as .gz, .bz2 or .xz.
 
     Refuses, and leaves nothing behind: names that lead out of the folder, links,
     devices, more than ``largest`` bytes or a million files. ``folder`` is there only
@@ -215,7 +218,10 @@ def unpack(
 
 def _unpack_members(archive: Path, inside: Path, largest: int) -> None:
     room = min(largest, shutil.disk_usage(inside).free)
-    damage = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, struct.error)
+    damage = (
+        *(OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, struct.error),
+        lzma.LZMAError,
+    )
     try:
         for count, (name, member) in enumerate(iterate_members(archive)):
             if count >= MAX_MEMBERS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,86 @@ def make_rows(
         yield row
 
 
+@dataclass(frozen=True)
+class ClipPlan:
+    """How many clips a source gives.
+
+    Attributes:
+        count: whole clips.
+        dropped: s at the end that fill no clip.
+    """
+
+    count: int
+    dropped: float
+
+
+@lru_cache(maxsize=1)  # it reads through the file, and two callers ask in turn
+def plan_clips(source: Source, settings: ClipSettings) -> ClipPlan:
+    """Say how many clips a source gives, without decoding it.
+
+    The picture's length counts: its own sound may end a little earlier, and what is
+    missing is silence. A separate sound file may be shorter than its video, and clips
+    end with the shorter.
+
+    Raises:
+        MediaError: a file cannot be read, or the picture or the sound is missing.
+    """
+    sound = source.audio or source.video
+    if "audio" not in media.list_tracks(sound):
+        raise MediaError(sound, "no audio track", "Give a file with sound")
+    lengths = []
+    if source.audio is not None:
+        lengths.append(media.probe(source.audio).duration)
+    if source.video.suffix.lower() in IMAGE_SUFFIXES:
+        tail = min(SLACK, settings.seconds / 2)
+    else:
+        # media keeps a last clip that misses half a frame: at 2 Hz that is 0.25 s of
+        # sound
+        tail = max(SLACK, SLACK_SHARE * settings.seconds)
+        measured = media.measure_duration(source.video, "video")
+        lengths.append(max(media.probe(source.video).duration, measured))
+    span = min(lengths) - (source.start or 0.0)
+    if source.duration is not None:
+        span = min(span, source.duration)
+    count = math.floor((span - settings.seconds + tail) / settings.step) + 1
+    if count < 1:
+        return ClipPlan(0, 0.0)
+    used = (count - 1) * settings.step + settings.seconds
+    return ClipPlan(count, max(0.0, span - used))
+
+
+def describe_sound(source: Source, channel: int | None, loudest: int) -> Problem | None:
+    """A remark on a recording that is silent, or whose channels cancel each other.
+
+    Args:
+        source: what was read.
+        channel: which one was used; None: their average.
+        loudest: its largest sample, as int16.
+    """
+    if loudest > 0.02 * INT16_PEAK:  # it can be heard
+        return None
+    if channel is None:
+        waveform, _ = media.read_audio(
+            source.audio or source.video,
+            start=source.start,
+            duration=min(source.duration or SOUND_BLOCK, SOUND_BLOCK),
+            mono=False,
+        )
+        # As loud as uncorrelated channels would be, the average has 1 / sqrt(C).
+        mean, all_ = (float(np.square(x).mean()) for x in (waveform.mean(0), waveform))
+        if len(waveform) > 1 and mean < 0.01 * all_:
+            return Problem(
+                source.name,
+                "its channels cancel each other when they are averaged",
+                "Use one of them: prepare it with --channel 0",
+            )
+    if loudest == 0:
+        return Problem(
+            source.name, "its sound is silent", "Leave it out if that is not meant"
+        )
+    return None
+
+
 def cut_clips(
     source: Source, settings: ClipSettings
 ) -> Iterator[tuple[float, NDArray[np.uint8], NDArray[np.float32]]]:
@@ -140,13 +222,7 @@ def cut_clips(
             yield at, still, waveform
         return
     first = source.start or 0.0
-    # A separate sound file may be shorter than its video. Clips end with the shorter.
-    tracks = [source.video] if source.audio is None else [source.video, source.audio]
-    end = min(media.probe(track).duration for track in tracks) - first
-    span = end if source.duration is None else min(end, source.duration)
-    # media keeps a last clip that misses half a frame: at 2 Hz that is 0.25 s of sound
-    tail = max(SLACK, SLACK_SHARE * settings.seconds)
-    whole = math.floor((span - settings.seconds + tail) / settings.step) + 1
+    whole = plan_clips(source, settings).count
     found = media.iter_clips(
         source.video,
         seconds=settings.seconds,
@@ -158,9 +234,10 @@ def cut_clips(
         sample_rate=settings.sample_rate,
         crop=source.crop,
         audio=source.audio,
+        channel=settings.channel,
     )
     # k * step, as media computes it: a running sum would drift from the sound
-    for k, clip in enumerate(islice(found, max(whole, 0))):
+    for k, clip in enumerate(islice(found, whole)):
         yield first + k * settings.step, clip.frames, clip.waveform
 
 
@@ -180,7 +257,13 @@ def _cut_sound(
         span = min((per_block - 1) * step + settings.seconds, end - at)
         if span < settings.seconds - SLACK:
             return
-        block, _ = media.read_audio(path, start=at, duration=span, sample_rate=rate)
+        block, _ = media.read_audio(
+            path,
+            start=at,
+            duration=span,
+            sample_rate=rate,
+            channel=settings.channel,
+        )
         for i in range(per_block):
             begin = round(i * step * rate)
             chunk = _fit_length(block[:, begin : begin + settings.samples], settings)

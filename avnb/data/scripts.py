@@ -14,6 +14,7 @@ alone (``python data_scripts/folder.py --help``) and as ``avnb prepare NAME``.
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import inspect
 import typing
@@ -24,9 +25,10 @@ from types import ModuleType
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
-from avnb.data.shards import prepare
-from avnb.data.sources import ClipSettings
+from avnb.data.shards import TIME_LIMIT, prepare
+from avnb.data.sources import ClipSettings, require_separate
 from avnb.errors import AvnbError, ClipsError, DownloadError
 
 GROUP = "avnb.prepare"
@@ -87,6 +89,9 @@ def build_command(module: ModuleType) -> Callable[..., None]:
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="check and say, write nothing")
         ] = False,
+        prune: Annotated[
+            bool, typer.Option("--prune", help="remove clips whose sources are gone")
+        ] = False,
         fps: Annotated[float, typer.Option(help="frames a second")] = default.fps,
         size: Annotated[int, typer.Option(help="pixels a side")] = default.size,
         seconds: Annotated[float, typer.Option(help="of a clip")] = default.seconds,
@@ -99,14 +104,22 @@ def build_command(module: ModuleType) -> Callable[..., None]:
         workers: Annotated[
             int | None, typer.Option(help="processes; one a core if not given")
         ] = None,
+        channel: Annotated[
+            int | None,
+            typer.Option(help="of the sound, 0 the first; their average if not given"),
+        ] = default.channel,
+        time_limit: Annotated[
+            float, typer.Option(help="s that one clip may take before a file is left")
+        ] = TIME_LIMIT,
         **options: Any,
     ) -> None:
         try:
             # `replace` keeps what no option sets, such as the share of the test
             settings = replace(
                 default, fps=fps, size=size, seconds=seconds, hop=hop,
-                sample_rate=sample_rate, seed=seed,
+                sample_rate=sample_rate, seed=seed, channel=channel,
             )  # fmt: skip
+            require_separate(source, out)
             if download:
                 _download(module, source)
             if _takes_dry_run(module):
@@ -114,14 +127,14 @@ def build_command(module: ModuleType) -> Callable[..., None]:
             found, problems = module.find_sources(source, settings, **options)
             report = prepare(
                 found, out, settings, problems=problems, workers=workers,
-                dry_run=dry_run,
+                dry_run=dry_run, prune=prune, time_limit=time_limit,
             )  # fmt: skip
         except AvnbError as error:  # anything else is our mistake: with traceback
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from None
         typer.echo(report)
         # Scripts that call this one must notice that there is nothing to train on.
-        if not (report.written or report.skipped):
+        if not (report.written or report.skipped or report.kept):
             raise typer.Exit(1)
 
     _set_signature(run, module)
@@ -138,6 +151,18 @@ def _download(module: ModuleType, folder: Path) -> None:
     module.download(folder)
 
 
+def _escape_help(annotation: Any) -> Any:
+    """The annotation of an option whose help rich prints as it stands."""
+    kind, *notes = typing.get_args(annotation)
+    shown = []
+    for note in notes:
+        note = copy.copy(note)  # not to be escaped a second time by the next command
+        if getattr(note, "help", None):
+            note.help = escape(note.help)
+        shown.append(note)
+    return Annotated[(kind, *shown)]
+
+
 def _takes_dry_run(module: ModuleType) -> bool:
     """Whether looking for sources writes files: such a script makes its data set."""
     return "dry_run" in inspect.signature(module.find_sources).parameters
@@ -148,7 +173,7 @@ def _set_signature(run: Callable[..., None], module: ModuleType) -> None:
     # include_extras: without it the options' help would be dropped
     own = typing.get_type_hints(module.find_sources, include_extras=True)
     extra = [
-        p.replace(annotation=own[p.name])
+        p.replace(annotation=_escape_help(own[p.name]))
         for p in inspect.signature(module.find_sources).parameters.values()
         if p.kind is p.KEYWORD_ONLY and p.name != "dry_run"
     ]
@@ -168,5 +193,6 @@ def _set_signature(run: Callable[..., None], module: ModuleType) -> None:
     function: Any = run  # mypy knows no settable signature on a callable
     function.__signature__ = inspect.Signature([*options, *extra])
     function.__annotations__ = {p.name: p.annotation for p in (*options, *extra)}
-    function.__doc__ = inspect.cleandoc(module.ABOUT)
+    # Typer prints help by rich, which would take avnb[youtube] for markup.
+    function.__doc__ = escape(inspect.cleandoc(module.ABOUT))
     function.__name__ = module.NAME

@@ -10,12 +10,15 @@ the clips back.
 from __future__ import annotations
 
 import dataclasses
+import faulthandler
 import json
 import os
+import signal
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -28,11 +31,32 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from avnb import files
-from avnb.data.rows import INT16_PEAK, make_rows, make_schema
-from avnb.data.sources import SPLITS, ClipSettings, PreparationReport, Problem, Source
+from avnb.data.leftovers import (
+    Shard,
+    check_leftovers,
+    find_leftovers,
+    list_stats,
+    list_truth,
+    read_shard,
+)
+from avnb.data.rows import (
+    INT16_PEAK,
+    describe_sound,
+    make_rows,
+    make_schema,
+    plan_clips,
+)
+from avnb.data.sources import (
+    SPLITS,
+    ClipSettings,
+    PreparationReport,
+    Problem,
+    Source,
+    is_utf8,
+)
 from avnb.data.splits import split_recordings
 from avnb.data.truth import TruthError, list_quantities
-from avnb.errors import MediaError
+from avnb.errors import AvnbError, MediaError
 
 # Part of every fingerprint. Raise it when the same sources and settings give other
 # rows: then everything is prepared anew.
@@ -41,6 +65,10 @@ FORMAT = 1
 # Bytes of rows held at once, and of a row group as it is written. Readers hold one
 # group, so it bounds their memory; much smaller ones compress badly.
 ROW_GROUP = 16 * 2**20
+
+# s that the next clip of a file may take. A hostile or damaged file must not hold up
+# the others for ever.
+TIME_LIMIT = 300.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +82,28 @@ class _Job:
     settings: ClipSettings
     truth: tuple[str, ...]  # the known quantities, the same for all shards
     fingerprint: str
+    time_limit: float = TIME_LIMIT
+    caller: int = 0  # the process that called prepare
+
+    @property
+    def group(self) -> str:
+        """What its recording shares a split with; the recording itself if nothing."""
+        return self.sources[0].group or self.recording
+
+
+@dataclass
+class _Result:
+    """What came of a job."""
+
+    recording: str
+    rows: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
+    dropped: float = 0.0
+
+
+class _TimeUpError(Exception):
+    """A file has given no clip for too long."""
 
 
 def prepare(
@@ -64,6 +114,8 @@ def prepare(
     problems: Iterable[Problem] = (),
     workers: int | None = None,
     dry_run: bool = False,
+    prune: bool = False,
+    time_limit: float = TIME_LIMIT,
 ) -> PreparationReport:
     """Cut the sources into clips and write them under ``out``.
 
@@ -73,18 +125,21 @@ def prepare(
 
     Args:
         sources: of the whole data set.
-        out: the folder of the clips. It belongs to ``prepare``: shards of sources that
-            are gone are removed.
+        out: the folder of the clips. It belongs to ``prepare``.
         settings: how clips are cut; the defaults if None.
         problems: those found while looking for the sources; they join the report.
         workers: processes, by default one a core.
         dry_run: check and report only; write nothing.
+        prune: remove the shards of sources that are gone. Otherwise they are kept as
+            part of the data set, and named in the report.
+        time_limit: s that the next clip of a file may take; then the file is given up.
 
     Returns:
         What was written, kept and removed, and what could not be used.
 
     Raises:
-        ClipsError: sources that contradict each other.
+        ClipsError: sources that contradict each other, or clips of sources that are
+            gone and that were cut with other settings.
         WriteError: ``out`` cannot be written, or the disk is full.
     """
     settings = settings or ClipSettings()
@@ -94,10 +149,15 @@ def prepare(
     # where each shard goes.
     sources = _keep_readable(sources, report)
     recordings, report.notes = split_recordings(sources, settings)
-    jobs = _plan_jobs(sources, recordings, out, settings, report)
+    jobs = [
+        dataclasses.replace(job, time_limit=time_limit, caller=os.getpid())
+        for job in _plan_jobs(sources, recordings, out, settings, report)
+    ]
+    groups = {s.group or s.recording: recordings[s.recording] for s in sources}
     if dry_run:
-        _keep_whole_shards(jobs, out, report, dry_run=True)
-        _count_splits(jobs, report)
+        gone, _ = _sort_leftovers(jobs, groups, out, settings, report, prune=prune)
+        _keep_whole_shards(jobs, report)
+        _count_splits(jobs, gone, report)
         return report
 
     with files.explain_write_errors(out):
@@ -106,11 +166,15 @@ def prepare(
             (out / split).mkdir(parents=True, exist_ok=True)
         # several processes may prepare the same clips at once: one does, others wait
         with FileLock(out / ".lock"):
-            todo = _keep_whole_shards(jobs, out, report, dry_run=False)
+            gone, stale = _sort_leftovers(
+                jobs, groups, out, settings, report, prune=prune
+            )
+            todo = _keep_whole_shards(jobs, report)
+            _remove_stale(stale, todo, out)
             _write_shards(todo, workers or os.cpu_count() or 1, report)
-            _count_splits(jobs, report)
+            _count_splits(jobs, gone, report)
             report.problems.sort(key=lambda p: (p.file, p.problem))
-            contents = _list_contents(jobs, settings, report)
+            contents = _list_contents(jobs, gone, settings, report)
             files.write_json(out / "clips.json", contents)
             report.save()
     return report
@@ -126,6 +190,10 @@ def _keep_readable(
     """
     found = []
     for source in sources:
+        if not all(map(is_utf8, (source.name, source.recording, source.label))):
+            problem = "its name, or its folder's, is not UTF-8"
+            report.problems.append(Problem(source.name, problem, "Rename it"))
+            continue
         try:
             empty = [p.name for p in source.files if p.stat().st_size == 0]
         except OSError as error:
@@ -170,7 +238,10 @@ def _plan_jobs(
             FORMAT,
             split,
             [settings.seconds, settings.step, settings.fps],
-            [settings.size, settings.sample_rate],
+            # No channel is not in it: the fingerprints of older clips stay right.
+            [settings.size, settings.sample_rate, settings.channel][
+                : 2 if settings.channel is None else 3
+            ],
             names,
             [_describe_source(source) for source in members],
         )
@@ -228,57 +299,70 @@ def _describe_source(source: Source) -> list[Any]:
     ]
 
 
-def _keep_whole_shards(
-    jobs: Sequence[_Job], out: Path, report: PreparationReport, *, dry_run: bool
-) -> list[_Job]:
-    """Keep whole and unchanged shards, remove the others; return what is left to do."""
+def _sort_leftovers(
+    jobs: Sequence[_Job],
+    groups: Mapping[str, str],
+    out: Path,
+    settings: ClipSettings,
+    report: PreparationReport,
+    *,
+    prune: bool,
+) -> tuple[list[Shard], list[Path]]:
+    """The shards whose sources are gone, and the files to remove; see `leftovers`."""
+    sources = [source for job in jobs for source in job.sources]
+    gone, stale = find_leftovers(out, [job.path for job in jobs], sources)
+    if prune:
+        gone, stale = [], [*stale, *(shard.path for shard in gone)]
+    if gone:
+        truth = jobs[0].truth if jobs else list_truth(gone[0])
+        check_leftovers(out, gone, groups, settings, truth)
+    report.kept = {shard.recording: shard.rows for shard in gone}
+    report.removed = sorted(f"{path.parent.name}/{path.name}" for path in stale)
+    return gone, stale
+
+
+def _keep_whole_shards(jobs: Sequence[_Job], report: PreparationReport) -> list[_Job]:
+    """Find the shards that are whole and unchanged; return what is left to do."""
     todo = []
     for job in jobs:
-        shard = _read_footer(job.path, job.fingerprint)
-        if shard is None:
+        shard = read_shard(job.path) if job.path.is_file() else None
+        if shard is None or shard.fingerprint != job.fingerprint:
             todo.append(job)
-            if dry_run:
-                report.written[job.recording] = 0
+            if report.dry_run:
+                _count_job(job, report)
         else:
-            rows, problems = shard
-            report.skipped[job.recording] = rows
-            report.problems += problems
-    planned = {job.path for job in jobs}
-    # Of sources that are gone, or whose split is another one now.
-    stale = [
-        path
-        for split in SPLITS
-        for path in (out / split).glob("*.parquet")
-        if path not in planned
-    ]
-    report.removed = sorted(f"{path.parent.name}/{path.name}" for path in stale)
-    if dry_run:
-        return todo
-    if todo or stale:
-        # clips.json is there only while the shards are all there
-        (out / "clips.json").unlink(missing_ok=True)
-    # What a process that was killed left behind. Nobody else writes now: the folder is
-    # locked.
-    left = chain.from_iterable((out / split).glob(".*.tmp") for split in SPLITS)
-    for path in [*stale, *left, *(job.path for job in todo)]:
-        path.unlink(missing_ok=True)
+            report.skipped[job.recording] = shard.rows
+            report.problems += shard.problems
+            report.remarks += shard.remarks
+            report.dropped += shard.dropped
     return todo
 
 
-def _read_footer(path: Path, fingerprint: str) -> tuple[int, list[Problem]] | None:
-    """Rows and problems of a shard that is whole and has this fingerprint."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            # Any program may have written the file: each step may fail in its own way.
-            facts = file.schema_arrow.metadata or {}
-            if facts.get(b"avnb_fingerprint", b"").decode() != fingerprint:
-                return None
-            for _ in file.iter_batches(64):  # a damaged page raises here
-                pass
-            problems = json.loads(facts[b"avnb_problems"])
-            return file.metadata.num_rows, [Problem(**p) for p in problems]
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
-        return None
+def _count_job(job: _Job, report: PreparationReport) -> None:
+    """Count the clips that a job would give, from what its files say they hold."""
+    for source in job.sources:
+        try:
+            plan = plan_clips(source, job.settings)
+        except MediaError as error:
+            report.problems.append(_locate_problem(source, error))
+            continue
+        report.dropped += plan.dropped
+        if plan.count:
+            clips = report.written.get(job.recording, 0) + plan.count
+            report.written[job.recording] = clips
+        else:
+            report.problems.append(_name_too_short(source, job.settings))
+
+
+def _remove_stale(stale: Sequence[Path], todo: Sequence[_Job], out: Path) -> None:
+    """Remove old shards, those that are to be made anew, and what a kill left."""
+    if todo or stale:
+        # clips.json is there only while the shards are all there
+        (out / "clips.json").unlink(missing_ok=True)
+    # Nobody else writes now: the folder is locked.
+    left = chain.from_iterable((out / split).glob(".*.tmp") for split in SPLITS)
+    for path in [*stale, *left, *(job.path for job in todo)]:
+        path.unlink(missing_ok=True)
 
 
 def _write_shards(
@@ -290,12 +374,14 @@ def _write_shards(
     left = {job.recording: job for job in todo}
     bar = tqdm(total=len(todo), desc="preparing", unit="recording", disable=not todo)
 
-    def record(recording: str, rows: int, problems: list[Problem]) -> None:
-        del left[recording]
+    def record(result: _Result) -> None:
+        del left[result.recording]
         bar.update()
-        report.problems += problems
-        if rows:
-            report.written[recording] = rows
+        report.problems += result.problems
+        report.remarks += result.remarks
+        report.dropped += result.dropped
+        if result.rows:
+            report.written[result.recording] = result.rows
 
     with bar:
         # Unordered: the bar moves on although a long recording is still being cut.
@@ -304,7 +390,7 @@ def _write_shards(
         )
         try:
             for result in parallel(joblib.delayed(_write_shard)(job) for job in todo):
-                record(*result)
+                record(result)
         except BrokenProcessPool:
             # Nobody says which recording killed it. Each that is left gets a process
             # of its own, and the one that dies again is the culprit.
@@ -312,78 +398,105 @@ def _write_shards(
                 try:
                     # 2: with 1, joblib would run it in this process
                     alone = joblib.Parallel(2)([joblib.delayed(_write_shard)(job)])
-                    record(*alone[0])
+                    record(alone[0])
                 except BrokenProcessPool:
                     problem = (
-                        "the process that read it died (a decoder's crash, or memory)"
+                        "the process that read it died (a decoder's crash, memory, "
+                        f"or more than {2 * job.time_limit:g} s for one clip)"
                     )
                     remedy = "Encode the file anew, or take it out"
-                    record(job.recording, 0, [Problem(job.recording, problem, remedy)])
+                    found = Problem(job.recording, problem, remedy)
+                    record(_Result(job.recording, problems=[found]))
 
 
-def _count_splits(jobs: Sequence[_Job], report: PreparationReport) -> None:
+def _count_splits(
+    jobs: Sequence[_Job], gone: Sequence[Shard], report: PreparationReport
+) -> None:
     """Count recordings by split and label, and note labels that nothing trains."""
     used = {"train", "test", *(job.split for job in jobs)}
+    used |= {shard.path.parent.name for shard in gone}
     report.splits = {split: defaultdict(int) for split in SPLITS if split in used}
     # Recordings without a single whole clip are in neither.
     there = report.written.keys() | report.skipped.keys()
     for job in jobs:
         if job.recording in there:
             report.splits[job.split][job.sources[0].label] += 1
+    for shard in gone:
+        report.splits[shard.path.parent.name][shard.label] += 1
     report.splits = {split: dict(labels) for split, labels in report.splits.items()}
     for label in sorted(report.splits["test"].keys() - report.splits["train"].keys()):
         report.notes.append(f"{label}: none of its recordings is in train")
 
 
 def _list_contents(
-    jobs: Sequence[_Job], settings: ClipSettings, report: PreparationReport
+    jobs: Sequence[_Job],
+    gone: Sequence[Shard],
+    settings: ClipSettings,
+    report: PreparationReport,
 ) -> dict[str, Any]:
     """What clips.json holds: what readers must know before they open a shard."""
     counts = report.written | report.skipped
     there = [job for job in jobs if job.recording in counts]
+    truth = there[0].truth if there else list_truth(gone[0]) if gone else ()
+    shards = {
+        f"{job.split}/{job.path.name}": {
+            "recording": job.recording,
+            "label": job.sources[0].label,
+            "clips": counts[job.recording],
+            "fingerprint": job.fingerprint,
+        }
+        for job in there
+    } | {
+        shard.name: {
+            "recording": shard.recording,
+            "label": shard.label,
+            "clips": shard.rows,
+            "fingerprint": shard.fingerprint,
+        }
+        for shard in gone
+    }
     return {
         "format": FORMAT,
-        "settings": dataclasses.asdict(settings),
+        "settings": _list_settings(settings),
         # of all splits: an index means the same class everywhere
-        "classes": sorted({job.sources[0].label for job in there}),
-        "truth": there[0].truth if there else [],
-        "shards": {
-            f"{job.split}/{job.path.name}": {
-                "recording": job.recording,
-                "label": job.sources[0].label,
-                "clips": counts[job.recording],
-                "fingerprint": job.fingerprint,
-            }
-            for job in there
-        },
+        "classes": sorted({shard["label"] for shard in shards.values()}),
+        "truth": truth,
+        "shards": shards,
     }
+
+
+def _list_settings(settings: ClipSettings) -> dict[str, Any]:
+    """The settings, without the channel where none was chosen, as in older files."""
+    values = dataclasses.asdict(settings)
+    if settings.channel is None:
+        del values["channel"]
+    return values
 
 
 # ------------------------------------------------------------- writing one shard
 
 
-def _write_shard(job: _Job) -> tuple[str, int, list[Problem]]:
-    """Cut one recording and write its shard: recording, rows, problems.
+def _write_shard(job: _Job) -> _Result:
+    """Cut one recording and write its shard.
 
     Two passes, since each row holds the peak of the whole recording: rows go to a
     spool file as they come, then, with the peak, into the shard.
     """
     spool = job.path.with_name(f".{job.path.stem}.spool.tmp")
-    problems: list[Problem] = []
+    result = _Result(job.recording)
     with files.explain_write_errors(job.path):
         try:
-            owners, peak = _spool_rows(job, spool, problems)
-            if not any(whole for whole, _ in owners):  # no shard without rows
-                return job.recording, 0, problems
-            with files.atomic_path(job.path) as partial:
-                rows = _copy_spool(job, spool, partial, owners, peak, problems)
-            return job.recording, rows, problems
+            owners, peak = _spool_rows(job, spool, result)
+            if any(whole for whole, _ in owners):  # no shard without rows
+                with files.atomic_path(job.path) as partial:
+                    result.rows = _copy_spool(job, spool, partial, owners, peak, result)
+            return result
         finally:
             spool.unlink(missing_ok=True)
 
 
 def _spool_rows(
-    job: _Job, spool: Path, problems: list[Problem]
+    job: _Job, spool: Path, result: _Result
 ) -> tuple[list[tuple[bool, int]], float]:
     """Write the rows of all sources to the spool file, batch by batch.
 
@@ -400,12 +513,12 @@ def _spool_rows(
     ):
         for source in job.sources:
             first = len(owners)
-            loudest, problem = _spool_source(job, source, writer, owners, problems)
+            loudest, problem = _spool_source(job, source, writer, owners, result)
             if problem is None:
                 peak = max(peak, loudest)
             else:
                 # Its rows are in the spool already; they are skipped when copying.
-                problems.append(problem)
+                result.problems.append(problem)
                 owners[first:] = [(False, n) for _, n in owners[first:]]
     return owners, peak / INT16_PEAK
 
@@ -421,32 +534,100 @@ def _spool_source(
     source: Source,
     writer: pa.ipc.RecordBatchStreamWriter,
     owners: list[tuple[bool, int]],
-    problems: list[Problem],
+    result: _Result,
 ) -> tuple[int, Problem | None]:
     """Write one source's rows: its largest sample, and why it cannot be used."""
     # Rows of a batch: as many as memory is meant to hold, at least one.
     least = max(1, ROW_GROUP // job.settings.row_bytes)
     columns = _make_spool_schema(job)
     first, loudest = len(owners), 0
-    rows = make_rows(source, job.split, job.settings, job.truth, problems)
+    rows = make_rows(source, job.split, job.settings, job.truth, result.problems)
     try:
-        while batch := list(islice(rows, least)):
-            loudest = max(loudest, *(row.pop("loudest") for row in batch))
-            writer.write_batch(pa.RecordBatch.from_pylist(batch, columns))
-            owners.append((True, len(batch)))
+        with _Watch(job) as watch:
+            rows = watch.follow(rows)
+            while batch := list(islice(rows, least)):
+                loudest = max(loudest, *(row.pop("loudest") for row in batch))
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, columns))
+                owners.append((True, len(batch)))
+            if len(owners) == first:
+                return loudest, _name_too_short(source, job.settings)
+            remark = describe_sound(source, job.settings.channel, loudest)
+            result.remarks += [] if remark is None else [remark]
+            result.dropped += plan_clips(source, job.settings).dropped
     except MediaError as error:
         return loudest, _locate_problem(source, error)
+    except _TimeUpError:
+        return loudest, Problem(
+            source.name,
+            f"one of its clips took more than {job.time_limit:g} s",
+            "Encode the file anew, or give a longer --time-limit",
+        )
     except OSError as error:
         if error.errno in files.FULL_DISK:  # of writing, so no fault of the source
             raise
         return loudest, Problem(source.name, str(error), "Check the file and disk")
-    if len(owners) == first:
+    except AvnbError:
+        raise
+    except Exception as error:
+        # A fault of ours, which must not cost the other recordings.
         return loudest, Problem(
             source.name,
-            f"shorter than one clip of {job.settings.seconds} s",
-            "Leave it out, or prepare shorter clips with --seconds",
+            f"reading it raised {type(error).__name__}: {error}",
+            "Please report this, with the file if you may pass it on",
         )
     return loudest, None
+
+
+def _name_too_short(source: Source, settings: ClipSettings) -> Problem:
+    return Problem(
+        source.name,
+        f"shorter than one clip of {settings.seconds} s",
+        "Leave it out, or prepare shorter clips with --seconds",
+    )
+
+
+class _Watch:
+    """Raises _TimeUpError where the next clip of a file takes too long.
+
+    A signal interrupts Python alone. If a decoder never returns, the worker process
+    ends itself after twice the time, which costs this recording alone.
+    """
+
+    def __init__(self, job: _Job) -> None:
+        self.seconds = job.time_limit
+        self.is_worker = os.getpid() != job.caller
+        # Windows has no such signal, and only the main thread may set one.
+        main = threading.current_thread() is threading.main_thread()
+        self.active = main and hasattr(signal, "setitimer")
+
+    def __enter__(self) -> _Watch:
+        if self.active:
+            self.before = signal.signal(signal.SIGALRM, self._give_up)
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.active:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self.before)
+        if self.is_worker:
+            faulthandler.cancel_dump_traceback_later()
+
+    def follow(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Hand the rows on, and start anew with each."""
+        for row in rows:
+            self._start()
+            yield row
+
+    def _start(self) -> None:
+        if self.active:
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        if self.is_worker:
+            faulthandler.dump_traceback_later(2 * self.seconds, exit=True)
+
+    @staticmethod
+    def _give_up(*_: object) -> None:
+        raise _TimeUpError
 
 
 def _locate_problem(source: Source, error: MediaError) -> Problem:
@@ -465,13 +646,22 @@ def _copy_spool(
     partial: Path,
     owners: list[tuple[bool, int]],
     peak: float,
-    problems: list[Problem],
+    result: _Result,
 ) -> int:
     """Copy the spool into a Parquet file, with the peak; return its rows."""
     # In the footer, so that a shard says by itself what it was made from.
     facts = {
         "avnb_fingerprint": job.fingerprint,
-        "avnb_problems": json.dumps([dataclasses.asdict(p) for p in problems]),
+        "avnb_problems": json.dumps([dataclasses.asdict(p) for p in result.problems]),
+        # What tells, once the sources are gone, whether the shard may stay.
+        "avnb_origin": json.dumps(
+            {
+                "group": job.group,
+                "files": list_stats(job.sources),
+                "remarks": [dataclasses.asdict(p) for p in result.remarks],
+                "dropped": result.dropped,
+            }
+        ),
     }
     columns = make_schema(job.truth)
     at = columns.get_field_index("peak")

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from avnb import files, media
 from avnb.data.rows import INT16_PEAK
-from avnb.data.sources import Problem
+from avnb.data.sources import Problem, format_problems
 from avnb.errors import ClipsError, MediaError
 
 FILE_NAME = "sounds.parquet"
@@ -112,7 +112,7 @@ class SoundsReport:
         if self.short:
             lines.append(f"  {self.short} were too short")
         lines += [f"  note: {note}" for note in self.notes]
-        lines += [f"  problem: {problem}" for problem in self.problems]
+        lines += [f"  problem: {line}" for line in format_problems(self.problems)]
         return "\n".join(lines)
 
 
@@ -206,6 +206,11 @@ def _make_rows(
             # A report may be shown to others: it names no folder of this machine.
             problem = error.problem.replace(str(sound.path), sound.path.name)
             report.problems.append(Problem(sound.name, problem, error.remedy))
+            continue
+        except Exception as error:
+            # A fault of ours, which must not cost the other sounds.
+            problem = f"reading it raised {type(error).__name__}: {error}"
+            report.problems.append(Problem(sound.name, problem, "Please report this"))
             continue
         if waveform.shape[1] < least * sample_rate:
             report.short += 1

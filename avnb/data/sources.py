@@ -1,7 +1,11 @@
 """What is prepared: sources, how their clips are cut, and a report of the result."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +18,7 @@ SPLITS = ("train", "val", "test")  # "val" only where a data set declares it
 # What a folder may hold as pictures. Other kinds are not looked for.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
-MAX_PRINTED = 20  # problems that a printed report names; report.json has them all
+MAX_PRINTED = 20  # kinds of problems that a printed report names; report.json has all
 
 # Recordings that were cut to a length rarely have it to the sample. A clip still counts
 # as whole if it lacks this much at its end.
@@ -80,6 +84,7 @@ class ClipSettings:
         sample_rate: Hz.
         seed: of the split.
         test_fraction: the share of each label's recordings that is tested on.
+        channel: which channel of the sound is used (0 = the first); None: the average.
 
     Raises:
         ClipsError: a value that cannot be.
@@ -92,6 +97,7 @@ class ClipSettings:
     sample_rate: int = 44100
     seed: int = 0
     test_fraction: float = 0.2
+    channel: int | None = None
 
     def __post_init__(self) -> None:
         # nan passes `value <= 0`, so the test is for what is right
@@ -99,6 +105,8 @@ class ClipSettings:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ClipsError(name, f"it is {value}", "Give a number above 0")
+        if self.channel is not None and self.channel < 0:
+            raise ClipsError("channel", f"it is {self.channel}", "Give 0 or more")
         if not 0 <= self.test_fraction < 1:
             raise ClipsError(
                 "test_fraction",
@@ -127,6 +135,88 @@ class ClipSettings:
         return self.frames * self.size**2 * 3 + 2 * self.samples
 
 
+def require_folder(folder: Path) -> Path:
+    """Return the folder of a data set, where it is there.
+
+    A folder that is missing must be an error before anything is written: it may be
+    mistyped, or on a disk that is not plugged in.
+
+    Raises:
+        ClipsError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ClipsError(
+            folder,
+            "there is no such folder",
+            "Check the name; if it lies on a disk that is not plugged in, plug it in",
+        )
+    return folder
+
+
+def require_separate(source: Path, out: Path) -> None:
+    """Refuse an output folder that lies inside the source, or is the same.
+
+    Prepared clips would be found as sources the next time.
+
+    Raises:
+        ClipsError: they are not separate.
+    """
+    if out.resolve().is_relative_to(source.resolve()):
+        raise ClipsError(
+            out,
+            f"it lies inside the source {source}",
+            "Give another folder as --out, outside of --source",
+        )
+
+
+def walk_folders(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+    """Yield the folder and all below it that are not hidden.
+
+    A folder that is a link is followed once, after all others. A link to a folder that
+    has been read, or to one above it, becomes a problem: it would count files twice, or
+    never end.
+
+    Args:
+        folder: where it begins.
+        problems: gets the links that are not followed.
+    """
+    seen = {folder.resolve()}
+    todo, links = [folder], list[Path]()
+    while todo or links:
+        if not todo:
+            link = links.pop(0)
+            target = link.resolve()
+            if target in seen or any(one.is_relative_to(target) for one in seen):
+                problems.append(
+                    Problem(
+                        link.relative_to(folder).as_posix(),
+                        "it is a link to a folder that is read anyway",
+                        "Nothing to do: its files count once",
+                    )
+                )
+                continue
+            seen.add(target)
+            todo.append(link)
+        inside = todo.pop(0)
+        yield inside
+        below = []
+        for path in sorted(inside.iterdir()):
+            if not path.is_dir() or path.name.startswith("."):
+                continue
+            if path.is_symlink():
+                links.append(path)
+            elif path.resolve() not in seen:
+                seen.add(path.resolve())
+                below.append(path)
+        todo[:0] = below
+
+
+def shorten_list(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 @dataclass(frozen=True)
 class Problem:
     """A file that could not be used, what is wrong with it, and what to do."""
@@ -135,8 +225,51 @@ class Problem:
     problem: str
     remedy: str
 
+    def __post_init__(self) -> None:
+        # A file name is bytes. One that is not UTF-8 could be neither printed nor
+        # written into report.json.
+        for name in ("file", "problem"):
+            object.__setattr__(self, name, escape_name(getattr(self, name)))
+
     def __str__(self) -> str:
         return f"{self.file}: {self.problem}. {self.remedy}"
+
+
+def escape_name(name: str) -> str:
+    r"""The name of a file with what is not UTF-8 spelt as ``\xe9``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a file's name can be written as UTF-8."""
+    return escape_name(name) == name
+
+
+def format_problems(problems: Sequence[Problem]) -> list[str]:
+    """One line for each kind of problem, with its count and some of its files.
+
+    Problems are of one kind if they differ in names and numbers alone.
+    """
+    kinds: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        # What is quoted, names of files, and numbers.
+        varying = r"'[^']*'|\"[^\"]*\"|\S+\.[A-Za-z]\w{1,4}\b|\d+(?:\.\d+)?"
+        what, remedy = (
+            re.sub(varying, "#", text) for text in (problem.problem, problem.remedy)
+        )
+        kinds.setdefault((what, remedy), []).append(problem)
+    lines = []
+    for same in list(kinds.values())[:MAX_PRINTED]:
+        first = same[0]
+        if len(same) == 1:
+            lines.append(str(first))
+        else:
+            names = list(dict.fromkeys(problem.file for problem in same))
+            lines.append(f"{len(same)} times: {first.problem}. {first.remedy}")
+            lines.append(f"  {shorten_list(names)}")
+    if (more := len(kinds) - MAX_PRINTED) > 0:
+        lines.append(f"and {more} more kinds, all in report.json")
+    return lines
 
 
 @dataclass
@@ -149,8 +282,12 @@ class PreparationReport:
         written: recording -> its clips, of those cut this time.
         skipped: recording -> its clips, of those that were prepared before and are
             unchanged.
-        removed: shards whose sources are gone.
+        kept: recording -> its clips, of those whose sources are gone.
+        removed: shards that were removed: of sources that are gone, where that was
+            asked for; of recordings that are in another split now; damaged ones.
         problems: the files that could not be used.
+        remarks: files that were used, but that somebody should look at.
+        dropped: s in all, at the ends of the files, that fill no clip.
         notes: what a reader should know of the splits.
         splits: split -> label -> number of recordings.
     """
@@ -159,8 +296,11 @@ class PreparationReport:
     dry_run: bool = False
     written: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
+    dropped: float = 0.0
     notes: list[str] = field(default_factory=list)
     splits: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -171,22 +311,32 @@ class PreparationReport:
         return path
 
     def __str__(self) -> str:
-        clips = sum(self.written.values()) + sum(self.skipped.values())
+        counts = (self.written, self.skipped, self.kept)
+        clips = sum(n for count in counts for n in count.values())
         would = "would be " if self.dry_run else ""
         lines = [
             f"{self.out}: {clips} clips"
             if not self.dry_run
-            else f"{self.out}: dry run, nothing written",
+            else f"{self.out}: dry run, nothing written; it would hold {clips} clips",
             f"  {len(self.written)} recordings {would}written, "
             f"{len(self.skipped)} unchanged, {len(self.removed)} {would}removed",
         ]
         for split, labels in self.splits.items():
             counted = ", ".join(f"{label} {n}" for label, n in sorted(labels.items()))
             lines.append(f"  {split}: {sum(labels.values())} recordings ({counted})")
+        if self.kept:
+            lines.append(
+                f"  {len(self.kept)} recordings kept although their sources are gone "
+                f"({shorten_list(sorted(self.kept))}). --prune removes them"
+            )
+        if self.dropped >= 0.01:
+            lines.append(
+                f"  {self.dropped:.2f} s at the ends of files, which fill no clip, are "
+                "left out"
+            )
         lines += [f"  note: {note}" for note in self.notes]
-        if self.problems:
-            lines.append(f"  {len(self.problems)} problems:")
-            lines += [f"    {problem}" for problem in self.problems[:MAX_PRINTED]]
-            if (more := len(self.problems) - MAX_PRINTED) > 0:
-                lines.append(f"    and {more} more, all in report.json")
+        for title, found in (("remarks", self.remarks), ("problems", self.problems)):
+            if found:
+                lines.append(f"  {len(found)} {title}:")
+                lines += [f"    {line}" for line in format_problems(found)]
         return "\n".join(lines)

@@ -26,7 +26,7 @@ displayed picture, `sounds` resamples, `reading` and `writing` hold the function
 this package offers.
 """
 
-from avnb.media.containers import Crop, Number
+from avnb.media.containers import Crop, Number, list_tracks, measure_duration
 from avnb.media.reading import (
     Clip,
     Probe,
@@ -45,6 +45,8 @@ __all__ = [
     "Number",
     "Probe",
     "iter_clips",
+    "list_tracks",
+    "measure_duration",
     "probe",
     "read_audio",
     "read_clip",

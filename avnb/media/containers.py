@@ -35,6 +35,15 @@ CONTAINER_FORMATS = (
     "nut,y4m,yuv4mpegpipe,tta,wv,ape,dts"
 )
 
+# No sound has fewer or more samples a second: 8000 is a telephone's, and 768,000 the
+# most that converters offer. A header that states 17 would keep the resampler busy for
+# hours.
+SAMPLE_RATES = (1000, 1_000_000)  # Hz
+HIGHEST_RATE = 130.0  # Hz: a stated frame rate above this is compared with the frames
+
+# What a Git LFS pointer begins with, in place of the file that it stands for.
+LFS_MARK = b"version https://git-lfs.github.com/spec/"
+
 # Remedies that several errors share.
 CONVERT = "Convert it with: ffmpeg -i FILE out.mp4"
 COPY_AGAIN = "Copy or download it again"
@@ -60,6 +69,42 @@ def check_file(path: File) -> None:
         raise MediaError(path, "no such file", "Check the name")
     if path.stat().st_size == 0:
         raise MediaError(path, "zero bytes", COPY_AGAIN)
+    with explain_failures(path), path.open("rb") as file:
+        if file.read(len(LFS_MARK)) == LFS_MARK:
+            raise MediaError(
+                path,
+                "it is a Git LFS pointer, not the file itself",
+                "Fetch the file in its repository: git lfs pull",
+            )
+
+
+@contextmanager
+def explain_failures(path: File) -> Iterator[None]:
+    """Turn what FFmpeg and PyAV raise over a damaged file into MediaError.
+
+    PyAV lets through exceptions of many kinds (an IndexError for a broken table of
+    streams, a MemoryError for an absurd size). Mistakes in our own code, such as a
+    TypeError or an AttributeError, pass through unchanged.
+    """
+    try:
+        yield
+    except MediaError:
+        raise
+    except (
+        av.FFmpegError,
+        OSError,
+        LookupError,
+        ArithmeticError,
+        MemoryError,
+        ValueError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:
+        raise MediaError(
+            path,
+            f"damaged: its decoder failed ({type(error).__name__}: {error})",
+            f"{COPY_AGAIN}, or convert it: ffmpeg -i FILE out.mp4",
+        ) from error
 
 
 @contextmanager
@@ -88,8 +133,19 @@ def open_container(path: File) -> Iterator[Any]:
             f"not a media file, or its header is damaged ({reason})",
             f"{COPY_AGAIN}, or convert it: ffmpeg -i FILE out.mp4",
         ) from error
-    with container:
+    with explain_failures(path), container:
         yield container
+
+
+def list_tracks(path: File) -> frozenset[str]:
+    """What a file holds, "video" or "audio" or both, by its header alone.
+
+    Raises:
+        MediaError: it is no media file.
+    """
+    with open_container(path) as container:
+        kinds = ("video", "audio")
+        return frozenset(k for k in kinds if choose_stream(container, k) is not None)
 
 
 def choose_stream(container: Any, kind: str) -> Any:
@@ -115,6 +171,20 @@ def check_stream(path: File, stream: Any, kind: str) -> None:
         raise MediaError(
             path, f"no such codec: its {kind} track is in one not known here", CONVERT
         )
+    if _is_encrypted(stream):
+        raise MediaError(
+            path,
+            f"its {kind} track is encrypted",
+            "Give a copy without protection, which its publisher may offer",
+        )
+    lowest, highest = SAMPLE_RATES
+    if kind == "audio" and not lowest <= stream.sample_rate <= highest:
+        raise MediaError(
+            path,
+            f"its header states a sample rate of {stream.sample_rate} Hz, which no "
+            f"sound has ({lowest} to {highest} Hz can be read)",
+            "Write it anew with its true rate: ffmpeg -i FILE -ar 44100 out.wav",
+        )
     # The header alone says so: nothing of this size has been allocated yet.
     if kind == "video" and not 0 < context.width * context.height <= LIMIT_PIXELS:
         raise too_large(path, context.width, context.height)
@@ -139,12 +209,43 @@ def too_long(path: File, seconds: float) -> MediaError:
     )
 
 
+def _is_encrypted(stream: Any) -> bool:
+    """Whether an MP4's track is stored under Common Encryption (ISO 23001-7)."""
+    try:
+        return stream.codec_context.codec_tag in ("encv", "enca")
+    except UnicodeDecodeError:  # WAV's tags are numbers, not letters
+        return False
+
+
 def read_frame_rate(path: File, stream: Any) -> float:
-    """The average frame rate of a video track, in Hz."""
+    """The average frame rate of a video track, in Hz.
+
+    A header may state anything: some FLV files state 1000 Hz, the unit of their time
+    stamps. So a very high rate is compared with the frames' times.
+    """
     rate = stream.average_rate or stream.guessed_rate
     if not rate:
         raise MediaError(path, "it states no frame rate", CONVERT)
+    if rate > HIGHEST_RATE and (measured := _measure_frame_rate(path, stream.index)):
+        # A film of a fast camera does have 240 Hz, and keeps what its header says.
+        return float(rate) if measured > 0.5 * rate else measured
     return float(rate)
+
+
+def _measure_frame_rate(path: File, index: int) -> float:
+    """The frame rate (Hz) by the times of the packets; 0 where they say nothing."""
+    times = []
+    with open_container(path) as container:
+        stream = container.streams[index]
+        with suppress(av.FFmpegError):  # the file breaks off
+            for packet in container.demux(stream):
+                if packet.pts is not None:
+                    times.append(packet.pts * float(packet.time_base))
+    if len(times) < 2 or max(times) <= min(times):
+        return 0.0
+    rate = (len(times) - 1) / (max(times) - min(times))
+    # Stamps in milliseconds give 29.99 for 30.
+    return float(round(rate)) if abs(rate - round(rate)) < 0.005 * rate else rate
 
 
 def read_start_time(container: Any) -> float:
@@ -155,16 +256,21 @@ def read_start_time(container: Any) -> float:
     return float((container.start_time or 0) / av.time_base)
 
 
-def measure_duration(path: File) -> float:
-    """The duration (s) of a file whose header states none, by its packets' times.
+def measure_duration(path: File, kind: str | None = None) -> float:
+    """The duration (s) of a file by its packets' times, whatever its header states.
 
     Reads all packets and decodes none. What MediaRecorder in a browser writes, for
-    example, has no duration in its header.
+    example, has no duration in its header, and an MP3 file's is a guess.
+
+    Args:
+        path: the media file.
+        kind: "video" or "audio": until where that track goes; None: the longest.
     """
     end = 0.0
     with open_container(path) as container, suppress(av.FFmpegError):
         begin = read_start_time(container)
-        for packet in container.demux():
+        wanted = None if kind is None else choose_stream(container, kind)
+        for packet in container.demux(*([] if wanted is None else [wanted])):
             if packet.pts is not None:
                 stop = (packet.pts + (packet.duration or 0)) * packet.time_base
                 end = max(end, float(stop) - begin)

@@ -23,7 +23,7 @@ from avnb.media.containers import (
     Size,
     Waveform,
 )
-from avnb.media.decoding import TimedFrame, decode_track
+from avnb.media.decoding import BARE_FORMATS, TimedFrame, decode_track
 from avnb.media.pictures import (
     FrameConverter,
     compute_displayed_size,
@@ -42,7 +42,7 @@ class Clip:
     Attributes:
         frames: (T, H, W, 3) uint8 RGB; frame k is seen at k / fps seconds.
         waveform: (channels, samples) in [-1, 1]; sample n is heard at
-            n / sample_rate seconds.
+            n / sample_rate seconds. What a file holds beyond 1 is cut, as players do.
         fps: frames a second.
         sample_rate: samples a second.
     """
@@ -91,6 +91,7 @@ def read_clip(
     size: Size = None,
     sample_rate: int | None = None,
     mono: bool = True,
+    channel: int | None = None,
     crop: Crop | None = None,
     audio: File | None = None,
 ) -> Clip:
@@ -109,6 +110,7 @@ def read_clip(
             (height, width) resizes.
         sample_rate: Hz; None keeps the file's own.
         mono: average the channels to one; otherwise keep them all.
+        channel: with `mono`, take this channel (0 = the first) in place of the average.
         crop: (left, top, width, height) in displayed pixels, applied before `size`.
         audio: a sound file to take the sound from, in place of the file's own.
 
@@ -122,7 +124,7 @@ def read_clip(
     seconds = math.inf if duration is None else duration
     plan = _ClipPlan(start or 0.0, seconds, fps=fps)
     # The sound is opened first: a file without any fails before its picture is read.
-    sound = SoundReader(audio or path, plan.start, sample_rate, mono)
+    sound = SoundReader(audio or path, plan.start, sample_rate, mono, channel)
     # Without a hop there is at most one segment, and none if the file ends earlier.
     for segment in _cut_segments(path, plan, FrameConverter(path, size, crop)):
         return _join_sound(segment, sound)
@@ -140,6 +142,7 @@ def iter_clips(
     size: Size = None,
     sample_rate: int | None = None,
     mono: bool = True,
+    channel: int | None = None,
     crop: Crop | None = None,
     audio: File | None = None,
 ) -> Iterator[Clip]:
@@ -158,6 +161,7 @@ def iter_clips(
         size: see `read_clip`.
         sample_rate: see `read_clip`.
         mono: see `read_clip`.
+        channel: see `read_clip`.
         crop: see `read_clip`.
         audio: see `read_clip`.
 
@@ -167,7 +171,7 @@ def iter_clips(
     span = math.inf if duration is None else duration
     hop = seconds if hop is None else hop
     plan = _ClipPlan(start or 0.0, seconds, hop=hop, span=span, fps=fps)
-    sound = SoundReader(audio or path, plan.start, sample_rate, mono)
+    sound = SoundReader(audio or path, plan.start, sample_rate, mono, channel)
     for segment in _cut_segments(path, plan, FrameConverter(path, size, crop)):
         yield _join_sound(segment, sound)
 
@@ -195,6 +199,7 @@ def read_audio(
     duration: Number | None = None,
     sample_rate: int | None = None,
     mono: bool = True,
+    channel: int | None = None,
 ) -> tuple[Waveform, int]:
     """Read the sound of a file of sound or video: (waveform, sample rate).
 
@@ -205,7 +210,7 @@ def read_audio(
         MediaError: no sound, a damaged file, or more than LIMIT_BYTES.
     """
     plan = _ClipPlan(start or 0.0, math.inf if duration is None else duration)
-    sound = SoundReader(path, plan.start, sample_rate, mono)
+    sound = SoundReader(path, plan.start, sample_rate, mono, channel)
     # Seconds to samples with one rounding each: clip after clip fits without a gap.
     count = plan.seconds * sound.rate
     count = round(count) if count < math.inf else count
@@ -265,7 +270,9 @@ def probe(path: File) -> Probe:
             found["audio_codec"] = audio.codec_context.name
             found["sample_rate"] = audio.sample_rate
             found["channels"] = audio.channels
-        duration = container.duration
+        # Without an index, FFmpeg guesses from the first packets' bit rate.
+        bare = container.format.name in BARE_FORMATS
+        duration = None if bare else container.duration
     # The container is closed here: decoding opens the file again, from its start.
     if video is not None:
         # Only a decoded frame carries the display matrix.
@@ -410,7 +417,8 @@ def _show_frame(
     for segment in active:
         while segment.needs_frame_before(until):
             if not pixels:  # converted once, and only if somebody sees it
-                picture = convert(item.frame, item.track.aspect)
+                with containers.explain_failures(path):
+                    picture = convert(item.frame, item.track.aspect)
                 shape = shape or picture.shape
                 if picture.shape != shape:
                     raise _changes_size(path, item.time, shape, picture.shape)

@@ -29,18 +29,31 @@ class SoundReader:
         first: s of the file from which on sound will be asked for.
         sample_rate: Hz; None keeps the file's own.
         mono: whether the channels are averaged.
+        channel: take this one (0 = the first) in place of their average.
 
     Raises:
         MediaError: there is no sound, or it is damaged.
     """
 
     def __init__(
-        self, path: File, first: Number, sample_rate: int | None, mono: bool
+        self,
+        path: File,
+        first: Number,
+        sample_rate: int | None,
+        mono: bool,
+        channel: int | None = None,
     ) -> None:
-        self.path, self.mono = path, mono
+        self.path, self.mono, self.channel = path, mono, channel
         # Room for codecs to settle after a seek, and for the resampler's filter.
         self.items = decode_track(path, "audio", max(0.0, first - 1.5))
         self.head = next(self.items)
+        self.channels: int = self.head.frame.layout.nb_channels
+        if channel is not None and not 0 <= channel < self.channels:
+            raise MediaError(
+                path,
+                f"it has no channel {channel}, its sound has {self.channels}",
+                f"Give a number from 0 to {self.channels - 1}",
+            )
         self.own_rate: int = self.head.frame.sample_rate
         self.rate: int = sample_rate or self.own_rate
         # Resampling from a multiple of this many samples gives the same numbers as
@@ -68,7 +81,8 @@ class SoundReader:
         pieces = [] if self.buffer is None else [self.buffer]
         end = self.position + sum(piece.shape[1] for piece in pieces)
         while end < first + count:
-            block = next(self.blocks, None)
+            with containers.explain_failures(self.path):
+                block = next(self.blocks, None)
             if block is None:
                 break
             pieces.append(block)
@@ -81,11 +95,14 @@ class SoundReader:
             if held > containers.LIMIT_BYTES:
                 raise containers.too_long(self.path, (end - self.position) / self.rate)
         if not pieces:
-            pieces = [np.zeros((1, 0), np.float32)]
+            count_channels = 1 if self.mono else self.channels
+            pieces = [np.zeros((count_channels, 0), np.float32)]
         joined = np.concatenate(pieces, axis=1)
         skip = min(max(0, first - self.position), joined.shape[1])
         self.position, self.buffer = self.position + skip, joined[:, skip:]
-        return self.buffer[:, : min(count, joined.shape[1])].copy()
+        # Float files and lossy codecs may go beyond 1, and so may the resampler's
+        # filter. A player cuts there as well.
+        return np.clip(self.buffer[:, : min(count, joined.shape[1])], -1, 1)
 
     def _read_samples(self, at: int) -> Iterator[Block]:
         """Sample `at` and all that follow, at the file's own rate, without gaps."""
@@ -122,6 +139,8 @@ class SoundReader:
         block: Block = data.astype(np.float32, copy=False)
         if not np.isfinite(block.sum()):  # only damaged or hostile files
             block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+        if self.mono and self.channel is not None:
+            return block[self.channel : self.channel + 1]
         return block.mean(axis=0, keepdims=True) if self.mono else block
 
 
@@ -137,6 +156,8 @@ def resample_blocks(blocks: Iterator[Block], rate: int, wanted: int) -> Iterator
     for block in _join_blocks(blocks):
         if rate == wanted:
             yield block
+            continue
+        if not block.size:  # FFmpeg has no memory for an empty frame, and says so
             continue
         # A resampler a channel: any number of channels, with or without a layout.
         resamplers = resamplers or [

@@ -79,8 +79,11 @@ def _add_video(out: Any, rate: Fraction, height: int, width: int) -> Any:
     video = out.add_stream("libx264", rate=rate)
     video.width, video.height = width + width % 2, height + height % 2
     video.pix_fmt = "yuv420p"  # the one pixel format that all browsers play
-    # one thread: the same bytes, whatever the number of cores
+    # The same frames must give the same bytes. With several threads the bytes depend on
+    # the number of cores. x264's macroblock tree (mbtree) reads memory that it has not
+    # written, so that some films come out differently from one time to the next.
     video.options = {"crf": "18", "preset": "veryfast", "threads": "1"}
+    video.options |= {"x264-params": "mbtree=0"}
     return video
 
 

@@ -68,10 +68,19 @@ def check_same_run(
     changes += _list_changes(saved["parts"], parts)
     if changes:
         run = checkpoint.parent.parent
+        remedy = f"Set RUN_DIR to a new folder, or delete {run} to begin anew"
+        begun = saved["settings"].get("precision")
+        if begun != settings.get("precision"):
+            # "auto" chooses bfloat16 only where the hardware has it.
+            remedy = (
+                f"To go on with it, give --set precision={begun} and, with --run-dir, "
+                f"the folder that holds {run} (bfloat16 is slow where the hardware "
+                f"lacks it). {remedy}"
+            )
         raise CheckpointError(
             checkpoint,
             f"this run was begun with other settings: {'; '.join(changes)}",
-            f"Set RUN_DIR to a new folder, or delete {run} to begin anew",
+            remedy,
         )
 
 

@@ -12,13 +12,15 @@ def get_device() -> torch.device:
     return device
 
 
-def choose_precision(asked: str, device: torch.device) -> str:
+def choose_precision(asked: str, device: torch.device, begun: str | None = None) -> str:
     """Return "float32" or "bfloat16".
 
     Args:
         asked: one of `PRECISIONS`. "auto" is bfloat16 where the hardware computes in
             it; where it would have to be emulated, it is slower than float32.
         device: where the run trains.
+        begun: the precision of the checkpoint that "auto" goes on from, if there is
+            one. A run keeps it where the machine computes in it.
 
     Raises:
         ValueError: `asked` is none of `PRECISIONS`.
@@ -27,6 +29,9 @@ def choose_precision(asked: str, device: torch.device) -> str:
         raise ValueError(f"precision is {asked!r}: give one of {', '.join(PRECISIONS)}")
     if asked != "auto":
         return asked
+    # A run in float32 goes on in float32 anywhere.
+    if begun == "float32":
+        return "float32"
     # Emulated bfloat16 (older GPUs, most CPUs) is slower than float32.
     if device.type == "cuda":
         able = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -122,6 +122,7 @@ class Run:
             mixed_precision="no", log_with="tensorboard", project_dir=self.folder
         )
         self.device: torch.device = self.accelerator.device
+        self._asked_precision = precision
         self.precision = choose_precision(precision, self.device)
         self.seed = seed
         self.settings = {
@@ -407,6 +408,10 @@ class Run:
             seed_process(self.accelerator, self.seed, self.generator)
         else:
             saved = read_checkpoint(newest)
+            # A run that was begun elsewhere keeps its precision, if it may be kept.
+            begun = saved["settings"].get("precision")
+            self.precision = choose_precision(self._asked_precision, self.device, begun)
+            self.settings["precision"] = self.precision
             check_same_run(newest, saved, self.settings, parts)
             self._check_steps(newest, saved["step"], total)
             for name, part in self._parts.items():

@@ -176,6 +176,7 @@ def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
     )
     time = np.arange(math.ceil(seconds * CONTROL_RATE)) / CONTROL_RATE
     loudness = _loudness(hits, time)
+    # hits in the last 0.15 s are left out: their sound would be cut off
     return Drumming(player, seed, float(seconds), tempo, tuple(hits), time, loudness)
 
 
@@ -216,7 +217,7 @@ def _strike(hits: list[Hit], moment: float, piece: str, velocity: float) -> None
     ]
     if piece in ("snare", "floor"):
         able = able[::-1]
-    last = {hit.limb: hit.time for hit in hits}  # in the order of time
+    last = {hit.limb: hit.time for hit in hits}  # the latest, as they are in time order
     for limb in able:
         if moment - last.get(limb, -1.0) > SAME_HAND_GAP - 0.03:
             hits.append(Hit(moment, piece, velocity, limb))
@@ -374,7 +375,7 @@ def _arm(drumming: Drumming, limb: str, t: Real) -> Arm:
         share = _ease(1 - until / min(gap, 0.5))
     place = np.array(one.place) * (1 - share) + np.array(two.place) * share
     grip = _grip(one, side) * (1 - share) + _grip(two, side) * share
-    hover = 7.0
+    hover = 7.0  # cm above a drum, where a tip waits
     rebound = 30.0 * (1 - math.exp(-since / 0.09))
     strike = hover
     if coming is not None and until < 0.45:
@@ -383,6 +384,7 @@ def _arm(drumming: Drumming, limb: str, t: Real) -> Arm:
             strike = raised * math.sin(0.5 * math.pi * until / 0.11)
         else:
             strike = raised + (hover - raised) * _ease((until - 0.11) / 0.34)
+    # the lower of both: after one stroke it rebounds, before the next it comes down
     height = min(rebound, strike)
     # the wrist goes up about half as far as the tip
     return Arm(place + (0.0, -height), place + grip + (0.0, -0.45 * height), height)

@@ -99,7 +99,7 @@ def draw_viol(canvas: Canvas, model: Viol, wood: Colour, loudness: Real) -> None
     board = [(0.66 * b, 0.045 * b), (1.37 * b, 0.031 * b), (1.37 * b, -0.031 * b)]
     canvas.fill(polygon([*board, (0.66 * b, -0.045 * b)]), EBONY)
     canvas.stroke([(0.46 * b, -0.07 * b), (0.46 * b, 0.07 * b)], PALE, 0.022 * b)
-    blur = 1.0 + 1.2 * loudness
+    blur = 1.0 + 1.2 * loudness  # a string that vibrates looks thicker
     for y in (-1.5, -0.5, 0.5, 1.5):
         a, z = (0.34 * b, y * 0.02 * b), (1.37 * b, y * 0.014 * b)
         canvas.stroke([a, z], (0.93, 0.92, 0.90), 0.0045 * b * blur, alpha=0.85)
@@ -179,6 +179,7 @@ def _turn_profile(profile: Profile) -> Path:
 
 def _draw_turned(canvas: Canvas, profile: Profile, colour: Colour) -> None:
     """A turned wooden or metal body, lit along its upper side."""
+    # three layers make it look round: the colour, the shaded lower half, a gleam
     canvas.fill(_turn_profile(profile), colour, edge=darken(colour, 0.6), width=0.5)
     low = [(x, r * 0.95) for x, r in profile] + [
         (x, r * 0.35) for x, r in reversed(profile)
@@ -383,6 +384,7 @@ def compute_lowering(midi: np.ndarray, fundamental: Real) -> np.ndarray:
 
 def choose_valves(semitones: Real) -> tuple[bool, bool, bool]:
     """Which of the three valves lower a harmonic by 0 to 6 semitones."""
+    # valves 1, 2 and 3 lower by 2, 1 and 3 semitones; 3 alone is not used (1 + 2 is)
     used = ("", "2", "1", "12", "23", "13", "123")[round(semitones)]
     return "1" in used, "2" in used, "3" in used
 

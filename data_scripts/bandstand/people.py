@@ -144,6 +144,7 @@ class Look:
         rng = make_generator("look", player)
 
         def pick(table: tuple[Colour, ...]) -> Colour:
+            # a little off the table's colours, or people would come in few kinds
             base = np.array(table[rng.integers(len(table))])
             r, g, b = np.clip(base + rng.normal(0, 0.02, 3), 0.02, 0.98)
             return float(r), float(g), float(b)
@@ -276,6 +277,7 @@ def draw_arm(
 ) -> None:
     """Draw upper arm, forearm and cuff, which end at the wrist before the hand."""
     joint = find_elbow(shoulder, hand, out, 29.0, 27.0)
+    # the hand is drawn later, before the instrument, so the arm ends at the wrist
     towards = hand - joint
     towards = towards / max(math.hypot(*towards), 1e-6)
     wrist = hand - towards * 3.5
@@ -309,6 +311,7 @@ def draw_hand(
     """Draw a hand whose fingers point along `degrees`; a raised finger is lifted."""
     edge = darken(look.skin, 0.42)
     with canvas.at(affine(hand, degrees)):
+        # fingers first: the palm covers where they begin
         for i, lift in enumerate(fingers):
             y = (i - 1.5) * 2.1
             tip = (length + 1.6 * lift - abs(i - 1.4) * 0.5, y - 2.4 * lift)
@@ -495,7 +498,7 @@ def draw_head(canvas: Canvas, look: Look, body: Body) -> None:
     canvas.fill(
         capsule(body.head + (0, 8), body.neck + (0, 1), 5.3, 6.0), shadow, edge=edge
     )
-    t = body.turn * 4.2
+    t = body.turn * 4.2  # how far the features shift as the face turns
     drop = 2.4 * (body.jaw or 0.0)  # of the chin
     with canvas.at(_head_matrix(look, body)):
         for s in (-1, 1):
@@ -512,6 +515,7 @@ def draw_head(canvas: Canvas, look: Look, body: Body) -> None:
             lit, dim = dim, lit
         canvas.fill_gradient(face, (-11, -6), (11, 8), lit, dim)
         canvas.stroke(face, edge, 0.5)
+        # who blows has round red cheeks: a breath that can be seen
         cheek = mix(skin, (0.85, 0.30, 0.25), 0.35)
         size = 2.2 + 1.5 * body.cheeks
         for s in (-1, 1):
@@ -533,6 +537,7 @@ def _draw_features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
             [(x - 2.2, -4.2 - lift - 0.15 * s), (x + 2.2, -4.2 - lift + 0.15 * s)],
             brow, 1.1,
         )  # fmt: skip
+        # below that the lids are shut and only their line shows
         if body.eyes > 0.3:
             canvas.fill(ellipse(x, -1.3, 2.1, 1.5 * body.eyes), (0.97, 0.97, 0.96))
             canvas.fill(ellipse(x + t * 0.12, -1.2, 1.25, 1.35 * body.eyes), ink)
@@ -557,6 +562,7 @@ def _draw_features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
             + [(t * 0.6, 14.3 + 2.4 * (body.jaw or 0.0)), (-7.4 + t * 0.3, 10)]
         )
         canvas.fill(beard, darken(look.hair, 0.1), alpha=0.93)
+    # a musician's mouth is one line; a speaker's opens, and that is its truth
     if body.jaw is not None:
         _draw_mouth(canvas, look, body.jaw, body.lips, t)
         return
@@ -570,6 +576,7 @@ def _draw_features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
 def _draw_mouth(canvas: Canvas, look: Look, jaw: Real, lips: Real, t: Real) -> None:
     """Lips about an opening as high as ``jaw`` and as wide as ``lips`` say."""
     red = mix(look.skin, (0.70, 0.14, 0.18), 0.55)
+    # spread lips are wider; an open jaw makes the opening higher
     wide, high = 3.1 + 1.0 * lips, 0.2 + 3.0 * jaw
     y = 7.4 + 0.75 * high
     canvas.fill(ellipse(t, y, wide + 0.9, high + 1.0), red, edge=darken(red, 0.35),

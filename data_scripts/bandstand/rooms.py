@@ -68,6 +68,7 @@ def draw_room(room: int, width: int, height: int) -> np.ndarray:
     )
     if rng.random() < 0.6:  # planks towards a vanishing point
         for x in np.arange(-span, 2 * span, 9.0):
+            # near planks look wider than far ones
             end = span / 2 + (x - span / 2) * 1.7
             canvas.stroke([(x, horizon), (end, 100)], darken(floor, 0.35), 0.35)
     skirting = lighten(wall, 0.35) if rng.random() < 0.5 else darken(floor, 0.3)

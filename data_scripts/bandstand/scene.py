@@ -238,13 +238,15 @@ def _pose_body(performance: Performance, look: Look, motion: Motion) -> Body:
     """Joints and face: the body sways, nods and bobs with the sound."""
     name = performance.instrument
     seated = name in ALWAYS_SEATED or (name != "double_bass" and look.seat < 0.4)
+    # louder playing moves the whole body more, as it does real musicians
     lean = motion.sway * (1.2 + 4.0 * motion.loudness)
     bob = -1.5 * motion.loudness + 0.8 * abs(motion.sway)
+    # who plays the double bass stands beside it
     x0 = -15.0 if name == "double_bass" else 0.0
     neck = np.array([x0 + lean, bob])
     nod = 2.0 * motion.loudness * motion.sway
     turn, tilt, side = HEADS.get(name, (-0.1, 0.0, 0.0))
-    drop = 2.5 * motion.rest
+    drop = 2.5 * motion.rest  # in a rest the head sinks
     head = neck + (side + 0.35 * lean, -17.0 + nod * 0.6 + drop)
     right, left = place_shoulders(neck, lean, look)
     return Body(
@@ -258,6 +260,7 @@ def _pose_body(performance: Performance, look: Look, motion: Motion) -> Body:
         seated=seated,
         knees=25.0 if name == "cello" else 17.0,
         cheeks=motion.breath * motion.loudness,
+        # eyes close in loud moments, at one end of the sway
         eyes=1.0 - 0.75 * motion.loudness * (motion.sway > 0.55),
     )
 
@@ -287,11 +290,13 @@ def _hold_bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
         bow_degrees = (16.0 - 7.0 * string) if big else (12.0 - 8.0 * string)
         reach = 64.0 if big else 62.0
         lift = np.array([-9.0, -6.0])
+    # the finger goes from the nut (lowest note) to where the neck meets the body
     neck_end = 1.02 * model.body
     along = motion.height**0.85
     finger = model.nut - 1.0 - along * (model.nut - 1.0 - neck_end)
     place = transform(matrix, (finger, 0.0))
     contact = transform(matrix, (model.bowing, 0.0)) + lift * motion.rest
+    # the stroke -1..1 uses the middle 80 % of the bow
     share = 0.5 + 0.40 * motion.stroke
     direction = np.array(
         [math.cos(math.radians(bow_degrees)), math.sin(math.radians(bow_degrees))]
@@ -328,6 +333,7 @@ def _hold_wind(
     matrix = affine(start + grip.start, degrees, grip.scale, grip.squash)
     if performance.instrument == "sax":
         matrix[:, 0] *= -1.0  # it hangs at the player's right
+    # a longer tube is lower: the hands (or the slide) go down it
     along, out = 1.0 - motion.height, 0.0
     if performance.instrument == "trombone":
         along = motion.lowering / 6.0

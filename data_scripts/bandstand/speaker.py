@@ -169,6 +169,7 @@ def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
         phrases.append((begin, now))
         now += float(rng.choice([0.25, 0.5, 1.1], p=[0.4, 0.4, 0.2]))
     time = np.arange(math.ceil(seconds * CONTROL_RATE)) / CONTROL_RATE
+    # no word begins in the last 0.6 s, so none is cut off
     return _trace_speech(player, seed, float(seconds), phones, onsets, phrases, time)
 
 
@@ -374,6 +375,7 @@ def _pose_body(speech: Speech, look: Look, t: Real) -> Body:
     """Joints and face at `t` s: mouth and head follow the voice, the sway is slow."""
     drive_curve, eyes = _trace_gestures(speech)
     drive = _interpolate(drive_curve, t)
+    # slow, and not in step with the voice: a head at rest moves too
     sway = math.sin(2 * math.pi * 0.21 * t + speech.player)
     lean = 0.7 * sway
     neck = np.array([lean, 0.5 - 0.8 * drive])

@@ -52,6 +52,7 @@ ORCHESTRA: dict[str, Instrument] = {
 }
 INSTRUMENTS: tuple[str, ...] = tuple(sorted(ORCHESTRA))
 
+# Semitones above the tonic.
 MODES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     "minor": (0, 2, 3, 5, 7, 8, 11),
@@ -137,7 +138,10 @@ def make_generator(*names: object) -> np.random.Generator:
 
 
 def choose_voice(instrument: str, player: int) -> Voice:
-    """The player's own variant of the instrument; the same for every score."""
+    """Choose the player's own variant of the instrument, the same for every score.
+
+    Without it a network could learn each instrument from one spectrum.
+    """
     rng = make_generator("voice", instrument, player)
     return Voice(
         tuning=float(np.clip(rng.normal(0, 5), -10, 10)),
@@ -320,6 +324,7 @@ def _play_loudness(
         fade = max(note.duration - kind.release / 2, 0.03)
         fall = np.exp(-np.clip(since - fade, 0, None) / (kind.release / 2.5))
         shape = (1 - swell) + swell * np.sin(np.pi * inside) if swell else 1.0
+        # the ear is logarithmic: a power above 1 keeps soft notes soft
         peak = 0.06 + 0.94 * note.velocity**1.6
         envelope = np.maximum(
             envelope, peak * np.sin(0.5 * np.pi * rise) * fall * shape
@@ -340,6 +345,7 @@ def _play_pitch(
     own = choose_voice(instrument, player)
     kind = ORCHESTRA[instrument]
     rng = make_generator("intonation", instrument, player, len(notes))
+    # a finger or a slide moves along the string or tube; a valve is there at once
     glide = 0.03 if kind.family == "string" or instrument == "trombone" else 0.012
     cents = np.zeros_like(time)
     rate = 2 * np.pi * own.vibrato_rate * (1 + 0.04 * rng.normal())
@@ -347,7 +353,9 @@ def _play_pitch(
         following = notes[index + 1].onset if index + 1 < len(notes) else np.inf
         here = (time >= note.onset) & (time < following)
         since = time[here] - note.onset
+        # no player is exactly in tune: 4 cents of deviation a note
         value = 100 * note.midi + own.tuning + np.clip(rng.normal(0, 4), -8, 8)
+        # only from a note that still sounds: after a rest nothing glides
         if index and notes[index - 1].onset + notes[index - 1].duration > (
             note.onset - 0.1
         ):
@@ -375,6 +383,7 @@ def _play_strokes(
             groups[-1].append(note)
         else:
             groups.append([note])
+    # a faster bow sounds louder, and a bow at rest makes no sound
     speed = np.where(loudness > 0, 0.15 + 1.8 * loudness, 0.0)
     starts = [group[0].onset for group in groups] + [np.inf]
     spans = [(time >= first) & (time < last) for first, last in pairwise(starts)]
@@ -412,5 +421,6 @@ def smooth_curve(curve: np.ndarray, seconds: float) -> np.ndarray:
 
 def _play_sway(tempo: float, loudness: np.ndarray, start: float) -> np.ndarray:
     """Sway in cycles: one in four beats at full loudness, slower when soft."""
+    # who plays louder moves more
     speed = tempo / 60 / 4 * (0.25 + 0.75 * np.sqrt(smooth_curve(loudness, 0.5)))
     return (start + np.cumsum(speed) / CONTROL_RATE) % 1.0

@@ -7,7 +7,7 @@ the claims for every seed, and the notebook of step 10 evaluates them for its ow
 
 from typing import Any
 
-from avnb.course.series import Claim
+from avnb.course.series import Claim, WantedClips
 
 # The embedded data set at each scale: recordings of each instrument (`songs`) and their
 # length in seconds. The number of pairs is 13 instruments x songs x length x 2 chunks a
@@ -21,6 +21,17 @@ EMBEDDED = (
         "paper": {"songs": 8, "length": 84.0},
     },
 )
+
+# Prepared clips that the notebooks can use. The image networks take 64 x 64 pixels, and
+# half a second at 44,100 Hz is a spectrogram of 44 frames.
+WANTED = WantedClips(
+    "avnb prepare folder --source my_videos --out my_clips "
+    "--seconds 0.5 --size 64 --sample-rate 44100",
+    {"seconds": (0.5,), "size": (64,), "sample_rate": (44100,)},
+)
+
+# Minutes of a whole run, and the GFLOP/s of the machine that measured them.
+MINUTES = {"laptop": (57.0, 107.0)}
 
 # The entries that a complete run on the embedded data must have recorded.
 RECORDED = (

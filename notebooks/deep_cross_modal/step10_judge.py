@@ -94,7 +94,13 @@ settings
 device = training.get_device()
 pairs = {split: load_pairs(lesson.data, split, device) for split in ("train", "test")}
 classes = pairs["test"].classes
-models = lesson.need("models", "step9_image_to_sound_train")
+models = lesson.need(
+    "models",
+    "step3_sound_train",
+    "step5_image_train",
+    "step7_sound_to_image_train",
+    "step9_image_to_sound_train",
+)
 
 
 def load_network(name: str, cls: type[nn.Module]) -> nn.Module:
@@ -273,7 +279,9 @@ def compute_inception_score(logits: Tensor) -> float:
 
 # %%
 # The EvalClassifier without its last layer gives the features.
-body = nn.Sequential(*list(eval_image.children())[:-1], nn.Flatten())
+# A new Sequential starts in training mode, and `metrics` gives a network back in the
+# mode it came in. The layers are shared, so eval() keeps the EvalClassifier as it is.
+body = nn.Sequential(*list(eval_image.children())[:-1], nn.Flatten()).eval()
 options = {"network_name": "EvalClassifier", "seed": lesson.seed}
 few = real["test"][:32], generated["S2I-C", "test"][:32]
 slow = compute_fid(*(run_in_batches(body, x).double() for x in few))

@@ -124,7 +124,7 @@ display(course.show_source(discriminator_loss, sample_wrong_class, sample_wrong_
 # %%
 device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
-models = lesson.need("models", "step3_sound_train")
+models = lesson.need("models", "step3_sound_train", "step5_image_train")
 lms = make_representation("LMS", train.sample_rate).to(device)
 encoders = {
     "classifier": training.load_model(
@@ -134,7 +134,6 @@ encoders = {
         models / "autoencoder.safetensors", StackedAutoencoder
     ),
 }
-lesson.need("models/image_encoder.safetensors", "step5_image_train")
 gamma = training.load_model(models / "image_encoder.safetensors", ImageClassifier)
 gamma = gamma.to(device).eval()
 

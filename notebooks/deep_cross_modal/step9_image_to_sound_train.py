@@ -113,7 +113,7 @@ display(course.show_source(SpectrogramGenerator, SpectrogramDiscriminator))
 # %%
 device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
-models = lesson.need("models", "step5_image_train")
+models = lesson.need("models", "step3_sound_train", "step5_image_train")
 image_encoder = training.load_model(
     models / "image_encoder.safetensors", ImageClassifier
 )

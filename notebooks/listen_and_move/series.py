@@ -10,7 +10,7 @@ step 6. If that number is small, a claim is about which network learns faster.
 
 from typing import Any
 
-from avnb.course.series import Claim
+from avnb.course.series import Claim, WantedClips
 
 # The script that makes the embedded data, and its options for each scale. Lengths are
 # in seconds.
@@ -22,6 +22,14 @@ EMBEDDED = (
         "gpu": {"length": 480.0, "size": 128},
         "paper": {"length": 480.0, "size": 128},
     },
+)
+
+# Prepared clips that the notebooks can use: one video, cut in time into training and
+# test. The generator doubles maps of 4 x 4 until they have the size of a frame.
+WANTED = WantedClips(
+    "avnb prepare single_video --source my_video.mp4 --out my_clips --size 64",
+    {"size": (8, 16, 32, 64, 128, 256, 512, 1024)},
+    recordings=1,
 )
 
 # The names that a full run on the embedded data must have recorded.

@@ -7,7 +7,7 @@ step 7 for the run at hand. "MS-VAE" means the corrected mode of step 4 in all c
 
 from typing import Any
 
-from avnb.course.series import Claim
+from avnb.course.series import Claim, WantedClips
 
 # How many videos of 10 s, and how many of them for validation and test. At `paper`
 # there are as many as in AVE.
@@ -20,6 +20,18 @@ EMBEDDED = (
         "paper": {"videos": 4143, "validation": 402, "test": 402, "size": 224},
     },
 )
+
+# Prepared clips that the notebooks can use: videos of whole seconds, and sound at the
+# rate that VGGish takes.
+WANTED = WantedClips(
+    "avnb prepare folder --source my_events --out my_clips "
+    "--seconds 3 --fps 4 --size 64 --sample-rate 16000",
+    {"sample_rate": (16000,)},
+    whole_seconds=True,
+)
+
+# Minutes of a whole run, and the GFLOP/s of the machine that measured them.
+MINUTES = {"laptop": (22.6, 107.0)}
 
 # What a whole run on the embedded data must have recorded; a test checks it.
 RECORDED = (

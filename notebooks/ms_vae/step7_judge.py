@@ -768,8 +768,8 @@ if locating:
     constant = max(constants, key=lambda row: row.value)
     best = max(between, key=lambda name: shown[name]["average"].value)
     score = shown[best]["average"].value
-    print(f"Localisation: {best} is best with {score:.0%} exact matches.")
-    print(f"   {constant.name} is right in {constant.value:.0%} without any model.")
+    print(f"Localisation: “{best}” is best with {score:.0%} exact matches.")
+    print(f"   “{constant.name}” is right in {constant.value:.0%} without any model.")
     circular = shown["MS-VAE + W"]["circular"].value
     print(f"   On the ring MS-VAE + W has {circular:.0%}, any constant {1 / T:.0%}.")
 for name in ("A-V", "V-A"):

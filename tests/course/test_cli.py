@@ -110,18 +110,6 @@ def test_check_says_that_no_series_is_installed(
     assert "Install one, for example: pip install avnb] series: none" in told
 
 
-def test_installed_notebooks_are_copied_to_work_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AVNB_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(folders, "find_clone", lambda: None)
-    folder = cli._find_notebooks() / "toy"
-    assert len(list(folder.glob("*.ipynb"))) == 3
-    (folder / "step1_count.ipynb").write_text("mine")
-    cli._find_notebooks()
-    assert (folder / "step1_count.ipynb").read_text() == "mine"
-
-
 def test_check_gives_one_line_a_finding() -> None:
     done = CliRunner().invoke(cli.app, ["check"])
     lines = done.output.strip().splitlines()

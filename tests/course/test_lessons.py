@@ -323,14 +323,15 @@ def test_a_step_alone_says_which_step_it_needs(toy: Toy) -> None:  # noqa: F811
         "run", "toy", "--scale", "smoke", "--steps", "3", "--run-dir", str(alone)
     )
     assert done.returncode == 1
-    assert "step1_count makes it" in done.stderr
+    assert "is needed first and is not there: step1_count" in done.stderr
+    assert f"--run-dir {alone} --steps 3 --with-needed" in done.stderr
 
 
 @pytest.mark.parametrize("name", sorted(list_series()))
 def test_a_series_data_is_made_by_a_script_that_takes_its_options(name: str) -> None:
     script, scales = load_series(name).EMBEDDED
     assert tuple(scales) == course.SCALES
-    known = {"size", *inspect.signature(load_script(script).sources).parameters}
+    known = {"size", *inspect.signature(load_script(script).find_sources).parameters}
     for options in scales.values():
         assert set(options) <= known
 

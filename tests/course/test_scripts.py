@@ -104,7 +104,8 @@ def test_a_script_takes_its_parameters(toy: Toy) -> None:  # noqa: F811
     # A step alone says which other step it needs, and nothing of Python's stack.
     done = toy.python(third, "--run-dir", str(toy.folder / "empty"))
     assert done.returncode == 1
-    assert "step1_count makes it. Run that notebook, or: avnb run toy" in done.stderr
+    assert "step1_count makes it. Run that notebook, or: " in done.stderr
+    assert "avnb run toy --scale laptop --run-dir " in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -26,7 +26,7 @@ from PIL import Image
 from avnb.data import clips, rows, shards
 from avnb.data.clips import load_clips, stream_clips
 from avnb.data.shards import prepare
-from avnb.data.sources import ClipSettings, Source
+from avnb.data.sources import ClipSettings, PreparationReport, Problem, Source
 from avnb.data.splits import group_duplicates, split_recordings
 from avnb.data.truth import sample_truth
 from avnb.errors import ClipsError, LeakError, WriteError
@@ -293,15 +293,61 @@ def test_what_changed_is_made_again(pairs, tmp_path):
     assert len(report.written) == 8
 
 
-def test_what_is_gone_is_removed(pairs, tmp_path):
+def test_what_is_gone_is_kept_and_named(pairs, tmp_path):
+    """A disk that is not plugged in must not cost the prepared clips."""
+    out = tmp_path / "out"
+    prepare(pairs, out, SMALL, workers=1)
+    before = shard_bytes(out)
+    pairs[0].audio.unlink()
+    for left in (pairs, pairs[1:], []):
+        report = prepare(left, out, SMALL, workers=1)
+        assert shard_bytes(out) == before
+        assert not report.removed
+        assert report.kept["cat0"] == 3
+        assert "cat0" in str(report)
+        assert "--prune" in str(report)
+    assert len(report.kept) == 8
+    names = {*load_clips(out, "train").recordings, *load_clips(out, "test").recordings}
+    assert names == {source.recording for source in pairs}
+    # They cannot stand beside clips of another length, and are not removed unasked.
+    longer = dataclasses.replace(SMALL, seconds=1.0)
+    for left in (pairs[1:], []):
+        with pytest.raises(ClipsError, match=r"cut with other settings.*--prune"):
+            prepare(left, out, longer, workers=1)
+        assert shard_bytes(out) == before
+
+
+def test_prune_removes_what_is_gone(pairs, tmp_path):
     out = tmp_path / "out"
     prepare(pairs, out, SMALL, workers=1)
     pairs[0].audio.unlink()
-    report = prepare(pairs, out, SMALL, workers=1)
+    report = prepare(pairs, out, SMALL, workers=1, prune=True)
     assert len(report.removed) == 1
     assert [problem.file for problem in report.problems] == ["cat0.png"]
     names = {*load_clips(out, "train").recordings, *load_clips(out, "test").recordings}
     assert names == {source.recording for source in pairs[1:]}
+
+
+def test_a_renamed_recording_is_not_there_twice(pairs, tmp_path):
+    """Otherwise one name could be trained on and the other tested on."""
+    out = tmp_path / "out"
+    prepare(pairs, out, SMALL, workers=1)
+    renamed = [dataclasses.replace(s, recording=f"new {s.recording}") for s in pairs]
+    report = prepare(renamed, out, SMALL, workers=1)
+    assert (len(report.removed), report.kept) == (8, {})
+
+
+def test_a_group_stays_together_although_one_of_it_is_gone(tmp_path):
+    sources = [
+        dataclasses.replace(write_pair(tmp_path, f"cat{k}", 1.7), group="take")
+        for k in range(2)
+    ]
+    other = write_pair(tmp_path, "cat9", 1.7)
+    declared = [dataclasses.replace(s, split="train") for s in (*sources, other)]
+    prepare(declared, tmp_path / "out", SMALL, workers=1)
+    left = [dataclasses.replace(sources[1], split="test"), declared[2]]
+    with pytest.raises(LeakError, match=r"cat0, whose source is gone"):
+        prepare(left, tmp_path / "out", SMALL, workers=1)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other"])
@@ -330,6 +376,7 @@ def test_a_damaged_shard_is_noticed_and_made_again(pairs, tmp_path, damage):
 def test_dry_run_writes_nothing(pairs, tmp_path):
     report = prepare(pairs, tmp_path / "out", SMALL, dry_run=True)
     assert len(report.written) == 8
+    assert sum(report.written.values()) == 8 * 3
     assert not (tmp_path / "out").exists()
     assert "dry run" in str(report)
 
@@ -668,3 +715,128 @@ def test_a_full_disk_is_no_problem_of_the_sources(tmp_path, pairs, monkeypatch):
     assert not report.problems
     prepare(pairs, tmp_path / "new", SMALL, workers=1)
     assert shard_bytes(tmp_path / "out") == shard_bytes(tmp_path / "new")
+
+
+# ------------------------------------------- one bad file, one odd file, the report
+
+
+def test_any_exception_of_one_file_costs_only_itself(pairs, tmp_path, monkeypatch):
+    real = shards.make_rows
+
+    def fail(source, *rest):
+        if source.recording == "cat1":
+            raise IndexError("list index out of range")
+        yield from real(source, *rest)
+
+    monkeypatch.setattr(shards, "make_rows", fail)
+    report = prepare(pairs, tmp_path / "out", SMALL, workers=1)
+    assert len(report.written) == 7
+    (problem,) = report.problems
+    assert problem.file == "cat1.png"
+    assert "IndexError: list index out of range" in problem.problem
+    assert "Please report this" in problem.remedy
+
+
+def test_ctrl_c_still_ends_it(pairs, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shards, "make_rows", stop)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(pairs, tmp_path / "out", SMALL, workers=1)
+
+
+def test_a_file_that_takes_too_long_is_given_up(pairs, tmp_path, monkeypatch):
+    real = shards.make_rows
+
+    def hang(source, *rest):
+        if source.recording == "dog2":
+            time.sleep(60)
+        yield from real(source, *rest)
+
+    monkeypatch.setattr(shards, "make_rows", hang)
+    begun = time.monotonic()
+    report = prepare(pairs, tmp_path / "out", SMALL, workers=1, time_limit=3.0)
+    assert time.monotonic() - begun < 50
+    assert len(report.written) == 7
+    (problem,) = report.problems
+    assert (problem.file, "more than 3 s" in problem.problem) == ("dog2.png", True)
+
+
+def test_silence_and_channels_that_cancel_are_listed(tmp_path):
+    sources = [write_pair(tmp_path, f"cat{k}", 1.7) for k in range(4)]
+    tone = 0.5 * np.sin(np.arange(round(1.7 * RATE)) / 5)
+    soundfile.write(sources[0].audio, 0 * tone, RATE)
+    soundfile.write(sources[1].audio, np.stack([tone, -tone], 1), RATE)
+    soundfile.write(sources[2].audio, np.stack([tone, 0 * tone], 1), RATE)
+    for _ in range(2):  # made, and read back from the shards
+        report = prepare(sources, tmp_path / "out", SMALL, workers=1)
+        found = {remark.file: remark.problem for remark in report.remarks}
+        assert found.keys() == {"cat0.png", "cat1.png"}
+        assert "silent" in found["cat0.png"]
+        assert "cancel" in found["cat1.png"]
+        assert "--channel 0" in str(report)
+    # One channel brings the sound back.
+    chosen = dataclasses.replace(SMALL, channel=1)
+    report = prepare(sources[1:2], tmp_path / "one", chosen, workers=1)
+    assert not report.remarks
+    loaded = load_clips(tmp_path / "one", "train")
+    assert loaded.waveform.abs().max() == pytest.approx(0.5 * 32767, rel=0.01)
+
+
+def test_a_name_that_is_not_utf8_is_named(pairs, tmp_path):
+    odd = os.fsdecode(b"caf\xe9.wav")
+    pairs[0].audio.rename(tmp_path / "media" / odd)
+    audio = tmp_path / "media" / odd
+    source = dataclasses.replace(pairs[0], name=odd, recording=odd, audio=audio)
+    report = prepare([source, *pairs[1:]], tmp_path / "out", SMALL, workers=1)
+    assert len(report.written) == 7
+    assert [p.file for p in report.problems] == [r"caf\xe9.wav"]
+    assert "not UTF-8" in str(report).encode().decode()
+
+
+def test_problems_of_one_kind_are_one_line():
+    missing = [
+        Problem(f"AVE/{k}.mp4", "the video is missing", "Download it")
+        for k in range(4131)
+    ]
+    other = [
+        Problem("a.wav", f"damaged: {k} of 9 packets of sound could be read", "Copy it")
+        for k in range(2)
+    ]
+    report = PreparationReport("out", problems=[*missing, *other])
+    lines = str(report).splitlines()
+    assert "    4131 times: the video is missing. Download it" in lines
+    assert "      AVE/0.mp4, AVE/1.mp4, AVE/2.mp4 and 4128 more" in lines
+    assert any(line.startswith("    2 times: damaged: 0 of 9") for line in lines)
+    assert len(lines) < 9
+
+
+@pytest.mark.parametrize("seconds", [0.5, 0.4, 60.0])
+def test_a_dry_run_counts_what_the_run_will_make(pairs, tmp_path, seconds):
+    pairs[0].audio.write_bytes(b"RIFF")
+    settings = dataclasses.replace(SMALL, seconds=seconds, fps=5.0)
+    tried = prepare(pairs, tmp_path / "out", settings, workers=1, dry_run=True)
+    done = prepare(pairs, tmp_path / "out", settings, workers=1)
+    assert tried.written == done.written
+    assert len(done.written) == (0 if seconds == 60 else 7)
+    assert {p.file for p in tried.problems} == {p.file for p in done.problems}
+    assert tried.dropped == pytest.approx(done.dropped)
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(1.0, 3), (0.5, 6)])
+def test_the_picture_s_length_counts(media_folder, tmp_path, seconds, count):
+    """3.00 s of picture, and sound that ends at 2.978 s."""
+    film = media_folder / "talking" / "grid" / "bbaf2n.mpg"
+    source = Source("a.mpg", "a", "a", film)
+    settings = ClipSettings(seconds=seconds, fps=25.0, size=8, sample_rate=RATE)
+    report = prepare([source], tmp_path / "out", settings, workers=1)
+    assert report.written == {"a": count}
+    assert report.dropped == pytest.approx(0.0, abs=1e-6)
+
+
+def test_what_is_dropped_is_counted(tmp_path):
+    source = write_pair(tmp_path, "cat0", 1.7)
+    report = prepare([source], tmp_path / "out", SMALL, workers=1)
+    assert report.dropped == pytest.approx(0.2)
+    assert "0.20 s at the ends" in str(report)

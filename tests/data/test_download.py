@@ -461,3 +461,17 @@ def test_a_file_where_a_folder_should_be(server, tmp_path):
         with pytest.raises(WriteError, match="choose another folder"):
             unpack(tmp_path / "a.zip", folder)
     assert (tmp_path / "file").read_text() == "here"
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+def test_every_packing_of_tar_is_unpacked(tmp_path, kind):
+    content = np.random.default_rng(0).bytes(200_000) + bytes(300_000)
+    (tmp_path / "a.bin").write_bytes(content)
+    archive = tmp_path / f"all.tar.{kind}"
+    with tarfile.open(archive, f"w:{kind}") as tar:
+        tar.add(tmp_path / "a.bin", "in/a.bin")
+    folder = unpack(archive, tmp_path / "out")
+    assert (folder / "in" / "a.bin").read_bytes() == content
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    with pytest.raises(DownloadError, match="damaged"):
+        unpack(archive, tmp_path / "half")

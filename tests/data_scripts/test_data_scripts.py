@@ -351,10 +351,41 @@ def test_folder_orders_pictures_by_number(tmp_path):
 
 
 def test_folder_of_nothing(tmp_path):
-    for place in (tmp_path, tmp_path / "nowhere"):
-        sources, problems = folder.find_sources(place)
-        assert not sources
-        assert "sub-folder" in problems[0].remedy
+    sources, problems = folder.find_sources(tmp_path)
+    assert not sources
+    assert "sub-folder" in problems[0].remedy
+
+
+def test_folder_uses_what_can_be_decoded(tmp_path):
+    """Whatever it is called; what is left out is listed with the reason."""
+    root = tmp_path / "in"
+    write_video(root / "dog" / "a.mp4", [COLOURS["red"]], 1.2, 300.0)
+    for name in ("b.MTS", "c", "d.f4v"):
+        write_video(root / "dog" / "x.mp4", [COLOURS["red"]], 1.2, 310.0)
+        (root / "dog" / "x.mp4").rename(root / "dog" / name)
+    (root / "dog" / "notes.txt").write_text("no film", encoding="utf-8")
+    (root / "dog" / "broken.mp4").write_bytes(b"nothing" * 99)
+    sources, problems = folder.find_sources(root)
+    names = {source.name for source in sources}
+    assert names == {f"dog/{n}" for n in ("a.mp4", "b.MTS", "c", "d.f4v", "broken.mp4")}
+    assert [p.file for p in problems] == ["dog/notes.txt"]
+    assert "left out: not a media file" in problems[0].problem
+    assert str(tmp_path) not in problems[0].problem
+
+
+def test_a_class_that_is_a_link_is_followed_once(tmp_path):
+    write_video(tmp_path / "elsewhere" / "a.mp4", [COLOURS["red"]], 1.2, 300.0)
+    write_video(tmp_path / "in" / "dog" / "b.mp4", [COLOURS["red"]], 1.2, 310.0)
+    (tmp_path / "in" / "cat").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "in" / "dog")
+    (tmp_path / "in" / "dog" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)
+    sources, problems = folder.find_sources(tmp_path / "in")
+    assert {(s.name, s.label) for s in sources} == {
+        ("cat/a.mp4", "cat"),
+        ("dog/b.mp4", "dog"),
+    }
+    assert {p.file for p in problems} == {"again", "dog/loop", "cat/up"}
 
 
 def test_music80(media_folder, tmp_path):
@@ -430,7 +461,7 @@ def test_bandstand_as_urmp(tmp_path):
 # ----------------------------------------------------------------- commands
 
 OPTIONS = """--source --out --download --dry-run --fps --size --seconds --hop
---sample-rate --seed --workers""".split()  # noqa: SIM905
+--sample-rate --seed --workers --prune""".split()  # noqa: SIM905
 
 
 @pytest.mark.parametrize("name", [n for n in scripts.list_scripts() if n != "fsd50k"])
@@ -445,6 +476,32 @@ def test_every_script_has_the_same_options_and_says_what_it_is(name):
         assert f"{option} " in asked.output, option
     first = next(line for line in module.ABOUT.splitlines() if line)
     assert first[:60] in asked.output
+
+
+@pytest.mark.parametrize("name", scripts.list_scripts())
+def test_a_mistyped_source_costs_nothing(name, tmp_path):
+    """Every script that reads a data set says so before it touches anything."""
+    source, out = tmp_path / "nowhere", tmp_path / "out"
+    module = scripts.load_script(name)
+    if name.startswith("bandstand"):
+        pytest.skip("it draws its own data set, into a new folder")
+    given = ["--source", str(source), "--out", str(out)]
+    asked = CliRunner().invoke(scripts.build_app(), [name, *given])
+    assert asked.exit_code == 1
+    assert str(source) in asked.output, module.NAME
+    assert "there is no such" in asked.output
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["folder", "fsd50k"])
+@pytest.mark.parametrize("inside", ["", "clips"])
+def test_clips_inside_the_source_are_refused(name, inside, tmp_path):
+    write_sound(tmp_path / "a" / "0.wav", 1.2, 300.0)
+    given = ["--source", str(tmp_path), "--out", str(tmp_path / inside)]
+    asked = CliRunner().invoke(scripts.build_app(), [name, *given])
+    assert asked.exit_code == 1
+    assert "it lies inside the source" in asked.output
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
 def test_command(tmp_path):
@@ -468,6 +525,7 @@ def test_command(tmp_path):
     assert "fps: it is 0" in wrong.output
 
 
+@pytest.mark.slow
 def test_scripts_run_alone(tmp_path):
     """Also unguarded: a worker process does not import the caller's script again."""
     for k in range(2):

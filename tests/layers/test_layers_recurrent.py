@@ -328,6 +328,7 @@ def test_memory_layout_changes_nothing(dtype: torch.dtype, channels: int) -> Non
         torch.testing.assert_close(second, first, **tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_type_checks")
 @pytest.mark.parametrize("name", ["h", "prediction", "recomputed"])
 def test_compiles_whole(name: str) -> None:

@@ -286,6 +286,7 @@ def test_fvd_as_the_released_code_has_it() -> None:
         fvd(real, made, network, protocol="best")
 
 
+@pytest.mark.slow
 def test_real_networks_judge() -> None:
     """A grey film is further from noise than noise is; every row has its network."""
     try:

@@ -377,6 +377,7 @@ def make_climbing(frames: int) -> object:
     )
 
 
+@pytest.mark.slow
 def test_training_makes_the_model_follow_the_sound() -> None:
     """The full model follows a test sound after training.
 

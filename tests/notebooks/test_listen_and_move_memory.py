@@ -99,6 +99,7 @@ def test_the_mean_of_squares_counts_the_squares() -> None:
         assert loss.shape == ()
 
 
+@pytest.mark.slow
 def test_the_order_of_magnitude_of_a_small_step() -> None:
     with benchmark.flip_for_shuffle:
         rows = {

@@ -79,6 +79,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any
     return test, results, training.load_model(path, MSVAE), tmp_path
 
 
+@pytest.mark.slow
 def test_table_1_is_what_a_plain_loop_counts(judged: tuple) -> None:
     test, results, model, _ = judged
     rows = {row["model"]: row for row in results["table1"]}

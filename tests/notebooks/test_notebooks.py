@@ -164,6 +164,7 @@ def test_a_defining_notebook_only_defines(series: str, path: Path) -> None:
     assert not found, f"{path}:{found[0].lineno}: {ast.unparse(found[0])[:80]}"
 
 
+@pytest.mark.slow
 @each_series
 def test_importing_is_silent_and_offline(series: str) -> None:
     names = [path.stem for one, path in DEFINING if one == series]

@@ -507,6 +507,7 @@ def test_real_vgg16_as_a_perceptual_loss() -> None:
     assert all(weight.grad is None for weight in network.parameters())
 
 
+@pytest.mark.slow
 def test_real_i3d_has_the_published_distance() -> None:
     """Zeros against 255s, 30 frames: 151.39244 in TensorFlow (FVD's own test)."""
     network = real("i3d")
@@ -645,6 +646,7 @@ def vggish() -> dict[str, torch.Tensor]:
     return tensors
 
 
+@pytest.mark.slow
 def test_vggish_of_the_users_file(tmp_path, vggish) -> None:
     data = saved(vggish)
     path = tmp_path / f"vggish-{hashlib.sha256(data).hexdigest()[:8]}.pth"

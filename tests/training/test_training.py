@@ -65,6 +65,7 @@ def script(*arguments: str, timeout: int = 240) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 def test_killed_anywhere_and_resumed_is_equal_to_the_last_bit(tmp_path: Path) -> None:
     done = script(str(LOOP), "kill", str(tmp_path))
@@ -72,6 +73,7 @@ def test_killed_anywhere_and_resumed_is_equal_to_the_last_bit(tmp_path: Path) ->
     assert "equal" in done.stdout
 
 
+@pytest.mark.slow
 def test_two_processes_share_batches_weights_and_one_set_of_files(
     tmp_path: Path,
 ) -> None:
@@ -603,6 +605,7 @@ run._number, run.finished
 """
 
 
+@pytest.mark.slow
 def test_the_panel_runs_headless_stops_and_stays_small(tmp_path: Path) -> None:
     cell = nbformat.v4.new_code_cell(NOTEBOOK.format(folder=str(tmp_path / "run")))
     notebook = nbformat.v4.new_notebook(cells=[cell])
@@ -629,8 +632,10 @@ print("stopped" if stop.is_set() else "nobody pressed")
 """
 
 
+@pytest.mark.slow
 def test_the_stop_button_reaches_a_busy_kernel() -> None:
     """The click goes as JupyterLab sends it: over a subshell, while the cell runs."""
+    pytest.importorskip("ipykernel", "7", reason="older kernels have no subshells")
     manager = KernelManager()
     manager.start_kernel(cwd=str(Path(__file__).parents[2]))
     client = manager.client()

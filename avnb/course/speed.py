@@ -1,0 +1,55 @@
+"""How fast this machine computes, and how long a series will take on it."""
+
+import time
+
+import torch
+
+from avnb.course.series import load_series
+
+SIZE = 2048  # rows and columns of the matrices
+LOOK = 0.8  # seconds that the measurement takes
+
+
+def measure_speed() -> float:
+    """The speed of a product of two 2048x2048 float32 matrices here, in GFLOP/s.
+
+    The fastest of the products in a second counts, since other programs only slow it.
+    """
+    a, b = torch.ones(2, SIZE, SIZE)
+    a @ b  # the first product starts the threads
+    best, end = float("inf"), time.perf_counter() + LOOK
+    while (began := time.perf_counter()) < end:
+        a @ b
+        best = min(best, time.perf_counter() - began)
+    # One multiplication and one addition for each of SIZE**3 products.
+    return 2 * SIZE**3 / best / 1e9
+
+
+def estimate_minutes(series: str, scale: str, speed: float) -> float | None:
+    """How many minutes a whole series takes at a scale on this processor.
+
+    The time is that of the machine which measured it (`MINUTES` of the series), scaled
+    by the speeds of both.
+
+    Args:
+        series: the series' name.
+        scale: one of `settings.SCALES`.
+        speed: of this machine in GFLOP/s, as `measure_speed` gives it.
+
+    Returns:
+        The minutes, or None where nobody has measured this series at this scale.
+    """
+    measured = getattr(load_series(series), "MINUTES", {}).get(scale)
+    if measured is None:
+        return None
+    minutes, gflops = measured
+    return float(minutes * gflops / speed)
+
+
+def describe_estimate(series: str, scale: str, speed: float) -> str:
+    """One sentence on how long a series will take here; see `estimate_minutes`."""
+    minutes = estimate_minutes(series, scale, speed)
+    if minutes is None:
+        return f"{series} at scale {scale}: nobody has measured how long it takes"
+    text = f"{series} at scale {scale}: about {minutes:.0f} minutes here"
+    return f"{text}, without a GPU and in float32; bfloat16 in hardware is faster"
