@@ -238,9 +238,9 @@ def test_what_is_saved_in_jupyterlab_reaches_the_later_steps(lab: Lab) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    results = json.loads((lab.toy.folder / "runs/toy/smoke/results.json").read_text())
+    recorded = lab.toy.folder / "runs/toy/smoke/results/step3_use.json"
     # count 2, three times, times depth 1: as installed it is 4
-    assert results["steps"]["step3_use"]["values"]["answer"] == 6
+    assert '"answer": 6' in recorded.read_text()
     # What is installed is as it was.
     assert "2 * x" in (lab.toy.notebooks / "step2_define.py").read_text()
 
