@@ -74,12 +74,14 @@ def update_working_copy(folder: Path) -> list[str]:
     require_writable(folder)
     manifest = _read_manifest(folder)
     messages, present = join_halves(folder, manifest), set()
-    for package in _find_packages():
-        for unit in _list_units(package):
-            name = unit[0].relative_to(package.parent).as_posix()
+    for package, place in _find_packages().items():
+        for unit in _list_units(place):
+            # A package's folder may have another name: in the clone it is `notebooks`.
+            inside = [package / path.relative_to(place) for path in unit]
+            name = inside[0].as_posix()
             present.add(name)
             message, manifest[name] = _update_unit(
-                [folder / path.relative_to(package.parent) for path in unit],
+                [folder / path for path in inside],
                 [_read_installed(path) for path in unit],
                 manifest.get(name),
             )
@@ -355,9 +357,12 @@ def import_jupytext() -> Any:
     return importlib.import_module("jupytext")
 
 
-def _find_packages() -> list[Path]:
-    """The folders of the outermost packages that hold series."""
+def _find_packages() -> dict[Path, Path]:
+    """The outermost packages that hold series: their name as a path -> their folder."""
     tops = {package.partition(".")[0] for package in list_series().values()}
-    specs = [importlib.util.find_spec(top) for top in sorted(tops)]
-    places = [spec.submodule_search_locations for spec in specs if spec is not None]
-    return [Path(next(iter(place))) for place in places if place]
+    found = {}
+    for top in sorted(tops):
+        spec = importlib.util.find_spec(top)
+        if spec is not None and spec.submodule_search_locations:
+            found[Path(top)] = Path(next(iter(spec.submodule_search_locations)))
+    return found

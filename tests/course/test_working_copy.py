@@ -156,6 +156,20 @@ def test_inside_the_copy_the_home_is_the_folder_above(
     assert folders.find_home() == copy.parents[2]
 
 
+def test_the_package_keeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the clone the folder of avnb_notebooks is called otherwise.
+    assert Path("avnb_notebooks") in working_copy._find_packages()
+    place = tmp_path / "notebooks"
+    place.mkdir()
+    (place / "__init__.py").touch()
+    found = {Path("avnb_notebooks"): place}
+    monkeypatch.setattr(working_copy, "_find_packages", lambda: found)
+    working_copy.update_working_copy(tmp_path / "course")
+    assert (tmp_path / "course" / "avnb_notebooks" / "__init__.py").is_file()
+
+
 # --- In JupyterLab ------------------------------------------------------------------
 
 
