@@ -110,7 +110,7 @@ def imported(path: Path) -> frozenset[str]:
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names.add(str(node.module))
-    return frozenset(names)
+    return frozenset(names - {"google.colab"})  # Colab's own: no package brings it
 
 
 def test_dependencies_are_what_is_imported() -> None:
@@ -168,8 +168,13 @@ def test_the_library_knows_no_series() -> None:
         assert not found, f"{path} names {found}"
 
 
+# `avnb run` in a working copy imports from it, as the kernels that it starts do.
+EDITS_THE_PATH = {ROOT / "avnb" / "course" / "working_copy.py"}
+
+
 def test_nothing_that_is_installed_edits_the_path() -> None:
-    for path in [p for folder in [*ROOMS, "tools"] for p in sources(folder)]:
+    paths = {path for folder in [*ROOMS, "tools"] for path in sources(folder)}
+    for path in paths - EDITS_THE_PATH:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):
                 assert ast.unparse(node) != "sys.path", f"{path}:{node.lineno}"

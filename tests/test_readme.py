@@ -82,7 +82,7 @@ def test_avnb_has_the_commands_and_options_that_are_named(page: str) -> None:
             app = typer.Typer()
             app.command()(scripts.build_command(scripts.load_script(rest[0])))
             command = get_command(app)
-        elif rest and name in {"run", "study"} and rest[0].islower():
+        elif rest and name in {"run", "study"} and rest[0][0].islower():
             assert rest[0] in list_series()
         given = {word.partition("=")[0] for word in rest if word.startswith("--")}
         assert given <= options(command), f"avnb {' '.join(words)}"

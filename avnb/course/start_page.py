@@ -24,9 +24,9 @@ notebooks are its steps: begin with step 1 of any series, and go on in their ord
 
 - Change what you like. This folder, `course/`, is your own copy of the notebooks. What
   you save here is what the later steps import, and an update never replaces it.
-- To run a whole series, open a terminal (File, New, Terminal), type `cd course`, and
-  then `avnb run` and the name of the series. It runs your notebooks. Links to its
-  report appear here the next time that you start `avnb lab`.
+- To run a whole series, open a terminal (File, New, Terminal) and type
+  `cd course && avnb run SERIES`. It runs your notebooks, and links to its report appear
+  here the next time that you start `avnb lab`.
 - This page is written anew at each start. Keep notes elsewhere."""
 
 
