@@ -168,7 +168,7 @@ def test_the_library_knows_no_series() -> None:
         assert not found, f"{path} names {found}"
 
 
-# `avnb run` that starts in a working copy imports from it, and so do its kernels.
+# `avnb run` in a working copy imports from it, as the kernels that it starts do.
 EDITS_THE_PATH = {ROOT / "avnb" / "course" / "working_copy.py"}
 
 

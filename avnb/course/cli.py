@@ -83,14 +83,15 @@ app = typer.Typer(
 
 
 @app.callback()
-def begin() -> None:
+def begin(context: typer.Context) -> None:
     """A course you can run, on generating sound and picture together."""
     from avnb.course.folders import find_working_copy
 
-    if find_working_copy():
-        from avnb.course.working_copy import use_working_copy
+    folder = find_working_copy()
+    if folder and context.invoked_subcommand != "lab":
+        from avnb.course.working_copy import enter_working_copy
 
-        for message in use_working_copy():
+        for message in enter_working_copy(folder):
             typer.echo(message, err=True)
 
 

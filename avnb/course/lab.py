@@ -9,7 +9,11 @@ from urllib.parse import quote
 from avnb.course import start_page
 from avnb.course.folders import find_home
 from avnb.course.kernels import build_environment
-from avnb.course.working_copy import build_copy_environment, update_working_copy
+from avnb.course.working_copy import (
+    build_copy_environment,
+    leave_working_copy,
+    update_working_copy,
+)
 from avnb.errors import AvnbError
 
 FOLDER = "course"
@@ -35,6 +39,7 @@ def open_working_copy() -> tuple[Path, list[str]]:
                 "'jupytext>=1.17'",
             )
     folder = find_home() / FOLDER
+    leave_working_copy(folder)
     messages = update_working_copy(folder)
     start_page.write_start_page(folder)
     return folder, messages

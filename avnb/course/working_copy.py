@@ -3,8 +3,8 @@
 Readers change notebooks: they solve exercises and try other numbers. In the clone, or
 among the installed packages, the next update would meet or erase what they wrote. So
 they work in a copy below the home of runs and data. The copy is laid out as a package,
-`course/avnb_notebooks/<series>/`, and stands first on Python's path. Therefore
-`from avnb_notebooks.ms_vae.step4_model import MSVAE` gives the reader's own class.
+`course/<package>/<series>/`, and stands first on Python's path. Therefore
+an import of a step, as in a later step's first cells, gives the reader's own code.
 
 Each notebook is paired with its text half by jupytext's metadata, so that JupyterLab
 saves both. A manifest holds the hash of each file as it was installed. An update
@@ -16,8 +16,6 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ import nbformat
 
 from avnb import files
 from avnb.course.folders import WORKING_COPY as MANIFEST
-from avnb.course.folders import find_working_copy, require_writable
+from avnb.course.folders import require_writable
 from avnb.course.series import list_series
 from avnb.errors import LessonError
 
@@ -76,12 +74,14 @@ def update_working_copy(folder: Path) -> list[str]:
     require_writable(folder)
     manifest = _read_manifest(folder)
     messages, present = join_halves(folder, manifest), set()
-    for package in _find_packages(folder):
-        for unit in _list_units(package):
-            name = unit[0].relative_to(package.parent).as_posix()
+    for package, place in _find_packages().items():
+        for unit in _list_units(place):
+            # A package's folder may have another name: in the clone it is `notebooks`.
+            inside = [package / path.relative_to(place) for path in unit]
+            name = inside[0].as_posix()
             present.add(name)
             message, manifest[name] = _update_unit(
-                [folder / path.relative_to(package.parent) for path in unit],
+                [folder / path for path in inside],
                 [_read_installed(path) for path in unit],
                 manifest.get(name),
             )
@@ -92,29 +92,44 @@ def update_working_copy(folder: Path) -> list[str]:
     return messages
 
 
-def use_working_copy() -> list[str]:
-    """Let this process and those it starts import from the working copy, if in one.
+def enter_working_copy(folder: Path) -> list[str]:
+    """Let this command import from the working copy, by starting it anew if need be.
 
-    For a command that is started inside `course/`: `avnb run` then runs the reader's
-    notebooks.
+    `avnb run`, started inside `course/`, then runs the reader's notebooks.
 
     Returns:
         What the reader should know, see `join_halves`.
     """
-    folder = find_working_copy()
-    if folder is None:
-        return []
-    os.environ.update(build_copy_environment(folder))
-    sys.path[:] = [str(folder), *(path for path in sys.path if path != str(folder))]
-    importlib.invalidate_caches()
+    _restart_with(build_copy_environment(folder)["PYTHONPATH"])
     return join_halves(folder, _read_manifest(folder))
+
+
+def leave_working_copy(folder: Path) -> None:
+    """Let this command import what is installed, as an update of the copy must."""
+    _restart_with(os.pathsep.join(_list_other_paths(folder)))
+
+
+def _restart_with(wanted: str) -> None:
+    """Replace this process by one with another PYTHONPATH, unless it has that already.
+
+    The path of a running process is not edited: what was imported would stay.
+    """
+    if os.environ.get("PYTHONPATH", "") == wanted:
+        return
+    command = [sys.executable, "-m", "avnb.course.cli", *sys.argv[1:]]
+    os.execve(sys.executable, command, os.environ | {"PYTHONPATH": wanted})
+
+
+def _list_other_paths(folder: Path) -> list[str]:
+    """The entries of PYTHONPATH without a working copy."""
+    old = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return [path for path in old if path and path != str(folder)]
 
 
 def build_copy_environment(folder: Path) -> dict[str, str]:
     """The variable that puts a working copy first on the path of new processes."""
-    old = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    rest = [path for path in old if path and path != str(folder)]
-    return {"PYTHONPATH": os.pathsep.join([str(folder), *rest])}
+    paths = [str(folder), *_list_other_paths(folder)]
+    return {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def join_halves(folder: Path, manifest: Manifest) -> list[str]:
@@ -342,29 +357,12 @@ def import_jupytext() -> Any:
     return importlib.import_module("jupytext")
 
 
-def _find_packages(copy: Path) -> list[Path]:
-    """The folders of the outermost packages that hold series, without the copy's own.
-
-    `importlib.util.find_spec` would answer with what is imported already, and inside
-    JupyterLab's terminal that is the working copy.
-    """
+def _find_packages() -> dict[Path, Path]:
+    """The outermost packages that hold series: their name as a path -> their folder."""
     tops = {package.partition(".")[0] for package in list_series().values()}
-    found = []
-    with _without(copy):
-        for top in sorted(tops):
-            specs = (finder.find_spec(top, None) for finder in sys.meta_path)
-            spec = next((spec for spec in specs if spec is not None), None)
-            if spec is not None and spec.submodule_search_locations:
-                found.append(Path(next(iter(spec.submodule_search_locations))))
+    found = {}
+    for top in sorted(tops):
+        spec = importlib.util.find_spec(top)
+        if spec is not None and spec.submodule_search_locations:
+            found[Path(top)] = Path(next(iter(spec.submodule_search_locations)))
     return found
-
-
-@contextmanager
-def _without(folder: Path) -> Iterator[None]:
-    """Take a folder off Python's path for a moment."""
-    before = list(sys.path)
-    sys.path[:] = [path for path in before if Path(path).resolve() != folder.resolve()]
-    try:
-        yield
-    finally:
-        sys.path[:] = before

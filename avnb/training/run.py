@@ -339,7 +339,12 @@ class Run:
         return self._log.as_table()
 
     def log_sample(
-        self, value: Any, name: str = "sample", *, sample_rate: int | None = None
+        self,
+        value: Any,
+        name: str = "sample",
+        *,
+        sample_rate: int | None = None,
+        columns: int | None = None,
     ) -> None:
         """Keep a sample of this step under `samples/`, and show it.
 
@@ -350,6 +355,7 @@ class Run:
                 [−1, 1].
             name: the beginning of the file's name.
             sample_rate: of a waveform, in hertz.
+            columns: of the grid of a batch, such as the frames of a film's strip.
         """
         if not self.accelerator.is_main_process:
             return
@@ -359,7 +365,7 @@ class Run:
             wave = torch.as_tensor(value).detach().float().cpu().numpy()
             write_audio(stem.with_suffix(".wav"), np.atleast_2d(wave), sample_rate)
             return
-        picture = show.to_picture(value)
+        picture = show.to_picture(value, columns)
         files.write_bytes(stem.with_suffix(".png"), show.encode_png(picture))
         if self._panel is not None:
             self._panel.show_sample(picture)

@@ -1,11 +1,13 @@
 """What a training run shows: a bar, plain lines, or a live panel in a notebook."""
 
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 
 import ipywidgets
 import numpy as np
+from IPython.display import Image as OutputImage
 from IPython.display import display
 from PIL import Image
 from tqdm import tqdm
@@ -16,6 +18,8 @@ from avnb.viz.colab import enable_colab_widgets
 DRAW_EVERY = 2.0  # seconds between two drawings of the live panel, or more
 SAY_EVERY = 60.0  # seconds between two lines of a log
 SAMPLE_SIDE = 512  # pixels; an executed notebook keeps the newest sample
+COLUMNS = 3  # plots beside each other
+EMPTY = show.encode_png(np.full((1, 1, 3), 255, np.uint8))
 POINTS = 400  # of a curve; more cannot be told apart on the panel
 
 History = Mapping[int, Mapping[str, float]]  # step -> name -> value
@@ -109,15 +113,26 @@ class Panel:
 
     def __init__(self, stop: Callable[[], object], title: str) -> None:
         enable_colab_widgets()
-        self.bar = ipywidgets.IntProgress(description=title, max=1)
+        # A description beside a bar is cut after some letters, a label is not.
+        self.bar = ipywidgets.IntProgress(max=1)
+        self.title = ipywidgets.Label(title)
         self.text = ipywidgets.Label()
         self.button = ipywidgets.Button(description="Stop", icon="stop")
         self.button.on_click(lambda _: stop())
-        empty = show.encode_png(np.full((1, 1, 3), 255, np.uint8))
-        self.curves = ipywidgets.Image(value=empty, format="png")
-        self.samples = ipywidgets.Image(value=empty, format="png")
-        top = ipywidgets.HBox([self.bar, self.text, self.button])
-        natural = ipywidgets.Layout(align_items="flex-start")  # not stretched
+        # Without these a picture that is wider than the page gets a scrolling box.
+        whole = {"max_width": "100%", "flex": "0 1 auto", "overflow": "visible"}
+        self.curves, self.samples = (
+            ipywidgets.Image(
+                value=EMPTY, format="png", layout=ipywidgets.Layout(**whole)
+            )
+            for _ in range(2)
+        )
+        top = ipywidgets.HBox([self.title, self.bar, self.text, self.button])
+        natural = ipywidgets.Layout(
+            align_items="flex-start",  # not stretched
+            flex_flow="row wrap",
+            overflow="visible",
+        )
         bottom = ipywidgets.HBox([self.curves, self.samples], layout=natural)
         self.start = time.monotonic()
         self.next = 0.0
@@ -146,20 +161,39 @@ class Panel:
         self.samples.value = show.encode_png(np.asarray(shown))
 
     def close(self) -> None:
-        """Leave the panel as it is; there is nothing to stop any more."""
+        """Show curves and sample as plain outputs; there is nothing to stop any more.
+
+        A page without widgets (an executed notebook, GitHub) shows only these. The
+        widgets give their pictures up, so that the notebook holds each one once.
+        """
         self.button.disabled = True
+        for picture, name in ((self.curves, "curves"), (self.samples, "newest sample")):
+            if picture.value != EMPTY:
+                alt = f"{self.title.value}: {name}"
+                display(OutputImage(data=picture.value, alt=alt))
+                picture.value = EMPTY
 
 
 def draw_history(rows: History) -> show.Plot:
-    """The logged values over the steps, about `POINTS` of each.
+    """The logged values over the steps, about `POINTS` of each, one small plot a name.
+
+    Losses differ in scale. On common axes the largest would flatten all others.
 
     Args:
         rows: step -> name -> value.
     """
-    thinned = list(rows.items())[:: max(1, len(rows) // POINTS)]
-    names = dict.fromkeys(name for _, row in thinned for name in row)
-    history = {}
-    for name in names:
-        steps = [step for step, row in thinned if name in row]
-        history[name] = (steps, [rows[step][name] for step in steps])
-    return show.curves(history)
+    names = dict.fromkeys(name for row in rows.values() for name in row)
+    columns = min(max(len(names), 1), COLUMNS)
+    height = -(-max(len(names), 1) // columns)
+    figure, axes = show.subplots(height, columns, width=2.4, height=1.7)
+    for name, place in zip(names, axes.flat, strict=False):
+        # Thinned by name: of the rows, every second one may lack what is logged at
+        # every second step.
+        steps = [step for step, row in rows.items() if name in row]
+        steps = steps[:: max(1, len(steps) // POINTS)]
+        place.plot(steps, [rows[step][name] for step in steps], linewidth=1.2)
+        place.set_title(textwrap.fill(name, 24), fontsize=9)
+        place.tick_params(labelsize=7)
+    for place in axes.flat[len(names) :]:
+        place.set_axis_off()
+    return figure

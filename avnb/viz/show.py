@@ -112,13 +112,14 @@ def to_uint8(image: Any, slack: float = 1e-3) -> np.ndarray:
     return pixels
 
 
-def to_picture(value: Any) -> np.ndarray:
+def to_picture(value: Any, columns: int | None = None) -> np.ndarray:
     """A figure, a picture, or a batch laid out as a grid, as uint8 (H, W, 3).
 
     Args:
         value: a matplotlib figure; a picture that `to_uint8` takes; or a batch
             (N, C, H, W). Floats may lie 0.05 outside [0, 1], because what a network
             makes in the middle of its training is to be seen and not to be refused.
+        columns: of the grid; about as many as rows where none are given.
     """
     if isinstance(value, Figure):
         return np.array(Image.open(io.BytesIO(figure_to_png(value))).convert("RGB"))
@@ -129,7 +130,7 @@ def to_picture(value: Any) -> np.ndarray:
 
     pictures = np.stack([to_uint8(picture, slack=0.05) for picture in array])
     batch = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-    grid = make_grid(batch, nrow=math.ceil(math.sqrt(len(batch))))
+    grid = make_grid(batch, nrow=columns or math.ceil(math.sqrt(len(batch))))
     tiled: np.ndarray = grid.permute(1, 2, 0).numpy()
     return tiled
 

@@ -95,11 +95,7 @@ device = training.get_device()
 pairs = {split: load_pairs(lesson.data, split, device) for split in ("train", "test")}
 classes = pairs["test"].classes
 models = lesson.need(
-    "models",
-    "step3_sound_train",
-    "step5_image_train",
-    "step7_sound_to_image_train",
-    "step9_image_to_sound_train",
+    "models", "step7_sound_to_image_train", "step9_image_to_sound_train"
 )
 
 

@@ -84,11 +84,7 @@ settings
 # %%
 device = training.get_device()
 models = lesson.need(
-    "models",
-    "step3_sound_train",
-    "step5_image_train",
-    "step7_sound_to_image_train",
-    "step9_image_to_sound_train",
+    "models", "step7_sound_to_image_train", "step9_image_to_sound_train"
 )
 test = load_pairs(lesson.data, "test", device)
 rate = test.sample_rate

@@ -341,7 +341,8 @@ def log_samples(run: training.Run, model: SoundToVideo) -> None:
     )
     shown = torch.linspace(0, count - 1, 8).long()
     strips = torch.cat([frames[shown] for frames in (real, own, other)])
-    run.log_sample(strips.permute(0, 3, 1, 2).cpu(), "real_own_other")
+    strips = strips.permute(0, 3, 1, 2).cpu()
+    run.log_sample(strips, "real_own_other", columns=len(shown))  # one row a strip
 
 
 # %% [markdown]

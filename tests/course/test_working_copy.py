@@ -156,6 +156,20 @@ def test_inside_the_copy_the_home_is_the_folder_above(
     assert folders.find_home() == copy.parents[2]
 
 
+def test_the_package_keeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the clone the folder of avnb_notebooks is called otherwise.
+    assert Path("avnb_notebooks") in working_copy._find_packages()
+    place = tmp_path / "notebooks"
+    place.mkdir()
+    (place / "__init__.py").touch()
+    found = {Path("avnb_notebooks"): place}
+    monkeypatch.setattr(working_copy, "_find_packages", lambda: found)
+    working_copy.update_working_copy(tmp_path / "course")
+    assert (tmp_path / "course" / "avnb_notebooks" / "__init__.py").is_file()
+
+
 # --- In JupyterLab ------------------------------------------------------------------
 
 
@@ -192,7 +206,7 @@ class Lab:
         answer = link.getresponse()
         text = answer.read()
         assert answer.status < 300, text
-        return json.loads(text)
+        return json.loads(text) if text else None
 
     def end(self) -> None:
         self.ask("POST", "/api/shutdown", {"now": True})
@@ -238,9 +252,10 @@ def test_what_is_saved_in_jupyterlab_reaches_the_later_steps(lab: Lab) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    results = json.loads((lab.toy.folder / "runs/toy/smoke/results.json").read_text())
+    recorded = lab.toy.folder / "runs/toy/smoke/results/step3_use.json"
     # count 2, three times, times depth 1: as installed it is 4
-    assert results["steps"]["step3_use"]["answer"] == 6
+    entries = json.loads(recorded.read_text())["entries"]
+    assert [e["value"] for e in entries if e["name"] == "answer"] == [6]
     # What is installed is as it was.
     assert "2 * x" in (lab.toy.notebooks / "step2_define.py").read_text()
 

@@ -48,11 +48,34 @@ def test_colabs_manager_is_switched_on_once(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_panel_draws_what_was_logged() -> None:
     rows = {step: {"a": float(step)} | ({"b": 1.0} if step % 2 else {})
             for step in range(900)}  # fmt: skip
-    lines = live.draw_history(rows).axes[0].lines
-    found = {line.get_label(): line.get_xydata() for line in lines}
+    axes = live.draw_history(rows).axes
+    found = {place.get_title(): place.lines[0].get_xydata() for place in axes[:2]}
+    assert list(found) == ["a", "b"]  # each on axes of its own, with its name
     assert len(found["a"]) <= 2 * live.POINTS
     assert (found["a"][:, 0] == found["a"][:, 1]).all()
-    assert live.draw_history({}).axes[0].get_legend() is None
+    assert axes[1].get_ylim()[1] < 2  # not flattened by the other
+    assert not live.draw_history({}).axes[0].lines
+    five = live.draw_history({0: dict.fromkeys("abcde", 1.0)}).axes
+    assert [bool(place.lines) for place in five] == [True] * 5 + [False]
+
+
+def test_a_page_without_widgets_shows_curves_and_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list = []
+    monkeypatch.setattr(live, "display", shown.append)
+    panel = live.Panel(lambda: None, "a long name of a run")
+    assert panel.title.value == "a long name of a run"
+    panel.update(3, 10, {0: {"loss": 1.0}, 1: {"loss": 0.5}}, last=False)
+    curves = panel.curves.value
+    panel.show_sample(np.zeros((8, 8, 3), np.uint8))
+    panel.close()
+    assert [type(item) for item in shown[1:]] == [live.OutputImage] * 2
+    assert shown[1].data == curves
+    assert panel.curves.value == panel.samples.value == live.EMPTY
+    shown.clear()
+    live.Panel(lambda: None, "nothing done").close()
+    assert len(shown) == 1  # the panel itself
 
 
 def test_one_conversion_of_pictures() -> None:
@@ -67,3 +90,5 @@ def test_one_conversion_of_pictures() -> None:
         show.to_picture(nan)
     grid = show.to_picture(torch.zeros(5, 1, 8, 8))
     assert grid.shape == (2 * 10 + 2, 3 * 10 + 2, 3)
+    strips = show.to_picture(torch.zeros(24, 1, 8, 8), columns=8)
+    assert strips.shape == (3 * 10 + 2, 8 * 10 + 2, 3)  # one row a strip
