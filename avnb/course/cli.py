@@ -25,6 +25,13 @@ class PlainErrors(TyperGroup):
     Anything else is a mistake of ours, and its traceback is wanted.
     """
 
+    def resolve_command(self, ctx: Any, args: Any) -> Any:
+        """Find the command; all but `lab` see the files of a working copy."""
+        found = super().resolve_command(ctx, args)
+        if found[0] != "lab":
+            _enter_working_copy()
+        return found
+
     def invoke(self, ctx: Any) -> Any:  # Typer's copy of click has no public types
         """Run the command; see the class."""
         try:
@@ -82,13 +89,11 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def begin(context: typer.Context) -> None:
-    """A course you can run, on generating sound and picture together."""
+def _enter_working_copy() -> None:
+    """Start the command anew with the reader's own notebooks, inside a working copy."""
     from avnb.course.folders import find_working_copy
 
-    folder = find_working_copy()
-    if folder and context.invoked_subcommand != "lab":
+    if folder := find_working_copy():
         from avnb.course.working_copy import enter_working_copy
 
         for message in enter_working_copy(folder):
