@@ -132,7 +132,7 @@ def test_every_setting_is_read(series: str, path: Path) -> None:
 
 def test_the_guard_finds_a_dead_parameter() -> None:
     cells = [
-        "s = settings.Settings(SCALE, OVERRIDES, dict(a=(1,) * 4, b=(2, 2, 2, 2)))",
+        "s = lesson.settings(dict(a=(1,) * 4, b=(2, 2, 2, 2)))",
         "print(s.a, other.b)",
     ]
     assert tools.unread_fields(cells) == {"b"}
