@@ -63,6 +63,8 @@ def find_sources(
             # H.264 halves the colour's pixels; half as many again make up for it
             size=2 * round(0.75 * settings.size),
         )
+    if dry_run and not folder.is_dir():  # nothing has been drawn yet
+        return [], []
     return ave.find_sources(folder, settings)
 
 

@@ -66,6 +66,8 @@ def find_sources(
         write_sub_urmp(
             folder, songs=songs, seconds=length, seed=seed, step_ms=step, size=size
         )
+    if dry_run and not folder.is_dir():  # nothing has been drawn yet
+        return [], []
     if layout == "urmp":
         return urmp.find_sources(folder, settings)
     return sub_urmp.find_sources(folder, settings, every=step)

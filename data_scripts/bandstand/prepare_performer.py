@@ -63,6 +63,8 @@ def find_sources(
             fps=settings.fps,
             size=2 * settings.size,  # H.264 halves the colour's pixels
         )
+    if dry_run and not folder.is_dir():  # nothing has been drawn yet
+        return [], []
     return single_video.find_sources(folder, settings)
 
 

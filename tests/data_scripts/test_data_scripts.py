@@ -317,7 +317,7 @@ def test_folder(tmp_path):
     assert by_name["dog/b/one.mp4"].group == by_name["dog/b/two.mp4"].group == "dog/b"
     assert names_of(problems) == ["cat/y.wav", "notes.txt"]
     report = prepare(sources, tmp_path / "out", SMALL, problems=problems, workers=1)
-    assert names_of(report.problems) == ["cat/broken.mp4", "cat/y.wav"]
+    assert names_of(report.problems) == ["cat/broken.mp4", "cat/y.wav", "notes.txt"]
     assert sum(report.written.values()) == 6 * 2
 
 

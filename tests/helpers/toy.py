@@ -8,6 +8,8 @@ from pathlib import Path
 import jupytext
 import pytest
 
+from avnb.course import fingerprint
+
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = """# %% tags=["parameters"]
 SCALE = "laptop"
@@ -85,6 +87,12 @@ class Toy:
     """A folder with a series that another distribution than avnb declares."""
 
     def __init__(self, folder: Path) -> None:
+        # Another test's series of this name would be found instead, if this process
+        # has imported it.
+        for name in [name for name in sys.modules if name.startswith("toy_series")]:
+            del sys.modules[name]
+        fingerprint.list_followed_packages.cache_clear()
+        fingerprint._find_root.cache_clear()
         self.folder = folder
         self.notebooks = folder / "toy_series" / "toy"
         self.notebooks.mkdir(parents=True)
