@@ -979,8 +979,10 @@ def test_an_encrypted_film_is_named(tmp_path):
     key |= {"encryption_key": "01" * 16, "encryption_kid": "02" * 16}
     make(path, np.arange(20) / 25, sound=clicks(0.8, [0.3]), options=key)
     for read in (media.probe, media.read_clip, media.read_audio):
-        with pytest.raises(MediaError, match="encrypted"):
+        with pytest.raises(MediaError) as caught:
             read(path)
+        # Not the whole message: this test's name is in the path.
+        assert caught.value.problem == "it is encrypted"
 
 
 def test_the_length_of_an_mp3_is_what_decoding_gives(tmp_path):

@@ -23,6 +23,7 @@ Number = int | float  # jaxtyping's checker is strict: 2 s are as good as 2.0 s
 Size = int | tuple[int, int] | None
 Crop = tuple[int, int, int, int]  # left, top, width, height
 
+MOOV_LIMIT = 2**26  # bytes of an MP4's header that are searched
 LIMIT_PIXELS = 8192 * 8192  # of one frame: an 8K film has 7680 x 4320
 LIMIT_BYTES = 2**31  # of one result; a header alone must not fill the memory
 MAX_LOST = 0.05  # share of a track's packets that may be undecodable
@@ -134,6 +135,12 @@ def open_container(path: File) -> Iterator[Any]:
             f"{COPY_AGAIN}, or convert it: ffmpeg -i FILE out.mp4",
         ) from error
     with explain_failures(path), container:
+        if "mp4" in container.format.name and _is_encrypted(path):
+            raise MediaError(
+                path,
+                "it is encrypted",
+                "Give a copy without protection, which its publisher may offer",
+            )
         yield container
 
 
@@ -171,12 +178,6 @@ def check_stream(path: File, stream: Any, kind: str) -> None:
         raise MediaError(
             path, f"no such codec: its {kind} track is in one not known here", CONVERT
         )
-    if _is_encrypted(stream):
-        raise MediaError(
-            path,
-            f"its {kind} track is encrypted",
-            "Give a copy without protection, which its publisher may offer",
-        )
     lowest, highest = SAMPLE_RATES
     if kind == "audio" and not lowest <= stream.sample_rate <= highest:
         raise MediaError(
@@ -209,12 +210,30 @@ def too_long(path: File, seconds: float) -> MediaError:
     )
 
 
-def _is_encrypted(stream: Any) -> bool:
-    """Whether an MP4's track is stored under Common Encryption (ISO 23001-7)."""
-    try:
-        return stream.codec_context.codec_tag in ("encv", "enca")
-    except UnicodeDecodeError:  # WAV's tags are numbers, not letters
-        return False
+def _is_encrypted(path: File) -> bool:
+    """Whether a track of an MP4 is stored under Common Encryption (ISO 23001-7).
+
+    FFmpeg does not tell: it names the codec under the protection, and the frames then
+    look damaged. So the sample entries are looked up in the header box `moov`.
+    """
+    with Path(path).open("rb") as file:
+        # Each box begins with its size and its name (ISO 14496-12, 4.2). A film has some
+        # thousand boxes at most at its outermost level; a hostile file has more.
+        for _ in range(10_000):
+            head = file.read(8)
+            if len(head) < 8:
+                return False
+            size, name = int.from_bytes(head[:4], "big"), head[4:]
+            begun = 8
+            if size == 1:  # the size follows, in 64 bits
+                size, begun = int.from_bytes(file.read(8), "big"), 16
+            if name == b"moov":
+                box = file.read(min(max(size - begun, 0), MOOV_LIMIT))
+                return b"tenc" in box and (b"encv" in box or b"enca" in box)
+            if size < begun:  # to the end of the file, or not a box
+                return False
+            file.seek(size - begun, os.SEEK_CUR)
+    return False
 
 
 def read_frame_rate(path: File, stream: Any) -> float:
