@@ -217,8 +217,9 @@ def _is_encrypted(path: File) -> bool:
     look damaged. So the sample entries are looked up in the header box `moov`.
     """
     with Path(path).open("rb") as file:
-        # Each box begins with its size and its name (ISO 14496-12, 4.2). A film has some
-        # thousand boxes at most at its outermost level; a hostile file has more.
+        end = os.fstat(file.fileno()).st_size
+        # Each box begins with its size and its name (ISO 14496-12, 4.2). A film has a few
+        # thousand of them at its outermost level; a hostile file may have more.
         for _ in range(10_000):
             head = file.read(8)
             if len(head) < 8:
@@ -230,7 +231,7 @@ def _is_encrypted(path: File) -> bool:
             if name == b"moov":
                 box = file.read(min(max(size - begun, 0), MOOV_LIMIT))
                 return b"tenc" in box and (b"encv" in box or b"enca" in box)
-            if size < begun:  # to the end of the file, or not a box
+            if size < begun or size > end:  # up to the file's end, or not a box
                 return False
             file.seek(size - begun, os.SEEK_CUR)
     return False
