@@ -218,8 +218,8 @@ def _is_encrypted(path: File) -> bool:
     """
     with Path(path).open("rb") as file:
         end = os.fstat(file.fileno()).st_size
-        # Each box begins with its size and its name (ISO 14496-12, 4.2). A film has a few
-        # thousand of them at its outermost level; a hostile file may have more.
+        # Each box begins with its size and its name (ISO 14496-12, 4.2). A film has
+        # some thousands at its outermost level, and a hostile file may have more.
         for _ in range(10_000):
             head = file.read(8)
             if len(head) < 8:
