@@ -74,6 +74,10 @@ ROWS_LIMIT = 10**6
 BYTES_LIMIT = 2**28
 # family of splits -> how its file of a split is called
 SPLIT_FILES = {"files": "Set.txt", "order": "_order.h5", "match": "_order_match.h5"}
+GET_VIDEOS = (
+    f"Unpack AVE_Dataset.zip, so that it lies in {FOLDER}/, and run this command "
+    "again; `avnb prepare ave --help` says where the archive is"
+)
 VIDEO_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 BACKGROUND = len(KINDS)  # the column of labels.h5 that says that nothing happens
 
@@ -152,7 +156,7 @@ def find_sources(
             video = folder / FOLDER / f"{row.video}.mp4"
             name = _name_video(row.video)
             if not video.is_file():
-                problems.append(Problem(name, "the video is missing", "Download it"))
+                problems.append(Problem(name, "the video is missing", GET_VIDEOS))
                 continue
             recording = row.video
             if row.video in first_event:

@@ -30,6 +30,9 @@ def find_sources(
     validation: Annotated[int, typer.Option(help="of them in the validation")] = 28,
     test: Annotated[int, typer.Option(help="of them in the test")] = 112,
     video_fps: Annotated[int, typer.Option(help="frames a second of the files")] = 8,
+    clutter: Annotated[
+        float, typer.Option(help="probability of each disturbance, 0 to 1")
+    ] = 0.0,
     dry_run: bool = False,
 ) -> tuple[list[Source], list[Problem]]:
     """Write the videos of ``settings.seed``, then find their sources.
@@ -41,6 +44,8 @@ def find_sources(
         validation: of them in the validation split.
         test: of them in the test split.
         video_fps: frames a second of the files.
+        clutter: the probability of each disturbance of a video: a loud place, the
+            event's sound before or after it unseen, another sound, another thing.
         dry_run: write nothing; only what is there already is found.
 
     Returns:
@@ -62,6 +67,7 @@ def find_sources(
             fps=video_fps,
             # H.264 halves the colour's pixels; half as many again make up for it
             size=2 * round(0.75 * settings.size),
+            clutter=clutter,
         )
     if dry_run and not folder.is_dir():  # nothing has been drawn yet
         return [], []

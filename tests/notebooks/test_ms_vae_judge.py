@@ -48,13 +48,20 @@ def random_run(
     return test
 
 
-def run(step: str, run_dir: Path, data: str = "") -> dict[str, Any]:
-    """What a step records at scale smoke, its text half run as a script."""
+def run(
+    step: str, run_dir: Path, data: str = "", names: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a step records at scale smoke, its text half run as a script.
+
+    `names` gets everything that the script defines.
+    """
     text = (series_folder("ms_vae") / f"{step}.py").read_text()
     for name, value in (("SCALE", "smoke"), ("RUN_DIR", str(run_dir)), ("DATA", data)):
         text, found = re.subn(rf"^{name} = .*", f"{name} = {value!r}", text, flags=re.M)
         assert found == 1
-    exec(compile(text, step, "exec"), {"__name__": step})
+    names = {} if names is None else names
+    names["__name__"] = step
+    exec(compile(text, step, "exec"), names)
     result = json.loads((run_dir / "results" / f"{step}.json").read_text())
     assert result["finished"]
     return {e["name"]: e["value"] for e in result["entries"] if e["kind"] == "value"}

@@ -36,6 +36,7 @@ def write_ave(
     seed: int,
     fps: float | int = 8,
     size: int = 96,
+    clutter: float = 0.0,
     workers: int | None = None,
 ) -> int:
     """Write videos of 10 s with one event each, their annotations and splits.
@@ -52,6 +53,7 @@ def write_ave(
         seed: of the world.
         fps: frames a second.
         size: pixels a side, even.
+        clutter: the probability of each disturbance of `events.Clutter`.
         workers: processes; None = one a core.
 
     Returns:
@@ -67,6 +69,8 @@ def write_ave(
             f"with {videos} videos in all that is no division into three splits",
             "Give 0 or more and 1 or more, together less than the videos",
         )
+    if not 0 <= clutter <= 1:
+        raise ClipsError("clutter", f"it is {clutter}", "Give a probability, 0 to 1")
     check_picture(size, fps)
     settings = {
         "layout": "ave",
@@ -77,6 +81,7 @@ def write_ave(
         "seed": seed,
         "fps": fps,
         "size": size,
+        "clutter": clutter,
     }
     root = Path(folder)
     check_settings(root, settings)
@@ -129,7 +134,9 @@ def _write_event(root: Path, settings: Settings, job: Job) -> None:
     """Write one video and its truth."""
     name, kind, start, end = job
     seed = int(make_generator("ave", settings["seed"], name).integers(1 << 31))
-    video = events.record_event(kind, start=start, end=end, seed=seed)
+    video = events.record_event(
+        kind, start=start, end=end, seed=seed, clutter=settings["clutter"]
+    )
     fps, size = settings["fps"], settings["size"]
     pictures = (video.draw(i / fps, size) for i in range(round(ave.SECONDS * fps)))
     waveform = video.synthesise(events.RATE)[None]
