@@ -350,8 +350,10 @@ class SpeechEvent(EventTake):
         speech = speaker.speak(self.place, seconds=seconds, seed=self.seed)
         voiced = speech.pitch_hz > 0
         spread = 0.85 + 0.3 * self.variant.shape
-        # the median pitch becomes that of the kind; what is said stays the same
-        factor = spread * hertz / float(np.median(speech.pitch_hz[voiced]))
+        # the median pitch becomes that of the kind; what is said stays the same. A
+        # second of speech may hold no voice at all.
+        median = np.median(speech.pitch_hz[voiced]) if voiced.any() else hertz
+        factor = spread * hertz / float(median)
         return dataclasses.replace(
             speech, pitch_hz=factor * speech.pitch_hz, formants=throat * speech.formants
         )

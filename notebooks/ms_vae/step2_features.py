@@ -42,7 +42,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -92,10 +92,10 @@ OVERRIDES = {}
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
 #     dict(
-#         #          smoke laptop gpu  paper
-#         videos=(4, 16, 16, 16),  # videos that are looked at below
-#         sounds=(1, 2, 2, 2),  # sounds of each kind that are played below
-#         published=(False, True, True, True),  # VGG19's own weights, or random ones
+#         #          smoke laptop reference gpu  paper
+#         videos=(4, 16, 16, 16, 16),  # videos that are looked at below
+#         sounds=(1, 2, 2, 2, 2),  # sounds of each kind that are played below
+#         published=(False, True, True, True, True),  # VGG19's weights, or random ones
 #     ),
 # )
 # settings
@@ -131,6 +131,8 @@ class VideoFeatures:
         videos: N names.
         classes: the names of the classes.
         networks: which network measured "visual", and which "audio".
+        units: N names of what is independent, over which intervals are computed: the
+            source video, of which several events may be cut. By default `videos`.
     """
 
     visual: Float[Tensor, "N T 512"]
@@ -140,6 +142,11 @@ class VideoFeatures:
     videos: list[str]
     classes: list[str]
     networks: dict[str, str]
+    units: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.units:
+            object.__setattr__(self, "units", list(self.videos))  # it is frozen
 
     def __len__(self) -> int:
         return len(self.label)
@@ -700,7 +707,7 @@ def scale_rows(rows: Float[Tensor, "*n features"]) -> Float[Tensor, "*n features
 
 # %%
 LARGEST = 20_000  # videos a file may have: about half a GB of features
-FORMAT = "avnb seconds 1"
+FORMAT = "avnb seconds 2"
 
 
 # %%
@@ -722,7 +729,7 @@ def save_features(
         check_features(features, f"{path}, {split}")
         for name in TYPES:
             tensors[f"{split}.{name}"] = getattr(features, name).cpu().contiguous()
-        keys = ("videos", "classes", "networks")
+        keys = ("videos", "units", "classes", "networks")
         names[split] = {key: getattr(features, key) for key in keys}
     header = {"format": FORMAT, "splits": names, "made": made}
     text = {"about": json.dumps(header, ensure_ascii=False)}
@@ -742,9 +749,11 @@ def _read_header(path: str | Path) -> dict[str, Any]:
             raise ValueError(f"its format is {header['format']!r}, not {FORMAT!r}")
         header["made"].keys()
         for names in header["splits"].values():
-            for key in ("videos", "classes"):
+            for key in ("videos", "units", "classes"):
                 if not all(isinstance(name, str) for name in names[key]):
                     raise TypeError(f"{key} are not all names")
+            if len(names["units"]) != len(names["videos"]):
+                raise ValueError("units and videos differ in number")
             names["networks"].keys()
     except Exception as error:  # a foreign file can fail in any of these ways
         problem = f"this is not a file of features ({error!r})"
@@ -796,7 +805,8 @@ def load_features(path: str | Path, split: str) -> VideoFeatures:
     _check_stored(path, split, n)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(f"{split}.{name}") for name in TYPES}
-    names = {key: names[key] for key in ("videos", "classes", "networks")}
+    keys = ("videos", "units", "classes", "networks")
+    names = {key: names[key] for key in keys}
     return check_features(VideoFeatures(**tensors, **names), f"{path}, {split}")
 
 
@@ -907,6 +917,7 @@ def _select_rows(
         videos=[row.video for row in rows],
         classes=list(KINDS),
         networks={kind: f"AVE's own ({file})" for kind, file in AVE_FILES.items()},
+        units=[row.video for row in rows],
     )
 
 

@@ -53,8 +53,7 @@ def test_annotations_without_a_video_are_refused_with_what_to_do(tmp_path):
     """The commonest case: the annotations are public, and the videos are not."""
     rows = [f"{KINDS[k % 28]}&video{k:06d}&good&2&5" for k in range(4131)]
     splits = {"train": rows[:3300], "val": rows[3300:3700], "test": rows[3700:]}
-    ave_layout.write(tmp_path / "ave", splits)
-    shutil.rmtree(tmp_path / "ave" / "AVE")
+    ave_layout.write(tmp_path / "ave", splits, videos=False)
     found, problems = ave.find_sources(tmp_path / "ave")
     assert not found
     report = prepare(found, tmp_path / "out", SMALL, problems=problems, workers=1)

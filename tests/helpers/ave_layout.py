@@ -48,7 +48,12 @@ def match_test_set(folder: Path) -> Path:
     return folder
 
 
-def write(folder: Path, splits: dict[str, list[str]], annotations: str = "") -> None:
+def write(
+    folder: Path,
+    splits: dict[str, list[str]],
+    annotations: str = "",
+    videos: bool = True,
+) -> None:
     """The text files of AVE from the lines of each split, and a file a video."""
     (folder / "AVE").mkdir(parents=True, exist_ok=True)
     lines = [line for split in splits.values() for line in split]
@@ -57,7 +62,7 @@ def write(folder: Path, splits: dict[str, list[str]], annotations: str = "") -> 
     for split, found in splits.items():
         path = folder / f"{split}Set.txt"
         path.write_text("".join(f"{line}\n" for line in found))
-    for line in lines:
+    for line in lines if videos else ():
         video = line.split("&")[1] if line.count("&") == 4 else ""
         if video.replace("-", "").replace("_", "").isalnum():
             (folder / "AVE" / f"{video}.mp4").write_bytes(b"a video")
