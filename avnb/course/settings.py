@@ -7,7 +7,7 @@ from typing import Any
 
 from avnb.errors import LessonError
 
-SCALES = ("smoke", "laptop", "gpu", "paper")
+SCALES = ("smoke", "laptop", "reference", "gpu", "paper")
 # NumPy's generators stop at 2**32, and the notebooks add small numbers to their seed.
 LARGEST_SEED = 2**31
 
@@ -52,7 +52,7 @@ class Settings:
         scale: one of `SCALES`.
         overrides: field -> value, which replaces the scale's own; text is read as
             the field's type.
-        columns: field -> (smoke, laptop, gpu, paper).
+        columns: field -> (smoke, laptop, reference, gpu, paper).
 
     Raises:
         LessonError: unknown scale or field, or a value of the wrong type; it lists
