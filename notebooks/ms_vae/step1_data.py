@@ -67,7 +67,7 @@ OVERRIDES = {}
 # from avnb import course
 # from avnb.data import clips
 # from avnb.features import LogMel
-# from avnb.metrics import read_by_nearest_neighbour
+# from avnb.metrics.shortcuts import read_by_nearest_neighbour
 # from avnb.viz import show
 # from data_scripts import ave
 # from data_scripts.bandstand import events
@@ -145,13 +145,13 @@ OVERRIDES = {}
 #     rows.append([v.draw(t, settings.size) for v in (tidy, hard) for t in moments])
 # columns = [f"{t} s{word}" for word in ("", ", disturbed") for t in moments]
 # figure = show.image_grid(rows, columns=columns, size=1.3)
-# lesson.figure("clutter", figure, "The event lasts from second 3 to 6 in each of them.")
+# lesson.figure("clutter", figure, "The event lasts from second 3 to 6 in each.")
 # name = "Bark, from second 3 to 6"
 # video = events.record_event("Bark", **given)
 # lesson.audio("tidy", video.synthesise(events.RATE), events.RATE, name)
 # video = events.record_event("Bark", **given, clutter=1.0)
 # wave = video.synthesise(events.RATE)
-# lesson.audio("hard", wave, events.RATE, f"{name}, with all four disturbances")
+# lesson.audio("disturbed", wave, events.RATE, f"{name}, with all four disturbances")
 
 # %% [markdown]
 # And here are four videos as they are in the data, to watch and hear. Before and after
@@ -470,6 +470,7 @@ TABLE_1 = {  # A2V, V2A, in %
     "MS-VAE + W": (37.4, 40.0),
 }
 
+
 # %% tags=["active-ipynb", "always-last"]
 # heads = "exact matches on AVE, %", "on this data, %"
 # names = list(dict.fromkeys((*AVE_MATCH, *scores)))
@@ -579,10 +580,12 @@ def collect_shortcuts(clips: ClipBatch) -> dict[str, tuple[Tensor, Tensor]]:
 # rows = []
 # for name, (xs, labels, units) in gathered.items():
 #     if len(units) > 1:
-#         read = read_by_nearest_neighbour(torch.cat(xs), torch.cat(labels), units)
+#         given = torch.cat(xs), torch.cat(labels), units
+#         read = read_by_nearest_neighbour(*given, name=name, seed=SEED)
 #         rows.append({"what is read": name, "right class": read})
 # lesson.record("shortcuts", rows)
-# show.table(rows, f"Nearest video in one property. Chance: {1 / len(part.classes):.1%}")
+# share = 1 / len(part.classes)
+# show.table(rows, f"The nearest video in one property. Chance: {share:.1%}")
 
 # %% [markdown]
 # ## Faults in the files
@@ -713,8 +716,8 @@ def write_traps(folder: Path) -> None:
 #
 # 1. A guesser may name **k** different places instead of one. Compute the expected
 #    share of exact matches from the lengths of the events.
-# 2. The released `labels.h5` holds the labels of each second as one-hot rows (N, T,
-#    29). They should agree with the annotations. Find the videos where they do not.
+# 2. Write the reader of shortcuts: how often does the nearest item of another video
+#    have the same class?
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.ms_vae import exercises
@@ -731,15 +734,15 @@ def write_traps(folder: Path) -> None:
 # course.try_exercise(exercises.CHANCE_OF_K, chance_of_k)
 
 # %% tags=["active-ipynb"]
-# def disagree(labels, spans, classes):
-#     """(N, T, 29) one-hot, (N, 2) start and end, (N,) class → indices of wrong videos.
+# def nearest_class(features, labels, units):
+#     """In what share of the items does the nearest one of another video agree?
 #
-#     Column 28 is background. Return a list of ints, in rising order.
+#     features (N, d), labels (N,) classes, units (N,) the source video of each item.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.DISAGREE, disagree)
+# course.try_exercise(exercises.NEAREST_CLASS, nearest_class)
 
 # %% tags=["active-ipynb"]
 # lesson.finish()

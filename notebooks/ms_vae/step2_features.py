@@ -133,6 +133,8 @@ class VideoFeatures:
         networks: which network measured "visual", and which "audio".
         units: N names of what is independent, over which intervals are computed: the
             source video, of which several events may be cut. By default `videos`.
+        cues: (N, T, 2), the motion and the loudness of each second (step 1), for
+            answers without a model. nan where nobody measured them.
     """
 
     visual: Float[Tensor, "N T 512"]
@@ -143,10 +145,15 @@ class VideoFeatures:
     classes: list[str]
     networks: dict[str, str]
     units: list[str] = field(default_factory=list)
+    cues: Float[Tensor, "N T 2"] = field(default_factory=lambda: torch.empty(0, 0, 2))
 
     def __post_init__(self) -> None:
+        # object.__setattr__, because the class is frozen
         if not self.units:
-            object.__setattr__(self, "units", list(self.videos))  # it is frozen
+            object.__setattr__(self, "units", list(self.videos))
+        if not len(self.cues):
+            unknown = torch.full((*self.event.shape, 2), torch.nan)
+            object.__setattr__(self, "cues", unknown)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -164,13 +171,14 @@ TYPES = {
     "audio": torch.float32,
     "event": torch.bool,
     "label": torch.int64,
+    "cues": torch.float32,
 }
 
 
 def expect_shapes(n: int, t: int) -> dict[str, tuple[int, ...]]:
     """Name the shape that each tensor of `n` videos of `t` seconds must have."""
     rows = {name: (n, t, width) for name, width in WIDTHS.items()}
-    return rows | {"event": (n, t), "label": (n,)}
+    return rows | {"event": (n, t), "label": (n,), "cues": (n, t, 2)}
 
 
 # %%
@@ -983,8 +991,8 @@ def read_ave_features(
 #
 # 1. The released code's scaling is unusual. Write the usual one: divide each row by its
 #    Euclidean length. After that, the distance of two rows depends on their angle only.
-# 2. VGGish's picture ends before the second does. Which share of the second's samples
-#    is in no window at all?
+# 2. Write the equation of the visual features: from the maps of a second's frames to
+#    the row of the second.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.ms_vae import exercises
@@ -998,15 +1006,12 @@ def read_ave_features(
 # course.try_exercise(exercises.UNIT_ROWS, unit_rows)
 
 # %% tags=["active-ipynb"]
-# def unheard_share(frames, window=400, hop=160, rate=16000):
-#     """The share of a second's samples that are in none of its first `frames` windows.
-#
-#     Window n holds the samples n * hop to n * hop + window - 1.
-#     """
+# def pool_maps(maps):
+#     """(F, 512, h, w) maps of a second's frames → (512,), the row of the second."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.UNHEARD_SHARE, unheard_share)
+# course.try_exercise(exercises.POOL_MAPS, pool_maps)
 
 # %% tags=["active-ipynb"]
 # lesson.finish()

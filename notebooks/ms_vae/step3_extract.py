@@ -39,6 +39,7 @@ import time
 from dataclasses import replace
 
 import torch
+from avnb_notebooks.ms_vae.step1_data import measure_loudness, measure_motion
 from avnb_notebooks.ms_vae.step2_features import (
     VGGISH_STATISTICS,
     AudioEncoder,
@@ -255,6 +256,7 @@ def extract_batch(batch: clips.ClipBatch) -> dict[str, Tensor]:
         "audio": embed_sound(encoder, batch, mel).cpu(),
         "event": label_events(batch),
         "label": batch.labels.cpu(),
+        "cues": torch.stack([measure_motion(batch), measure_loudness(batch)], -1).cpu(),
     }
 
 
@@ -466,8 +468,7 @@ for row in separation:
 # %% [markdown]
 # ## Exercises
 #
-# 1. A second has several frames. Average the features of frames to seconds, where not
-#    all seconds have the same number of frames.
+# 1. Do features tell event from background? Measure it for one video.
 # 2. A training row that is also in the test split is a leak. Find the pairs of rows of
 #    two splits that are equal to the last bit.
 
@@ -475,15 +476,15 @@ for row in separation:
 # from avnb_notebooks.ms_vae import exercises
 #
 #
-# def by_second(rows, times, seconds):
-#     """(f, d) rows of frames seen at times (f,) s → (seconds, d), their means.
+# def neighbour_agreement(rows, event):
+#     """The share of a video's seconds whose nearest other second is of the same kind.
 #
-#     The frame at time t belongs to second floor(t). A second without frames is zeros.
+#     rows (T, d) of the seconds of one video, event (T,) which of them have the event.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.BY_SECOND, by_second)
+# course.try_exercise(exercises.NEIGHBOUR_AGREEMENT, neighbour_agreement)
 
 # %% tags=["active-ipynb"]
 # def leaked(train, test):

@@ -479,13 +479,17 @@ def train_toy(
 # %% [markdown]
 # How to read the curves of a VAE:
 #
-# | | a healthy run | a sick run | what to do |
-# |---|---|---|---|
-# | KL | settles at some nats | falls to 0 and stays: **collapse** | lower λ₂, let it fall during the training, or give free bits |
-# | KL | | grows and grows: the Gaussians become points, as in a plain autoencoder | raise λ₂ |
-# | error | well below the error of the mean | stays at the error of the mean | as for collapse; or the rate is too small |
-# | gradients in the encoder | both terms pull, with equal force at the end | both are near 0 from early on: nothing reaches the encoder | as for collapse |
-# | | | one term is a hundred times the other | set the λ by the gradients, and look again |
+# | a healthy run | a sick run | what to do |
+# |---|---|---|
+# | the KL settles at some nats | it falls to 0 and stays: **collapse** | smaller λ₂ |
+# | | it grows and grows: Gaussians become points | larger λ₂ |
+# | the error is far below the mean's | it stays there | as for collapse |
+# | both terms pull at the encoder | one is 100 times the other | other λ |
+# | | both are small from early on | as for collapse |
+#
+# ("The mean's" is the error of the mean of all inputs. Against collapse there are also
+# a λ₂ that falls during the training, and free bits. An error that stays high can come
+# from a learning rate that is too small, too.)
 #
 # Not every low KL is a disease. If the sound says nothing about the picture, an audio
 # latent without information about the picture is right.
@@ -1002,9 +1006,11 @@ class MSVAE(PairVAE):
 
 # %% tags=["active-ipynb"]
 # lost, kept = (toys[name][1] for name in ("collapsed", "healthy"))
-# print(f"On points: with λ₂ = 2 the KL ends at {lost['KL, nats'][-1]:.2f} nats and the")
-# print(f"error at {lost['error'][-1]:.2f}. With λ₂ = 0.02 it is {kept['KL, nats'][-1]:.2f}")
-# print(f"nats and {kept['error'][-1]:.2f}. The mean of all points has an error of 2.")
+# nats = lost["KL, nats"][-1]
+# print(f"On points: with λ₂ = 2 the KL ends at {nats:.2f} nats and the")
+# print(f"error at {lost['error'][-1]:.2f}. With λ₂ = 0.02 they end at")
+# print(f"{kept['KL, nats'][-1]:.2f} nats and {kept['error'][-1]:.2f}.")
+# print("The mean of all points has an error of 2.")
 # ratio = halves["latent"] / halves["mse"]
 # print(f"As released, 𝒲 is {ratio:.0f} times the error before training.")
 # parts = {name: f"{value.item():.3f}" for name, value in terms.items()}

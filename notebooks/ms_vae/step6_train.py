@@ -140,10 +140,13 @@ display(course.show_source(*definitions))
 def drop_videos_without_event(features: VideoFeatures) -> tuple[VideoFeatures, int]:
     """Return the videos with an event, and how many have none."""
     has = features.event.any(1)
-    names = [v for v, use in zip(features.videos, has.tolist(), strict=True) if use]
-    keys = ("visual", "audio", "event", "label")
-    kept = {key: getattr(features, key)[has] for key in keys}
-    return replace(features, videos=names, **kept), int((~has).sum())
+    kept = {}
+    for key in ("videos", "units"):
+        pairs = zip(getattr(features, key), has.tolist(), strict=True)
+        kept[key] = [name for name, use in pairs if use]
+    for key in ("visual", "audio", "event", "label", "cues"):
+        kept[key] = getattr(features, key)[has]
+    return replace(features, **kept), int((~has).sum())
 
 
 device = training.get_device()
@@ -249,7 +252,6 @@ def latent_kl(model: MSVAE, released: bool) -> Tensor:
 # has none. No weights are chosen by them: the last ones are kept.
 #
 # `model → one number from 0 to 1`
-
 
 # %%
 held_out, _ = drop_videos_without_event(
@@ -432,14 +434,12 @@ for name in baselines:
     epochs = settings.epochs_dcca if dcca else settings.epochs_baselines
     record_training(name, runs[name], epochs, "loss")
 
-
 # %% [markdown]
 # ## The terms of the loss in the two modes
 #
 # The table shows each term as it enters the loss, that is times its λ, at the start and
 # in the last tenth of the training. Compare the terms only within one mode, because the
 # two modes have different scales.
-
 
 # %% tags=["modes"]
 names = {"mse": "MSE", "kl": "KL, λ₂ 0.1 then 0.01", "latent": "W"}
@@ -666,7 +666,7 @@ print(f"first, {last:.2f} at the end. The mean of all seconds would get about 1.
 
 # %% tags=["active-ipynb"]
 # def diagnose(error, nats, pulls, slope):
-#     """"healthy", "collapsed", "no prior" or "not finished", of a VAE's last numbers.
+#     """Name a run "healthy", "collapsed", "no prior" or "not finished", by its end.
 #
 #     error: of the reconstruction; 1 is what the mean of all inputs gets. nats: KL of
 #     all latents together. pulls: the gradient's length of the error and of the KL.

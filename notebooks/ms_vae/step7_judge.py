@@ -48,7 +48,7 @@ from typing import Any
 import numpy as np
 import torch
 from avnb_notebooks.ms_vae.series import DETOUR, NO_MODEL, SUPERVISED
-from avnb_notebooks.ms_vae.step1_data import TABLE_1, measure_loudness, measure_motion
+from avnb_notebooks.ms_vae.step1_data import TABLE_1
 from avnb_notebooks.ms_vae.step2_features import list_splits, load_features, scale_rows
 from avnb_notebooks.ms_vae.step4_model import kl_divergence, pairwise_l2
 from avnb_notebooks.ms_vae.step5_baselines import MODELS, TITLES
@@ -58,7 +58,6 @@ from torch import Tensor
 
 from avnb import course, metrics, training
 from avnb.course import study
-from avnb.data import clips
 from avnb.metrics.intervals import bootstrap_interval
 from avnb.metrics.localisation import localisation_scores, window_costs
 from avnb.metrics.retrieval import reciprocal_ranks
@@ -307,7 +306,8 @@ between[without] = (u_v[:, :, None] - u_a[:, None, :]).abs().double()
 # has a *picture* too, and that picture can be compared with the pictures that are
 # searched:
 #
-# $$j = \arg\min_{j'} \lVert a - a_{j'} \rVert, \qquad D(v, a) = \lVert v - v_j \rVert .$$
+# $$j = \arg\min_{j'} \lVert a - a_{j'} \rVert, \qquad
+#   D(v, a) = \lVert v - v_j \rVert .$$
 #
 # A network is not needed for this, and no label. It is only a list of the training
 # seconds, which a network of two million weights has seen as well. For the other
@@ -315,24 +315,12 @@ between[without] = (u_v[:, :, None] - u_a[:, None, :]).abs().double()
 #
 # `queries (n, F), items (m, F') → (n, m)`
 
-
 # %%
-def read_cues() -> tuple[Tensor, Tensor] | None:
-    """Measure motion and loudness (N, T) of the test videos; None without videos."""
-    if not (lesson.data / "test").is_dir():
-        return None
-    batches = list(clips.stream_clips(lesson.data, "test", batch=32))
-    names = [name for batch in batches for name in batch.recordings]
-    if names != test.videos:  # the features are AVE's own, or of other videos
-        return None
-    motion = torch.cat([measure_motion(batch) for batch in batches])
-    return motion, torch.cat([measure_loudness(batch) for batch in batches])
-
-
-cues = read_cues()
+cues = test.cues.double().unbind(-1)  # motion and loudness, (N, T) each
+measured = bool(test.cues.isfinite().all())  # nobody measured them of AVE's features
 by_cues = "no model: loudness and motion"
-if cues:
-    between[by_cues] = (-cues[0][:, :, None] - cues[1][:, None, :]).double()
+if measured:
+    between[by_cues] = -cues[0][:, :, None] - cues[1][:, None, :]
 
 
 # %%
@@ -349,7 +337,7 @@ class Detour:
         return pairwise_l2(scale_rows(queries), self.rows[asks]).argmin(1)
 
     def distance(self, queries: Tensor, asks: str, items: Tensor) -> Tensor:
-        """Compare items (m, F') with what the queries' training seconds have: (n, m)."""
+        """Compare items (m, F') with what the training seconds have: (n, m)."""
         other = "visual" if asks == "audio" else "audio"
         found = self.rows[other][self.find(queries, asks)]
         return pairwise_l2(found, scale_rows(items)).double()
@@ -393,12 +381,12 @@ def score_localisation(distance: Tensor) -> dict[str, metrics.Measure]:
 # %% [markdown]
 # ### Table 1
 #
-# The column *paper* is what the paper prints for AVE with its own features: A2V and V2A,
-# in percent. It stands beside both modes of the same model. Two supervised rows of the
-# paper's table are not rebuilt here. Compare our rows with each other, and not with the
-# paper's: the drawn world is another world, and its sounds are of the kinds that our
-# audio encoder has learned to name (step 3). The rows without a model say how hard the
-# task is here.
+# The column *paper* is what the paper prints for AVE with its own features: A2V and
+# V2A, in percent. It stands beside both modes of the same model. Two supervised rows of
+# the paper's table are not rebuilt here. Compare our rows with each other, and not with
+# the paper's: the drawn world is another world, and its sounds are of the kinds that
+# our audio encoder has learned to name (step 3). The rows without a model say how hard
+# the task is here.
 
 # %% tags=["table1"]
 printed = {name: f"{a2v} · {v2a}" for name, (a2v, v2a) in TABLE_1.items()}
@@ -489,7 +477,6 @@ if locating:
     figure.axes[0].set(xlabel="answered start, s", ylabel="true start, s")
     lesson.figure("answers", figure, "MS-VAE + W, A2V: true starts and answers, %.")
 
-
 # %% [markdown]
 # ### The best answer without a model
 
@@ -506,6 +493,7 @@ if locating:
         )
     lesson.record("best_trivial", best_trivial)
     display(show.table(best_trivial))
+
 
 # %% [markdown]
 # ## 2 · Retrieval
@@ -672,7 +660,7 @@ def compare_by_detour() -> dict[str, Tensor]:
 
 # %%
 by_class = "no model: class means"
-if cues:
+if measured:
     ranked[by_cues] = compare_by_cues()
 if train is not None:
     ranked[by_detour] = compare_by_detour()
@@ -892,10 +880,10 @@ lesson.figure("figure3", figure, caption)
 # - **between modalities**: the share of the variance of $\mu$ that lies between the
 #   centres of the two modalities. It is 0 if the two centres are equal, and 1 if each
 #   modality is a single point.
-# - **pair distance**: how far the $\mu$ of a picture is from that of its own sound, over
-#   the same for a picture and another sound. The centres may be equal while no picture
-#   is near its sound: then this is 1. It is 0 if each picture has the $\mu$ of its
-#   sound.
+# - **pair distance**: how far the $\mu$ of a picture is from that of its own sound,
+#   over the same for a picture and another sound. The centres may be equal while no
+#   picture is near its sound: then this is 1. It is 0 if each picture has the $\mu$ of
+#   its sound.
 
 # %% tags=["latents"]
 latent_rows, curves = [], {}
@@ -927,6 +915,7 @@ figure = show.curves(
 )
 lesson.figure("kl", figure, "The KL of each dimension of the latent.")
 
+
 # %% [markdown]
 # ## 5 · What does each metric give to an answer that knows nothing?
 #
@@ -935,8 +924,8 @@ lesson.figure("kl", figure, "The KL of each dimension of the latent.")
 # - **all alike**: every distance is the same. The latents are one point.
 # - **one answer**: every query gets the same ranking, drawn once at random. The latents
 #   of all sounds are one point, and those of all pictures another.
-# - **by lot**: every distance and every latent is drawn at random, and has nothing to do
-#   with what is seen or heard.
+# - **by lot**: every distance and every latent is drawn at random, and has nothing to
+#   do with what is seen or heard.
 #
 # A metric can be trusted where none of the three gets more than chance.
 
@@ -951,9 +940,8 @@ def score_cheater(distance: Tensor, items: Tensor, latent: list[Tensor]) -> dict
     ask = {"recordings": videos, "intra": False, "name": "A-V", "seed": lesson.seed}
     found["retrieval, A-V"] = metrics.mean_reciprocal_rank(items, labels, **ask)
     narrow = torch.full_like(latent[0], -4.0)  # ln σ²: narrow Gaussians
-    found["information, nats"] = float(
-        metrics.latent_information(latent[0], narrow).sum()
-    )
+    nats = float(metrics.latent_information(latent[0], narrow).sum())
+    found["information, nats"] = max(nats, 0.0)  # not -1e-14
     found["between modalities"] = metrics.modality_share(*latent)
     return found | {"pair distance": metrics.pair_distance(*latent)}
 
@@ -988,9 +976,9 @@ lesson.record("cheaters", cheaters)
 display(show.table(cheaters))
 
 # %% [markdown]
-# - *Localisation*: distances that are all alike name the earliest window, which is right
-#   wherever an event begins with the video. So a broken model gets the score of "always
-#   first". On the ring it gets chance.
+# - *Localisation*: distances that are all alike name the earliest window, which is
+#   right wherever an event begins with the video. So a broken model gets the score of
+#   "always first". On the ring it gets chance.
 # - *Information*: latents that are drawn by lot have much of it, because each input has
 #   its own place, although the places mean nothing. A high number says only that the
 #   latent is not constant.
@@ -1001,12 +989,13 @@ display(show.table(cheaters))
 # ## 6 · The paper's claims
 #
 # A claim gets a verdict only if the held-out curves of all networks that it compares
-# have flattened (step 6). It **holds** if the whole 95 % interval over seeds lies on its side. It **fails**
-# if the whole interval lies on the other side, and it is **undecided** otherwise. A
-# single run has one seed and no interval. Where a claim is undecided, the table says how
-# many seeds its spread asks for. `avnb study ms_vae` trains everything once
-# for each seed. The last two lines are not claims of the paper. They are questions that
-# it does not ask. MS-VAE means the corrected mode in all claims.
+# have flattened (step 6). It **holds** if the whole 95 % interval over seeds lies on
+# its side. It **fails** if the whole interval lies on the other side, and it is
+# **undecided** otherwise. A single run has one seed and no interval. Where a claim is
+# undecided, the table says how many seeds its spread asks for. `avnb study ms_vae`
+# trains everything once for each seed. The last two lines are not claims of the paper.
+# They are questions that it does not ask. MS-VAE means the corrected mode in all
+# claims.
 
 # %% tags=["claims"]
 study.show_claims(lesson)

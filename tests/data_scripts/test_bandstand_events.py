@@ -6,8 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from avnb import media
+from avnb.metrics.shortcuts import read_by_nearest_neighbour
 from data_scripts import ave
 from data_scripts.bandstand import events
 from data_scripts.bandstand.layouts import write_ave
@@ -100,6 +102,81 @@ def test_the_same_arguments_give_the_same_video_and_another_seed_another():
     assert first == again
     assert first[0] != other[0]
     assert first[1] != other[1]
+
+
+def test_clutter_is_drawn_by_its_probability_and_keeps_the_event():
+    def disturbances(clutter: float) -> list[tuple]:
+        found = []
+        for seed in range(300):
+            c = events.record_event(
+                "Cat", start=3, end=6, seed=seed, clutter=clutter
+            ).clutter
+            flags = c.noise > 1, c.unseen, c.other_sound, c.other_thing
+            found.append(tuple(map(bool, flags)))
+        return found
+
+    assert not np.any(disturbances(0.0))
+    assert np.all(disturbances(1.0))
+    half = np.array(disturbances(0.5))
+    assert np.abs(half.mean(axis=0) - 0.5).max() < 0.1
+    # by lot each for itself: no two of them come together
+    assert np.abs(np.corrcoef(half.T) - np.eye(4)).max() < 0.2
+    with pytest.raises(ValueError, match=r"clutter is 1\.5"):
+        events.record_event("Cat", start=3, end=6, seed=0, clutter=1.5)
+
+
+@pytest.mark.parametrize("kind", ["Bark", "Flute", "Male speech, man speaking"])
+def test_clutter_disturbs_what_it_says_and_nothing_else(kind):
+    for seed in range(20):
+        given = {"start": 3, "end": 6, "seed": seed}
+        tidy = events.record_event(kind, **given)
+        if not tidy.stays:  # a thing that stays would be seen in any case
+            break
+    hard = events.record_event(kind, **given, clutter=1.0)
+    c = hard.clutter
+    # the event itself is the same, and nothing of it is seen before or after it
+    assert np.array_equal(hard.heard[0], tidy.heard[0])
+    times = np.arange(200) / 20
+    during = (times >= 3) & (times < 6)
+    assert np.array_equal(hard.measure(times)["seen"], during.astype(np.float32))
+    assert c.unseen.kind == kind
+    assert c.unseen.end == 3 or c.unseen.start == 6
+    assert c.other_sound.kind != kind
+    assert c.other_thing.kind != kind
+    # where nothing but the place is heard, it is the louder one
+    wave, still = hard.synthesise(events.RATE), tidy.synthesise(events.RATE)
+    assert np.isfinite(wave).all()
+    loud, soft = energy(wave, 1.0), energy(still, 1.0)
+    for t in range(c.unseen.start, c.unseen.end):
+        assert loud[t] > 2 * soft[t], "the event goes on unseen"
+    other = range(c.other_thing.start, c.other_thing.end)
+    for t in (t for t in range(10) if not 3 <= t < 6):
+        same = np.array_equal(hard.draw(t + 0.5, 48), tidy.draw(t + 0.5, 48))
+        assert same is (t not in other), f"second {t}"
+
+
+@pytest.mark.slow
+def test_no_shortcut_names_the_kind():
+    """The nearest of 168 other videos in one property: chance is 1 of 28."""
+    rng = np.random.default_rng(7)
+    kinds = np.repeat(np.arange(28), 6)
+    found: dict[str, list] = {"loudness": [], "place": [], "span": []}
+    for k in kinds:
+        start, end = events.sample_span(rng, 0.3)
+        seed = int(rng.integers(1 << 31))
+        kind = ave.KINDS[k]
+        video = events.record_event(kind, start=start, end=end, seed=seed, clutter=0.5)
+        wave = video.synthesise(events.RATE)
+        found["loudness"].append(20 * np.log10(energy(wave, 1.0) + 1e-5))
+        place = events.draw_place(video.place, 8).astype(float)
+        found["place"].append(place.ravel())
+        found["span"].append([start, end])
+    labels = torch.from_numpy(kinds)
+    for name, rows in found.items():
+        x = torch.tensor(np.array(rows), dtype=torch.float32)
+        share = read_by_nearest_neighbour(x, labels, range(len(x)), name=name)
+        assert share.low < 1 / 28 + 0.02, f"{name} names the kind: {share}"
+        assert share.value < 0.15, f"{name} names the kind: {share}"
 
 
 def test_spans_are_drawn_as_in_ave():
