@@ -41,6 +41,9 @@ MINUTES = {"laptop": (22.6, 107.0)}
 
 # What a whole run on the embedded data must have recorded; a test checks it.
 RECORDED = (
+    "shortcuts",
+    "trainings",
+    "gradients",
     "data",
     "constant_answers",
     "table1",
@@ -52,7 +55,12 @@ RECORDED = (
     "cheaters",
     "claims",
     "walks",
+    "reconstruction",
+    "generated",
 )
+
+# The models of the reference run whose weights are published: what step 8 plays with.
+PUBLISHED = ("models/audio_encoder.safetensors", "models/ms_vae_w.safetensors")
 
 # Settings that a study changes against a single run: none.
 OVERRIDES: dict[str, dict[str, Any]] = {}

@@ -20,8 +20,7 @@
 #    it lies, and what the place looks like,
 # 5. which faults the files of AVE have as they are downloaded.
 #
-# **Time.** About 20 minutes to read. At scale `laptop` all eight notebooks together run
-# in 7 minutes on two cores.
+# **Time.** About 20 minutes to read.
 #
 # **Before you start.** You need Python with NumPy and PyTorch tensors. You need no
 # earlier notebook.

@@ -17,8 +17,7 @@
 #    before it compares two rows,
 # 4. how to read AVE's own feature files, if you have them.
 #
-# **Time.** About 30 minutes to read. At scale `laptop` all eight notebooks together run
-# in 7 minutes on two cores.
+# **Time.** About 30 minutes to read.
 #
 # **Before you start.** You should know what a convolution and a spectrogram are. The
 # data comes from step 1, but this notebook also makes it where it is missing.
@@ -50,6 +49,7 @@ from typing import Any, Literal
 import numpy as np
 import safetensors.torch
 import torch
+from avnb_notebooks.ms_vae.step1_data import measure_loudness, measure_motion
 from jaxtyping import Bool, Float, Int64
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -670,6 +670,41 @@ def embed_sound(
         )
     seconds = clips.waveform[:, 0].unflatten(1, (t, RATE)).float() / 32767
     return network(mel(seconds).flatten(0, 1)).unflatten(0, (len(clips), t))
+
+
+# %% [markdown]
+# One function measures all of this for a batch of videos. Step 3 sends a whole data set
+# through it, and step 8 the videos that it plays with.
+
+
+# %%
+@torch.inference_mode()
+def measure_seconds(
+    clips: ClipBatch,
+    visual: nn.Module,
+    audio: nn.Module,
+    *,
+    most: int = 16,
+    size: int | None = None,
+) -> dict[str, Tensor]:
+    """Measure everything about n videos that `VideoFeatures` keeps, as CPU tensors.
+
+    Args:
+        clips: n videos of t whole seconds, with sound at 16 kHz.
+        visual: see `embed_frames`.
+        audio: see `embed_sound`.
+        most: frames of a second, at most.
+        size: pixels a side that the network for pictures gets.
+    """
+    mel = VGGishMel().to(clips.waveform.device)
+    found = {
+        "visual": embed_frames(visual, clips, most=most, size=size),
+        "audio": embed_sound(audio, clips, mel),
+        "event": label_events(clips),
+        "label": clips.labels,
+        "cues": torch.stack([measure_motion(clips), measure_loudness(clips)], dim=-1),
+    }
+    return {name: x.cpu() for name, x in found.items()}
 
 
 # %% [markdown]

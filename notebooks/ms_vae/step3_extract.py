@@ -14,8 +14,7 @@
 # 3. whether our rows look like those of the real VGGish,
 # 4. how much of the answer the features alone already hold, before any model.
 #
-# **Time.** About 15 minutes to read. At scale `laptop` all eight notebooks together run
-# in 7 minutes on two cores.
+# **Time.** About 15 minutes to read.
 #
 # **Before you start.** Read step 2.
 #
@@ -39,17 +38,16 @@ import time
 from dataclasses import replace
 
 import torch
-from avnb_notebooks.ms_vae.step1_data import measure_loudness, measure_motion
 from avnb_notebooks.ms_vae.step2_features import (
     VGGISH_STATISTICS,
     AudioEncoder,
     VideoFeatures,
     embed_frames,
     embed_sound,
-    label_events,
     list_splits,
     load_features,
     match_vggish_scale,
+    measure_seconds,
     read_ave_features,
     read_recipe,
     save_features,
@@ -247,19 +245,6 @@ network_names = {
 }
 
 
-@torch.inference_mode()
-def extract_batch(batch: clips.ClipBatch) -> dict[str, Tensor]:
-    """Measure a batch of videos: the tensors of `VideoFeatures`."""
-    size = {"most": settings.frames, "size": settings.size}
-    return {
-        "visual": embed_frames(vgg19, batch, **size).cpu(),
-        "audio": embed_sound(encoder, batch, mel).cpu(),
-        "event": label_events(batch),
-        "label": batch.labels.cpu(),
-        "cues": torch.stack([measure_motion(batch), measure_loudness(batch)], -1).cpu(),
-    }
-
-
 # %%
 def extract_split(split: str) -> VideoFeatures | None:
     """Measure all videos of a split; None where the data has no such split."""
@@ -268,7 +253,9 @@ def extract_split(split: str) -> VideoFeatures | None:
     units: list[str] = []
     for batch in clips.stream_clips(lesson.data, split, batch=settings.videos):
         frames, waveform = batch.frames.to(device), batch.waveform.to(device)
-        parts.append(extract_batch(replace(batch, frames=frames, waveform=waveform)))
+        batch = replace(batch, frames=frames, waveform=waveform)
+        how = {"most": settings.frames, "size": settings.size}
+        parts.append(measure_seconds(batch, vgg19, encoder, **how))
         names, units = names + batch.recordings, units + batch.units
         classes = batch.classes
         rate = len(names) / (time.perf_counter() - began)

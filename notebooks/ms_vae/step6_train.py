@@ -20,8 +20,7 @@
 #    encoders follow,
 # 4. what a healthy run looks like, and one whose latents collapse.
 #
-# **Time.** About 15 minutes to read. At scale `laptop` all eight notebooks together run
-# in 7 minutes on two cores, and most of that time is spent here.
+# **Time.** About 15 minutes to read.
 #
 # **Before you start.** Read steps 4 and 5. The features come from step 3.
 #

@@ -19,8 +19,7 @@
 # 5. what each metric gives to an answer that knows nothing,
 # 6. which of the paper's claims hold here.
 #
-# **Time.** About 30 minutes to read. At scale `laptop` all eight notebooks together run
-# in 7 minutes on two cores.
+# **Time.** About 30 minutes to read.
 #
 # **Before you start.** Read steps 4 and 5. The features come from step 3 and the
 # trained networks from step 6.
