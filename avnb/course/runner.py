@@ -291,7 +291,8 @@ class DoneSteps:
     def _identify_data(self, parameters: Mapping[str, Any]) -> Any:
         if data := parameters["DATA"]:
             return files.hash_file(Path(data) / "clips.json")
-        return identify_embedded_data(parameters["SCALE"], self.series)
+        scale, seed = parameters["SCALE"], parameters["SEED"]
+        return identify_embedded_data(scale, self.series, seed)
 
     def _hash_results(self, step: SeriesStep) -> str | None:
         """The hash of what a step recorded; None where it has not finished."""

@@ -35,6 +35,11 @@ from avnb.metrics.measure import Measure, state_checksum
 from avnb.metrics.pictures import lpips, lpips_distance, ssim
 from avnb.metrics.pose import pose_error, pose_rows
 from avnb.metrics.retrieval import mean_reciprocal_rank, random_mrr, reciprocal_ranks
+from avnb.metrics.shortcuts import (
+    blur_pictures,
+    make_noise,
+    read_by_nearest_neighbour,
+)
 
 __all__ = [
     "Measure",
@@ -42,6 +47,7 @@ __all__ = [
     "accuracy",
     "active_units",
     "av_align",
+    "blur_pictures",
     "chance",
     "constant_answers",
     "event_spans",
@@ -59,6 +65,7 @@ __all__ = [
     "lpips",
     "lpips_distance",
     "majority_class",
+    "make_noise",
     "mean_over_seeds",
     "mean_reciprocal_rank",
     "modality_share",
@@ -68,6 +75,7 @@ __all__ = [
     "pose_error",
     "pose_rows",
     "random_mrr",
+    "read_by_nearest_neighbour",
     "real_against_real",
     "reciprocal_ranks",
     "ssim",
