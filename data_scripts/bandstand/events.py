@@ -2,7 +2,7 @@
 
 An event fills whole seconds. Before and after it there is only the place, with its own
 background sound; the thing is not there, or is there, still and silent. `clutter` makes
-the videos harder, in four ways that AVE's videos have too: see `Clutter`.
+the videos harder, in five ways that AVE's videos have too: see `Clutter`.
 
 Source:
     The classes and where events lie: AVE's own annotations (Tian et al. 2018; Zhu et
@@ -44,8 +44,8 @@ RATE = 16000  # Hz, of the events' own sounds; a whole number of CONTROL_RATE
 LOUDEST = 0.25  # RMS of the loudest event
 STILL_SHARE = 0.3  # of the videos show the thing, still and silent, outside the event
 # Smaller than the event's own thing, and in a corner: (x, y) of its middle.
-ASIDE = 0.55
-CORNERS = ((0.2, 0.25), (0.8, 0.25), (0.2, 0.75), (0.8, 0.75))
+ASIDE = 0.7
+CORNERS = ((0.25, 0.3), (0.75, 0.3), (0.25, 0.7), (0.75, 0.7))
 
 
 def sample_span(rng: np.random.Generator, whole: float) -> tuple[int, int]:
@@ -114,21 +114,26 @@ class Stretch:
 class Clutter:
     """What makes one video hard. Each part is there or not, by lot.
 
-    None of it depends on the kind of the event, and only `unseen` on where it is, so
-    it names neither.
+    None of it depends on the kind of the event. By AVE's rule the event is where its
+    thing is seen *and* heard, so neither `unseen` nor `unheard` is a part of it; they
+    never touch the same side of it. Without them the loudest seconds, or those in which
+    most moves, would be the event.
 
     Args:
         noise: how much louder the place is, as a factor; 1 for none.
         unseen: the event's own sound, heard just before or after it, while the thing
-            is not in the picture: the camera looks elsewhere. That is no event.
+            is not in the picture: the camera looks elsewhere.
+        unheard: the thing, which moves just before or after the event, and no sound of
+            it: what is heard is another microphone.
         other_sound: the sound of another kind, which is never seen.
-        other_thing: a thing of another kind, still and silent, aside.
+        other_thing: a thing of another kind that moves aside, and is never heard.
         corner: where that thing is: a place in `CORNERS`.
         level: of the other sound, as a factor of the event's loudness.
     """
 
     noise: float = 1.0
     unseen: Stretch | None = None
+    unheard: Stretch | None = None
     other_sound: Stretch | None = None
     other_thing: Stretch | None = None
     corner: int = 0
@@ -141,23 +146,25 @@ def _draw_clutter(
     """Draw the disturbances of one video at random."""
     # All numbers are drawn whatever the probability is, so that a video keeps its
     # disturbances where more of them are asked for.
-    wanted = rng.random(4) < probability
+    wanted = rng.random(5) < probability
     noise = 10 ** float(rng.uniform(0.6, 1.0))  # by 12 to 20 dB
-    level = 10 ** -float(rng.uniform(0.1, 0.5))  # -2 to -10 dB
+    level = 10 ** float(rng.uniform(-0.3, 0.3))  # -6 to 6 dB
     others = [other for other in KINDS if other != kind]
     heard, seen = (str(other) for other in rng.choice(others, 2))
-    length = int(rng.integers(1, 4))  # s, of the unseen sound
-    before = Stretch(kind, max(0, start - length), start)
-    after = Stretch(kind, end, min(SECONDS, end + length))
-    sides = [one for one in (before, after) if one.start < one.end]
-    side = float(rng.random())
-    unseen = sides[int(side * len(sides))] if sides and wanted[1] else None
+    lengths = rng.integers(1, 5, 2)  # s, of what goes on
+    first_before = bool(rng.random() < 0.5)
+    sides: dict[bool, Stretch | None] = {}
+    for before, length in zip((True, False), lengths.tolist(), strict=True):
+        edge = max(0, start - length) if before else min(SECONDS, end + length)
+        one = Stretch(kind, edge, start) if before else Stretch(kind, end, edge)
+        sides[before] = one if one.start < one.end else None
     spans = [sample_span(rng, 0.2) for _ in range(2)]
     return Clutter(
         noise=noise if wanted[0] else 1.0,
-        unseen=unseen,
-        other_sound=Stretch(heard, *spans[0]) if wanted[2] else None,
-        other_thing=Stretch(seen, *spans[1]) if wanted[3] else None,
+        unseen=sides[first_before] if wanted[1] else None,
+        unheard=sides[not first_before] if wanted[2] else None,
+        other_sound=Stretch(heard, *spans[0]) if wanted[3] else None,
+        other_thing=Stretch(seen, *spans[1]) if wanted[4] else None,
         corner=int(rng.integers(len(CORNERS))),
         level=level,
     )
@@ -195,11 +202,28 @@ class EventTake(Take):
         if self.clutter.unseen:  # what sounds there must not be seen
             self.stays = False
 
+    def is_on(self, t: Real) -> bool:
+        """Whether the event is going on at `t` s."""
+        return bool(self.start <= t < self.end)
+
     @cached_property
-    def aside(self) -> EventTake:
-        """The thing of another kind, where there is one."""
-        assert self.clutter.other_thing is not None
-        return _make_take(self.clutter.other_thing.kind, 0, 1, self.seed + 2)
+    def aside(self) -> EventTake | None:
+        """What moves a thing of another kind, where there is one; nobody hears it."""
+        part = self.clutter.other_thing
+        if part is None:
+            return None
+        return _make_take(part.kind, part.start, part.end, self.seed + 2)
+
+    @cached_property
+    def goes_on(self) -> EventTake | None:
+        """What moves the event's own thing before or after it, where nobody hears it.
+
+        The seed is the event's, so that it is the same thing.
+        """
+        part = self.clutter.unheard
+        if part is None:
+            return None
+        return _make_take(part.kind, part.start, part.end, self.seed)
 
     @cached_property
     def heard(self) -> tuple[np.ndarray, list[float]]:
@@ -255,12 +279,13 @@ class EventTake(Take):
         """The picture at `t` s: uint8 (size, size, 3)."""
 
         def paint(canvas: Canvas) -> None:
-            other = self.clutter.other_thing
-            if other is not None and other.start <= t < other.end:
+            if self.aside is not None and self.aside.is_on(t):
                 x, y = CORNERS[self.clutter.corner]
                 with canvas.at(affine((x - ASIDE / 2, y - ASIDE / 2), 0.0, ASIDE)):
-                    self.aside.paint(canvas, SECONDS)  # as after its sound: still
-            if self.start <= t < self.end or self.stays:
+                    self.aside.paint(canvas, t)
+            if self.goes_on is not None and self.goes_on.is_on(t):
+                self.goes_on.paint(canvas, t)
+            elif self.is_on(t) or self.stays:
                 self.paint(canvas, t)
 
         behind = _draw_place(self.place, size)
@@ -298,6 +323,9 @@ class EventTake(Take):
         strikes before the next time. `seen` is 1 where the thing is.
         """
         during = (times >= self.start) & (times < self.end)
+        part = self.clutter.unheard
+        if part is not None:
+            during |= (times >= part.start) & (times < part.end)
         return {
             "loudness": sample_nearest(self.loudness, times),
             "onset": mark_onsets([self.start + s for s in self.heard[1]], times),

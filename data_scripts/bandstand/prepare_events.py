@@ -44,8 +44,7 @@ def find_sources(
         validation: of them in the validation split.
         test: of them in the test split.
         video_fps: frames a second of the files.
-        clutter: the probability of each disturbance of a video: a loud place, the
-            event's sound before or after it unseen, another sound, another thing.
+        clutter: the probability of each disturbance of a video, see `events.Clutter`.
         dry_run: write nothing; only what is there already is found.
 
     Returns:

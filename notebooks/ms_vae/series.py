@@ -13,7 +13,7 @@ from avnb.course.series import Claim, WantedClips
 # they are (see data_scripts.bandstand.events.Clutter). About 4 in 5 are for training
 # where there are many. At `laptop` there are fewer, because a test needs several videos
 # of each of the 28 kinds. At `paper` there are as many as in AVE.
-CLUTTER = 0.5
+CLUTTER = 0.7
 EMBEDDED = (
     "events",
     {

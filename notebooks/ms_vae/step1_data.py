@@ -121,14 +121,18 @@ OVERRIDES = {}
 # ### What makes it hard
 #
 # Videos of YouTube are not so tidy. The camera looks elsewhere while the bell still
-# tolls, somebody talks, a second thing stands in the picture. The drawn videos have
-# four such **disturbances**. Each is in a video by lot, with the probability `CLUTTER`:
+# tolls, somebody talks, a second thing moves in the picture. The drawn videos have five
+# such **disturbances**. Each is in a video by lot, with the probability `CLUTTER`:
 #
 # - the place is nearly as loud as the event,
-# - the event's own sound goes on for a while before or after it, *unseen*: those
-#   seconds are background by AVE's rule, because the event is not seen in them,
+# - the event's own sound goes on for a while before or after it, **unseen**,
+# - the thing goes on moving before or after it, **unheard**,
 # - another kind of sound is heard, and what makes it is never seen,
-# - another kind of thing is seen, still and silent.
+# - another kind of thing moves aside, and is never heard.
+#
+# By AVE's rule the seconds that are unseen or unheard are background, because the event
+# is where both are. Without these disturbances a guess that takes the loudest seconds,
+# or those in which most moves, would be right nearly always (see below).
 #
 # None of them depends on the kind of the event. Here are the same four videos without
 # a disturbance (left) and with all of them (right), one column for each of three
@@ -150,7 +154,7 @@ OVERRIDES = {}
 # lesson.audio("tidy", video.synthesise(events.RATE), events.RATE, name)
 # video = events.record_event("Bark", **given, clutter=1.0)
 # wave = video.synthesise(events.RATE)
-# lesson.audio("disturbed", wave, events.RATE, f"{name}, with all four disturbances")
+# lesson.audio("disturbed", wave, events.RATE, f"{name}, with all five disturbances")
 
 # %% [markdown]
 # And here are four videos as they are in the data, to watch and hear. Before and after
