@@ -121,20 +121,10 @@ class FeatureError(ClipsError):
 # %%
 @dataclass(frozen=True)
 class VideoFeatures:
-    """N videos of T seconds (10 in AVE), with one row of features for each second.
+    """N videos of T seconds, with one row of features for each second.
 
-    Attributes:
-        visual: (N, T, 512), as the network for pictures gives them.
-        audio: (N, T, 128), as the network for sounds gives them.
-        event: (N, T), whether the event is seen and heard in that second.
-        label: (N,) index into `classes`.
-        videos: N names.
-        classes: the names of the classes.
-        networks: which network measured "visual", and which "audio".
-        units: N names of what is independent, over which intervals are computed: the
-            source video, of which several events may be cut. By default `videos`.
-        cues: (N, T, 2), the motion and the loudness of each second (step 1), for
-            answers without a model. nan where nobody measured them.
+    `label` indexes `classes`. `units` are the source videos, which are independent.
+    `cues` holds motion and loudness (step 1), nan where nobody measured them.
     """
 
     visual: Float[Tensor, "N T 512"]
@@ -148,12 +138,9 @@ class VideoFeatures:
     cues: Float[Tensor, "N T 2"] = field(default_factory=lambda: torch.empty(0, 0, 2))
 
     def __post_init__(self) -> None:
-        # object.__setattr__, because the class is frozen
-        if not self.units:
-            object.__setattr__(self, "units", list(self.videos))
-        if not len(self.cues):
-            unknown = torch.full((*self.event.shape, 2), torch.nan)
-            object.__setattr__(self, "cues", unknown)
+        unknown = torch.full((*self.event.shape, 2), torch.nan)
+        object.__setattr__(self, "units", self.units or list(self.videos))
+        object.__setattr__(self, "cues", self.cues if len(self.cues) else unknown)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -687,14 +674,9 @@ def measure_seconds(
     most: int = 16,
     size: int | None = None,
 ) -> dict[str, Tensor]:
-    """Measure everything about n videos that `VideoFeatures` keeps, as CPU tensors.
+    """Measure all that `VideoFeatures` keeps of n videos, as tensors on the CPU.
 
-    Args:
-        clips: n videos of t whole seconds, with sound at 16 kHz.
-        visual: see `embed_frames`.
-        audio: see `embed_sound`.
-        most: frames of a second, at most.
-        size: pixels a side that the network for pictures gets.
+    Args: the videos, both networks, and `most` and `size` of `embed_frames`.
     """
     mel = VGGishMel().to(clips.waveform.device)
     found = {
@@ -843,8 +825,7 @@ def load_features(path: str | Path, split: str) -> VideoFeatures:
     names, n = splits[split], len(splits[split]["videos"])
     if n > LARGEST or Path(path).stat().st_size > 2**32:
         problem = f"{n} videos, or more than 4 GiB"
-        remedy = f"Extract fewer videos, {LARGEST} at most"
-        raise FeatureError(str(path), problem, remedy)
+        raise FeatureError(str(path), problem, f"Extract {LARGEST} videos at most")
     _check_stored(path, split, n)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(f"{split}.{name}") for name in TYPES}

@@ -405,18 +405,12 @@ def term_gradients(
 
 # %%
 def train_toy(
-    points: Float[Tensor, "n 2"],
-    weight: Callable[[float], float],
-    floor: float = 0.0,
-    steps: int = 800,
+    points: Tensor, weight: Callable[[float], float], floor=0.0, steps=800
 ) -> tuple[ToyVAE, dict[str, list[float]]]:
     """Train a `ToyVAE`, and log its error, its KL and the gradient of each.
 
-    Args:
-        points: the data, of variance 1.
-        weight: λ2, given which share of the training is over, 0 to 1.
-        floor: see `free_bits`.
-        steps: of Adam, each with all points.
+    `points` are (n, 2), of variance 1. `weight` gives λ2, from the share of the
+    training that is over. `floor` is that of `free_bits`.
     """
     torch.manual_seed(0)
     model, log = ToyVAE(), {}
@@ -427,8 +421,8 @@ def train_toy(
         terms["KL"] = weight(step / steps) * free_bits(kl, floor)
         adam.zero_grad(), sum(terms.values()).backward(retain_graph=True)
         if step % 10 == 0:
-            found = term_gradients(terms, list(model.encoder.parameters()))
-            found = {f"gradient of the {name}": x for name, x in found.items()}
+            pulls = term_gradients(terms, list(model.encoder.parameters()))
+            found = {f"gradient of the {name}": x for name, x in pulls.items()}
             found |= {"error": terms["error"], "KL, nats": kl.sum(1).mean()}
             for name, value in found.items():
                 log.setdefault(name, []).append(value.item())

@@ -46,6 +46,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+
+# %%
 from avnb_notebooks.ms_vae.step2_features import (
     VideoFeatures,
     list_splits,
@@ -109,7 +111,6 @@ settings = lesson.settings(
         batch_baselines=(8, 8, 8, 8, 8),  # videos; AVDLN's own number
         rate_baselines=(1e-3, 1e-3, 1e-3, 1e-3, 1e-3),
         epochs_sick=(2, 40, 40, 40, 40),  # of the run that is made to collapse
-        weight_sick=(10.0, 10.0, 10.0, 10.0, 10.0),  # its λ2
         log_every=(1, 10, 10, 10, 10),  # steps between two entries of the loss terms
         kl_every=(2, 100, 100, 500, 1000),  # and of the latents' KL
         measurements=(8, 16, 20, 20, 20),  # of a training, on held-out videos
@@ -148,6 +149,7 @@ def drop_videos_without_event(features: VideoFeatures) -> tuple[VideoFeatures, i
     return replace(features, **kept), int((~has).sum())
 
 
+# %%
 device = training.get_device()
 path = lesson.need("features.safetensors", "step3_extract")
 splits = list_splits(path)
@@ -310,8 +312,10 @@ def record_training(name: str, run: training.Run, epochs: int, loss: str) -> Non
 # `log_every` steps. A run that was stopped continues from its last checkpoint and
 # reaches the same numbers.
 
-
 # %%
+SICK_WEIGHT = 10.0  # λ2 of the run that is made to collapse
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a VAE is trained: what computes its terms, how long, and how fast."""
@@ -364,7 +368,7 @@ def train_vae(
     for step in run.steps(plan.steps, save_every=settings.save_every):
         with run.autocast():
             terms, weight = plan.next_terms(run, model, step.number)
-            parts = weigh_terms(terms, settings.weight_sick if sick else weight, latent)
+            parts = weigh_terms(terms, SICK_WEIGHT if sick else weight, latent)
         log_step(run, model, step, terms, parts)
         run.step(adam, sum(parts.values()))
         if step.is_due(settings.kl_every):
@@ -390,8 +394,15 @@ for name, run in runs.items():
 
 # %% [markdown]
 # Now the four baselines. DCCA gets all videos at once where they fit, because the
-# correlations of few seconds are mostly chance. After its training we find its
-# canonical directions.
+# correlations of few seconds are mostly chance. Before it is measured, and at the end,
+# we find its canonical directions.
+
+
+# %%
+def find_directions(model: torch.nn.Module) -> None:
+    """Find the canonical directions of DCCA. The other networks have none."""
+    if isinstance(model, MODELS["dcca"]):
+        fit_projections(model, visual, audio, event)
 
 
 # %%
@@ -404,8 +415,7 @@ def train_baseline(name: str) -> training.Run:
     how = {"seed": lesson.seed, "precision": "float32", "settings": given}
     run = training.Run(lesson.run_dir / "train" / name, **how)
     model = MODELS[name]().to(device)
-    rate = settings.rate_baselines
-    adam = torch.optim.Adam(model.parameters(), rate, fused=True)
+    adam = torch.optim.Adam(model.parameters(), settings.rate_baselines, fused=True)
     model, adam = run.prepare(model=model, adam=adam)
     epochs = settings.epochs_dcca if dcca else settings.epochs_baselines
     for step in run.steps(epochs * parts.per_epoch, save_every=settings.save_every):
@@ -415,12 +425,10 @@ def train_baseline(name: str) -> training.Run:
         if step.is_due(settings.log_every):
             run.log(loss=loss)
         if is_measured(step):
-            if dcca:  # what it is compared in
-                fit_projections(model, visual, audio, event)
+            find_directions(model)
             run.log(held_out=measure_held_out(model))
     run.require_finished()
-    if dcca:
-        fit_projections(model, visual, audio, event)
+    find_directions(model)
     training.save_model(models / f"{name}.safetensors", model)
     return run
 
@@ -530,7 +538,7 @@ for row in pulls:
 #
 # In step 4 a VAE of points collapsed when its λ₂ was too large. Here is the same with
 # the real features: MS-VAE in the corrected mode, without $\mathcal W$, but with a λ₂
-# of `weight_sick` from the beginning to the end. Nothing else is changed. Beside it
+# of `SICK_WEIGHT` from the beginning to the end. Nothing else is changed. Beside it
 # stands the healthy run up to the same step. The cure is the paper's own: a smaller λ₂,
 # which falls during the training.
 
@@ -555,7 +563,7 @@ ill, well = (
 )
 lesson.record("collapsed_error", ill["mse"], "The collapsed run's error at the end")
 word = "has collapsed" if ill["visual"] < 1 else "has not collapsed"
-print(f"With λ₂ = {settings.weight_sick:g} the visual latent {word}: its KL is")
+print(f"With λ₂ = {SICK_WEIGHT:g} the visual latent {word}: its KL is")
 print(
     f"{ill['visual']:.2f} nats, and {well['visual']:.1f} in the healthy run. The error"
 )

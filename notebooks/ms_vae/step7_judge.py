@@ -354,6 +354,7 @@ if train is not None:
     between[by_detour] = torch.stack([detours["A2V"], detours["V2A"]])
 
 
+# %%
 def turn_queries(distance: Tensor) -> Tensor:
     """Bring distances with pictures in rows to (2, N, T, T), the query in rows."""
     a2v, v2a = distance if distance.ndim == 4 else (distance, distance)
@@ -624,6 +625,7 @@ def compare_by_cues() -> dict[str, Tensor]:
     }
 
 
+# %%
 def compare_by_class() -> dict[str, Tensor]:
     """Name the query by its nearest training second; rank by that class's mean."""
     found, label_of = {}, train.label[train.event.nonzero()[:, 0]]
@@ -647,6 +649,7 @@ def compare_by_class() -> dict[str, Tensor]:
     return found
 
 
+# %%
 def compare_by_detour() -> dict[str, Tensor]:
     """Compute the distances (draws, N', N') by way of the training seconds."""
     found: dict[str, list[Tensor]] = {"A-V": [], "V-A": []}
@@ -906,6 +909,8 @@ for (row, modality), (mu, logvar) in latents.items():
     )
     if "released" not in row:
         curves[f"{row}, {modality}"] = nats.sort(descending=True).values
+
+# %%
 lesson.record("latents", latent_rows)
 caption = f"Nats; {len(n)} event seconds; features: {measured_by}"
 display(show.table(latent_rows, caption))
@@ -945,7 +950,7 @@ def score_cheater(distance: Tensor, items: Tensor, latent: list[Tensor]) -> dict
     return found | {"pair distance": metrics.pair_distance(*latent)}
 
 
-# %% tags=["cheaters"]
+# %%
 random = torch.Generator().manual_seed(lesson.seed)
 draw = functools.partial(torch.rand, generator=random, dtype=torch.float64)
 N, count, items_count = len(test.videos), min(len(chosen), 200), len(labels)
@@ -963,6 +968,8 @@ cheats = {
         [draw(count, 100), draw(count, 100)],
     ),
 }
+
+# %% tags=["cheaters"]
 cheaters = [
     {"answer": name} | score_cheater(*(cheat[0].double(), cheat[1].double(), cheat[2]))
     for name, cheat in cheats.items()

@@ -44,6 +44,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+# %%
 from avnb_notebooks.ms_vae.step2_features import (
     WIDTHS,
     AudioEncoder,
