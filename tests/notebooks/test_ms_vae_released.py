@@ -8,7 +8,6 @@ difference in place of its norm, and has two mistakes in its ranks.
 """
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import ave_layout
@@ -150,7 +149,7 @@ def test_retrieval_as_released_is_the_released_script(judged: dict[str, Any]) ->
 
 
 def test_the_distance_is_the_released_one_in_localisation(
-    judged: dict[str, Any], tmp_path: Path
+    judged: dict[str, Any],
 ) -> None:
     net, test = judged["models"]["MS-VAE + W"], judged["test"]
     (mu, made), (mu_2, made_2) = (
