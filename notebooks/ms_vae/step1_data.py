@@ -60,6 +60,7 @@ OVERRIDES = {}
 
 
 # %% tags=["active-ipynb"]
+# import librosa
 # import numpy as np
 # from avnb_notebooks.ms_vae.series import CLUTTER
 #
@@ -678,18 +679,20 @@ def write_traps(folder: Path) -> None:
 # The later steps treat each second by itself. Here is a test video as they get it: a
 # few frames a second, and sound at 16 kHz.
 
-# %% tags=["active-ipynb", "as-prepared"]
+# %% tags=["active-ipynb"]
 # spans = read_spans(part)
 # one = int(spans.diff(dim=1).argmin())
 # start, end = spans[one].tolist()
-# sound = part.waveform[one, 0].float() / 32767
-# mel = LogMel(part.sample_rate)
+# decibels = LogMel(part.sample_rate)(part.waveform[one, 0].float() / 32767)
+# edges = librosa.mel_frequencies(len(decibels) + 2, fmin=0, fmax=part.sample_rate / 2)
+# ticks = np.linspace(0, len(decibels) - 1, 4).round().astype(int)
+
+# %% tags=["active-ipynb", "as-prepared"]
 # figure, axes = show.subplots(2, 1, width=9, height=1.7)
 # each = max(1, round(part.fps))
 # strip = np.concatenate(list(part.frames[one, ::each].numpy()), axis=1)
 # extent = (0, seconds, 0, 1)
 # axes[0, 0].imshow(strip, extent=extent, aspect="equal")
-# decibels = mel(sound)
 # bins = (0, seconds, -0.5, len(decibels) - 0.5)
 # drawn = axes[1, 0].imshow(decibels, extent=bins, aspect="auto", origin="lower")
 # figure.colorbar(drawn, ax=axes[1, 0], label="dB")
@@ -698,8 +701,9 @@ def write_traps(folder: Path) -> None:
 #     ax.grid(False)
 #     ax.axvline(start, color="white")
 #     ax.axvline(end, color="white")
+# axes[1, 0].set_yticks(ticks, [f"{edges[tick + 1]:.0f}" for tick in ticks])
 # axes[0, 0].set(ylabel="frames")
-# axes[1, 0].set(xlabel="second", ylabel="log-mel")
+# axes[1, 0].set(xlabel="second", ylabel="Hz")
 # name = part.classes[int(part.labels[one])]
 # lesson.figure("as_prepared", figure, f"{name}, from second {start} to {end}.")
 
