@@ -382,6 +382,7 @@ def test_playing_measures_videos_that_step_3_has_not(tmp_path: Path) -> None:
 
 def test_playing_with_other_videos_is_refused(tmp_path: Path) -> None:
     data = own_recordings(tmp_path, ["dog", "cat", "cat"])
-    random_run(tmp_path, [0, 1], torch.ones(2, 10, dtype=torch.bool))
+    event = torch.ones(2, 10, dtype=torch.bool)
+    random_run(tmp_path, [0, 1], event, ["one", "another"])
     with pytest.raises(LessonError, match=r"other videos.*DATA of step 3"):
         run("step8_play", tmp_path, data)
