@@ -73,6 +73,7 @@ def assert_close(answer: Any, right: Any, what: str, tolerance: float = 1e-5) ->
     assert mine.shape == right.shape, (
         f"{what}: the shape is {mine.shape}. It should be {right.shape}"
     )
+    # Both tolerances: near zero the relative one alone would ask for every digit.
     wrong = ~np.isclose(mine, right, rtol=tolerance, atol=tolerance)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -89,7 +90,9 @@ def try_exercise(exercise: Exercise, answer: Callable[..., Any]) -> bool:
     """
     try:
         exercise.check(answer)
+    # Not KeyboardInterrupt: a reader must be able to stop a loop that never ends.
     except Exception as error:
+        # The text of an assertion is our hint. All else comes from the reader's code.
         known = isinstance(error, AssertionError)
         message = str(error) if known else f"It stopped with {error!r}"
         print(f"✘ {exercise.name}: {message or 'This is not right yet'}")
