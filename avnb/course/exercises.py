@@ -77,6 +77,7 @@ def assert_close(answer: Any, right: Any, what: str, tolerance: float = 1e-5) ->
     assert mine.shape == right.shape, (
         f"{what}: the shape is {mine.shape}. It should be {right.shape}"
     )
+    # Both tolerances: near zero the relative one alone would ask for every digit.
     wrong = ~np.isclose(mine, right, rtol=tolerance, atol=tolerance)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -112,6 +113,7 @@ def find_mistake(exercise: Exercise, answer: Callable[..., Any]) -> str | None:
         exercise.check(answer)
     except AssertionError as error:
         return str(error) or "This is not right yet"
+    # Not KeyboardInterrupt: a reader must be able to stop a loop that never ends.
     except Exception as error:
         return f"Your code stopped with {type(error).__name__}: {error}"
     return None
