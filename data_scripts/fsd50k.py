@@ -109,8 +109,8 @@ def find_sounds(
             if licence == "unknown" or (licence == "CC BY-NC" and not non_commercial):
                 left[licence] += 1
                 continue
-            # Only that the file is there is checked here. Whether it can be decoded is found
-            # when it is read: to decode 40,966 files here would take long.
+            # Only that the file is there is checked here. Whether it can be decoded is
+            # found when it is read: to decode 40,966 files here would take long.
             path = audio / f"{name}.wav"
             if not path.is_file():
                 problems.append(Problem(path.name, "missing", "Unpack the set again"))
