@@ -232,6 +232,8 @@ def _share_sound(
 def _split_numbers(path: Path) -> list[tuple[int, str]]:
     """A key for sorting that puts frame2 before frame10."""
     return [
+        # Numbers and texts are not comparable in Python, so each part becomes a pair. A
+        # text has the number -1 and sorts before any number.
         (int(part), "") if part.isdigit() else (-1, part)
         for part in re.split(r"(\d+)", path.stem)
     ]
