@@ -294,7 +294,7 @@ def _hold_bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
         # degrees: a violin sinks in a rest and rises with loud playing.
         droop = 16.0 * motion.rest - 7.0 * motion.loudness
         degrees = (4.0 if name == "violin" else 10.0) + droop + 2.0 * motion.sway
-        # y is squashed because the instrument lies flat and is seen from its edge.
+        # y is squashed: the instrument is seen a little from its side.
         matrix = affine(body.neck + (4.5, -2.0), degrees, squash=0.82)
         bow_degrees = -55.0 + 7.0 * string + 0.5 * degrees
         reach = 57.0
