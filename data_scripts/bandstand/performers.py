@@ -138,8 +138,6 @@ class QuintetTake(Take):
     """Five musicians who share tempo, key and phrases, in one picture."""
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
-        # The instrument is part of every generator's name, so two players of one number
-        # would still play two parts; the number decides how they look.
         self.duration, self.player, self.seed = seconds, player, seed
         # five people of its own for each player number
         self.parts = [

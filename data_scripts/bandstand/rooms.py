@@ -65,7 +65,8 @@ def draw_room(room: int, width: int, height: int) -> np.ndarray:
     )
     _draw_wall(canvas, rng, wall, span, horizon)
     _draw_decoration(canvas, rng, span, horizon)
-    # The floor comes after the decoration, so that furniture stands behind its edge.
+    # The floor comes last and hides what stands below its edge, so plants and stands
+    # seem to be behind it.
     ground = rectangle(0, horizon, span, 100)
     canvas.fill_gradient(
         ground, (0, horizon), (0, 100), darken(floor, 0.25), lighten(floor, 0.08)
@@ -153,7 +154,7 @@ def _draw_plant(
         leaf = smooth_path([(x, 62), (middle - 3, 50), tip, (middle + 3, 54)])
         shade = mix(green, lighten(green, 0.3), float(rng.random()))
         canvas.fill(leaf, shade, edge=darken(green, 0.4), width=0.3)
-    # The pot stands on the floor, wherever its edge is.
+    # Beyond the floor's edge, wherever that is: the floor covers the rest.
     foot = horizon + 4
     pot = polygon([(x - 6, 62), (x + 6, 62), (x + 4.5, foot), (x - 4.5, foot)])
     canvas.fill(pot, (0.62, 0.36, 0.24), edge=(0.35, 0.2, 0.13))

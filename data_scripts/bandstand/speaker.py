@@ -425,7 +425,6 @@ def _pose_body(speech: Speech, look: Look, t: Real) -> Body:
 def draw_speaker(canvas: Canvas, speech: Speech, look: Look, t: Real) -> None:
     """Draw head and shoulders at `t` s; the canvas' unit is the picture's height."""
     body = _pose_body(speech, look, t)
-    # The view is narrow: the whole shift of the look would move the head out of it.
     with canvas.at(aim_camera(look, SPEAKER_VIEW, shift=0.6)):
         draw_hair_behind(canvas, look, body)
         draw_torso(canvas, look, body)
