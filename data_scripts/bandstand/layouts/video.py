@@ -27,7 +27,7 @@ from data_scripts.bandstand.layouts.recordings import (
 # Hz. Twice the rate that Listen and Move works at, so that reading must resample, as
 # it must for any video from outside.
 VIDEO_RATE = 2 * single_video.SETTINGS.sample_rate
-# A take is synthesised anew in each process, so a span must be worth that; and spans
+# A take is made anew in each process, so a span must be worth that; and spans
 # wait in memory until their turn comes.
 SPAN = 100  # frames that a process draws before it hands them on
 
