@@ -70,8 +70,7 @@ PARTIAL_SPANS = np.array(
 )
 
 # A file beyond these is not AVE's (4,143 rows): it is refused before it fills memory.
-# AVE's own arrays have 4,143 rows. The limits lie far above them, so they stop only a
-# file that cannot be AVE's.
+# The limits lie far above the real files, so they stop no variant of the set.
 ROWS_LIMIT = 10**6
 BYTES_LIMIT = 2**28
 # family of splits -> how its file of a split is called
@@ -346,8 +345,8 @@ def read_splits(
 
 def _match_rows(path: Path, rows: dict[int, Row], problems: list[Problem]) -> list[Row]:
     """The annotated rows that a Set.txt file lists; it may say other seconds."""
-    # The released Set.txt files differ from Annotations.txt in the seconds of some
-    # rows. So a row is first looked for exactly, then by class and video alone.
+    # A list may say other seconds than Annotations.txt does. So a row is first looked for
+    # exactly, then by class and video alone.
     exact = {row.event: row for row in rows.values()}
     alike: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows.values():

@@ -150,8 +150,8 @@ def _draw_wheel(canvas: Canvas, x: Real, y: Real, r: Real, turns: Real) -> None:
     _draw_ball(canvas, x, y, r, r, BLACK)
     _draw_ball(canvas, x, y, 0.55 * r, 0.55 * r, GREY)
     for k in range(3):
-        # 1.5 turns a second at full loudness. With three spokes the picture repeats each
-        # third of a turn.
+        # 1.5 turns a second at full loudness. With three spokes the picture repeats
+        # each third of a turn.
         a = 2 * math.pi * (1.5 * turns + k / 3)
         tip = (x + 0.55 * r * math.cos(a), y + 0.55 * r * math.sin(a))
         canvas.stroke([(x, y), tip], BLACK, 0.12 * r)

@@ -74,8 +74,8 @@ def find_sources(
     # The script of the real set reads what was drawn: the same code for both.
     if layout == "urmp":
         return urmp.find_sources(folder, settings)
-    # `every` keeps the pairs whose number is a multiple of it. The numbers begin at 500,
-    # so all pairs are kept only where the step divides 500.
+    # `every` keeps the pairs whose number is a multiple of it. The numbers begin at
+    # 500, so all pairs are kept only where the step divides 500.
     return sub_urmp.find_sources(folder, settings, every=step)
 
 

@@ -374,7 +374,8 @@ def reverberate(dry: np.ndarray, seed: int, sample_rate: int) -> np.ndarray:
     now = np.arange(length) / sample_rate
     tail = rng.standard_normal(length) * 10 ** (-3 * now / decay)
     tail = np.convolve(tail, np.hanning(9)[1:-1] / 4, mode="same")  # walls eat treble
-    tail[: int(0.012 * sample_rate)] = 0.0  # the first echo comes after 12 ms
+    # The tail begins after 12 ms; the reflections that are added below may come sooner.
+    tail[: int(0.012 * sample_rate)] = 0.0
     # The tail's energy is set last, after the filter and the gap have changed it.
     tail *= rng.uniform(0.06, 0.16) / np.sqrt(np.sum(tail**2))
     for _ in range(4):
