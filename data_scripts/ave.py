@@ -345,8 +345,8 @@ def read_splits(
 
 def _match_rows(path: Path, rows: dict[int, Row], problems: list[Problem]) -> list[Row]:
     """The annotated rows that a Set.txt file lists; it may say other seconds."""
-    # A list may say other seconds than Annotations.txt does. So a row is first looked for
-    # exactly, then by class and video alone.
+    # A list may say other seconds than Annotations.txt does. So a row is first looked
+    # for exactly, then by class and video alone.
     exact = {row.event: row for row in rows.values()}
     alike: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows.values():

@@ -110,15 +110,15 @@ def _draw_wind(canvas: Canvas, name: str, scene: Scene) -> None:
 
 
 def _lift_fingers(motion: Motion) -> Fingers:
-    """Which fingers are lifted: a pattern that changes with each semitone.
+    """Which fingers are lifted: all at each third semitone, none at the others.
 
     Real fingerings would differ too little to be seen at 64 pixels.
     """
     if motion.rest > 0.5:
         return (0.3, 0.3, 0.3, 0.3)
     step = round(motion.midi)
-    # k = 1, 2, 5 and 7 are no multiples of 3, so the pattern changes at each semitone
-    # and comes again after three.
+    # None of 1, 2, 5 and 7 is a multiple of 3, so all four are lifted at the same
+    # steps.
     first, second, third, fourth = ((step * k) % 3 == 0 for k in (1, 2, 5, 7))
     return float(first), float(second), float(third), float(fourth)
 

@@ -111,7 +111,7 @@ def _draw_span(settings: Settings, times: np.ndarray) -> np.ndarray:
     performer = settings["performer"]
     who = {name: settings[name] for name in ("player", "seconds", "seed")}
     # kept from the span before by the cache of `record_take`
-    # Made anew in each process and not sent along: the settings are a few bytes, and
-    # the same arguments give the same take.
+    # In a fresh process it is made anew and not sent along: the settings are a few
+    # bytes, and the same arguments give the same take.
     take = performers.record_take(performer, **who)
     return np.stack([take.draw(float(t), settings["size"]) for t in times])
