@@ -71,6 +71,15 @@ def test_the_title_is_followed_by_the_badge_of_colab(series: str, path: Path) ->
     assert first.source.count(tools.BADGE) == 1
 
 
+@each_series
+def test_the_notebook_for_colab_is_up_to_date(series: str) -> None:
+    path = series_folder(series) / "colab.ipynb"
+    cells = nbformat.read(path, as_version=4).cells
+    kept = [(cell.cell_type, cell.source) for cell in cells]
+    made = [(cell.cell_type, cell.source) for cell in tools.colab_cells(series)]
+    assert kept == made, "make notebooks"
+
+
 def test_the_badge_is_put_in_once_and_renewed() -> None:
     path = tools.steps()[0][1]
     book = v4.new_notebook(cells=[v4.new_markdown_cell("# Step 1\n\nWhat it is.")])
