@@ -46,8 +46,7 @@ runtime type*.
 The machine and its files are deleted when you close it or leave it idle. With
 `DRIVE = True` runs and data lie on your Google Drive instead. If you run this notebook
 again, it goes on where it stopped, and it repeats nothing that is done.""",
-    "parameters": """# smoke: a test; laptop: without a GPU; gpu: 16 GB; paper: much longer
-SCALE = "gpu"
+    "parameters": """SCALE = "gpu"  # laptop: no GPU is needed; paper: days
 SEED = 0
 DRIVE = False  # True: keep runs and data on your Google Drive""",
     "run": """import os
