@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from avnb.course.settings import SCALES
 from avnb.errors import AvnbError
 
+SCALE_NAMES = f"{', '.join(SCALES[:-1])} or {SCALES[-1]}."
 PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 # EDQUOT: not the disk is full, but the share of it that this user has.
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -128,7 +130,7 @@ def _stop() -> typer.Exit:
 @app.command()
 def run(
     series: Annotated[str, typer.Argument(help="Its name; `avnb check` lists them.")],
-    scale: Annotated[str, typer.Option(help="smoke, laptop, gpu or paper.")] = "laptop",
+    scale: Annotated[str, typer.Option(help=SCALE_NAMES)] = "laptop",
     data: Annotated[
         str, typer.Option(help="Prepared clips; default: the embedded data.")
     ] = "",
@@ -181,7 +183,7 @@ def run(
 @app.command()
 def study(
     series: Annotated[str, typer.Argument(help="Its name; `avnb check` lists them.")],
-    scale: Annotated[str, typer.Option(help="smoke, laptop, gpu or paper.")] = "laptop",
+    scale: Annotated[str, typer.Option(help=SCALE_NAMES)] = "laptop",
     seeds: Annotated[str, typer.Option(help="One whole run each.")] = "0,1,2",
 ) -> None:
     """Test the paper's claims: run a series once a seed, keep what holds."""

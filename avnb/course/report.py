@@ -11,6 +11,7 @@ import nbformat
 
 from avnb import files
 from avnb.course.series import load_series
+from avnb.course.trainings import TRAININGS, list_trainings
 from avnb.viz import show
 
 Entry = Mapping[str, Any]
@@ -217,6 +218,8 @@ def _render_value(entry: Mapping[str, Any]) -> str:
         # A kept study has several seeds, and a run has one.
         of = "mean over seeds [95 % interval]" if entry.get("source") else "this run"
         value = list_claims(value, of)
+    if entry["name"] == TRAININGS:
+        value = list_trainings(value)
     if isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
         return show.table_html(value, name)
     # A cell of a table has no room for a list or for another table.
