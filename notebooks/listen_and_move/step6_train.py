@@ -414,7 +414,7 @@ runs = {
 for name, (config, changes) in others.items():
     runs[name] = train_network(name, config, changes, settings.steps_others)
 TITLES = {f"table1_row{n}": k for n, k in enumerate(ablation_configs(), start=1)}
-TITLES |= {"full_model": "full model", "released": "as released"}
+TITLES |= {"full_model": "All + DirConvGRU", "released": "trained as released"}
 TITLES |= {"l1": "L1 for perceptual", "skip": "skip generator"}
 TITLES |= {"reset": "states reset"}
 
@@ -430,14 +430,18 @@ def read_log(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
 for name, run in runs.items():
     readers = run.settings["readers"]
     lesson.record_training(
-        name,
+        TITLES[name],
         epochs=run.steps_done * readers * settings.window / len(train),
         steps=run.steps_done,
         held_out=list(zip(*read_log(run, "own_sound"), strict=True)),
         better="lower",
         unit="RMSE of moving test pixels [grey levels]",
     )
-lesson.record("steps", {name: run.steps_done for name, run in runs.items()})
+lesson.record(
+    "steps",
+    {"full model": settings.steps, "other networks": settings.steps_others},
+)
+lesson.record("trained", {TITLES[name]: name for name in runs})
 
 # %% [markdown]
 # ## The error with the right and with the wrong sound
@@ -531,6 +535,7 @@ rows = [{"critic": name, "gap, last tenth": y[-max(len(y) // 10, 1) :].mean()}
 lesson.record("gaps", rows)
 display(show.table(rows))
 
+
 # %% [markdown]
 # Batch norm with a batch of one brings each map to mean 0 and standard deviation 1
 # within the picture, real or generated. The score is a sum over the picture, so most of
@@ -582,6 +587,7 @@ if "l1" in runs:
     gain = perceptual[: len(pixels)][-1] - pixels[-1]
     lesson.record("l1", {"gain [dB]": float(gain), "reached": when})
     print(f"perceptual minus L1: {gain:+.2f} dB; the best of L1: {when}")
+
 
 # %% [markdown]
 # ## Look at the frames
