@@ -119,6 +119,7 @@ settings = lesson.settings(
         perceptual_frames=(2, 4, 4, 32, 32),  # of a window, for the perceptual loss
         as_released=(False, False, False, False, False),  # sound features, in dB
         plus_one=(True, True, True, True, True),  # the norms scale by 1 + γ
+        stream=(True, False, False, False, True),  # frames stay in their file
         recompute=(4, 0, 0, 0, 4),  # frames computed again in the backward pass
         ema_decay=(0.5, 0.99, 0.999, 0.999, 0.999),
         log_every=(1, 10, 50, 50, 100),  # steps between two measurements of the gaps
