@@ -372,7 +372,6 @@ def nearest_distance(
 # later notebooks therefore also compute the error of the fifth of the pixels that
 # change most in the training part:
 
-
 # %%
 # a video's frames, in memory or read from their file when they are needed
 Frames = UInt8[Tensor, "t h w 3"] | clips.StreamedFrames
