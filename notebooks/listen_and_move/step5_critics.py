@@ -325,8 +325,8 @@ def image_critic_loss(
 #     name: 127.5 * v.diff(dim=0).abs().mean((1, 2, 3)) for name, v in videos.items()
 # }
 # real_steps, jumps = (steps.mean().item() for steps in change.values())
-# print(f"change of a pixel from frame to frame, in grey levels: {real_steps:.1f} in the")
-# print(f"real video, {jumps:.1f} in the shuffled one: {jumps / real_steps:.1f} times it")
+# print(f"mean change of a pixel from frame to frame: {real_steps:.1f} grey levels in")
+# print(f"the real video, {jumps:.1f} in the shuffled: {jumps / real_steps:.1f} times it")
 # show.curves(change, x="frame", y="change [grey levels]")
 
 # %% [markdown]
