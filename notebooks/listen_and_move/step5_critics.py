@@ -326,7 +326,7 @@ def image_critic_loss(
 # }
 # real_steps, jumps = (steps.mean().item() for steps in change.values())
 # print(f"mean change of a pixel from frame to frame: {real_steps:.1f} grey levels in")
-# print(f"the real video, {jumps:.1f} in the shuffled: {jumps / real_steps:.1f} times it")
+# print(f"the real video, {jumps:.1f} in the shuffled: {jumps / real_steps:.1f} times")
 # show.curves(change, x="frame", y="change [grey levels]")
 
 # %% [markdown]
