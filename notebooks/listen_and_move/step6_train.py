@@ -434,15 +434,26 @@ def read_log(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
     return run.history["step"][known] + 1, values[known]
 
 
+def average_between(run: training.Run, name: str, at: np.ndarray) -> list:
+    """Pairs (step, mean of a logged value since the step before) for some steps."""
+    steps, values = read_log(run, name)
+    places = np.searchsorted(steps, at, "right")
+    parts = np.split(values, places[:-1])
+    return [(step, part.mean()) for step, part in zip(at, parts, strict=True)]
+
+
 for name, run in runs.items():
     readers = run.settings["readers"]
+    at, errors = read_log(run, "own_sound")
     lesson.record_training(
         TITLES[name],
         epochs=run.steps_done * readers * settings.window / len(train),
         steps=run.steps_done,
-        held_out=list(zip(*read_log(run, "own_sound"), strict=True)),
+        held_out=list(zip(at, errors, strict=True)),
+        training=average_between(run, "reconstruction", at),
         better="lower",
         unit="RMSE of moving test pixels [grey levels]",
+        training_unit="reconstruction loss",
     )
 lesson.record(
     "steps",
