@@ -92,7 +92,7 @@ def train(
     )
     parts = {"model": model, "D_I": D_I, "D_V": D_V}
     carried = generator.CarriedState(model, method["readers"])
-    rates = {"opt_g": (model, 1e-3), "opt_i": (D_I, 1e-4), "opt_v": (D_V, 1e-4)}
+    rates = {"opt_g": (model, 0.3), "opt_i": (D_I, 3e-3), "opt_v": (D_V, 3e-3)}
     optimizers = {k: torch.optim.SGD(n.parameters(), r) for k, (n, r) in rates.items()}
     parts |= {"carried": carried, "ema": training.EMA(model, 0.5)} | optimizers
     prepared = (run, *run.prepare(**parts))

@@ -245,4 +245,4 @@ def test_two_processes_of_one_reader_are_one_of_two(tmp_path: Path) -> None:
         for name, value in alone["ema"].items()
         if name.endswith("weight")
     ]
-    assert max(moved) > 1e-4
+    assert max(moved) > 1e-3
