@@ -427,6 +427,7 @@ def compute_sample_weights(labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
 # *nearest* pair of another player? If the thing tells nothing, this is right in one of
 # 13 cases.
 
+
 # %%
 def list_shortcuts(pairs: Pairs) -> dict[str, Float[Tensor, "n d"]]:
     """List what could tell a pair's class, without listening or looking closely."""
