@@ -496,8 +496,8 @@ def list_shortcuts(pairs: Pairs) -> dict[str, Float[Tensor, "n d"]]:
 
 # %% [markdown]
 # Later, a network judges the pictures that ours generate. What does it say of pictures
-# in which there is no instrument? Here are the four kinds that step 10 shows it. The
-# judge must be near chance on them, or it reads something that is no instrument.
+# in which there is none? Here are three kinds of such pictures. A judge that names an
+# instrument in them has read something else: of a player with empty hands, the arms.
 
 # %% tags=["active-ipynb", "spoilt"]
 # chosen = [int(torch.nonzero(test.labels == k)[0, 0]) for k in present[:8]]
