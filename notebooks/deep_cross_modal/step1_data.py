@@ -463,8 +463,9 @@ def list_shortcuts(pairs: Pairs) -> dict[str, Float[Tensor, "n d"]]:
 # The bandstand can draw its pictures once more with something left out. The room alone
 # must tell nothing. The player without the instrument may tell a little, because arms
 # that hold a trombone are not arms that hold a horn; that is part of the playing. The
-# whole picture must tell more, or there would be nothing to learn. For these rows one
-# picture of each recording is enough, at a quarter of its size.
+# whole picture should tell more, although the nearest picture, pixel by pixel, is a
+# poor reader: the classifiers of step 5 look for shapes. For these rows one picture of
+# each recording is enough, at a quarter of its size.
 
 # %% tags=["active-ipynb", "shortcuts-drawn"]
 # names = [*train.recordings, *test.recordings]
