@@ -103,9 +103,11 @@ def count_seeds(
         raise ValueError(f"{len(values)} value: a spread needs at least 2")
     spread = float(np.std(values, ddof=1))
     distance = abs(float(np.mean(values)) - above)
+    # Without spread there is no t statistic: two seeds decide, if not at the threshold.
     if spread == 0:
         return 2 if distance > 0 else None
     n = np.arange(2, MOST_SEEDS + 1)
+    # (n,): the probabilities of all numbers of seeds at once
     critical = stats.t.ppf(0.975, n - 1)
     reached = stats.nct.sf(critical, n - 1, np.sqrt(n) * distance / spread) >= power
     return int(n[reached.argmax()]) if reached.any() else None
@@ -176,6 +178,7 @@ def run_study(
                     unit=find_unit(module.UNITS, name),
                 )
             )
+            # All runs are of one series, and so they have the same headlines.
             for name in headlines[0]
         },
         "claims_tested": [asdict(claim) for claim in module.CLAIMS],
@@ -217,6 +220,7 @@ def find_unit(units: Mapping[str, str], name: str) -> str:
 
 def study_path(series: str, scale: str) -> Path:
     """The file of a study's results in the repository."""
+    # In a clone the file is for git. An installed course keeps it beside its runs.
     return (find_clone() or find_home()) / "results" / f"{series}-{scale}.json"
 
 

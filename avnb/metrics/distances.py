@@ -29,6 +29,8 @@ class _PrecomputedFeatures(nn.Module):
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
+        # torchmetrics asks for this size. Where it is missing, torchmetrics sends a
+        # random picture through the network to learn it.
         self.num_features = num_features
 
     def forward(self, features: Tensor) -> Tensor:
@@ -53,6 +55,8 @@ def extract_features(network: nn.Module, images: Images, batch: int) -> Tensor:
     # A network without weights, such as an identity, works where its input lies.
     state = next(iter(network.parameters()), None)
     device = images.device if state is None else state.device
+    # In training mode a batch norm would make the features of an item depend on its
+    # batch, and would update the running statistics of the caller's network.
     was_training = network.training
     network.eval()
     try:
@@ -88,6 +92,7 @@ def compute_frechet(real: Tensor, generated: Tensor, seed: int = 0) -> float:
     a, b = _factor_covariance(real), _factor_covariance(generated)
     # The trace of aᵀa is the sum of a's squares.
     means = (real.mean(0) - generated.mean(0)).square().sum()
+    # (rows of a, rows of b): each side is at most the smaller of items and features.
     cross = torch.linalg.matrix_norm(a @ b.T, "nuc")
     distance = means + a.square().sum() + b.square().sum() - 2 * cross
     return max(float(distance), 0.0)  # rounding alone makes it negative
@@ -98,6 +103,7 @@ def _factor_covariance(features: Tensor) -> Tensor:
 
     It has as many rows as there are items or features, whichever is less.
     """
+    # n - 1: the unbiased covariance, which FID's own code takes too (`numpy.cov`).
     a = (features - features.mean(0)) / math.sqrt(len(features) - 1)
     # The R of a = QR has the same aᵀa and fewer rows.
     return torch.linalg.qr(a, mode="r").R if len(a) > a.shape[1] else a
@@ -113,6 +119,7 @@ def _compute_kernel(real: Tensor, generated: Tensor, seed: int) -> float:
         # It says that all features are kept in memory; here they are there anyway.
         warnings.filterwarnings("ignore", ".*will save all extracted features.*")
         torch.manual_seed(seed)
+        # Its default kernel is the paper's: degree 3, γ = 1 / features, coefficient 1.
         metric = KernelInceptionDistance(
             feature=_PrecomputedFeatures(real.shape[1]),
             subsets=subsets,
@@ -124,6 +131,8 @@ def _compute_kernel(real: Tensor, generated: Tensor, seed: int) -> float:
 
 
 def _compute_inception_score(logits: Tensor) -> float:
+    # torchmetrics shuffles the items with the global generator, hence the fork. In a
+    # single split their order does not matter.
     with warnings.catch_warnings(), torch.random.fork_rng([]):
         # torchmetrics warns that one split has no standard deviation; we use none.
         warnings.filterwarnings("ignore", ".*(std|will save all extracted).*")

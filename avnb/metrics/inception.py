@@ -81,6 +81,7 @@ class _ResizedI3D(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         logits = []
         for part in clips.split(self.at_once):  # each clip takes some 100 MB
+            # `interpolate` wants pictures: (clips, time, 3, …) → (clips time, 3, …)
             frames = as_floats(part).float().flatten(0, 1)
             frames = F.interpolate(frames, (224, 224), mode=self.mode)
             # (clips time, 3, 224, 224) → (clips, 3, time, 224, 224)
@@ -147,14 +148,18 @@ def _measure_redondo2024(
         )
     # 20 real clips, and blocks of 4 generated ones: the numbers of the released code.
     chosen = np.random.default_rng(seed).permutation(len(real))[:20]
+    # "nearest" is the default of `interpolate`, and the released code sets nothing.
     i3d = _ResizedI3D(network, "nearest")
     chosen_clips = real[torch.from_numpy(chosen).to(real.device)]
     known = extract_features(i3d, chosen_clips, batch)
     made = extract_features(i3d, generated, batch)
     # An incomplete last block is left out: its bias would be another.
     blocks = [part for part in made.split(4) if len(part) == 4]
+    # 4 clips give a covariance of rank 3 for 400 logits: hence the large bias.
     values = [compute_frechet(known, block) for block in blocks]
     mean = float(np.mean(values))
+    # All blocks meet the same real clips. So the interval tells how the generated clips
+    # vary, and nothing about the choice of the real ones.
     low, high = t_interval(values) if len(values) > 1 else (-np.inf, np.inf)
     return Measure(
         "FVD (Redondo 2024)",
