@@ -30,6 +30,11 @@ from avnb.metrics.measure import Measure, state_checksum
 from avnb.metrics.pictures import lpips, lpips_distance, ssim
 from avnb.metrics.pose import pose_error, pose_rows
 from avnb.metrics.retrieval import mean_reciprocal_rank, random_mrr, reciprocal_ranks
+from avnb.metrics.shortcuts import (
+    blur_pictures,
+    make_noise,
+    read_by_nearest_neighbour,
+)
 
 __all__ = [
     "Measure",
@@ -37,6 +42,7 @@ __all__ = [
     "accuracy",
     "active_units",
     "av_align",
+    "blur_pictures",
     "chance",
     "constant_answers",
     "event_spans",
@@ -54,6 +60,7 @@ __all__ = [
     "lpips",
     "lpips_distance",
     "majority_class",
+    "make_noise",
     "mean_over_seeds",
     "mean_reciprocal_rank",
     "modality_share",
@@ -62,6 +69,7 @@ __all__ = [
     "pose_error",
     "pose_rows",
     "random_mrr",
+    "read_by_nearest_neighbour",
     "real_against_real",
     "reciprocal_ranks",
     "ssim",
