@@ -14,7 +14,7 @@ import hashlib
 import importlib.util
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -138,12 +138,19 @@ def read_file(folder: Path, entry: Mapping[str, Any]) -> bytes:
 
 def describe_reference(found: Mapping[str, Any]) -> str:
     """One line on a reference run: data, scale, seeds, hardware, date and commit."""
-    made, seeds = found["provenance"], found["seeds"]
-    named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    made = found["provenance"]
+    # The code may have been updated between two steps.
+    commits = [step["commit"][:12] for step in found["steps"].values()]
     return (
-        f"the embedded data, scale {SCALE}, {named}, {sum(found['minutes']):.0f} "
-        f"minutes, {made['hardware']}, {made['date']}, commit {made['commit'][:12]}"
+        f"the embedded data, scale {SCALE}, {_count('seed', found['seeds'])}, "
+        f"{sum(found['minutes']):.0f} minutes, {made['hardware']}, {made['date']}, "
+        f"{_count('commit', dict.fromkeys(commits))}"
     )
+
+
+def _count(noun: str, values: Collection[Any]) -> str:
+    """The values behind their noun, in the plural where they are several."""
+    return f"{noun}{'s' * (len(values) > 1)} {', '.join(map(str, values))}"
 
 
 def select_tables(found: Mapping[str, Any]) -> list[Entry]:

@@ -49,6 +49,9 @@ RECORDED = (
 # The entries with which the report opens: what was made, then the main tables.
 HIGHLIGHTS = ("figure1", "figure10", "*_generated", "table5", "i2s")
 
+# What the reference run publishes of its folder, for the playing notebook.
+PUBLISHED = ("models/*.safetensors",)
+
 # The end of a headline's name -> the unit of its number.
 UNITS = {"": "fraction"}
 

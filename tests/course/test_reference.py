@@ -13,9 +13,10 @@ import safetensors.torch
 import torch
 from torch import nn
 from toy import Toy
+from typer.testing import CliRunner
 
 from avnb import files, training
-from avnb.course import play, reference, report, runner, study
+from avnb.course import cli, lab, play, reference, report, runner, study
 from avnb.course.lesson import Lesson
 from avnb.course.records import read_finished
 from avnb.course.series import load_series
@@ -102,6 +103,7 @@ def make_run(toy: Toy, seed: int = 0) -> Path:
     run = toy.folder / "home" / "runs" / "toy" / name
     for step in ("step1_count", "step3_use", "step4_train", "step5_play"):
         lesson = Lesson("toy", step, "reference", seed, run, {})
+        lesson.commit = "c" * 40
         lesson.record("score", {"value": 0.8 + 0.01 * seed, "unit": "fraction"})
         lesson.record("table", [{"who": step, "much": 0.25}])
         if step == "step4_train":
@@ -148,8 +150,10 @@ def test_a_run_is_published_beside_its_series_with_all_that_proves_it(
     (rows,) = (e["value"] for e in curve if e["name"] == "trainings")
     assert rows["net"]["held_out"][-1] == [90.0, 0.9]
     told = reference.describe_reference(found)
-    for text in ("reference", "seed 0", "90 minutes", "2026-01-02", "cccccccccccc"):
+    for text in ("reference", "seed 0", "90 minutes", "2026-01-02", "commit cccccc"):
         assert text in told
+    found["steps"]["step3_use"]["commit"] = "d" * 40
+    assert "commits cccccccccccc, dddd" in reference.describe_reference(found)
 
 
 def test_several_seeds_give_intervals_and_a_verdict(toy: Toy) -> None:
@@ -308,11 +312,20 @@ def test_a_series_without_one_says_so(toy: Toy) -> None:
     assert reference.hash_reference("toy") == ""
     with pytest.raises(LessonError, match="no reference run of it is published"):
         play.prepare_play("toy")
+    for command in ("play", "reference"):
+        told = CliRunner().invoke(cli.app, [command, "unknown"])
+        assert told.exit_code == 1
+        assert "Give one of:" in told.stderr
 
 
 def test_playing_needs_no_training(toy: Toy, kept: Path) -> None:
     notebook = play.prepare_play("toy")
     assert notebook.name == "step5_play.ipynb"
+    home = toy.folder / "home"
+    how = {"port": None, "browser": True, "allow_root": False}
+    command, _ = lab.build_command(home / "course", page=notebook, **how)
+    page = "/lab/tree/runs/toy/play/notebooks/step5_play.ipynb"
+    assert f"--LabApp.default_url={page}" in command
     run = toy.folder / "home" / "runs" / "toy" / "play"
     assert read_finished(run, "step4_train") is not None
     assert read_finished(run, "step5_play") is None
