@@ -31,7 +31,8 @@ FOUND = {
     ],
     "steps": {
         "step1": {
-            "entries": [{"name": "table1", "value": [{"who": "A", "x": MEASURE}]}]
+            "commit": "c" * 40,
+            "entries": [{"name": "table1", "value": [{"who": "A", "x": MEASURE}]}],
         }
     },
 }

@@ -23,6 +23,7 @@ from avnb import files
 from avnb.course.commands import name_command
 from avnb.course.folders import PACKAGES, default_run_dir, find_clone, find_home
 from avnb.course.lesson import Lesson
+from avnb.course.provenance import shorten_commit
 from avnb.course.records import Entry, read_finished
 from avnb.course.series import find_series, load_series, series_folder, step_files
 from avnb.course.steps import read_step
@@ -140,7 +141,7 @@ def describe_reference(found: Mapping[str, Any]) -> str:
     """One line on a reference run: data, scale, seeds, hardware, date and commit."""
     made = found["provenance"]
     # The code may have been updated between two steps.
-    commits = [step["commit"][:12] for step in found["steps"].values()]
+    commits = [shorten_commit(step["commit"]) for step in found["steps"].values()]
     return (
         f"the embedded data, scale {SCALE}, {_count('seed', found['seeds'])}, "
         f"{sum(found['minutes']):.0f} minutes, {made['hardware']}, {made['date']}, "

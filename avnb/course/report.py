@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 
 from avnb import files
+from avnb.course.provenance import shorten_commit
 from avnb.course.reference import (
     describe_reference,
     find_reference,
@@ -177,7 +178,8 @@ def _describe_run(results: Mapping[str, Any]) -> str:
         f"at most {results['peak_memory_mb']} MB of memory",
         made["hardware"],
         made["date"],
-        f"avnb {made['avnb']}, commit {made['commit'][:12]}, torch {made['torch']}",
+        f"avnb {made['avnb']}, commit {shorten_commit(made['commit'])}",
+        f"torch {made['torch']}",
     ]
     changed = [f"{name} = {value}" for name, value in results["overrides"].items()]
     return html.escape(" · ".join(parts + changed))

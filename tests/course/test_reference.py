@@ -152,8 +152,10 @@ def test_a_run_is_published_beside_its_series_with_all_that_proves_it(
     told = reference.describe_reference(found)
     for text in ("reference", "seed 0", "90 minutes", "2026-01-02", "commit cccccc"):
         assert text in told
-    found["steps"]["step3_use"]["commit"] = "d" * 40
-    assert "commits cccccccccccc, dddd" in reference.describe_reference(found)
+    found["steps"]["step3_use"]["commit"] = "d" * 40 + "+changes"
+    assert "commits cccccccccccc, dddddddddddd+changes" in reference.describe_reference(
+        found
+    )
 
 
 def test_several_seeds_give_intervals_and_a_verdict(toy: Toy) -> None:
