@@ -24,7 +24,7 @@ from avnb.course.commands import describe_run, name_command
 from avnb.course.embedded import make_embedded_data, redraw_embedded
 from avnb.course.folders import default_run_dir, require_writable
 from avnb.course.needs import Need, find_missing, find_needs, is_met
-from avnb.course.provenance import measure_peak_memory
+from avnb.course.provenance import measure_peak_memory, read_commit
 from avnb.course.records import (
     StepRecords,
     read_finished,
@@ -34,8 +34,16 @@ from avnb.course.records import (
 from avnb.course.series import WantedClips, load_series, step_files
 from avnb.course.settings import Settings, check_scale, check_seed
 from avnb.course.steps import read_step
+from avnb.course.trainings import (
+    TRAININGS,
+    Curve,
+    describe_training,
+    draw_training,
+    explain_training,
+)
 from avnb.data.clips import describe_clips
 from avnb.errors import LessonError
+from avnb.training.convergence import Convergence
 from avnb.viz import show
 
 PARAMETERS = ("SCALE", "DATA", "SEED", "RUN_DIR", "OVERRIDES")
@@ -205,8 +213,13 @@ class Lesson:
             self.scale, self.series, self.seed, recordings, times, without
         )
 
+    @cached_property
+    def commit(self) -> str:
+        """Of the code that this step runs. A later step may run after an update."""
+        return read_commit()
+
     def settings(self, table: Mapping[str, tuple[Any, ...]]) -> Settings:
-        """The notebook's hyper-parameters: field -> (smoke, laptop, gpu, paper)."""
+        """The notebook's hyper-parameters: field -> one value for each of `SCALES`."""
         return Settings(self.scale, self.overrides, table)
 
     # -- what the step records --
@@ -227,6 +240,57 @@ class Lesson:
         # Every `record` saves: what a step had made when it failed can be looked at.
         self.records.add_value(name, value, caption, source)
         self.save()
+
+    def record_training(
+        self,
+        network: str,
+        *,
+        epochs: float | int,
+        steps: int,
+        held_out: Curve,
+        training: Curve = (),
+        better: str,
+        unit: str = "",
+        training_unit: str = "",
+        negligible: float = 0.0,
+    ) -> Convergence:
+        """Keep how long a network was trained, and draw its curves.
+
+        Claims name their networks (`Claim.networks`) and get a verdict only where the
+        held-out curves of all of them are flat: see `training.convergence`.
+
+        Args:
+            network: the name by which claims and tables call it.
+            epochs: how many times it saw the training data; fractions count.
+            steps: how many updates it got.
+            held_out: measured on data that it was not trained on, at equal distances
+                through the training, or pairs (step, value).
+            training: the same on its training data, or its loss.
+            better: "higher" or "lower".
+            unit: what the curves measure, such as "accuracy" or "loss".
+            training_unit: what the training curve measures, where that is another
+                thing than the held-out curve does.
+            negligible: a difference of held-out values that nobody would call a gain.
+
+        Returns:
+            Whether the held-out curve is flat, and why.
+        """
+        row = describe_training(
+            held_out,
+            training,
+            epochs=epochs,
+            steps=steps,
+            better=better,
+            measure=unit,
+            training_measure=training_unit,
+            negligible=negligible,
+        )
+        known = select_values(self.records.entries).get(TRAININGS, {})
+        caption = "How long each network was trained"
+        self.record(TRAININGS, known | {network: row}, caption)
+        caption = explain_training(network, row)
+        self.figure(f"training_{network}", draw_training(row), caption)
+        return Convergence(row["flat"], row["points"], row["late_gain"])
 
     def figure(self, name: str, figure: Any, caption: str = "") -> None:
         """Save a matplotlib figure for the report and show it here."""
@@ -274,6 +338,7 @@ class Lesson:
                 "seed": self.seed,
                 "data": self.chosen_data or "embedded",
                 "overrides": files.to_jsonable(self.overrides),
+                "commit": self.commit,
                 "minutes": round(minutes, 3),
                 "peak_memory_mb": round(measure_peak_memory()),
             }

@@ -44,6 +44,11 @@ class Claim:
         above: what the number must exceed.
         unit: of our number, such as "grey levels". "points" is a difference of two
             fractions; it is shown in per cent.
+        networks: the networks that the number compares, as `Lesson.record_training`
+            names them. There is a verdict only where all of them were trained until
+            their held-out curves were flat.
+        budget: what the claim gives its networks, where that is part of the claim,
+            such as "after equal minutes". Then there is a verdict in any case.
     """
 
     name: str
@@ -52,6 +57,8 @@ class Claim:
     measured: str
     above: float = 0.0
     unit: str = ""
+    networks: tuple[str, ...] = ()
+    budget: str = ""
 
 
 @dataclass(frozen=True)

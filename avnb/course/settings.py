@@ -52,7 +52,7 @@ class Settings:
         scale: one of `SCALES`.
         overrides: field -> value, which replaces the scale's own; text is read as
             the field's type.
-        columns: field -> (smoke, laptop, gpu, paper).
+        columns: field -> (smoke, laptop, reference, gpu, paper).
 
     Raises:
         LessonError: unknown scale or field, or a value of the wrong type; it lists

@@ -23,8 +23,8 @@ class SeriesStep:
         name: stepN_name.
         notebook: its .ipynb half.
         cells: the texts of its code cells.
-        table: its table of hyper-parameters: field -> (smoke, laptop, gpu, paper), or
-            () where the row is not made of literals.
+        table: its table of hyper-parameters: field -> its values at `SCALES`, or ()
+            where the row is not made of literals.
         records: False for a notebook that calls no `course.start`: it takes no
             parameters and leaves no results.
     """

@@ -51,6 +51,9 @@ RECORDED = (
 # The entries with which the report opens: what was made, then the main tables.
 HIGHLIGHTS = ("films", "frames", "own", "control", "table1", "hand")
 
+# What the reference run publishes of its folder, for the playing notebook.
+PUBLISHED = ("models/*.safetensors",)
+
 # The end of a headline's name -> the unit of its number. The others have none.
 UNITS = {
     "RMSE of moving pixels": "grey levels",
@@ -67,6 +70,7 @@ CLAIMS = (
         "Sec. 5.2: “synchronously responding to audio”; no number",
         "RMSE with another moment's sound minus RMSE with the right one (full model)",
         unit="grey levels",
+        networks=("All + DirConvGRU",),
     ),
     Claim(
         "r_d_rnn",
@@ -74,6 +78,7 @@ CLAIMS = (
         "Table 1, cello: LPIPS 0.16 to 0.09",
         "LPIPS of the baseline minus that of + R+D-RNN",
         unit="LPIPS",
+        networks=("Baseline (MfS)", "+ R+D-RNN"),
     ),
     Claim(
         "sac",
@@ -81,6 +86,7 @@ CLAIMS = (
         "Table 1, cello: LPIPS 0.16 to 0.09",
         "LPIPS of the baseline minus that of + SaC",
         unit="LPIPS",
+        networks=("Baseline (MfS)", "+ SaC"),
     ),
     Claim(
         "acin",
@@ -88,6 +94,7 @@ CLAIMS = (
         "Table 1, cello: LPIPS 0.16 to 0.08",
         "LPIPS of the baseline minus that of + acIN",
         unit="LPIPS",
+        networks=("Baseline (MfS)", "+ acIN"),
     ),
     Claim(
         "prediction",
@@ -95,6 +102,7 @@ CLAIMS = (
         "Table 1, cello: FVD 1184, 1354, 1426 alone, 1101 all (no row has all but it)",
         "FVD of the best single feature minus that of All + ConvGRU",
         unit="FVD",
+        networks=("+ R+D-RNN", "+ SaC", "+ acIN", "All + ConvGRU"),
     ),
     Claim(
         "directions",
@@ -102,6 +110,7 @@ CLAIMS = (
         "Table 1, cello: FVD 1101 to 1085",
         "FVD of All + ConvGRU minus that of All + DirConvGRU",
         unit="FVD",
+        networks=("All + ConvGRU", "All + DirConvGRU"),
     ),
     Claim(
         "robust",
@@ -109,6 +118,7 @@ CLAIMS = (
         "Table 2, cello: FID 320 to 279",
         "KID of the baseline minus that of the full model",
         unit="KID",
+        networks=("Baseline (MfS)", "All + DirConvGRU"),
     ),
 )
 

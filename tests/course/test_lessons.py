@@ -25,12 +25,12 @@ from avnb.data.scripts import load_script
 from avnb.errors import LessonError
 
 TABLE = {
-    "width": (8, 32, 64, 128),
-    "rate": (0.1, 0.1, 1.0, 1.0),
-    "flip": (True, True, True, False),
-    "name": ("a", "b", "c", "d"),
-    "sizes": ((1,), (1, 2), (3,), (4,)),
-    "limit": (None, 5, 5, 5),
+    "width": (8, 32, 32, 64, 128),
+    "rate": (0.1, 0.1, 0.1, 1.0, 1.0),
+    "flip": (True, True, True, True, False),
+    "name": ("a", "b", "r", "c", "d"),
+    "sizes": ((1,), (1, 2), (2,), (3,), (4,)),
+    "limit": (None, 5, 5, 5, 5),
 }
 
 
@@ -64,7 +64,7 @@ def test_overrides_are_read_as_the_type_of_the_field(given: dict, read: object) 
 @pytest.mark.parametrize(
     ("scale", "overrides", "told"),
     [
-        ("tiny", {}, "smoke, laptop, gpu, paper"),
+        ("tiny", {}, "smoke, laptop, reference, gpu, paper"),
         ("smoke", {"widht": 3}, "width, rate, flip"),
         ("smoke", {"width": "many"}, "int"),
         ("smoke", {"width": 1.5}, "int"),
