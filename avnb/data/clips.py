@@ -238,6 +238,7 @@ def stream_recording(
         waveform=_join_parts([part.waveform for part in parts], device),
         labels=_join_parts([part.labels for part in parts], device),
         recordings=[name for part in parts for name in part.recordings],
+        units=[unit for part in parts for unit in part.units],
         start=_join_parts([part.start for part in parts], device),
         peak=_join_parts([part.peak for part in parts], device),
         truth={
