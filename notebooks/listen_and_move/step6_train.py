@@ -517,7 +517,7 @@ for name in [n for n in ("full_model", "released") if n in runs]:
         label: float(y[-max(len(y) // 4, 1) :].mean())
         for label, (_, y) in curves.items()
     }
-    shares = {f"{k}, of all": v / sum(norms.values()) for k, v in norms.items()}
+    shares = {f"{k} [%]": 100 * v / sum(norms.values()) for k, v in norms.items()}
     rows.append({"network": TITLES[name]} | norms | shares)
 lesson.record("gradients", rows)
 display(show.table(rows, "means over the last quarter of the training"))
