@@ -55,6 +55,10 @@ HIGHLIGHTS = ("figure1", "figure10", "*_generated", "table5", "i2s")
 # What the reference run publishes of its folder, for the playing notebook.
 PUBLISHED = ("models/*.safetensors",)
 
+# What it plays with: the scale and the seed of drawn people whom no reference run has
+# seen, since it has other seeds.
+PLAY_DATA = ("smoke", 99)
+
 # The end of a headline's name -> the unit of its number.
 UNITS = {"": "fraction"}
 
