@@ -357,8 +357,9 @@ def _download(folder: Path, video_id: str, kind: str, choice: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "format": choice,
-        # %(ext)s is yt-dlp's own: which format it finds decides the suffix.
-        "outtmpl": str(folder / f"{video_id}.{kind}.%(ext)s"),
+        # A template, in which %% stands for a % of the folder's name. %(ext)s is
+        # yt-dlp's own: which format it finds decides the suffix.
+        "outtmpl": f"{folder / f'{video_id}.{kind}'}".replace("%", "%%") + ".%(ext)s",
         "quiet": True,
         # An address may belong to a playlist, of which only the video is wanted.
         # Without postprocessors nothing calls the program ffmpeg, which may be missing.

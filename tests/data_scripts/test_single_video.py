@@ -311,6 +311,17 @@ def test_a_paper_s_video_is_fetched_once_and_cropped(tmp_path, monkeypatch, vide
     assert len(asked) == 2
 
 
+def test_a_folder_may_have_a_per_cent_sign_in_its_name(tmp_path, monkeypatch, video):
+    def download(options, addresses):
+        # `outtmpl` is a template of Python's % formatting; see yt-dlp's README.
+        Path(options["outtmpl"] % {"ext": "mp4"}).write_bytes(video.read_bytes())
+
+    fake_yt_dlp(monkeypatch, download)
+    folder = tmp_path / "100%(id)s"
+    pair = single_video.fetch(folder, "R-Tk7-Ytes4", 96)
+    assert [path.parent for path in pair] == [folder, folder]
+
+
 def test_a_video_that_is_gone_says_so(tmp_path, monkeypatch):
     def download(options, addresses):
         raise OSError("Video unavailable")
