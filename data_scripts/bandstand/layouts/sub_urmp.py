@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -90,10 +91,10 @@ def _check(
         raise ClipsError(
             f"songs = {songs}", "two digits name a song", "Give a number from 1 to 100"
         )
-    if seconds < sub_urmp.CHUNK_SECONDS:
+    if not sub_urmp.CHUNK_SECONDS <= seconds < math.inf:  # nor nan
         raise ClipsError(
             f"seconds = {seconds}",
-            "a recording is shorter than one chunk of sound",
+            "that is no length of a recording, which holds a chunk of sound",
             f"Give at least {sub_urmp.CHUNK_SECONDS} s",
         )
     if step_ms < 1:
