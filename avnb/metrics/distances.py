@@ -118,7 +118,9 @@ def _compute_kernel(real: Tensor, generated: Tensor, seed: int) -> float:
     with warnings.catch_warnings(), torch.random.fork_rng([]):
         # It says that all features are kept in memory; here they are there anyway.
         warnings.filterwarnings("ignore", ".*will save all extracted features.*")
-        torch.manual_seed(seed)
+        # The features lie on the CPU, and so its generator is the one that is drawn
+        # from. `torch.manual_seed` would also reset that of every GPU.
+        torch.default_generator.manual_seed(seed)
         # Its default kernel is the paper's: degree 3, γ = 1 / features, coefficient 1.
         metric = KernelInceptionDistance(
             feature=_PrecomputedFeatures(real.shape[1]),
@@ -287,7 +289,7 @@ def real_against_real(
         network: as the distance takes it.
         n: items of each half; give as many as were generated. At most, and by default,
             half of all.
-        network_name: the name that the measure carries.
+        network_name: the name that the measure carries; the distance's own by default.
         seed: of the halves.
         batch: how many items go through the network at once.
     """
@@ -298,9 +300,9 @@ def real_against_real(
     first, second = (
         real[part.to(real.device)] for part in (order[:n], order[n : 2 * n])
     )
-    floor = distance(
-        first, second, network, network_name=network_name, seed=seed, batch=batch
-    )
+    # An empty name would replace the one that `fid`, `kid` and `fvd` have.
+    named = {"network_name": network_name} if network_name else {}
+    floor = distance(first, second, network, seed=seed, batch=batch, **named)
     return floor.annotate(
         name=f"{floor.name}, real against real", counted="real a half"
     )
