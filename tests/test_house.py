@@ -177,6 +177,15 @@ def test_no_seed_reaches_a_generator_that_is_not_put_back() -> None:
     assert found == []
 
 
+def test_notebooks_import_their_neighbours_from_any_folder() -> None:
+    """A kernel may start elsewhere, where a bare step's name leads nowhere."""
+    bare = re.compile(r"^\s*(?:from|import) step\d", re.M)
+    for path in (ROOT / "notebooks").rglob("step*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code":
+                assert not bare.search(cell.source), f"{path.name}: {cell.source[:80]}"
+
+
 def test_the_library_knows_no_series() -> None:
     # A series' name may stand in a docstring, as an example of a call.
     for path in sources("avnb"):

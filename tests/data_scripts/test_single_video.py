@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from avnb import media
 from avnb.data import scripts
-from avnb.data.clips import load_recording
+from avnb.data.clips import load_clips, load_recording
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
 from avnb.data.splits import split_in_time, split_recordings
@@ -225,6 +225,26 @@ def test_bad_files_are_named(tmp_path, video):
     odd = dataclasses.replace(SMALL, seconds=1.03)
     with pytest.raises(ClipsError, match=r"seconds is 1\.03: at fps 20\.0"):
         single_video.find_sources(video, odd)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_part_after_the_sounds_end_is_silent(tmp_path):
+    film = Path(__file__).parents[1] / "media" / "sound_ends.mp4"  # 4 s, 1.5 s of sound
+    settings = dataclasses.replace(SMALL, seconds=0.5)
+    sources, problems = single_video.find_sources(film, settings, start=3.0)
+    report = prepare(sources, tmp_path / "out", settings, workers=1)
+    assert not [*problems, *report.problems]
+    assert {remark.problem for remark in report.remarks} == {"its sound is silent"}
+    for split in ("train", "test"):
+        held = load_clips(tmp_path / "out", split)
+        assert len(held) == 1
+        assert not held.waveform.any()
+
+
+def test_damage_behind_the_header_is_named():
+    broken = Path(__file__).parents[1] / "media" / "broken.mts"
+    with pytest.raises(ClipsError, match=r"broken\.mts: damaged"):
+        single_video.find_sources(broken, SMALL)
 
 
 def test_odd_real_files(media_folder):
