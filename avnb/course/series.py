@@ -168,15 +168,22 @@ def step_files(series: str) -> list[Path]:
     """The text halves stepN_name.py of a series, in the order of N.
 
     Raises:
-        LessonError: there is no such series, or it has no steps.
+        LessonError: there is no such series, it has no steps, or two of one number.
     """
     folder = series_folder(series)
-    numbered = {}
-    for path in folder.glob("step*.py"):
+    numbered: dict[int, Path] = {}
+    for path in sorted(folder.glob("step*.py")):
         # The glob finds more than steps, such as a reader's step1-copy.py.
         match = re.fullmatch(r"step(\d+)_\w+", path.stem)
-        if match:
-            numbered[int(match[1])] = path
+        if match is None:
+            continue
+        if (other := numbered.setdefault(int(match[1]), path)) != path:
+            raise LessonError(
+                folder,
+                f"{other.name} and {path.name} are both step {int(match[1])}",
+                "Rename one of them, for example to old_"
+                f"{path.name}, or move it to another folder",
+            )
     if not numbered:
         raise LessonError(
             folder, "it holds no notebook stepN_name.py", "Install the series again"

@@ -29,6 +29,8 @@ from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from avnb.viz import letters
+
 # Okabe and Ito's colours: readers who are colour-blind can tell them apart too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 STYLE: Any = {
@@ -40,6 +42,7 @@ STYLE: Any = {
     "axes.titlesize": 10,
     "axes.labelsize": 9,
     "grid.color": "#e4e4e4",
+    "font.family": list(letters.list_fonts()),
     "font.size": 9,
     "legend.frameon": False,
     "figure.facecolor": "white",
@@ -63,6 +66,7 @@ def figure_to_png(figure: Figure) -> bytes:
     # The style counts here as well: savefig reads its dpi from it, and so do ticks,
     # which matplotlib makes when it first draws them.
     with mpl.rc_context(STYLE):
+        letters.spell_figure(figure)
         figure.savefig(buffer, format="png")
     return buffer.getvalue()
 

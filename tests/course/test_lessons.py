@@ -4,6 +4,8 @@ import html
 import inspect
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,22 @@ def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> No
     assert "Add it" not in told  # a hint is given only on request
     course.try_exercise(DOUBLE, lambda: 2)
     assert "Your code stopped with TypeError" in capsys.readouterr().out
+
+
+def test_nothing_passes_where_asserts_are_left_out() -> None:
+    code = (
+        "from avnb.course import exercises\n"
+        "def check(answer):\n    assert answer() == 1, 'it is 2'\n"
+        "one = exercises.Exercise('one', '?', check, lambda: 1)\n"
+        "exercises.try_exercise(one, lambda: 2)\n"
+    )
+    for options, told in (((), "it is 2"), (("-O",), "runs with -O")):
+        done = subprocess.run(
+            [sys.executable, *options, "-c", code],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout.startswith("✘ one: ")
+        assert told in done.stdout
 
 
 def test_hints_come_one_at_a_time_and_on_request(

@@ -35,6 +35,35 @@ def test_png_holds_the_pixels() -> None:
     assert np.array_equal(np.round(read[::2, ::2] * 255).astype(np.uint8), picture)
 
 
+@pytest.mark.filterwarnings("error:Glyph")
+def test_no_label_is_a_row_of_boxes() -> None:
+    """Letters of any language, in a title, a legend and at the ticks."""
+    names = ["\u5c0f\u63d0\u7434", "\u0baf\u0bbe\u0bb4\u0bcd", "caf\udce9", "Cello"]
+    figure, axes = show.subplots()
+    place = axes[0, 0]
+    place.plot([0, 1, 2, 3], label=names[0])
+    place.set_xticks(range(4), names)
+    place.set_title(f"{names[0]}\n{names[2]}")
+    place.legend()
+    for _ in range(2):
+        show.figure_to_png(figure)  # any box would be a warning
+    shown = [label.get_text() for label in place.get_xticklabels()]
+    assert shown[2:] == ["caf\\udce9", "Cello"]
+    # Without a font for them, the letters are numbers.
+    for given, seen in zip(names[:2], shown[:2], strict=True):
+        assert seen in (given, given.encode("unicode_escape").decode())
+
+
+@pytest.mark.filterwarnings("error:Glyph")
+def test_figures_of_classes_hold_any_name() -> None:
+    table = np.eye(2)
+    for plot in (
+        show.curves({"\u5c0f": [1, 2, 3]}),
+        show.confusion(table, ["\u5c0f", "b"]),
+    ):
+        assert show.figure_to_png(plot)
+
+
 def test_figures_show_their_data_and_pyplot_holds_none() -> None:
     before = plt.get_fignums()
     grid = show.image_grid([[RED, None], [RED]], rows=["real", "made"], columns=["a"])
