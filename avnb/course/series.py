@@ -83,6 +83,9 @@ class WantedClips:
     def find_misfits(self, clips: ClipSettings, held: Mapping[str, int]) -> list[str]:
         """What is wrong with prepared clips: one text each; none where all is well.
 
+        Every series trains on one split and tests on another, so both must hold
+        something.
+
         Args:
             clips: how they were cut.
             held: split -> how many recordings it holds.
@@ -105,6 +108,9 @@ class WantedClips:
                 f"clips of {clips.seconds:g} s with {clips.frames} frames are not "
                 "whole seconds of as many frames each"
             )
+        for split in ("train", "test"):
+            if not held.get(split):
+                wrong.append(f"{split} holds no recording")
         for split, count in held.items():
             if self.recordings not in (None, count):
                 wrong.append(
