@@ -7,7 +7,7 @@ from typing import Any
 
 from avnb.errors import LessonError
 
-SCALES = ("smoke", "laptop", "gpu", "paper")
+SCALES = ("smoke", "laptop", "reference", "gpu", "paper")
 # NumPy's generators stop at 2**32, and the notebooks add small numbers to their seed.
 LARGEST_SEED = 2**31
 

@@ -121,18 +121,60 @@ def test_a_failed_write_leaves_the_old_file(
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> None:
+def double_exercise() -> course.Exercise:
     def check(answer: object) -> None:
-        assert answer(3) == 6, "twice three is six"  # type: ignore[operator]
+        assert answer(3) == 6, "Twice three is six"  # type: ignore[operator]
 
-    exercise = course.Exercise("double", "?", check, lambda x: 2 * x, ("add it",))
+    return course.Exercise(
+        "double", "?", check, lambda x: 2 * x, ("Add it.", "To itself.")
+    )
+
+
+def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> None:
+    exercise = double_exercise()
     assert course.try_exercise(exercise, exercise.solution)
-    assert not course.try_exercise(exercise, lambda x: None)
-    assert not course.try_exercise(exercise, lambda: None)
+    assert not course.try_exercise(exercise, lambda x: x)
+    assert not course.try_exercise(exercise, lambda: 6)
     told = capsys.readouterr().out
     assert "✔ double" in told
-    assert "twice three is six" in told
-    assert "hint: add it" in told
+    assert "Twice three is six" in told
+    assert "It stopped with TypeError" in told
+
+
+def test_hints_come_one_at_a_time_and_on_request(
+    capsys: pytest.CaptureFixture,
+) -> None:
+    exercise = double_exercise()
+    course.try_exercise(exercise, abs)
+    told = capsys.readouterr().out
+    assert "Add it." not in told
+    assert "add hints=1 to the call" in told
+    course.try_exercise(exercise, abs, hints=1)
+    told = capsys.readouterr().out
+    assert "hint 1 of 2: Add it." in told
+    assert "To itself." not in told
+    assert "add hints=2 to the call" in told
+    course.try_exercise(exercise, abs, hints=2)
+    told = capsys.readouterr().out
+    assert "hint 2 of 2: To itself." in told
+    assert "to the call" not in told
+
+
+def test_an_exercise_that_is_not_begun_gets_no_message(
+    capsys: pytest.CaptureFixture,
+) -> None:
+    def stub(x: int) -> None:
+        """Not begun."""
+        ...  # your code
+
+    assert not course.try_exercise(double_exercise(), stub, hints=2)
+    told = capsys.readouterr().out
+    assert "✘" not in told
+    assert "hint" not in told
+    # These return None as well, but somebody has written them.
+    for answer in (lambda x: print(end=""), lambda x: 0, lambda x: x and None):
+        course.try_exercise(double_exercise(), answer)
+        assert "✘ double" in capsys.readouterr().out
 
 
 def test_show_source_is_the_live_source() -> None:
