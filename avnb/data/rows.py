@@ -46,6 +46,7 @@ def make_schema(truth: Iterable[str] = ()) -> pa.Schema:
     fixed = [
         ("clip", pa.string()),
         ("recording", pa.string()),
+        ("unit", pa.string()),
         ("label", pa.string()),
         ("split", pa.string()),
         ("start", pa.float64()),
@@ -93,6 +94,7 @@ def make_rows(
         row = {
             "clip": f"{source.recording}@{start:.3f}",
             "recording": source.recording,
+            "unit": source.unit or source.group or source.recording,
             "label": source.label,
             "split": split,
             "start": start,

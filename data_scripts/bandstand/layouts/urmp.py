@@ -29,6 +29,7 @@ from data_scripts.bandstand.world import (
     midi_to_hz,
     perform,
 )
+from data_scripts.truth_files import write_units
 
 PLAYERS = 16  # people in the world's ensemble; nobody is twice in a piece
 TITLES = (
@@ -105,7 +106,15 @@ def write_urmp(
     jobs: dict[str, Job] = {
         name: (name, parts) for name, parts in plan_programme(pieces, seed, reused_take)
     }
-    return write_missing(Path(folder), settings, jobs, _write_piece, workers)
+    written = write_missing(Path(folder), settings, jobs, _write_piece, workers)
+    # as `write_performance_truth` names each part
+    units = {
+        f"{name}_{number}": f"player {player}"
+        for name, parts in jobs.values()
+        for number, (_, player, _) in enumerate(parts, start=1)
+    }
+    write_units(Path(folder), units)
+    return written
 
 
 def plan_programme(
