@@ -52,7 +52,7 @@ class Settings:
         scale: one of `SCALES`.
         overrides: field -> value, which replaces the scale's own; text is read as
             the field's type.
-        columns: field -> (smoke, laptop, gpu, paper).
+        columns: field -> one value for each of `SCALES`.
 
     Raises:
         LessonError: unknown scale or field, or a value of the wrong type; it lists
@@ -110,6 +110,15 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """The values of the chosen scale, overrides included."""
         return {name: self.__dict__[name] for name in self._columns}
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that were overridden with another value than the scale's own."""
+        column = SCALES.index(self._scale)
+        return {
+            name: self.__dict__[name]
+            for name, row in self._columns.items()
+            if self.__dict__[name] != row[column]
+        }
 
     def __repr__(self) -> str:
         inner = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())

@@ -75,8 +75,8 @@ lesson = course.start(
 # %%
 settings = lesson.settings(
     dict(
-        #              smoke laptop gpu paper
-        walk=(3, 8, 8, 8),  # pictures on the way from one noise to another
+        #   smoke laptop reference gpu paper
+        walk=(3, 8, 8, 8, 8),  # pictures on the way from one noise to another
     ),
 )
 settings
@@ -259,7 +259,8 @@ print(f"another instrument by {by_sound:.1f}")
 # 1. Halfway between two noises of length 10, the straight line has a length of only
 #    about 7. The generator has rarely seen so short a noise. Interpolate along the
 #    sphere instead.
-# 2. Half-seconds that are joined end to end click. Join two sounds with a crossfade.
+# 2. How much of the pictures does the sound decide, and how much the noise? Split their
+#    variance into three shares: sound, noise, and what only both together decide.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
@@ -273,12 +274,12 @@ print(f"another instrument by {by_sound:.1f}")
 # course.try_exercise(exercises.SLERP, slerp)
 
 # %% tags=["active-ipynb"]
-# def crossfade(first, second, overlap):
-#     """Join two sounds: `overlap` samples fade from the first to the second."""
+# def split_variance(pictures):
+#     """(sound, noise, rest): shares of the variance of (noises, sounds, …)."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.CROSSFADE, crossfade)
+# course.try_exercise(exercises.SPLIT_VARIANCE, split_variance)
 
 # %%
 lesson.finish()

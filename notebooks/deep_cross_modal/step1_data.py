@@ -77,9 +77,9 @@ OVERRIDES = {}
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
 #     dict(
-#         #                 smoke  laptop gpu   paper
-#         recital_seconds=(4.0, 20.0, 20.0, 20.0),  # length of the example
-#         neighbours=(40, 400, 400, 400),  # training chunks that show the leak
+#         #              smoke laptop reference gpu paper
+#         recital_seconds=(4.0, 20.0, 20.0, 20.0, 20.0),  # length of the example
+#         neighbours=(40, 400, 400, 400, 400),  # training chunks that show the leak
 #     ),
 # )
 # settings
@@ -239,6 +239,7 @@ class Pairs:
     labels: Int[Tensor, " n"]
     classes: tuple[str, ...]
     recordings: tuple[str, ...]
+    units: tuple[str, ...]  # who plays: pairs of one person are not independent
     sample_rate: int
     truth: dict[str, Tensor]  # (N,) each, at the picture's time; empty if unknown
 
@@ -279,6 +280,7 @@ def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
         labels=table.labels[index],
         classes=tuple(table.classes),
         recordings=tuple(table.recordings[i] for i in index.tolist()),
+        units=tuple(table.units[i] for i in index.tolist()),
         sample_rate=table.sample_rate,
         truth={name: values[index, 0] for name, values in table.truth.items()},
     )

@@ -191,21 +191,23 @@ def measure_accuracies(net: nn.Module, transform: nn.Module) -> dict[str, float]
 
 
 # %%
-def record_curve(
-    name: str, run: training.Run, better: str = "higher", unit: str = "accuracy"
-) -> None:
+def read_points(run: training.Run, name: str) -> list[tuple[int, float]]:
+    """Read what was logged under a name: (step, value) wherever it was measured."""
+    measured = np.isfinite(run.history[name])
+    at = (run.history["step"][measured] + 1).astype(int)
+    return list(zip(at.tolist(), run.history[name][measured].tolist(), strict=True))
+
+
+def record_curve(name: str, run: training.Run) -> None:
     """Record how long a network was trained, with its curves on both splits."""
-    measured = np.isfinite(run.history["test"])
-    at = (run.history["step"][measured] + 1).tolist()
-    curves = {split: run.history[split][measured] for split in ("train", "test")}
     lesson.record_training(
         name,
         epochs=run.steps_done * settings.batch / len(train),
         steps=run.steps_done,
-        held_out=list(zip(at, curves["test"].tolist(), strict=True)),
-        training=list(zip(at, curves["train"].tolist(), strict=True)),
-        better=better,
-        unit=unit,
+        held_out=read_points(run, "test"),
+        training=read_points(run, "train"),
+        better="higher",
+        unit="accuracy",
     )
 
 
@@ -390,7 +392,7 @@ def measure_errors(net: StackedAutoencoder, level: int) -> dict[str, float]:
 
 
 # %%
-def train_autoencoder() -> StackedAutoencoder:
+def train_autoencoder() -> None:
     """Train the stacks one after the other, and save them."""
     training.seed_everything(lesson.seed)
     config = dict(rows=rows, frames=frames, width=settings.width)
@@ -407,39 +409,46 @@ def train_autoencoder() -> StackedAutoencoder:
         run.step(optimizer, loss)
         run.log(loss=loss)
         if step.is_due(max(1, each // settings.points)):
-            run.log(**{f"{k} {level}": v for k, v in measure_errors(net, level).items()})
+            found = measure_errors(net, level)
+            run.log(**{f"{split} {level}": found[split] for split in found})
     run.require_finished()
     record_stacks(run)
     training.save_model(models / "autoencoder.safetensors", net, **config)
-    return net.eval()
 
 
 # %%
 def record_stacks(run: training.Run) -> None:
     """Record the curves of the last stack, which gives the encoding; show all four."""
-    history, last = run.history, settings.autoencoder_steps * 3
-    curves = {}
-    for level in range(4):
-        for split, word in (("train", "training"), ("test", "held-out")):
-            measured = np.isfinite(history[f"{split} {level}"])
-            at = history["step"][measured] + 1
-            curves[f"stack {level + 1}, {word}"] = (at, history[f"{split} {level}"][measured])
-    figure = show.curves(curves, y="error, share of the variance", logarithmic=True)
+    each = settings.autoencoder_steps
+    curves = {
+        (level, split): read_points(run, f"{split} {level}")
+        for level in range(4)
+        for split in ("train", "test")
+    }
+    shown = {
+        f"stack {level + 1}, {split}": tuple(np.array(points).T)
+        for (level, split), points in curves.items()
+    }
+    y = "mean squared error / variance"
+    figure = show.curves(shown, y=y, logarithmic=True)
     caption = "The errors of four stacks, trained one after the other."
     lesson.figure("autoencoder", figure, caption)
-    points = {word: zip(*curves[f"stack 4, {word}"], strict=True) for word in ("training", "held-out")}
+    last = {
+        k: [(at - 3 * each, v) for at, v in curves[3, k]] for k in ("train", "test")
+    }
     lesson.record_training(
         "autoencoder",
-        epochs=(run.steps_done - last) * settings.batch / len(train),
-        steps=run.steps_done - last,
-        held_out=[(int(at) - last, float(v)) for at, v in points["held-out"]],
-        training=[(int(at) - last, float(v)) for at, v in points["training"]],
+        epochs=each * settings.batch / len(train),
+        steps=each,
+        held_out=last["test"],
+        training=last["train"],
         better="lower",
-        unit="error of the last stack, share of the variance",
+        unit=f"{y}, last stack",
     )
 
 
-autoencoder = None if published else train_autoencoder()
+if not published:
+    train_autoencoder()
 
 # %% [markdown]
 # ## A classifier that was not used in training
@@ -487,7 +496,6 @@ if len(table) == len(pairs_of_table):
     print(f"After {epochs:.2g} epochs the best of Table 1 is {best['representation']}")
     print(f"with {best['layers']} layers: {best['accuracy'].value:.1%} ", end="")
     print(f"(chance {1 / classes:.1%}).")
-    curves = lesson.records_of_trainings()
 else:
     print("This run has trained one classifier of Table 1, for a look at its curve:")
     print(f"{best['accuracy'].value:.1%} after {epochs:.2g} epochs. ", end="")
@@ -495,8 +503,12 @@ else:
 above = "is" if accuracy.low > 1 / classes else "is not"
 print(f"The sound encoder is right for {accuracy.value:.1%} of the sounds of unheard")
 print(f"people. Its whole interval {above} above chance ({1 / classes:.1%}).")
-print(f"The EvalClassifier is right for {eval_accuracy.value:.1%} of these real sounds.")
-print("Step 10 shows this number beside that of generated sounds. It is no upper limit:")
+print(
+    f"The EvalClassifier is right for {eval_accuracy.value:.1%} of these real sounds."
+)
+print(
+    "Step 10 shows this number beside that of generated sounds. It is no upper limit:"
+)
 print("generated sounds resemble the people of the training, whom both have heard.")
 
 # %% [markdown]

@@ -447,10 +447,10 @@ def set_learning_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 #
 # ## Exercises
 #
-# 1. How does a 32×32 map become 128×34? Compute the size after any number of transposed
-#    convolutions, each (kernel, (stride of rows, stride of columns), padding).
-# 2. Resize a spectrogram in time as numpy's `resize` does not: by linear interpolation
-#    between neighbouring frames, without torch.
+# 1. Build the last layers of the generator: two deconvolutions that turn a 32×32 map
+#    into 128×34, with a norm and a ReLU between them, ending in [-1, 1].
+# 2. Build two of the added layers as a residual block that starts as $\sigma(x)$, so
+#    that a deep discriminator starts as a shallow one.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
@@ -458,17 +458,17 @@ def set_learning_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 # from avnb import course
 #
 #
-# def compute_deconv_size(size, layers):
-#     """(rows, columns) after transposed convolutions of (kernel, strides, padding)."""
+# def make_stretch(width):
+#     """A module: (B, width, 32, 32) → (B, 1, 128, 34)."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.DECONV_SIZE, compute_deconv_size)
+# course.try_exercise(exercises.STRETCH, make_stretch)
 
 # %% tags=["active-ipynb"]
-# def resize_in_time(spectrogram, frames):
-#     """(rows, n) → (rows, frames), linear in time; keep the first and last frame."""
+# def make_added_block(width):
+#     """A module that keeps its shape: leaky ReLU(x + f(x)), f(x) = 0 at first."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.RESIZE_IN_TIME, resize_in_time)
+# course.try_exercise(exercises.ADDED_BLOCK, make_added_block)
