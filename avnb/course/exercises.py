@@ -1,4 +1,4 @@
-"""Exercises: a function for the reader to write, a check, and hints on request.
+"""Exercises: a function or a class for the reader to write, its check and its hints.
 
 A check fails by AssertionError, whose text is what the reader sees. So the helpers
 here assert, and their texts are whole sentences.
@@ -6,6 +6,8 @@ here assert, and their texts are whole sentences.
 
 import dataclasses
 import dis
+import inspect
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,16 +16,17 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Exercise:
-    """A function for the reader to write, with a check, and hints to ask for.
+    """A function or a class for the reader to write, with its check and its hints.
 
     Args:
         name: what it is called in the notebook.
         question: what the function is to do.
-        check: called with the reader's function; raises AssertionError, whose text is
-            a hint, when the function is wrong. The solution passes it, and a stub that
-            returns None does not.
-        solution: a right function.
-        hints: shown one at a time, when the reader asks for them.
+        check: called with what the reader wrote; raises AssertionError where it is
+            wrong. The text says for which input, what the answer was and what is
+            expected. The solution passes the check, and a stub that returns None does
+            not.
+        solution: a right function or class.
+        hints: shown one at a time, when the reader asks for one.
     """
 
     name: str
@@ -74,6 +77,7 @@ def assert_close(answer: Any, right: Any, what: str, tolerance: float = 1e-5) ->
     assert mine.shape == right.shape, (
         f"{what}: the shape is {mine.shape}. It should be {right.shape}"
     )
+    # Both tolerances: near zero the relative one alone would ask for every digit.
     wrong = ~np.isclose(mine, right, rtol=tolerance, atol=tolerance)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -83,62 +87,82 @@ def assert_close(answer: Any, right: Any, what: str, tolerance: float = 1e-5) ->
         )
 
 
-def is_untouched(answer: Callable[..., Any]) -> bool:
-    """Tell whether a function is still the empty one that the notebook gives.
+def try_exercise(exercise: Exercise, answer: Callable[..., Any]) -> None:
+    """Check what the reader wrote, and print what is right or wrong with it.
 
-    It then does nothing but return None. Its bytecode says so; its source may be out
-    of reach.
-    """
-    code = getattr(answer, "__code__", None)
-    if code is None:
-        return False
-    used = [one for one in dis.get_instructions(code) if one.opname not in _IDLE]
-    return all(one.argval is None for one in used if one.opname in _CONSTANTS) and all(
-        one.opname in (*_CONSTANTS, "RETURN_VALUE") for one in used
-    )
-
-
-# Names of bytecode differ a little between the versions of Python.
-_IDLE = ("RESUME", "NOP", "CACHE")
-_CONSTANTS = ("LOAD_CONST", "RETURN_CONST")
-
-
-def try_exercise(
-    exercise: Exercise, answer: Callable[..., Any], *, hints: int = 0
-) -> bool:
-    """Check an answer, and print what is wrong.
-
-    Never raises: a notebook runs on, whatever the reader wrote. Nothing is said of an
-    answer that is not begun.
-
-    Args:
-        exercise: which one.
-        answer: the reader's function.
-        hints: how many of the exercise's hints to show; the reader raises the number
-            one by one.
-
-    Returns:
-        Whether the answer is right.
+    Nothing is checked before the reader has written something. Never raises: a
+    notebook runs on, whatever the reader wrote. Returns nothing, since a notebook would
+    print it below the cell.
     """
     if is_untouched(answer):
-        print(f"○ {exercise.name}: write your answer above, then run this cell.")
-        return False
+        print(f"○ {exercise.name}: write your code in place of the three dots.")
+        return
+    mistake = find_mistake(exercise, answer)
+    if mistake is None:
+        print(f"✔ {exercise.name}")
+        return
+    print(f"✘ {exercise.name}: {mistake}")
+    if exercise.hints:
+        print("  For a hint, run course.show_hint() in a new cell.")
+    _tried["last"] = exercise
+
+
+def find_mistake(exercise: Exercise, answer: Callable[..., Any]) -> str | None:
+    """What is wrong with an answer, as a sentence; None where nothing is."""
     try:
         exercise.check(answer)
+    except AssertionError as error:
+        return str(error) or "This is not right yet"
+    # Not KeyboardInterrupt: a reader must be able to stop a loop that never ends.
     except Exception as error:
-        known = isinstance(error, AssertionError)
-        message = str(error) if known else f"It stopped with {error!r}"
-        print(f"✘ {exercise.name}: {message or 'This is not right yet'}")
-        _print_hints(exercise.hints, hints)
-        return False
-    print(f"✔ {exercise.name}")
-    return True
+        return f"Your code stopped with {type(error).__name__}: {error}"
+    return None
 
 
-def _print_hints(hints: tuple[str, ...], shown: int) -> None:
-    """Print the first hints, and how to ask for one more."""
-    for number, hint in enumerate(hints[:shown], start=1):
-        print(f"  hint {number} of {len(hints)}: {hint}")
-    if shown < len(hints):
-        word = "another" if shown else "a"
-        print(f"  For {word} hint, add hints={shown + 1} to the call.")
+def show_hint(exercise: Exercise | None = None) -> None:
+    """Print the next hint of an exercise.
+
+    Args:
+        exercise: by default the one that was tried last and was wrong.
+    """
+    exercise = exercise or _tried.get("last")
+    if exercise is None:
+        print("Try an exercise first: write your code, and run its cell.")
+        return
+    number, total = _hints_given[exercise.name], len(exercise.hints)
+    if number == total:
+        print(f"{exercise.name} has no further hint. Its solution is in exercises.py.")
+        return
+    _hints_given[exercise.name] += 1
+    print(f"Hint {number + 1} of {total}: {exercise.hints[number]}")
+
+
+# Both are of this kernel: in a fresh kernel a reader begins with the first hint again.
+_hints_given: Counter[str] = Counter()
+_tried: dict[str, Exercise] = {}
+
+
+def is_untouched(answer: Callable[..., Any]) -> bool:
+    """Whether a function or class is still the stub that the notebook gives.
+
+    A stub is a function whose body does nothing (a docstring, dots, `pass`), or a
+    class whose methods all do nothing. What `__init__` does is not looked at, because
+    a stub of a `torch.nn.Module` calls that of its parent.
+    """
+    if not inspect.isclass(answer):
+        return inspect.isfunction(answer) and _does_nothing(answer)
+    own = {name: one for name, one in vars(answer).items() if inspect.isfunction(one)}
+    own.pop("__init__", None)
+    return all(map(_does_nothing, own.values()))
+
+
+def _does_nothing(function: Callable[..., Any]) -> bool:
+    """Whether the bytecode of a function only returns None."""
+    # The names of instructions differ from Python to Python, so all that may occur in
+    # an empty body are listed: the versions from 3.11 to 3.14.
+    empty = {"RESUME", "NOP", "COPY_FREE_VARS", "RETURN_VALUE"}
+    constants = {"LOAD_CONST", "RETURN_CONST"}
+    return all(
+        step.opname in empty or (step.opname in constants and step.argval is None)
+        for step in dis.get_instructions(function)
+    )

@@ -46,6 +46,7 @@ class UpBlock(nn.Module):
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.noise1, self.noise2 = NoiseInjection(), NoiseInjection()
         if bands is None:
+            # Two batch norms: each place learns a scale and a shift of its own.
             self.norm1 = nn.BatchNorm2d(out_channels)
             self.norm2 = nn.BatchNorm2d(out_channels)
         else:
@@ -76,6 +77,8 @@ class UpBlock(nn.Module):
         # A 1×1 convolution and the copying of pixels commute. The convolution first
         # takes a quarter of the work.
         shortcut = _upsample(self.shortcut(x))
+        # (frames, in_channels, H, W) → (frames, out_channels, 2 H, 2 W). The noise is
+        # drawn at the new size, once before each norm.
         x = self.noise1(self.conv1(_upsample(x)), generator)
         x = self.norm(x, features) if self.conditional else self.norm1(x)
         x = self.noise2(self.conv2(F.leaky_relu(x, LEAKY_SLOPE)), generator)
@@ -100,6 +103,7 @@ class _Conv3d(nn.Conv3d):
         if input.device.type != "cpu":
             return super().forward(input)
         with torch.autocast("cpu", enabled=False):
+            # The input may be bfloat16 already, and without autocast nobody casts it.
             return super().forward(input.to(self.weight.dtype))
 
 
@@ -160,6 +164,7 @@ class DownBlock(nn.Module):
             x: the maps of the block before; none for the first block.
         """
         picture = _halve(picture)
+        # (items, colours, *half) → (items, in_channels, *half), as the maps have it
         h = self.from_rgb(picture)
         if x is not None:
             h = h + _halve(x)
@@ -183,6 +188,7 @@ def _build_norm(kind: str, channels: int, dims: int) -> nn.Module:
     if kind == "instance":
         return nn.GroupNorm(channels, channels)
     if kind == "layer":
+        # One group: mean and variance are over all channels and places of an item.
         return nn.GroupNorm(1, channels)
     if kind == "none":
         return nn.Identity()
@@ -202,6 +208,7 @@ class PatchHead(nn.Module):
     def __init__(self, channels: int, *, dims: Literal[2, 3] = 2) -> None:
         super().__init__()
         conv = nn.Conv2d if dims == 2 else _Conv3d
+        # No activation follows, because the score of a WGAN critic has no bounds.
         self.decision = conv(channels, 1, 1)
 
     def forward(

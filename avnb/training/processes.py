@@ -30,6 +30,8 @@ def broadcast_from_first(accelerator: Accelerator, tensors: Iterable[Tensor]) ->
     if accelerator.num_processes > 1:
         with torch.no_grad():
             for tensor in tensors:
+                # The message must be contiguous, which weights in channels_last are
+                # not. `copy_` brings it back into their own layout.
                 tensor.copy_(broadcast(tensor.contiguous()))
 
 
@@ -42,6 +44,7 @@ def average_gradients(accelerator: Accelerator, weights: Sequence[Tensor]) -> No
     """
     if accelerator.num_processes == 1:
         return
+    # A weight that the loss does not reach has no gradient in any process.
     grads = [w.grad for w in weights if w.grad is not None]
     # One message with all gradients is faster than one message each.
     flat = torch.cat([g.reshape(-1) for g in grads])
