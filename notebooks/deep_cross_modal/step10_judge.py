@@ -114,10 +114,15 @@ lms = make_representation("LMS", pairs["test"].sample_rate).to(device)
 eval_image = load_network("image_eval_classifier", EvalClassifier)
 eval_sound = load_network("sound_eval_classifier", EvalClassifier)
 gamma = load_network("image_encoder", ImageClassifier)
-encoders = {
-    "classifier": load_network("sound_encoder", SoundClassifier),
-    "autoencoder": load_network("autoencoder", StackedAutoencoder),
-}
+encoders = {"classifier": load_network("sound_encoder", SoundClassifier)}
+
+# %%
+# Which sound encoding each variant gets. Those that this run has trained are judged.
+ENCODINGS = {"S2I-C": "classifier", "S2I-N": "classifier", "S2I-A": "autoencoder"}
+trained = lesson.load_results("step7_sound_to_image_train")["steps"]
+variants = {name: ENCODINGS[name] for name in trained}
+if "autoencoder" in variants.values():
+    encoders["autoencoder"] = load_network("autoencoder", StackedAutoencoder)
 standardizers = {
     name: load_network(f"standardizer_{name}", Standardizer)
     for name in (*encoders, "image")
@@ -154,11 +159,6 @@ def run_in_batches(f, *inputs: Tensor) -> Tensor:
 
 
 # %%
-KINDS = {"S2I-C": "classifier", "S2I-N": "classifier", "S2I-A": "autoencoder"}
-trained = lesson.load_results("step7_sound_to_image_train")["steps"]
-variants = {name: KINDS[name] for name in trained}
-
-
 def encode_sounds(encoding: str, split: str, index: Tensor) -> Tensor:
     """Encode the sounds at `index`, standardised: (n, 128)."""
     encoder, standardize = encoders[encoding], standardizers[encoding]
@@ -209,6 +209,7 @@ def pick_named(split: str) -> Tensor:
     return torch.multinomial(same, 1, generator=fixed)[:, 0]
 
 
+# %%
 def pick_nearest(split: str) -> Tensor:
     """Pick the training pair of the nearest sound, but not the sound itself."""
     far = torch.cdist(codes["classifier", split], train_codes)
@@ -345,7 +346,6 @@ assert not lie_among(points, points[:1].expand(40, -1), 3)[1:].any()
 assert measure_diversity(points[:1].expand(40, -1), torch.zeros(40)) < 1e-3
 
 # %%
-# The EvalClassifier without its last layer gives the features.
 train_features = run_in_batches(eval_image.features, train_pictures)
 
 
@@ -480,9 +480,7 @@ def compute_inception_score(logits: Tensor) -> float:
 
 # %%
 # The EvalClassifier without its last layer gives the features.
-# A new Sequential starts in training mode, and `metrics` gives a network back in the
-# mode it came in. The layers are shared, so eval() keeps the EvalClassifier as it is.
-body = nn.Sequential(*list(eval_image.children())[:-1], nn.Flatten()).eval()
+body = eval_image.body
 options = {"network_name": "EvalClassifier", "seed": lesson.seed}
 few = real["test"][:32], generated[main, "test"][:32]
 slow = compute_fid(*(run_in_batches(body, x).double() for x in few))
@@ -551,7 +549,8 @@ display(show.table(distances, caption))
 # - the generated pose against the truth of **another moment of the same recording**.
 #   Person, instrument and camera are the same there. Only where the error with the own
 #   moment is smaller does the pose follow the sound.
-# - the generated pose against the truth of another player of the instrument.
+# - the generated pose against the truth of another moment of the instrument, most often
+#   of another person.
 # - the pose estimator's own error, on the real pictures.
 
 
@@ -599,6 +598,7 @@ def measure_pose(name: str, x: Tensor, index: Tensor) -> tuple[list[dict], Measu
     means = torch.stack([known[taught == k].nanmean(0) for k in range(len(classes))])
     far = torch.cdist(encode_sounds("classifier", "test", index), train_codes)
     moment = pick_other([of.recordings[i] for i in places])
+    elsewhere = pick_other(label.tolist())
     estimate = run_in_batches(estimator, x)
     seen = run_in_batches(estimator, normalize_pictures(of.pictures[index]))
     rows = {
@@ -606,16 +606,11 @@ def measure_pose(name: str, x: Tensor, index: Tensor) -> tuple[list[dict], Measu
         "mean pose of the instrument": (means[label], truth),
         "nearest sound (cheater)": (known[far.argmin(dim=1)], truth),
         "generated, another moment": (estimate, select(truth, moment)),
-        "generated, another player": (
-            estimate,
-            select(truth, pick_other(label.tolist())),
-        ),
+        "generated, another of the instrument": (estimate, select(truth, elsewhere)),
         "estimator on the real picture": (seen, truth),
     }
-    table = [
-        {"network": name, "row": row, "error": metrics.pose_error(a, b, whose)}
-        for row, (a, b) in rows.items()
-    ]
+    rows = {row: metrics.pose_error(a, b, whose) for row, (a, b) in rows.items()}
+    table = [{"network": name, "row": row, "error": e} for row, e in rows.items()]
     return table, measure_gain(estimate, truth, select(truth, moment), whose)
 
 

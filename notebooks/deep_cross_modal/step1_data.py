@@ -244,7 +244,6 @@ class Pairs:
     truth: dict[str, Tensor]  # (N,) each, at the picture's time; empty if unknown
 
     def __len__(self) -> int:
-        """Return the number of pairs."""
         return len(self.labels)
 
     def get_waveforms(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:

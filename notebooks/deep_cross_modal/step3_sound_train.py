@@ -55,7 +55,7 @@ from torch.nn import functional as F
 from torchmetrics.functional import confusion_matrix
 
 from avnb import course, metrics, training
-from avnb.course import reference
+from avnb.course import published
 from avnb.viz import show
 
 # %% tags=["parameters"]
@@ -123,8 +123,8 @@ print(
 
 # %%
 models = lesson.run_dir / "models"
-published = settings.weights == "reference" and reference.copy_models(
-    lesson, "sound_encoder", "autoencoder", "sound_eval_classifier"
+taken = settings.weights == "reference" and published.copy_models(
+    lesson, "sound_encoder", "sound_eval_classifier"
 )
 
 # %% [markdown]
@@ -220,7 +220,7 @@ def prepare_run(
         lesson.run_dir / folder,
         seed=seed,
         precision=settings.precision,
-        settings=settings.as_dict(),
+        settings={k: getattr(settings, k) for k in ("batch", "width", "learning_rate")},
     )
     run.prepare(net=net, optimizer=optimizer)
     batches = training.BatchSampler(
@@ -307,7 +307,7 @@ PAPER = {  # Table 1, per cent: (3 layers, 4 layers)
 }
 pairs_of_table = [(name, layers) for name in REPRESENTATIONS for layers in (3, 4)]
 table = []
-for name, layers in [("LMS", 4)] if published else pairs_of_table:
+for name, layers in [("LMS", 4)] if taken else pairs_of_table:
     network = f"{name}, {layers} layers"
     net = train_classifier(network, name, layers, settings.table_steps)
     predicted = predict_classes(net, transforms[name], test)
@@ -350,7 +350,7 @@ lesson.figure("table1", figure, "Table 1 on this data set, beside the paper's nu
 # %%
 rows, frames = pictures["LMS"].shape[1:]
 path = models / "sound_encoder.safetensors"
-if not published:
+if not taken:
     net = train_classifier("sound encoder", "LMS", 4, settings.steps)
     config = dict(rows=rows, frames=frames, classes=classes, width=settings.width)
     training.save_model(path, net, **config)
@@ -419,23 +419,17 @@ def train_autoencoder() -> None:
 # %%
 def record_stacks(run: training.Run) -> None:
     """Record the curves of the last stack, which gives the encoding; show all four."""
-    each = settings.autoencoder_steps
+    each, y = settings.autoencoder_steps, "mean squared error / variance"
     curves = {
-        (level, split): read_points(run, f"{split} {level}")
+        f"stack {level + 1}, {split}": np.array(read_points(run, f"{split} {level}"))
         for level in range(4)
         for split in ("train", "test")
     }
-    shown = {
-        f"stack {level + 1}, {split}": tuple(np.array(points).T)
-        for (level, split), points in curves.items()
-    }
-    y = "mean squared error / variance"
+    shown = {name: tuple(points.T) for name, points in curves.items()}
     figure = show.curves(shown, y=y, logarithmic=True)
     caption = "The errors of four stacks, trained one after the other."
     lesson.figure("autoencoder", figure, caption)
-    last = {
-        k: [(at - 3 * each, v) for at, v in curves[3, k]] for k in ("train", "test")
-    }
+    last = {k: curves[f"stack 4, {k}"] - [3 * each, 0] for k in ("train", "test")}
     lesson.record_training(
         "autoencoder",
         epochs=each * settings.batch / len(train),
@@ -447,7 +441,8 @@ def record_stacks(run: training.Run) -> None:
     )
 
 
-if not published:
+# %%
+if not taken:
     train_autoencoder()
 
 # %% [markdown]
@@ -462,7 +457,7 @@ if not published:
 # The EvalClassifier takes pictures (B, 1, 128, 44), so LMS gets a channel axis first.
 to_picture = nn.Sequential(transforms["LMS"], nn.Unflatten(1, (1, rows)))
 path = models / "sound_eval_classifier.safetensors"
-if not published:
+if not taken:
     seed = lesson.seed + 1000
     training.seed_everything(seed)
     net = EvalClassifier(classes, channels=1)

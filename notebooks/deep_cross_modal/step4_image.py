@@ -346,11 +346,27 @@ def make_downsampling_block(inputs: int, outputs: int) -> BasicBlock:
 
 
 # %%
+def make_residual_body(channels: int, width: int) -> nn.Sequential:
+    """Make a convolution and four residual blocks: (B, channels, h, w) → (B, 8W)."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 5, 2, 2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, 1),
+        BasicBlock(width, width),
+        make_downsampling_block(width, 2 * width),
+        make_downsampling_block(2 * width, 4 * width),
+        make_downsampling_block(4 * width, 8 * width),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+# %%
 class EvalClassifier(nn.Module):
     """A classifier that is not used in training: (B, channels, h, w) → logits (B, K).
 
-    It has one of torchvision's residual blocks at each resolution. `features` gives the
-    vector before the last layer, (B, 8W), for FID and KID.
+    `features` gives the vector before the last layer, for FID and KID.
 
     Args:
         classes: number K of instruments.
@@ -360,23 +376,12 @@ class EvalClassifier(nn.Module):
 
     def __init__(self, classes: int, channels: int = 3, width: int = 32) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(channels, width, 5, 2, 2, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2, 1),
-        )
-        self.first = BasicBlock(width, width)
-        self.second = make_downsampling_block(width, 2 * width)
-        self.third = make_downsampling_block(2 * width, 4 * width)
-        self.fourth = make_downsampling_block(4 * width, 8 * width)
-        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.body = make_residual_body(channels, width)
         self.fc = nn.Linear(8 * width, classes)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
-        """Compute the features before the last layer."""
-        x = self.second(self.first(self.stem(x)))
-        return self.pool(self.fourth(self.third(x))).flatten(1)
+        """Compute the features (B, 8W) before the last layer."""
+        return self.body(x)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         """Compute the logits of the instruments."""

@@ -54,7 +54,7 @@ from torch.nn import functional as F
 from torchmetrics.functional import confusion_matrix
 
 from avnb import course, metrics, training
-from avnb.course import reference
+from avnb.course import published
 from avnb.viz import show
 
 # %% tags=["parameters"]
@@ -102,7 +102,7 @@ train, test = (load_pairs(lesson.data, split, device) for split in ("train", "te
 classes = len(train.classes)
 sample_weights = compute_sample_weights(train.labels)
 models = lesson.run_dir / "models"
-published = settings.weights == "reference" and reference.copy_models(
+taken = settings.weights == "reference" and published.copy_models(
     lesson, "image_encoder", "image_eval_classifier", "pose_estimator"
 )
 fixed = torch.Generator().manual_seed(lesson.seed)
@@ -113,10 +113,14 @@ monitored = {
 
 
 # %%
+KEPT = ("batch", "width", "learning_rate", "weight_decay", "light")
+
+
 def prepare_run(
     name: str, net: nn.Module, seed: int
 ) -> tuple[training.Run, nn.Module, torch.optim.Optimizer]:
     """Make the optimiser and a run whose checkpoints are kept in the folder `name`."""
+    # More steps go on from where a training ended. Other settings than these cannot.
     optimizer = torch.optim.AdamW(
         net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -124,7 +128,7 @@ def prepare_run(
         lesson.run_dir / name,
         seed=seed,
         precision=settings.precision,
-        settings=settings.as_dict(),
+        settings={name: getattr(settings, name) for name in KEPT},
     )
     return run, *run.prepare(net=net, optimizer=optimizer)
 
@@ -139,9 +143,8 @@ def train_on_pictures(
     `measure(net)` gives a number for each split; it is logged at `points` moments.
     """
     run, net, optimizer = prepare_run(name, net, seed)
-    batches = training.BatchSampler(
-        len(train), settings.batch, seed=seed, weights=sample_weights
-    )
+    how = dict(seed=seed, weights=sample_weights)
+    batches = training.BatchSampler(len(train), settings.batch, **how)
     for step in run.steps(steps):
         index = batches[step.number].to(device)
         picture = normalize_pictures(train.pictures[index])
@@ -154,7 +157,6 @@ def train_on_pictures(
             run.log(**measure(net.eval()))
             net.train()
     run.require_finished()
-    net.eval()
     return run
 
 
@@ -211,6 +213,7 @@ def measure_accuracies(net: nn.Module) -> dict[str, float]:
     return found
 
 
+# %%
 # file: (name, class, its arguments, what is added to the seed)
 eval_config = dict(classes=classes, channels=3)
 gamma_config = dict(classes=classes, width=settings.width)
@@ -226,7 +229,7 @@ CLASSIFIERS = {
 
 # %%
 for name, (network, cls, config, offset) in CLASSIFIERS.items():
-    if published:
+    if taken:
         continue
     seed = lesson.seed + offset
     training.seed_everything(seed)
@@ -335,7 +338,7 @@ if truth["train"] is not None:
     path = models / "pose_estimator.safetensors"
 
 # %%
-if truth["train"] is not None and not published:
+if truth["train"] is not None and not taken:
     seed = lesson.seed + 2000
     training.seed_everything(seed)
     points = len(POSE_FIELDS) // 2  # x and y of each

@@ -37,6 +37,8 @@
 #     importlib.invalidate_caches()
 
 # %%
+from functools import partial
+
 import numpy as np
 import torch
 from avnb_notebooks.deep_cross_modal.step1_data import (
@@ -138,14 +140,16 @@ device = training.get_device()
 train, test = (load_pairs(lesson.data, split, device) for split in ("train", "test"))
 models = lesson.need("models", "step3_sound_train", "step5_image_train")
 lms = make_representation("LMS", train.sample_rate).to(device)
-encoders = {
-    "classifier": training.load_model(
-        models / "sound_encoder.safetensors", SoundClassifier
-    ),
-    "autoencoder": training.load_model(
-        models / "autoencoder.safetensors", StackedAutoencoder
-    ),
+# Which sound encoding each variant gets, and the file and class of its network.
+ENCODINGS = {"S2I-C": "classifier", "S2I-N": "classifier", "S2I-A": "autoencoder"}
+NETWORKS = {
+    "classifier": ("sound_encoder", SoundClassifier),
+    "autoencoder": ("autoencoder", StackedAutoencoder),
 }
+encoders = {}
+for name in sorted({"classifier", *(ENCODINGS[name] for name in settings.variants)}):
+    file, cls = NETWORKS[name]
+    encoders[name] = training.load_model(models / f"{file}.safetensors", cls)
 gamma = training.load_model(models / "image_encoder.safetensors", ImageClassifier)
 gamma = gamma.to(device).eval()
 
@@ -234,6 +238,7 @@ def choose(changed: dict) -> dict:
     return {name: getattr(settings, name) for name in names} | changed
 
 
+# %%
 def prepare_run(name: str, start: str, how: dict) -> tuple:
     """Make a run, G, D, the EMA of G, and both optimisers.
 
@@ -275,7 +280,7 @@ def log_gradients(run: training.Run, terms: dict[str, Tensor], net: nn.Module) -
 
 # %%
 def update_discriminator(
-    run, D, opt_d, code: Tensor, pictures: list[Tensor], augment, due: bool
+    run, D, opt_d, pictures: list[Tensor], *, code: Tensor, augment, due: bool
 ) -> None:
     """Make one step of D on real, generated and, if there are any, wrong pairs."""
     with run.autocast():
@@ -289,7 +294,7 @@ def update_discriminator(
 
 
 def update_generator(
-    run, G, D, opt_g, code: Tensor, fake: Tensor, augment, compute_loss, due: bool
+    run, G, D, opt_g, fake: Tensor, compute_loss, *, code: Tensor, augment, due: bool
 ) -> None:
     """Make one step of G, whose gradient comes through D and the jitter."""
     with run.autocast():
@@ -304,33 +309,25 @@ def update_generator(
 def train_s2i(
     name: str, code: dict, pool: Tensor, sample_wrong, steps: int, start="", **changed
 ) -> training.Run:
-    """Train on the pairs `pool`, with the encodings `code` of both splits.
-
-    `sample_wrong(index, generator)` gives the wrong pictures ω, or None.
-    """
+    """Train on the pairs `pool`; `sample_wrong(index, generator)` is ω, in a list."""
     how = choose(changed)
     run, G, D, ema, opt_g, opt_d = prepare_run(name, start, how)
     batches, at = make_balanced_batches(pool, how["batch"]), select_monitored(pool)
     compute_loss = how.get("loss", generator_loss)
-
-    def augment(x: Tensor) -> Tensor:
-        return jitter(x, how["shift"], how["light"])
-
+    augment = partial(jitter, shift=how["shift"], light=how["light"])
     for step in run.steps(steps):
         due = step.is_due(settings.gradients_every)
         index = pool[batches[step.number].to(device)]
-        condition, real = code["train"][index], train.pictures[index]
-        wrong = sample_wrong(index, run.generator)
         z = torch.randn(len(index), G.noise, generator=run.generator, device=device)
         with run.autocast():
-            fake = G(z, condition)
-        pictures = [normalize_pictures(real), fake.detach()]
-        pictures += [] if wrong is None else [wrong]
-        update_discriminator(run, D, opt_d, condition, pictures, augment, due)
-        update_generator(run, G, D, opt_g, condition, fake, augment, compute_loss, due)
+            fake = G(z, code["train"][index])
+        pictures = [normalize_pictures(train.pictures[index]), fake.detach()]
+        pictures += sample_wrong(index, run.generator)
+        common = dict(code=code["train"][index], augment=augment, due=due)
+        update_discriminator(run, D, opt_d, pictures, **common)
+        update_generator(run, G, D, opt_g, fake, compute_loss, **common)
         ema.update_parameters(G)
-        # The first pictures soon, so that the reader has something to look at.
-        if step.number + 1 == 20 or step.is_due(settings.eval_every):
+        if step.number + 1 == 20 or step.is_due(settings.eval_every):  # look soon
             log_evaluation(run, name, ema.module, code, at)
     run.require_finished()
     return run
@@ -369,24 +366,21 @@ def log_evaluation(
 
 
 # %%
-def sample_other_instrument(index: Tensor, generator: torch.Generator) -> Tensor:
+def sample_other_instrument(index: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Sample ω of Eq. 5: pictures of other instruments than those at `index`."""
-    return normalize_pictures(
-        train.pictures[sample_wrong_class(train.labels[index], train.labels, generator)]
-    )
+    other = sample_wrong_class(train.labels[index], train.labels, generator)
+    return [normalize_pictures(train.pictures[other])]
 
 
-def sample_nothing(index: Tensor, generator: torch.Generator) -> None:
+def sample_nothing(index: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Sample nothing: S2I-N is trained without wrong pairs."""
+    return []
 
 
 everything = torch.arange(len(train), device=device)
-KINDS = {
-    "S2I-C": ("classifier", sample_other_instrument),
-    "S2I-N": ("classifier", sample_nothing),
-    "S2I-A": ("autoencoder", sample_other_instrument),
-}
-variants = {name: KINDS[name] for name in settings.variants}
+WRONG = {"S2I-C": sample_other_instrument, "S2I-N": sample_nothing}
+WRONG["S2I-A"] = sample_other_instrument
+variants = {name: (ENCODINGS[name], WRONG[name]) for name in settings.variants}
 files = {name: name.lower().replace("-", "_") for name in variants}
 
 # %% tags=["training"]
@@ -529,6 +523,7 @@ def average_end(run: training.Run, name: str) -> float:
     return float(values[-max(1, len(values) // 4) :].mean())
 
 
+# %%
 logged = (
     "S_r",
     "S_f",
@@ -619,13 +614,13 @@ lesson.figure("noise", figure, "S2I-C, four draws of noise for each held-out sou
 
 
 # %%
-def sample_other_moment(index: Tensor, generator: torch.Generator) -> Tensor:
+def sample_other_moment(index: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Sample ω of Eq. 6: pictures of the same instrument at another moment."""
-    return normalize_pictures(
-        train.pictures[sample_wrong_moment(index, train.labels, generator)]
-    )
+    other = sample_wrong_moment(index, train.labels, generator)
+    return [normalize_pictures(train.pictures[other])]
 
 
+# %%
 wanted = settings.pose_classes
 wanted = train.classes if "all" in wanted else wanted
 chosen = [name for name in wanted if name in train.classes]
@@ -677,6 +672,7 @@ def explain_scores(run: training.Run) -> str:
     return told + "D is ahead of G and still gives it a gradient."
 
 
+# %%
 chance = 1 / len(train.classes)
 for name, run in runs.items():
     at, by_train = np.array(read_points(run, "train")).T

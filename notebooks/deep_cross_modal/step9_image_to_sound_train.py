@@ -227,15 +227,17 @@ def log_accuracy() -> None:
 # now has the *sound* of another instrument. The same generated sounds serve both
 # updates.
 
-# %% tags=["training"]
+# %%
 weights = compute_sample_weights(train.labels)
 batches = training.BatchSampler(
     len(train), settings.batch, seed=lesson.seed, weights=weights
 )
+
+# %% tags=["training"]
 for step in run.steps(settings.steps):
     rate = anneal_rate(settings.learning_rate, step.number, step.total, settings.decay)
     set_learning_rate(rate, opt_g, opt_d)
-    index = batches[step.number].to(device)
+    index, due = batches[step.number].to(device), step.is_due(settings.gradients_every)
     real, code = spectrograms[index], codes["train"][index]
     wrong = sample_wrong_class(train.labels[index], train.labels, run.generator)
     z = torch.randn(len(index), G.noise, generator=run.generator, device=device)
@@ -243,7 +245,6 @@ for step in run.steps(settings.steps):
         fake = G(z, code)
         scores = [D(x, code) for x in (real, fake.detach(), spectrograms[wrong])]
         terms = discriminator_terms(*scores)
-    due = step.is_due(settings.gradients_every)
     norms = measure_gradients(terms, list(D.parameters())) if due else {}
     loss_d = torch.stack(list(terms.values())).sum()
     run.step(opt_d, loss_d)
@@ -253,8 +254,8 @@ for step in run.steps(settings.steps):
         norms |= measure_gradients({"generator": loss_g}, list(G.parameters()))
     run.step(opt_g, loss_g)
     ema.update_parameters(G)
-    run.log(loss_d=loss_d, loss_g=loss_g, **average_scores(*scores))
-    run.log(**{f"gradient, {name}": norm for name, norm in norms.items()})
+    logged = {f"gradient, {name}": norm for name, norm in norms.items()}
+    run.log(loss_d=loss_d, loss_g=loss_g, **average_scores(*scores), **logged)
     if step.is_due(settings.eval_every):
         log_accuracy()
 run.require_finished()
