@@ -225,6 +225,7 @@ train_pictures = normalize_pictures(pairs["train"].pictures).cpu()
 shown = generated | {where: train_pictures[at] for where, at in picked.items()}
 shown |= {("real", split): real[split] for split in pairs}
 
+
 # %% [markdown]
 # ## Table 5: is it the right instrument?
 #
@@ -289,6 +290,7 @@ named = predict_classes(eval_image, generated[main, "test"])
 counts = confusion_matrix(named, labels["test"], "multiclass", num_classes=len(classes))
 figure = show.confusion(counts, classes, title=f"{main}, sounds of unheard people")
 lesson.figure("confusion", figure, f"EvalClassifier on the pictures of {main}.")
+
 
 # %% [markdown]
 # ## Memorised? Varied?
@@ -412,6 +414,7 @@ figure = show.image_grid(
 lesson.figure(
     "nearest", figure, "Generated pictures and the nearest training pictures."
 )
+
 
 # %% [markdown]
 # Which instruments does the network generate at all? A class that is missing here has
@@ -716,6 +719,7 @@ i2s.append(row | {"the paper": {"value": 1 / 13, "unit": "fraction"}})
 lesson.record("i2s", i2s, "Is the right instrument recognised in the sounds?")
 display(show.table(i2s))
 
+
 # %% [markdown]
 # Memorised or varied? The same measures for sounds, with the features of the
 # EvalClassifier for sounds. The cheaters copy, so their authenticity is 0.
@@ -795,6 +799,7 @@ for k in sorted(set(labels["test"].tolist())):
 saved = lesson.run_dir / "human_study.json"
 form = widgets.HumanStudy(ballots, saved, seed=lesson.seed)
 display(form)
+
 
 # %% [markdown]
 # ## What came out

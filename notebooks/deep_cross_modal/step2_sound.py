@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 2 · Sound: five representations, one encoding
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step2_sound.ipynb)
+#
 # [![Open in
 # Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step2_sound.ipynb)
 #

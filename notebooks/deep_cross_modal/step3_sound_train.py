@@ -152,7 +152,6 @@ instrument = train.classes[train.labels[0]]
 caption = f"One sound of the class {instrument}. Rows are bins; each has its own scale."
 lesson.figure("representations", figure, caption)
 
-
 # %% [markdown]
 # ## Train one classifier, and see when it is trained
 #

@@ -111,7 +111,6 @@ monitored = {
     for split, of in (("train", train), ("test", test))
 }
 
-
 # %%
 KEPT = ("batch", "width", "learning_rate", "weight_decay", "light")
 

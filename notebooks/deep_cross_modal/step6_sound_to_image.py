@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 6 · Sound to image: generator, discriminator, losses
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step6_sound_to_image.ipynb)
+#
 # [![Open in
 # Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step6_sound_to_image.ipynb)
 #

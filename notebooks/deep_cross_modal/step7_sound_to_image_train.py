@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 7 · Train sound to image: three variants and a pose model
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step7_sound_to_image_train.ipynb)
+#
 # [![Open in
 # Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step7_sound_to_image_train.ipynb)
 #
@@ -465,6 +467,7 @@ for kind, figure in zip(
     what = "Scores of the pairs" if kind == "scores" else "Gradients of each term"
     lesson.figure(kind, figure, f"{what} during the training of {main}.")
 
+
 # %% [markdown]
 # Every row below has the same noise and the same sounds of unheard people. The network
 # first finds colours, then a figure in a room, then the instrument.
@@ -487,6 +490,7 @@ def show_progress(run: training.Run, most: int = 6) -> show.Plot:
 
 caption = f"{main}: fixed noise and fixed sounds through the training."
 lesson.figure("fixed_noise", show_progress(runs[main]), caption)
+
 
 # %% [markdown]
 # ## A gallery of failures
@@ -560,6 +564,7 @@ if sick:
         ax.grid(False)
         ax.set_ylabel(what, rotation=0, ha="right", va="center")
     lesson.figure("failures", figure, "What each of these runs generates at its end.")
+
 
 # %% [markdown]
 # ## Look at the pictures (Fig. 1)
@@ -650,6 +655,7 @@ for name in chosen[:1]:
     lesson.figure("figure10", figure, f"Eight half-seconds of an unheard {name}.")
 if not chosen:
     print("This scale trains no pose model. The reference run does.")
+
 
 # %% [markdown]
 # ## What came out

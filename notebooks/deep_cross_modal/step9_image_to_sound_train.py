@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 9 · Train image to sound, and listen
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step9_image_to_sound_train.ipynb)
+#
 # [![Open in
 # Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step9_image_to_sound_train.ipynb)
 #
