@@ -208,6 +208,7 @@ def pick_named(split: str) -> Tensor:
     return metrics.retrieve_by_class(named, taught, seed=lesson.seed)
 
 
+# %%
 def pick_nearest(split: str) -> Tensor:
     """Pick the training pair of the nearest sound, but not the sound itself."""
     far = torch.cdist(codes["classifier", split], train_codes)
@@ -552,6 +553,9 @@ def choose_other(truth: Tensor, groups: list) -> Tensor:
 
 
 # %%
+MEAN_POSE = "mean pose of the instrument"
+
+
 def measure_gain(estimate: Tensor, own: Tensor, others: Tensor, whose: list) -> Measure:
     """Measure how much smaller the error is with the own moment than with another."""
     with_own, with_other = ((estimate - t).abs().nanmean(1) for t in (own, others))
@@ -567,9 +571,6 @@ def measure_gain(estimate: Tensor, own: Tensor, others: Tensor, whose: list) -> 
 
 
 # %%
-MEAN_POSE = "mean pose of the instrument"
-
-
 def measure_pose(name: str, x: Tensor, index: Tensor) -> tuple[list[dict], Measure]:
     """Measure the pose error of generated pictures, and the rows beside it."""
     of, places = pairs["test"], index.tolist()

@@ -356,7 +356,11 @@ def make_representation(name: str, sample_rate: int = 44100) -> nn.Module:
 # assert both.shape == (2, 128, 44)
 # assert both.abs().max() <= 1
 # show.spectrograms(
-#     both, hop=512 / 44100, hz=mel_hz, captions=["violin, A4", "clarinet, A4"]
+#     features.unscale_db(both),
+#     hop=512 / 44100,
+#     hz=mel_hz,
+#     captions=["violin, A4", "clarinet, A4"],
+#     unit="dB",
 # )
 
 # %% [markdown]
@@ -480,8 +484,7 @@ def lms_to_waveform(
 # The network has three or four convolutions and three fully connected layers. "We add
 # penalties (l2 = 0.015) on layer parameters in fully connected layers, and we apply
 # dropout (0.7 and 0.8) to the last two layers." We read these two numbers as the
-# probability to *keep* a unit, so we drop 0.3 and 0.2. A network that drops 80 % of its
-# last layer hardly learns.
+# probability to *keep* a unit, as TensorFlow 1 counts it, so we drop 0.3 and 0.2.
 #
 # The first layer normalises each row over the training set (a batch norm without
 # parameters). Without it, MS and STFT, whose values span five powers of ten, could not
@@ -763,8 +766,10 @@ def reconstruction_loss(
 #     losses.append(loss.item())
 # captions = ["violin, A4", "untrained", "after 10 steps", "after 60 steps"]
 # print(f"mean squared error {losses[0]:.3f} → {losses[-1]:.4f}")
-# pictures = [both[0], *reconstructions]
-# show.spectrograms(pictures, hop=512 / 44100, hz=mel_hz, captions=captions)
+# pictures = features.unscale_db(torch.stack([both[0], *reconstructions]))
+# show.spectrograms(
+#     list(pictures), hop=512 / 44100, hz=mel_hz, captions=captions, unit="dB"
+# )
 
 # %% [markdown]
 # ## Encodings on one scale

@@ -469,8 +469,8 @@ for kind, figure in zip(
 
 
 # %% [markdown]
-# Every row below has the same noise and the same sounds of unheard people. The network
-# first finds colours, then a figure in a room, then the instrument.
+# Every row below has the same noise and the same sounds of unheard people. What does the
+# network find first: colours, the room, the person, the instrument?
 
 
 # %%
@@ -496,8 +496,8 @@ lesson.figure("fixed_noise", show_progress(runs[main]), caption)
 # ## A gallery of failures
 #
 # Each run below differs from the healthy one in a single thing. All have the same seed
-# and the same few steps. Look at the scores and at the pictures together: the last rows
-# of the table of step 6 are easier to believe when you have seen them.
+# and the same few steps. Look at the scores and at the pictures together. Which of these
+# runs are sick already, and which of the causes in step 6 do the scores name?
 
 
 # %%

@@ -55,6 +55,7 @@ from torch.nn import functional as F
 # from avnb_notebooks.deep_cross_modal.step6_sound_to_image import init_weights
 # from IPython.display import display
 #
+# from avnb import features
 # from avnb.viz import show
 # from data_scripts import bandstand
 
@@ -180,10 +181,12 @@ def resize_to_frames(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor
 # figure, axes = show.subplots(1, 3, width=3.0, height=2.5)
 # views = {"real": lms[0], "interpolated": inside[0, 0], "np.resize": sheared}
 # for ax, (name, view) in zip(axes[0], views.items(), strict=True):
-#     ax.imshow(view, origin="lower", aspect="auto", cmap="magma")
+#     decibels, limits = features.unscale_db(view), dict(vmin=-80, vmax=0)
+#     drawn = ax.imshow(decibels, origin="lower", aspect="auto", **limits)
 #     ax.grid(False)
 #     sides = " × ".join(str(side) for side in view.shape)
 #     ax.set(title=f"{name}, {sides}", xlabel="frame", ylabel="mel band")
+# figure.colorbar(drawn, ax=axes, label="dB")
 # figure
 
 # %% [markdown]
@@ -200,21 +203,19 @@ def resize_to_frames(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor
 # assert back.shape == lms.shape
 # loss = (back - lms)[0].abs() * 40  # 2 units are 80 dB
 # print(f"44 → 34 → 44: off by {loss.mean():.2f} dB, at most {loss.max():.1f} dB")
-# captions = ["real", "44 → 34 → 44", "what was lost"]
 # mel_hz = librosa.mel_frequencies(130, fmin=0, fmax=22050)[1:-1]
-# display(
-#     show.spectrograms(
-#         [lms[0], back[0], loss], hop=512 / 44100, hz=mel_hz, captions=captions
-#     )
-# )
+# axes_of_all = dict(hop=512 / 44100, hz=mel_hz, unit="dB")
+# pair = list(features.unscale_db(torch.stack([lms[0], back[0]])))
+# captions = ["real", "44 → 34 → 44"]
+# display(show.spectrograms(pair, captions=captions, **axes_of_all))
+# display(show.spectrograms([loss], captions=["what was lost"], **axes_of_all))
 # versions = [wave[0], lms_to_waveform(lms)[0], lms_to_waveform(back)[0]]
 # captions = ["original", "LMS → sound", "LMS → 34 → 44 → sound"]
 # show.listen(versions, 44100, captions)
 
 # %% [markdown]
-# The difference is at the beginnings of notes, where the sound changes within one
-# frame. Steady notes hardly change, so the second and third sounds are difficult to
-# distinguish.
+# The difference is where the sound changes within one frame, at the beginnings of
+# notes. Steady notes hardly change. Can you tell the second sound from the third?
 
 # %% [markdown]
 # ## Generator
@@ -284,7 +285,8 @@ class SpectrogramGenerator(nn.Module):
 # with torch.no_grad():
 #     generated = generator(z, encoding)
 # assert generated.shape == (3, 1, 128, 34)
-# display(show.spectrograms(resize_to_frames(generated), hop=512 / 44100, hz=mel_hz))
+# decibels = list(features.unscale_db(resize_to_frames(generated)))
+# display(show.spectrograms(decibels, **axes_of_all))
 # noise = lms_to_waveform(resize_to_frames(generated))
 # show.listen(0.1 * noise / noise.abs().max(), 44100, ["first", "second", "third"])
 
@@ -337,7 +339,7 @@ class SpectrogramDiscriminator(nn.Module):
     def __init__(self, width: int = 64, encoding: int = 128) -> None:
         super().__init__()
         self.square = make_square(width)
-        # Twelve plain layers in a row hardly train, so they form six residual blocks.
+        # Twelve plain layers in a row are hard to train; six residual blocks are not.
         self.added = nn.Sequential(*[AddedBlock(width) for _ in range(6)])
         self.convs = nn.Sequential(
             make_downsampling(width, 2 * width),  # 16×16
@@ -393,9 +395,9 @@ class SpectrogramDiscriminator(nn.Module):
 # ## Reduce the learning rate at the end
 #
 # G and D are trained against each other, so each step of one changes the goal of the
-# other, and the training need not converge. For pictures that does little harm. For
-# spectrograms, the accuracy at a constant learning rate goes up and down until the end,
-# and it depends on chance which weights the last step leaves. So over the last half of
+# other, and the training need not converge. At a constant learning rate the accuracy can
+# go up and down until the end, and then it depends on chance which weights the last step
+# leaves. So over the last half of
 # the training the rate falls linearly to zero. With $T$ steps and the share $d$ of the
 # steps in which it falls, the rate at step $t$ is
 #

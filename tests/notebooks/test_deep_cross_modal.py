@@ -618,6 +618,12 @@ def test_variants_that_were_trained_unequally_are_not_compared() -> None:
     assert found["n_over_a"] is not None
 
 
+def test_table_2_adds_up_to_what_the_deviations_say() -> None:
+    train, test = (sum(row[k] for row in series.TABLE2.values()) for k in (0, 1))
+    text = Path(series.__file__).with_name("deviations.md").read_text()
+    assert f"{train + test:,} ({train:,} + {test:,})" in text
+
+
 def test_a_rise_is_no_fall_and_noise_has_none_on_average() -> None:
     epochs = np.arange(1, 61)
     assert series.measure_fall({"epoch": epochs, "accuracy": epochs / 60}) < -0.2
