@@ -316,7 +316,7 @@ def count_pairs(pairs: Pairs) -> dict[str, int]:
 # of_train, of_test = count_pairs(train), count_pairs(test)
 # rows = [
 #     {"instrument": name, "train": of_train[name], "test": of_test[name]}
-#     | dict(zip(("the paper, train", "test there"), TABLE2.get(name, ()), strict=False))
+#     | dict(zip(("paper, train", "paper, test"), TABLE2.get(name, ()), strict=False))
 #     for name in train.classes
 # ]
 # lesson.record("table2", rows, "Table 2: pairs of each instrument")

@@ -614,7 +614,7 @@ def compute_penalty(classifier: nn.Module, l2: float = 0.015) -> Float[Tensor, "
 # %% tags=["active-ipynb"]
 # kept = {"penalty in the loss": [], "decoupled decay": []}
 # for name, values in kept.items():
-#     layer = nn.Linear(100, 100)
+#     layer = nn.Linear(100, 100).double()
 #     nn.init.normal_(layer.weight, std=0.03)
 #     before, decoupled = layer.weight.norm().item(), name == "decoupled decay"
 #     decay = 0.015 if decoupled else 0.0

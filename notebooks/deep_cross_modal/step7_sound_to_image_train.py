@@ -6,6 +6,9 @@
 # [![Open in
 # Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step7_sound_to_image_train.ipynb)
 #
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step7_sound_to_image_train.ipynb)
+#
 # The sound encoders (step 3), Γ (step 5), the two networks and their losses (step 6)
 # are ready. Here we train four kinds of models:
 #
@@ -469,8 +472,8 @@ for kind, figure in zip(
 
 
 # %% [markdown]
-# Every row below has the same noise and the same sounds of unheard people. What does the
-# network find first: colours, the room, the person, the instrument?
+# Every row below has the same noise and the same sounds of unheard people. What does
+# the network find first: colours, the room, the person, the instrument?
 
 
 # %%
@@ -496,8 +499,8 @@ lesson.figure("fixed_noise", show_progress(runs[main]), caption)
 # ## A gallery of failures
 #
 # Each run below differs from the healthy one in a single thing. All have the same seed
-# and the same few steps. Look at the scores and at the pictures together. Which of these
-# runs are sick already, and which of the causes in step 6 do the scores name?
+# and the same few steps. Look at the scores and at the pictures together. Which of
+# these runs are sick already, and which of the causes in step 6 do the scores name?
 
 
 # %%

@@ -3,6 +3,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step8_image_to_sound.ipynb)
 #
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step8_image_to_sound.ipynb)
+#
 # Now the direction is reversed. The input is a picture of a musician, the output is
 # half a second of sound, as a log-mel spectrogram. The losses are those of step 6. The
 # wrong pairs now have a wrong *sound* (Eq. 7), and the networks must handle a picture
@@ -395,11 +398,11 @@ class SpectrogramDiscriminator(nn.Module):
 # ## Reduce the learning rate at the end
 #
 # G and D are trained against each other, so each step of one changes the goal of the
-# other, and the training need not converge. At a constant learning rate the accuracy can
-# go up and down until the end, and then it depends on chance which weights the last step
-# leaves. So over the last half of
-# the training the rate falls linearly to zero. With $T$ steps and the share $d$ of the
-# steps in which it falls, the rate at step $t$ is
+# other, and the training need not converge. At a constant learning rate the accuracy
+# can go up and down until the end, and then it depends on chance which weights the last
+# step leaves. So over the last half of the training the rate falls linearly to zero.
+# With $T$ steps and the share $d$ of the steps in which it falls, the rate at step $t$
+# is
 #
 # $$\eta_t = \eta\,\min\Big(1,\ \frac{T - t}{d\,T}\Big).$$
 #

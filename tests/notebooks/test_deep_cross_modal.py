@@ -386,7 +386,7 @@ def test_a_penalty_in_the_loss_is_no_decoupled_decay() -> None:
     torch.manual_seed(0)
     kept = {}
     for name, decay, l2 in (("penalty", 0.0, 0.015), ("decay", 0.015, 0.0)):
-        layer = nn.Linear(50, 50)
+        layer = nn.Linear(50, 50).double()
         nn.init.normal_(layer.weight, std=0.03)
         before = layer.weight.norm().item()
         adam = torch.optim.AdamW([layer.weight], lr=1e-3, weight_decay=decay)
