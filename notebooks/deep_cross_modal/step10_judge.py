@@ -790,14 +790,15 @@ display(form)
 
 # %%
 def compare(name: str, right: Measure, other_name: str, other: Measure) -> str:
-    """Say which of two accuracies is higher, and whether their intervals are apart."""
+    """Say which of two accuracies is higher, if their intervals are apart."""
+    numbers = f"{right.value:.1%} against {other.value:.1%}"
+    if right.low <= other.high and other.low <= right.high:
+        return (
+            f"{name} and {other_name}: {numbers} are recognised. The intervals "
+            "overlap, so neither is shown to be recognised more often."
+        )
     higher = "more" if right.value > other.value else "less"
-    apart = right.low > other.high or other.low > right.high
-    doubt = "" if apart else ", but their intervals overlap"
-    return (
-        f"{name} is recognised {higher} often than {other_name} "
-        f"({right.value:.1%} against {other.value:.1%}{doubt})."
-    )
+    return f"{name} is recognised {higher} often than {other_name}: {numbers}."
 
 
 results = {f"{v}, pictures": accuracy[v, "test", "EvalClassifier"] for v in variants}
@@ -814,7 +815,7 @@ print(compare(main, mine, "a real picture", accuracy["real", "test", "EvalClassi
 
 # %%
 gammas, evals = accuracy[main, "test", "Γ"], accuracy[main, "test", "EvalClassifier"]
-strict = "stricter" if gammas.value < evals.value else "more lenient"
+strict = "stricter" if gammas.value < evals.value else "no stricter"
 print(f"Γ, which has chosen the epoch, is {strict} than the EvalClassifier on {main}:")
 print(f"{gammas.value:.1%} against {evals.value:.1%}.")
 mine = copies[0]

@@ -677,7 +677,7 @@ def explain_scores(run: training.Run) -> str:
     if real > 0.9 and fake < 0.1:
         return told + "D has won, as when it memorises."
     if abs(real - fake) < 0.1:
-        return told + "D has lost the power to tell fake pictures apart."
+        return told + "D cannot tell them apart, not yet or no more."
     return told + "D is ahead of G and still gives it a gradient."
 
 

@@ -185,7 +185,7 @@ def resize_to_frames(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor
 # views = {"real": lms[0], "interpolated": inside[0, 0], "np.resize": sheared}
 # for ax, (name, view) in zip(axes[0], views.items(), strict=True):
 #     decibels, limits = features.unscale_db(view), dict(vmin=-80, vmax=0)
-#     drawn = ax.imshow(decibels, origin="lower", aspect="auto", **limits)
+#     drawn = ax.imshow(decibels, origin="lower", aspect="auto", cmap="magma", **limits)
 #     ax.grid(False)
 #     sides = " × ".join(str(side) for side in view.shape)
 #     ax.set(title=f"{name}, {sides}", xlabel="frame", ylabel="mel band")

@@ -733,7 +733,7 @@ def test_the_fall_of_the_accuracy_is_explained_by_the_scores() -> None:
     found["space"]["average_end"] = lambda run, name: ends[name]
     for real, fake, told in (
         (0.99, 0.01, "D has won"),
-        (0.5, 0.5, "lost the power"),
+        (0.5, 0.5, "cannot tell them apart"),
         (0.7, 0.3, "is ahead"),
     ):
         ends |= {"S_r": real, "S_f": fake}
