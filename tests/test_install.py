@@ -23,9 +23,12 @@ PACKAGES = {
     "avnb": "avnb",
     "data_scripts": "data_scripts",
     "notebooks": "avnb_notebooks",
+    "results": "avnb_results",
 }
 HIDDEN = ("avnb", "__editable__", "jupyterlab-", "pip")
 IN_WHEEL = {".py", ".ipynb", ".md", ".typed"}
+# Of the reference runs.
+IN_WHEEL |= {".json", ".safetensors", ".png", ".wav", ".mp4"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole_series]
 
@@ -143,6 +146,22 @@ def test_the_commands_work_away_from_the_clone(installed: Installed) -> None:
     assert {"ave", "bandstand", "folder"} <= set(text.split())
     text = run(installed.bin / "avnb", "lab", cwd=installed.work, fails=True)
     assert text.startswith("avnb: JupyterLab: it is not installed. Install it: pip ")
+
+
+def test_the_reference_runs_are_found_away_from_the_clone(installed: Installed) -> None:
+    code = (
+        "from avnb.course.reference import list_places, load_reference\n"
+        "from avnb.course.series import list_series\n"
+        "for name in list_series():\n"
+        "    print(*list_places(name), load_reference(name) is not None)\n"
+    )
+    text = run(installed.bin / "python", "-c", code, cwd=installed.work)
+    for line in text.splitlines():
+        own, packaged, found = line.split()
+        assert Path(own).is_relative_to(installed.work)
+        assert Path(packaged).parent == installed.packages / "avnb_results"
+        there = ROOT / "results" / Path(packaged).name / "reference.json"
+        assert found == str(there.is_file())
 
 
 def test_runs_and_data_go_to_avnb_home(installed: Installed, tmp_path: Path) -> None:

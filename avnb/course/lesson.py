@@ -22,7 +22,7 @@ from avnb.course.commands import describe_run, name_command
 from avnb.course.embedded import make_embedded_data
 from avnb.course.folders import default_run_dir, require_writable
 from avnb.course.needs import Need, find_missing, find_needs, is_met
-from avnb.course.provenance import measure_peak_memory
+from avnb.course.provenance import measure_peak_memory, read_commit
 from avnb.course.records import (
     StepRecords,
     read_finished,
@@ -190,6 +190,11 @@ class Lesson:
             return Path(self.chosen_data)
         return make_embedded_data(self.scale, self.series)
 
+    @cached_property
+    def commit(self) -> str:
+        """Of the code that this step runs. A later step may run after an update."""
+        return read_commit()
+
     def settings(self, table: Mapping[str, tuple[Any, ...]]) -> Settings:
         """The notebook's hyper-parameters: field -> one value for each of `SCALES`."""
         return Settings(self.scale, self.overrides, table)
@@ -310,6 +315,7 @@ class Lesson:
                 "seed": self.seed,
                 "data": self.chosen_data or "embedded",
                 "overrides": files.to_jsonable(self.overrides),
+                "commit": self.commit,
                 "minutes": round(minutes, 3),
                 "peak_memory_mb": round(measure_peak_memory()),
             }

@@ -30,6 +30,7 @@ from avnb.course.needs import find_missing
 from avnb.course.progress import SeriesProgress
 from avnb.course.provenance import collect_provenance
 from avnb.course.records import read_finished, results_file
+from avnb.course.reference import hash_reference
 from avnb.course.run_lock import lock_run
 from avnb.course.series import find_series, load_series, step_files
 from avnb.course.settings import check_scale, check_seed
@@ -285,6 +286,10 @@ class DoneSteps:
             # The claims are loaded by the series' name, so no import leads to them.
             "claims": hash_module(f"{find_series(self.series)}.series")
             if "avnb.course.study" in imported
+            else "",
+            # Published weights and numbers are read by name, too.
+            "reference": hash_reference(self.series)
+            if "avnb.course.reference" in imported
             else "",
             "earlier": [self.steps.get(name, {}).get("run") for name in earlier],
         }
