@@ -60,9 +60,6 @@ HIGHLIGHTS = (
     *("table5", "memorisation", "i2s"),
 )
 
-# What the reference run publishes of its folder, for the playing notebook.
-PUBLISHED = ("models/*.safetensors",)
-
 # The end of a headline's name -> the unit of its number.
 UNITS = {"": "fraction"}
 

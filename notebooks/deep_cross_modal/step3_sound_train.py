@@ -55,7 +55,7 @@ from torch.nn import functional as F
 from torchmetrics.functional import confusion_matrix
 
 from avnb import course, metrics, training
-from avnb.course import published
+from avnb.course import reference
 from avnb.viz import show
 
 # %% tags=["parameters"]
@@ -123,7 +123,9 @@ print(
 
 # %%
 models = lesson.run_dir / "models"
-taken = settings.weights == "reference" and published.copy_models(
+# Its networks know the classes of the embedded data. Other data need their own.
+wanted = settings.weights == "reference" and not lesson.chosen_data
+taken = wanted and reference.copy_models(
     lesson, "sound_encoder", "sound_eval_classifier"
 )
 

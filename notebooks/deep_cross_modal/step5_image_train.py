@@ -54,7 +54,7 @@ from torch.nn import functional as F
 from torchmetrics.functional import confusion_matrix
 
 from avnb import course, metrics, training
-from avnb.course import published
+from avnb.course import reference
 from avnb.viz import show
 
 # %% tags=["parameters"]
@@ -102,7 +102,8 @@ train, test = (load_pairs(lesson.data, split, device) for split in ("train", "te
 classes = len(train.classes)
 sample_weights = compute_sample_weights(train.labels)
 models = lesson.run_dir / "models"
-taken = settings.weights == "reference" and published.copy_models(
+wanted = settings.weights == "reference" and not lesson.chosen_data
+taken = wanted and reference.copy_models(
     lesson, "image_encoder", "image_eval_classifier", "pose_estimator"
 )
 fixed = torch.Generator().manual_seed(lesson.seed)
