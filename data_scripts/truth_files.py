@@ -30,9 +30,11 @@ def find_truth(root: Path, recording: str) -> Path | None:
 
 def write_units(root: Path, units: Mapping[str, str]) -> None:
     """Write who plays each recording: recording -> unit, the player's name."""
-    with files.atomic_path(root / FOLDER / UNITS) as unfinished:
-        lines = [f"{recording},{unit}\n" for recording, unit in sorted(units.items())]
-        unfinished.write_text("".join(["recording,unit\n", *lines]), encoding="utf-8")
+    with (
+        files.atomic_path(root / FOLDER / UNITS) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline="") as file,
+    ):
+        csv.writer(file).writerows([("recording", "unit"), *sorted(units.items())])
 
 
 def read_units(root: Path) -> dict[str, str]:

@@ -299,7 +299,8 @@ class DoneSteps:
         if data := parameters["DATA"]:
             # It holds a fingerprint of each shard, so the shards need not be read.
             return files.hash_file(Path(data) / "clips.json")
-        return identify_embedded_data(parameters["SCALE"], self.series)
+        scale, seed = parameters["SCALE"], parameters["SEED"]
+        return identify_embedded_data(scale, self.series, seed)
 
     def _hash_results(self, step: SeriesStep) -> str | None:
         """The hash of what a step recorded; None where it has not finished."""

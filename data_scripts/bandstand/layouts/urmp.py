@@ -21,6 +21,7 @@ from data_scripts.bandstand.layouts.recordings import (
     write_performance_truth,
     write_wav,
 )
+from data_scripts.bandstand.scene import choose_view
 from data_scripts.bandstand.sound import synthesise
 from data_scripts.bandstand.world import (
     INSTRUMENTS,
@@ -176,8 +177,9 @@ def _write_piece(root: Path, settings: Settings, job: Job) -> None:
     write_wav(folder / f"AuMix_{name}.wav", mix, rate, urmp.SUBTYPE)
     with files.atomic_path(folder / f"Sco_{name}.mid") as path:
         path.write_bytes(encode_midi(performances))
+    views = [choose_view(performance) for performance in performances]
     frames = [
-        picture.draw_row(performances, index / fps, settings["height"])
+        picture.draw_row(performances, index / fps, settings["height"], views)
         for index in range(round(seconds * fps))
     ]
     film = Clip(np.stack(frames), mix[None], float(fps), rate)
@@ -198,7 +200,8 @@ def _write_part(
         path.write_text(_format_pitch(performance))
     with files.atomic_path(folder / f"Notes_{track}.txt") as path:
         path.write_text(_format_notes(performance))
-    write_performance_truth(root, f"{piece}_{part}", performance)
+    view = choose_view(performance)
+    write_performance_truth(root, f"{piece}_{part}", performance, view)
     return sound
 
 
