@@ -252,8 +252,9 @@ by_noise = np.abs(pixels - np.roll(pixels, 1, axis=0)).mean()
 by_sound = np.abs(pixels - np.roll(pixels, 1, axis=1)).mean()
 print(f"Another noise changes a pixel by {by_noise:.1f} grey levels of 255, ", end="")
 print(f"another instrument by {by_sound:.1f}.")
-less, more = sorted((("noise", by_noise), ("sound", by_sound)), key=lambda one: one[1])
-print(f"So the {more[0]} decides more of the picture than the {less[0]}.")
+if by_noise != by_sound:
+    more = "noise" if by_noise > by_sound else "sound"
+    print(f"So the {more} decides more of these pictures.")
 
 # %% [markdown]
 # ## Exercises
