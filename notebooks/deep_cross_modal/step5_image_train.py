@@ -394,11 +394,8 @@ for network, accuracy in accuracies.items():
     print(f"people; chance is {chance.value:.1%}.")
 for row in blind[:-1]:
     found = row["accuracy"]
-    told = (
-        "above chance: it reads something else"
-        if found.low > chance.value
-        else "chance"
-    )
+    above = found.low > chance.value
+    told = "above chance: it reads something else" if above else "not above chance"
     print(f"EvalClassifier, {row['pictures']}: {found.value:.1%}, which is {told}.")
 if truth["train"] is not None:
     mean_pose = errors["mean pose of its instrument"]

@@ -371,7 +371,7 @@ def test_the_penalty_lies_on_fully_connected_weights_alone() -> None:
     penalty = sound.compute_penalty(net, 0.3)
     full = ("first.0.weight", "second.weight", "head.2.weight")
     named = dict(net.named_parameters())
-    squares = sum(float(x) ** 2 for name in full for x in named[name].flatten())
+    squares = sum(x**2 for name in full for x in named[name].flatten().tolist())
     assert penalty.item() == pytest.approx(0.3 / 2 * squares, rel=1e-4)
     penalty.backward()
     for name, p in named.items():
