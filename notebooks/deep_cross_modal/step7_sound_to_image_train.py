@@ -239,8 +239,15 @@ def name_folder(name: str, changes: dict, kept: dict) -> str:
 
 def choose(changed: dict) -> dict:
     """Return the settings of one run: those of the table, then what is changed."""
-    names = ("norm_d", "learning_rate", "shift", "light", "width", "width_d", "batch")
-    return {name: getattr(settings, name) for name in names} | changed
+    return {
+        "width": settings.width,
+        "width_d": settings.width_d,
+        "norm_d": settings.norm_d,
+        "batch": settings.batch,
+        "learning_rate": settings.learning_rate,
+        "shift": settings.shift,
+        "light": settings.light,
+    } | changed
 
 
 # %%
