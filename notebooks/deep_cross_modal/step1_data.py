@@ -256,14 +256,12 @@ class Pairs:
         return len(self.labels)
 
     def get_waveforms(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
-        """Return the chunks at `index` as float samples in [-1, 1)."""
-        return self.sounds[index].float() / 32768
+        return self.sounds[index].float() / 32768  # in [-1, 1)
 
     def get_poses(self) -> Float[Tensor, "n p"] | None:
         """Return the true POSE_FIELDS; nan where a player has no such thing."""
-        if not set(POSE_FIELDS) <= set(self.truth):
-            return None
-        return torch.stack([self.truth[name] for name in POSE_FIELDS], dim=1).float()
+        known = [self.truth[name] for name in POSE_FIELDS if name in self.truth]
+        return torch.stack(known, 1).float() if len(known) == len(POSE_FIELDS) else None
 
 
 # %%
@@ -292,15 +290,12 @@ def remove_camera(poses: Float[Tensor, "n 10"]) -> Float[Tensor, "n 8"]:
 
 # %%
 def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
-    """Load the audible pairs of one split.
+    """Load the audible pairs of one split; their sound is the mean of all channels.
 
     Args:
         folder: a folder of prepared clips.
         split: "train" or "test".
         device: where the pairs are kept.
-
-    Returns:
-        The pairs, with the mean of all channels as their sound.
     """
     table = clips.load_clips(folder, split, device)
     mono = table.waveform.float().mean(dim=1) / 32768
