@@ -236,6 +236,13 @@ POSE_FIELDS = (
 )
 
 
+def stack_poses(truth: dict[str, Tensor]) -> Float[Tensor, "n p"] | None:
+    """Stack the POSE_FIELDS of all pairs; None where one of them is not known."""
+    if not set(POSE_FIELDS) <= set(truth):
+        return None
+    return torch.stack([truth[name] for name in POSE_FIELDS], dim=1).float()
+
+
 # %%
 @dataclass(frozen=True)
 class Pairs:
@@ -256,12 +263,12 @@ class Pairs:
         return len(self.labels)
 
     def get_waveforms(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
-        return self.sounds[index].float() / 32768  # in [-1, 1)
+        """Return the chunks at `index` as float samples in [-1, 1)."""
+        return self.sounds[index].float() / 32768
 
     def get_poses(self) -> Float[Tensor, "n p"] | None:
         """Return the true POSE_FIELDS; nan where a player has no such thing."""
-        known = [self.truth[name] for name in POSE_FIELDS if name in self.truth]
-        return torch.stack(known, 1).float() if len(known) == len(POSE_FIELDS) else None
+        return stack_poses(self.truth)
 
 
 # %%
