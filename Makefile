@@ -5,7 +5,7 @@ SERIES := deep_cross_modal
 # Two workers, one thread each: more threads than cores only wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo play test quick check lab lock notebooks results clean
+.PHONY: demo play test quick check lab site class lock notebooks results clean
 
 demo: .venv/ready
 	$(BIN)/avnb run $(SERIES) --scale laptop
@@ -33,6 +33,14 @@ check: .venv/ready
 # The notebooks, as your own copy in course/, in JupyterLab. LAB="--port 9000" and so on.
 lab: .venv/ready
 	$(BIN)/avnb lab $(LAB)
+
+# The executed notebooks of make demo, as pages and as slides.
+site: .venv/ready
+	$(BIN)/python tools/make_site.py build/site
+
+# Exercise notebooks and sheets for a class: see TEACHING.md.
+class: .venv/ready
+	$(BIN)/python tools/make_class.py build/class
 
 # The text halves are the source: write the .ipynb halves from them. An .ipynb half that
 # was changed since is not overwritten, but with FORCE=--force.

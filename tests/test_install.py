@@ -177,5 +177,5 @@ def test_the_metadata_says_where_to_look(wheel: Path) -> None:
     (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
     text = archive.read(name).decode()
     assert "\nProject-URL: Homepage, https://github.com/" in text
-    assert "\nLicense-Expression: MIT\n" in text
+    assert "\nLicense-Expression: MIT AND CC-BY-4.0\n" in text
     assert "jupyterlab" not in text.split("Provides-Extra")[0].casefold()

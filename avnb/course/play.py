@@ -22,9 +22,9 @@ def prepare_play(series: str) -> Path:
     """Make a folder in which the playing notebook finds all that it needs.
 
     It is `runs/SERIES/play`. It gets the published models and what the steps of the
-    reference run recorded, so nothing is trained. The clips are the embedded data at
-    the scale that the series names in `PLAY_DATA`, by default those of `smoke`, which
-    are drawn in a minute.
+    reference run recorded, so nothing is trained. The clips are the embedded data of
+    the scale and the seed that the series gives as `PLAY_DATA`. By default these are
+    `smoke`, which is drawn in a minute, and the first seed of the reference run.
 
     Args:
         series: the series' name.
@@ -39,7 +39,7 @@ def prepare_play(series: str) -> Path:
     """
     everything = [read_step(path) for path in step_files(series)]
     step = find_playing_step(series, everything)
-    require_reference(series)  # before anything is written
+    _, found = require_reference(series)  # before anything is written
     folder = require_writable(find_home() / "runs" / series / "play")
     # What an older reference run left must not stand for what this one lacks.
     shutil.rmtree(folder / "results", ignore_errors=True)
@@ -53,7 +53,8 @@ def prepare_play(series: str) -> Path:
             f"{', '.join(one.name for one in missing)}",
             "Name the files in PUBLISHED of its series.py, and publish it again",
         )
-    parameters = {"SCALE": SCALE, "RUN_DIR": str(folder), "DATA": choose_data(series)}
+    data = choose_data(series, found["seeds"][0])
+    parameters = {"SCALE": SCALE, "RUN_DIR": str(folder), "DATA": data}
     return write_notebook(step, folder, parameters)
 
 
@@ -73,13 +74,18 @@ def find_playing_step(series: str, everything: list[SeriesStep]) -> SeriesStep:
     return found[-1]
 
 
-def choose_data(series: str) -> str:
-    """The clips that the notebook plays with; empty for those of its own scale."""
+def choose_data(series: str, seed: int) -> str:
+    """The clips to play with; empty where the series has no embedded data.
+
+    Args:
+        series: the series' name.
+        seed: of the data, where the series does not say.
+    """
     module = load_series(series)
-    scale = getattr(module, "PLAY_DATA", "smoke")
-    if scale == SCALE or not hasattr(module, "EMBEDDED"):
+    if not hasattr(module, "EMBEDDED"):
         return ""
-    return str(make_embedded_data(scale, series))
+    scale, seed = getattr(module, "PLAY_DATA", ("smoke", seed))
+    return str(make_embedded_data(scale, series, seed))
 
 
 def write_notebook(step: SeriesStep, folder: Path, parameters: dict[str, str]) -> Path:

@@ -284,8 +284,11 @@ def keep_reference(
     folder = Path(out) if out else find_root(series) / "results" / series
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    kept["weights"] = _publish_models(runs[0], part, module.PUBLISHED, kept)
-    kept["samples"] = _publish_samples(runs[0], part, first["steps"], module.HIGHLIGHTS)
+    published, wanted = (
+        getattr(module, name, ()) for name in ("PUBLISHED", "HIGHLIGHTS")
+    )
+    kept["weights"] = _publish_models(runs[0], part, published, kept)
+    kept["samples"] = _publish_samples(runs[0], part, first["steps"], wanted)
     files.write_json(part / NAME, kept)
     if (size := (part / NAME).stat().st_size) > LARGEST[NAME]:
         raise _too_large(NAME, size, "Record fewer numbers, or shorter curves")

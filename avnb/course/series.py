@@ -10,7 +10,9 @@ The module `series` of that package holds what the course asks of it: `CLAIMS`,
 `evidence`, `headlines` and their `UNITS` (see :class:`Claim` and `avnb.course.study`),
 `OVERRIDES` of its study, `EMBEDDED` (its embedded data), `RECORDED` (what a whole run
 must have recorded) and `HIGHLIGHTS` (the entries with which its report opens). It may
-hold `WANTED` (which prepared clips it can use, see :class:`WantedClips`) and `MINUTES`
+hold `PUBLISHED` (the files of a run that its reference run publishes, as patterns) and
+`PLAY_DATA` (the scale and the seed of the data to play with, see `avnb.course.play`),
+`WANTED` (which prepared clips it can use, see :class:`WantedClips`) and `MINUTES`
 (scale -> how many minutes a whole run was measured to take, and the GFLOP/s of the
 machine that measured it, see `avnb.course.speed`).
 """

@@ -58,10 +58,7 @@ COLLAPSED = 1.0  # nats; a latent with less information has collapsed: our thres
 HIGHLIGHTS = ("heard*", "walk", "table1", "table2")
 
 # What the reference run publishes of its folder, for the playing notebook.
-PUBLISHED = ("models/*.safetensors", "features.safetensors")
-
-# The playing notebook needs the clips whose features are published.
-PLAY_DATA = "reference"
+PUBLISHED = ("models/audio_encoder.safetensors", "models/ms_vae_w.safetensors")
 
 # The end of a headline's name -> the unit of its number. The others have none.
 UNITS = {

@@ -342,6 +342,18 @@ def test_playing_needs_no_training(toy: Toy, kept: Path) -> None:
     assert "mine" not in notebook.read_text()
 
 
+def test_playing_has_data_of_the_series_own_choice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(play, "make_embedded_data", lambda *given: given)
+    module = load_series("toy")
+    assert play.choose_data("toy", 3) == ""
+    monkeypatch.setattr(module, "EMBEDDED", ("bandstand", {}), raising=False)
+    assert play.choose_data("toy", 3) == "('smoke', 'toy', 3)"
+    monkeypatch.setattr(module, "PLAY_DATA", ("laptop", 7), raising=False)
+    assert play.choose_data("toy", 3) == "('laptop', 'toy', 7)"
+
+
 def test_what_a_playing_notebook_lacks_is_told(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
