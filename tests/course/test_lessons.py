@@ -98,6 +98,16 @@ def test_settings_are_frozen_and_show_their_table() -> None:
     assert shown.count("background") == 1 + len(TABLE)
 
 
+def test_changes_are_overrides_with_another_value() -> None:
+    assert Settings("gpu", {}, TABLE).changes() == {}
+    own = Settings("gpu", {}, TABLE).as_dict()
+    assert Settings("gpu", own, TABLE).changes() == {}
+    changed = own["width"] + 1
+    assert Settings("gpu", own | {"width": changed}, TABLE).changes() == {
+        "width": changed
+    }
+
+
 def test_plain_keeps_values_and_knows_no_nan() -> None:
     value = {"t": torch.tensor([1.5, 2]), "n": np.float32(np.nan), 3: (1,)}
     made = files.to_jsonable(value)

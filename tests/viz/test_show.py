@@ -170,3 +170,32 @@ def test_smooth_curves_are_means_of_neighbours(points: int, smooth: int) -> None
         mean = values[start : start + window].mean()
         assert found.pop(start + (window - 1) // 2) == pytest.approx(mean)
     assert not found
+
+
+def test_spectrograms_with_a_unit_share_one_scale_and_its_bar() -> None:
+    pictures = [np.linspace(-80, -40, 12).reshape(4, 3), np.zeros((4, 3))]
+    figure = show.spectrograms(pictures, hop=0.1, unit="dB")
+    first, second, bar = figure.axes
+    assert first.images[0].get_clim() == second.images[0].get_clim() == (-80, 0)
+    assert bar.get_ylabel() == "dB"
+    # Without a unit each picture has its own scale, and there is no bar.
+    alone = show.spectrograms(pictures[:1] * 2, hop=0.1).axes
+    assert len(alone) == 2
+    assert alone[0].images[0].get_clim() == (-80, -40)
+
+
+def test_bars_show_what_they_are_compared_with() -> None:
+    measures = {"ours": (0.5, 0.4, 0.6), "theirs": 0.2, "nobody's": 0.1}
+    marks = {"ours": 0.8, "theirs": {"value": 0.3, "unit": "fraction"}}
+    figure = show.bars(measures, marks=marks, marked="the paper", percent=True)
+    (place,) = figure.axes
+    (diamonds,) = [line for line in place.lines if line.get_marker() == "D"]
+    assert diamonds.get_xydata().tolist() == [[0, 0.8], [1, 0.3]]
+    assert "the paper" in [text.get_text() for text in place.get_legend().get_texts()]
+    assert place.yaxis.get_major_formatter()(0.5) == "50%"
+    assert show.bars(measures).axes[0].get_legend() is None
+
+
+def test_fractions_over_time_are_shown_in_per_cent() -> None:
+    figure = show.curves({"accuracy": [0.0, 1.0]}, percent=True)
+    assert figure.axes[0].yaxis.get_major_formatter()(0.25) == "25%"
