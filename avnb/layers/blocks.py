@@ -28,6 +28,8 @@ class UpBlock(nn.Module):
             share one linear layer, as in the released code. Without them they are
             batch norms (the baseline of Table 1).
         plus_one: see `AudioConditionalInstanceNorm`.
+        residual: False leaves the shortcut out, as a generator with skip connections
+            does (Fig. 5).
 
     Source: Redondo 2024, Fig. 3(a).
     """
@@ -39,9 +41,10 @@ class UpBlock(nn.Module):
         bands: int | None = None,
         *,
         plus_one: bool = False,
+        residual: bool = True,
     ) -> None:
         super().__init__()
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if residual else None
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.noise1, self.noise2 = NoiseInjection(), NoiseInjection()
@@ -74,17 +77,19 @@ class UpBlock(nn.Module):
         if self.conditional != (features is not None):
             has = "a sound norm needs" if self.conditional else "batch norm takes no"
             raise ValueError(f"UpBlock: {has} sound features")
-        # A 1×1 convolution and the copying of pixels commute. The convolution first
-        # takes a quarter of the work.
-        shortcut = _upsample(self.shortcut(x))
+        before = x
         # (frames, in_channels, H, W) → (frames, out_channels, 2 H, 2 W). The noise is
         # drawn at the new size, once before each norm.
         x = self.noise1(self.conv1(_upsample(x)), generator)
         x = self.norm(x, features) if self.conditional else self.norm1(x)
         x = self.noise2(self.conv2(F.leaky_relu(x, LEAKY_SLOPE)), generator)
         x = self.norm(x, features) if self.conditional else self.norm2(x)
-        # The sum of two independent maps has twice the variance: √2 keeps it.
-        return F.leaky_relu((x + shortcut) / math.sqrt(2), LEAKY_SLOPE)
+        if self.shortcut is not None:
+            # A 1×1 convolution and the copying of pixels commute. The convolution
+            # first takes a quarter of the work. The sum of two independent maps has
+            # twice the variance: √2 keeps it.
+            x = (x + _upsample(self.shortcut(before))) / math.sqrt(2)
+        return F.leaky_relu(x, LEAKY_SLOPE)
 
 
 def _upsample(x: Tensor) -> Tensor:

@@ -76,8 +76,8 @@ OVERRIDES = {}
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
 #     dict(
-#         #          smoke laptop gpu  paper
-#         seconds=(2.0, 4.0, 4.0, 4.0),  # length of the excerpts below
+#         #          smoke laptop reference gpu  paper
+#         seconds=(2.0, 4.0, 4.0, 4.0, 4.0),  # length of the excerpts below
 #     ),
 # )
 # settings
@@ -372,9 +372,12 @@ def nearest_distance(
 # later notebooks therefore also compute the error of the fifth of the pixels that
 # change most in the training part:
 
-
 # %%
-def find_moving_pixels(frames: UInt8[Tensor, "t h w 3"]) -> Bool[Tensor, "h w"]:
+# a video's frames, in memory or read from their file when they are needed
+Frames = UInt8[Tensor, "t h w 3"] | clips.StreamedFrames
+
+
+def find_moving_pixels(frames: Frames) -> Bool[Tensor, "h w"]:
     """Mask of the fifth of the pixels with the largest standard deviation over time."""
     sums = torch.zeros(2, *frames.shape[1:], dtype=torch.double, device=frames.device)
     for part in frames.split(512):  # a long video in floats would not fit in memory
@@ -390,9 +393,12 @@ def find_moving_pixels(frames: UInt8[Tensor, "t h w 3"]) -> Bool[Tensor, "h w"]:
 
 
 # %%
-def average_frames(frames: UInt8[Tensor, "t h w 3"]) -> UInt8[Tensor, "h w 3"]:
+def average_frames(frames: Frames) -> UInt8[Tensor, "h w 3"]:
     """The mean frame: the still picture with the smallest mean square error."""
-    return frames.mean(dim=0, dtype=torch.float32).round().byte()
+    sums = torch.zeros(frames.shape[1:], dtype=torch.double, device=frames.device)
+    for part in frames.split(512):
+        sums += part.sum(dim=0)
+    return (sums / len(frames)).round().byte()
 
 
 # %%
@@ -464,7 +470,7 @@ def shift_in_time(
 class PerformerVideo:
     """T frames of one video, and the sound features of each frame."""
 
-    frames: UInt8[Tensor, "t h w 3"]
+    frames: Frames
     features: Float[Tensor, "t b"]
     source: clips.Recording
     audio_features: AudioFeatures
@@ -514,19 +520,22 @@ def check_video(video: PerformerVideo, window: int) -> None:
 
 # %%
 def load_performer_video(
-    folder: str | Path, split: str, device: str = "cpu", *, as_released: bool = False
-) -> PerformerVideo:
+    folder: str | Path, split: str, device: str = "cpu", *, as_released: bool = False,
+    stream: bool = False,
+) -> PerformerVideo:  # fmt: skip
     """Load one part ("train" or "test") of the video in a folder of prepared clips.
 
     The features of both parts are relative to the loudest moment of the training part,
-    or, with `as_released`, in dB relative to each chunk. ClipsError if it is silent.
+    or, with `as_released`, in dB relative to each chunk. With `stream` the frames stay
+    in their file, for videos larger than the memory. ClipsError if it is silent.
     """
-    recording = clips.load_recording(folder, split, device)
+    load = clips.stream_recording if stream else clips.load_recording
+    recording = load(folder, split, device)
     level = None
     if not as_released:
         train = recording
         if split != "train":
-            train = clips.load_recording(folder, "train", device)
+            train = load(folder, "train", device)
         measure = ChunkFeatures(train.sample_rate, train.fps).to(device)
         level = measure.measure_peak_energy(train.waveform)
         if not 0 < level < float("inf"):
@@ -586,8 +595,7 @@ def load_performer_video(
 #
 # ## Exercises
 #
-# 1. Which samples can change the features of frame $t$? Column $n$ of a centred
-#    spectrogram uses half a window on each side of its instant.
+# 1. Build the features of all frames from the columns of a spectrogram.
 # 2. Keep the released code's decibels relative to each chunk, but repair silence: use
 #    the chunk's largest value *or a floor* as the reference, whichever is larger.
 
@@ -595,16 +603,15 @@ def load_performer_video(
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def find_samples(t, sample_rate=16000):
-#     """(first, last) sample, both included, that the windows of chunk t use.
+# def average_chunks(columns, frames):
+#     """Columns (B, n) of a log-mel spectrogram → features (frames, B).
 #
-#     Columns every 10 ms, windows of 25 ms centred on them. Samples before the start of
-#     the sound have negative numbers.
+#     A chunk has eight columns, and the next one begins five columns later.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.FIND_SAMPLES, find_samples)
+# course.try_exercise(exercises.AVERAGE_CHUNKS, average_chunks)
 
 # %% tags=["active-ipynb"]
 # def guarded_db(chunk, floor):
