@@ -75,6 +75,10 @@ ROWS_LIMIT = 10**6
 BYTES_LIMIT = 2**28
 # family of splits -> how its file of a split is called
 SPLIT_FILES = {"files": "Set.txt", "order": "_order.h5", "match": "_order_match.h5"}
+GET_VIDEOS = (
+    f"Unpack AVE_Dataset.zip, so that it lies in {FOLDER}/, and run this command "
+    "again; `avnb prepare ave --help` says where the archive is"
+)
 # The id becomes part of a path, so it must not hold a slash or a dot. YouTube's ids
 # have 11 characters today; a longer one does no harm.
 VIDEO_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -158,7 +162,7 @@ def find_sources(
             video = folder / FOLDER / f"{row.video}.mp4"
             name = _name_video(row.video)
             if not video.is_file():
-                problems.append(Problem(name, "the video is missing", "Download it"))
+                problems.append(Problem(name, "the video is missing", GET_VIDEOS))
                 continue
             # A recording has one label, and an event is a row of its own. So a second
             # event of a video needs a name of its own. The group keeps both in one

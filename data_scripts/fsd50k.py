@@ -45,7 +45,7 @@ PARTS = (
     "FSD50K.metadata.zip",
 )
 TABLE, INFOS, AUDIO = "dev.csv", "dev_clips_info_FSD50K.json", "FSD50K.dev_audio"
-INFOS_LIMIT = 2**28  # bytes; a larger file is not FSD50K's and would fill the memory
+SIZE_LIMIT = 2**28  # bytes; a larger file is not FSD50K's and would fill the memory
 # What is in a licence's address, and the licence's name.
 # The slashes belong to the keys. Without them "by" would also be found in by-nc.
 LICENCES = {
@@ -78,7 +78,7 @@ def find_sounds(
     if not folder.is_dir():
         raise ClipsError(folder, "there is no such folder", "Give it, or --download")
     # At any depth, because archives are unpacked into folders of different names.
-    if not (tables := sorted(folder.rglob(TABLE))):
+    if not (tables := [p for p in sorted(folder.rglob(TABLE)) if p.is_file()]):
         problems: list[Problem] = []
         return _find_any(folder, problems), problems, Counter()
     infos, audio = _find_one(folder, INFOS), _find_one(folder, AUDIO)
@@ -86,37 +86,49 @@ def find_sounds(
     licences = _read_licences(infos)
     found, left = [], Counter[str]()
     problems = []
-    # newline="" is what the module csv asks for: it finds line ends within quotes
-    # itself.
-    with tables[0].open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        # Some other dev.csv may lie below the folder. It is named here, and not as one
-        # missing sound a row.
-        if not {"fname", "labels"} <= set(reader.fieldnames or ()):
-            what = "there are no columns fname and labels"
-            raise ClipsError(tables[0], what, "Fetch it again")
-        for row in reader:
-            # A row that is too short has None in its last columns.
-            name, labels = row["fname"] or "", row["labels"] or ""
-            if not re.fullmatch(r"\d+", name):
-                # also guards the path below against names such as ../../file
-                what = f"fname {name[:40]!r} is no number"
-                problems.append(Problem(TABLE, what, "Fetch the table again"))
-                continue
-            licence, creator = licences.get(name, ("unknown", ""))
-            # Without a known licence nobody may use a sound, so it is left out like one
-            # that forbids commercial use, and both are counted for the reader.
-            if licence == "unknown" or (licence == "CC BY-NC" and not non_commercial):
-                left[licence] += 1
-                continue
-            # Only that the file is there is checked here. Whether it can be decoded is
-            # found when it is read: to decode 40,966 files here would take long.
-            path = audio / f"{name}.wav"
-            if not path.is_file():
-                problems.append(Problem(path.name, "missing", "Unpack the set again"))
-                continue
-            found.append(SoundFile(path.name, path, labels, licence, creator))
+    for row in _read_table(tables[0]):
+        # A row that is too short has None in its last columns.
+        name, labels = row["fname"] or "", row["labels"] or ""
+        if not re.fullmatch(r"\d+", name):
+            # also guards the path below against names such as ../../file
+            what = f"fname {name[:40]!r} is no number"
+            problems.append(Problem(TABLE, what, "Fetch the table again"))
+            continue
+        licence, creator = licences.get(name, ("unknown", ""))
+        # Without a known licence nobody may use a sound, so it is left out like one
+        # that forbids commercial use, and both are counted for the reader.
+        if licence == "unknown" or (licence == "CC BY-NC" and not non_commercial):
+            left[licence] += 1
+            continue
+        # Only that the file is there is checked here. Whether it can be decoded is
+        # found when it is read: to decode 40,966 files here would take long.
+        path = audio / f"{name}.wav"
+        if not path.is_file():
+            problems.append(Problem(path.name, "missing", "Unpack the set again"))
+            continue
+        found.append(SoundFile(path.name, path, labels, licence, creator))
     return found, problems, left
+
+
+def _read_table(path: Path) -> list[dict[str, str | None]]:
+    """The rows of dev.csv."""
+    _check_size(path)
+    try:
+        # newline="" is what the module csv asks for: it finds line ends within quotes
+        # itself.
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    # ValueError: no UTF-8. csv.Error: such as a quote that is never closed.
+    except (ValueError, csv.Error) as error:
+        what = f"it cannot be read ({error})"
+        raise ClipsError(path, what, "Fetch it again") from error
+    # Some other dev.csv may lie below the folder. It is named here, and not as one
+    # missing sound a row.
+    if not {"fname", "labels"} <= set(reader.fieldnames or ()):
+        what = "there are no columns fname and labels"
+        raise ClipsError(path, what, "Fetch it again")
+    return rows
 
 
 def _find_any(folder: Path, problems: list[Problem]) -> list[SoundFile]:
@@ -170,11 +182,7 @@ def _find_one(folder: Path, name: str) -> Path:
 
 def _read_licences(path: Path) -> dict[str, tuple[str, str]]:
     """Sound -> (licence, who made it)."""
-    # The limit is checked before the file is read, because JSON must be read as a
-    # whole.
-    if path.stat().st_size > INFOS_LIMIT:
-        what = f"{path.stat().st_size} bytes are too many for this file"
-        raise ClipsError(path, what, "Fetch it again")
+    _check_size(path)
     try:
         infos = json.loads(path.read_text(encoding="utf-8"))
         return {
@@ -186,6 +194,13 @@ def _read_licences(path: Path) -> dict[str, tuple[str, str]]:
     except (ValueError, AttributeError, RecursionError) as error:
         what = f"it cannot be read ({error})"
         raise ClipsError(path, what, "Fetch it again") from error
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a file that is too large, before it is read as a whole."""
+    if (size := path.stat().st_size) > SIZE_LIMIT:
+        what = f"{size} bytes are too many for this file"
+        raise ClipsError(path, what, "Fetch it again")
 
 
 def _name_licence(address: Any) -> str:

@@ -101,7 +101,8 @@ def find_sources(
         recordings = _split_files(sounds, label, sounds_of[label], settings)
         # A split with sounds and no pictures, or the reverse, cannot be paired. Then
         # the whole class trains.
-        if not (pictures["test"] and recordings["test"]):
+        paired = pictures["test"] and recordings["test"]
+        if settings.test_fraction > 0 and not paired:
             what = "one picture or one sound is not enough to test on"
             problems.append(Problem(f"class {label}", what, "Add another"))
             pictures = {"train": images_of[label], "test": []}

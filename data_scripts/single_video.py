@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -117,7 +119,8 @@ def find_sources(
         video, audio = fetch(folder, remote.id, remote.height, dry_run=dry_run)
     # One probe, or two: picture first, sound last. So found[0] has the picture, and
     # found[-1] the sound in both cases.
-    found = [_probe(path) for path in (video, audio) if path is not None]
+    with _explain_damage():
+        found = [media.probe(path) for path in (video, audio) if path is not None]
     _check_tracks(video, found)
     box = _choose_box(crop, remote, found[0].height or 0)
     begin = start if start is not None else (remote.start if remote else 0.0)
@@ -128,7 +131,8 @@ def find_sources(
         # Reads the times of all packets, as far as the picture goes. Only then may the
         # sound, which is a little shorter, not shorten the film: the last clip would be
         # lost.
-        length = max(length, media.measure_duration(video, "video"))
+        with _explain_damage():
+            length = max(length, media.measure_duration(video, "video"))
     begin, until = _check_span(video, begin, end, length)
     whole = Source(
         name=video.name,
@@ -175,9 +179,11 @@ def _is_video(path: Path) -> bool:
         return False
 
 
-def _probe(path: Path) -> media.Probe:
+@contextmanager
+def _explain_damage() -> Iterator[None]:
+    """Turn what is wrong with the one video into a ClipsError."""
     try:
-        return media.probe(path)
+        yield
     except MediaError as error:
         raise ClipsError(error.place, error.problem, error.remedy) from error
 
@@ -357,8 +363,9 @@ def _download(folder: Path, video_id: str, kind: str, choice: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "format": choice,
-        # %(ext)s is yt-dlp's own: which format it finds decides the suffix.
-        "outtmpl": str(folder / f"{video_id}.{kind}.%(ext)s"),
+        # A template, in which %% stands for a % of the folder's name. %(ext)s is
+        # yt-dlp's own: which format it finds decides the suffix.
+        "outtmpl": f"{folder / f'{video_id}.{kind}'}".replace("%", "%%") + ".%(ext)s",
         "quiet": True,
         # An address may belong to a playlist, of which only the video is wanted.
         # Without postprocessors nothing calls the program ffmpeg, which may be missing.

@@ -239,7 +239,10 @@ def _read_crops(path: Path | None) -> dict[str, list[Crop]]:
             str(piece): [(int(a), int(b), int(c), int(d)) for a, b, c, d in crops]
             for piece, crops in rows.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    # ArithmeticError: JSON's Infinity is no number of pixels.
+    except (
+        OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError
+    ) as error:  # fmt: skip
         raise ClipsError(
             path,
             f"it is not a table of crops ({error})",

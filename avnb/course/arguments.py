@@ -16,7 +16,7 @@ from typing import Any
 
 from avnb.course.commands import explain_activation
 from avnb.course.settings import SCALES, check_scale, check_seed
-from avnb.course.steps import SeriesStep, share_overrides, split_field, split_pair
+from avnb.course.steps import SeriesStep, share_overrides, split_pair
 from avnb.errors import AvnbError
 
 
@@ -52,10 +52,12 @@ def read_arguments(
     found = parser.parse_args(arguments)
     try:
         scale = check_scale(_choose(found.scale, "scale", given.scale))
-        overrides = dict(given.overrides) | dict(map(split_pair, found.set))
-        # Called for its errors alone. The values stay texts, which `Settings` reads.
-        share_overrides([step], overrides)  # refuses unknown fields and wrong types
-        overrides = {split_field(name)[1]: value for name, value in overrides.items()}
+        # Apart, so that any field of the command line comes before the cell's. Within
+        # each, "step6.epochs" comes before "epochs", as for `avnb run`.
+        cell, line = (
+            share_overrides([step], some)[step.name]
+            for some in (given.overrides, dict(map(split_pair, found.set)))
+        )
         seed = _read_seed(_choose(found.seed, "seed", given.seed))
     except AvnbError as error:
         # In argparse's own form: the usage, the message, and exit code 2.
@@ -65,7 +67,7 @@ def read_arguments(
         data=_choose(found.data, "data", given.data),
         seed=seed,
         run_dir=_choose(found.run_dir, "run_dir", given.run_dir),
-        overrides=overrides,
+        overrides=cell | line,
     )
 
 

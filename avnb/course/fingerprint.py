@@ -46,7 +46,7 @@ def hash_cells(cells: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for cell in cells:
         try:
-            text = _dump(ast.parse(cell))
+            text = ast.dump(_parse_code(cell))
         except SyntaxError:
             text = cell  # magics mean something to IPython alone
         digest.update(f"{text}\n".encode())
@@ -94,7 +94,7 @@ def hash_imports(trees: Iterable[ast.AST], folder: Path | None = None) -> str:
     found = find_imports(trees, folder)
     digest = hashlib.sha256()
     for name in sorted(found):
-        digest.update(f"{name}\n{_dump(_parse(found[name]))}\n".encode())
+        digest.update(f"{name}\n{ast.dump(_parse(found[name]))}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -212,11 +212,12 @@ def _parse(path: Path) -> ast.Module:
 @lru_cache(maxsize=512)
 def _parse_version(path: Path, changed: int, size: int) -> ast.Module:
     # Many steps import the same modules, and parsing them takes most of the time.
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return _parse_code(path.read_text(encoding="utf-8"))
 
 
-def _dump(tree: ast.Module) -> str:
-    """A syntax tree as text, without docstrings; it has no comments anyway."""
+def _parse_code(text: str) -> ast.Module:
+    """A syntax tree without docstrings; it has no comments anyway."""
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         if not isinstance(
             node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -226,4 +227,4 @@ def _dump(tree: ast.Module) -> str:
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
             # An empty body is no valid tree, but it is only written down here.
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return tree

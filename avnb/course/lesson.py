@@ -42,6 +42,7 @@ from avnb.course.trainings import (
     explain_training,
 )
 from avnb.data.clips import describe_clips
+from avnb.data.sources import Problem, format_problems
 from avnb.errors import LessonError
 from avnb.training.convergence import Convergence
 from avnb.viz import show
@@ -147,10 +148,22 @@ def check_data(data: str | Path, series: str) -> Path:
     if wanted is not None and (wrong := wanted.find_misfits(*describe_clips(folder))):
         raise LessonError(
             folder,
-            f"these clips are not what {series} needs: {'; '.join(wrong)}",
+            f"these clips are not what {series} needs: {'; '.join(wrong)}"
+            + _recall_problems(folder),
             f"Prepare your recordings for this series: {prepare}",
         )
     return folder
+
+
+def _recall_problems(folder: Path) -> str:
+    """What the preparation of these clips left out, by kind; "" where nothing."""
+    path = folder / "report.json"
+    if not path.is_file():
+        return ""
+    found = [Problem(**fields) for fields in files.read_json(path)["problems"]]
+    if not found:
+        return ""
+    return f". Its report.json says what was left out: {format_problems(found)[0]}"
 
 
 @dataclass

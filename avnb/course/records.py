@@ -88,9 +88,7 @@ class StepRecords:
             content: the bytes of the file.
             caption: what stands below it.
         """
-        # A name is free text: a slash in it would lead into another folder.
-        safe = re.sub(r"[^\w-]+", "_", name)
-        file = f"{kind}_{safe}{suffix}"
+        file = self._name_file(kind, name, suffix)
         if is_main_process():
             folder = self._report if self.finished else self.draft
             files.write_bytes(folder / file, content)
@@ -120,6 +118,20 @@ class StepRecords:
             self.draft.replace(self._report)
         self.finished = True
 
+    def _name_file(self, kind: str, name: str, suffix: str) -> str:
+        """A file's name that no other entry has."""
+        # A name is free text: a slash in it would lead into another folder.
+        safe = re.sub(r"[^\w-]+", "_", name)
+        taken = {
+            Path(entry["file"]).name.lower()
+            for entry in self.entries
+            if "file" in entry and (entry["kind"], entry["name"]) != (kind, name)
+        }
+        # "a b" and "a_b" would share a file, and on some disks so would "a" and "A".
+        while (file := f"{kind}_{safe}{suffix}").lower() in taken:
+            safe += "_"
+        return file
+
     @property
     def _report(self) -> Path:
         return self.run_dir / "report" / self.step
@@ -127,9 +139,12 @@ class StepRecords:
     def _delete_old_drafts(self) -> None:
         """Delete the drafts of this process, and of processes that have ended."""
         for draft in self.draft.parent.glob(f"{self.step}-*"):
+            number = draft.name.removeprefix(f"{self.step}-")
+            # What has no process's number there is no draft, such as a reader's copy.
+            if not re.fullmatch(r"[0-9]{1,9}", number):
+                continue
             # Numbers of this machine: two machines must not share a run's folder.
-            process = int(draft.name.rpartition("-")[2])
-            if draft == self.draft or not psutil.pid_exists(process):
+            if draft == self.draft or not psutil.pid_exists(int(number)):
                 shutil.rmtree(draft, ignore_errors=True)
 
     def _add(self, entry: Entry) -> None:

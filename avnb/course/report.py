@@ -64,12 +64,13 @@ def build_report(run_dir: Path) -> Path:
     parts = _sort_entries(results)
     sections, links = [], []
     for name, step in results["steps"].items():
-        # A reader may have written it, as most texts here: it must not act as HTML.
-        title = html.escape(_read_title(run_dir, name))
-        links.append(f"<a href='#{name}'>{title}</a>")
+        # results.json may come from somebody else: no text of it must act as HTML.
+        title, shown = html.escape(_read_title(run_dir, name)), html.escape(name)
+        links.append(f"<a href='#{shown}'>{title}</a>")
+        memory = html.escape(str(step["peak_memory_mb"]))
         sections.append(
-            f"<h2 id='{name}'>{title}</h2><p class='quiet'>{name} took "
-            f"{step['minutes']:.1f} minutes and {step['peak_memory_mb']} MB of memory."
+            f"<h2 id='{shown}'>{title}</h2><p class='quiet'>{shown} took "
+            f"{step['minutes']:.1f} minutes and {memory} MB of memory."
             "</p>" + _render_entries(run_dir, parts[name])
         )
     # No address leads out of the page, so that it is whole where there is no network.

@@ -83,6 +83,9 @@ class WantedClips:
     def find_misfits(self, clips: ClipSettings, held: Mapping[str, int]) -> list[str]:
         """What is wrong with prepared clips: one text each; none where all is well.
 
+        Every series trains on one split and tests on another, so both must hold
+        something.
+
         Args:
             clips: how they were cut.
             held: split -> how many recordings it holds.
@@ -105,6 +108,9 @@ class WantedClips:
                 f"clips of {clips.seconds:g} s with {clips.frames} frames are not "
                 "whole seconds of as many frames each"
             )
+        for split in ("train", "test"):
+            if not held.get(split):
+                wrong.append(f"{split} holds no recording")
         for split, count in held.items():
             if self.recordings not in (None, count):
                 wrong.append(
@@ -168,15 +174,22 @@ def step_files(series: str) -> list[Path]:
     """The text halves stepN_name.py of a series, in the order of N.
 
     Raises:
-        LessonError: there is no such series, or it has no steps.
+        LessonError: there is no such series, it has no steps, or two of one number.
     """
     folder = series_folder(series)
-    numbered = {}
-    for path in folder.glob("step*.py"):
+    numbered: dict[int, Path] = {}
+    for path in sorted(folder.glob("step*.py")):
         # The glob finds more than steps, such as a reader's step1-copy.py.
         match = re.fullmatch(r"step(\d+)_\w+", path.stem)
-        if match:
-            numbered[int(match[1])] = path
+        if match is None:
+            continue
+        if (other := numbered.setdefault(int(match[1]), path)) != path:
+            raise LessonError(
+                folder,
+                f"{other.name} and {path.name} are both step {int(match[1])}",
+                "Rename one of them, for example to old_"
+                f"{path.name}, or move it to another folder",
+            )
     if not numbered:
         raise LessonError(
             folder, "it holds no notebook stepN_name.py", "Install the series again"

@@ -111,6 +111,15 @@ class Settings:
         """The values of the chosen scale, overrides included."""
         return {name: self.__dict__[name] for name in self._columns}
 
+    def changes(self) -> dict[str, Any]:
+        """The fields that were overridden with another value than the scale's own."""
+        column = SCALES.index(self._scale)
+        return {
+            name: self.__dict__[name]
+            for name, row in self._columns.items()
+            if self.__dict__[name] != row[column]
+        }
+
     def __repr__(self) -> str:
         inner = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
         return f"Settings({self._scale}: {inner})"

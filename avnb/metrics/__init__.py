@@ -23,7 +23,12 @@ from avnb.metrics.distances import (
 )
 from avnb.metrics.human import MethodScores, human_scores
 from avnb.metrics.inception import fid, fvd, kid
-from avnb.metrics.latents import active_units, latent_information, modality_share
+from avnb.metrics.latents import (
+    active_units,
+    latent_information,
+    modality_share,
+    pair_distance,
+)
 from avnb.metrics.localisation import (
     constant_answers,
     event_spans,
@@ -85,6 +90,7 @@ __all__ = [
     "mean_over_seeds",
     "mean_reciprocal_rank",
     "modality_share",
+    "pair_distance",
     "paired_difference",
     "peak_agreement",
     "pose_error",

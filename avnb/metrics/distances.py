@@ -119,7 +119,9 @@ def _compute_kernel(real: Tensor, generated: Tensor, seed: int) -> float:
     with warnings.catch_warnings(), torch.random.fork_rng([]):
         # It says that all features are kept in memory; here they are there anyway.
         warnings.filterwarnings("ignore", ".*will save all extracted features.*")
-        torch.manual_seed(seed)
+        # The features lie on the CPU, and so its generator is the one that is drawn
+        # from. `torch.manual_seed` would also reset that of every GPU.
+        torch.default_generator.manual_seed(seed)
         # Its default kernel is the paper's: degree 3, γ = 1 / features, coefficient 1.
         metric = KernelInceptionDistance(
             feature=_PrecomputedFeatures(real.shape[1]),
@@ -289,7 +291,7 @@ def real_against_real(
         network: as the distance takes it.
         n: items of each half; give as many as were generated. At most, and by default,
             half of all.
-        network_name: the name that the measure carries.
+        network_name: the name that the measure carries; the distance's own by default.
         recordings: the recording of each item. Then no recording is in both halves, as
             none is in both splits, and the interval is over recordings.
         seed: of the halves.
@@ -307,7 +309,10 @@ def real_against_real(
     # Halves that share no item: an item that is in both would lower the floor.
     size = min(len(real) // 2 if n is None else n, inside.sum(), (~inside).sum())
     halves = [order[inside][:size], order[~inside][:size]]
-    how: dict[str, Any] = {"network_name": network_name, "seed": seed, "batch": batch}
+    how: dict[str, Any] = {"seed": seed, "batch": batch}
+    # An empty name would replace the one that `fid`, `kid` and `fvd` have.
+    if network_name:
+        how["network_name"] = network_name
     if recordings is not None:
         how["recordings"] = tuple([recordings[i] for i in half] for half in halves)
     first, second = (real[torch.from_numpy(h).to(real.device)] for h in halves)

@@ -69,3 +69,27 @@ def modality_share(
         len(part) * (part.mean(0) - centre).square().sum() for part in (first, second)
     )
     return float(between / total) if total > 0 else 0.0
+
+
+def pair_distance(
+    first: Float[Tensor, "items latent"], second: Float[Tensor, "items latent"]
+) -> float:
+    """Compute how far the two latents of a pair are from each other, against others.
+
+    It is the mean distance of a pair, over the mean distance of two latents that are no
+    pair. `modality_share` is 0 also where both modalities are one point, or are spread
+    in the same way but have nothing to do with each other. This is 1 then.
+
+    Args:
+        first: latents of one modality.
+        second: those of the other, in the same order.
+
+    Returns:
+        0 where the latents of each pair are equal, 1 where a pair is no nearer than
+        two that are no pair.
+    """
+    distance = torch.cdist(first, second)
+    n = len(distance)
+    pairs = distance.diagonal().mean()
+    others = (distance.sum() - distance.diagonal().sum()) / max(n * (n - 1), 1)
+    return float(pairs / others) if others > 0 else 1.0

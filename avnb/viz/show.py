@@ -27,7 +27,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 from PIL import Image
+
+from avnb.viz import letters
 
 # Okabe and Ito's colours: readers who are colour-blind can tell them apart too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -40,6 +43,7 @@ STYLE: Any = {
     "axes.titlesize": 10,
     "axes.labelsize": 9,
     "grid.color": "#e4e4e4",
+    "font.family": list(letters.list_fonts()),
     "font.size": 9,
     "legend.frameon": False,
     "figure.facecolor": "white",
@@ -63,6 +67,7 @@ def figure_to_png(figure: Figure) -> bytes:
     # The style counts here as well: savefig reads its dpi from it, and so do ticks,
     # which matplotlib makes when it first draws them.
     with mpl.rc_context(STYLE):
+        letters.spell_figure(figure)
         figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
@@ -207,6 +212,7 @@ def spectrograms(
     hz: Any = None,
     captions: Sequence[str] = (),
     columns: int = 4,
+    unit: str = "",
 ) -> Plot:
     """Spectrograms (bins, frames) on axes of seconds and Hz.
 
@@ -217,26 +223,38 @@ def spectrograms(
             None counts bins.
         captions: one a picture.
         columns: how many stand side by side.
+        unit: of the values, such as "dB". With one, all pictures share a scale of
+            colours, whose bar stands beside them: only then can they be compared.
     """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     figure, axes = subplots(rows, columns, width=3.0, height=2.3)
     # One axis for all pictures, or one each.
     each_hz = [hz] * len(pictures) if hz is None or np.ndim(hz[0]) == 0 else hz
+    arrays = [_to_numpy(picture) for picture in pictures]
+    scale: dict[str, float] = {}
+    if unit:
+        scale = {
+            "vmin": min(float(values.min()) for values in arrays),
+            "vmax": max(float(values.max()) for values in arrays),
+        }
     with mpl.rc_context(STYLE):
         for place in axes.flat[len(pictures) :]:
             place.set_visible(False)
-        for i, (place, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
-            values = _to_numpy(picture)
+        for i, (place, values) in enumerate(zip(axes.flat, arrays, strict=False)):
             bins, frames = values.shape
             # Half a bin to each side, so that a tick stands in the middle of its bin.
             extent = (0.0, frames * hop, -0.5, bins - 0.5)
-            place.imshow(values, origin="lower", aspect="auto", extent=extent)
+            drawn = place.imshow(
+                values, origin="lower", aspect="auto", extent=extent, **scale
+            )
             place.grid(False)
             place.set_xlabel("s")
             _label_bins(place, bins, each_hz[i])
             if i < len(captions):
                 place.set_title(captions[i])
+        if unit:
+            figure.colorbar(drawn, ax=axes, label=unit)
     return figure
 
 
@@ -272,6 +290,7 @@ def curves(
     lines: Mapping[str, float | int] | None = None,
     mark: float | int | None = None,
     logarithmic: bool = False,
+    percent: bool = False,
     smooth: int = 1,
     title: str = "",
 ) -> Plot:
@@ -284,6 +303,7 @@ def curves(
         lines: name -> height of a dashed line (chance, real data).
         mark: an x to point out (the best epoch).
         logarithmic: whether the values are shown on a logarithmic axis.
+        percent: whether the values are fractions, to be shown in per cent.
         smooth: each point is the mean of so many neighbours, at most all.
         title: above the curves.
     """
@@ -306,6 +326,8 @@ def curves(
         place.set(xlabel=x, ylabel=y, title=title)
         if logarithmic:
             place.set_yscale("log")
+        if percent:
+            place.yaxis.set_major_formatter(PercentFormatter(1))
         if place.lines:  # matplotlib warns of a legend of nothing
             place.legend(fontsize=8)
     return figure
@@ -352,7 +374,10 @@ def bars(
     measures: Mapping[str, Any],
     *,
     lines: Mapping[str, float | int] | None = None,
+    marks: Mapping[str, Any] | None = None,
+    marked: str = "",
     y: str = "",
+    percent: bool = False,
     title: str = "",
 ) -> Plot:
     """Bars with intervals.
@@ -360,7 +385,11 @@ def bars(
     Args:
         measures: name -> a Measure (value, low, high), such a triple, or a number.
         lines: name -> height of a dashed line (chance, the floor).
+        marks: name of a bar -> a number to compare it with, as `measures` holds them.
+            It is drawn as a diamond on the bar.
+        marked: what the diamonds are, for the legend.
         y: the name of the values.
+        percent: whether the values are fractions, to be shown in per cent.
         title: above the bars.
     """
     figure, axes = subplots(width=max(3.0, 0.75 * len(measures) + 1.6), height=3.0)
@@ -372,6 +401,19 @@ def bars(
             # (2, 1): matplotlib wants the distances from the value, down and up.
             span = [[value - low], [high - value]]
             place.errorbar(i, value, yerr=span, color="black", capsize=3)
+        heights = {
+            i: interval(marks[name])[0]
+            for i, name in enumerate(measures)
+            if marks and name in marks
+        }
+        if heights:
+            place.plot(
+                list(heights),
+                list(heights.values()),
+                "D",
+                color=COLOURS[1],
+                label=marked,
+            )
         # Long names would run into each other.
         tilt = 30 if max(len(name) for name in measures) > 9 else 0
         align = "right" if tilt else "center"
@@ -379,7 +421,9 @@ def bars(
         place.grid(axis="x", visible=False)
         _draw_dashed_lines(place, lines)
         place.set(ylabel=y, title=title)
-        if lines:
+        if percent:
+            place.yaxis.set_major_formatter(PercentFormatter(1))
+        if lines or heights:
             place.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

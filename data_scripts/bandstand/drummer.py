@@ -108,7 +108,7 @@ FILLS = (
 )
 ELBOW_SIDE = 3.0  # elbows point outwards; with less they jump when a hand is raised
 VELOCITY = {"O": 0.95, "o": 0.65, "g": 0.3}
-SAME_HAND_GAP = 0.17  # s; a hand is not asked to strike a drum again any sooner
+SAME_HAND_GAP = 0.14  # s; a hand is not asked to strike a drum again any sooner
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def _strike(hits: list[Hit], moment: float, piece: str, velocity: float) -> None
     # A stroke for which no hand is free is left out. Two hands cannot play it, and a
     # sound without a stick on the drum would break the truth.
     for limb in able:
-        if moment - last.get(limb, -1.0) > SAME_HAND_GAP - 0.03:
+        if moment - last.get(limb, -1.0) > SAME_HAND_GAP:
             hits.append(Hit(moment, piece, velocity, limb))
             return
 

@@ -1,7 +1,8 @@
 """Videos of 10 s in which one of AVE's 28 kinds of event is seen and heard.
 
 An event fills whole seconds. Before and after it there is only the place, with its own
-background sound; the thing is not there, or is there, still and silent.
+background sound; the thing is not there, or is there, still and silent. `clutter` makes
+the videos harder, in five ways that AVE's videos have too: see `Clutter`.
 
 Source:
     The classes and where events lie: AVE's own annotations (Tian et al. 2018; Zhu et
@@ -43,6 +44,9 @@ SPEECH = {
 RATE = 16000  # Hz, of the events' own sounds; a whole number of CONTROL_RATE
 LOUDEST = 0.25  # RMS of the loudest event
 STILL_SHARE = 0.3  # of the videos show the thing, still and silent, outside the event
+# Smaller than the event's own thing, and in a corner: (x, y) of its middle.
+ASIDE = 0.7
+CORNERS = ((0.25, 0.3), (0.75, 0.3), (0.25, 0.7), (0.75, 0.7))
 
 
 def sample_span(rng: np.random.Generator, whole: float) -> tuple[int, int]:
@@ -65,7 +69,9 @@ def sample_span(rng: np.random.Generator, whole: float) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=2)
-def record_event(kind: str, *, start: int, end: int, seed: int) -> EventTake:
+def record_event(
+    kind: str, *, start: int, end: int, seed: int, clutter: float = 0.0
+) -> EventTake:
     """Record one video of an event, the same in every process.
 
     Args:
@@ -73,20 +79,98 @@ def record_event(kind: str, *, start: int, end: int, seed: int) -> EventTake:
         start: the first second of the event.
         end: the second after its last one.
         seed: of the thing, its sound and its place.
+        clutter: the probability of each disturbance of `Clutter`, 0 to 1.
 
     Raises:
-        ValueError: for an unknown kind, or seconds that are not within the video.
+        ValueError: for an unknown kind, seconds that are not within the video, or a
+            clutter that is no probability.
     """
     if kind not in KINDS:
         raise ValueError(f"no event {kind!r}: give one of {KINDS}")
     # Whole seconds, as AVE annotates. `loudness` below relies on them for its shape.
     if not 0 <= start < end <= SECONDS:
         raise ValueError(f"from {start} to {end}: whole seconds within 0 to {SECONDS}")
-    if kind in MUSIC:
-        return MusicEvent(kind, start, end, seed)
-    if kind in SPEECH:
-        return SpeechEvent(kind, start, end, seed)
-    return EventTake(kind, start, end, seed)
+    if not 0 <= clutter <= 1:
+        raise ValueError(f"clutter is {clutter}: give a probability, from 0 to 1")
+    return _make_take(kind, start, end, seed, clutter)
+
+
+def _make_take(
+    kind: str, start: int, end: int, seed: int, clutter: float = 0.0
+) -> EventTake:
+    for kinds, take in ((MUSIC, MusicEvent), (SPEECH, SpeechEvent)):
+        if kind in kinds:
+            return take(kind, start, end, seed, clutter)
+    return EventTake(kind, start, end, seed, clutter)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stretch:
+    """Something of `kind` from `start` to `end`, whole seconds."""
+
+    kind: str
+    start: int
+    end: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Clutter:
+    """What makes one video hard. Each part is there or not, by lot.
+
+    None of it depends on the kind of the event. By AVE's rule the event is where its
+    thing is seen *and* heard, so neither `unseen` nor `unheard` is a part of it; they
+    never touch the same side of it. Without them the loudest seconds, or those in which
+    most moves, would be the event.
+
+    Args:
+        noise: how much louder the place is, as a factor; 1 for none.
+        unseen: the event's own sound, heard just before or after it, while the thing
+            is not in the picture: the camera looks elsewhere.
+        unheard: the thing, which moves just before or after the event, and no sound of
+            it: what is heard is another microphone.
+        other_sound: the sound of another kind, which is never seen.
+        other_thing: a thing of another kind that moves aside, and is never heard.
+        corner: where that thing is: a place in `CORNERS`.
+        level: of the other sound, as a factor of the event's loudness.
+    """
+
+    noise: float = 1.0
+    unseen: Stretch | None = None
+    unheard: Stretch | None = None
+    other_sound: Stretch | None = None
+    other_thing: Stretch | None = None
+    corner: int = 0
+    level: float = 0.0
+
+
+def _draw_clutter(
+    rng: np.random.Generator, probability: float, kind: str, start: int, end: int
+) -> Clutter:
+    """Draw the disturbances of one video at random."""
+    # All numbers are drawn whatever the probability is, so that a video keeps its
+    # disturbances where more of them are asked for.
+    wanted = rng.random(5) < probability
+    noise = 10 ** float(rng.uniform(0.6, 1.0))  # by 12 to 20 dB
+    level = 10 ** float(rng.uniform(-0.3, 0.3))  # -6 to 6 dB
+    others = [other for other in KINDS if other != kind]
+    heard, seen = (str(other) for other in rng.choice(others, 2))
+    lengths = rng.integers(1, 5, 2)  # s, of what goes on
+    first_before = bool(rng.random() < 0.5)
+    sides: dict[bool, Stretch | None] = {}
+    for before, length in zip((True, False), lengths.tolist(), strict=True):
+        edge = max(0, start - length) if before else min(SECONDS, end + length)
+        one = Stretch(kind, edge, start) if before else Stretch(kind, end, edge)
+        sides[before] = one if one.start < one.end else None
+    spans = [sample_span(rng, 0.2) for _ in range(2)]
+    return Clutter(
+        noise=noise if wanted[0] else 1.0,
+        unseen=sides[first_before] if wanted[1] else None,
+        unheard=sides[not first_before] if wanted[2] else None,
+        other_sound=Stretch(heard, *spans[0]) if wanted[3] else None,
+        other_thing=Stretch(seen, *spans[1]) if wanted[4] else None,
+        corner=int(rng.integers(len(CORNERS))),
+        level=level,
+    )
 
 
 class EventTake(Take):
@@ -97,7 +181,9 @@ class EventTake(Take):
 
     duration = float(SECONDS)
 
-    def __init__(self, kind: str, start: int, end: int, seed: int) -> None:
+    def __init__(
+        self, kind: str, start: int, end: int, seed: int, clutter: float = 0.0
+    ) -> None:
         self.kind, self.start, self.end, self.seed = kind, start, end, seed
         rng = make_generator("happening", kind, seed)
         # the order of these draws is part of the world: another order, other videos
@@ -115,6 +201,34 @@ class EventTake(Take):
             # that it faces.
             self.view = self.view @ np.diag([-1.0, 1.0, 1.0])
         self.variant = Variant.from_seed(self.place)
+        # a generator of its own: the draws above stay those of a video without it
+        rng = make_generator("clutter", kind, seed)
+        self.clutter = _draw_clutter(rng, clutter, kind, start, end)
+        if self.clutter.unseen:  # what sounds there must not be seen
+            self.stays = False
+
+    def is_on(self, t: Real) -> bool:
+        """Whether the event is going on at `t` s."""
+        return bool(self.start <= t < self.end)
+
+    @cached_property
+    def aside(self) -> EventTake | None:
+        """What moves a thing of another kind, where there is one; nobody hears it."""
+        part = self.clutter.other_thing
+        if part is None:
+            return None
+        return _make_take(part.kind, part.start, part.end, self.seed + 2)
+
+    @cached_property
+    def goes_on(self) -> EventTake | None:
+        """What moves the event's own thing before or after it, where nobody hears it.
+
+        The seed is the event's, so that it is the same thing.
+        """
+        part = self.clutter.unheard
+        if part is None:
+            return None
+        return _make_take(part.kind, part.start, part.end, self.seed)
 
     @cached_property
     def heard(self) -> tuple[np.ndarray, list[float]]:
@@ -150,25 +264,43 @@ class EventTake(Take):
             raise ValueError(f"sample_rate = {sample_rate}: events sound at {RATE} Hz")
         rng = make_generator("place's sound", self.place)
         wave = self.background(rng, SECONDS, RATE)
-        # From here on levels are RMS: of the background, and of the event above it.
-        wave *= self.quiet / np.sqrt(np.mean(wave**2))
-        event = self.heard[0] + reverberate(self.heard[0], self.place, RATE)
-        # 10 ms in and out: a sound that begins or stops at full level would click.
-        fade = np.minimum(np.arange(len(event)) / (0.01 * RATE), 1.0)
-        event *= fade * fade[::-1]
-        rms = np.sqrt(np.mean(event**2))
-        wave[self.start * RATE : self.end * RATE] += self.loud / rms * event
+        wave *= self.clutter.noise * self.quiet / np.sqrt(np.mean(wave**2))
+        own = Stretch(self.kind, self.start, self.end)
+        self._add_sound(wave, own, self.heard[0], self.loud)
+        for part, seed, level in (
+            (self.clutter.unseen, self.seed, self.loud),  # the same thing goes on
+            (self.clutter.other_sound, self.seed + 1, self.clutter.level * self.loud),
+        ):
+            if part is not None:
+                take = _make_take(part.kind, part.start, part.end, seed)
+                self._add_sound(wave, part, take.heard[0], level)
         # Scaled down as a whole and only where it is too loud: clipping would distort
         # the sound.
         return np.asarray(wave * min(1.0, PEAK / np.abs(wave).max()), np.float32)
+
+    def _add_sound(
+        self, wave: np.ndarray, where: Stretch, dry: np.ndarray, level: float
+    ) -> None:
+        """Add a dry sound to the video's, in the room of its place, RMS `level`."""
+        sound = dry + reverberate(dry, self.place, RATE)
+        fade = np.minimum(np.arange(len(sound)) / (0.01 * RATE), 1.0)
+        sound *= fade * fade[::-1]
+        rms = np.sqrt(np.mean(sound**2))
+        wave[where.start * RATE : where.end * RATE] += level / rms * sound
 
     def draw(self, t: Real, size: int) -> np.ndarray:
         """The picture at `t` s: uint8 (size, size, 3)."""
 
         def paint(canvas: Canvas) -> None:
+            if self.aside is not None and self.aside.is_on(t):
+                x, y = CORNERS[self.clutter.corner]
+                with canvas.at(affine((x - ASIDE / 2, y - ASIDE / 2), 0.0, ASIDE)):
+                    self.aside.paint(canvas, t)
+            if self.goes_on is not None and self.goes_on.is_on(t):
+                self.goes_on.paint(canvas, t)
             # In 3 of 10 videos the thing is there but still, so seeing it does not mean
             # that the event is on.
-            if self.start <= t < self.end or self.stays:
+            elif self.is_on(t) or self.stays:
                 self.paint(canvas, t)
 
         behind = _draw_place(self.place, size)
@@ -209,6 +341,9 @@ class EventTake(Take):
         strikes before the next time. `seen` is 1 where the thing is.
         """
         during = (times >= self.start) & (times < self.end)
+        part = self.clutter.unheard
+        if part is not None:
+            during |= (times >= part.start) & (times < part.end)
         return {
             "loudness": sample_nearest(self.loudness, times),
             "onset": mark_onsets([self.start + s for s in self.heard[1]], times),

@@ -7,6 +7,7 @@ talking head).
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -88,9 +89,9 @@ def record_take(
             "there is no such performer",
             f"Give one of {', '.join(PERFORMERS)}",
         )
-    if not seconds >= 1:
+    if not 1 <= seconds < math.inf:  # nor nan
         raise ClipsError(
-            f"seconds = {seconds}", "a take is too short", "Give 1 second or more"
+            f"seconds = {seconds}", "no take is so long", "Give 1 second or more"
         )
     return kinds[performer](player, float(seconds), seed)
 

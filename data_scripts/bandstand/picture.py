@@ -294,11 +294,13 @@ def _expose(picture: np.ndarray, player: int, seed: int, t: Real) -> np.ndarray:
     look = get_look(player)
     height, width = picture.shape[:2]
     picture = picture * _light_gain(look, width, height)
-    frame = round(t * 1000)  # a seed must be whole and not negative
+    frame = round(t * 1000)
     # The grain is a function of take, player and time, so a frame is the same in
-    # whatever order and process it is drawn. The mask keeps 31 bits, also of a negative
-    # time.
-    rng = np.random.default_rng([seed, player, frame & 0x7FFFFFFF])
+    # whatever order and process it is drawn. NumPy takes no negative seeds: the masks
+    # make such numbers positive, and leave the others as they are.
+    rng = np.random.default_rng(
+        [seed & 0xFFFFFFFF, player & 0xFFFFFFFF, frame & 0x7FFFFFFF]
+    )
     grain = rng.standard_normal((height, width, 1), dtype=np.float32)
     # a small picture is a large one scaled down: its grain averages out
     strength = 2.0 * min(1.0, height / 256)

@@ -31,6 +31,9 @@ def find_sources(
     validation: Annotated[int, typer.Option(help="of them in the validation")] = 28,
     test: Annotated[int, typer.Option(help="of them in the test")] = 112,
     video_fps: Annotated[int, typer.Option(help="frames a second of the files")] = 8,
+    clutter: Annotated[
+        float, typer.Option(help="probability of each disturbance, 0 to 1")
+    ] = 0.0,
     dry_run: bool = False,
 ) -> tuple[list[Source], list[Problem]]:
     """Write the videos of ``settings.seed``, then find their sources.
@@ -42,6 +45,7 @@ def find_sources(
         validation: of them in the validation split.
         test: of them in the test split.
         video_fps: frames a second of the files.
+        clutter: the probability of each disturbance of a video, see `events.Clutter`.
         dry_run: write nothing; only what is there already is found.
 
     Returns:
@@ -64,6 +68,7 @@ def find_sources(
             fps=video_fps,
             # H.264 halves the colour's pixels; half as many again make up for it
             size=2 * round(0.75 * settings.size),
+            clutter=clutter,
         )
     if dry_run and not folder.is_dir():  # nothing has been drawn yet
         return [], []

@@ -76,8 +76,7 @@ def find_sources(
     # The script of the real set reads what was drawn: the same code for both.
     if layout == "urmp":
         return urmp.find_sources(folder, settings)
-    # `every` keeps the pairs whose number is a multiple of it. The numbers begin at
-    # 500, so all pairs are kept only where the step divides 500.
+    # All pairs that were written are kept: both count from a song's first pair.
     return sub_urmp.find_sources(folder, settings, every=step)
 
 

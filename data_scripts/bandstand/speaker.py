@@ -147,7 +147,7 @@ def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
 
     Args:
         player: who speaks: any number.
-        seconds: how long.
+        seconds: how long, 1 or more. Something is said in it.
         seed: of what is said.
     """
     rng = make_generator("speech", player, seed)
@@ -156,6 +156,8 @@ def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
     phrases: list[tuple[float, float]] = []
     now = float(rng.uniform(0.2, 0.5))
     pace = float(rng.uniform(0.95, 1.2))
+    if now >= seconds - 0.6:  # of a second nothing would be left to speak in
+        now = 0.2
     while now < seconds - 0.6:
         begin = now
         for _ in range(int(rng.integers(3, 8))):

@@ -66,53 +66,54 @@ CHANCE_OF_K = Exercise(
 )
 
 
-def disagree(
-    labels: torch.Tensor, spans: torch.Tensor, classes: torch.Tensor
-) -> list[int]:
-    """Find the videos whose one-hot labels (N, T, 29) differ from their spans."""
-    second = torch.arange(labels.shape[1])
-    inside = (second >= spans[:, :1]) & (second < spans[:, 1:])
-    wanted = torch.where(inside, classes[:, None], 28)
-    right = torch.nn.functional.one_hot(wanted, 29)
-    return (right != labels).any(dim=2).any(dim=1).nonzero()[:, 0].tolist()
+def nearest_class(
+    features: torch.Tensor, labels: torch.Tensor, units: torch.Tensor
+) -> float:
+    """Compute in what share of the items the nearest item of another unit agrees.
+
+    Args:
+        features: (N, d) of each item.
+        labels: (N,) classes.
+        units: (N,) the source video of each item.
+    """
+    distance = torch.cdist(features, features)
+    distance[units[:, None] == units] = torch.inf
+    return (labels[distance.argmin(1)] == labels).double().mean().item()
 
 
-def check_disagree(answer: Callable) -> None:
-    """Break one label after the other, and ask which videos are wrong."""
-    random = np.random.default_rng(2)
-    spans = np.array([[0, 10], [3, 7], [8, 10], [0, 2], [5, 6], [2, 9], [1, 4]])
-    classes = random.integers(0, 28, len(spans))
-    labels = np.zeros((len(spans), 10, 29), dtype=np.int64)
-    for n, (start, end) in enumerate(spans):
-        for t in range(10):
-            labels[n, t, classes[n] if start <= t < end else 28] = 1
-
-    def ask() -> list:
-        asked = map(torch.from_numpy, (labels, spans, classes))
-        return [int(n) for n in require_answer(answer(*asked), "list of indices")]
-
-    assert ask() == [], (
-        "all videos agree, so the list must be empty. Is the end second left out?"
+def check_nearest_class(answer: Callable) -> None:
+    """Compare with a loop, on items whose own video would give the answer away."""
+    random = torch.Generator().manual_seed(2)
+    units = torch.arange(12).repeat_interleave(3)
+    labels = torch.randint(0, 4, (12,), generator=random)[units]
+    places = torch.rand(12, 2, generator=random)[units]
+    features = places + 0.01 * torch.rand(36, 2, generator=random)
+    hits = cheated = 0
+    for i in range(36):
+        far = [float((features[i] - features[j]).norm()) for j in range(36)]
+        others = [j for j in range(36) if units[j] != units[i]]
+        hits += int(labels[min(others, key=far.__getitem__)] == labels[i])
+        same = [j for j in range(36) if j != i]
+        cheated += int(labels[min(same, key=far.__getitem__)] == labels[i])
+    mine = float(to_array(answer(features.clone(), labels, units), "share"))
+    assert mine <= 1, f"{mine:.3f} is above 1. Return a share, not a count"
+    assert not (hits != cheated and abs(mine - cheated / 36) < 1e-6), (
+        f"{mine:.2f}: two items of one video are near each other whatever the feature "
+        "is. Look for the nearest item of another video"
     )
-    labels[1, 7] = labels[1, 3]  # the end included
-    assert ask() == [1], "video 1 has its event in second 7 too, where it has ended"
-    labels[4, 5] = np.roll(labels[4, 5], 1)  # another class
-    assert ask() == [1, 4], "video 4 has another class in second 5"
-    labels[6, 0] = 0  # no class at all
-    assert ask() == [1, 4, 6], "video 6 has no class in second 0: all 29 are 0"
-    labels[2, 9, 3] = labels[2, 9, 4] = 1  # more than one
-    assert ask() == [1, 2, 4, 6], "video 2 has more than one class in second 9"
+    assert_close(mine, hits / 36, "share of the nearest items that agree")
 
 
-DISAGREE = Exercise(
-    "labels that disagree",
-    "Which videos have one-hot labels that differ from their annotation?",
-    check_disagree,
-    disagree,
+NEAREST_CLASS = Exercise(
+    "a reader of shortcuts",
+    "How often does the nearest item of another video have the same class?",
+    check_nearest_class,
+    nearest_class,
     (
-        "Second t is in the event when start <= t < end: the end is not part of it.",
-        "Build the labels that the annotations imply, and compare all 29 columns.",
-        "argmax would not notice a second without a class, or with two classes.",
+        "torch.cdist(features, features) holds the distances of all pairs.",
+        "Set the distances within one video to infinity: an item is of its own video, "
+        "too.",
+        "labels[distance.argmin(1)] are the classes of the nearest items.",
     ),
 )
 
@@ -156,87 +157,86 @@ UNIT_ROWS = Exercise(
 )
 
 
-def unheard_share(
-    frames: int, window: int = 400, hop: int = 160, rate: int = 16000
-) -> float:
-    """Compute the share of a second's samples that no window holds."""
-    begins = [n * hop for n in range(frames) if n * hop < rate]
-    held = [min(window, hop, rate - n) for n in begins[:-1]]
-    held.append(min(window, rate - begins[-1]))  # no window begins after the last
-    return 1 - sum(held) / rate
+def pool_maps(maps: torch.Tensor) -> torch.Tensor:
+    """Average the maps (F, C, h, w) of F frames over places and frames: (C,)."""
+    return maps.mean(dim=(0, 2, 3))
 
 
-def check_unheard_share(answer: Callable) -> None:
-    """Collect the samples of all windows in a set, and count the missing ones."""
-    for frames, window, hop, rate in (
-        (96, 400, 160, 16000),
-        (10, 400, 160, 16000),
-        (10, 100, 160, 16000),
-        (200, 100, 160, 16000),
-        (200, 400, 160, 16000),
-        (1, 400, 160, 8000),
-    ):
-        covered = set()
-        for n in range(frames):
-            covered |= set(range(n * hop, min(n * hop + window, rate)))
-        right = 1 - len(covered) / rate
-        got = float(to_array(answer(frames, window, hop, rate), "share"))
-        assert got >= 0, f"{frames} windows reach beyond the second: the share is 0"
-        assert_close(
-            got, right, f"{frames} windows of {window} samples every {hop}", 1e-6
+def check_pool_maps(answer: Callable) -> None:
+    """Compare with a loop over frames and places."""
+    maps = torch.rand(3, 5, 2, 4, generator=torch.Generator().manual_seed(4))
+    right = [
+        sum(
+            float(maps[f, c, y, x])
+            for f in range(3)
+            for y in range(2)
+            for x in range(4)
         )
+        / 24
+        for c in range(5)
+    ]
+    mine = to_array(answer(maps), "row")
+    assert mine.shape != (3, 5), "one row for each frame: average over the frames too"
+    assert mine.shape == (5,), f"the shape is {mine.shape}. It should be (5,)"
+    assert not np.allclose(mine, maps.amax(dim=(0, 2, 3)).numpy()), (
+        "this is the largest value of each map. The equation has the mean"
+    )
+    assert_close(mine, right, "mean of each map")
 
 
-UNHEARD_SHARE = Exercise(
-    "samples in no window",
-    "Which share of a second's samples is in none of its first windows?",
-    check_unheard_share,
-    unheard_share,
+POOL_MAPS = Exercise(
+    "from maps to a row",
+    "Turn the pool5 maps of a second's frames into the row of that second.",
+    check_pool_maps,
+    pool_maps,
     (
-        "The last window begins at (frames - 1) * hop and ends `window` samples later.",
-        "Where the hop is longer than the window there are gaps between them.",
-        "A window may reach beyond the second. The share must not go below 0.",
+        "The equation has one number for each map c.",
+        "The mean is over the frames and over both axes of the places.",
     ),
 )
 
 # --- Step 3: extraction ----------------------------------------------------------
 
 
-def by_second(rows: torch.Tensor, times: torch.Tensor, seconds: int) -> torch.Tensor:
-    """Average the rows (f, d) of frames at `times` (f,) s to (seconds, d)."""
-    which = times.floor().long()
-    total = torch.zeros(seconds, rows.shape[1]).index_add_(0, which, rows)
-    count = torch.bincount(which, minlength=seconds).clamp(min=1)
-    return total / count[:, None]
+def neighbour_agreement(rows: torch.Tensor, event: torch.Tensor) -> float:
+    """Compute the share of seconds whose nearest other second is of the same kind.
+
+    Args:
+        rows: (T, d) features of the seconds of one video.
+        event: (T,) which of them have the event.
+    """
+    distance = torch.cdist(rows, rows).fill_diagonal_(torch.inf)
+    return (event[distance.argmin(1)] == event).double().mean().item()
 
 
-def check_by_second(answer: Callable) -> None:
-    """Compare with the mean of each second's frames, where one second has none."""
+def check_neighbour_agreement(answer: Callable) -> None:
+    """Compare with a loop over the seconds."""
     random = torch.Generator().manual_seed(2)
-    times = (torch.rand(23, generator=random) * 5).sort().values
-    times = times[(times < 2) | (times >= 3)]  # second 2 has no frame
-    rows = torch.rand(len(times), 3, generator=random)
-    right = np.zeros((5, 3))
-    for second in range(5):
-        of = [r for r, t in zip(rows.tolist(), times.tolist(), strict=True)
-              if second <= t < second + 1]  # fmt: skip
-        if of:
-            right[second] = np.mean(of, axis=0)
-    mine = to_array(answer(rows, times, 5), "rows")
-    assert np.isfinite(mine).all(), (
-        "a second without frames gives nan, but should be zero"
+    rows = torch.rand(10, 3, generator=random)
+    event = torch.arange(10) < 4
+    hits = 0
+    for t in range(10):
+        far = [float((rows[t] - rows[s]).norm()) for s in range(10)]
+        nearest = min((s for s in range(10) if s != t), key=far.__getitem__)
+        hits += int(event[nearest] == event[t])
+    mine = float(to_array(answer(rows.clone(), event), "share"))
+    assert not (mine == 1 and hits < 10), (
+        "1 is too good: each second was its own neighbour. Leave it out"
     )
-    assert_close(mine, right, "means by second")
+    assert_close(mine, hits / 10, "share of the seconds that agree")
+    apart = rows + 10 * event[:, None]
+    assert_close(answer(apart, event), 1.0, "share where event and background differ")
 
 
-BY_SECOND = Exercise(
-    "from frames to seconds",
-    "Average the rows of the frames of each second.",
-    check_by_second,
-    by_second,
+NEIGHBOUR_AGREEMENT = Exercise(
+    "event or background",
+    "How often is a second's nearest other second of the same kind?",
+    check_neighbour_agreement,
+    neighbour_agreement,
     (
-        "times.floor().long() is the second of each frame.",
-        "index_add_ adds rows that share a second; bincount counts them.",
+        "torch.cdist(rows, rows) holds the distances of all pairs of seconds.",
+        "fill_diagonal_(torch.inf) keeps a second from being its own neighbour.",
+        "Two seconds are of the same kind if both have the event or both have not.",
     ),
 )
 
@@ -497,34 +497,69 @@ TWO_ADAMS = Exercise(
 )
 
 
-def weight_of_a_second(lengths: list[int], video: int, released: bool) -> float:
-    """Compute the weight of one second of a video in the mean over videos."""
-    return 1 / len(lengths) if released else 1 / len(lengths) / lengths[video]
+def diagnose(
+    error: float, nats: float, pulls: tuple[float, float], slope: float
+) -> str:
+    """Say what is wrong with a VAE's training, from its last numbers.
+
+    Args:
+        error: of the reconstruction; 1 is what the mean of all inputs gets.
+        nats: KL of all latents together.
+        pulls: the gradient's length of the error and of the KL, in the encoder.
+        slope: by which share the held-out score rose in the last quarter.
+
+    Returns:
+        "healthy", "collapsed", "no prior" or "not finished".
+    """
+    if nats < 1 and error > 0.9:
+        return "collapsed"
+    if pulls[1] < 0.01 * pulls[0]:
+        return "no prior"
+    return "not finished" if slope >= 0.02 else "healthy"
 
 
-def check_weight_of_a_second(answer: Callable) -> None:
-    """Compare with the gradient of the mean by one second."""
-    lengths = [10, 2, 5]
-    for video, length in enumerate(lengths):
-        seconds = [torch.rand(n, requires_grad=True) for n in lengths]
-        for released in (True, False):
-            parts = [x.sum() if released else x.mean() for x in seconds]
-            mean = torch.stack(parts).mean()
-            (slope,) = torch.autograd.grad(mean, seconds[video])
-            mine = answer(lengths, video, released)
-            mode = "as released" if released else "corrected"
-            what = f"weight of a second of {length}, {mode}"
-            assert_close(mine, slope[0].item(), what)
+def check_diagnose(answer: Callable) -> None:
+    """Ask for runs of each kind, with numbers drawn within its signs."""
+    random = np.random.default_rng(5)
+    signs: dict[str, tuple[tuple[float, float], ...]] = {
+        # (from, to) of the error, the nats, both pulls, and the slope
+        "collapsed": ((0.95, 1.05), (0, 0.5), (1e-3, 0.05), (1e-3, 0.05), (0, 0.001)),
+        "no prior": ((0.05, 0.3), (300, 900), (0.5, 2), (1e-5, 1e-3), (0, 0.01)),
+        "not finished": ((0.4, 0.8), (5, 20), (0.5, 2), (0.1, 1), (0.1, 0.4)),
+        "healthy": ((0.1, 0.4), (10, 40), (0.1, 0.4), (0.1, 0.4), (0, 0.01)),
+    }
+    why = {
+        "collapsed": "its latents hold less than a nat, and its error is that of the "
+        "mean of all inputs",
+        "no prior": "its KL pulls at nothing, so its Gaussians become points",
+        "not finished": "its held-out score still rises",
+        "healthy": "both terms pull, the latents hold information, and the curve is "
+        "flat",
+    }
+    for _ in range(20):
+        for kind, ranges in signs.items():
+            error, nats, first, second, slope = (
+                float(random.uniform(*ends)) for ends in ranges
+            )
+            mine = require_answer(answer(error, nats, (first, second), slope), "text")
+            assert mine in signs, f"{mine!r} is none of {', '.join(map(repr, signs))}"
+            assert mine == kind, (
+                f"error {error:.2f}, {nats:.1f} nats, pulls {first:.3g} and "
+                f"{second:.3g}, slope {slope:.3f}: this run is {kind!r}, because "
+                f"{why[kind]}"
+            )
 
 
-WEIGHT_OF_A_SECOND = Exercise(
-    "the weight of a second",
-    "How much does one second of a video weigh in the mean over videos?",
-    check_weight_of_a_second,
-    weight_of_a_second,
+DIAGNOSE = Exercise(
+    "healthy or sick",
+    "What is wrong with a VAE's training, by its last numbers?",
+    check_diagnose,
+    diagnose,
     (
-        "The mean over N videos gives each of them 1 / N.",
-        "As released, a video's KL is the sum over its seconds.",
+        "A collapsed latent holds no information, so the decoder gives the mean.",
+        "Compare the two pulls: if the KL's is a hundredth of the error's, nothing "
+        "holds the Gaussians near the prior.",
+        "Step 6 calls a curve flat if its last quarter brought less than 2 %.",
     ),
 )
 
@@ -620,47 +655,61 @@ AT_RANDOM = Exercise(
 # --- Step 8: playing -------------------------------------------------------------
 
 
-def nearest_of_each(distance: np.ndarray, video: np.ndarray, k: int) -> list[int]:
-    """Find the positions of the k nearest items, at most one of each video."""
-    best: dict[int, int] = {}
-    for place in np.argsort(distance, kind="stable"):
-        best.setdefault(int(video[place]), int(place))
-    return list(best.values())[:k]
+def by_detour(
+    query: torch.Tensor,
+    sounds: torch.Tensor,
+    pictures: torch.Tensor,
+    items: torch.Tensor,
+) -> torch.Tensor:
+    """Rank pictures for a sound by way of the training seconds, without a model.
+
+    Args:
+        query: (a,) the features of a sound.
+        sounds: (n, a) of the training seconds.
+        pictures: (n, v) of the same seconds.
+        items: (m, v) of the pictures that are searched.
+
+    Returns:
+        (m,) their positions, the nearest first.
+    """
+    nearest = (sounds - query).norm(dim=1).argmin()
+    return (items - pictures[nearest]).norm(dim=1).argsort()
 
 
-def check_nearest_of_each(answer: Callable) -> None:
-    """Compare with the nearest item of each video, found video by video."""
-    random = np.random.default_rng(43)
-    for k in (1, 3, 5):
-        distance, video = random.random(40), random.integers(0, 8, 40)
-        mine = [
-            int(place) for place in require_answer(answer(distance, video, k), "list")
-        ]
-        assert len(mine) == k, (
-            f"{len(mine)} positions came back, but {k} were asked for"
+def check_by_detour(answer: Callable) -> None:
+    """Compare with two loops."""
+    random = torch.Generator().manual_seed(43)
+    for _ in range(3):
+        sounds = torch.rand(20, 4, generator=random)
+        pictures = torch.rand(20, 6, generator=random)
+        items = torch.rand(9, 6, generator=random)
+        query = torch.rand(4, generator=random)
+        far = [sum((float(a) - float(b)) ** 2 for a, b in zip(s, query, strict=True))
+               for s in sounds]  # fmt: skip
+        seen = pictures[far.index(min(far))]
+        other = [float((item - seen).square().sum()) for item in items]
+        right = sorted(range(9), key=other.__getitem__)
+        mine = answer(query, sounds, pictures, items)
+        order = [int(k) for k in require_answer(mine, "ranking")]
+        assert sorted(order) == list(range(9)), (
+            f"{order}: each of the 9 pictures must occur once"
         )
-        of = [int(video[place]) for place in mine]
-        assert len(set(of)) == k, f"the videos are {of}: one of them occurs twice"
-        by_video = [
-            min(np.flatnonzero(video == v), key=lambda i: distance[i]) for v in set(of)
-        ]
-        assert set(mine) == {int(i) for i in by_video}, (
-            "one video is represented by a second that is not its nearest"
-        )
-        least = sorted(distance[video == v].min() for v in np.unique(video))
-        assert_close(
-            distance[mine], least[:k], f"distances of the {k} nearest, best first"
+        assert order != right[::-1], "this puts the farthest picture first"
+        assert order == right, (
+            f"the ranking is {order}. It should be {right}: compare the pictures with "
+            "the one that was seen while the nearest training sound was heard"
         )
 
 
-NEAREST_OF_EACH = Exercise(
-    "one answer a video",
-    "Find the k nearest items, the nearest first, at most one of each video.",
-    check_nearest_of_each,
-    nearest_of_each,
+BY_DETOUR = Exercise(
+    "retrieval without a model",
+    "Rank pictures for a sound with nothing but a list of training seconds.",
+    check_by_detour,
+    by_detour,
     (
-        "Go through all positions in the order of their distance (np.argsort).",
-        "Keep a position if its video has none yet. Stop at k.",
+        "First find the training sound that is nearest to the query.",
+        "The training second of that sound has a picture.",
+        "Sort the searched pictures by their distance from it.",
     ),
 )
 

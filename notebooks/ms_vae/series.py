@@ -9,17 +9,23 @@ from typing import Any
 
 from avnb.course.series import Claim, WantedClips
 
-# How many videos of 10 s, and how many of them for validation and test. At `paper`
-# there are as many as in AVE.
+# How many videos of 10 s, how many of them for validation and test, and how cluttered
+# they are (see data_scripts.bandstand.events.Clutter). About 4 in 5 are for training
+# where there are many. At `laptop` there are fewer, because a test needs several videos
+# of each of the 28 kinds. At `paper` there are as many as in AVE.
+CLUTTER = 0.7
 EMBEDDED = (
     "events",
     {
         "smoke": {"videos": 40, "validation": 2, "test": 10, "video_fps": 4},
-        "laptop": {"videos": 400, "validation": 28, "test": 112},
-        "gpu": {"videos": 1400, "validation": 84, "test": 280, "size": 96},
+        "laptop": {"videos": 420, "validation": 56, "test": 112},
+        "reference": {"videos": 1400, "validation": 112, "test": 280},
+        "gpu": {"videos": 1400, "validation": 112, "test": 280, "size": 96},
         "paper": {"videos": 4143, "validation": 402, "test": 402, "size": 224},
     },
 )
+for _options in EMBEDDED[1].values():
+    _options["clutter"] = CLUTTER
 
 # Prepared clips that the notebooks can use: videos of whole seconds, and sound at the
 # rate that VGGish takes.
@@ -35,27 +41,47 @@ MINUTES = {"laptop": (22.6, 107.0)}
 
 # What a whole run on the embedded data must have recorded; a test checks it.
 RECORDED = (
+    "shortcuts",
+    "trainings",
+    "gradients",
     "data",
     "constant_answers",
     "table1",
+    "best_trivial",
     "gains",
     "table2",
     "released",
     "latents",
+    "cheaters",
     "claims",
     "walks",
+    "reconstruction",
+    "generated",
 )
+
+# The models of the reference run whose weights are published: what step 8 plays with.
+PUBLISHED = ("models/audio_encoder.safetensors", "models/ms_vae_w.safetensors")
 
 # Settings that a study changes against a single run: none.
 OVERRIDES: dict[str, dict[str, Any]] = {}
 
+OURS, PLAIN = "MS-VAE + W", "MS-VAE"  # the corrected mode
 SUPERVISED = ("DCCA", "AVDLN")
 UNSUPERVISED = ("L³-Net-like", "AVE-Net-like")
 DIRECTIONS = ("A-A", "A-V", "V-A", "V-V")
+DETOUR = "no model: by way of the nearest training second"
+LATENT_COLUMNS = (
+    "KL",
+    "information",
+    "active units",
+    "between modalities",
+    "pair distance",
+)
+NO_MODEL = ("none", "where events lie")  # the supervision of rows without a model
 COLLAPSED = 1.0  # nats; a latent with less information has collapsed: our threshold
 
 # The entries with which the report opens: what was made, then the main tables.
-HIGHLIGHTS = ("heard*", "walk", "table1", "table2")
+HIGHLIGHTS = ("heard*", "walk", "dreams", "table1", "table2", "best_trivial")
 
 # What the reference run publishes of its folder, for the playing notebook.
 PUBLISHED = ("models/audio_encoder.safetensors", "models/ms_vae_w.safetensors")
@@ -67,6 +93,7 @@ UNITS = {
     ", average": "fraction",
     ", circular": "fraction",
     ", between modalities": "fraction",
+    ", pair distance": "fraction",
     ", KL": "nats",
     ", information": "nats",
 }
@@ -78,7 +105,7 @@ CLAIMS = (
         "Table 1, average: 31.9 to 38.7 %",
         "CML average of MS-VAE + W minus that of MS-VAE",
         unit="points",
-        networks=("MS-VAE + W", "MS-VAE"),
+        networks=(OURS, PLAIN),
     ),
     Claim(
         "w_retrieves",
@@ -86,7 +113,7 @@ CLAIMS = (
         "Table 2: A-V 0.14 to 0.17, V-A 0.15 to 0.18",
         "MRR of MS-VAE + W minus that of MS-VAE, the mean of A-V and V-A",
         unit="MRR",
-        networks=("MS-VAE + W", "MS-VAE"),
+        networks=(OURS, PLAIN),
     ),
     Claim(
         "shared_decoder",
@@ -96,15 +123,17 @@ CLAIMS = (
         "the smaller of two differences, in nats of information in the visual latent "
         "(upper bounds): MS-VAE's minus 1, and 1 minus CM-VAE's",
         unit="nats",
-        networks=("MS-VAE", "CM-VAE"),
+        networks=(PLAIN, "CM-VAE"),
     ),
     Claim(
         "bridges",
         "The Wasserstein term bridges the two latent spaces",
         "Fig. 3; no number",
-        "share of variance between modalities of MS-VAE minus that of MS-VAE + W",
+        "the smaller of two differences, MS-VAE's minus that of MS-VAE + W: the share "
+        "of the variance between modalities, and the distance of a pair over that of "
+        "two that are no pair",
         unit="points",
-        networks=("MS-VAE + W", "MS-VAE"),
+        networks=(OURS, PLAIN),
     ),
     Claim(
         "near_supervised",
@@ -114,7 +143,7 @@ CLAIMS = (
         "CML average of MS-VAE + W minus that of the better of DCCA and AVDLN",
         above=-0.05,
         unit="points",
-        networks=("MS-VAE + W", *SUPERVISED),
+        networks=(OURS, *SUPERVISED),
     ),
     Claim(
         "beats_unsupervised",
@@ -122,15 +151,16 @@ CLAIMS = (
         "Table 2: 0.37, 0.17, 0.18, 0.24 and at best 0.16, 0.14, 0.14, 0.16",
         "the smallest of four: MRR of MS-VAE + W minus the better of L³ and AVE-Net",
         unit="MRR",
-        networks=("MS-VAE + W", *UNSUPERVISED),
+        networks=(OURS, *UNSUPERVISED),
     ),
     Claim(
-        "beats_last",
-        "(not asked by the paper) The best model beats “always the last window”",
-        "Table 1: at best 41.6 %; always last on AVE's test split: 46.8 %",
-        "CML average of the best model minus that of always last",
+        "beats_trivial",
+        "(not asked by the paper) MS-VAE + W locates better than the best answer "
+        "without a model",
+        "Table 1: 38.7 %; always last on AVE's test split: 46.8 %",
+        "CML average of MS-VAE + W minus that of the best row without a model",
         unit="points",
-        networks=("MS-VAE + W", "MS-VAE", "CM-VAE", *SUPERVISED, *UNSUPERVISED),
+        networks=(OURS,),
     ),
     Claim(
         "beats_chance",
@@ -138,7 +168,16 @@ CLAIMS = (
         "Table 2: 0.17 and 0.18; a random ranking of AVE's test split: 0.17",
         "MRR of MS-VAE + W minus that of a random ranking, the mean of A-V and V-A",
         unit="MRR",
-        networks=("MS-VAE + W",),
+        networks=(OURS,),
+    ),
+    Claim(
+        "beats_detour",
+        "(not asked by the paper) Cross-modal retrieval is better than by way of the "
+        "nearest training second, without a model",
+        "no number",
+        "MRR of MS-VAE + W minus that of this row, the mean of A-V and V-A",
+        unit="MRR",
+        networks=(OURS,),
     ),
 )
 
@@ -159,7 +198,7 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
     found = read_values(judge["table2"], ("A-V", "V-A"))
     four = read_values(judge["table2"], DIRECTIONS)
     latents = {(row["model"], row["modality"]): row for row in judge["latents"]}
-    ours, plain = "MS-VAE + W", "MS-VAE"
+    ours, plain = OURS, PLAIN
 
     def average(model: str) -> float:
         return located[model]["average"]
@@ -170,7 +209,12 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
     def visual(model: str, name: str) -> float:
         return latents[model, "visual"][name]
 
-    models = [row["model"] for row in judge["table2"] if row["supervision"] in TRAINED]
+    table1 = judge.get("table1", [])
+    trivial = [row["model"] for row in table1 if row["supervision"] in NO_MODEL]
+
+    def bridged(name: str) -> float:
+        return visual(plain, name) - visual(ours, name)
+
     return {
         "w_localises": average(ours) - average(plain) if located else None,
         "w_retrieves": across(ours) - across(plain),
@@ -178,8 +222,7 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
             visual(plain, "information") - COLLAPSED,
             COLLAPSED - visual("CM-VAE", "information"),
         ),
-        "bridges": visual(plain, "between modalities")
-        - visual(ours, "between modalities"),
+        "bridges": min(bridged("between modalities"), bridged("pair distance")),
         "near_supervised": average(ours) - max(map(average, SUPERVISED))
         if located
         else None,
@@ -189,14 +232,12 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
         )
         if four
         else None,
-        "beats_last": max(map(average, models)) - average("always last")
+        "beats_trivial": average(ours) - max(map(average, trivial))
         if located
         else None,
         "beats_chance": across(ours) - across("random ranking"),
+        "beats_detour": across(ours) - across(DETOUR) if DETOUR in found else None,
     }
-
-
-TRAINED = ("supervised", "unsupervised")  # the rows of a table that are trained models
 
 
 def read_values(
@@ -223,5 +264,5 @@ def headlines(results: dict[str, dict[str, Any]]) -> dict[str, float]:
     return named | {
         f"{row['model']}, {row['modality']}, {name}": row[name]
         for row in judge["latents"]
-        for name in ("KL", "information", "active units", "between modalities")
+        for name in LATENT_COLUMNS
     }

@@ -17,8 +17,7 @@
 #    before it compares two rows,
 # 4. how to read AVE's own feature files, if you have them.
 #
-# **Time.** About 30 minutes to read. At scale `laptop` all eight notebooks together run
-# in 7 minutes on two cores.
+# **Time.** About 30 minutes to read.
 #
 # **Before you start.** You should know what a convolution and a spectrogram are. The
 # data comes from step 1, but this notebook also makes it where it is missing.
@@ -42,7 +41,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +49,7 @@ from typing import Any, Literal
 import numpy as np
 import safetensors.torch
 import torch
+from avnb_notebooks.ms_vae.step1_data import measure_loudness, measure_motion
 from jaxtyping import Bool, Float, Int64
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -92,10 +92,10 @@ OVERRIDES = {}
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
 #     dict(
-#         #          smoke laptop gpu  paper
-#         videos=(4, 16, 16, 16),  # videos that are looked at below
-#         sounds=(1, 2, 2, 2),  # sounds of each kind that are played below
-#         published=(False, True, True, True),  # VGG19's own weights, or random ones
+#         #          smoke laptop reference gpu  paper
+#         videos=(4, 16, 16, 16, 16),  # videos that are looked at below
+#         sounds=(1, 2, 2, 2, 2),  # sounds of each kind that are played below
+#         published=(False, True, True, True, True),  # VGG19's weights, or random ones
 #     ),
 # )
 # settings
@@ -121,16 +121,10 @@ class FeatureError(ClipsError):
 # %%
 @dataclass(frozen=True)
 class VideoFeatures:
-    """N videos of T seconds (10 in AVE), with one row of features for each second.
+    """N videos of T seconds, with one row of features for each second.
 
-    Attributes:
-        visual: (N, T, 512), as the network for pictures gives them.
-        audio: (N, T, 128), as the network for sounds gives them.
-        event: (N, T), whether the event is seen and heard in that second.
-        label: (N,) index into `classes`.
-        videos: N names.
-        classes: the names of the classes.
-        networks: which network measured "visual", and which "audio".
+    `label` indexes `classes`. `units` are the source videos, which are independent.
+    `cues` holds motion and loudness (step 1), nan where nobody measured them.
     """
 
     visual: Float[Tensor, "N T 512"]
@@ -140,6 +134,13 @@ class VideoFeatures:
     videos: list[str]
     classes: list[str]
     networks: dict[str, str]
+    units: list[str] = field(default_factory=list)
+    cues: Float[Tensor, "N T 2"] = field(default_factory=lambda: torch.empty(0, 0, 2))
+
+    def __post_init__(self) -> None:
+        unknown = torch.full((*self.event.shape, 2), torch.nan)
+        object.__setattr__(self, "units", self.units or list(self.videos))
+        object.__setattr__(self, "cues", self.cues if len(self.cues) else unknown)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -157,13 +158,14 @@ TYPES = {
     "audio": torch.float32,
     "event": torch.bool,
     "label": torch.int64,
+    "cues": torch.float32,
 }
 
 
 def expect_shapes(n: int, t: int) -> dict[str, tuple[int, ...]]:
     """Name the shape that each tensor of `n` videos of `t` seconds must have."""
     rows = {name: (n, t, width) for name, width in WIDTHS.items()}
-    return rows | {"event": (n, t), "label": (n,)}
+    return rows | {"event": (n, t), "label": (n,), "cues": (n, t, 2)}
 
 
 # %%
@@ -613,7 +615,7 @@ def make_untrained_encoder(kinds: int, seed: int) -> AudioEncoder:
         kinds: how many kinds of sound its last layer names.
         seed: of the weights. The global random state stays as it was.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
         return AudioEncoder(kinds).eval()
 
@@ -655,6 +657,36 @@ def embed_sound(
         )
     seconds = clips.waveform[:, 0].unflatten(1, (t, RATE)).float() / 32767
     return network(mel(seconds).flatten(0, 1)).unflatten(0, (len(clips), t))
+
+
+# %% [markdown]
+# One function measures all of this for a batch of videos. Step 3 sends a whole data set
+# through it, and step 8 the videos that it plays with.
+
+
+# %%
+@torch.inference_mode()
+def measure_seconds(
+    clips: ClipBatch,
+    visual: nn.Module,
+    audio: nn.Module,
+    *,
+    most: int = 16,
+    size: int | None = None,
+) -> dict[str, Tensor]:
+    """Measure all that `VideoFeatures` keeps of n videos, as tensors on the CPU.
+
+    Args: the videos, both networks, and `most` and `size` of `embed_frames`.
+    """
+    mel = VGGishMel().to(clips.waveform.device)
+    found = {
+        "visual": embed_frames(visual, clips, most=most, size=size),
+        "audio": embed_sound(audio, clips, mel),
+        "event": label_events(clips),
+        "label": clips.labels,
+        "cues": torch.stack([measure_motion(clips), measure_loudness(clips)], dim=-1),
+    }
+    return {name: x.cpu() for name, x in found.items()}
 
 
 # %% [markdown]
@@ -700,7 +732,7 @@ def scale_rows(rows: Float[Tensor, "*n features"]) -> Float[Tensor, "*n features
 
 # %%
 LARGEST = 20_000  # videos a file may have: about half a GB of features
-FORMAT = "avnb seconds 1"
+FORMAT = "avnb seconds 2"
 
 
 # %%
@@ -722,7 +754,7 @@ def save_features(
         check_features(features, f"{path}, {split}")
         for name in TYPES:
             tensors[f"{split}.{name}"] = getattr(features, name).cpu().contiguous()
-        keys = ("videos", "classes", "networks")
+        keys = ("videos", "units", "classes", "networks")
         names[split] = {key: getattr(features, key) for key in keys}
     header = {"format": FORMAT, "splits": names, "made": made}
     text = {"about": json.dumps(header, ensure_ascii=False)}
@@ -742,9 +774,11 @@ def _read_header(path: str | Path) -> dict[str, Any]:
             raise ValueError(f"its format is {header['format']!r}, not {FORMAT!r}")
         header["made"].keys()
         for names in header["splits"].values():
-            for key in ("videos", "classes"):
+            for key in ("videos", "units", "classes"):
                 if not all(isinstance(name, str) for name in names[key]):
                     raise TypeError(f"{key} are not all names")
+            if len(names["units"]) != len(names["videos"]):
+                raise ValueError("units and videos differ in number")
             names["networks"].keys()
     except Exception as error:  # a foreign file can fail in any of these ways
         problem = f"this is not a file of features ({error!r})"
@@ -791,12 +825,12 @@ def load_features(path: str | Path, split: str) -> VideoFeatures:
     names, n = splits[split], len(splits[split]["videos"])
     if n > LARGEST or Path(path).stat().st_size > 2**32:
         problem = f"{n} videos, or more than 4 GiB"
-        remedy = f"Extract fewer videos, {LARGEST} at most"
-        raise FeatureError(str(path), problem, remedy)
+        raise FeatureError(str(path), problem, f"Extract {LARGEST} videos at most")
     _check_stored(path, split, n)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(f"{split}.{name}") for name in TYPES}
-    names = {key: names[key] for key in ("videos", "classes", "networks")}
+    keys = ("videos", "units", "classes", "networks")
+    names = {key: names[key] for key in keys}
     return check_features(VideoFeatures(**tensors, **names), f"{path}, {split}")
 
 
@@ -907,6 +941,7 @@ def _select_rows(
         videos=[row.video for row in rows],
         classes=list(KINDS),
         networks={kind: f"AVE's own ({file})" for kind, file in AVE_FILES.items()},
+        units=[row.video for row in rows],
     )
 
 
@@ -972,8 +1007,8 @@ def read_ave_features(
 #
 # 1. The released code's scaling is unusual. Write the usual one: divide each row by its
 #    Euclidean length. After that, the distance of two rows depends on their angle only.
-# 2. VGGish's picture ends before the second does. Which share of the second's samples
-#    is in no window at all?
+# 2. Write the equation of the visual features: from the maps of a second's frames to
+#    the row of the second.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.ms_vae import exercises
@@ -987,15 +1022,12 @@ def read_ave_features(
 # course.try_exercise(exercises.UNIT_ROWS, unit_rows)
 
 # %% tags=["active-ipynb"]
-# def unheard_share(frames, window=400, hop=160, rate=16000):
-#     """The share of a second's samples that are in none of its first `frames` windows.
-#
-#     Window n holds the samples n * hop to n * hop + window - 1.
-#     """
+# def pool_maps(maps):
+#     """(F, 512, h, w) maps of a second's frames → (512,), the row of the second."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.UNHEARD_SHARE, unheard_share)
+# course.try_exercise(exercises.POOL_MAPS, pool_maps)
 
 # %% tags=["active-ipynb"]
 # lesson.finish()

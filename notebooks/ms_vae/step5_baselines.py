@@ -559,7 +559,9 @@ class AVENet(TwoTowers):
 # random guess. The losses of the other networks are of other kinds and cannot be
 # compared with it.
 #
-# This table lists all networks that the series trains, by the name of their file:
+# This table lists all networks that the series trains, by the name of their file, and
+# what the tables and figures call them. "As released" means trained as the released
+# code does; the others are trained in the corrected mode (step 4).
 
 # %%
 MODELS: dict[str, type[nn.Module]] = {
@@ -573,6 +575,18 @@ MODELS: dict[str, type[nn.Module]] = {
     "dcca": DCCA,
     "l3": L3,
     "ave_net": AVENet,
+}
+TITLES = {
+    "cm_vae": "CM-VAE",
+    "ms_vae": "MS-VAE",
+    "ms_vae_w": "MS-VAE + W",
+    "cm_vae_faithful": "CM-VAE, as released",
+    "ms_vae_faithful": "MS-VAE, as released",
+    "ms_vae_w_faithful": "MS-VAE + W, as released",
+    "avdln": "AVDLN",
+    "dcca": "DCCA",
+    "l3": "L³-Net-like",
+    "ave_net": "AVE-Net-like",
 }
 
 # %% [markdown]

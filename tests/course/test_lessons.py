@@ -4,6 +4,8 @@ import html
 import inspect
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,16 @@ def test_settings_are_frozen_and_show_their_table() -> None:
     assert shown.count("background") == 1 + len(TABLE)
 
 
+def test_changes_are_overrides_with_another_value() -> None:
+    assert Settings("gpu", {}, TABLE).changes() == {}
+    own = Settings("gpu", {}, TABLE).as_dict()
+    assert Settings("gpu", own, TABLE).changes() == {}
+    changed = own["width"] + 1
+    assert Settings("gpu", own | {"width": changed}, TABLE).changes() == {
+        "width": changed
+    }
+
+
 def test_plain_keeps_values_and_knows_no_nan() -> None:
     value = {"t": torch.tensor([1.5, 2]), "n": np.float32(np.nan), 3: (1,)}
     made = files.to_jsonable(value)
@@ -140,6 +152,22 @@ def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> No
     assert "Add it" not in told  # a hint is given only on request
     course.try_exercise(DOUBLE, lambda: 2)
     assert "Your code stopped with TypeError" in capsys.readouterr().out
+
+
+def test_nothing_passes_where_asserts_are_left_out() -> None:
+    code = (
+        "from avnb.course import exercises\n"
+        "def check(answer):\n    assert answer() == 1, 'it is 2'\n"
+        "one = exercises.Exercise('one', '?', check, lambda: 1)\n"
+        "exercises.try_exercise(one, lambda: 2)\n"
+    )
+    for options, told in (((), "it is 2"), (("-O",), "runs with -O")):
+        done = subprocess.run(
+            [sys.executable, *options, "-c", code],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout.startswith("✘ one: ")
+        assert told in done.stdout
 
 
 def test_hints_come_one_at_a_time_and_on_request(

@@ -54,6 +54,20 @@ def test_what_is_of_another_run_stands_apart_with_its_source(tmp_path: Path) -> 
     assert "a folder with faults" in others
 
 
+def test_no_text_of_the_results_acts_as_html(tmp_path: Path) -> None:
+    bad = "'><script>alert(1)</script>"
+    lesson = make_lesson(tmp_path)
+    lesson.record("a" + bad, 1, "b" + bad, source="c" + bad)
+    lesson.record("d" + bad, [{"e" + bad: "f" + bad}])
+    step = {"minutes": 1.0, "peak_memory_mb": bad, "entries": lesson.records.entries}
+    about = {"steps": {"step1" + bad: step}, "data": bad, "overrides": {bad: bad}}
+    page = build(tmp_path, lesson, peak_memory_mb=bad, **about)
+    assert "<script" not in page
+    # A quotation mark would end the attribute that holds the name.
+    assert "id='step1'" not in page
+    assert page.count(html.escape(bad)) >= 8
+
+
 def test_the_report_opens_with_what_was_made_then_claims(tmp_path: Path) -> None:
     lesson = make_lesson(tmp_path)
     lesson.record("claims", [{"claim": "a claim", "holds": "here yes"}])

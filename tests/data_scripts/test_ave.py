@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from avnb import media
+from avnb.course.lesson import check_data
 from avnb.data import scripts
 from avnb.data.clips import load_clips
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings
-from avnb.errors import ClipsError
+from avnb.errors import ClipsError, LessonError
 from data_scripts import ave, folder
 from data_scripts.ave import KINDS
 from data_scripts.bandstand import prepare_events as events
@@ -46,6 +47,23 @@ def spans(found) -> dict[str, tuple]:
 
 
 # ----------------------------------------------------------------- reading
+
+
+def test_annotations_without_a_video_are_refused_with_what_to_do(tmp_path):
+    """The commonest case: the annotations are public, and the videos are not."""
+    rows = [f"{KINDS[k % 28]}&video{k:06d}&good&2&5" for k in range(4131)]
+    splits = {"train": rows[:3300], "val": rows[3300:3700], "test": rows[3700:]}
+    ave_layout.write(tmp_path / "ave", splits, videos=False)
+    found, problems = ave.find_sources(tmp_path / "ave")
+    assert not found
+    report = prepare(found, tmp_path / "out", SMALL, problems=problems, workers=1)
+    lines = str(report).splitlines()
+    assert sum("the video is missing" in line for line in lines) == 1
+    assert "4131 times: the video is missing. Unpack AVE_Dataset.zip" in str(report)
+    with pytest.raises(LessonError) as error:
+        check_data(tmp_path / "out", "ms_vae")
+    assert "train holds no recording; test holds no recording" in str(error.value)
+    assert "4131 times: the video is missing. Unpack" in str(error.value)
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -6,8 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from avnb import media
+from avnb.metrics.shortcuts import read_by_nearest_neighbour
 from data_scripts import ave
 from data_scripts.bandstand import events
 from data_scripts.bandstand.layouts import write_ave
@@ -78,6 +80,17 @@ def test_the_jaw_of_a_dog_opens_at_each_bark():
     assert np.mean(far) > 1.5 * np.mean(near)
 
 
+def test_a_second_of_speech_has_a_voice():
+    for seed in range(6):
+        video = events.record_event(
+            "Male speech, man speaking", start=3, end=4, seed=seed
+        )
+        pitch = video.spoken.pitch_hz
+        assert np.isfinite(pitch).all()
+        assert (pitch > 0).any()
+        assert len(video.heard[1]) > 0  # syllables
+
+
 def test_a_voice_is_a_mans_or_a_womans():
     found = {}
     for kind in events.SPEECH:
@@ -100,6 +113,109 @@ def test_the_same_arguments_give_the_same_video_and_another_seed_another():
     assert first == again
     assert first[0] != other[0]
     assert first[1] != other[1]
+
+
+def test_clutter_is_drawn_by_its_probability_and_keeps_the_event():
+    def disturbances(clutter: float) -> list[tuple]:
+        found = []
+        for seed in range(300):
+            c = events.record_event(
+                "Cat", start=3, end=6, seed=seed, clutter=clutter
+            ).clutter
+            flags = c.noise > 1, c.unseen, c.unheard, c.other_sound, c.other_thing
+            found.append(tuple(map(bool, flags)))
+        return found
+
+    assert not np.any(disturbances(0.0))
+    assert np.all(disturbances(1.0))
+    half = np.array(disturbances(0.5))
+    assert np.abs(half.mean(axis=0) - 0.5).max() < 0.1
+    # by lot each for itself: no two of them come together
+    assert np.abs(np.corrcoef(half.T) - np.eye(5)).max() < 0.2
+    with pytest.raises(ValueError, match=r"clutter is 1\.5"):
+        events.record_event("Cat", start=3, end=6, seed=0, clutter=1.5)
+
+
+@pytest.mark.parametrize("kind", ["Bark", "Flute", "Male speech, man speaking"])
+def test_clutter_disturbs_what_it_says_and_nothing_else(kind):
+    for seed in range(20):
+        given = {"start": 3, "end": 6, "seed": seed}
+        tidy = events.record_event(kind, **given)
+        if not tidy.stays:  # a thing that stays would be seen in any case
+            break
+    hard = events.record_event(kind, **given, clutter=1.0)
+    c = hard.clutter
+    # the event itself is the same; it goes on unseen on one side, unheard on the other
+    assert np.array_equal(hard.heard[0], tidy.heard[0])
+    times = np.arange(200) / 20
+    during = (times >= 3) & (times < 6)
+    during |= (times >= c.unheard.start) & (times < c.unheard.end)
+    assert np.array_equal(hard.measure(times)["seen"], during.astype(np.float32))
+    assert c.unseen.kind == c.unheard.kind == kind
+    first, second = sorted((c.unseen, c.unheard), key=lambda part: part.start)
+    assert (first.end, second.start) == (3, 6)
+    # it moves in those seconds, and is heard in none of them
+    still = np.arange(c.unheard.start + 0.05, c.unheard.end, 0.13)
+    assert motion(hard, still).mean() > 2 * motion(tidy, still).max()
+    assert c.other_sound.kind != kind
+    assert c.other_thing.kind != kind
+    # where nothing but the place is heard, it is the louder one
+    wave, still = hard.synthesise(events.RATE), tidy.synthesise(events.RATE)
+    assert np.isfinite(wave).all()
+    loud, soft = energy(wave, 1.0), energy(still, 1.0)
+    for t in range(c.unseen.start, c.unseen.end):
+        assert loud[t] > 2 * soft[t], "the event goes on unseen"
+    other = {*range(c.other_thing.start, c.other_thing.end)}
+    other |= {*range(c.unheard.start, c.unheard.end)}
+    for t in (t for t in range(10) if not 3 <= t < 6):
+        same = np.array_equal(hard.draw(t + 0.5, 48), tidy.draw(t + 0.5, 48))
+        assert same is (t not in other), f"second {t}"
+
+
+@pytest.mark.slow
+def test_in_cluttered_videos_no_guess_without_a_model_is_nearly_always_right():
+    """The loudest window, and the one in which most moves; 40 events."""
+    rng = np.random.default_rng(3)
+    right = {clutter: np.zeros(2) for clutter in (0.0, 0.7)}
+    for k in range(40):
+        start, end = events.sample_span(rng, 0.0)
+        for clutter, count in right.items():
+            given = {"start": start, "end": end, "seed": k, "clutter": clutter}
+            video = events.record_event(ave.KINDS[k % 28], **given)
+            loud = 20 * np.log10(energy(video.synthesise(events.RATE), 1.0) + 1e-5)
+            moves = [
+                motion(video, np.array([t + 0.1, t + 0.6])).mean() for t in range(10)
+            ]
+            for i, values in enumerate((loud, np.array(moves))):
+                places = range(10 - (end - start) + 1)
+                best = max(places, key=lambda t: values[t : t + end - start].sum())
+                count[i] += best == start
+    assert right[0.0].min() > 36, "without clutter both guesses win"
+    assert right[0.7].max() < 32, "with it neither does"
+
+
+@pytest.mark.slow
+def test_no_shortcut_names_the_kind():
+    """The nearest of 168 other videos in one property: chance is 1 of 28."""
+    rng = np.random.default_rng(7)
+    kinds = np.repeat(np.arange(28), 6)
+    found: dict[str, list] = {"loudness": [], "place": [], "span": []}
+    for k in kinds:
+        start, end = events.sample_span(rng, 0.3)
+        seed = int(rng.integers(1 << 31))
+        kind = ave.KINDS[k]
+        video = events.record_event(kind, start=start, end=end, seed=seed, clutter=0.5)
+        wave = video.synthesise(events.RATE)
+        found["loudness"].append(20 * np.log10(energy(wave, 1.0) + 1e-5))
+        place = events.draw_place(video.place, 8).astype(float)
+        found["place"].append(place.ravel())
+        found["span"].append([start, end])
+    labels = torch.from_numpy(kinds)
+    for name, rows in found.items():
+        x = torch.tensor(np.array(rows), dtype=torch.float32)
+        share = read_by_nearest_neighbour(x, labels, range(len(x)), name=name)
+        assert share.low < 1 / 28 + 0.02, f"{name} names the kind: {share}"
+        assert share.value < 0.15, f"{name} names the kind: {share}"
 
 
 def test_spans_are_drawn_as_in_ave():

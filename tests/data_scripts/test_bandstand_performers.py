@@ -18,7 +18,7 @@ from data_scripts.bandstand.layouts import video as video_layout
 from data_scripts.bandstand.layouts import write_video
 from data_scripts.bandstand.layouts.video import VIDEO_RATE
 from data_scripts.bandstand.performers import mark_onsets
-from data_scripts.bandstand.speaker import CONSONANTS, VOWELS
+from data_scripts.bandstand.speaker import CONSONANTS, VOWELS, speak
 
 RATE = 16000
 FPS = 20
@@ -214,7 +214,24 @@ def test_hands_are_given_what_they_can_reach():
                 assert drums.KIT[hit.piece].grip[side] is not None
 
 
+def test_a_hand_strikes_no_sooner_than_the_constant_says():
+    gaps = []
+    for seed in range(4):
+        hits = drums.play_drums(seed, seconds=60, seed=seed).hits
+        for limb in ("right", "left"):
+            gaps += np.diff([h.time for h in hits if h.limb == limb]).tolist()
+    # Not far above it either: a constant that is never reached would say nothing.
+    assert drums.SAME_HAND_GAP < min(gaps) < drums.SAME_HAND_GAP + 0.02
+
+
 # ----------------------------------------------------------------- speaker
+
+
+def test_something_is_said_in_a_second():
+    for player in range(12):
+        said = speak(player, seconds=1, seed=0)
+        assert (said.pitch_hz > 0).any()
+        assert said.phones[0].onset < 0.4
 
 
 def test_the_mouth_opens_with_the_voice(takes):

@@ -81,6 +81,13 @@ def test_same_bytes_in_another_process_and_another_order() -> None:
     assert other == [here["violin"], here["tuba"], here["flute"]]
 
 
+def test_a_player_may_have_any_number() -> None:
+    # Also a negative one, which NumPy takes for no seed.
+    one, other = (draw(perform("flute", -k, seconds=1.0, seed=-3), 0.5) for k in (1, 2))
+    assert (one != other).any()
+    assert (one == draw(perform("flute", -1, seconds=1.0, seed=-3), 0.5)).all()
+
+
 def test_film_is_its_frames() -> None:
     performance = perform("sax", 2, seconds=3.0, seed=0)
     frames = draw_frames(performance, [0.5, 1.5], size=48)

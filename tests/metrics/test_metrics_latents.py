@@ -5,7 +5,12 @@ import torch
 from scipy import stats
 from torch.distributions import Normal, kl_divergence
 
-from avnb.metrics import active_units, latent_information, modality_share
+from avnb.metrics import (
+    active_units,
+    latent_information,
+    modality_share,
+    pair_distance,
+)
 
 RANDOM = torch.Generator().manual_seed(0)
 
@@ -57,3 +62,25 @@ def test_information_bounds_that_of_any_input() -> None:
         true = (density * ratio.log()).mean(1)
         exact = float(torch.trapezoid(true, z))
         assert exact <= float(latent_information(mu, wide)) + 1e-4
+
+
+def test_pairs_are_nearer_than_others_only_where_they_belong_together() -> None:
+    """Each case that `modality_share` calls bridged, and the one that is."""
+    first = torch.randn(60, 5, generator=RANDOM).double()
+    other = torch.randn(60, 5, generator=RANDOM).double()
+    by_loop = [
+        [float((a - b).norm()) for j, b in enumerate(other) if (i == j) is same]
+        for same in (True, False)
+        for i, a in enumerate(first)
+    ]
+    pairs, others = ([d for row in by_loop[k : k + 60] for d in row] for k in (0, 60))
+    ratio = (sum(pairs) / 60) / (sum(others) / (60 * 59))
+    assert pair_distance(first, other) == pytest.approx(ratio)
+    assert pair_distance(first, other) == pytest.approx(1, abs=0.1)
+    assert pair_distance(first, first) == 0
+    assert pair_distance(first, first + 0.1 * other) < 0.2
+    assert pair_distance(first, first.flip(0)) > 0.9
+    nothing = torch.zeros(4, 3)
+    assert pair_distance(nothing, nothing) == 1
+    assert pair_distance(nothing, nothing + 1) == pytest.approx(1)
+    assert pair_distance(first[:1], other[:1]) == 1

@@ -221,6 +221,9 @@ def test_fid_and_kid_are_the_distances_on_bytes() -> None:
         floor = real_against_real(proper, real, network)
         assert floor.value < measure.value
         assert "real against real" in floor.name
+        assert floor.network == measure.network
+        named = real_against_real(proper, real, network, network_name="mine")
+        assert named.network == "mine"
     assert fid(real, made, network).name == "FID"
 
 
@@ -254,6 +257,7 @@ def test_fvd_canonical() -> None:
     floor = real_against_real(fvd, films(24, 3), network)
     assert floor.value < measure.value
     assert (floor.n, floor.name) == (12, "FVD, real against real")
+    assert floor.network == measure.network == "I3D Kinetics-400"
 
 
 def test_fvd_as_the_released_code_has_it() -> None:

@@ -1,5 +1,6 @@
 """Step 1 of ms_vae: what is annotated, and what answers without a model get."""
 
+import dataclasses
 import functools
 
 import ave_layout
@@ -143,3 +144,72 @@ def test_each_trap_is_named_and_the_rest_is_used(tmp_path):
         "no 'Banjo' in training",
     ):  # fmt: skip
         assert trap in said
+
+
+def test_loudness_is_the_rms_of_each_second():
+    rng = np.random.default_rng(0)
+    wave = np.zeros((1, 1, 3 * 16000), np.int16)
+    wave[0, 0, 16000:32000] = np.round(3276.7 * np.sin(np.arange(16000) * 0.1))
+    wave[0, 0, 32000:] = rng.integers(-9000, 9000, 16000)
+    three = clips(None, 2.0, 6, 1)
+    three = dataclasses.replace(three, waveform=torch.from_numpy(wave))
+    silence, sine, noise = step1.measure_loudness(three)[0].tolist()
+    assert silence == pytest.approx(-100)
+    assert sine == pytest.approx(-20 - 10 * np.log10(2), abs=0.05)
+    rms = np.sqrt(np.mean((wave[0, 0, 32000:] / 32767.0) ** 2))
+    assert noise == pytest.approx(20 * np.log10(rms), abs=1e-3)
+
+
+@pytest.mark.parametrize("fps", [1.0, 2.0, 4.0])
+def test_motion_is_the_change_within_each_second(fps):
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 255, (2, int(5 * fps), 3, 3, 3)).astype(np.uint8)
+    five = clips(None, fps, int(5 * fps), 2)
+    five = dataclasses.replace(five, frames=torch.from_numpy(frames))
+    found = step1.measure_motion(five)
+    each = int(fps)
+    for n in range(2):
+        for t in range(5):
+            at = range(each * t + 1, each * (t + 1)) if each > 1 else [t]
+            change = [
+                np.abs(frames[n, k] / 255 - frames[n, k - 1] / 255).mean()
+                for k in at
+                if k > 0
+            ]
+            wanted = np.mean(change) if change else 0
+            assert found[n, t].item() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_the_largest_window_is_found_by_trying_all():
+    rows = [row for row in random_rows(80) if row.end - row.start < 10]
+    spans = torch.tensor([[row.start, row.end] for row in rows])
+    values = torch.rand(len(rows), 10, generator=torch.Generator().manual_seed(0))
+    values -= 5  # decibels are negative
+    right = 0
+    for row, x in zip(rows, values.tolist(), strict=True):
+        length = row.end - row.start
+        sums = [sum(x[t : t + length]) for t in range(10 - length + 1)]
+        right += sums.index(max(sums)) == row.start
+    found = step1.score_largest_window(values, spans)
+    assert found == pytest.approx(100 * right / len(rows))
+    loud = torch.zeros(len(rows), 10)
+    for x, row in zip(loud, rows, strict=True):
+        x[row.start : row.end] = 1
+    assert step1.score_largest_window(loud, spans) == 100
+
+
+def test_a_shortcut_reads_frames_in_which_the_thing_is_not():
+    seen = np.ones((3, 20))
+    seen[0, 6:] = 0
+    seen[2, :4] = 0
+    some = clips(np.ones((3, 20)), 2.0, 20, 3)
+    frames = torch.zeros(3, 20, 2, 2, 3, dtype=torch.uint8)
+    frames += torch.arange(20, dtype=torch.uint8)[:, None, None, None]
+    truth = some.truth | {"seen": torch.from_numpy(seen).float()}
+    some = dataclasses.replace(some, frames=frames, truth=truth)
+    found, has = step1.find_empty_frames(some)
+    assert has.tolist() == [True, False, True]
+    assert found[:, 0, 0, 0].tolist() == [6, 0]
+    unknown, none = step1.find_empty_frames(clips(None, 2.0, 20, 3))
+    assert len(unknown) == 0
+    assert not none.any()

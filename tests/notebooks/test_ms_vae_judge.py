@@ -19,18 +19,16 @@ from avnb.course.series import load_series, series_folder
 from avnb.data import clips, shards
 from avnb.data.sources import ClipSettings, Source
 from avnb.errors import LessonError
+from avnb.features import VGGishMel
 
 
-def random_run(
-    folder: Path,
-    label: list[int],
-    event: Tensor,
-    videos: list[str] | None = None,
-) -> Any:
-    """A run's folder with features and models that nobody trained."""
-    random = torch.Generator().manual_seed(0)
+def make_features(
+    label: list[int], event: Tensor, videos: list[str] | None = None, seed: int = 0
+) -> step2.VideoFeatures:
+    """Features of videos with these events, drawn at random."""
+    random = torch.Generator().manual_seed(seed)
     n, seconds = event.shape
-    test = step2.VideoFeatures(
+    return step2.VideoFeatures(
         visual=70 * torch.rand(n, seconds, 512, generator=random),
         audio=torch.rand(n, seconds, 128, generator=random),
         event=event,
@@ -38,8 +36,21 @@ def random_run(
         videos=videos or [f"video{i:02d}" for i in range(n)],
         classes=[f"class {k}" for k in range(max(label) + 1)],
         networks={"visual": "noise", "audio": "more noise"},
+        cues=torch.rand(n, seconds, 2, generator=random),
     )
-    step2.save_features(folder / "features.safetensors", {"test": test})
+
+
+def random_run(
+    folder: Path,
+    label: list[int],
+    event: Tensor,
+    videos: list[str] | None = None,
+    train: step2.VideoFeatures | None = None,
+) -> Any:
+    """A run's folder with features and models that nobody trained."""
+    test = make_features(label, event, videos)
+    splits = {"test": test} | ({} if train is None else {"train": train})
+    step2.save_features(folder / "features.safetensors", splits)
     torch.manual_seed(0)
     for name, cls in MODELS.items():
         config = {"shared": "cm_vae" not in name} if "vae" in name else {}
@@ -48,13 +59,20 @@ def random_run(
     return test
 
 
-def run(step: str, run_dir: Path, data: str = "") -> dict[str, Any]:
-    """What a step records at scale smoke, its text half run as a script."""
+def run(
+    step: str, run_dir: Path, data: str = "", names: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a step records at scale smoke, its text half run as a script.
+
+    `names` gets everything that the script defines.
+    """
     text = (series_folder("ms_vae") / f"{step}.py").read_text()
     for name, value in (("SCALE", "smoke"), ("RUN_DIR", str(run_dir)), ("DATA", data)):
         text, found = re.subn(rf"^{name} = .*", f"{name} = {value!r}", text, flags=re.M)
         assert found == 1
-    exec(compile(text, step, "exec"), {"__name__": step})
+    names = {} if names is None else names
+    names["__name__"] = step
+    exec(compile(text, step, "exec"), names)
     result = json.loads((run_dir / "results" / f"{step}.json").read_text())
     assert result["finished"]
     return {e["name"]: e["value"] for e in result["entries"] if e["kind"] == "value"}
@@ -73,7 +91,8 @@ def spans(count: int, seconds: int = 10) -> Tensor:
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any], Any]:
     tmp_path = tmp_path_factory.mktemp("run")
     label = [0, 1, 2, 0, 1, 2, 0, 3, 4, 0]
-    test = random_run(tmp_path, label, spans(10))
+    train = make_features([0, 1, 2, 3, 4, 4], spans(6), seed=1)
+    test = random_run(tmp_path, label, spans(10), train=train)
     results = run("step7_judge", tmp_path)
     path = tmp_path / "models" / "ms_vae_w.safetensors"
     return test, results, training.load_model(path, MSVAE), tmp_path
@@ -170,6 +189,86 @@ def test_table_2_asks_with_the_modality_that_it_names(judged: tuple, kind: str) 
     assert rows["MS-VAE + W"][kind]["value"] == pytest.approx(np.mean(asked))
 
 
+def divide(rows: Tensor) -> Tensor:
+    return rows / rows.abs().amax(-1, keepdim=True)
+
+
+def test_rows_without_a_model_are_counted_by_hand(judged: tuple) -> None:
+    """By way of the training seconds, and by the loudest and most moving window."""
+    test, results, _, folder = judged
+    train = step2.load_features(folder / "features.safetensors", "train")
+    seen, heard = (divide(x[train.event]) for x in (train.visual, train.audio))
+    right = dict.fromkeys(("detour A2V", "detour V2A", "cues A2V", "cues V2A"), 0)
+    for i in range(10):
+        s, n = int(test.event[i].int().argmax()), int(test.event[i].sum())
+        v, a = divide(test.visual[i]), divide(test.audio[i])
+        found = {"detour A2V": [], "detour V2A": [], "cues A2V": [], "cues V2A": []}
+        for t in range(10 - n + 1):
+            cost = dict.fromkeys(found, 0.0)
+            for k in range(n):
+                near = (heard - a[s + k]).norm(dim=1).argmin()
+                cost["detour A2V"] += float((seen[near] - v[t + k]).norm())
+                near = (seen - v[s + k]).norm(dim=1).argmin()
+                cost["detour V2A"] += float((heard[near] - a[t + k]).norm())
+                cost["cues A2V"] -= float(test.cues[i, t + k, 0])  # motion
+                cost["cues V2A"] -= float(test.cues[i, t + k, 1])  # loudness
+            for name, costs in found.items():
+                costs.append(cost[name])
+        for name, costs in found.items():
+            right[name] += int(np.argmin(costs)) == s
+    rows = {row["model"]: row for row in results["table1"]}
+    names = {"detour": "no model: by way of the nearest training second",
+             "cues": "no model: loudness and motion"}  # fmt: skip
+    for name, count in right.items():
+        kind, way = name.split()
+        assert rows[names[kind]][way]["value"] == pytest.approx(count / 10), name
+    best = {row["column"]: row for row in results["best_trivial"]}["A2V"]
+    trained = {"supervised", "unsupervised"}
+    values = [row["A2V"]["value"] for row in results["table1"]
+              if "A2V" in row and row["supervision"] not in trained]  # fmt: skip
+    assert best["it is right"]["value"] == max(values)
+
+
+def test_class_means_name_the_query_and_rank_by_the_mean(judged: tuple) -> None:
+    test, results, _, folder = judged
+    train = step2.load_features(folder / "features.safetensors", "train")
+    label = test.label.tolist()
+    owner = [i for i in range(len(train)) for t in range(10) if train.event[i, t]]
+    kinds = train.label[torch.tensor(owner)]
+    seen, heard = (divide(x[train.event]) for x in (train.visual, train.audio))
+    scores: dict[int, list[float]] = {}
+    for draw in torch.rand(2, 10, 10, generator=torch.Generator().manual_seed(0)):
+        drawn = draw.where(test.event, -1.0).argmax(1)
+        pictures = divide(test.visual[torch.arange(10), drawn])
+        for q in range(10):
+            query = divide(test.audio[q, drawn[q]])
+            named = kinds[(heard - query).norm(dim=1).argmin()]
+            mean = seen[kinds == named].mean(0)
+            far = [float((picture - mean).norm()) for picture in pictures]
+            scores.setdefault(q, []).append(first(list(np.argsort(far)), label, q))
+    row = {r["model"]: r for r in results["table2"]}["no model: class means"]
+    assert row["supervision"] == "class labels"
+    wanted = np.mean([np.mean(each) for each in scores.values()])
+    assert row["A-V"]["value"] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_no_cheater_gets_more_than_chance(judged: tuple) -> None:
+    results = judged[1]
+    rows = {row["answer"]: row for row in results["cheaters"]}
+    alike, lot = rows["all alike"], rows["by lot"]
+    chance = {row["model"]: row for row in results["table2"]}["random ranking"]
+    assert alike["on a ring"]["value"] == pytest.approx(0.1)
+    assert alike["retrieval, A-V"]["value"] == pytest.approx(chance["A-V"]["value"])
+    first = {row["model"]: row for row in results["table1"]}["always first"]
+    assert alike["localisation"]["value"] == first["average"]["value"]
+    # the two that a cheater wins, and the one that finds them out
+    assert alike["between modalities"] == 0
+    assert lot["between modalities"] < 0.1
+    assert lot["information, nats"] > 50
+    assert lot["pair distance"] > 0.9
+    assert alike["pair distance"] == 1
+
+
 @pytest.mark.parametrize("modality", ["visual", "audio"])
 def test_latents_as_released_are_asked_on_rows_as_measured_too(
     judged: tuple, modality: str
@@ -236,7 +335,7 @@ def test_own_recordings_of_three_seconds_are_judged_and_played(tmp_path: Path) -
     assert {"A-V", "V-A"} <= set(row)
     assert "A-A" not in row
     holds = [claim["holds"] for claim in results["claims"]]
-    assert holds.count("not compared") == 4
+    assert holds.count("not compared") == 5
 
     played = run("step8_play", tmp_path, data)
     assert played["both answers right"] == 0
@@ -250,6 +349,35 @@ def test_only_answers_that_are_shown_are_counted(tmp_path: Path, count: int) -> 
     data = own_recordings(tmp_path, ["dog"] * (count + 1))
     played = run("step8_play", tmp_path, data)
     assert played.get("right among the answers shown") == (1 if count > 1 else None)
+
+
+def test_playing_measures_videos_that_step_3_has_not(tmp_path: Path) -> None:
+    """As with the published weights: models, and no features."""
+    data = own_recordings(tmp_path, ["dog", "dog", "cat", "cat"])
+    (tmp_path / "features.safetensors").unlink()
+    torch.manual_seed(0)
+    encoder = step2.AudioEncoder(28).eval()
+    path = tmp_path / "models" / "audio_encoder.safetensors"
+    training.save_model(path, encoder, kinds=28)
+    names: dict[str, Any] = {}
+    played = run("step8_play", tmp_path, data, names)
+    assert [row["made from"] for row in played["reconstruction"]] == [
+        "the picture",
+        "the sound",
+    ]
+    assert len(played["generated"]) == 2
+    test = names["test"]
+    mel = VGGishMel()(names["media"].waveform[1, 0, 16000:32000].float() / 32767)
+    torch.testing.assert_close(test.audio[1, 1], encoder(mel[None])[0])
+    # the error by hand: from the sound of each second, over the variance of the half
+    net = names["model"]
+    wanted = divide(test.visual.flatten(0, 1))
+    with torch.no_grad():
+        mu = net.encoders["audio"](divide(test.audio.flatten(0, 1)))[0]
+        made = net.decoders["both"](mu)[:, :512]
+    error = ((made - wanted) ** 2).mean() / wanted.var(dim=0).mean()
+    found = played["reconstruction"][1]["error of the visual half"]
+    assert found == pytest.approx(error.item(), rel=1e-3)
 
 
 def test_playing_with_other_videos_is_refused(tmp_path: Path) -> None:

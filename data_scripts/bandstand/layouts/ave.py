@@ -36,6 +36,7 @@ def write_ave(
     seed: int,
     fps: float | int = 8,
     size: int = 96,
+    clutter: float = 0.0,
     workers: int | None = None,
 ) -> int:
     """Write videos of 10 s with one event each, their annotations and splits.
@@ -52,6 +53,7 @@ def write_ave(
         seed: of the world.
         fps: frames a second.
         size: pixels a side, even.
+        clutter: the probability of each disturbance of `events.Clutter`.
         workers: processes; None = one a core.
 
     Returns:
@@ -67,6 +69,8 @@ def write_ave(
             f"with {videos} videos in all that is no division into three splits",
             "Give 0 or more and 1 or more, together less than the videos",
         )
+    if not 0 <= clutter <= 1:
+        raise ClipsError("clutter", f"it is {clutter}", "Give a probability, 0 to 1")
     check_picture(size, fps)
     # Everything that changes a video is in here, for it is compared with what the
     # folder was made with. `workers` is not: it changes nothing.
@@ -79,6 +83,7 @@ def write_ave(
         "seed": seed,
         "fps": fps,
         "size": size,
+        "clutter": clutter,
     }
     root = Path(folder)
     # Before the text files are written: `write_missing` checks as well, but then the
@@ -139,7 +144,9 @@ def _write_event(root: Path, settings: Settings, job: Job) -> None:
     name, kind, start, end = job
     # A seed from the video's own name: it is drawn alike in whichever process.
     seed = int(make_generator("ave", settings["seed"], name).integers(1 << 31))
-    video = events.record_event(kind, start=start, end=end, seed=seed)
+    video = events.record_event(
+        kind, start=start, end=end, seed=seed, clutter=settings["clutter"]
+    )
     fps, size = settings["fps"], settings["size"]
     # A generator: the frames are encoded one by one and never all in memory.
     pictures = (video.draw(i / fps, size) for i in range(round(ave.SECONDS * fps)))

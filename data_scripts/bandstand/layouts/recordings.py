@@ -97,7 +97,7 @@ def check_settings(root: Path, settings: Settings) -> None:
     # Every mark is read, since a folder may hold recordings of two runs. The first by
     # name is shown, the same on each machine.
     for mark in sorted((root / FOLDER).glob("*.json")):
-        made_with = json.loads(mark.read_text())
+        made_with = files.read_json(mark)
         if made_with != settings:
             raise ClipsError(
                 root,

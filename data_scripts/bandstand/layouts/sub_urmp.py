@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -224,10 +225,10 @@ def _check(
         raise ClipsError(
             f"songs = {songs}", "two digits name a song", "Give a number from 1 to 100"
         )
-    if seconds < sub_urmp.CHUNK_SECONDS:
+    if not sub_urmp.CHUNK_SECONDS <= seconds < math.inf:  # nor nan
         raise ClipsError(
             f"seconds = {seconds}",
-            "a recording is shorter than one chunk of sound",
+            "that is no length of a recording, which holds a chunk of sound",
             f"Give at least {sub_urmp.CHUNK_SECONDS} s",
         )
     if step_ms < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from pathlib import Path
@@ -84,9 +85,9 @@ def write_urmp(
             "two digits name a piece, and a reused take needs two pieces",
             "Give 1 to 99, and 2 or more for a reused take",
         )
-    if seconds < 1:
+    if not 1 <= seconds < math.inf:  # nor nan
         raise ClipsError(
-            f"seconds = {seconds}", "a piece is too short", "Give 1 second or more"
+            f"seconds = {seconds}", "no piece is so long", "Give 1 second or more"
         )
     if height % 2:
         raise ClipsError(
