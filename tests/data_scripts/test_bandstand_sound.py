@@ -79,7 +79,7 @@ def test_curves_have_their_ranges(instrument):
         ("loudness", 0, 1),
         ("stroke", -1, 1),
         ("breath", 0, 1),
-        ("phase", 0, 1),
+        ("sway", -1, 1),
         ("pitch_hz", 0, 4000),
     ):
         curve = getattr(performance, name)
@@ -235,11 +235,11 @@ def test_the_same_in_every_process():
     code = (
         "import hashlib, data_scripts.bandstand as b\n"
         "p = b.perform('sax', 7, seconds=3, seed=11)\n"
-        "x = [p.pitch_hz, p.stroke, p.breath, p.phase, b.synthesise(p)]\n"
+        "x = [p.pitch_hz, p.stroke, p.breath, p.sway, b.synthesise(p)]\n"
         "print(hashlib.sha256(b''.join(a.tobytes() for a in x)).hexdigest())\n"
     )
     p = perform("sax", 7, seconds=3, seed=11)
-    arrays = [p.pitch_hz, p.stroke, p.breath, p.phase, synthesise(p)]
+    arrays = [p.pitch_hz, p.stroke, p.breath, p.sway, synthesise(p)]
     here = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
     there = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
