@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from avnb.media import Number
 from avnb.metrics.alignment import Times, match_events
 from avnb.metrics.intervals import jackknife_interval
 from avnb.metrics.measure import Measure
 
-Curve = Float[np.ndarray, " time"]
-Curves = Float[np.ndarray, "videos time"]
+Curve = Float[np.ndarray, " _"]
+Curves = Float[np.ndarray, "_ _"]
 FLAT = 1e-6  # a curve that varies less is constant
 SHIFTS = 24  # of the control, evenly spread over the video
 
@@ -213,7 +214,7 @@ def measure_events(
     true: Times,
     *,
     frames: int,
-    fps: float,
+    fps: Number,
     window: float,
     block: int,
     least: int,
@@ -234,8 +235,8 @@ def measure_events(
     Raises:
         ValueError: the video does not hold two blocks, or cannot be shifted.
     """
-    duration, slack = frames / fps, window + 1e-9
-    shifts = [shift / fps for shift in list_shifts(frames, least)]
+    duration, slack = float(frames / fps), window + 1e-9
+    shifts = [float(shift / fps) for shift in list_shifts(frames, least)]
     own = np.mean([_mark(one, true, slack, frames, fps) for one in found], axis=0)
     luck = np.mean(
         [
@@ -272,12 +273,13 @@ _Rule = Callable[[np.ndarray], float]
 
 
 def _mark(
-    found: Times, true: Times, window: float, frames: int, fps: float
+    found: Times, true: Times, window: float, frames: int, fps: Number
 ) -> Float[np.ndarray, "4 frames"]:
     """Count the moments and the matched ones, of both sides, in each frame."""
     pairs = match_events(found, true, window)
     lists = [found, found[[i for i, _ in pairs]], true, true[[j for _, j in pairs]]]
-    rows = [np.clip((moments * fps).astype(int), 0, frames - 1) for moments in lists]
+    rate, last = float(fps), frames - 1
+    rows = [np.clip(np.round(one * rate).astype(int), 0, last) for one in lists]
     return np.stack([np.bincount(row, minlength=frames) for row in rows]).astype(float)
 
 

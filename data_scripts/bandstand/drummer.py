@@ -77,7 +77,7 @@ class Piece:
 KIT = {
     "hat": Piece((-43, 50), 15, 0, ((20, -15), None), 0.035, 0.30),
     "ride": Piece((-54, 7), 18, 0, ((21, 21), None), 0.22, 0.34),
-    "tom": Piece((-13, 49), 13, 15, ((-11, -21), (20, -18)), 0.13, 0.80),
+    "tom": Piece((-13, 49), 13, 15, ((2, -22), (20, -18)), 0.13, 0.80),
     "snare": Piece((19, 56), 15, 10, ((-25, -16), (15, -21)), 0.07, 0.90),
     "floor": Piece((47, 65), 17, 28, ((-30, -20), (-15, -24)), 0.17, 0.85),
     "crash": Piece((55, 5), 19, 0, (None, (-21, 21)), 0.40, 0.80),
@@ -144,7 +144,7 @@ class Drumming:
 
 
 def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
-    """Play phrases of four bars: a groove, a fill at its end, now and then a rest.
+    """Play phrases of two bars: a groove, a fill at its end, now and then a rest.
 
     Args:
         player: who plays: any number.
@@ -161,9 +161,9 @@ def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
         groove = GROOVES[rng.integers(len(GROOVES))]
         level = float(rng.uniform(0.5, 1.0))
         fill = FILLS[rng.integers(len(FILLS))].split()
-        for bar in range(4):
+        for bar in range(2):
             struck = _write_bar(
-                groove, fill if bar == 3 else [], crash=crash and bar == 0
+                groove, fill if bar == 1 else [], crash=crash and bar == 0
             )
             for i, piece, velocity in sorted(struck):
                 moment = now + i * step + float(rng.normal(0, 0.004))

@@ -147,8 +147,8 @@ class Bowing:
         bite: what the burst of an attack gains and loses so, dB.
     """
 
-    weight: float = 1.0
-    hiss: float = -30.0
+    weight: float = 2.0
+    hiss: float = -27.0
     hiss_range: float = 14.0
     hiss_band: tuple[float, float] = (5000.0, 7500.0)
     grain: float = 6.0
