@@ -91,10 +91,14 @@ def find_sources(
     for theirs, split in SPLITS.items():
         pictures = _list_files(folder / "img" / theirs, ".jpg")
         sounds = _list_files(folder / "chunk" / theirs, ".wav")
+        # Of both halves, so that a picture without sound and a sound without picture
+        # are named.
         for key in sorted(pictures.keys() | sounds.keys()):
             path = pictures.get(key) or sounds[key]
             name = path.relative_to(folder).as_posix()
             match = PAIR.fullmatch(path.stem)
+            # The instrument stands twice, in the folder and in the name. Where they
+            # differ, nobody knows which is right.
             if match is None or match[1] != path.parent.name:
                 what = "its name is not INSTRUMENT + SONG + _MS, of its folder"
                 remedy = "Restore its name, e.g. flute07_1500"

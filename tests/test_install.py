@@ -126,10 +126,13 @@ def test_the_wheel_holds_what_the_folders_hold(wheel: Path) -> None:
 
 def test_the_series_runs_away_from_the_clone(installed: Installed) -> None:
     before = installed.files()
-    avnb, options = installed.bin / "avnb", ("--scale", "smoke", "--seed", "1")
-    run(avnb, "run", INSTALLED, *options, cwd=installed.work)
+    colab = installed.packages / "avnb_notebooks" / INSTALLED / "colab.ipynb"
+    papermill = (installed.bin / "python", "-m", "papermill", colab, "colab.ipynb")
+    options = ("-p", "SCALE", "smoke", "-p", "SEED", "1")
+    run(*papermill, *options, cwd=installed.work)
     made = installed.work / "runs" / INSTALLED / "smoke-seed1"
     check_run(INSTALLED, made, seed=1)
+    assert "<!doctype html>" in (installed.work / "colab.ipynb").read_text()
     assert installed.files() == before, "a run wrote into the environment"
 
 

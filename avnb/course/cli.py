@@ -13,9 +13,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from avnb.course.settings import SCALES
 from avnb.errors import AvnbError
 
+SCALE_NAMES = f"{', '.join(SCALES[:-1])} or {SCALES[-1]}."
 PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+# EDQUOT: not the disk is full, but the share of it that this user has.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -28,6 +31,8 @@ class PlainErrors(TyperGroup):
     def resolve_command(self, ctx: Any, args: Any) -> Any:
         """Find the command; all but `lab` see the files of a working copy."""
         found = super().resolve_command(ctx, args)
+        # `avnb lab` compares the copy with what is installed, and so it must import
+        # that. For the others this is the last moment before they import the series.
         if found[0] != "lab":
             _enter_working_copy()
         return found
@@ -40,6 +45,7 @@ class PlainErrors(TyperGroup):
             found = error
         except OSError as error:
             explained = explain_os_error(error)
+            # A mistake of ours then, and its traceback is wanted.
             if explained is None:
                 raise
             found = explained
@@ -61,7 +67,9 @@ def explain_os_error(error: OSError) -> AvnbError | None:
 
     if error.filename is None and error.errno not in FULL:
         return None
+    # A full disk has no name where the file was open already.
     place = error.filename if error.filename is not None else find_home()
+    # Python gives it as it was passed: a text, bytes, or an open file's number.
     if isinstance(place, bytes | int):
         place = os.fsdecode(place) if isinstance(place, bytes) else f"file {place}"
     if error.errno in FULL:
@@ -85,6 +93,7 @@ app = typer.Typer(
     help="A course you can run, on generating sound and picture together.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Two options fewer in the help, which nobody needs to run the course.
     add_completion=False,
 )
 
@@ -102,12 +111,14 @@ def _enter_working_copy() -> None:
 
 def _parse_numbers(text: str, option: str) -> list[int]:
     try:
+        # `part.strip()`: a comma at the end begins no number.
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise typer.BadParameter(f"{text!r}: give numbers, like {option} 1,2") from None
 
 
 def _confirm(question: str) -> bool:
+    # Enter is a yes: to run one step more destroys nothing.
     return typer.confirm(question, default=True)
 
 
@@ -119,11 +130,12 @@ def _stop() -> typer.Exit:
 @app.command()
 def run(
     series: Annotated[str, typer.Argument(help="Its name; `avnb check` lists them.")],
-    scale: Annotated[str, typer.Option(help="smoke, laptop, gpu or paper.")] = "laptop",
+    scale: Annotated[str, typer.Option(help=SCALE_NAMES)] = "laptop",
     data: Annotated[
         str, typer.Option(help="Prepared clips; default: the embedded data.")
     ] = "",
     seed: Annotated[int, typer.Option(help="Of every random number.")] = 0,
+    # Not `set`, which is a word of Python's own.
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -145,6 +157,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a series of notebooks: what is not done yet, to a report."""
+    # Before the imports, which take seconds: a slip is answered at once.
     numbers = _parse_numbers(steps, "--steps")
     from avnb.course import runner
     from avnb.course.steps import split_pair
@@ -160,6 +173,7 @@ def run(
             run_dir=run_dir,
             again=again,
             with_needed=with_needed,
+            # In a script or a log nobody answers: there a question would wait for ever.
             confirm=_confirm if sys.stdin.isatty() and sys.stdout.isatty() else None,
         )
     except KeyboardInterrupt:
@@ -169,7 +183,7 @@ def run(
 @app.command()
 def study(
     series: Annotated[str, typer.Argument(help="Its name; `avnb check` lists them.")],
-    scale: Annotated[str, typer.Option(help="smoke, laptop, gpu or paper.")] = "laptop",
+    scale: Annotated[str, typer.Option(help=SCALE_NAMES)] = "laptop",
     seeds: Annotated[str, typer.Option(help="One whole run each.")] = "0,1,2",
 ) -> None:
     """Test the paper's claims: run a series once a seed, keep what holds."""
@@ -184,6 +198,7 @@ def study(
 
 
 @app.command(
+    # All words go on to the command of the data set, `--help` among them.
     context_settings={
         "allow_extra_args": True,
         "ignore_unknown_options": True,
@@ -218,6 +233,7 @@ def lab(
     command, environment = labs.build_command(
         folder, port=port, browser=not no_browser, allow_root=allow_root
     )
+    # JupyterLab has said itself what is wrong: only its exit code is handed on.
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
@@ -232,6 +248,7 @@ def check() -> None:
         typer.echo(str(line))
     if note := explain_activation(" ".join(line.fix for line in lines)):
         typer.echo(note, err=True)
+    # True is 1: a script can ask whether there is something to fix.
     raise typer.Exit(any(line.fix for line in lines))
 
 

@@ -42,6 +42,7 @@ def make_embedded_data(scale: str, series: str) -> Path:
     # The processes of `accelerate launch` all come here at once: one makes the data,
     # and the others wait and find them made.
     with FileLock(out.with_name(f".{out.name}.lock")):
+        # Written last: data that a killed process left half made are made again.
         made = out / "made.json"
         if not made.is_file() or files.read_json(made) != wanted:
             _make(module, options, scale, out)
@@ -68,6 +69,7 @@ def _make(module: ModuleType, options: dict[str, Any], scale: str, out: Path) ->
     media = out.with_name(f"{out.name}-files")
     # Files of older options would be read as if they belonged to these.
     shutil.rmtree(media, ignore_errors=True)
+    # `size` is a setting of the clips. All other options are the script's own.
     given = {name: value for name, value in options.items() if name != "size"}
     size = options.get("size", module.SETTINGS.size)
     chosen = dataclasses.replace(module.SETTINGS, size=size)

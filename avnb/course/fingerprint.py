@@ -75,6 +75,7 @@ def find_imports(
     waiting = _list_imported(whole)
     while waiting:
         name = waiting.pop()
+        # Modules may import each other in a circle.
         if name in seen:
             continue
         seen.add(name)
@@ -121,6 +122,7 @@ def _list_imported(tree: ast.AST, package: str = "") -> list[str]:
             names += [f"{alias.name}.*" for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
+            # One dot is the package itself, and each further dot the package above.
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 module = ".".join([*above, *([module] if module else [])])
@@ -128,6 +130,7 @@ def _list_imported(tree: ast.AST, package: str = "") -> list[str]:
                 name = f"{module}.{alias.name}"
                 attributes = used.get(alias.asname or alias.name, ())
                 names += [name, *(f"{name}.{attribute}" for attribute in attributes)]
+    # Importing a.b.c executes a and a.b as well.
     parts = [name.split(".") for name in names]
     return [".".join(p[:i]) for p in parts for i in range(1, len(p) + 1)]
 
@@ -153,6 +156,7 @@ def _follow_name(name: str, folder: Path | None) -> list[str]:
     if path is None or path.name != "__init__.py":
         return []
     found = []
+    # Only the top level: what a function imports is not handed on.
     for node in _parse(path).body:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
@@ -189,6 +193,7 @@ def _find_file(name: str, folder: Path | None) -> Path | None:
 def _find_root(top: str) -> Path | None:
     if top not in list_followed_packages():
         return None
+    # For an outermost package this looks for the folder and executes nothing.
     spec = importlib.util.find_spec(top)
     places = spec.submodule_search_locations if spec else None
     return Path(next(iter(places))) if places else None
@@ -199,6 +204,7 @@ def _package_of(name: str, path: Path) -> str:
 
 
 def _parse(path: Path) -> ast.Module:
+    # A file may change while this process runs: time and size are part of the key.
     version = path.stat()
     return _parse_version(path, version.st_mtime_ns, version.st_size)
 

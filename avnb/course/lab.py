@@ -31,6 +31,7 @@ def open_working_copy() -> tuple[Path, list[str]]:
     # They are no dependencies: what JupyterLab needs cannot be installed beside
     # Colab's packages.
     for name, module in (("JupyterLab", "jupyterlab"), ("jupytext", "jupytext")):
+        # Only looked for: JupyterLab is imported by a process of its own.
         if importlib.util.find_spec(module) is None:
             raise AvnbError(
                 name,
@@ -39,6 +40,7 @@ def open_working_copy() -> tuple[Path, list[str]]:
                 "'jupytext>=1.17'",
             )
     folder = find_home() / FOLDER
+    # The copy is compared with what is installed, so that must be imported.
     leave_working_copy(folder)
     messages = update_working_copy(folder)
     start_page.write_start_page(folder)

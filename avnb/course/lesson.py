@@ -32,8 +32,16 @@ from avnb.course.records import (
 from avnb.course.series import WantedClips, load_series, step_files
 from avnb.course.settings import Settings, check_scale, check_seed
 from avnb.course.steps import read_step
+from avnb.course.trainings import (
+    TRAININGS,
+    Curve,
+    describe_training,
+    draw_training,
+    explain_training,
+)
 from avnb.data.clips import describe_clips
 from avnb.errors import LessonError
+from avnb.training.convergence import Convergence
 from avnb.viz import show
 
 PARAMETERS = ("SCALE", "DATA", "SEED", "RUN_DIR", "OVERRIDES")
@@ -70,11 +78,13 @@ def start(
     """
     path = find_step(series, step)
     given = Parameters(scale, str(data), seed, str(run_dir), dict(overrides or {}))
+    # A kernel has words in sys.argv as well, and they are not for the notebook.
     if get_ipython() is None and is_script(step):
         print_errors_plainly()
         given = read_arguments(read_step(path), given)
     check_scale(given.scale)
     check_seed(given.seed)
+    # Absolute: the records keep it, and a notebook may change its working folder.
     chosen = str(check_data(given.data, series)) if given.data else ""
     folder = given.run_dir or default_run_dir(
         series, given.scale, given.data, given.seed, given.overrides
@@ -90,6 +100,7 @@ def start(
     )
     # Before the data are made and anything is computed, which may take minutes.
     lesson.check_needs()
+    # A draft from the start: `finish` needs its folder even where nothing was recorded.
     lesson.save()
     return lesson
 
@@ -122,6 +133,7 @@ def check_data(data: str | Path, series: str) -> Path:
     wanted: WantedClips | None = getattr(load_series(series), "WANTED", None)
     prepare = f"{name_command()} prepare"
     if wanted is not None:
+        # The first word only: a path behind it may hold the word, too.
         prepare = wanted.prepare.replace("avnb", name_command(), 1)
     if not (folder / "clips.json").is_file():
         raise LessonError(
@@ -166,6 +178,7 @@ class Lesson:
     chosen_data: str = ""
 
     def __post_init__(self) -> None:
+        # This deletes what ended processes have left unfinished of this step.
         self.records = StepRecords(self.run_dir, self.step)
         # Not time.time(), which jumps when the clock is set.
         self.began = time.perf_counter()
@@ -178,7 +191,7 @@ class Lesson:
         return make_embedded_data(self.scale, self.series)
 
     def settings(self, table: Mapping[str, tuple[Any, ...]]) -> Settings:
-        """The notebook's hyper-parameters: field -> (smoke, laptop, gpu, paper)."""
+        """The notebook's hyper-parameters: field -> one value for each of `SCALES`."""
         return Settings(self.scale, self.overrides, table)
 
     # -- what the step records --
@@ -196,11 +209,64 @@ class Lesson:
             source: what it was computed from, where that is not the data of this run,
                 such as a study that is kept. The report sets it apart.
         """
+        # Every `record` saves: what a step had made when it failed can be looked at.
         self.records.add_value(name, value, caption, source)
         self.save()
 
+    def record_training(
+        self,
+        network: str,
+        *,
+        epochs: float | int,
+        steps: int,
+        held_out: Curve,
+        training: Curve = (),
+        better: str,
+        unit: str = "",
+        training_unit: str = "",
+        negligible: float = 0.0,
+    ) -> Convergence:
+        """Keep how long a network was trained, and draw its curves.
+
+        Claims name their networks (`Claim.networks`) and get a verdict only where the
+        held-out curves of all of them are flat: see `training.convergence`.
+
+        Args:
+            network: the name by which claims and tables call it.
+            epochs: how many times it saw the training data; fractions count.
+            steps: how many updates it got.
+            held_out: measured on data that it was not trained on, at equal distances
+                through the training, or pairs (step, value).
+            training: the same on its training data, or its loss.
+            better: "higher" or "lower".
+            unit: what the curves measure, such as "accuracy" or "loss".
+            training_unit: what the training curve measures, where that is another
+                thing than the held-out curve does.
+            negligible: a difference of held-out values that nobody would call a gain.
+
+        Returns:
+            Whether the held-out curve is flat, and why.
+        """
+        row = describe_training(
+            held_out,
+            training,
+            epochs=epochs,
+            steps=steps,
+            better=better,
+            measure=unit,
+            training_measure=training_unit,
+            negligible=negligible,
+        )
+        known = select_values(self.records.entries).get(TRAININGS, {})
+        caption = "How long each network was trained"
+        self.record(TRAININGS, known | {network: row}, caption)
+        caption = explain_training(network, row)
+        self.figure(f"training_{network}", draw_training(row), caption)
+        return Convergence(row["flat"], row["points"], row["late_gain"])
+
     def figure(self, name: str, figure: Any, caption: str = "") -> None:
         """Save a matplotlib figure for the report and show it here."""
+        # Drawn once: the report and the page show the same bytes.
         content = show.figure_to_png(figure)
         self._add_media("figure", name, ".png", content, caption)
         _display_png(content, caption or name)
@@ -229,6 +295,7 @@ class Lesson:
 
     def finish(self) -> None:
         """Say that the lesson ran to its end; keeps its minutes and peak memory."""
+        # The files take their place first: no finished record may name a missing one.
         self.records.publish()
         self.save()
 
@@ -265,10 +332,12 @@ class Lesson:
                 that fill the folder has not finished; it says which steps to run.
         """
         full = self.run_dir / path
+        # This path is a name, and a bracket in it is no pattern.
         pattern = glob.escape(str(path))
         absent = [s for s in steps if not is_met(Need(s, pattern), self.run_dir)]
         if absent:
             problem = "it is not there"
+            # A folder may be there and of no use: empty, or filled by one step only.
             if full.is_dir():
                 problem = "it is not complete" if any(full.iterdir()) else "it is empty"
             raise self._explain_missing(full, problem, absent)
@@ -295,6 +364,7 @@ class Lesson:
         mine = read_step(find_step(self.series, self.step))
         absent = [n for n in find_needs(mine.cells) if not is_met(n, self.run_dir)]
         if absent:
+            # An error has one place: the first that is missing. Its text names all.
             path = self.run_dir / (absent[0].pattern or f"results/{absent[0].maker}")
             makers = list(dict.fromkeys(need.maker for need in absent))
             raise self._explain_missing(path, "it is not there", makers)
@@ -305,6 +375,7 @@ class Lesson:
         """What is missing, which steps make it, and the command that runs them all."""
         everything = [read_step(path) for path in step_files(self.series)]
         direct = [step for step in everything if step.name in makers]
+        # What the missing steps need themselves: the command below must run that, too.
         others = find_missing(self.run_dir, everything, direct)
         problem += f": {_join(makers)} make{'s' if len(makers) == 1 else ''} it"
         if others:
@@ -319,6 +390,7 @@ class Lesson:
             data=self.chosen_data,
             seed=self.seed,
             overrides=self.overrides,
+            # Where the other options lead to this folder anyway, the line stays short.
             run_dir="" if self.run_dir == alike.resolve() else self.run_dir,
             steps=",".join(map(str, numbers)),
         )

@@ -51,7 +51,9 @@ def is_met(need: Need, run_dir: Path) -> bool:
     finished = read_finished(run_dir, need.maker) is not None
     if not need.pattern:
         return finished
+    # The values of an f-string are not known here, so one file that fits is enough.
     found = list(run_dir.glob(need.pattern))
+    # Of a file it is enough that it is there.
     return any(
         finished and any(path.iterdir()) if path.is_dir() else True for path in found
     )
@@ -73,6 +75,7 @@ def find_missing(
     known = {step.name: step for step in everything}
     coming = {step.name for step in chosen}
     missing: set[str] = set()
+    # What is missing has needs of its own, and so it joins the list.
     waiting = list(chosen)
     while waiting:
         step = waiting.pop()
@@ -83,6 +86,7 @@ def find_missing(
             if not is_met(need, run_dir):
                 missing.add(need.maker)
                 waiting.append(known[need.maker])
+    # In the order of the series, which is the order in which they must run.
     return [step for step in everything if step.name in missing]
 
 
@@ -101,6 +105,7 @@ def _read_pattern(node: ast.expr) -> str:
         return glob.escape(node.value)
     if isinstance(node, ast.JoinedStr):
         parts = (
+            # A * stands for a value in braces; it fits within one folder only.
             glob.escape(str(part.value)) if isinstance(part, ast.Constant) else "*"
             for part in node.values
         )

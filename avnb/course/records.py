@@ -88,11 +88,14 @@ class StepRecords:
             content: the bytes of the file.
             caption: what stands below it.
         """
+        # A name is free text: a slash in it would lead into another folder.
         safe = re.sub(r"[^\w-]+", "_", name)
         file = f"{kind}_{safe}{suffix}"
         if is_main_process():
             folder = self._report if self.finished else self.draft
             files.write_bytes(folder / file, content)
+        # Where the file will lie when the step has finished. The path is relative, so
+        # that the folder of the run can be moved.
         path = f"report/{self.step}/{file}"
         self._add({"kind": kind, "name": name, "file": path, "caption": caption})
 
@@ -109,7 +112,9 @@ class StepRecords:
     def publish(self) -> None:
         """Let the files of this run of the step take the place of those before."""
         if is_main_process() and not self.finished and self.draft.is_dir():
+            # `save` writes the records to results/ next; no second copy is wanted.
             (self.draft / "results.json").unlink(missing_ok=True)
+            # A folder can be renamed only to a name that no folder with files has.
             shutil.rmtree(self._report, ignore_errors=True)
             self._report.parent.mkdir(parents=True, exist_ok=True)
             self.draft.replace(self._report)
@@ -122,11 +127,13 @@ class StepRecords:
     def _delete_old_drafts(self) -> None:
         """Delete the drafts of this process, and of processes that have ended."""
         for draft in self.draft.parent.glob(f"{self.step}-*"):
+            # Numbers of this machine: two machines must not share a run's folder.
             process = int(draft.name.rpartition("-")[2])
             if draft == self.draft or not psutil.pid_exists(process):
                 shutil.rmtree(draft, ignore_errors=True)
 
     def _add(self, entry: Entry) -> None:
+        # In its old place: a cell that is run again does not move what it records.
         keys = [(old["kind"], old["name"]) for old in self.entries]
         if (key := (entry["kind"], entry["name"])) in keys:
             self.entries[keys.index(key)] = entry

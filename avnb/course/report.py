@@ -11,6 +11,7 @@ import nbformat
 
 from avnb import files
 from avnb.course.series import load_series
+from avnb.course.trainings import TRAININGS, list_trainings
 from avnb.viz import show
 
 Entry = Mapping[str, Any]
@@ -55,6 +56,7 @@ def build_report(run_dir: Path) -> Path:
     parts = _sort_entries(results)
     sections, links = [], []
     for name, step in results["steps"].items():
+        # A reader may have written it, as most texts here: it must not act as HTML.
         title = html.escape(_read_title(run_dir, name))
         links.append(f"<a href='#{name}'>{title}</a>")
         sections.append(
@@ -62,6 +64,7 @@ def build_report(run_dir: Path) -> Path:
             f"{step['minutes']:.1f} minutes and {step['peak_memory_mb']} MB of memory."
             "</p>" + _render_entries(run_dir, parts[name])
         )
+    # No address leads out of the page, so that it is whole where there is no network.
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width'>"
@@ -85,6 +88,7 @@ def _sort_entries(results: Mapping[str, Any]) -> dict[str, list[Entry]]:
     for name, step in results["steps"].items():
         parts[name] = []
         for entry in step["entries"]:
+            # First of all: another run's numbers must never stand among this run's.
             if entry.get("source"):
                 parts[ELSEWHERE].append(entry)
             elif str(entry["name"]).startswith("claims"):
@@ -204,16 +208,21 @@ def _is_single(entry: Mapping[str, Any]) -> bool:
 
 
 def _is_measure(value: Any) -> bool:
+    # By its fields: in JSON a Measure is a plain object.
     return isinstance(value, Mapping) and {"value", "low", "high"} <= set(value)
 
 
 def _render_value(entry: Mapping[str, Any]) -> str:
     name, value = _read_caption(entry), entry["value"]
     if str(entry["name"]).startswith("claims"):
+        # A kept study has several seeds, and a run has one.
         of = "mean over seeds [95 % interval]" if entry.get("source") else "this run"
         value = list_claims(value, of)
+    if entry["name"] == TRAININGS:
+        value = list_trainings(value)
     if isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
         return show.table_html(value, name)
+    # A cell of a table has no room for a list or for another table.
     if isinstance(value, Mapping) and not any(_is_long(v) for v in value.values()):
         rows = [{"": key, "value": item} for key, item in value.items()]
         return show.table_html(rows, name)

@@ -118,6 +118,7 @@ def run_series(
             with_needed=True,
         )
         _offer_needed(folder, needed, command, confirm)
+    # In the order of the series: a step may need what one of the others makes.
     chosen = [step for step in everything if step in chosen or step in needed]
     _say_what_overrides_reach(console, chosen, changed)
     with lock_run(folder, partial(_print_line, console)):
@@ -263,6 +264,7 @@ class DoneSteps:
             )
         self.steps[step.name] = {
             "fingerprint": fingerprint,
+            # New at each success, so that the later steps run again, whatever came out.
             "run": uuid.uuid4().hex,
             "results": results,
         }
@@ -290,6 +292,7 @@ class DoneSteps:
 
     def _identify_data(self, parameters: Mapping[str, Any]) -> Any:
         if data := parameters["DATA"]:
+            # It holds a fingerprint of each shard, so the shards need not be read.
             return files.hash_file(Path(data) / "clips.json")
         return identify_embedded_data(parameters["SCALE"], self.series)
 
@@ -329,8 +332,10 @@ def execute_notebook(
             step.notebook,
             running,
             dict(parameters),
+            # papermill asks for a name. Ours starts this Python, whatever the name.
             kernel_name="python3",
             language="python",
+            # As in JupyterLab: a notebook imports its neighbours by their bare names.
             cwd=step.notebook.parent,
             progress_bar=False,
             kernel_manager_class=build_kernel_class(threads),
@@ -338,6 +343,7 @@ def execute_notebook(
             on_cell_executed=lambda **_: progress.advance(),
         )
     except (PapermillExecutionError, DeadKernelError) as error:
+        # Not `out`: the notebook of an earlier success stays what it was.
         running.replace(failed)
         raise _explain(step, error, failed) from None
     except RuntimeError as error:
@@ -369,6 +375,7 @@ def _explain(
         )
     source = error.source.strip().splitlines() or ["(empty)"]
     remedy = f"The notebook with the whole traceback is {failed}"
+    # This error names RUN_DIR, as a notebook has it. `avnb run` has an option for it.
     if error.ename == "CheckpointError":
         remedy = (
             "Give another --run-dir, or delete the folder of that checkpoint to begin "
@@ -390,10 +397,12 @@ def _write_results(
     overrides: Mapping[str, Any],
     minutes: float,
 ) -> None:
+    # All steps that are done, and not only those of this call: the report is the run's.
     found = {}
     for step in everything:
         if (result := read_finished(folder, step.name)) is not None:
             found[step.name] = result
+    # Each step has a process of its own, one after the other: the largest counts.
     memory = [result["peak_memory_mb"] for result in found.values()]
     files.write_json(
         folder / "results.json",

@@ -27,6 +27,7 @@ from types import ModuleType
 from avnb.data.sources import ClipSettings
 from avnb.errors import LessonError
 
+# The entry point under which any distribution may declare a series
 GROUP = "avnb.series"
 INSTALL = "No series is installed. Install one, for example: pip install avnb"
 
@@ -43,6 +44,11 @@ class Claim:
         above: what the number must exceed.
         unit: of our number, such as "grey levels". "points" is a difference of two
             fractions; it is shown in per cent.
+        networks: the networks that the number compares, as `Lesson.record_training`
+            names them. There is a verdict only where all of them were trained until
+            their held-out curves were flat.
+        budget: what the claim gives its networks, where that is part of the claim,
+            such as "after equal minutes". Then there is a verdict in any case.
     """
 
     name: str
@@ -51,6 +57,8 @@ class Claim:
     measured: str
     above: float = 0.0
     unit: str = ""
+    networks: tuple[str, ...] = ()
+    budget: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,8 +89,10 @@ class WantedClips:
         for name, allowed in self.settings.items():
             value = getattr(clips, name)
             if value not in allowed:
+                # `g` shows 16000.0 as people write it.
                 right = " or ".join(f"{one:g}" for one in allowed)
                 wrong.append(f"{name} is {value:g}, and must be {right}")
+        # Whole seconds are told by samples and frames, which are whole themselves.
         seconds = round(clips.seconds)
         if self.whole_seconds and (
             seconds < 1
@@ -104,6 +114,7 @@ class WantedClips:
 def list_series() -> dict[str, str]:
     """Every installed series: its name -> its package."""
     found = importlib.metadata.entry_points(group=GROUP)
+    # The entry point names the module `series`; the notebooks are in its package.
     return {one.name: one.module.rpartition(".")[0] for one in found}
 
 
@@ -136,6 +147,7 @@ def series_folder(series: str) -> Path:
     """
     package = find_series(series)
     try:
+        # This imports the packages above, and not the series' own.
         spec = importlib.util.find_spec(package)
     except ModuleNotFoundError:  # not even the package above it is there
         spec = None
@@ -146,6 +158,7 @@ def series_folder(series: str) -> Path:
             "Install the distribution that declares it again, for example: "
             "pip install --force-reinstall avnb",
         )
+    # Of a package that is spread over several folders, the first one counts.
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -158,6 +171,7 @@ def step_files(series: str) -> list[Path]:
     folder = series_folder(series)
     numbered = {}
     for path in folder.glob("step*.py"):
+        # The glob finds more than steps, such as a reader's step1-copy.py.
         match = re.fullmatch(r"step(\d+)_\w+", path.stem)
         if match:
             numbered[int(match[1])] = path

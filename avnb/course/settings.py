@@ -7,7 +7,7 @@ from typing import Any
 
 from avnb.errors import LessonError
 
-SCALES = ("smoke", "laptop", "gpu", "paper")
+SCALES = ("smoke", "laptop", "reference", "gpu", "paper")
 # NumPy's generators stop at 2**32, and the notebooks add small numbers to their seed.
 LARGEST_SEED = 2**31
 
@@ -52,7 +52,7 @@ class Settings:
         scale: one of `SCALES`.
         overrides: field -> value, which replaces the scale's own; text is read as
             the field's type.
-        columns: field -> (smoke, laptop, gpu, paper).
+        columns: field -> (smoke, laptop, reference, gpu, paper).
 
     Raises:
         LessonError: unknown scale or field, or a value of the wrong type; it lists
@@ -126,6 +126,7 @@ class Settings:
             cells = [html.escape(str(value)) for value in row]
             chosen = SCALES.index(self._scale)
             if name in self._overridden:
+                # An override is text from a command line, and must not be read as HTML.
                 new = html.escape(str(self.__dict__[name]))
                 cells[chosen] = f"<s>{cells[chosen]}</s> {new} (overridden)"
             tds = "".join(
@@ -151,6 +152,7 @@ def parse_value(name: str, value: Any, row: tuple[Any, ...]) -> Any:
     # A row like (0, 0.5, 1, 1) means floats.
     if wanted == {int, float}:
         wanted = {float}
+    # In a field of texts "3" stays a text.
     if isinstance(value, str) and str not in wanted:
         # People write true and false on a command line; Python's are True and False.
         words = {"true": True, "false": False}
@@ -176,6 +178,7 @@ def parse_value(name: str, value: Any, row: tuple[Any, ...]) -> Any:
 def _read_literal(text: str) -> Any:
     """The number, tuple or None that the text spells, or the text itself."""
     try:
+        # Unlike `eval` it executes nothing.
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text

@@ -124,6 +124,7 @@ def _list_notebooks(place: Path) -> list[Path]:
         for path in place.glob("*.ipynb")
     }
     numbers = {path: int(match[1]) for path, match in found.items() if match}
+    # As numbers: as texts step10 would come before step2.
     return sorted(numbers, key=lambda path: numbers[path])
 
 
@@ -139,4 +140,5 @@ def _link(folder: Path, path: Path) -> str:
     """A link from the start page, which JupyterLab opens in a tab of its own."""
     inside = path.is_relative_to(folder)
     relative = path.relative_to(folder if inside else folder.parent).as_posix()
+    # A space or a bracket, as the name of a run may have, would end a Markdown link.
     return quote(relative if inside else f"../{relative}")

@@ -22,9 +22,11 @@ from avnb.course.lesson import Lesson
 from avnb.course.provenance import collect_provenance
 from avnb.course.records import select_values
 from avnb.course.series import load_series
+from avnb.course.trainings import explain_no_verdict, find_trainings
 from avnb.errors import LessonError
 from avnb.viz import show
 
+NOT_COMPARED = "not compared"
 POWER = 0.8  # the usual probability with which a planned study is to decide
 MOST_SEEDS = 1000  # of a number that is larger, nobody makes use
 
@@ -42,9 +44,11 @@ def judge_claims(
 ) -> list[dict[str, Any]]:
     """A row for each claim, from the records of one run a seed.
 
-    One run gives the number alone. Two or more give its mean over seeds, Student's
-    95 % interval, and by that interval "holds", "fails" or "undecided". A claim on
-    which a run has no evidence is "not compared".
+    One run gives the number alone, and says "here yes" or "here no". Two or more give
+    its mean over seeds, Student's 95 % interval, and by that interval "holds", "fails"
+    or "undecided". A claim on which a run has no evidence is "not compared". A claim
+    whose networks were not trained until their curves were flat gets no such word: the
+    row says for how many epochs they were trained, see `explain_no_verdict`.
 
     Args:
         series: the series' name.
@@ -52,14 +56,16 @@ def judge_claims(
     """
     module = load_series(series)
     evidence = [module.evidence(run) for run in runs]
+    trainings = [find_trainings(run) for run in runs]
     rows = []
     for claim in module.CLAIMS:
         values = [found[claim.name] for found in evidence]
-        row = {"claim": claim.text, "paper": claim.paper, "measured": claim.measured}
+        measured = ", ".join(filter(None, (claim.measured, claim.budget)))
+        row = {"claim": claim.text, "paper": claim.paper, "measured": measured}
         here: Any
         # Evidence is None where a run trained its variants unequally.
         if None in values:
-            here, holds = "", "not compared"
+            here, holds = "", NOT_COMPARED
         elif len(values) == 1:
             here = {"value": values[0], "unit": claim.unit}
             # One run has no interval, so it gets no verdict.
@@ -67,6 +73,8 @@ def judge_claims(
         else:
             here = metrics.mean_over_seeds(values, name=claim.name, unit=claim.unit)
             holds = metrics.verdict(here, claim.above)
+        if holds != NOT_COMPARED:
+            holds = explain_no_verdict(claim, trainings) or holds
         row |= {"here": here, "needed": f"> {claim.above:g}", "holds": holds}
         if holds == "undecided":
             row["seeds needed"] = describe_seeds(values, claim.above)
@@ -103,9 +111,11 @@ def count_seeds(
         raise ValueError(f"{len(values)} value: a spread needs at least 2")
     spread = float(np.std(values, ddof=1))
     distance = abs(float(np.mean(values)) - above)
+    # Without spread there is no t statistic: two seeds decide, if not at the threshold.
     if spread == 0:
         return 2 if distance > 0 else None
     n = np.arange(2, MOST_SEEDS + 1)
+    # (n,): the probabilities of all numbers of seeds at once
     critical = stats.t.ppf(0.975, n - 1)
     reached = stats.nct.sf(critical, n - 1, np.sqrt(n) * distance / spread) >= power
     return int(n[reached.argmax()]) if reached.any() else None
@@ -176,6 +186,7 @@ def run_study(
                     unit=find_unit(module.UNITS, name),
                 )
             )
+            # All runs are of one series, and so they have the same headlines.
             for name in headlines[0]
         },
         "claims_tested": [asdict(claim) for claim in module.CLAIMS],
@@ -217,6 +228,7 @@ def find_unit(units: Mapping[str, str], name: str) -> str:
 
 def study_path(series: str, scale: str) -> Path:
     """The file of a study's results in the repository."""
+    # In a clone the file is for git. An installed course keeps it beside its runs.
     return (find_clone() or find_home()) / "results" / f"{series}-{scale}.json"
 
 

@@ -23,6 +23,7 @@ Times = Float[np.ndarray, " _"]  # seconds, in order
 
 def find_onsets(waveform: Float[Tensor, " samples"], sample_rate: int) -> Times:
     """Find the onsets of a sound with librosa, in seconds."""
+    # librosa takes NumPy arrays. `force` copies from a GPU, and without a gradient.
     found = librosa.onset.onset_detect(
         y=waveform.numpy(force=True), sr=sample_rate, units="time"
     )
@@ -79,6 +80,7 @@ def find_motion_peaks(
         Seconds, in order.
     """
     flow = measure_motion(frames)
+    # The first and the last value have one neighbour only, so they cannot be peaks.
     inside = flow[1:-1]
     # A plateau has no peak: both comparisons are strict.
     peak = (inside > flow[:-2]) & (inside > flow[2:]) & (inside >= least)
@@ -190,6 +192,7 @@ def av_align(
     # A shuffled cycle, not a permutation: every clip meets another clip's sound.
     order = np.random.default_rng(seed).permutation(len(sound))
     other = np.empty_like(order)
+    # Clip order[k] gets the sound of clip order[k - 1].
     other[order] = np.roll(order, 1)
     rows = {
         "AV-Align": (sound, moves),

@@ -81,6 +81,8 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     partial = folder / f".{complete.name}"
     if complete.exists():  # the run was stopped right after it had saved
         return
+    # In memory first: the checksum is to be that of the bytes that torch made, and not
+    # of what a bad disk gives back.
     buffer = io.BytesIO()
     torch.save(_copy_to_cpu(description, "checkpoint"), buffer)
     data = buffer.getvalue()
@@ -88,6 +90,8 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     # A process that was killed here before may have left an incomplete folder.
     shutil.rmtree(partial, ignore_errors=True)
     with files.explain_write_errors(folder):
+        # The order matters. `write_bytes` sees both files to the disk before the folder
+        # gets its name. The older checkpoints go when the name is on the disk, too.
         partial.mkdir(parents=True)
         files.write_bytes(partial / STATE, data)
         files.write_bytes(partial / CHECKSUM, checksum.encode())
@@ -150,6 +154,7 @@ def find_newest(folder: Path) -> Path | None:
         path: path.name.removeprefix("step_")
         for path in (folder / "checkpoints").glob("step_*")
     }
+    # What has no plain number behind step_ is no checkpoint.
     found = {path: int(text) for path, text in numbers.items() if text.isdecimal()}
     # As numbers: as text step_10000000 would come before step_9999999.
     return max(found, key=found.__getitem__, default=None)
@@ -172,6 +177,7 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
         )
     try:
         data = path.read_bytes()
+        # As `sha256sum` writes it: the hash, two spaces and the name of the file.
         expected = (checkpoint / CHECKSUM).read_text().split()[0]
     except FileNotFoundError as error:
         raise CheckpointError(error.filename, "the file is missing", remedy) from None

@@ -60,6 +60,8 @@ class Plot(Figure):
 def figure_to_png(figure: Figure) -> bytes:
     """The figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
+    # The style counts here as well: savefig reads its dpi from it, and so do ticks,
+    # which matplotlib makes when it first draws them.
     with mpl.rc_context(STYLE):
         figure.savefig(buffer, format="png")
     return buffer.getvalue()
@@ -108,6 +110,7 @@ def to_uint8(image: Any, slack: float = 1e-3) -> np.ndarray:
             f"pictures of floats lie in [0, 1], not [{low:.2f}, {high:.2f}]: "
             "map the -1..1 of a tanh: (x + 1) / 2"
         )
+    # Rounded: `astype` alone cuts off, and each picture would be half a level darker.
     pixels: np.ndarray = np.round(array.clip(0, 1) * 255).astype(np.uint8)
     return pixels
 
@@ -137,6 +140,7 @@ def to_picture(value: Any, columns: int | None = None) -> np.ndarray:
 
 def encode_png(image: Any, zoom: int = 1) -> bytes:
     """One picture as the bytes of a PNG file, each pixel `zoom` pixels wide."""
+    # Copied pixels, no interpolation: it would smooth what a network made.
     pixels = to_uint8(image).repeat(zoom, 0).repeat(zoom, 1)
     buffer = io.BytesIO()
     imsave(buffer, pixels, format="png")
@@ -252,6 +256,7 @@ def waveforms(
             # (channels, samples) -> (samples, channels): matplotlib draws each column.
             samples = np.atleast_2d(_to_numpy(sound)).T
             place.plot(np.arange(len(samples)) / rate, samples, linewidth=0.6)
+            # One range for all of them, so that their loudness can be compared.
             place.set_ylim(-1, 1)
             if i < len(captions):
                 place.set_ylabel(captions[i], rotation=0, ha="right", va="center")
@@ -286,6 +291,7 @@ def curves(
     place: Axes = axes[0, 0]
     with mpl.rc_context(STYLE):
         for name, values in history.items():
+            # A tuple of two is (xs, ys). Two values of one curve come as a list.
             pair = isinstance(values, tuple) and len(values) == 2
             ys = _to_numpy(values[1] if pair else values)
             xs = _to_numpy(values[0]) if pair else np.arange(len(ys))
@@ -363,6 +369,7 @@ def bars(
         for i, measure in enumerate(measures.values()):
             value, low, high = interval(measure)
             place.bar(i, value, width=0.65, color=COLOURS[0])
+            # (2, 1): matplotlib wants the distances from the value, down and up.
             span = [[value - low], [high - value]]
             place.errorbar(i, value, yerr=span, color="black", capsize=3)
         # Long names would run into each other.
@@ -409,10 +416,12 @@ def diagram(
             style = {
                 "arrowstyle": "-|>",
                 "color": "#333333",
+                # The arrow goes from centre to centre, and is cut at these patches.
                 "patchA": drawn[start].get_bbox_patch(),
                 "patchB": drawn[end].get_bbox_patch(),
             }
             place.annotate("", (x1, y1), (x0, y0), arrowprops=style)
+            # The label stands on the arrow: a white ground keeps it legible.
             halo = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"}
             if label:
                 middle = ((x0 + x1) / 2, (y0 + y1) / 2)
@@ -463,6 +472,7 @@ def interval(measure: Any) -> tuple[float, float, float]:
     """(value, low, high) of a Measure, its JSON, a triple, or a bare number."""
     triple: Any
     if isinstance(measure, Mapping):
+        # In the JSON of a Measure an infinite end is None: it gets no whisker.
         triple = tuple(measure.get(name) for name in ("value", "low", "high"))
     elif hasattr(measure, "value"):
         triple = (measure.value, measure.low, measure.high)
@@ -492,6 +502,8 @@ def listen(sounds: Sequence[Any], rate: int, captions: Sequence[str] = ()) -> HT
     players = []
     for i, sound in enumerate(sounds):
         caption = html.escape(captions[i]) if i < len(captions) else ""
+        # preload='none' below: a page may hold a hundred players, and the browser
+        # would read all of their sounds when it opens the page.
         source = data_url(encode_wav(sound, rate), "audio/wav")
         players.append(
             f"<figure style='margin:0 1em .5em 0;display:inline-block'>"
@@ -618,11 +630,13 @@ def format_number(value: Any) -> str:
     """A value as people read it: three significant figures, intervals in brackets."""
     if isinstance(value, Mapping) and "value" in value:
         return _format_measure(value)
+    # A Measure, known by its fields: this module does not import `avnb.metrics`.
     if hasattr(value, "low") and hasattr(value, "high"):
         names = ("value", "low", "high", "unit")
         return _format_measure({name: getattr(value, name, None) for name in names})
     if value is None:
         return ""
+    # To Python True is an int. It is to be printed as True, and not as 1.
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return str(value)
     plain = float(value)
@@ -631,6 +645,7 @@ def format_number(value: Any) -> str:
     # Above 1e15 a float no longer tells neighbouring integers apart.
     if plain.is_integer() and abs(plain) < 1e15:
         return str(int(plain))
+    # From 1000 on `.3g` would print powers of ten, such as 1.23e+03.
     return f"{plain:.3g}" if abs(plain) < 1000 else f"{plain:.0f}"
 
 
@@ -656,12 +671,14 @@ def _render_cell(value: Any) -> str:
 
 
 def _to_numpy(values: Any) -> np.ndarray:
+    # NumPy cannot read a tensor that lies on a GPU or that requires a gradient.
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     return np.asarray(values)
 
 
 def _clear_axes(place: Axes) -> None:
+    # Piece by piece: `set_axis_off` would hide the label of the row as well.
     place.set(xticks=[], yticks=[])
     place.grid(False)
     for spine in place.spines.values():

@@ -136,6 +136,8 @@ def make_generator(*names: object) -> np.random.Generator:
 
     Python's own hash() differs from process to process, so the seed is a SHA-256.
     """
+    # 8 of its 32 bytes are enough. Their order is fixed too, so that every machine gets
+    # the same seed.
     digest = hashlib.sha256("|".join(str(name) for name in names).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
@@ -192,11 +194,14 @@ def perform(
     if not seconds > 0:
         raise ValueError(f"seconds = {seconds}: a performance has a positive length")
     seconds = float(seconds)
+    # Two generators: one of the seed alone, which all players of a piece share, and one
+    # of this part.
     part = ("together",) if together else (instrument, player)
     rng = make_generator("score", *part, seed)
     tempo, notes = _write_score(
         ORCHESTRA[instrument], seconds, make_generator("piece", seed), rng
     )
+    # Rounded up, so that the curves reach the end of a length such as 2.503 s.
     time = np.arange(int(np.ceil(seconds * CONTROL_RATE))) / CONTROL_RATE
     loudness = _play_loudness(instrument, player, notes, time)
     pitch_hz = _play_pitch(instrument, player, notes, time, loudness)
@@ -235,6 +240,7 @@ def _write_score(
     tonic = int(piece.integers(12))
     mode = MODES[str(piece.choice(list(MODES)))]
     compass = range(instrument.low, instrument.high + 1)
+    # The scale's pitches within the compass; a melody walks along this array.
     pitches = np.array([midi for midi in compass if (midi - tonic) % 12 in mode])
     notes: list[Note] = []
     now = float(piece.uniform(0.05, 0.3))
@@ -310,6 +316,7 @@ def _walk_scale(
     register = float(np.clip(rng.normal(0.5, 0.22), 0.05, 0.95)) * (size - 1)
     if style == "run":
         steps = rng.choice([-1, 1], p=[0.15, 0.85], size=count)
+        # Runs turn round every 8 notes, and begin upwards or downwards.
         steps = steps * np.where(np.arange(count) // 8 % 2, -1, 1) * rng.choice([-1, 1])
     elif style == "arpeggio":
         turn = np.where(np.arange(count) // 4 % 2, -1, 1)
@@ -344,6 +351,7 @@ def _play_loudness(
         since = time - note.onset
         rise = np.clip(since / attack, 0, 1)
         inside = np.clip(since / max(note.duration, 1e-3), 0, 1)
+        # The fade begins before the note's end and goes on after it, half and half.
         fade = max(note.duration - kind.release / 2, 0.03)
         fall = np.exp(-np.clip(since - fade, 0, None) / (kind.release / 2.5))
         shape = (1 - swell) + swell * np.sin(np.pi * inside) if swell else 1.0
@@ -371,12 +379,14 @@ def _play_pitch(
     # a finger or a slide moves along the string or tube; a valve is there at once
     glide = 0.03 if kind.family == "string" or instrument == "trombone" else 0.012
     cents = np.zeros_like(time)
+    # Angular, and a little off the player's own rate in each performance.
     rate = 2 * np.pi * own.vibrato_rate * (1 + 0.04 * rng.normal())
     for index, note in enumerate(notes):
         following = notes[index + 1].onset if index + 1 < len(notes) else np.inf
         here = (time >= note.onset) & (time < following)
         since = time[here] - note.onset
         # no player is exactly in tune: 4 cents of deviation a note
+        # 100 cents are a semitone, so 6900 cents are A4.
         value = 100 * note.midi + own.tuning + np.clip(rng.normal(0, 4), -8, 8)
         # only from a note that still sounds: after a rest nothing glides
         if index and notes[index - 1].onset + notes[index - 1].duration > (
@@ -414,15 +424,21 @@ def _play_strokes(
     speed = np.where(held & (loudness > 0), 0.15 + 1.8 * loudness, 0.0)
     starts = [stroke[0].onset for stroke in strokes] + [np.inf]
     spans = [(time >= first) & (time < last) for first, last in pairwise(starts)]
+    # How much bow each stroke takes; the 0 stands for "nothing follows" in the loop
+    # below.
     lengths = [float(np.sum(speed[span])) / CONTROL_RATE for span in spans] + [0.0]
     curve = np.full_like(time, FROG)
     place = FROG
     for index, (stroke, span) in enumerate(zip(strokes, spans, strict=True)):
         bow, end = stroke[0].bow, _end(stroke[-1])
         lifted = starts[index + 1] - end >= RETAKE  # after it; at the end of a take too
+        # In the stroke's own direction, bow * place goes up to 1. The next stroke runs
+        # the other way and needs its length: from here on it has wanted + 1.
         room = 0.0 if lifted else lengths[index + 1]
         wanted = max(bow * place + lengths[index], room - 1.0)
         travel = min(wanted, 1.0) - bow * place
+        # 0..1 along the stroke, in time with the loudness. The bound is for a stroke in
+        # silence.
         share = np.cumsum(speed[span]) / max(np.sum(speed[span]), 1e-9)
         curve[span] = np.clip(place + bow * travel * share, -1, 1)
         place = float(curve[span][-1]) if span.any() else place
@@ -461,5 +477,7 @@ def smooth_curve(curve: np.ndarray, seconds: float) -> np.ndarray:
     # an odd width, so that the window has a middle
     width = 2 * int(seconds * CONTROL_RATE / 2) + 1
     window = np.hanning(width + 2)[1:-1]
+    # "full" and then cut by hand: with "same" numpy gives as many values as the longer
+    # of both, which is the window for a very short curve.
     full = np.convolve(curve, window / window.sum())
     return full[width // 2 : width // 2 + len(curve)]

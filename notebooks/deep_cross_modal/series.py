@@ -70,6 +70,7 @@ CLAIMS = (
         "Table 1: LMS 87.44 %, next MFCC 81.05 %",
         "accuracy of LMS minus that of the best other",
         unit="points",
+        networks=tuple(f"{name}, 4 layers" for name in ("LMS", *OTHER_REPRESENTATIONS)),
     ),
     Claim(
         "four_layers",
@@ -77,6 +78,11 @@ CLAIMS = (
         "Table 1: +3.0 points on the average of five",
         "mean accuracy of 4 layers minus 3, over the five representations",
         unit="points",
+        networks=tuple(
+            f"{name}, {layers} layers"
+            for name in ("LMS", *OTHER_REPRESENTATIONS)
+            for layers in (3, 4)
+        ),
     ),
     Claim(
         "c_over_n",
@@ -84,6 +90,7 @@ CLAIMS = (
         "Table 5: 75.56 % against 12.32 %",
         "EvalClassifier's accuracy on held-out sounds, S2I-C minus S2I-N",
         unit="points",
+        networks=("S2I-C", "S2I-N"),
     ),
     Claim(
         "c_over_a",
@@ -91,6 +98,7 @@ CLAIMS = (
         "Table 5: 75.56 % against 10.95 %",
         "EvalClassifier's accuracy on held-out sounds, S2I-C minus S2I-A",
         unit="points",
+        networks=("S2I-C", "S2I-A"),
     ),
     Claim(
         "n_over_a",
@@ -98,6 +106,7 @@ CLAIMS = (
         "Table 5: 12.32 % against 10.95 %",
         "EvalClassifier's accuracy on held-out sounds, S2I-N minus S2I-A",
         unit="points",
+        networks=("S2I-N", "S2I-A"),
     ),
     Claim(
         "fall",
@@ -106,6 +115,7 @@ CLAIMS = (
         "Γ's best accuracy on training sounds minus its last",
         above=0.05,
         unit="points",
+        networks=("S2I-C",),
     ),
     Claim(
         "i2s_above_chance",
@@ -113,6 +123,7 @@ CLAIMS = (
         "Sec. 5.4: 11.17 %, chance 7.7 %",
         "EvalClassifier's accuracy on generated sounds minus chance",
         unit="points",
+        networks=("I2S",),
     ),
     Claim(
         "gamma_95",
@@ -120,6 +131,7 @@ CLAIMS = (
         "Sec. 3.4",
         "Γ's accuracy on held-out recordings minus 0.95",
         unit="points",
+        networks=("Γ",),
     ),
 )
 

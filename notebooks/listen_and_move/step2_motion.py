@@ -330,21 +330,21 @@ class MotionRNN(nn.Module):
         self.size, self.noise_size = bands + noise, noise
         self.recurrence = ResidualDilatedGRU(self.size, layers)
 
-    def sample_noise(self, frames: int) -> Float[Tensor, "t e"]:
-        """Draw e from a standard normal, on the device of the weights."""
+    def sample_noise(self, *shape: int) -> Float[Tensor, "*n t e"]:
+        """Draw e from a standard normal: for T frames, or for N readers of T frames."""
         device = next(self.parameters()).device
-        return torch.randn(frames, self.noise_size, device=device)
+        return torch.randn(*shape, self.noise_size, device=device)
 
     def forward(
         self,
-        features: Float[Tensor, "t b"],
-        noise: Float[Tensor, "t e"],
-        state: Float[Tensor, "1 slots m"] | None = None,
-    ) -> tuple[Float[Tensor, "t m"], Float[Tensor, "1 slots m"]]:
-        """One window; a `state` of None means that nothing was heard before it."""
-        r = torch.cat([features, noise], dim=1)
-        motion, state = self.recurrence(r[None], state)
-        return motion[0], state
+        features: Float[Tensor, "*n t b"],
+        noise: Float[Tensor, "*n t e"],
+        state: Float[Tensor, "n slots m"] | None = None,
+    ) -> tuple[Float[Tensor, "*n t m"], Float[Tensor, "n slots m"]]:
+        """A window, or one of each of N readers; no state: nothing was heard before."""
+        r = torch.cat([features, noise], dim=-1)
+        motion, state = self.recurrence(r if r.ndim == 3 else r[None], state)
+        return motion.reshape(r.shape), state
 
 
 # %% tags=["active-ipynb"]

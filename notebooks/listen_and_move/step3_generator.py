@@ -43,7 +43,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from avnb_notebooks.listen_and_move.step2_motion import MotionRNN
+from avnb_notebooks.listen_and_move.step2_motion import MotionRNN, select_window
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -90,8 +90,8 @@ from avnb.layers.conditional import LEAKY_SLOPE
 
 # %% [markdown]
 # Table 1 of the paper measures what each path contributes. Its six networks are six
-# settings of four switches. (A fifth switch, `plus_one`, is ours and is explained
-# below.)
+# settings of four switches. The switch `plus_one` is ours and is explained below;
+# `skip` is the other kind of generator of Fig. 5.
 
 
 # %%
@@ -104,6 +104,7 @@ class ModelConfig:
     conditional_norms: bool = True  # acIN in the up-blocks; otherwise batch norm
     prediction: str = "directional"  # or "centre" (one ConvGRU), or "none"
     plus_one: bool = True  # acIN scales by 1 + γ, for features from -1 to 1
+    skip: bool = False  # every layer makes a picture, instead of residual blocks
 
     def __post_init__(self) -> None:
         if self.prediction not in ("none", "centre", "directional"):
@@ -328,30 +329,35 @@ def count_layers(size: int) -> int:
 
 # %%
 class Trunk(nn.Module):
-    """Format layer and residual up-blocks: z (T, Z) → maps (T, C, N, N).
+    """Format layer and up-blocks: z (T, Z) → maps (T, C, N, N), coarser pictures.
 
     `widths` are the channels after each layer. With `bands` sound features the norms
-    are conditional, with None they are batch norms.
+    are conditional, with None they are batch norms. With `skip` each layer but the last
+    makes a picture of its own; otherwise the blocks are residual.
     """
 
     def __init__(
-        self, size: int, widths: list[int], bands: int | None, plus_one: bool
-    ) -> None:
+        self, size: int, widths: list[int], bands: int | None, plus_one: bool,
+        skip: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.format = FormatLayer(size, widths[0])
         self.blocks = nn.ModuleList(
-            UpBlock(a, b, bands, plus_one=plus_one)
+            UpBlock(a, b, bands, plus_one=plus_one, residual=not skip)
             for a, b in itertools.pairwise(widths)
         )
+        self.to_rgbs = nn.ModuleList(nn.Conv2d(c, 3, 1) for c in widths[:-1] if skip)
 
     def forward(
         self, z: Float[Tensor, "t z"], features: Float[Tensor, "t b"] | None = None
-    ) -> Float[Tensor, "t c n n"]:
-        """`features` are needed by conditional norms only."""
-        x = self.format(z)
-        for block in self.blocks:
+    ) -> tuple[Float[Tensor, "t c n n"], Tensor | float]:
+        """The last maps, and the sum of the coarser layers' pictures (0 if none)."""
+        x, picture = self.format(z), 0.0
+        for block, to_rgb in itertools.zip_longest(self.blocks, self.to_rgbs):
+            if to_rgb is not None:
+                picture = F.interpolate(picture + to_rgb(x), scale_factor=2.0)
             x = block(x, features)
-        return x
+        return x, picture
 
 
 # %%
@@ -388,19 +394,22 @@ class Generator(nn.Module):
         widths = [count_channels(s, base) for s in range(count_layers(size) + 1)]
         z = bands + noise + bands * config.content
         norm_bands = bands if config.conditional_norms else None
-        self.trunk = Trunk(z, widths, norm_bands, config.plus_one)
+        self.trunk = Trunk(z, widths, norm_bands, config.plus_one, config.skip)
         self.prediction = make_prediction(config.prediction, widths[-1])
         self.to_rgb = nn.Conv2d(widths[-1], 3, 1)
 
     def forward(
         self, motion: Tensor, features: Tensor, state: Tensor | None = None
-    ) -> tuple[Float[Tensor, "t 3 n n"], Tensor]:
-        """One window, and the state of the prediction before it (None: no past)."""
-        z = torch.cat([features, motion], dim=1) if self.content else motion
-        x = self.trunk(z, features if self.conditional else None)
-        # the prediction layer takes a batch of sequences: here one, of T frames
-        x, state = self.prediction(x[None], state)
-        return torch.tanh(self.to_rgb(x[0])), state
+    ) -> tuple[Float[Tensor, "*n t 3 h w"], Tensor]:
+        """A window, and the state of the prediction before it (None: no past)."""
+        z = torch.cat([features, motion], dim=-1) if self.content else motion
+        frames = z.shape[:-1]  # (T,), or (N, T) of N readers
+        z, features = z.flatten(0, -2), features.flatten(0, -2)
+        x, coarse = self.trunk(z, features if self.conditional else None)
+        # the prediction layer takes a batch of sequences, one of each reader
+        x, state = self.prediction(x.unflatten(0, (-1, frames[-1])), state)
+        video = torch.tanh(self.to_rgb(x.flatten(0, 1)) + coarse)
+        return video.unflatten(0, frames), state
 
 
 # %% [markdown]
@@ -427,13 +436,13 @@ class SoundToVideo(nn.Module):
 
     def forward(
         self,
-        features: Float[Tensor, "t b"],
+        features: Float[Tensor, "*n t b"],
         states: tuple[Tensor, Tensor] | None = None,
-        noise: Float[Tensor, "t e"] | None = None,
-    ) -> tuple[Float[Tensor, "t 3 n n"], tuple[Tensor, Tensor]]:
+        noise: Float[Tensor, "*n t e"] | None = None,
+    ) -> tuple[Float[Tensor, "*n t 3 h w"], tuple[Tensor, Tensor]]:
         """`states` are those of the window before; `noise` is drawn if not given."""
         motion_state, video_state = states or (None, None)
-        e = self.motion.sample_noise(len(features)) if noise is None else noise
+        e = self.motion.sample_noise(*features.shape[:-1]) if noise is None else noise
         m, motion_state = self.motion(features, e, motion_state)
         video, video_state = self.generator(m, features, video_state)
         return video, (motion_state, video_state)
@@ -442,16 +451,21 @@ class SoundToVideo(nn.Module):
 # %% [markdown]
 # Between two windows of training both states are kept in a module of their own, so that
 # a checkpoint contains them. At the beginning of the video they are zeros.
+#
+# One window of one video shows the networks a second of one tune. **Several readers**
+# show them more: N places of the same video are read at once, each with a state of its
+# own. Each reader has an equal stretch of the video. All of them begin their stretch
+# again at the same step.
 
 
 # %%
 class CarriedState(nn.Module):
-    """Both states of a model from one window to the next, without gradients."""
+    """Both states of N readers from one window to the next, without gradients."""
 
-    def __init__(self, model: SoundToVideo, bands: int = 64) -> None:
+    def __init__(self, model: SoundToVideo, readers: int = 1, bands: int = 64) -> None:
         super().__init__()
-        with torch.no_grad():  # one frame, to learn the shapes of the states
-            states = model.eval()(torch.zeros(1, bands))[1]
+        with torch.no_grad():  # one frame each, to learn the shapes of the states
+            states = model.eval()(torch.zeros(readers, 1, bands))[1]
         model.train()
         for name, state in zip(("motion", "video"), states, strict=True):
             self.register_buffer(name, torch.zeros_like(state))
@@ -471,6 +485,27 @@ class CarriedState(nn.Module):
         for kept in (self.motion, self.video):
             kept.zero_()
 
+
+# %%
+def select_windows(
+    step: int, frames: int, length: int, readers: int, seed: int
+) -> tuple[list[slice], bool]:
+    """The window of each reader at a training step, and whether all start again.
+
+    Raises:
+        ValueError: a reader's stretch of the video is shorter than a window.
+    """
+    stretch = frames // readers
+    window, restart = select_window(step, stretch, length, seed)
+    begins = [reader * stretch + window.start for reader in range(readers)]
+    return [slice(begin, begin + length) for begin in begins], restart
+
+
+# %% tags=["active-ipynb"]
+# for step in range(4):
+#     windows, restart = select_windows(step, 400, 32, readers=3, seed=0)
+#     places = ", ".join(f"{part.start} to {part.stop - 1}" for part in windows)
+#     print(f"step {step}: frames {places}", "(all start again)" if restart else "")
 
 # %% [markdown]
 # All convolutions, also those of the critics, start from $\mathcal N(0, 0.02^2)$ with

@@ -26,7 +26,9 @@ def refused(*arguments: str) -> str:
 
 def test_wrong_names_are_answered_with_the_right_ones() -> None:
     assert "Give one of: " in refused("run", "tay")
-    assert "smoke, laptop, gpu, paper" in refused("run", "toy", "--scale", "tiny")
+    assert "smoke, laptop, reference, gpu, paper" in refused(
+        "run", "toy", "--scale", "tiny"
+    )
     told = refused("run", "toy", "--set", "widht=3")
     assert "step1_count: count, rate" in told
     assert "step3_use: depth" in told

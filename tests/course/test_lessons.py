@@ -4,6 +4,7 @@ import html
 import inspect
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from notebook_tools import FIRST_CELL
 from toy import Toy, toy  # noqa: F401  (a fixture)
 
 from avnb import course, files
-from avnb.course import kernels
+from avnb.course import exercises, kernels
 from avnb.course.embedded import make_embedded_data
 from avnb.course.folders import default_run_dir
 from avnb.course.series import list_series, load_series
@@ -24,12 +25,12 @@ from avnb.data.scripts import load_script
 from avnb.errors import LessonError
 
 TABLE = {
-    "width": (8, 32, 64, 128),
-    "rate": (0.1, 0.1, 1.0, 1.0),
-    "flip": (True, True, True, False),
-    "name": ("a", "b", "c", "d"),
-    "sizes": ((1,), (1, 2), (3,), (4,)),
-    "limit": (None, 5, 5, 5),
+    "width": (8, 32, 32, 64, 128),
+    "rate": (0.1, 0.1, 0.1, 1.0, 1.0),
+    "flip": (True, True, True, True, False),
+    "name": ("a", "b", "r", "c", "d"),
+    "sizes": ((1,), (1, 2), (2,), (3,), (4,)),
+    "limit": (None, 5, 5, 5, 5),
 }
 
 
@@ -63,7 +64,7 @@ def test_overrides_are_read_as_the_type_of_the_field(given: dict, read: object) 
 @pytest.mark.parametrize(
     ("scale", "overrides", "told"),
     [
-        ("tiny", {}, "smoke, laptop, gpu, paper"),
+        ("tiny", {}, "smoke, laptop, reference, gpu, paper"),
         ("smoke", {"widht": 3}, "width, rate, flip"),
         ("smoke", {"width": "many"}, "int"),
         ("smoke", {"width": 1.5}, "int"),
@@ -121,18 +122,71 @@ def test_a_failed_write_leaves_the_old_file(
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> None:
-    def check(answer: object) -> None:
-        assert answer(3) == 6, "twice three is six"  # type: ignore[operator]
+def check_double(answer: Any) -> None:
+    assert answer(3) == 6, f"double(3): the answer is {answer(3)}. It should be 6"
 
-    exercise = course.Exercise("double", "?", check, lambda x: 2 * x, ("add it",))
-    assert course.try_exercise(exercise, exercise.solution)
-    assert not course.try_exercise(exercise, lambda x: None)
-    assert not course.try_exercise(exercise, lambda: None)
+
+DOUBLE = course.Exercise(
+    "double", "?", check_double, lambda x: 2 * x, ("Add it.", "To itself.")
+)
+
+
+def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> None:
+    course.try_exercise(DOUBLE, DOUBLE.solution)
+    assert capsys.readouterr().out == "✔ double\n"
+    course.try_exercise(DOUBLE, lambda x: 3 * x)
     told = capsys.readouterr().out
-    assert "✔ double" in told
-    assert "twice three is six" in told
-    assert "hint: add it" in told
+    assert "✘ double: double(3): the answer is 9. It should be 6" in told
+    assert "Add it" not in told  # a hint is given only on request
+    course.try_exercise(DOUBLE, lambda: 2)
+    assert "Your code stopped with TypeError" in capsys.readouterr().out
+
+
+def test_hints_come_one_at_a_time_and_on_request(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exercises, "_tried", {})
+    monkeypatch.setattr(exercises, "_hints_given", Counter())
+    course.show_hint()
+    assert "Try an exercise first" in capsys.readouterr().out
+    course.try_exercise(DOUBLE, lambda x: 3 * x)
+    capsys.readouterr()
+    for told in ("Hint 1 of 2: Add it.", "Hint 2 of 2: To itself.", "no further hint"):
+        course.show_hint()
+        assert told in capsys.readouterr().out
+    other = course.Exercise("other", "?", check_double, lambda x: x, ("Think.",))
+    course.show_hint(other)
+    assert "Hint 1 of 1: Think." in capsys.readouterr().out
+
+
+def test_nothing_is_wrong_before_it_is_tried(capsys: pytest.CaptureFixture) -> None:
+    def described(x: float) -> float:
+        """Twice x."""
+        ...
+
+    def passed() -> None:
+        pass
+
+    class Layer(torch.nn.Module):
+        """Twice x."""
+
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.width = width
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor: ...
+
+    class Written(Layer):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * x
+
+    for stub in (lambda x: None, described, passed, Layer):
+        course.try_exercise(DOUBLE, stub)
+        assert "○ double: write your code" in capsys.readouterr().out
+    assert not exercises.is_untouched(Written)
+    assert not exercises.is_untouched(lambda x: x)
+    assert not exercises.is_untouched(lambda x: 1)
+    assert not exercises.is_untouched(abs)
 
 
 def test_show_source_is_the_live_source() -> None:

@@ -119,7 +119,7 @@ def test_a_seed_out_of_range_is_refused(seed: str, toy: Toy) -> None:
 
 
 def make_step(number: int, *fields: str) -> SeriesStep:
-    table = {name: (1, 2, 3, 4) for name in fields}
+    table = {name: (1, 2, 3, 4, 5) for name in fields}
     return SeriesStep(number, f"step{number}_x", Path("x"), (), table)
 
 

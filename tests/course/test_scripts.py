@@ -11,7 +11,7 @@ from avnb.course import arguments
 from avnb.course.steps import SeriesStep
 
 STEP = SeriesStep(
-    6, "step6_train", Path("x.ipynb"), (), {"epochs": (1, 2, 3, 4), "rate": ()}
+    6, "step6_train", Path("x.ipynb"), (), {"epochs": (1, 2, 3, 4, 5), "rate": ()}
 )
 CELL = arguments.Parameters("laptop", seed=3, overrides={"epochs": 9})
 
@@ -40,7 +40,7 @@ def test_arguments_come_before_the_environment_and_that_before_the_cell(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--scale", "tiny"], "Give one of: smoke, laptop, gpu, paper"),
+        (["--scale", "tiny"], "Give one of: smoke, laptop, reference, gpu, paper"),
         (["--seed", "two"], "'two' is no whole number"),
         (["--set", "epochs"], "Give field=value"),
         (["--set", "epoch=3"], "step6_train: epochs, rate"),
@@ -73,7 +73,12 @@ def test_help_lists_scales_fields_and_the_environment(
         read("--help")
     assert stop.value.code == 0
     page = capsys.readouterr().out
-    for words in ("smoke, laptop, gpu, paper", "epochs", "1, 2, 3, 4", "AVNB_RUN_DIR"):
+    for words in (
+        "smoke, laptop, reference, gpu, paper",
+        "epochs",
+        "1, 2, 3, 4, 5",
+        "AVNB_RUN_DIR",
+    ):
         assert words in page
 
 

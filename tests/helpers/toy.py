@@ -34,8 +34,8 @@ STEPS = {
 
 # %%
 settings = lesson.settings(dict(
-    count=(2, 20, 200, 2000),
-    rate=(0.5, 0.5, 1.0, 1.0),
+    count=(2, 20, 50, 200, 2000),
+    rate=(0.5, 0.5, 0.5, 1.0, 1.0),
 ))
 settings
 
@@ -68,7 +68,7 @@ def double(x: int) -> int:
 # %%
 from toy_series.toy.step2_define import double
 
-settings = lesson.settings(dict(depth=(1, 2, 3, 4)))
+settings = lesson.settings(dict(depth=(1, 2, 3, 4, 5)))
 lesson.need("checkpoint.txt", "step1_count")
 count = lesson.load_results("step1_count")["count"]
 lesson.record("answer", double(count) * settings.depth)

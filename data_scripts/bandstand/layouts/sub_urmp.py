@@ -59,6 +59,7 @@ def write_sub_urmp(
             recordings of other settings.
     """
     _check(songs, seconds, step_ms, validation_fraction)
+    # `round` may give none, or all: with two songs or more, each split has one.
     held_out = round(songs * validation_fraction)
     if validation_fraction and songs > 1:
         held_out = min(max(held_out, 1), songs - 1)
@@ -73,6 +74,8 @@ def write_sub_urmp(
         "validation": held_out,
     }
     jobs: dict[str, Job] = {
+        # Instruments inside songs, so that a run that is stopped has some of every
+        # instrument.
         sub_urmp.name_recording(instrument, song): (instrument, song)
         for song in range(songs)
         for instrument in INSTRUMENTS
@@ -109,11 +112,13 @@ def _write_song(root: Path, settings: Settings, job: Job) -> None:
     """Write all pairs of one recording, and its truth."""
     instrument, song = job
     name = sub_urmp.name_recording(instrument, song)
+    # The same songs are held out for each instrument.
     held_out = song >= settings["songs"] - settings["validation"]
     split = "validation" if held_out else "train"
     seed = int(
         make_generator("sub_urmp", settings["seed"], instrument, song).integers(1 << 31)
     )
+    # The song's number is the player's: each recording has a person of its own.
     performance = perform(instrument, song, seconds=settings["seconds"], seed=seed)
     rate, length = sub_urmp.SAMPLE_RATE, sub_urmp.CHUNK_SECONDS
     sound = synthesise(performance, rate)
@@ -122,10 +127,13 @@ def _write_song(root: Path, settings: Settings, job: Job) -> None:
     for ms in range(sub_urmp.FIRST_MS, last + 1, settings["step_ms"]):
         start = sub_urmp.get_pair_start(ms)
         first = round(start * rate)
+        # Rounded in both places, so each chunk has the same number of samples.
         chunk = sound[first : first + round(length * rate)]
         item = f"{split}/{instrument}/{name}_{ms}"
+        # The released chunks have two equal channels, so these do: (samples, 2).
         stereo = np.stack([chunk, chunk], axis=1)
         write_wav(root / "chunk" / f"{item}.wav", stereo, rate, sub_urmp.SUBTYPE)
+        # Quality 95: the world's small pictures must not show JPEG's blocks.
         with files.atomic_path(root / "img" / f"{item}.jpg") as unfinished:
             frame = picture.draw(performance, start, settings["size"])
             Image.fromarray(frame).save(unfinished, format="JPEG", quality=95)

@@ -1,0 +1,69 @@
+"""Whether a network was trained long enough for a verdict: is its curve flat?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEAST_POINTS = 8  # two in each quarter of the training
+SMALL_GAIN = 0.02  # of the whole gain; what a flat curve may still gain in a quarter
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """What a held-out curve says about the length of the training.
+
+    Attributes:
+        flat: whether longer training can be expected to change little.
+        points: how many measurements there were.
+        late_gain: what the last quarter gained on the quarter before, as a part of
+            the whole gain since the first measurement; negative where it lost.
+    """
+
+    flat: bool
+    points: int
+    late_gain: float
+
+
+def find_convergence(
+    values: Sequence[float] | np.ndarray,
+    better: str = "higher",
+    *,
+    negligible: float = 0.0,
+) -> Convergence:
+    """Decide whether a held-out curve has flattened.
+
+    It is flat where there are at least `LEAST_POINTS` measurements, and the mean of
+    the last quarter is better than the mean of the quarter before by less than
+    `SMALL_GAIN` of the whole gain, or is not better. The whole gain goes from the first
+    measurement to the mean of the last quarter. A curve 1 - exp(-t / τ) becomes flat
+    after a training of about 6 τ.
+
+    A curve that gets worse is flat too, because more training does not help. So is
+    one that never moved.
+
+    Args:
+        values: measured on held-out data at equal distances through the training, in
+            order. The last quarter is the last `len(values) // 4` of them.
+        better: "higher" for an accuracy, "lower" for an error.
+        negligible: a difference, in the unit of the values, that nobody would call a
+            gain. It keeps the noise of a curve that hardly moved from counting as
+            one.
+
+    Raises:
+        ValueError: `better` is something else, or a value is not finite.
+    """
+    if better not in ("higher", "lower"):
+        raise ValueError(f"better is {better!r}: give 'higher' or 'lower'")
+    curve = np.asarray(values, dtype=float) * (1 if better == "higher" else -1)
+    if not np.isfinite(curve).all():
+        raise ValueError(f"a held-out curve holds a value that is not finite: {values}")
+    if len(curve) < LEAST_POINTS:
+        return Convergence(False, len(curve), 1.0)
+    quarter = len(curve) // 4
+    last = float(curve[-quarter:].mean())
+    late = last - float(curve[-2 * quarter : -quarter].mean())
+    whole = last - float(curve[0])
+    # Without any whole gain, a late gain is a recovery, and all that was gained.
+    share = late / whole if whole > 0 else float(late > 0)
+    return Convergence(late <= negligible or share < SMALL_GAIN, len(curve), share)
