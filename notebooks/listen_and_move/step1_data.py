@@ -76,8 +76,8 @@ OVERRIDES = {}
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
 #     dict(
-#         #          smoke laptop gpu  paper
-#         seconds=(2.0, 4.0, 4.0, 4.0),  # length of the excerpts below
+#         #          smoke laptop reference gpu  paper
+#         seconds=(2.0, 4.0, 4.0, 4.0, 4.0),  # length of the excerpts below
 #     ),
 # )
 # settings
@@ -586,8 +586,7 @@ def load_performer_video(
 #
 # ## Exercises
 #
-# 1. Which samples can change the features of frame $t$? Column $n$ of a centred
-#    spectrogram uses half a window on each side of its instant.
+# 1. Build the features of all frames from the columns of a spectrogram.
 # 2. Keep the released code's decibels relative to each chunk, but repair silence: use
 #    the chunk's largest value *or a floor* as the reference, whichever is larger.
 
@@ -595,16 +594,15 @@ def load_performer_video(
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def find_samples(t, sample_rate=16000):
-#     """(first, last) sample, both included, that the windows of chunk t use.
+# def average_chunks(columns, frames):
+#     """Columns (B, n) of a log-mel spectrogram → features (frames, B).
 #
-#     Columns every 10 ms, windows of 25 ms centred on them. Samples before the start of
-#     the sound have negative numbers.
+#     A chunk has eight columns, and the next one begins five columns later.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.FIND_SAMPLES, find_samples)
+# course.try_exercise(exercises.AVERAGE_CHUNKS, average_chunks)
 
 # %% tags=["active-ipynb"]
 # def guarded_db(chunk, floor):

@@ -584,8 +584,7 @@ def select_window(step: int, frames: int, length: int, seed: int) -> tuple[slice
 #
 # ## Exercises
 #
-# 1. What happened $n$ frames ago reaches the present in steps of the layers' dilations.
-#    What is the smallest number of steps?
+# 1. Write one step of a GRU from its four equations.
 # 2. Run one of torch's GRUs over a long sequence window by window, so that the result
 #    is that of one pass, but no gradient crosses a border.
 
@@ -593,12 +592,16 @@ def select_window(step: int, frames: int, length: int, seed: int) -> tuple[slice
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def count_steps(lag, dilations):
-#     """The fewest steps of the given lengths that add up to `lag` frames."""
+# def gru_step(x, h, W, U):
+#     """The new state (N, M) of input x and old state h, both (N, M).
+#
+#     W and U (3 M, M) hold W_r, W_z, W_n and U_r, U_z, U_n above one another. There are
+#     no biases.
+#     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.COUNT_STEPS, count_steps)
+# course.try_exercise(exercises.GRU_STEP, gru_step)
 
 # %% tags=["active-ipynb"]
 # def run_in_windows(gru, x, length):

@@ -115,12 +115,17 @@ class ModelConfig:
 
 # %%
 def ablation_configs() -> dict[str, ModelConfig]:
-    """The networks of Table 1, by the paper's names."""
+    """The networks of Table 1, by the paper's names, and one that it lacks.
+
+    "All, no prediction" has everything but the prediction layer. Only beside it do the
+    last two rows show what the prediction adds.
+    """
     return {
         "Baseline (MfS)": ModelConfig(1, False, False, "none"),
         "+ R+D-RNN": ModelConfig(3, False, False, "none"),
         "+ SaC": ModelConfig(1, True, False, "none"),
         "+ acIN": ModelConfig(1, False, True, "none"),
+        "All, no prediction": ModelConfig(3, True, True, "none"),
         "All + ConvGRU": ModelConfig(3, True, True, "centre"),
         "All + DirConvGRU": ModelConfig(3, True, True, "directional"),
     }
@@ -639,27 +644,32 @@ def count_weights(network: nn.Module) -> int:
 #
 # ## Exercises
 #
-# 1. Eq. 2 multiplies each map by one number and adds another. Compute both.
-# 2. How many weights does an up-block have? Calculate the number without building one.
+# 1. Build the audio-conditional norm of Eq. 2.
+# 2. Build the output of a skip generator (Fig. 5).
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def conditional_affine(x, shift, scale):
-#     """(a, b), each (T, C), such that Eq. 2 of x (T, C, h, w) is a·x + b.
+# def conditional_norm(x, features, linear):
+#     """Eq. 2 with 1 + γ: maps x (T, C, h, w) and features (T, B) → (T, C, h, w).
 #
-#     shift and scale (T, C) are β and γ. Add 1e-5 inside the root of the variance.
+#     linear is a torch.nn.Linear from B to 2 C: first the β of each map, then the γ,
+#     both before their leaky ReLU. Add 1e-5 inside the root of the variance.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.CONDITIONAL_AFFINE, conditional_affine)
+# course.try_exercise(exercises.CONDITIONAL_NORM, conditional_norm)
 
 # %% tags=["active-ipynb"]
-# def count_block_weights(before, after, bands):
-#     """How many weights an UpBlock(before, after, bands) has, by arithmetic."""
+# def add_skips(maps, to_rgbs):
+#     """The picture (T, 3, N, N) in -1…1 of a skip generator.
+#
+#     maps: the maps of each layer, from coarse to fine, each twice as large as the one
+#     before. to_rgbs: for each of them the convolution that turns it into colours.
+#     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.COUNT_BLOCK_WEIGHTS, count_block_weights)
+# course.try_exercise(exercises.ADD_SKIPS, add_skips)

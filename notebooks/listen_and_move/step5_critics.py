@@ -607,7 +607,7 @@ def update_model(
 # ## Exercises
 #
 # 1. Write the gradient penalty from its formula.
-# 2. Shuffle a video so that **no** frame keeps its place.
+# 2. Find the weight that makes a critic heard.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
@@ -621,12 +621,13 @@ def update_model(
 # course.try_exercise(exercises.PENALTY_BY_HAND, penalty_by_hand)
 
 # %% tags=["active-ipynb"]
-# def draw_derangement(count, random):
-#     """An order (a list of 0 … count - 1) in which no number is at its own place.
+# def weigh_critic(wanted, critic, frames, share):
+#     """The weight of a critic's term, by the norms of gradients at the frames.
 #
-#     random is a numpy Generator. Every such order must be possible.
+#     wanted(frames) is another term, a number. The critic's term is minus the mean of
+#     critic(frames). Weighted, its gradient has `share` times the norm of the other's.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.DRAW_DERANGEMENT, draw_derangement)
+# course.try_exercise(exercises.WEIGH_CRITIC, weigh_critic)

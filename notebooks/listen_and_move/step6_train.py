@@ -414,7 +414,7 @@ runs = {
 for name, (config, changes) in others.items():
     runs[name] = train_network(name, config, changes, settings.steps_others)
 TITLES = {f"table1_row{n}": k for n, k in enumerate(ablation_configs(), start=1)}
-TITLES |= {"full_model": "full model", "released": "as released"}
+TITLES |= {"full_model": "All + DirConvGRU", "released": "trained as released"}
 TITLES |= {"l1": "L1 for perceptual", "skip": "skip generator"}
 TITLES |= {"reset": "states reset"}
 
@@ -430,14 +430,18 @@ def read_log(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
 for name, run in runs.items():
     readers = run.settings["readers"]
     lesson.record_training(
-        name,
+        TITLES[name],
         epochs=run.steps_done * readers * settings.window / len(train),
         steps=run.steps_done,
         held_out=list(zip(*read_log(run, "own_sound"), strict=True)),
         better="lower",
         unit="RMSE of moving test pixels [grey levels]",
     )
-lesson.record("steps", {name: run.steps_done for name, run in runs.items()})
+lesson.record(
+    "steps",
+    {"full model": settings.steps, "other networks": settings.steps_others},
+)
+lesson.record("trained", {TITLES[name]: name for name in runs})
 
 # %% [markdown]
 # ## The error with the right and with the wrong sound
