@@ -19,6 +19,9 @@ from avnb.metrics.alignment import Times, match_events
 from avnb.metrics.intervals import jackknife_interval
 from avnb.metrics.measure import Measure
 
+# From the sums of `_mark`: how many moments were found, how many of these fit, how many
+# there are, and how many of these were found.
+_Rule = Callable[[np.ndarray], float]
 Curve = Float[np.ndarray, " _"]
 Curves = Float[np.ndarray, "_ _"]
 FLAT = 1e-6  # a curve that varies less is constant
@@ -92,7 +95,7 @@ def correlation(
         rows = kept[0]
         return float(np.mean([correlate(one[rows], true[rows]) for one in several]))
 
-    return _measure_over_blocks(name, statistic, len(true), block, seed)
+    return measure_over_blocks(name, statistic, len(true), block, seed=seed)
 
 
 def shifted_correlation(
@@ -247,11 +250,15 @@ def measure_events(
         axis=0,
     )
 
-    def measure(name: str, one: np.ndarray, rule: "_Rule") -> Measure:
+    def measure(
+        name: str, one: np.ndarray, rule: _Rule, unit: str = "fraction"
+    ) -> Measure:
         def statistic(kept: list[np.ndarray]) -> float:
             return rule(one[:, kept[0]].sum(axis=1))
 
-        return _measure_over_blocks(name, statistic, frames, block, seed)
+        return measure_over_blocks(
+            name, statistic, frames, block, unit=unit, seed=seed
+        )
 
     def gain(sums: np.ndarray) -> float:
         return _f1(sums[:4]) - _f1(sums[4:])
@@ -263,13 +270,8 @@ def measure_events(
         measure("recall", own, _recall),
         measure("F1", own, _f1),
         measure("F1 by luck", luck, _f1),
-        measure("F1 above luck", np.concatenate([own, luck]), gain),
+        measure("F1 above luck", np.concatenate([own, luck]), gain, "points"),
     )
-
-
-# How many moments were found, how many of these fit, how many there are, and how many
-# of these were found.
-_Rule = Callable[[np.ndarray], float]
 
 
 def _mark(
@@ -296,16 +298,32 @@ def _f1(sums: np.ndarray) -> float:
     return float((sums[1] + sums[3]) / both) if both else 0.0
 
 
-def _measure_over_blocks(
+def measure_over_blocks(
     name: str,
     statistic: Callable[[list[np.ndarray]], float],
     frames: int,
     block: int,
-    seed: int,
+    *,
+    unit: str = "",
+    seed: int = 0,
 ) -> Measure:
-    """A statistic of the frames, with a jackknife over blocks of time."""
+    """Measure a statistic of a video's frames, with a jackknife over blocks of time.
+
+    Args:
+        name: of the measure.
+        statistic: gets a list of one array, the kept frames, and gives the value.
+        frames: of the video.
+        block: frames of a block.
+        unit: of the value.
+        seed: of the assignment of blocks to groups.
+
+    Raises:
+        ValueError: the video does not hold two blocks.
+    """
     blocks = number_blocks(frames, block).tolist()
     value, low, high = jackknife_interval(statistic, [frames], [blocks], seed=seed)
     count = blocks[-1] + 1
     note = f"jackknife over {count} blocks of {block} frames of one video"
-    return Measure(name, value, low, high, count, "blocks", seed=seed, note=note)
+    return Measure(
+        name, value, low, high, count, "blocks", unit=unit, seed=seed, note=note
+    )
