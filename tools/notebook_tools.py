@@ -189,7 +189,7 @@ def ruff(*arguments: str) -> None:
 
 def badge(path: Path) -> str:
     """The line that opens a notebook in Colab."""
-    target = path.with_suffix(".ipynb").relative_to(ROOT).as_posix()
+    target = path.resolve().with_suffix(".ipynb").relative_to(ROOT).as_posix()
     page = f"https://colab.research.google.com/github/{REPOSITORY}/blob/main/{target}"
     return f"{BADGE}({page})"
 

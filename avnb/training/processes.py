@@ -67,7 +67,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         x = input.float()
-        sums: Tensor = all_reduce(  # type: ignore[no-untyped-call]
+        sums: Tensor = all_reduce(
             torch.stack([x.sum((0, 2, 3)), x.square().sum((0, 2, 3))])
         )
         count = x[:, 0].numel() * PartialState().num_processes
@@ -83,7 +83,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(variance * count / (count - 1), kept)
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
-        return x * scale[:, None, None] + shift[:, None, None]
+        return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
 
 
 def share_batch_norms(network: nn.Module) -> None:

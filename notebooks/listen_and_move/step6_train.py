@@ -535,6 +535,7 @@ rows = [{"critic": name, "gap, last tenth": y[-max(len(y) // 10, 1) :].mean()}
 lesson.record("gaps", rows)
 display(show.table(rows))
 
+
 # %% [markdown]
 # Batch norm with a batch of one brings each map to mean 0 and standard deviation 1
 # within the picture, real or generated. The score is a sum over the picture, so most of
@@ -586,6 +587,7 @@ if "l1" in runs:
     gain = perceptual[: len(pixels)][-1] - pixels[-1]
     lesson.record("l1", {"gain [dB]": float(gain), "reached": when})
     print(f"perceptual minus L1: {gain:+.2f} dB; the best of L1: {when}")
+
 
 # %% [markdown]
 # ## Look at the frames
