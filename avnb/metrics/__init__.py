@@ -9,6 +9,12 @@ from avnb.metrics.accuracy import (
     verdict,
 )
 from avnb.metrics.alignment import av_align, peak_agreement
+from avnb.metrics.baselines import (
+    average_class,
+    retrieve_by_class,
+    retrieve_nearest,
+    shuffle_within,
+)
 from avnb.metrics.distances import (
     frechet_distance,
     inception_score,
@@ -27,6 +33,14 @@ from avnb.metrics.localisation import (
     window_costs,
 )
 from avnb.metrics.measure import Measure, state_checksum
+from avnb.metrics.memorisation import (
+    authenticity,
+    class_shares,
+    diversity,
+    find_nearest,
+    manifold_precision,
+    manifold_recall,
+)
 from avnb.metrics.pictures import lpips, lpips_distance, ssim
 from avnb.metrics.pose import pose_error, pose_rows
 from avnb.metrics.retrieval import mean_reciprocal_rank, random_mrr, reciprocal_ranks
@@ -36,11 +50,16 @@ __all__ = [
     "MethodScores",
     "accuracy",
     "active_units",
+    "authenticity",
     "av_align",
+    "average_class",
     "chance",
+    "class_shares",
     "constant_answers",
+    "diversity",
     "event_spans",
     "fid",
+    "find_nearest",
     "frechet_distance",
     "fvd",
     "human_scores",
@@ -54,6 +73,8 @@ __all__ = [
     "lpips",
     "lpips_distance",
     "majority_class",
+    "manifold_precision",
+    "manifold_recall",
     "mean_over_seeds",
     "mean_reciprocal_rank",
     "modality_share",
@@ -64,6 +85,9 @@ __all__ = [
     "random_mrr",
     "real_against_real",
     "reciprocal_ranks",
+    "retrieve_by_class",
+    "retrieve_nearest",
+    "shuffle_within",
     "ssim",
     "state_checksum",
     "verdict",

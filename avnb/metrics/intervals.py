@@ -76,7 +76,7 @@ def number_groups(groups: Sequence[Hashable], n: int) -> np.ndarray:
     if len(groups) != n:
         raise ValueError(f"{len(groups)} recordings for {n} clips: one each is needed")
     first = {name: i for i, name in enumerate(dict.fromkeys(groups))}
-    return np.array([first[name] for name in groups])
+    return np.array([first[name] for name in groups], dtype=np.int64)
 
 
 def bootstrap_interval(
