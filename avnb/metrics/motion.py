@@ -256,9 +256,7 @@ def measure_events(
         def statistic(kept: list[np.ndarray]) -> float:
             return rule(one[:, kept[0]].sum(axis=1))
 
-        return measure_over_blocks(
-            name, statistic, frames, block, unit=unit, seed=seed
-        )
+        return measure_over_blocks(name, statistic, frames, block, unit=unit, seed=seed)
 
     def gain(sums: np.ndarray) -> float:
         return _f1(sums[:4]) - _f1(sums[4:])

@@ -37,9 +37,7 @@ def listen(kind: str) -> dict[str, tuple[float, float]]:
     parts = [{k: v[part] for k, v in known.items()}
              for part in (slice(None, cut), slice(cut, None))]  # fmt: skip
     oracle = fit_oracle(features[:cut], parts[0], before=FPS - 1)
-    rows = judge_oracle(
-        oracle, features[cut:], parts[1], block=2 * FPS, least=2 * FPS
-    )
+    rows = judge_oracle(oracle, features[cut:], parts[1], block=2 * FPS, least=2 * FPS)
     return {
         row["quantity"]: (row["r"].value, row["r, shifted"].value)
         for row in rows

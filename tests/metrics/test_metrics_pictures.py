@@ -26,9 +26,9 @@ from avnb.metrics import (
     state_checksum,
 )
 from avnb.metrics.alignment import (
-    match_events,
     find_motion_peaks,
     find_onsets,
+    match_events,
     measure_motion,
 )
 from avnb.metrics.distances import compute_frechet
