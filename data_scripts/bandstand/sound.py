@@ -3,9 +3,9 @@
 An instrument is a spectral envelope over frequency: a slope, formants, and a low-pass
 that opens with loudness. The harmonics of the pitch sample that envelope. A band of
 breath or bow noise, strongest in the attack, is added. A bow is heard: `Bowing` says
-how its place on the hair and its direction colour the sound. The harmonics of every block are
-scaled to unit power and then by the performance's loudness, so the envelope that is
-heard is that curve.
+how its place on the hair and its direction colour the sound. The harmonics of every
+block are scaled to unit power and then by the performance's loudness, so the envelope
+that is heard is that curve.
 """
 
 from dataclasses import dataclass

@@ -95,8 +95,8 @@ OVERRIDES = {}
 # end of the bow that the hand holds) the tone is bright and the hair hisses; near the
 # tip it is dark and clean. A down-bow begins with a bite, an up-bow begins softly, and
 # a **slurred** note, which shares the bow of the note before, has no attack at all. A
-# phrase begins with a down-bow at the frog. You can use your own video instead: run `avnb prepare
-# single_video --source FILE` and set `DATA` to the folder that it writes.
+# phrase begins with a down-bow at the frog. You can use your own video instead: run
+# `avnb prepare single_video --source FILE` and set `DATA` to the folder that it writes.
 # `load_recording` joins the prepared clips to one video without gaps.
 
 # %% tags=["active-ipynb"]
@@ -687,10 +687,11 @@ def ask_oracles(train: PerformerVideo, test: PerformerVideo) -> list[dict]:
 # %% tags=["active-ipynb", "performers"]
 # if others:
 #     lesson.record("heard_others", others, "what can be heard of the other performers")
-#     figure = show.image_grid([pictures], columns=list(bandstand.PERFORMERS[1:]), size=2)
+#     kinds = list(bandstand.PERFORMERS[1:])
+#     figure = show.image_grid([pictures], columns=kinds, size=2)
 #     lesson.figure("performers", figure, "The other three drawn performers.")
 #     rows = []
-#     for kind in bandstand.PERFORMERS[1:]:
+#     for kind in kinds:
 #         here = [row for row in others if row["performer"] == kind]
 #         here = [row for row in here if not row["quantity"].startswith("onset")]
 #         worst = min(here, key=lambda row: row["r"].value)

@@ -17,8 +17,8 @@
 #
 # **You will learn** what these measures compute (SSIM, the Fréchet distance and
 # AV-Align are written out and checked), why a Fréchet distance of few clips is mostly
-# bias, why a detector of turns needs hysteresis, and how to find out whether a generative
-# model uses its input.
+# bias, why a detector of turns needs hysteresis, and how to find out whether a
+# generative model uses its input.
 #
 # **Time:** a few minutes at scale `laptop`. **You should know:** steps 1 to 6;
 # step 6 must have run.
@@ -202,7 +202,7 @@ lesson.figure("films", figure, "The full model with two sounds, and a cheater.")
 # | its own sound | the full model, used as intended |
 # | another moment's sound | the **control**: the same model with wrong sounds |
 # | mean training frame | *trivial*: one still picture for all frames |
-# | nearest training sound | *the cheater*: the training video of the most similar second |
+# | nearest training sound | *the cheater*: the training video of the second that is most alike |
 # | real frames of another moment | *chance*: perfect frames at the wrong time |
 #
 # The best possible values are those of the real video itself: 1, 0 and 0. For the
@@ -674,7 +674,7 @@ motion_videos |= {
 
 # %%
 def read_motion(quantity: str) -> dict[str, np.ndarray]:
-    """Row → (videos, T): a quantity as the oracle hears it and as the frames show it."""
+    """Row → (videos, T): a quantity as the oracle hears it and as frames show it."""
     second = round(fps)
     known = {quantity: train.source.truth[quantity]}
     oracle = fit_oracle(train.features, known, before=second - 1)
@@ -773,18 +773,18 @@ for row in turns:
     if row["video"] == "its own sound":
         gain = row["above luck"]
         verdict = "above luck" if gain.low > 0 else "not shown to be above luck"
+        own, luck = (100 * row[name].value for name in ("F1", "F1 by luck"))
         print(
-            f"turns of the {turning} against {row['compared with']}: F1 "
-            f"{100 * row['F1'].value:.0f} %, by luck {100 * row['F1 by luck'].value:.0f} "
-            f"%: {verdict}"
+            f"turns of the {turning} against {row['compared with']}: F1 {own:.0f} %, "
+            f"by luck {luck:.0f} %: {verdict}"
         )
 
 # %% [markdown]
 # ### Without the truth
 #
-# For a video without ground truth there is **AV-Align**. It takes the peaks of the optical flow and
-# the onsets that are detected in the sound, and computes the same agreement within one
-# frame. First compare the real video with *its* chance value, its picture with another
+# For a video without ground truth there is **AV-Align**. It takes the peaks of the
+# optical flow and the onsets that are detected in the sound, and computes the share of
+# all of them that has a partner within one frame. First compare the real video with *its* chance value, its picture with another
 # clip's sound. AV-Align can only distinguish what lies between those two.
 
 # %% tags=["av-align"]
@@ -918,8 +918,8 @@ shown_share = sharpness[0]["of the real video's"].value
 gain = sharpness[0]["minus the still picture's"]
 drift = lasting[0]["change"]
 print(
-    f"Where it moves, the video has {100 * shown_share:.0f} % of the real sharpness. It "
-    f"is {'' if gain.low > 0 else 'not shown to be '}sharper than the still picture."
+    f"Where it moves, the video has {100 * shown_share:.0f} % of the real sharpness. "
+    f"It is {'' if gain.low > 0 else 'not shown to be '}sharper than the still picture."
 )
 if drift.low > 0:
     print(f"Its error grows by {drift.value:.2f} grey levels a minute: it degrades.")
