@@ -277,19 +277,20 @@ def _write_phrase(
     slur = slur if short > 0.9 else 1  # who plays staccato changes the bow each time
     level, swell = player.uniform(0.3, 0.8), player.uniform(-0.25, 0.4)
     now = bow_start = start
-    # A phrase begins with a down-bow, which this turns round for the first note. After
-    # a mere breath there is no time to lift the bow, and it goes on.
-    bow = notes[-1].bow if notes and start - _end(notes[-1]) < RETAKE else -1
+    bow = notes[-1].bow if notes else -1
     for index, (length, place) in enumerate(zip(lengths, places, strict=True)):
         if now > seconds - 0.2:
             break
         arch = np.sin(np.pi * (now - start) / sum(lengths))
         accent = 0.12 if index % 4 == 0 else 0.0
         velocity = level + swell * arch + accent + player.normal(0, 0.04)
+        # After a rest the player begins anew, with a down-bow. After a mere breath there
+        # is no time to lift the bow, and it turns.
+        rested = not notes or now - _end(notes[-1]) >= RETAKE
         # a bow is 1.2 s long at most, however many notes are slurred
-        turned = index % slur == 0 or now + length > bow_start + 1.2
+        turned = rested or index % slur == 0 or now + length > bow_start + 1.2
         if turned:
-            bow, bow_start = -bow, now
+            bow, bow_start = 1 if rested else -bow, now
         notes.append(
             Note(
                 onset=round(now, 4),

@@ -202,7 +202,7 @@ lesson.figure("films", figure, "The full model with two sounds, and a cheater.")
 # | its own sound | the full model, used as intended |
 # | another moment's sound | the **control**: the same model with wrong sounds |
 # | mean training frame | *trivial*: one still picture for all frames |
-# | nearest training sound | *the cheater*: the training video of the second that is most alike |
+# | nearest training sound | *the cheater*: training video of the most similar second |
 # | real frames of another moment | *chance*: perfect frames at the wrong time |
 #
 # The best possible values are those of the real video itself: 1, 0 and 0. For the
@@ -784,8 +784,8 @@ for row in turns:
 #
 # For a video without ground truth there is **AV-Align**. It takes the peaks of the
 # optical flow and the onsets that are detected in the sound, and computes the share of
-# all of them that has a partner within one frame. First compare the real video with *its* chance value, its picture with another
-# clip's sound. AV-Align can only distinguish what lies between those two.
+# all of them that has a partner within one frame. First compare the real video with
+# *its* chance value, its picture with another clip's sound. AV-Align can only distinguish what lies between those two.
 
 # %% tags=["av-align"]
 length = min(round(4 * fps), count // 2)

@@ -25,7 +25,7 @@ def make_walk(frames: int = 960, seed: int = 0) -> np.ndarray:
 
 
 def make_strokes(seed: int = 0, count: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """A bow that goes to and fro between -1 and 1, and the frames of its turns."""
+    """A bow that goes back and forth between -1 and 1, and the frames of its turns."""
     lengths = np.random.default_rng(seed).integers(8, 24, count)
     ends = np.concatenate([[0], np.cumsum(lengths)])
     places = np.where(np.arange(count + 1) % 2, 1.0, -1.0)
