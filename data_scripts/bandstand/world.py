@@ -284,8 +284,8 @@ def _write_phrase(
         arch = np.sin(np.pi * (now - start) / sum(lengths))
         accent = 0.12 if index % 4 == 0 else 0.0
         velocity = level + swell * arch + accent + player.normal(0, 0.04)
-        # After a rest the player begins anew, with a down-bow. After a mere breath there
-        # is no time to lift the bow, and it turns.
+        # After a rest the player begins anew, with a down-bow. After a mere breath
+        # there is no time to lift the bow, and it turns.
         rested = not notes or now - _end(notes[-1]) >= RETAKE
         # a bow is 1.2 s long at most, however many notes are slurred
         turned = rested or index % slur == 0 or now + length > bow_start + 1.2

@@ -785,7 +785,8 @@ for row in turns:
 # For a video without ground truth there is **AV-Align**. It takes the peaks of the
 # optical flow and the onsets that are detected in the sound, and computes the share of
 # all of them that has a partner within one frame. First compare the real video with
-# *its* chance value, its picture with another clip's sound. AV-Align can only distinguish what lies between those two.
+# *its* chance value, its picture with another clip's sound. AV-Align can only
+# distinguish what lies between those two.
 
 # %% tags=["av-align"]
 length = min(round(4 * fps), count // 2)
