@@ -195,6 +195,12 @@ def test_the_bow_turns_at_note_starts_and_follows_the_loudness(instrument):
     for seed in range(5):
         performance = perform(instrument, 3, seconds=30, seed=seed)
         velocity = np.diff(performance.stroke) * CONTROL_RATE
+        # in rests the bow is lifted and brought back to the frog, which is no stroke
+        held = np.zeros(len(velocity), bool)
+        for note in performance.notes:
+            end = note.onset + note.duration
+            held |= (performance.time[1:] > note.onset) & (performance.time[1:] < end)
+        velocity = np.where(held, velocity, 0.0)
         moving = np.flatnonzero(np.abs(velocity) > 1e-9)
         signs = np.sign(velocity[moving])
         turns = moving[1:][signs[1:] != signs[:-1]] / CONTROL_RATE
@@ -205,9 +211,8 @@ def test_the_bow_turns_at_note_starts_and_follows_the_loudness(instrument):
         for note in performance.notes:
             middle = int((note.onset + note.duration / 2) * CONTROL_RATE)
             assert velocity[middle] * note.bow >= -1e-9
-        sounding = performance.loudness[1:] > 0
-        assert np.abs(velocity[~sounding]).max(initial=0) < 1e-9
-        agreement.append(np.corrcoef(np.abs(velocity), performance.loudness[1:])[0, 1])
+        loudness = performance.loudness[1:][held]
+        agreement.append(np.corrcoef(np.abs(velocity[held]), loudness)[0, 1])
     assert np.mean(agreement) > 0.6
 
 
