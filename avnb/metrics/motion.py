@@ -8,6 +8,7 @@ Each measure has its control: the same motion, shifted in time by two seconds or
 What a motion scores there, it scores by luck.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from avnb.metrics.measure import Measure
 _Rule = Callable[[np.ndarray], float]
 Curve = Float[np.ndarray, " _"]
 Curves = Float[np.ndarray, "_ _"]
+LARGEST = 1 - 1e-9  # r; of 1 itself Fisher's z is infinite
 FLAT = 1e-6  # a curve that varies less is constant
 SHIFTS = 24  # of the control, evenly spread over the video
 
@@ -93,9 +95,13 @@ def correlation(
 
     def statistic(kept: list[np.ndarray]) -> float:
         rows = kept[0]
-        return float(np.mean([correlate(one[rows], true[rows]) for one in several]))
+        r = np.mean([correlate(one[rows], true[rows]) for one in several])
+        # Fisher's z: an interval of r itself would reach beyond 1
+        return float(np.arctanh(np.clip(r, -LARGEST, LARGEST)))
 
-    return measure_over_blocks(name, statistic, len(true), block, seed=seed)
+    z = measure_over_blocks(name, statistic, len(true), block, seed=seed)
+    value, low, high = (math.tanh(x) for x in (z.value, z.low, z.high))
+    return z.annotate(value=value, low=low, high=high)
 
 
 def shifted_correlation(
@@ -256,7 +262,13 @@ def measure_events(
         def statistic(kept: list[np.ndarray]) -> float:
             return rule(one[:, kept[0]].sum(axis=1))
 
-        return measure_over_blocks(name, statistic, frames, block, unit=unit, seed=seed)
+        found = measure_over_blocks(
+            name, statistic, frames, block, unit=unit, seed=seed
+        )
+        # a share lies between 0 and 1, and a difference of two between -1 and 1
+        least = -1.0 if unit == "points" else 0.0
+        low, high = max(found.low, least), min(found.high, 1.0)
+        return found.annotate(low=min(low, found.value), high=max(high, found.value))
 
     def gain(sums: np.ndarray) -> float:
         return _f1(sums[:4]) - _f1(sums[4:])
