@@ -96,7 +96,7 @@ class Oracle:
     def read(self, features: Features) -> dict[str, Float[Tensor, " time"]]:
         """Read every quantity from the features of each frame."""
         x = features.float().cpu()
-        kernel = sum(one.compare(x) for one in self.kernels)
+        kernel = _add_kernels(self.kernels, x)
         found = kernel @ self.weights + self.bias
         return dict(zip(self.names, found.T, strict=True))
 
@@ -130,7 +130,7 @@ def fit_oracle(
         Kernel.fit(heard, before, after, step),
         Kernel.fit(heard, min(before, NEAR), min(after, NEAR), step),
     )
-    kernel = sum(one.compare(heard)[::step] for one in kernels)
+    kernel = _add_kernels(kernels, heard)[::step]
     right = torch.stack([known[name] for name in names], dim=1)[::step]
     bias, spread = right.mean(dim=0), right.std(dim=0)
     y = (right - bias) / spread
@@ -145,6 +145,12 @@ def fit_oracle(
         chosen = best == k
         weights[:, chosen] = _solve(kernel, y[:, chosen], PENALTIES[k])
     return Oracle(names, kernels, weights * spread, bias)
+
+
+def _add_kernels(kernels: tuple[Kernel, Kernel], features: Features) -> Tensor:
+    """Compare all frames by both kernels."""
+    whole, near = kernels
+    return whole.compare(features) + near.compare(features)
 
 
 def _solve(kernel: Tensor, y: Tensor, penalty: float) -> Tensor:
