@@ -380,9 +380,12 @@ def nearest_distance(
 # later notebooks therefore also compute the error of the fifth of the pixels that
 # change most in the training part:
 
-
 # %%
-def find_moving_pixels(frames: UInt8[Tensor, "t h w 3"]) -> Bool[Tensor, "h w"]:
+# a video's frames, in memory or read from their file when they are needed
+Frames = UInt8[Tensor, "t h w 3"] | clips.StreamedFrames
+
+
+def find_moving_pixels(frames: Frames) -> Bool[Tensor, "h w"]:
     """Mask of the fifth of the pixels with the largest standard deviation over time."""
     sums = torch.zeros(2, *frames.shape[1:], dtype=torch.double, device=frames.device)
     for part in frames.split(512):  # a long video in floats would not fit in memory
@@ -398,9 +401,12 @@ def find_moving_pixels(frames: UInt8[Tensor, "t h w 3"]) -> Bool[Tensor, "h w"]:
 
 
 # %%
-def average_frames(frames: UInt8[Tensor, "t h w 3"]) -> UInt8[Tensor, "h w 3"]:
+def average_frames(frames: Frames) -> UInt8[Tensor, "h w 3"]:
     """The mean frame: the still picture with the smallest mean square error."""
-    return frames.mean(dim=0, dtype=torch.float32).round().byte()
+    sums = torch.zeros(frames.shape[1:], dtype=torch.double, device=frames.device)
+    for part in frames.split(512):
+        sums += part.sum(dim=0)
+    return (sums / len(frames)).round().byte()
 
 
 # %%
@@ -472,7 +478,7 @@ def shift_in_time(
 class PerformerVideo:
     """T frames of one video, and the sound features of each frame."""
 
-    frames: UInt8[Tensor, "t h w 3"]
+    frames: Frames
     features: Float[Tensor, "t b"]
     source: clips.Recording
     audio_features: AudioFeatures
@@ -522,19 +528,22 @@ def check_video(video: PerformerVideo, window: int) -> None:
 
 # %%
 def load_performer_video(
-    folder: str | Path, split: str, device: str = "cpu", *, as_released: bool = False
-) -> PerformerVideo:
+    folder: str | Path, split: str, device: str = "cpu", *, as_released: bool = False,
+    stream: bool = False,
+) -> PerformerVideo:  # fmt: skip
     """Load one part ("train" or "test") of the video in a folder of prepared clips.
 
     The features of both parts are relative to the loudest moment of the training part,
-    or, with `as_released`, in dB relative to each chunk. ClipsError if it is silent.
+    or, with `as_released`, in dB relative to each chunk. With `stream` the frames stay
+    in their file, for videos larger than the memory. ClipsError if it is silent.
     """
-    recording = clips.load_recording(folder, split, device)
+    load = clips.stream_recording if stream else clips.load_recording
+    recording = load(folder, split, device)
     level = None
     if not as_released:
         train = recording
         if split != "train":
-            train = clips.load_recording(folder, "train", device)
+            train = load(folder, "train", device)
         measure = ChunkFeatures(train.sample_rate, train.fps).to(device)
         level = measure.measure_peak_energy(train.waveform)
         if not 0 < level < float("inf"):

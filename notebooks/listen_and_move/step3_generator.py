@@ -558,7 +558,7 @@ def init_weights(module: nn.Module) -> None:
 # %% [markdown]
 # ## The networks of Table 1
 #
-# All six networks get the same sound. Then only the sound of the last of 16 frames is
+# All these networks get the same sound. Then only the sound of the last of 16 frames is
 # changed. How much does the picture of that frame change, and how many weights does
 # each network have?
 
@@ -640,7 +640,8 @@ def count_weights(network: nn.Module) -> int:
 #   numbers.
 # - With features from -1 to 1 the norm must scale by $1 + \gamma$, or the maps vanish.
 # - The six networks of Table 1 are six settings of `ModelConfig`, and the full model
-#   has as many weights as the released one.
+#   has as many weights as the released one. A seventh has everything but the
+#   prediction.
 #
 # ## Exercises
 #

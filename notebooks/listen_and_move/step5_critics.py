@@ -57,7 +57,6 @@ from avnb.training import Run
 #
 # import numpy as np
 # from avnb_notebooks.listen_and_move.step3_generator import init_weights
-# from IPython.display import display
 # from torch.nn import functional as F
 #
 # from avnb import course
@@ -301,20 +300,38 @@ def image_critic_loss(
 #   - \mathbb E[D_V(\hat v)]
 #   + \lambda\mathcal P(v, \tilde v) + \lambda\mathcal P(v, \hat v)
 #   + \alpha\lVert\phi(v) - \phi(\tilde v)\rVert_2 \tag{6}$$
+#
+# The figure shows it with 1.6 seconds of a cellist. It takes **one column** of pixels
+# from each frame and puts them beside each other, so that time runs to the right.
 
-# %% tags=["active-ipynb"]
-# shuffled = losses.shuffle_time(real, generator=torch.Generator().manual_seed(1))
-# assert torch.allclose(shuffled.mean(dim=1), real.mean(dim=1), atol=1e-5)
-# videos = {"real v": real[0], "shuffled v̂": shuffled[0]}
-# display(show.image_grid([(v[::2] + 1) / 2 for v in videos.values()], rows=[*videos]))
+# %% tags=["active-ipynb", "shuffled"]
+# cellist = bandstand.record_take("melodic", player=6, seconds=4, seed=0)
+# frames = np.stack([cellist.draw(1 + k / 20, 64) for k in range(32)])
+# cello = torch.from_numpy(frames).permute(0, 3, 1, 2)[None].float() / 127.5 - 1
+# shuffled = losses.shuffle_time(cello, generator=torch.Generator().manual_seed(1))
+# assert torch.allclose(shuffled.mean(dim=1), cello.mean(dim=1), atol=1e-5)
+# videos = {"real v": cello[0], "shuffled v̂": shuffled[0]}
+# column = int(cello[0].std(dim=0).mean(dim=(0, 1)).argmax())  # where most moves
+# figure, axes = show.subplots(1, 2, width=3.8, height=2.8)
+# for ax, (name, video) in zip(axes[0], videos.items(), strict=True):
+#     picture = (video[..., column].permute(2, 0, 1) + 1) / 2  # (N, T, 3)
+#     ax.imshow(picture, aspect="auto", extent=(0, 32, 64, 0))
+#     ax.set(title=name, xlabel="frame", ylabel=f"pixels of column {column}")
+#     ax.grid(False)
+# figure
+
+# %% tags=["active-ipynb", "jumps"]
 # change = {
 #     name: 127.5 * v.diff(dim=0).abs().mean((1, 2, 3)) for name, v in videos.items()
 # }
+# real_steps, jumps = (steps.mean().item() for steps in change.values())
+# print(f"mean change of a pixel from frame to frame: {real_steps:.1f} grey levels in")
+# print(f"the real video, {jumps:.1f} in the shuffled: {jumps / real_steps:.1f} times")
 # show.curves(change, x="frame", y="change [grey levels]")
 
 # %% [markdown]
-# Single frames do not reveal the shuffling. But the real video changes in small steps,
-# apart from the strokes, and the shuffled one jumps in every frame.
+# Single frames do not reveal the shuffling. In the real video the arm moves on a smooth
+# path. In the shuffled one it is somewhere else in every frame.
 #
 # Eq. 6 as printed has an error. It counts the real video once and two fakes, so the
 # weights of the scores add up to $1 - 1 - 1 = -1$. A critic that lowers *all* its

@@ -104,25 +104,26 @@ EVERYTHING = ("table1", "released", "l1", "skip", "reset")
 settings = lesson.settings(
     dict(
         #             smoke laptop reference gpu paper
-        window=(8, 8, 8, 32, 32),  # T, frames
+        window=(8, 8, 8, 16, 32),  # T, frames
         readers=(2, 2, 2, 2, 1),  # of the video at once, over all processes
         base=(16, 128, 128, 512, 1024),  # width of the generator
         base_critics=(16, 64, 64, 512, 1024),  # width of the critics
-        steps=(4, 1500, 12000, 3000, 50000),  # of the full model
-        others=(EVERYTHING, (), EVERYTHING, (), ()),  # networks beside it
-        steps_others=(2, 200, 12000, 3000, 50000),  # of each of them
+        steps=(4, 2000, 12000, 8000, 50000),  # of the full model
+        others=(EVERYTHING, ("released",), ("released",), (), ()),  # beside it
+        steps_others=(2, 200, 2000, 8000, 50000),  # of each of them
         norm=("layer", "layer", "layer", "layer", "batch"),  # in the critics
-        patches=("sum", "sum", "sum", "sum", "mean"),  # what R and G raise
+        patches=("sum", "sum", "sum", "sum", "mean"),  # of an item's scores
         share=(0.0, 0.0, 0.0, 0.0, 0.0),  # of the critics' gradients; 0: as they are
-        lr=(1e-3, 1e-3, 1e-3, 1e-4, 1e-4),  # learning rate of R and G
+        lr=(1e-3, 1e-3, 1e-3, 5e-4, 1e-4),  # learning rate of R and G
         lr_critics=(4e-4, 4e-4, 4e-4, 4e-4, 4e-4),  # of the critics
-        perceptual_frames=(2, 4, 4, 32, 32),  # of a window, for the perceptual loss
+        perceptual_frames=(2, 2, 2, 8, 32),  # of a window, for the perceptual loss
         as_released=(False, False, False, False, False),  # sound features, in dB
         plus_one=(True, True, True, True, True),  # the norms scale by 1 + γ
+        stream=(True, False, False, False, True),  # frames stay in their file
         recompute=(4, 0, 0, 0, 4),  # frames computed again in the backward pass
         ema_decay=(0.5, 0.99, 0.999, 0.999, 0.999),
         log_every=(1, 10, 50, 50, 100),  # steps between two measurements of the gaps
-        sample_every=(2, 100, 500, 250, 1000),  # steps between two test videos
+        sample_every=(2, 100, 500, 500, 1000),  # steps between two test videos
         sample_frames=(16, 320, 320, 320, 320),  # length of a test video
         precision=("float32", "float32", "float32", "auto", "auto"),
         weights=("random", *["published"] * 4),  # of VGG16
@@ -134,6 +135,12 @@ settings
 # `as_released`, `plus_one`, `norm`, `patches`, `share` and `readers` can be set to what
 # the released code does: True, False, "batch", "mean", 0 and 1. At `paper` all but the
 # first two are so.
+#
+# What does it cost? `benchmarks/listen_and_move.py` counts the arithmetic and the
+# memory of a step. On a T4, at 40 % of its 8.1 TFLOP/s, the steps of `gpu` would take
+# about half an hour and those of `paper` about eleven hours and 7 GB, for each network.
+# At 256×256 a step of `paper` takes half as much again and, with `recompute`, 7 GB.
+# (These figures are calculated. They are not measured on that card.)
 
 # %%
 display(course.show_source(SoundToVideo, CarriedState, select_windows))
@@ -427,15 +434,26 @@ def read_log(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
     return run.history["step"][known] + 1, values[known]
 
 
+def average_between(run: training.Run, name: str, at: np.ndarray) -> list:
+    """Pairs (step, mean of a logged value since the step before) for some steps."""
+    steps, values = read_log(run, name)
+    places = np.searchsorted(steps, at, "right")
+    parts = np.split(values, places[:-1])
+    return [(step, part.mean()) for step, part in zip(at, parts, strict=True)]
+
+
 for name, run in runs.items():
     readers = run.settings["readers"]
+    at, errors = read_log(run, "own_sound")
     lesson.record_training(
         TITLES[name],
         epochs=run.steps_done * readers * settings.window / len(train),
         steps=run.steps_done,
-        held_out=list(zip(*read_log(run, "own_sound"), strict=True)),
+        held_out=list(zip(at, errors, strict=True)),
+        training=average_between(run, "reconstruction", at),
         better="lower",
         unit="RMSE of moving test pixels [grey levels]",
+        training_unit="reconstruction loss",
     )
 lesson.record(
     "steps",

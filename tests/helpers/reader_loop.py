@@ -24,14 +24,16 @@ from avnb import course, losses, training
 
 STEP6 = Path(generator.__file__).with_name("step6_train.py")
 STEPS, READERS, WINDOW = 3, 2, 4
+FULL = generator.ModelConfig()
 
 
 class Video:
     """A random video of 40 frames, with the windows that PerformerVideo gives."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         random = torch.Generator().manual_seed(0)
-        self.frames = torch.empty(40, 3, 16, 16).uniform_(-1, 1, generator=random)
+        shape = (40, 3, size, size)
+        self.frames = torch.empty(shape).uniform_(-1, 1, generator=random)
         self.features = torch.empty(40, 64).uniform_(-1, 1, generator=random)
 
     def __len__(self) -> int:
@@ -50,12 +52,12 @@ def take_functions(names: tuple[str, ...], scope: dict[str, Any]) -> None:
     exec(compile(tree, str(STEP6), "exec"), scope)
 
 
-def make_scope() -> dict[str, Any]:
+def make_scope(size: int) -> dict[str, Any]:
     """What step 6's step uses, with a vgg that is a single convolution."""
     torch.manual_seed(4)
     scope = dict(vars(generator)) | dict(vars(critics)) | {"F": F, "course": course}
     scope |= {"training": training, "losses": losses, "device": "cpu"}
-    scope |= {"train": Video(), "vgg": nn.Conv2d(3, 8, 3).requires_grad_(False)}
+    scope |= {"train": Video(size), "vgg": nn.Conv2d(3, 8, 3).requires_grad_(False)}
     scope["lesson"] = SimpleNamespace(seed=5)
     # all frames of a window: their order then does not matter
     scope["settings"] = SimpleNamespace(
@@ -66,25 +68,35 @@ def make_scope() -> dict[str, Any]:
     return scope
 
 
-def train(folder: Path) -> training.Run:
+METHOD = {"readers": READERS, "carry": True, "norm": "layer", "share": 0.5}
+METHOD |= {"reconstruction": "perceptual", "patches": "sum"}
+
+
+def train(
+    folder: Path,
+    size: int = 16,
+    config: generator.ModelConfig = FULL,
+    steps: int = STEPS,
+    **changes: Any,
+) -> training.Run:
     """Some steps with plain SGD: Adam would turn rounding into whole steps."""
-    scope, method = make_scope(), {"readers": READERS, "carry": True}
-    method |= {"reconstruction": "perceptual", "patches": "sum", "share": 0.5}
+    scope, method = make_scope(size), METHOD | changes
     run = training.Run(folder, seed=1, precision="float32", live=False)
-    model = generator.SoundToVideo(generator.ModelConfig(), 16, base=16)
+    base = max(16, size // 4)  # one channel or more in the last layer
+    model = generator.SoundToVideo(config, size, base=base)
     model.apply(generator.init_weights)
     training.share_batch_norms(model)
     D_I, D_V = (
-        make(16, 16, "layer").apply(generator.init_weights)
+        make(size, base, method["norm"]).apply(generator.init_weights)
         for make in (critics.make_image_critic, critics.make_video_critic)
     )
     parts = {"model": model, "D_I": D_I, "D_V": D_V}
-    carried = generator.CarriedState(model, READERS)
-    rates = {"opt_g": (model, 1e-3), "opt_i": (D_I, 1e-4), "opt_v": (D_V, 1e-4)}
+    carried = generator.CarriedState(model, method["readers"])
+    rates = {"opt_g": (model, 0.3), "opt_i": (D_I, 3e-3), "opt_v": (D_V, 3e-3)}
     optimizers = {k: torch.optim.SGD(n.parameters(), r) for k, (n, r) in rates.items()}
     parts |= {"carried": carried, "ema": training.EMA(model, 0.5)} | optimizers
     prepared = (run, *run.prepare(**parts))
-    for step in run.steps(STEPS, save_every=None):
+    for step in run.steps(steps, save_every=None):
         run.log(**scope["train_step"](prepared, step.number, method))
     learned = {k: parts[k].state_dict() for k in ("model", "D_I", "D_V", "carried")}
     learned["ema"] = parts["ema"].module.state_dict()
