@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from avnb.data.sources import ClipSettings, Problem, Source, require_folder
 from avnb.media import Crop
-from data_scripts.truth_files import find_truth
+from data_scripts.truth_files import find_truth, read_units
 
 NAME = "sub_urmp"
 ABOUT = """
@@ -87,6 +87,7 @@ def find_sources(
     found: list[Source] = []
     require_folder(folder)
     problems: list[Problem] = []
+    units = read_units(folder)
     crops: dict[str, Crop | None] = {}
     for theirs, split in SPLITS.items():
         pictures = _list_files(folder / "img" / theirs, ".jpg")
@@ -126,6 +127,7 @@ def find_sources(
                     offset=get_pair_start(ms),
                     split=split,
                     truth=find_truth(folder, recording),
+                    unit=units.get(recording),
                 )
             )
     if not found:

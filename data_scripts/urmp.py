@@ -18,7 +18,7 @@ from avnb.data.sources import ClipSettings, Problem, Source, require_folder
 from avnb.data.splits import group_duplicates
 from avnb.errors import ClipsError, DownloadError, MediaError
 from avnb.media import Crop
-from data_scripts.truth_files import find_truth
+from data_scripts.truth_files import find_truth, read_units
 
 NAME = "urmp"
 ABOUT = """
@@ -145,6 +145,7 @@ def _find_players(
 ) -> list[Source]:
     """The sources of one piece; what is wrong with it is added to `problems`."""
     name = piece.relative_to(folder).as_posix()
+    units = read_units(piece.parent)
 
     def add_problem(file: str, problem: str, remedy: str) -> None:
         problems.append(Problem(f"{name}/{file}", problem, remedy))
@@ -191,6 +192,7 @@ def _find_players(
             what = f"folder and file say {code} and {named}: taken as {CODES[true]}"
             add_problem(track.name, what, "Nothing to do, if that is right")
         recording = f"{piece.name}/{part}_{CODES[true]}"
+        known = f"{piece.name}_{part}"
         found.append(
             Source(
                 name=f"{name}/{track.name}",
@@ -199,7 +201,8 @@ def _find_players(
                 video=video,
                 audio=track,
                 crop=crop,
-                truth=find_truth(piece.parent, f"{piece.name}_{part}"),
+                truth=find_truth(piece.parent, known),
+                unit=units.get(known),
             )
         )
     return found

@@ -29,11 +29,11 @@ class PlainErrors(TyperGroup):
     """
 
     def resolve_command(self, ctx: Any, args: Any) -> Any:
-        """Find the command; all but `lab` see the files of a working copy."""
+        """Find the command; most see the files of a working copy."""
         found = super().resolve_command(ctx, args)
-        # `avnb lab` compares the copy with what is installed, and so it must import
+        # These two compare the copy with what is installed, and so it must import
         # that. For the others this is the last moment before they import the series.
-        if found[0] != "lab":
+        if found[0] not in ("lab", "play"):
             _enter_working_copy()
         return found
 
@@ -213,27 +213,63 @@ def prepare(context: typer.Context) -> None:
 
 
 @app.command()
+def reference(
+    series: Annotated[str, typer.Argument(help="Its name; `avnb check` lists them.")],
+    seeds: Annotated[
+        str, typer.Option(help="Of the finished runs at scale reference.")
+    ] = "0",
+    out: Annotated[
+        str, typer.Option(help="The folder to write; default: results/SERIES.")
+    ] = "",
+) -> None:
+    """Publish finished runs at scale reference: numbers, curves, samples, weights."""
+    numbers = _parse_numbers(seeds, "--seeds")
+    from avnb.course.reference import keep_reference
+
+    folder = keep_reference(series, seeds=numbers, out=out)
+    typer.echo(f"The reference run is kept in {folder}")
+
+
+PORT = typer.Option(help="Where JupyterLab listens; default: 8888.")
+NO_BROWSER = typer.Option("--no-browser", help="Print the address only.")
+ROOT = typer.Option("--allow-root", help="Start also as root, as in Docker.")
+
+
+@app.command()
 def lab(
-    port: Annotated[
-        int | None, typer.Option(help="Where JupyterLab listens; default: 8888.")
-    ] = None,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Print the address only.")
-    ] = False,
-    allow_root: Annotated[
-        bool, typer.Option("--allow-root", help="Start also as root, as in Docker.")
-    ] = False,
+    port: Annotated[int | None, PORT] = None,
+    no_browser: Annotated[bool, NO_BROWSER] = False,
+    allow_root: Annotated[bool, ROOT] = False,
 ) -> None:
     """Open your working copy of the notebooks, the folder course, in JupyterLab."""
+    _open_lab(None, port, no_browser, allow_root)
+
+
+@app.command()
+def play(
+    series: Annotated[str, typer.Argument(help="Its name; `avnb check` lists them.")],
+    port: Annotated[int | None, PORT] = None,
+    no_browser: Annotated[bool, NO_BROWSER] = False,
+    allow_root: Annotated[bool, ROOT] = False,
+) -> None:
+    """Play with the trained networks of a series' reference run, in JupyterLab."""
+    from avnb.course.play import prepare_play
+
+    page = prepare_play(series)
+    typer.echo(f"Run all cells of {page}: nothing has to be trained.")
+    _open_lab(page, port, no_browser, allow_root)
+
+
+def _open_lab(page: Any, port: int | None, no_browser: bool, allow_root: bool) -> None:
+    """Start JupyterLab on a notebook, or on the start page, and wait for its end."""
     from avnb.course import lab as labs
 
     folder, messages = labs.open_working_copy()
     for message in messages:
         typer.echo(message, err=True)
     command, environment = labs.build_command(
-        folder, port=port, browser=not no_browser, allow_root=allow_root
+        folder, port=port, browser=not no_browser, allow_root=allow_root, page=page
     )
-    # JupyterLab has said itself what is wrong: only its exit code is handed on.
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
 
 

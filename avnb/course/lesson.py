@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from IPython.core.getipython import get_ipython
 from IPython.display import Image, Markdown, display
+from jaxtyping import UInt8
 
 from avnb import files
 from avnb.course.arguments import (
@@ -19,10 +21,10 @@ from avnb.course.arguments import (
     read_arguments,
 )
 from avnb.course.commands import describe_run, name_command
-from avnb.course.embedded import make_embedded_data
+from avnb.course.embedded import make_embedded_data, redraw_embedded
 from avnb.course.folders import default_run_dir, require_writable
 from avnb.course.needs import Need, find_missing, find_needs, is_met
-from avnb.course.provenance import measure_peak_memory
+from avnb.course.provenance import measure_peak_memory, read_commit
 from avnb.course.records import (
     StepRecords,
     read_finished,
@@ -188,7 +190,33 @@ class Lesson:
         """The folder of prepared clips: DATA, or the embedded data, made if absent."""
         if self.chosen_data:
             return Path(self.chosen_data)
-        return make_embedded_data(self.scale, self.series)
+        return make_embedded_data(self.scale, self.series, self.seed)
+
+    def redraw(
+        self, recordings: Sequence[str], times: Sequence[float], *, without: str
+    ) -> UInt8[np.ndarray, "n h w 3"] | None:
+        """Draw pictures of the embedded data once more, with something left out.
+
+        A judge that names the instrument where there is none has read something else.
+
+        Args:
+            recordings: the recording of each picture.
+            times: of each picture, s of its recording.
+            without: "instrument" or "player"; "" draws the data's own pictures.
+
+        Returns:
+            The pictures; None for data that were not drawn here.
+        """
+        if self.chosen_data:
+            return None
+        return redraw_embedded(
+            self.scale, self.series, self.seed, recordings, times, without
+        )
+
+    @cached_property
+    def commit(self) -> str:
+        """Of the code that this step runs. A later step may run after an update."""
+        return read_commit()
 
     def settings(self, table: Mapping[str, tuple[Any, ...]]) -> Settings:
         """The notebook's hyper-parameters: field -> one value for each of `SCALES`."""
@@ -310,6 +338,7 @@ class Lesson:
                 "seed": self.seed,
                 "data": self.chosen_data or "embedded",
                 "overrides": files.to_jsonable(self.overrides),
+                "commit": self.commit,
                 "minutes": round(minutes, 3),
                 "peak_memory_mb": round(measure_peak_memory()),
             }

@@ -47,6 +47,12 @@ def read_commit() -> str:
     return head + ("+changes" if changes else "")
 
 
+def shorten_commit(commit: str) -> str:
+    """A commit as people read it; that files differed from it stays said."""
+    head, plus, changes = commit.partition("+")
+    return head[:12] + plus + changes
+
+
 def describe_hardware() -> str:
     """The processor, its cores, and NVIDIA's GPUs, as one line."""
     # `processor` is empty on many Linux systems.

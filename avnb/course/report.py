@@ -10,6 +10,14 @@ from typing import Any
 import nbformat
 
 from avnb import files
+from avnb.course.provenance import shorten_commit
+from avnb.course.reference import (
+    describe_reference,
+    find_reference,
+    load_reference,
+    read_file,
+    select_tables,
+)
 from avnb.course.series import load_series
 from avnb.course.trainings import TRAININGS, list_trainings
 from avnb.viz import show
@@ -72,6 +80,7 @@ def build_report(run_dir: Path) -> Path:
         f"<h1>{series}</h1><p class='quiet'>{_describe_run(results)}</p>"
         + _render_section(run_dir, "What this run made", parts[MADE])
         + _render_section(run_dir, "The paper's claims in this run", parts[CLAIMS])
+        + _render_reference(results)
         + f"<h2>Step by step</h2><p>{' · '.join(links)}</p>{''.join(sections)}"
         + _render_others(run_dir, parts[ELSEWHERE])
         + "</body></html>\n"
@@ -106,6 +115,29 @@ def _render_section(run_dir: Path, title: str, entries: Sequence[Entry]) -> str:
     if not entries:
         return ""
     return f"<h2>{html.escape(title)}</h2>" + _render_entries(run_dir, entries)
+
+
+def _render_reference(results: Mapping[str, Any]) -> str:
+    """The reference run's claims, tables and samples, under a heading of its own."""
+    found, folder = load_reference(results["series"]), find_reference(results["series"])
+    if found is None or folder is None or results["scale"] == found["scale"]:
+        return ""
+    parts = [
+        "<h2>The reference run</h2><p>What follows is not of this run, but of a long "
+        f"one: {html.escape(describe_reference(found))}.</p>",
+        show.table_html(list_claims(found["claims"], name_column(found)), "Claims"),
+        _render_entries(folder, select_tables(found)),
+    ]
+    for entry in found["samples"]:
+        content = read_file(folder, entry)
+        parts.append(_render_content(entry, content, Path(entry["file"]).suffix))
+    return "".join(parts)
+
+
+def name_column(found: Mapping[str, Any]) -> str:
+    """The heading of a reference run's numbers, which says what they are."""
+    several = len(found["seeds"]) > 1
+    return "mean over seeds [95 % interval]" if several else "the reference run"
 
 
 def _render_others(run_dir: Path, entries: Sequence[Entry]) -> str:
@@ -146,7 +178,8 @@ def _describe_run(results: Mapping[str, Any]) -> str:
         f"at most {results['peak_memory_mb']} MB of memory",
         made["hardware"],
         made["date"],
-        f"avnb {made['avnb']}, commit {made['commit'][:12]}, torch {made['torch']}",
+        f"avnb {made['avnb']}, commit {shorten_commit(made['commit'])}",
+        f"torch {made['torch']}",
     ]
     changed = [f"{name} = {value}" for name, value in results["overrides"].items()]
     return html.escape(" · ".join(parts + changed))
@@ -216,8 +249,7 @@ def _render_value(entry: Mapping[str, Any]) -> str:
     name, value = _read_caption(entry), entry["value"]
     if str(entry["name"]).startswith("claims"):
         # A kept study has several seeds, and a run has one.
-        of = "mean over seeds [95 % interval]" if entry.get("source") else "this run"
-        value = list_claims(value, of)
+        value = list_claims(value, "this run")
     if entry["name"] == TRAININGS:
         value = list_trainings(value)
     if isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
@@ -241,8 +273,12 @@ def _render_media(run_dir: Path, entry: Mapping[str, Any]) -> str:
     # results.json may come from somebody else: it must not name a file outside.
     if not path.is_relative_to(run_dir.resolve()) or not path.is_file():
         return f"<p>The file {html.escape(entry['file'])} is missing.</p>"
+    return _render_content(entry, path.read_bytes(), path.suffix)
+
+
+def _render_content(entry: Entry, content: bytes, suffix: str) -> str:
     # Inside the page itself, so that it can be mailed or published as one file.
-    source = show.data_url(path.read_bytes(), KINDS[path.suffix])
+    source = show.data_url(content, KINDS[suffix])
     caption = html.escape(_read_caption(entry))
     player = {
         "figure": f"<img src='{source}' alt='{caption}'>",

@@ -30,6 +30,7 @@ from avnb.course.needs import find_missing
 from avnb.course.progress import SeriesProgress
 from avnb.course.provenance import collect_provenance
 from avnb.course.records import read_finished, results_file
+from avnb.course.reference import hash_reference
 from avnb.course.run_lock import lock_run
 from avnb.course.series import find_series, load_series, step_files
 from avnb.course.settings import check_scale, check_seed
@@ -286,6 +287,10 @@ class DoneSteps:
             "claims": hash_module(f"{find_series(self.series)}.series")
             if "avnb.course.study" in imported
             else "",
+            # Published weights and numbers are read by name, too.
+            "reference": hash_reference(self.series)
+            if "avnb.course.reference" in imported
+            else "",
             "earlier": [self.steps.get(name, {}).get("run") for name in earlier],
         }
         return files.hash_values(files.to_jsonable(identity))
@@ -294,7 +299,8 @@ class DoneSteps:
         if data := parameters["DATA"]:
             # It holds a fingerprint of each shard, so the shards need not be read.
             return files.hash_file(Path(data) / "clips.json")
-        return identify_embedded_data(parameters["SCALE"], self.series)
+        scale, seed = parameters["SCALE"], parameters["SEED"]
+        return identify_embedded_data(scale, self.series, seed)
 
     def _hash_results(self, step: SeriesStep) -> str | None:
         """The hash of what a step recorded; None where it has not finished."""

@@ -13,6 +13,7 @@ import nbformat
 from nbformat import v4
 
 from avnb import files
+from avnb.course.reference import find_reference
 from avnb.course.series import list_series
 
 NAME = "start.ipynb"
@@ -69,6 +70,8 @@ def _describe_series(folder: Path, series: str, place: Path) -> str:
         if reports
         else f"No run is here yet. `avnb run {series}` makes one."
     )
+    if find_reference(series) is not None:
+        parts.append(f"**Play with trained networks:** `avnb play {series}`")
     beside = (place / "paper_map.md", place / "deviations.md")
     links = [f"[{p.name}]({_link(folder, p)})" for p in beside if p.is_file()]
     if links:

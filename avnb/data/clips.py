@@ -39,6 +39,9 @@ LOAD_LIMIT = 8 * 2**30  # bytes that `load_clips` holds: half of a small GPU
 ROW_GROUP_LIMIT = 2**30  # bytes of a Parquet row group that is read at all
 JSON_LIMIT = 2**28  # bytes of a clips.json
 
+# Clips of format 1 have no column of units: there, each recording is one.
+FORMATS = (1, FORMAT)
+
 _PREPARE_AGAIN = "Run avnb prepare again on the same folders"
 
 
@@ -52,6 +55,8 @@ class ClipBatch:
         labels: (N,) index into ``classes``.
         classes: names, the same for every split.
         recordings: N names.
+        units: N names of what is independent (the player, the source video): the unit
+            of intervals. A recording of which nothing more is known is its own.
         start: (N,) s from the start of the recording.
         peak: (N,) the largest absolute sample of the clip's recording, 0 to 1.
         fps: frames a second.
@@ -65,6 +70,7 @@ class ClipBatch:
     labels: Int64[Tensor, " N"]
     classes: list[str]
     recordings: list[str]
+    units: list[str]
     start: Float32[Tensor, " N"]
     peak: Float32[Tensor, " N"]
     fps: float
@@ -96,6 +102,7 @@ class ClipBatch:
             waveform=self.waveform[here],
             labels=self.labels[here],
             recordings=[self.recordings[i] for i in index.tolist()],
+            units=[self.units[i] for i in index.tolist()],
             start=self.start[here],
             peak=self.peak[here],
             truth={name: values[here] for name, values in self.truth.items()},
@@ -421,6 +428,7 @@ class _OpenSplit:
     settings: ClipSettings
     classes: list[str]
     truth: tuple[str, ...]  # with "time"
+    has_units: bool
 
     @property
     def frames_shape(self) -> tuple[int, ...]:
@@ -443,6 +451,7 @@ class _Rows:
     waveform: NDArray[np.int16]
     labels: NDArray[np.int64]
     recordings: list[str]
+    units: list[str]
     start: NDArray[np.float32]
     peak: NDArray[np.float32]
     truth: dict[str, NDArray[np.float32]]
@@ -459,6 +468,7 @@ class _Rows:
                 self.waveform[at].copy(),
                 self.labels[at],
                 self.recordings[at],
+                self.units[at],
                 self.start[at],
                 self.peak[at],
                 {name: values[at] for name, values in self.truth.items()},
@@ -486,8 +496,9 @@ def _open_split(folder: Path | str, split: str) -> _OpenSplit:
         whole = all(
             isinstance(getattr(settings, f), int) for f in ("size", "sample_rate")
         )
-        if contents["format"] != FORMAT or not whole:
-            raise ValueError(f"format {contents['format']}, this avnb reads {FORMAT}")
+        form = contents["format"]
+        if form not in FORMATS or not whole:
+            raise ValueError(f"format {form!r}, this avnb reads {FORMATS}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"it is not a list of our clips ({error!r})"
         raise _unusable(folder / "clips.json", problem) from error
@@ -502,7 +513,7 @@ def _open_split(folder: Path | str, split: str) -> _OpenSplit:
         raise _unusable(folder / name, problem)
     clips = sum(listed[name] for name in expected)
     known = ("time", *truth) if truth else ()
-    return _OpenSplit(split, here, clips, settings, classes, known)
+    return _OpenSplit(split, here, clips, settings, classes, known, form != 1)
 
 
 def _read_contents(path: Path) -> dict[str, Any]:
@@ -543,9 +554,17 @@ def _read_shard(path: Path, opened: _OpenSplit, batch: int) -> Iterator[_Rows]:
         raise _unusable(path, f"it is damaged ({error})") from error
 
 
+def _list_columns(opened: _OpenSplit) -> pa.Schema:
+    """The columns that a shard must have."""
+    columns = make_schema(opened.truth[1:])
+    if opened.has_units:
+        return columns
+    return columns.remove(columns.get_field_index("unit"))
+
+
 def _check_file(file: pq.ParquetFile, path: Path, opened: _OpenSplit) -> None:
     """Check a shard's columns and sizes by its footer, before anything is read."""
-    expected = make_schema(opened.truth[1:])
+    expected = _list_columns(opened)
     found = {column.name: column.type for column in file.schema_arrow}
     for column in expected:
         if found.get(column.name) != column.type:
@@ -568,7 +587,7 @@ def _check_file(file: pq.ParquetFile, path: Path, opened: _OpenSplit) -> None:
 
 def _to_rows(rows: pa.RecordBatch, path: Path, opened: _OpenSplit) -> _Rows:
     """Check Arrow's rows against the settings, and turn them into arrays."""
-    if any(rows[column.name].null_count for column in make_schema(opened.truth[1:])):
+    if any(rows[column.name].null_count for column in _list_columns(opened)):
         raise _unusable(path, "it has empty cells")
     settings = opened.settings
     # A column is not trusted because its type is right: a shard may have been copied
@@ -588,11 +607,13 @@ def _to_rows(rows: pa.RecordBatch, path: Path, opened: _OpenSplit) -> _Rows:
             path, f"its label {unknown.pop()!r} is none of {opened.classes}"
         )
     index = {name: i for i, name in enumerate(opened.classes)}
+    recordings = rows["recording"].to_pylist()
     return _Rows(
         _read_column(rows, "frames", np.dtype("u1"), opened.frames_shape, path),
         _read_column(rows, "waveform", np.dtype("<i2"), opened.waveform_shape, path),
         np.array([index[label] for label in labels], np.int64),
-        rows["recording"].to_pylist(),
+        recordings,
+        rows["unit"].to_pylist() if opened.has_units else list(recordings),
         rows["start"].to_numpy().astype(np.float32),
         rows["peak"].to_numpy().astype(np.float32),
         {
@@ -648,6 +669,7 @@ def _make_empty(opened: _OpenSplit, n: int, device: torch.device) -> ClipBatch:
         labels=torch.empty(n, dtype=torch.int64, device=device),
         classes=opened.classes,
         recordings=[""] * n,
+        units=[""] * n,
         start=torch.empty(n, device=device),
         peak=torch.empty(n, device=device),
         fps=float(opened.settings.fps),
@@ -667,6 +689,7 @@ def _copy_into(held: ClipBatch, rows: _Rows, at: slice) -> None:
     for name in ("frames", "waveform", "labels", "start", "peak"):
         getattr(held, name)[at] = torch.from_numpy(getattr(rows, name))
     held.recordings[at] = rows.recordings
+    held.units[at] = rows.units
     for name, values in rows.truth.items():
         held.truth[name][at] = torch.from_numpy(values)
 

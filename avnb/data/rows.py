@@ -46,6 +46,7 @@ def make_schema(truth: Iterable[str] = ()) -> pa.Schema:
     fixed = [
         ("clip", pa.string()),
         ("recording", pa.string()),
+        ("unit", pa.string()),
         ("label", pa.string()),
         ("split", pa.string()),
         ("start", pa.float64()),
@@ -93,6 +94,7 @@ def make_rows(
         row = {
             "clip": f"{source.recording}@{start:.3f}",
             "recording": source.recording,
+            "unit": source.unit or source.group or source.recording,
             "label": source.label,
             "split": split,
             "start": start,
@@ -143,12 +145,18 @@ def plan_clips(source: Source, settings: ClipSettings) -> ClipPlan:
     Raises:
         MediaError: a file cannot be read, or the picture or the sound is missing.
     """
-    sound = source.audio or source.video
-    if "audio" not in media.list_tracks(sound):
-        raise MediaError(sound, "no audio track", "Give a file with sound")
     lengths = []
+    # One look at a separate sound file: of a file of half a second, opening it takes
+    # the most time.
     if source.audio is not None:
-        lengths.append(media.probe(source.audio).duration)
+        found = media.probe(source.audio)
+        lengths.append(found.duration)
+        heard = found.audio_codec is not None
+    else:
+        heard = "audio" in media.list_tracks(source.video)
+    if not heard:
+        sound = source.audio or source.video
+        raise MediaError(sound, "no audio track", "Give a file with sound")
     if source.video.suffix.lower() in IMAGE_SUFFIXES:
         tail = min(SLACK, settings.seconds / 2)
     else:

@@ -60,7 +60,7 @@ from avnb.errors import AvnbError, MediaError
 
 # Part of every fingerprint. Raise it when the same sources and settings give other
 # rows: then everything is prepared anew.
-FORMAT = 1
+FORMAT = 2
 
 # Bytes of rows held at once, and of a row group as it is written. Readers hold one
 # group, so it bounds their memory; much smaller ones compress badly.
@@ -287,6 +287,7 @@ def _describe_source(source: Source) -> list[Any]:
         source.name,
         source.recording,
         source.label,
+        source.unit,
         source.crop,
         source.start,
         source.duration,

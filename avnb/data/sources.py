@@ -42,6 +42,8 @@ class Source:
         offset: where the file starts in its recording, s.
         split: "train", "val" or "test" where the data set says so, else None.
         group: recordings of one group share a split; None: the recording alone.
+        unit: what is independent of all others, such as the player. The intervals of
+            metrics resample units. None: the group, or the recording without one.
         truth: a Parquet file with a column ``time`` (s of the recording) and one
             column for each known quantity.
         span: where the one annotated event begins and ends, s of the recording. It
@@ -65,6 +67,7 @@ class Source:
     truth: Path | None = None
     span: tuple[float, float] | None = None
     cut_in_time: bool = False
+    unit: str | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:

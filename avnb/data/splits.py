@@ -88,7 +88,7 @@ def _read_declared_splits(groups: Mapping[str, Sequence[Source]]) -> dict[str, s
 
 
 def _check_recordings(sources: Sequence[Source]) -> None:
-    """Names are unique, and a recording has one label and one group."""
+    """Names are unique, and a recording has one label, one group and one unit."""
     names: set[str] = set()
     first: dict[str, Source] = {}
     for source in sources:
@@ -98,7 +98,7 @@ def _check_recordings(sources: Sequence[Source]) -> None:
             )
         names.add(source.name)
         other = first.setdefault(source.recording, source)
-        for field in ("label", "group"):
+        for field in ("label", "group", "unit"):
             if getattr(other, field) != getattr(source, field):
                 raise ClipsError(
                     f"recording {source.recording!r}",
@@ -206,6 +206,8 @@ def _cut_part(source: Source, split: str, start: float, duration: float) -> Sour
         source,
         name=name,
         recording=name,
+        # both parts show the same
+        unit=source.unit or source.group or source.recording,
         group=None,
         split=split,
         start=start,

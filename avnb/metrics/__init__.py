@@ -44,6 +44,11 @@ from avnb.metrics.memorisation import (
 from avnb.metrics.pictures import lpips, lpips_distance, ssim
 from avnb.metrics.pose import pose_error, pose_rows
 from avnb.metrics.retrieval import mean_reciprocal_rank, random_mrr, reciprocal_ranks
+from avnb.metrics.shortcuts import (
+    blur_pictures,
+    make_noise,
+    read_by_nearest_neighbour,
+)
 
 __all__ = [
     "Measure",
@@ -53,6 +58,7 @@ __all__ = [
     "authenticity",
     "av_align",
     "average_class",
+    "blur_pictures",
     "chance",
     "class_shares",
     "constant_answers",
@@ -73,6 +79,7 @@ __all__ = [
     "lpips",
     "lpips_distance",
     "majority_class",
+    "make_noise",
     "manifold_precision",
     "manifold_recall",
     "mean_over_seeds",
@@ -83,6 +90,7 @@ __all__ = [
     "pose_error",
     "pose_rows",
     "random_mrr",
+    "read_by_nearest_neighbour",
     "real_against_real",
     "reciprocal_ranks",
     "retrieve_by_class",

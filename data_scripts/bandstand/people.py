@@ -182,7 +182,7 @@ class Look:
 
 
 def aim_camera(
-    look: Look, frame: tuple[float, float, float], shift: float = 1.0, zoom: float = 1.0
+    look: Look, frame: tuple[float, float, float], shift: float = 1.0
 ) -> np.ndarray:
     """Aim a camera: the matrix (2, 3) from centimetres to picture heights.
 
@@ -190,13 +190,12 @@ def aim_camera(
         look: its shift and tilt are the camera's.
         frame: what the picture shows: the centre's x and y and the height, cm.
         shift: the part of the look's shift that is kept.
-        zoom: enlarges.
     """
     x, y, height = frame
     # First the frame's centre goes to (0, 0), then it is scaled to heights of the
     # picture, tilted, and put into the middle, which the shift moves.
     place = (0.5 + shift * look.shift[0], 0.5 + shift * look.shift[1])
-    return chain(affine(place, look.tilt, zoom / height), affine((-x, -y)))
+    return chain(affine(place, look.tilt, 1 / height), affine((-x, -y)))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -29,7 +30,15 @@ from data_scripts.bandstand.people import (
     locate_mouth,
 )
 from data_scripts.bandstand.rooms import draw_room
-from data_scripts.bandstand.scene import Hold, Motion, Scene, build_scene, get_look
+from data_scripts.bandstand.scene import (
+    Hold,
+    Motion,
+    Scene,
+    View,
+    build_scene,
+    frame_portrait,
+    get_look,
+)
 from data_scripts.bandstand.world import Performance
 
 # The order of the columns that `measure_pose` fills by number.
@@ -51,55 +60,67 @@ POSE_NAMES = (
     "along",
 )
 
+# What is left out of a picture: bow and instrument, or the player and all they hold.
+Missing = Literal["", "instrument", "player"]
 
-def _draw_scene(canvas: Canvas, performance: Performance, scene: Scene) -> None:
-    """Chair, person and instrument, from back to front."""
+
+def _draw_scene(
+    canvas: Canvas, performance: Performance, scene: Scene, bare: bool = False
+) -> None:
+    """Chair, person and instrument, from back to front; bare: no instrument."""
     look, body, name = scene.look, scene.body, performance.instrument
     if body.seated:
         draw_chair(canvas, look, body)
     draw_hair_behind(canvas, look, body)
     draw_legs(canvas, look, body)
     draw_torso(canvas, look, body)
-    if name == "trombone":
+    if name == "trombone" and not bare:
         with canvas.at(scene.hold.matrix):
             made.draw_trombone_back(canvas, look.brass)
     draw_head(canvas, look, body)
     if scene.hold.bow is not None:
-        _draw_bowed(canvas, name, scene, scene.hold.bow)
+        _draw_bowed(canvas, name, scene, scene.hold.bow, bare)
     else:
-        _draw_wind(canvas, name, scene)
+        _draw_wind(canvas, name, scene, bare)
 
 
 def _draw_bowed(
-    canvas: Canvas, name: str, scene: Scene, bow: tuple[np.ndarray, np.ndarray]
+    canvas: Canvas,
+    name: str,
+    scene: Scene,
+    bow: tuple[np.ndarray, np.ndarray],
+    bare: bool,
 ) -> None:
     """A bowed instrument before the left arm and behind its hand and the bow."""
     look, body, hold, motion = scene.look, scene.body, scene.hold, scene.motion
     draw_arm(canvas, look, body.shoulder_left, hold.left, 1.0)
-    with canvas.at(hold.matrix):
-        made.draw_viol(canvas, made.VIOLS[name], look.wood, motion.loudness)
+    if not bare:
+        with canvas.at(hold.matrix):
+            made.draw_viol(canvas, made.VIOLS[name], look.wood, motion.loudness)
     draw_hand(canvas, look, hold.left, hold.left_degrees, _lift_fingers(motion))
-    # A thin bow would vanish in the wide views of the large instruments.
-    thick = {"violin": 0.75, "viola": 0.8, "cello": 1.0}.get(name, 1.15)
-    made.draw_bow(canvas, *bow, thick)
+    if not bare:
+        # A thin bow would vanish in the wide views of the large instruments.
+        thick = {"violin": 0.75, "viola": 0.8, "cello": 1.0}.get(name, 1.15)
+        made.draw_bow(canvas, *bow, thick)
     draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
     draw_hand(canvas, look, hold.right, hold.right_degrees, length=5.0)
 
 
-def _draw_wind(canvas: Canvas, name: str, scene: Scene) -> None:
+def _draw_wind(canvas: Canvas, name: str, scene: Scene, bare: bool) -> None:
     """A wind instrument before the arms, so that it is in full view; hands on it."""
     look, body, hold, motion = scene.look, scene.body, scene.hold, scene.motion
     fingers = _lift_fingers(motion)
     draw_arm(canvas, look, body.shoulder_left, hold.left, 1.0)
-    if name == "horn":  # the right hand reaches into its bell
+    if name == "horn" and not bare:  # the right hand reaches into its bell
         with canvas.at(hold.matrix):
             made.draw_horn_back(canvas, look.brass)
     draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
     if name == "horn":
         draw_hand(canvas, look, hold.right, hold.right_degrees)
-    with canvas.at(hold.matrix):
-        _draw_wind_instrument(canvas, name, look, hold, motion)
-    if name == "bassoon":
+    if not bare:
+        with canvas.at(hold.matrix):
+            _draw_wind_instrument(canvas, name, look, hold, motion)
+    if name == "bassoon" and not bare:
         # The pipe ends at the mouth, which the instrument's own coordinates do not
         # know. So it is drawn on the stage.
         joint = transform(hold.matrix, (made.WING, 3.6))
@@ -152,7 +173,11 @@ def _draw_wind_instrument(
 
 
 def draw(
-    performance: Performance, t: Real, size: int = 64
+    performance: Performance,
+    t: Real,
+    size: int = 64,
+    view: View | None = None,
+    without: Missing = "",
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """Draw one frame.
 
@@ -160,20 +185,28 @@ def draw(
         performance: who plays what.
         t: the time, s.
         size: pixels a side.
+        view: of the camera; None: a portrait.
+        without: "instrument" (and bow: the hands stay where they are) or "player" (the
+            room alone) is left out; all else is the same to the pixel.
 
     Returns:
         uint8 (size, size, 3)
     """
-    paint = _make_painter(performance, t)
-    return render(paint, performance.player, performance.seed, t, size)
+    view = view or frame_portrait(performance)
+    behind = _get_room(view.room, size, size)
+    paint = _make_painter(performance, t, view, without)
+    return render(paint, performance.player, performance.seed, t, size, behind)
 
 
-def _make_painter(performance: Performance, t: Real) -> Callable[[Canvas], None]:
-    scene = build_scene(performance, t)
+def _make_painter(
+    performance: Performance, t: Real, view: View, without: Missing = ""
+) -> Callable[[Canvas], None]:
+    scene = build_scene(performance, t, view)
 
     def paint(canvas: Canvas) -> None:
-        with canvas.at(scene.camera):
-            _draw_scene(canvas, performance, scene)
+        if without != "player":
+            with canvas.at(scene.camera):
+                _draw_scene(canvas, performance, scene, without == "instrument")
 
     return paint
 
@@ -298,7 +331,10 @@ def draw_frames(
 
 
 def draw_row(
-    performances: Sequence[Performance], t: Real, height: int
+    performances: Sequence[Performance],
+    t: Real,
+    height: int,
+    views: Sequence[View] | None = None,
 ) -> UInt8[np.ndarray, "{height} width 3"]:
     """Draw all players side by side in the first one's room, as in URMP's videos.
 
@@ -306,28 +342,34 @@ def draw_row(
         performances: one a player, from left to right.
         t: the time, s.
         height: pixels; each player fills a square.
+        views: of the camera, one a square; None: portraits.
 
     Returns:
         uint8 (height, height * players, 3); `measure_pose` holds in each square.
     """
     width = height * len(performances)
+    views = views or [frame_portrait(performance) for performance in performances]
     # A copy: the players are composed into it, and the room itself is cached.
-    picture = _get_room(get_look(performances[0].player).room, width, height).copy()
-    for i, performance in enumerate(performances):
+    picture = _get_room(views[0].room, width, height).copy()
+    for i, (performance, view) in enumerate(zip(performances, views, strict=True)):
         cell = slice(i * height, (i + 1) * height)
-        picture[:, cell] = _composite(_make_painter(performance, t), picture[:, cell])
+        paint = _make_painter(performance, t, view)
+        picture[:, cell] = _composite(paint, picture[:, cell])
     first = performances[0]
     return _expose(picture, first.player, first.seed, t)
 
 
 def measure_pose(
-    performance: Performance, times: Sequence[Real] | np.ndarray
+    performance: Performance,
+    times: Sequence[Real] | np.ndarray,
+    view: View | None = None,
 ) -> Float32[np.ndarray, "time names"]:
     """Measure where things are drawn.
 
     Args:
         performance: who plays what.
         times: (T,), s.
+        view: of the camera; None: a portrait.
 
     Returns:
         float32 (T, len(POSE_NAMES)). Places are shares of the picture, 0..1 from the
@@ -336,10 +378,11 @@ def measure_pose(
         on the instrument, 0..1; ``bow`` is the bow's contact point, -1 (frog) to 1
         (tip). The bow's columns are NaN for winds.
     """
+    view = view or frame_portrait(performance)
     # NaN is "there is none": 0 would be a place in the picture's corner.
     rows = np.full((len(times), len(POSE_NAMES)), np.nan, np.float32)
     for i, t in enumerate(times):
-        scene = build_scene(performance, float(t))
+        scene = build_scene(performance, float(t), view)
         hold = scene.hold
         # The first column is where the instrument's x axis points in the picture.
         axis = chain(scene.camera, hold.matrix)[:, 0]

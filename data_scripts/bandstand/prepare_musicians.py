@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import typer
 
 from avnb.data.sources import ClipSettings, Problem, Source
@@ -77,6 +79,29 @@ def find_sources(
     # `every` keeps the pairs whose number is a multiple of it. The numbers begin at
     # 500, so all pairs are kept only where the step divides 500.
     return sub_urmp.find_sources(folder, settings, every=step)
+
+
+def redraw(
+    recordings: Sequence[str],
+    times: Sequence[float],
+    settings: ClipSettings,
+    *,
+    without: Literal["", "instrument", "player"],
+    songs: int,
+    length: float,
+) -> np.ndarray:
+    """Draw pictures of Sub-URMP's layout again: see `layouts.sub_urmp.redraw`."""
+    from data_scripts.bandstand.layouts import sub_urmp as layout
+
+    return layout.redraw(
+        recordings,
+        times,
+        songs=songs,
+        length=length,
+        seed=settings.seed,
+        size=settings.size,
+        without=without,
+    )
 
 
 if __name__ == "__main__":

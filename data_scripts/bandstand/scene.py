@@ -14,18 +14,22 @@ from functools import lru_cache
 import numpy as np
 
 from data_scripts.bandstand import instruments as made
-from data_scripts.bandstand.canvas import Point, Real, affine, transform
+from data_scripts.bandstand.canvas import Point, Real, affine, chain, transform
 from data_scripts.bandstand.people import (
     Body,
     Look,
-    aim_camera,
     locate_mouth,
     place_shoulders,
 )
-from data_scripts.bandstand.world import CONTROL_RATE, ORCHESTRA, Performance
+from data_scripts.bandstand.world import (
+    CONTROL_RATE,
+    ORCHESTRA,
+    Performance,
+    make_generator,
+)
 
-# What the camera shows: centre x, centre y and height, cm.
-VIEWS = {
+# What a portrait of each player shows: centre x, centre y and height, cm.
+FRAMES = {
     "bassoon": (4.0, 14.0, 160.0),
     "cello": (1.0, 36.0, 161.0),
     "clarinet": (-5.0, 16.0, 115.0),
@@ -53,6 +57,14 @@ HEADS = {
     "horn": (-0.1, 0.0, 0.0),
     "bassoon": (-0.15, -3.0, -2.0),
 }
+UPRIGHT = (-0.1, 0.0, 0.0)  # of all others
+HEAD_HEIGHT = 17.0  # of its middle above the neck's root, cm
+# To which side of the head the instrument reaches farther: 1 is the viewer's right.
+SIDES = {
+    "bassoon": 1, "cello": 1, "clarinet": -1, "double_bass": 1, "flute": -1, "horn": -1,
+    "oboe": -1, "sax": -1, "trombone": -1, "trumpet": -1, "tuba": 1, "viola": 1,
+    "violin": 1,
+}  # fmt: skip
 # These instruments rest on the knees or on the floor before a chair.
 ALWAYS_SEATED = ("bassoon", "cello", "horn", "tuba")
 
@@ -160,6 +172,90 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class View:
+    """Where a camera stands, and what is behind the player.
+
+    Args:
+        point: of the stage, cm.
+        place: where that point is in the picture, shares of it.
+        height: of what the picture shows, cm.
+        tilt: of the camera, degrees.
+        mirror: left and right are exchanged, as a telephone's front camera does.
+        room: seed of the room.
+    """
+
+    point: tuple[float, float]
+    place: tuple[float, float]
+    height: float
+    tilt: float
+    mirror: bool
+    room: int
+
+    def to_matrix(self) -> np.ndarray:
+        """The camera: the matrix (2, 3) from the stage (cm) to the picture's 0..1."""
+        x, y = self.point
+        sign = -1.0 if self.mirror else 1.0
+        stage = np.array([[sign, 0.0, -sign * x], [0.0, 1.0, -y]])
+        return chain(affine(self.place, self.tilt, 1 / self.height), stage)
+
+
+def frame_portrait(performance: Performance) -> View:
+    """The view that shows the player's instrument best: one an instrument.
+
+    Where the head is tells the instrument, so no data set is drawn so.
+    """
+    look = get_look(performance.player)
+    x, y, height = FRAMES[performance.instrument]
+    return View(
+        point=(x, y),
+        place=(0.5 + look.shift[0], 0.5 + look.shift[1]),
+        height=height / look.zoom,
+        tilt=look.tilt,
+        mirror=False,
+        room=look.room,
+    )
+
+
+def choose_view(performance: Performance) -> View:
+    """Choose a view at random, from one distribution for all instruments.
+
+    Where the head is, how large it is and what is behind it therefore tell nothing of
+    the instrument. Half of the pictures are mirrored: otherwise the empty side of the
+    picture would tell, since most instruments are held to one side. A camera on the
+    player's other side would show something else, which flat drawings cannot; left-
+    handed players are rare; but front cameras mirror, and Reed et al. 2016, whose
+    network Chen et al. train, mirror half of their pictures as well.
+    """
+    seed, player = performance.seed, performance.player
+    # all who play one piece are seen by one camera, or by one that mirrors
+    mirror = bool(make_generator("mirror", seed).random() < 0.5)
+    rng = make_generator("view", player, seed)
+    # the head leaves at least half of the picture to the instrument's longer side
+    space = float(rng.uniform(0.5, 0.67))
+    to_right = SIDES[performance.instrument] * (-1 if mirror else 1) > 0
+    return View(
+        point=_locate_head(performance.instrument),
+        place=(1 - space if to_right else space, float(rng.uniform(0.18, 0.34))),
+        height=float(rng.uniform(126, 156)),
+        tilt=float(rng.uniform(-3, 3)),
+        mirror=mirror,
+        room=int(rng.integers(1 << 30)),
+    )
+
+
+def _locate_head(instrument: str) -> Point:
+    """Where the head is on the stage while the body does not move, cm."""
+    _, _, side = HEADS.get(instrument, UPRIGHT)
+    return _place_neck(instrument) + side, -HEAD_HEIGHT
+
+
+def _place_neck(instrument: str) -> float:
+    """How far the neck's root is beside the stage's middle, cm."""
+    # who plays the double bass stands beside it
+    return -15.0 if instrument == "double_bass" else 0.0
+
+
+@dataclass(frozen=True)
 class Scene:
     """All that is drawn of one player at one moment.
 
@@ -253,13 +349,12 @@ def _pose_body(performance: Performance, look: Look, motion: Motion) -> Body:
     # louder playing moves the whole body more, as it does real musicians
     lean = motion.sway * (1.2 + 4.0 * motion.loudness)
     bob = -1.5 * motion.loudness + 0.8 * abs(motion.sway)
-    # who plays the double bass stands beside it
-    x0 = -15.0 if name == "double_bass" else 0.0
+    x0 = _place_neck(name)
     neck = np.array([x0 + lean, bob])
     nod = 2.0 * motion.loudness * motion.sway
-    turn, tilt, side = HEADS.get(name, (-0.1, 0.0, 0.0))
+    turn, tilt, side = HEADS.get(name, UPRIGHT)
     drop = 2.5 * motion.rest  # in a rest the head sinks
-    head = neck + (side + 0.35 * lean, -17.0 + nod * 0.6 + drop)
+    head = neck + (side + 0.35 * lean, -HEAD_HEIGHT + nod * 0.6 + drop)
     right, left = place_shoulders(neck, lean, look)
     return Body(
         neck=neck,
@@ -382,8 +477,14 @@ def _hold_wind(
     )
 
 
-def build_scene(performance: Performance, t: Real) -> Scene:
-    """Where everything is at `t` s: the one source of the picture and of the pose."""
+def build_scene(performance: Performance, t: Real, view: View | None = None) -> Scene:
+    """Where everything is at `t` s: the one source of the picture and of the pose.
+
+    Args:
+        performance: who plays what.
+        t: the time, s.
+        view: of the camera; None: a portrait.
+    """
     look = get_look(performance.player)
     motion = _read_motion(performance, t)
     body = _pose_body(performance, look, motion)
@@ -391,8 +492,8 @@ def build_scene(performance: Performance, t: Real) -> Scene:
         hold = _hold_bowed(performance, body, motion)
     else:
         hold = _hold_wind(performance, look, body, motion)
-    frame = VIEWS[performance.instrument]
-    return Scene(look, motion, body, hold, aim_camera(look, frame, zoom=look.zoom))
+    view = view or frame_portrait(performance)
+    return Scene(look, motion, body, hold, view.to_matrix())
 
 
 # Each frame needs the look of its player again, which takes some forty random draws.

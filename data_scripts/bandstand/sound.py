@@ -11,6 +11,7 @@ that is heard is that curve.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.fft import next_fast_len
 
 from data_scripts.bandstand.world import (
     ORCHESTRA,
@@ -392,8 +393,8 @@ def make_band_noise(
     Returns:
         (samples,)
     """
-    # a power of two: the FFT of a long prime length would take minutes
-    size = 1 << max(samples - 1, 1).bit_length()
+    # the FFT of a long prime length would take minutes
+    size = next_fast_len(max(samples, 2), real=True)
     frequency = np.fft.rfftfreq(size, 1 / sample_rate)
     frequency[0] = 1e-3  # 0 Hz would divide by zero
     gain = 1 / np.sqrt(
@@ -430,7 +431,7 @@ def reverberate(dry: np.ndarray, seed: int, sample_rate: int) -> np.ndarray:
         tail[int(rng.uniform(0.004, 0.03) * sample_rate)] += rng.uniform(-0.06, 0.06)
     # Long enough for the whole convolution: a shorter FFT would wrap its end to the
     # start.
-    size = 1 << (len(dry) + length).bit_length()
+    size = next_fast_len(len(dry) + length, real=True)
     return np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(tail, size), size)[
         : len(dry)
     ]

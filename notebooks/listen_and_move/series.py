@@ -57,6 +57,9 @@ RECORDED = (
 # The entries with which the report opens: what was made, then the main tables.
 HIGHLIGHTS = ("films", "frames", "own", "control", "table1", "hand", "turns")
 
+# What the reference run publishes of its folder, for the playing notebook.
+PUBLISHED = ("models/full_model.safetensors", "models/audio_features.safetensors")
+
 # The end of a headline's name -> the unit of its number. The others have none.
 UNITS = {
     "RMSE of moving pixels": "grey levels",

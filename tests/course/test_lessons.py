@@ -393,4 +393,4 @@ def test_a_series_data_is_made_by_a_script_that_takes_its_options(name: str) -> 
 def test_a_series_without_data_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("avnb_notebooks.ms_vae.series.EMBEDDED")
     with pytest.raises(LessonError, match=r"no embedded data\. Give DATA"):
-        make_embedded_data("smoke", "ms_vae")
+        make_embedded_data("smoke", "ms_vae", 0)

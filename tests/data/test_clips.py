@@ -27,7 +27,7 @@ from avnb.data import clips, rows, shards
 from avnb.data.clips import load_clips, stream_clips
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, PreparationReport, Problem, Source
-from avnb.data.splits import group_duplicates, split_recordings
+from avnb.data.splits import group_duplicates, split_in_time, split_recordings
 from avnb.data.truth import sample_truth
 from avnb.errors import ClipsError, LeakError, WriteError
 
@@ -190,8 +190,66 @@ def test_rows_hold_what_the_files_hold(pairs, tmp_path):
             picture = np.asarray(Image.open(source.video))
             assert (held.frames[i].numpy() == picture).all()
             assert held.classes[held.labels[i]] == source.label
+            assert held.units[i] == name  # nothing more is known of these
             loudest = np.abs(sound[: 3 * RATE // 2]).max()
             assert held.peak[i].item() == pytest.approx(loudest, abs=1e-4)
+
+
+def test_each_row_names_what_is_independent(pairs, tmp_path):
+    """The player where one is named; else the group; else the recording."""
+    change = dataclasses.replace
+    named = [change(s, unit=f"player {s.recording[-1]}") for s in pairs[:4]]
+    grouped = [change(s, group="session") for s in pairs[4:6]]
+    prepare([*named, *grouped, *pairs[6:]], tmp_path / "out", SMALL, workers=1)
+    found = {}
+    for split in ("train", "test"):
+        held = load_clips(tmp_path / "out", split)
+        found |= dict(zip(held.recordings, held.units, strict=True))
+        some = held.select([2, 0])
+        assert some.units == [held.units[2], held.units[0]]
+    assert found == {
+        **{f"cat{k}": f"player {k}" for k in range(4)},
+        **{"dog0": "session", "dog1": "session", "dog2": "dog2", "dog3": "dog3"},
+    }
+    batches = stream_clips(tmp_path / "out", "train", batch=2, shuffle=True)
+    pairs_found = {
+        (r, u) for b in batches for r, u in zip(b.recordings, b.units, strict=True)
+    }
+    assert pairs_found <= set(found.items())
+    # A player has one name, whatever they play.
+    wrong = change(pairs[0], name="again", unit="player 9")
+    with pytest.raises(ClipsError, match="two units"):
+        split_recordings([named[0], wrong], SMALL)
+    # Another player is another data set.
+    moved = [change(s, unit="player 7") for s in named]
+    report = prepare([*moved, *grouped, *pairs[6:]], tmp_path / "out", SMALL, workers=1)
+    assert len(report.written) == 4
+
+
+def test_clips_of_format_1_are_read(pairs, tmp_path):
+    """They have no units: each recording is one."""
+    out = tmp_path / "out"
+    prepare([dataclasses.replace(s, unit="x") for s in pairs], out, SMALL, workers=1)
+    for path in out.glob("*/*.parquet"):
+        rewrite(path, lambda table: table.drop_columns(["unit"]))
+    with pytest.raises(ClipsError, match="column unit"):
+        load_clips(out, "train")
+    contents = json.loads((out / "clips.json").read_text())
+    (out / "clips.json").write_text(json.dumps(contents | {"format": 1}))
+    held = load_clips(out, "train")
+    assert held.units == held.recordings
+    (out / "clips.json").write_text(json.dumps(contents | {"format": 3}))
+    with pytest.raises(ClipsError, match="format 3"):
+        load_clips(out, "train")
+    # Preparing again makes them anew.
+    assert len(prepare(pairs, out, SMALL, workers=1).written) == len(pairs)
+
+
+def test_both_parts_of_one_video_are_one_unit():
+    whole = dataclasses.replace(fake("a", 0), start=0.0, duration=10.0)
+    parts = split_in_time(whole, SMALL)
+    assert {part.unit for part in parts} == {"a0"}
+    assert len({part.recording for part in parts}) == 2
 
 
 def test_hop_and_offset(tmp_path):

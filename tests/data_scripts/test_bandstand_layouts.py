@@ -15,14 +15,20 @@ import pytest
 import soundfile
 from PIL import Image
 
+from avnb.errors import ClipsError
 from avnb.media import probe
+from data_scripts import sub_urmp as sub_urmp_script
+from data_scripts import urmp as urmp_script
 from data_scripts.bandstand import INSTRUMENTS, picture
 from data_scripts.bandstand.layouts import sub_urmp as sub_urmp_layout
 from data_scripts.bandstand.layouts import write_sub_urmp, write_urmp
 from data_scripts.bandstand.layouts.urmp import plan_programme
+from data_scripts.bandstand.scene import build_scene, choose_view
 from data_scripts.sub_urmp import get_pair_start
+from data_scripts.truth_files import read_units, write_units
 
 SET = {"songs": 2, "seconds": 1.7, "seed": 4, "step_ms": 400, "size": 48, "workers": 1}
+SPLITS = ("train", "test")
 CODES = {
     "violin": "vn", "viola": "va", "cello": "vc", "double_bass": "db", "flute": "fl",
     "oboe": "ob", "clarinet": "cl", "sax": "sax", "bassoon": "bn", "trumpet": "tpt",
@@ -72,7 +78,36 @@ def test_sub_urmp_listing_is_exact(sub_urmp):
             expected += [
                 f"truth/{instrument}{song}.{end}" for end in ("json", "parquet")
             ]
+    expected.append("truth/units.csv")
     assert listing(sub_urmp) == sorted(expected)
+
+
+def test_units_are_the_players(sub_urmp, urmp):
+    """Read back as the real sets' scripts read them."""
+    sources, problems = sub_urmp_script.find_sources(sub_urmp, every=100)
+    assert not problems
+    plan = sub_urmp_layout.plan_recordings(SET["songs"], SET["seed"])
+    found = {source.recording: source.unit for source in sources}
+    assert found == {name: f"player {part.player}" for name, part in plan.items()}
+    units = {split: {s.unit for s in sources if s.split == split} for split in SPLITS}
+    assert len(units["train"]) == len(units["test"]) == 3
+    assert not units["train"] & units["test"]
+    sources, _ = urmp_script.find_sources(urmp)
+    parts = [part for _, parts in plan_programme(3, 1, True) for part in parts]
+    assert [s.unit for s in sources] == [f"player {player}" for _, player, _ in parts]
+    assert [s.label for s in sources] == [instrument for instrument, _, _ in parts]
+
+
+def test_a_broken_list_of_players_is_named(tmp_path):
+    assert read_units(tmp_path) == {}
+    write_units(tmp_path, {"b01": "player 2", "a, 00": "player 1"})
+    assert read_units(tmp_path) == {"b01": "player 2", "a, 00": "player 1"}
+    path = tmp_path / "truth" / "units.csv"
+    for broken in (b"", b"who,what\n", b"recording,unit\na,b,c\n",
+                   b"recording,unit\na,\n", b"recording,unit\na,\xff\n"):  # fmt: skip
+        path.write_bytes(broken)
+        with pytest.raises(ClipsError, match=r"units\.csv.*recording,unit"):
+            read_units(tmp_path)
 
 
 def test_chunks_tile_the_recording(sub_urmp):
@@ -97,21 +132,22 @@ def test_frame_is_the_first_of_its_chunk(sub_urmp, monkeypatch):
     taken = []
     draw = picture.draw
 
-    def watched(performance, t, size):
+    def watched(performance, t, size, view):
         taken.append((performance, t))
-        return draw(performance, t, size)
+        return draw(performance, t, size, view)
 
     monkeypatch.setattr(picture, "draw", watched)
     settings = {key: value for key, value in SET.items() if key != "workers"}
-    settings |= {"validation": 1}
     other = sub_urmp.parent / "again"
-    sub_urmp_layout._write_song(other, settings, ("violin", 0))
+    part = sub_urmp_layout.plan_recordings(SET["songs"], SET["seed"])["violin00"]
+    sub_urmp_layout._write_recording(other, settings, ("violin00", part))
     performance = taken[0][0]
+    view = choose_view(performance)
     assert [t for _, t in taken] == pytest.approx([0.0, 0.4, 0.8, 1.2])
     for index, ms in enumerate((500, 900, 1300, 1700)):
         path = sub_urmp / "img" / "train" / "violin" / f"violin00_{ms}.jpg"
         shown = np.asarray(Image.open(path)).astype(int)
-        drawn = draw(performance, 0.4 * index, 48).astype(int)
+        drawn = draw(performance, 0.4 * index, 48, view).astype(int)
         assert shown.shape == (48, 48, 3)
         assert np.abs(shown - drawn).mean() < 5
         assert (
@@ -125,7 +161,8 @@ def test_sub_urmp_truth_is_what_sounds(sub_urmp):
     for instrument in INSTRUMENTS:
         table = pq.read_table(sub_urmp / "truth" / f"{instrument}00.parquet")
         assert table.column_names == [
-            "time", "pitch_hz", "loudness", "onset", *picture.POSE_NAMES,
+            "time", "pitch_hz", "loudness", "onset", "metre", "mirror",
+            *picture.POSE_NAMES,
         ]  # fmt: skip
         rows = {name: table[name].to_numpy() for name in table.column_names}
         assert rows["time"] == pytest.approx(np.arange(34) / 20)
@@ -139,6 +176,23 @@ def test_sub_urmp_truth_is_what_sounds(sub_urmp):
             heard.append(np.sqrt(np.mean(sound**2)))
             truth.append(np.sqrt(np.mean(rows["loudness"][inside] ** 2)))
     assert np.corrcoef(heard, truth)[0, 1] > 0.9
+
+
+def test_the_truth_s_camera_leads_back_to_the_stage(sub_urmp):
+    """Places in the picture become centimetres, whatever the camera."""
+    plan = sub_urmp_layout.plan_recordings(SET["songs"], SET["seed"])
+    for name in ("violin00", "tuba01", "sax00"):
+        performance = sub_urmp_layout.perform_part(plan[name], SET["seconds"])
+        rows = pq.read_table(sub_urmp / "truth" / f"{name}.parquet").to_pydict()
+        for k in (0, 20):
+            scene = build_scene(performance, rows["time"][k])
+            onto = scene.hold.left - scene.body.head  # cm
+            seen = [rows[f"left_hand_{a}"][k] - rows[f"head_{a}"][k] for a in "xy"]
+            found = np.array([seen[0] * rows["mirror"][k], seen[1]])
+            found *= 100 / rows["metre"][k]
+            # the camera's tilt, of 3 degrees at most, turns both
+            assert np.hypot(*found) == pytest.approx(np.hypot(*onto), rel=1e-3)
+            assert np.hypot(*(found - onto)) < np.hypot(*onto) * 0.06
 
 
 def test_interrupted_writing_goes_on(tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ def clips(event: np.ndarray | None, fps: float, frames: int, n: int) -> ClipBatc
         labels=torch.zeros(n, dtype=torch.long),
         classes=["Cat"],
         recordings=[f"video{k}" for k in range(n)],
+        units=[f"video{k}" for k in range(n)],
         start=torch.zeros(n),
         peak=torch.ones(n),
         fps=fps,

@@ -52,6 +52,7 @@ def clips(n: int = 3, t: int = 4, fps: int = 2, size: int = 16) -> ClipBatch:
         labels=torch.arange(n) % 2,
         classes=["a", "b"],
         recordings=[f"r{k}" for k in range(n)],
+        units=[f"r{k}" for k in range(n)],
         start=torch.zeros(n),
         peak=torch.ones(n),
         fps=float(fps),

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from avnb import files
 from avnb.errors import ClipsError
 from data_scripts.bandstand import picture
+from data_scripts.bandstand.scene import View
 from data_scripts.bandstand.world import Performance
 from data_scripts.truth_files import FOLDER, truth_path
 
@@ -142,8 +143,10 @@ def write_truth(root: Path, name: str, columns: dict[str, np.ndarray]) -> None:
         pq.write_table(pa.table(columns), path)
 
 
-def write_performance_truth(root: Path, name: str, performance: Performance) -> None:
-    """Write pitch, loudness, onsets and pose of one musician's performance."""
+def write_performance_truth(
+    root: Path, name: str, performance: Performance, view: View
+) -> None:
+    """Write pitch, loudness, onsets, camera and pose of a musician's performance."""
     times = truth_times(performance.duration)
     nearest = np.round(times * len(performance.time) / performance.duration)
     # The last time may round to one row beyond the curve.
@@ -158,7 +161,10 @@ def write_performance_truth(root: Path, name: str, performance: Performance) -> 
         "pitch_hz": performance.pitch_hz[nearest].astype(np.float32),
         "loudness": performance.loudness[nearest].astype(np.float32),
         "onset": onset,
+        # with these two, places in the picture become places on the stage
+        "metre": np.full(len(times), 100 / view.height, np.float32),
+        "mirror": np.full(len(times), -1 if view.mirror else 1, np.float32),
     }
-    poses = picture.measure_pose(performance, times)
+    poses = picture.measure_pose(performance, times, view)
     columns |= dict(zip(picture.POSE_NAMES, poses.T, strict=True))
     write_truth(root, name, columns)

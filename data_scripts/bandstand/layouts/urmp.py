@@ -21,6 +21,7 @@ from data_scripts.bandstand.layouts.recordings import (
     write_performance_truth,
     write_wav,
 )
+from data_scripts.bandstand.scene import choose_view
 from data_scripts.bandstand.sound import synthesise
 from data_scripts.bandstand.world import (
     INSTRUMENTS,
@@ -29,6 +30,7 @@ from data_scripts.bandstand.world import (
     midi_to_hz,
     perform,
 )
+from data_scripts.truth_files import write_units
 
 PLAYERS = 16  # people in the world's ensemble; nobody is twice in a piece
 TITLES = (
@@ -105,7 +107,15 @@ def write_urmp(
     jobs: dict[str, Job] = {
         name: (name, parts) for name, parts in plan_programme(pieces, seed, reused_take)
     }
-    return write_missing(Path(folder), settings, jobs, _write_piece, workers)
+    written = write_missing(Path(folder), settings, jobs, _write_piece, workers)
+    # as `write_performance_truth` names each part
+    units = {
+        f"{name}_{number}": f"player {player}"
+        for name, parts in jobs.values()
+        for number, (_, player, _) in enumerate(parts, start=1)
+    }
+    write_units(Path(folder), units)
+    return written
 
 
 def plan_programme(
@@ -167,8 +177,9 @@ def _write_piece(root: Path, settings: Settings, job: Job) -> None:
     write_wav(folder / f"AuMix_{name}.wav", mix, rate, urmp.SUBTYPE)
     with files.atomic_path(folder / f"Sco_{name}.mid") as path:
         path.write_bytes(encode_midi(performances))
+    views = [choose_view(performance) for performance in performances]
     frames = [
-        picture.draw_row(performances, index / fps, settings["height"])
+        picture.draw_row(performances, index / fps, settings["height"], views)
         for index in range(round(seconds * fps))
     ]
     film = Clip(np.stack(frames), mix[None], float(fps), rate)
@@ -189,7 +200,8 @@ def _write_part(
         path.write_text(_format_pitch(performance))
     with files.atomic_path(folder / f"Notes_{track}.txt") as path:
         path.write_text(_format_notes(performance))
-    write_performance_truth(root, f"{piece}_{part}", performance)
+    view = choose_view(performance)
+    write_performance_truth(root, f"{piece}_{part}", performance, view)
     return sound
 
 
