@@ -693,7 +693,10 @@ def tabulate_correlation(quantity: str, curves: dict[str, np.ndarray]) -> list[d
     for name, found in curves.items():
         r = correlation(found, right, block, seed=lesson.seed).annotate(split="test")
         rows.append({"quantity": quantity, "video": name, "r": r})
-        rows[-1]["r, of the oracle's"] = r.value / max(rows[0]["r"].value, 1e-6)
+        heard = rows[0]["r"]  # a share of what is not heard means nothing
+        rows[-1]["r, of the oracle's"] = (
+            r.value / heard.value if heard.low > 0 else None
+        )
         rows[-1]["r, shifted"] = shifted_correlation(found, right, least_shift)
     return rows
 
