@@ -615,12 +615,13 @@ def load_performer_video(
 def choose_blocks(frames: int, fps: float | int) -> tuple[int, int]:
     """How a video is cut for intervals, and how far the control is shifted, in frames.
 
-    Blocks of four seconds and shifts of two seconds or more; less in a short video.
+    Blocks of four seconds and shifts of two seconds or more. A short video has shorter
+    blocks, because an interval needs several of them.
 
     Returns:
         (frames of a block, the smallest shift)
     """
-    block = min(round(4 * fps), frames // 2)
+    block = max(min(round(4 * fps), frames // 8), 1)
     return block, min(round(2 * fps), (frames - 1) // 2)
 
 

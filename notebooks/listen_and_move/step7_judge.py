@@ -761,7 +761,7 @@ def describe_motion(quantity: str) -> str:
     rows = {row["video"]: row for row in hand if row["quantity"] == quantity}
     own, heard = rows["its own sound"]["r"], rows["oracle"]["r"]
     if heard.low <= 0:
-        return f"{quantity}: not even the oracle hears it here, so nothing is asked."
+        return f"{quantity}: in so short a test part the oracle is not sure to hear it."
     share = (
         f"r = {own.value:.2f}, {100 * own.value / heard.value:.0f} % of the oracle's"
     )
