@@ -43,7 +43,7 @@ from data_scripts.bandstand.people import (
     place_shoulders,
 )
 from data_scripts.bandstand.sound import FULL_RMS, add_room, make_band_noise
-from data_scripts.bandstand.world import CONTROL_RATE, make_generator
+from data_scripts.bandstand.world import CONTROL_RATE, make_generator, smooth_curve
 
 DRUMMER_VIEW = (-0.5, 41.0, 154.0)  # what the camera shows: centre x, centre y, height
 GOLD: Colour = (0.88, 0.72, 0.34)
@@ -77,7 +77,7 @@ class Piece:
 KIT = {
     "hat": Piece((-43, 50), 15, 0, ((20, -15), None), 0.035, 0.30),
     "ride": Piece((-54, 7), 18, 0, ((21, 21), None), 0.22, 0.34),
-    "tom": Piece((-13, 49), 13, 15, ((-11, -21), (20, -18)), 0.13, 0.80),
+    "tom": Piece((-13, 49), 13, 15, ((2, -22), (20, -18)), 0.13, 0.80),
     "snare": Piece((19, 56), 15, 10, ((-25, -16), (15, -21)), 0.07, 0.90),
     "floor": Piece((47, 65), 17, 28, ((-30, -20), (-15, -24)), 0.17, 0.85),
     "crash": Piece((55, 5), 19, 0, (None, (-21, 21)), 0.40, 0.80),
@@ -108,6 +108,8 @@ FILLS = (
 )
 ELBOW_SIDE = 3.0  # elbows point outwards; with less they jump when a hand is raised
 VELOCITY = {"O": 0.95, "o": 0.65, "g": 0.3}
+HOVER = 7.0  # cm above a drum, where a tip waits
+TRAVEL = 0.18  # s before a stroke at which a hand leaves for it
 SAME_HAND_GAP = 0.14  # s; a hand is not asked to strike a drum again any sooner
 
 
@@ -142,7 +144,7 @@ class Drumming:
 
 
 def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
-    """Play phrases of four bars: a groove, a fill at its end, now and then a rest.
+    """Play phrases of two bars: a groove, a fill at its end, now and then a rest.
 
     Args:
         player: who plays: any number.
@@ -158,13 +160,13 @@ def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
     crash = False
     while now < seconds - 0.3:
         groove = GROOVES[rng.integers(len(GROOVES))]
-        # Loudness is drawn for each phrase of four bars, so that it changes over the
+        # Loudness is drawn for each phrase of two bars, so that it changes over the
         # video.
         level = float(rng.uniform(0.5, 1.0))
         fill = FILLS[rng.integers(len(FILLS))].split()
-        for bar in range(4):
+        for bar in range(2):
             struck = _write_bar(
-                groove, fill if bar == 3 else [], crash=crash and bar == 0
+                groove, fill if bar == 1 else [], crash=crash and bar == 0
             )
             for i, piece, velocity in sorted(struck):
                 # 4 ms: no drummer is as even as a machine.
@@ -315,11 +317,14 @@ def _synthesise_stroke(name: str, rate: int, rng: np.random.Generator) -> np.nda
     tune = float(np.exp(rng.normal(0, 0.01)))
     click = noise(1500, 6000) * np.exp(-t / 0.004)
     if name == "kick":
-        sound = drop(130 * tune, 50, 0.03) + 0.35 * click
+        # the beater and the shell: what a small loudspeaker, or a feature from 125 Hz
+        # on, has of a drum of 50 Hz
+        sound = drop(130 * tune, 50, 0.03) + 0.6 * click
+        sound += 0.45 * drop(340 * tune, 190, 0.03)
     elif name in ("tom", "floor"):
         pitch = (165 if name == "tom" else 92) * tune
         sound = drop(1.5 * pitch, pitch, 0.06) + 0.3 * click
-        sound += 0.3 * drop(2.4 * pitch, 1.6 * pitch, 0.05)
+        sound += 0.45 * drop(2.4 * pitch, 1.6 * pitch, 0.05)
     elif name == "snare":
         rattle = noise(900, 7000) * np.exp(-t / 0.09)
         sound = 0.6 * drop(260 * tune, 185, 0.02) + 0.9 * rattle + 0.3 * click
@@ -384,7 +389,7 @@ def _ease(share: float) -> float:
 
 
 def _arm(drumming: Drumming, limb: str, t: Real) -> Arm:
-    """Between two strokes a stick rebounds, travels, is raised and comes down."""
+    """Between two strokes a stick rebounds, waits, and comes down on the next place."""
     # Only what a limb struck last and strikes next matters: the pose is a function of
     # the time alone, so frames may be drawn in any order and by several processes.
     times, hits = _group_hits(drumming)[limb]
@@ -398,32 +403,18 @@ def _arm(drumming: Drumming, limb: str, t: Real) -> Arm:
     until = coming.time - t if coming else 9.0
     one = KIT[last.piece] if last else home
     two = KIT[coming.piece] if coming else home
-    gap = since + until
-    if coming is None:
-        # Nothing comes: after 0.3 s the stick goes to where that hand waits.
-        share = _ease((since - 0.3) / 0.8)
-    else:
-        # The way to the next drum takes the last half second, or all the time there is.
-        share = _ease(1 - until / min(gap, 0.5))
+    # It stays over what it struck, which was heard, until it must go to the next. Even
+    # a listener does not know sooner where it will go.
+    share = 0.0 if coming is None else _ease(1 - until / min(since + until, TRAVEL))
     place = np.array(one.place) * (1 - share) + np.array(two.place) * share
     grip = _grip(one, side) * (1 - share) + _grip(two, side) * share
-    hover = 7.0  # cm above a drum, where a tip waits
+    # The harder the stroke, the higher the stick rebounds; then it sinks to a wait.
+    raised = 11.0 + 21.0 * (last.velocity if last else 0.0)
+    wait = HOVER + (raised - HOVER) * math.exp(-since / 0.4)
     # cm; fast at first and then slower, as a stick leaves the skin. It is 0 at the
     # stroke itself, so the tip lies on the drum then.
-    rebound = 30.0 * (1 - math.exp(-since / 0.09))
-    strike = hover
-    if coming is not None and until < 0.45:
-        # A louder stroke starts from higher up. When the strokes come fast there is no
-        # time to raise the stick that far.
-        raised = (11.0 + 21.0 * coming.velocity) * min(1.0, gap / 0.3)
-        # The last 0.11 s: down along a quarter sine, fastest at the drum. Before that
-        # the stick rises from the height where it waits.
-        if until < 0.11:
-            strike = raised * math.sin(0.5 * math.pi * until / 0.11)
-        else:
-            strike = raised + (hover - raised) * _ease((until - 0.11) / 0.34)
-    # the lower of both: after one stroke it rebounds, before the next it comes down
-    height = min(rebound, strike)
+    height = min(30.0 * (1 - math.exp(-since / 0.09)), wait)
+    height *= math.sin(0.5 * math.pi * min(until / TRAVEL, 1.0))
     # the wrist goes up about half as far as the tip
     return Arm(place + (0.0, -height), place + grip + (0.0, -0.45 * height), height)
 
@@ -445,14 +436,28 @@ def _read_ringing(
     return hits[k].velocity * math.exp(-since / decay), since
 
 
+@lru_cache(maxsize=8)
+def _trace_sway(drumming: Drumming) -> np.ndarray:
+    """How far the drummer leans to the viewer's right, -1 to 1, (K,).
+
+    A hand's stroke pulls the body to its drum, and the pull fades within a second.
+    """
+    strokes = np.zeros(len(drumming.time))
+    for hit in drumming.hits:
+        k = min(math.ceil(hit.time * CONTROL_RATE), len(strokes) - 1)
+        strokes[k] += hit.velocity * KIT[hit.piece].place[0] / 55.0
+    since = np.arange(2 * CONTROL_RATE) / CONTROL_RATE
+    pull = np.convolve(strokes, np.exp(-since / 0.35))[: len(strokes)]
+    return np.asarray(np.tanh(smooth_curve(pull, 0.15)))
+
+
 def _body(drumming: Drumming, look: Look, t: Real) -> Body:
-    """Joints and face at `t` s: nods with the kick drum, sways with the beat."""
-    beat = t * drumming.tempo / 60
+    """Joints and face at `t` s: nods with the kick drum, leans to what is struck."""
     k = min(int(t * CONTROL_RATE), len(drumming.loudness) - 1)
     # The mean of the last 0.6 s: the body answers to how loud the music is, not to one
     # stroke.
     drive = float(drumming.loudness[max(0, k - 60) : k + 1].mean())
-    sway = math.sin(math.pi * beat / 2)
+    sway = float(_trace_sway(drumming)[k])
     nod, _ = _read_ringing(drumming, "kick", t, 0.12)
     lean = sway * (0.6 + 2.5 * drive)
     neck = np.array([lean, 1.6 * nod])
@@ -461,7 +466,7 @@ def _body(drumming: Drumming, look: Look, t: Real) -> Body:
         neck=neck,
         head=neck + (0.35 * lean, -17.0 + 2.0 * nod),
         head_degrees=2.5 * sway * (0.3 + drive),
-        turn=0.35 * math.sin(math.pi * beat / 8),
+        turn=0.35 * sway,
         shoulder_right=right,
         shoulder_left=left,
         hip=np.array([0.15 * lean, 54.0]),

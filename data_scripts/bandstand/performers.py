@@ -136,13 +136,19 @@ SCALE = 1 / 205  # shares of the picture a centimetre
 
 
 class QuintetTake(Take):
-    """Five musicians who share tempo, key and phrases, in one picture."""
+    """Five musicians in one picture.
+
+    They play one melody in parallel, each in the own compass. Of five melodies in one
+    sound nobody could tell which hand plays which note.
+    """
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
         self.duration, self.player, self.seed = seconds, player, seed
         # five people of its own for each player number
         self.parts = [
-            perform(instrument, 5 * player + i, seconds=seconds, seed=seed)
+            perform(
+                instrument, 5 * player + i, seconds=seconds, seed=seed, together=True
+            )
             for i, (instrument, _, _) in enumerate(QUINTET)
         ]
 

@@ -330,15 +330,13 @@ def _read_motion(performance: Performance, t: Real) -> Motion:
     midi_curve, rest_curve, lowering_curve = _trace_hands(performance)
     midi = _interpolate(midi_curve, t)
     low, high = _get_compass(performance.instrument)
-    # the phase wraps from 1 to 0: between two values it must not be interpolated
-    k = min(max(round(t * CONTROL_RATE), 0), len(performance.phase) - 1)
     return Motion(
         loudness=_interpolate(performance.loudness, t),
         midi=midi,
         height=min(max((midi - low) / (high - low), 0.0), 1.0),
         stroke=_interpolate(performance.stroke, t),
         breath=_interpolate(performance.breath, t),
-        sway=math.sin(2 * math.pi * float(performance.phase[k])),
+        sway=_interpolate(performance.sway, t),
         rest=_interpolate(rest_curve, t),
         lowering=_interpolate(lowering_curve, t),
     )

@@ -2,9 +2,10 @@
 
 An instrument is a spectral envelope over frequency: a slope, formants, and a low-pass
 that opens with loudness. The harmonics of the pitch sample that envelope. A band of
-breath or bow noise, strongest in the attack, is added. The harmonics of every block are
-scaled to unit power and then by the performance's loudness, so the envelope that is
-heard is that curve.
+breath or bow noise, strongest in the attack, is added. A bow is heard: `Bowing` says
+how its place on the hair and its direction colour the sound. The harmonics of every
+block are scaled to unit power and then by the performance's loudness, so the envelope
+that is heard is that curve.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from scipy.fft import next_fast_len
 
 from data_scripts.bandstand.world import (
+    ORCHESTRA,
     Performance,
     Voice,
     choose_voice,
@@ -129,6 +131,35 @@ TIMBRES = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Bowing:
+    """How the bow of a string instrument colours its sound.
+
+    Near the frog the arm's weight lies on the string: the tone is brighter and the hair
+    hisses. Near the tip it is darker and cleaner. A down-bow grates and begins with a
+    bite, an up-bow begins softly. A slurred note has no attack at all.
+
+    Args:
+        weight: what the spectrum's slope gains at the frog and loses at the tip, dB an
+            octave.
+        hiss: level of the hair's hiss in mid-bow, relative to the tone, dB.
+        hiss_range: what it gains at the frog and loses at the tip, dB.
+        hiss_band: its low and high end, Hz.
+        grain: what the bow noise gains in a down-bow and loses in an up-bow, dB.
+        bite: what the burst of an attack gains and loses so, dB.
+    """
+
+    weight: float = 2.0
+    hiss: float = -27.0
+    hiss_range: float = 14.0
+    hiss_band: tuple[float, float] = (5000.0, 7500.0)
+    grain: float = 6.0
+    bite: float = 6.0
+
+
+BOWING = Bowing()
+
+
 def synthesise(performance: Performance, sample_rate: int = 44100) -> np.ndarray:
     """Synthesise what is heard of a performance, the same in every process.
 
@@ -161,8 +192,16 @@ def synthesise(performance: Performance, sample_rate: int = 44100) -> np.ndarray
     # bow and reed let the noise through in puffs, one a period
     noise *= 0.75 + 0.25 * np.cos(2 * np.pi * cycles)
     air = np.interp(now, performance.time, _noise_gain(performance, timbre)) * own.noise
+    noise *= air
+    if ORCHESTRA[performance.instrument].family == "string":
+        high = min(BOWING.hiss_band[1], 0.45 * sample_rate)
+        band = (min(BOWING.hiss_band[0], 0.7 * high), high)
+        hiss = make_band_noise(samples, band, sample_rate, rng_take)
+        stroke = np.interp(now, performance.time, performance.stroke)
+        level = BOWING.hiss - BOWING.hiss_range * stroke
+        noise += 10 ** (level / 20) * hiss
     # `tone` has the loudness in it already; the noise gets it here.
-    dry = FULL_RMS * (tone + loudness * air * noise)
+    dry = FULL_RMS * (tone + loudness * noise)
     return add_room(dry, own.room, sample_rate, rng_take)
 
 
@@ -206,15 +245,21 @@ def _hold_pitch(pitch_hz: np.ndarray) -> np.ndarray:
 
 def _noise_gain(performance: Performance, timbre: Timbre) -> np.ndarray:
     """Gain of the noise over the tone, (K,): steady, plus each note's attack."""
-    # Levels are decibels of amplitude, hence the 20.
-    gain = np.full(len(performance.time), 10 ** (timbre.noise / 20))
+    string = ORCHESTRA[performance.instrument].family == "string"
+    # Levels are decibels of amplitude, hence the 20 below.
+    steady = np.full(len(performance.time), timbre.noise)
+    bursts = np.zeros(len(performance.time))
     for note in performance.notes:
         since = performance.time - note.onset
-        burst = 10 ** (timbre.burst / 20) * np.exp(
-            -np.maximum(since, 0) / timbre.burst_time
-        )
-        gain += np.where(since >= 0, burst, 0.0)
-    return gain
+        level = timbre.burst
+        if string:  # until the next note the bow goes this note's way
+            steady[since >= 0] = timbre.noise + BOWING.grain * note.bow
+            level += BOWING.bite * note.bow
+        if note.slurred:
+            continue
+        burst = 10 ** (level / 20) * np.exp(-np.maximum(since, 0) / timbre.burst_time)
+        bursts += np.where(since >= 0, burst, 0.0)
+    return np.asarray(10 ** (steady / 20) + bursts)
 
 
 def _sample_spectrum(
@@ -222,6 +267,7 @@ def _sample_spectrum(
     own: Voice,
     hertz: np.ndarray,
     loudness: np.ndarray,
+    stroke: np.ndarray,
     resonances: np.ndarray,
 ) -> np.ndarray:
     """Amplitudes (blocks + 1, harmonics) of unit power for each block's pitch."""
@@ -231,7 +277,9 @@ def _sample_spectrum(
     frequency = hertz[:, None] * order
     # The timbre of the table holds at half loudness: louder is brighter.
     push = loudness[:, None] - 0.5
-    level = (timbre.slope + own.brightness / 2 + timbre.drive * push) * octave
+    weight = -BOWING.weight * stroke[:, None]  # winds have a stroke of 0
+    slope = timbre.slope + own.brightness / 2 + timbre.drive * push + weight
+    level = slope * octave
     cutoff = timbre.lowpass * (1 + timbre.opening * loudness[:, None])
     cutoff = cutoff * 2 ** (own.brightness / 6)
     # A Butterworth low-pass of the second order.
@@ -273,8 +321,8 @@ def _make_tone(
     edges = np.arange(frames + 1) * BLOCK / sample_rate
     loudness = np.interp(edges, performance.time, performance.loudness)
     pitch = np.interp(edges, performance.time, hertz)
-    amplitude = _sample_spectrum(timbre, own, pitch, loudness, resonances)
-    # Harmonics that keep their levels to the last digit sound like a machine.
+    stroke = np.interp(edges, performance.time, performance.stroke)
+    amplitude = _sample_spectrum(timbre, own, pitch, loudness, stroke, resonances)
     shimmer = 1 + 0.03 * rng.normal(size=amplitude.shape)
     # Spectra of unit power times the loudness: the RMS follows the truth.
     amplitude = amplitude * shimmer * loudness[:, None]

@@ -374,20 +374,31 @@ SPEAKER_TRUTH = (
 )  # fmt: skip
 
 
+BLINK = (0.10, 0.35)  # s after the last sound of a phrase between which the eyes shut
+
+
 @lru_cache(maxsize=8)
-def _trace_gestures(speech: Speech) -> tuple[np.ndarray, np.ndarray]:
-    """Drive of the head (loudness, slowly) and how open the eyes are, with blinks."""
+def _trace_gestures(speech: Speech) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What head and eyes follow, (K,) each: all of it can be heard.
+
+    Returns:
+        Drive of the head (loudness, slowly); the sway, -1 to 1, which follows the
+        melody of the voice; and how open the eyes are. Speakers blink in their pauses.
+    """
     # The head is heavy: it follows the loudness over a third of a second.
     drive = smooth_curve(speech.loudness, 0.35)
-    rng = make_generator("blinks", speech.player, speech.seed)
-    eyes = np.ones(len(speech.time))
-    now = float(rng.uniform(0.5, 3))
-    while now < speech.duration:
-        since = speech.time - now
-        # A blink lasts 0.15 s.
-        eyes = np.where((since >= 0) & (since < 0.15), 0.1, eyes)
-        now += float(rng.uniform(1.5, 5))
-    return drive, eyes
+    voiced = speech.pitch_hz[speech.pitch_hz > 0]
+    middle = float(np.median(voiced)) if len(voiced) else 1.0
+    tone = np.where(speech.pitch_hz > 0, speech.pitch_hz / middle - 1, 0.0)
+    sway = np.clip(smooth_curve(tone, 0.5) / 0.12, -1, 1)
+    sounding = np.flatnonzero(speech.loudness > 0.01)
+    last = np.searchsorted(sounding, np.arange(len(speech.time)), side="right") - 1
+    # s since the last sound; before the first there was none
+    here = np.arange(len(speech.time))
+    quiet = np.full(len(here), np.inf)
+    quiet[last >= 0] = (here - sounding[last])[last >= 0] / CONTROL_RATE
+    eyes = np.where((quiet >= BLINK[0]) & (quiet < BLINK[1]), 0.1, 1.0)
+    return drive, sway, eyes
 
 
 def _interpolate(curve: np.ndarray, t: Real) -> float:
@@ -400,10 +411,8 @@ def _interpolate(curve: np.ndarray, t: Real) -> float:
 
 def _pose_body(speech: Speech, look: Look, t: Real) -> Body:
     """Joints and face at `t` s: mouth and head follow the voice, the sway is slow."""
-    drive_curve, eyes = _trace_gestures(speech)
-    drive = _interpolate(drive_curve, t)
-    # slow, and not in step with the voice: a head at rest moves too
-    sway = math.sin(2 * math.pi * 0.21 * t + speech.player)
+    drive_curve, sway_curve, eyes = _trace_gestures(speech)
+    drive, sway = _interpolate(drive_curve, t), _interpolate(sway_curve, t)
     lean = 0.7 * sway
     neck = np.array([lean, 0.5 - 0.8 * drive])
     right, left = place_shoulders(neck, lean, look)
@@ -411,7 +420,7 @@ def _pose_body(speech: Speech, look: Look, t: Real) -> Body:
         neck=neck,
         head=neck + (0.4 * lean, -17.0 + 2.6 * drive),
         head_degrees=2.0 * sway + 5.0 * (drive - 0.3),
-        turn=0.25 * math.sin(2 * math.pi * 0.13 * t + 1.0),
+        turn=0.25 * sway,
         shoulder_right=right,
         shoulder_left=left,
         hip=np.array([0.15 * lean, 54.0]),

@@ -3,8 +3,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step2_motion.ipynb)
 #
-# The 80 ms of sound of one frame are not enough to generate that frame. Whether the bow
-# goes up or down depends on what it did before, and a musical phrase lasts seconds.
+# The 80 ms of sound of one frame are not enough to generate that frame. Which way the
+# bow goes is heard in the attack of the stroke, which may lie a second back, and in how
+# the tone colour changes since. A musical phrase lasts seconds.
 # Between the sound and the frames there is therefore a recurrent network $R$
 # (Sec. 3.2). It reads the features frame by frame and computes a **motion** vector
 # $m_t$ for each.

@@ -136,8 +136,8 @@ def save_video(name: str, frames: np.ndarray, sound: np.ndarray, caption: str) -
 # real frames are on the left and the generated ones on the right. Look for three
 # things:
 #
-# - Does the bow change direction **when** a note begins? A delay of a tenth of a second
-#   is visible.
+# - Does the bow turn **when** a new stroke begins? The attack says so: slurred notes
+#   have none. A delay of a tenth of a second is visible.
 # - Is the picture **still** where nothing should move, as at the wall and the chair?
 # - Is the pose **right**? Many poses fit a sound. The left hand must be where the pitch
 #   is, but the head may be anywhere.

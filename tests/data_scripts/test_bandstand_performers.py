@@ -78,11 +78,15 @@ def test_onsets_are_heard_where_the_truth_has_them(kind, takes):
     made = takes[kind]
     rise = flux(made.synthesise(RATE))
     rows = np.flatnonzero(made.measure(frame_times(made))["onset"]) * 100 // FPS
+    if kind == "melodic":  # a slurred note has no attack
+        bowed = [note.onset for note in made.played.notes if not note.slurred]
+        rows = np.flatnonzero(mark_onsets(bowed, frame_times(made))) * 100 // FPS
     near = np.zeros(len(rise), bool)
     for row in rows:  # the frame, and what the attack and the window take
         near[max(0, row - 3) : row + 10] = True
     peaks = np.array([rise[max(0, r - 3) : r + 10].max() for r in rows[:-1]])
-    assert (peaks > 2 * np.median(rise)).mean() > 0.9
+    least = 1.5 if kind == "melodic" else 2  # an up-bow begins softly
+    assert (peaks > least * np.median(rise)).mean() > 0.9
     assert rise[near].mean() > 1.3 * rise[~near].mean()
     if kind == "percussive":  # nothing starts that is not struck
         assert rise[~near].max() < 0.5 * np.median(peaks)

@@ -26,9 +26,9 @@ from avnb.metrics import (
     state_checksum,
 )
 from avnb.metrics.alignment import (
-    count_matches,
     find_motion_peaks,
     find_onsets,
+    match_events,
     measure_motion,
 )
 from avnb.metrics.distances import compute_frechet
@@ -333,9 +333,9 @@ def test_peaks_are_matched_one_to_one() -> None:
         first = np.sort(random.random(random.integers(0, 6)))
         second = np.sort(random.random(random.integers(0, 6)))
         window = random.choice([0.02, 0.1, 0.4])
-        found = count_matches(first, second, window)
+        found = len(match_events(first, second, window))
         assert found == best_matching(first.tolist(), second.tolist(), window)
-        assert found == count_matches(second, first, window)
+        assert found == len(match_events(second, first, window))
         value = peak_agreement(first, second, window)
         assert 0 <= value <= 1
         union = len(first) + len(second) - found

@@ -23,7 +23,7 @@ from data_scripts.bandstand.world import Performance
 from data_scripts.truth_files import FOLDER, truth_path
 
 TRUTH_RATE = 20  # rows a second
-WORLD = 2  # raise it when the same seed no longer gives the same world
+WORLD = 3  # raise it when the same seed no longer gives the same world
 
 Settings = dict[str, Any]  # what a folder was made with, as JSON holds it
 Job = tuple[Any, ...]  # the arguments of one recording
