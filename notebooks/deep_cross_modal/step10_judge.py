@@ -88,7 +88,7 @@ lesson = course.start(
 settings = lesson.settings(
     dict(
         #       smoke laptop reference gpu paper
-        eval_pairs=(16, 600, 1000, 5000, 17555),  # at most so many pairs of each split
+        eval_pairs=(48, 600, 1000, 5000, 17555),  # at most so many pairs of each split
         neighbours=(3, 3, 3, 3, 3),  # k of precision and recall
         sets=(2, 10, 10, 10, 10),  # of the human study, for each instrument
     ),
@@ -511,7 +511,7 @@ distances = []
 for what, (x, whose) in compared.items():
     row, against = {"pictures": what, "n": n}, real["test"][halves[0]]
     how = options | {"recordings": (of_half[0], whose)}
-    if n >= 4 and len(x) == n:
+    if n >= 16 and len(x) == n:  # fewer have no covariance to speak of
         row["FID (EvalClassifier)"] = metrics.frechet_distance(against, x, body, **how)
         row["KID (EvalClassifier)"] = metrics.kernel_distance(against, x, body, **how)
     how = options | {"recordings": whose}

@@ -451,7 +451,7 @@ losses = {
     for key, log in (("D", "loss_d"), ("G", "loss_g"))
 }
 lines = {"2 ln 2": 1.386, "ln 2": 0.693}
-figure = show.curves(losses, y="loss", lines=lines, smooth=50)
+figure = show.curves(losses, y="loss", lines=lines, smooth=max(1, settings.steps // 50))
 lesson.figure("losses", figure, "Losses of discriminator and generator.")
 
 
@@ -472,7 +472,9 @@ def draw_health(run: training.Run, smooth: int) -> tuple:
 
 main = next(iter(runs))
 for kind, figure in zip(
-    ("scores", "gradients"), draw_health(runs[main], 50), strict=True
+    ("scores", "gradients"),
+    draw_health(runs[main], max(1, settings.steps // 50)),
+    strict=True,
 ):
     what = "Scores of the pairs" if kind == "scores" else "Gradients of each term"
     lesson.figure(kind, figure, f"{what} during the training of {main}.")

@@ -296,10 +296,12 @@ lesson.figure("accuracy", figure, "Accuracy on generated sounds during training.
 # %%
 losses = {"D": run.history["loss_d"], "G": run.history["loss_g"]}
 lines = {"2 ln 2": 1.386, "ln 2": 0.693}
-figure = show.curves(losses, y="loss", lines=lines, smooth=50)
+figure = show.curves(losses, y="loss", lines=lines, smooth=max(1, settings.steps // 50))
 lesson.figure("losses", figure, "Losses of discriminator and generator.")
 scores = {name: run.history[name] for name in ("S_r", "S_f", "S_w")}
-figure = show.curves(scores, y="mean score", lines={"1/2": 0.5}, smooth=50)
+figure = show.curves(
+    scores, y="mean score", lines={"1/2": 0.5}, smooth=max(1, settings.steps // 50)
+)
 lesson.figure("scores", figure, "Scores of the three kinds of pairs during training.")
 gradients = {
     name: tuple(np.array(read_points(f"gradient, {name}")).T)
