@@ -72,7 +72,7 @@ OVERRIDES = {}
 #         #      smoke laptop reference gpu paper
 #         width=(64, 64, 64, 64, 64),  # H of both networks
 #         batch=(128, 128, 128, 128, 128),
-#         steps=(150, 600, 2000, 2000, 2000),  # of the discriminator alone
+#         steps=(150, 2000, 6000, 6000, 6000),  # of the discriminator alone
 #         learning_rate=(5e-3, 5e-3, 5e-3, 5e-3, 5e-3),
 #     ),
 # )

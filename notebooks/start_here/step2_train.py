@@ -355,6 +355,9 @@ def draw_scene(world: World, points: Tensor, D: nn.Module, title: str) -> show.P
 
 def draw_points(ax: Any, world: World, points: Tensor, title: str) -> None:
     """Draw real points in grey and generated points (n, 2) in orange."""
+    outside = (points.abs() > 3).any(dim=1).float().mean().item()
+    if outside > 0.1:  # or an empty picture would look like a fault
+        title += f"\n({100 * outside:.0f} % outside)"
     fixed = torch.Generator().manual_seed(0)
     real = world.sample(500, generator=fixed)
     ax.scatter(*real.T, s=3, color="#999999", label="real", zorder=2)
@@ -407,7 +410,7 @@ def draw_field(ax: Any, figure: Any, D: nn.Module, scores: bool = False) -> None
 def draw_film(world: World, film: list, columns: int = 5) -> show.Plot:
     """Draw copy 0 of a film at a few steps, evenly chosen."""
     chosen = np.linspace(0, len(film) - 1, min(columns, len(film))).round()
-    figure, axes = show.subplots(1, len(chosen), width=2.1, height=2.3)
+    figure, axes = show.subplots(1, len(chosen), width=2.1, height=2.5)
     for ax, number in zip(axes[0], chosen, strict=True):
         step, points = film[int(number)]
         draw_points(ax, world, points[0], f"step {step}")
@@ -434,25 +437,40 @@ def draw_film(world: World, film: list, columns: int = 5) -> show.Plot:
 
 
 # %%
-def draw_looks(looks: list, panels: dict[str, dict[str, float]]) -> show.Plot:
-    """Draw a panel for each title: names of numbers → dashed line, or nothing.
+def draw_looks(
+    runs: dict[str, list[dict[str, Any]]], panels: dict[str, dict[str, float]]
+) -> show.Plot:
+    """Draw a row for each run, and a panel for each title, on common axes.
 
     A panel is title → {name of a number: height of a dashed line, or nan}.
     """
-    figure, axes = show.subplots(1, len(panels), width=3.3, height=2.7)
-    steps = [seen["step"] for seen in looks]
-    for ax, (title, names) in zip(axes[0], panels.items(), strict=True):
-        for number, (name, line) in enumerate(names.items()):
-            values = torch.stack([seen[name] for seen in looks]).numpy()
-            colour = show.COLOURS[number]
-            ax.plot(steps, values.mean(1), color=colour, label=name)
-            low, high = values.min(1), values.max(1)
-            ax.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-            if np.isfinite(line):
-                ax.axhline(line, color=colour, linestyle="--", linewidth=1)
-        ax.set(title=title, xlabel="step of G")
-        ax.legend(fontsize=7)
+    figure, axes = show.subplots(len(runs), len(panels), width=3.1, height=2.5)
+    for row, (run, looks) in zip(axes, runs.items(), strict=True):
+        row[0].set_ylabel(run)
+        for ax, names in zip(row, panels.values(), strict=True):
+            for number, (name, line) in enumerate(names.items()):
+                draw_curve(ax, looks, name, line, number)
+            ax.legend(fontsize=7, frameon=False)
+            ax.set_xlabel("step of G")
+    for column, title in zip(axes.T, panels, strict=True):
+        column[0].set_title(title)
+        ends = [ax.get_ylim() for ax in column]
+        for ax in column:
+            ax.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
     return figure
+
+
+def draw_curve(ax: Any, looks: list, name: str, line: float, number: int) -> None:
+    """Draw the mean and the range of the copies, and what a perfect G would have."""
+    steps = [seen["step"] for seen in looks]
+    values = torch.stack([seen[name] for seen in looks]).numpy()
+    colour = show.COLOURS[number]
+    # Later lines are thinner, so that they do not hide those below.
+    ax.plot(steps, values.mean(1), color=colour, label=name, linewidth=3 - number)
+    spread = {"color": colour, "alpha": 0.2, "linewidth": 0}
+    ax.fill_between(steps, values.min(1), values.max(1), **spread)
+    if np.isfinite(line):
+        ax.axhline(line, color=colour, linestyle="--", linewidth=1)
 
 
 # %% tags=["active-ipynb", "healthy"]
@@ -463,7 +481,7 @@ def draw_looks(looks: list, panels: dict[str, dict[str, float]]) -> show.Plot:
 #     "quality": {"quality": nan, "EMA quality": 1 - math.exp(-4.5)},
 #     "pull at a point": {"pull": nan},
 # }
-# figure = draw_looks(trained.looks, panels)
+# figure = draw_looks({"same rates": trained.looks}, panels)
 # figure.axes[0].set_ylim(0, 1)
 # caption = "A healthy run: mean and range of three copies. Dashed: a perfect G."
 # lesson.figure("healthy", figure, caption)

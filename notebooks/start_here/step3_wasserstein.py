@@ -160,7 +160,8 @@ def wasserstein_on_a_line(
 # axes[0, 0].hist([real, fake], bins=40, label=["real", "generated"])
 # axes[0, 1].plot(grid_line, F_r, label="real")
 # axes[0, 1].plot(grid_line, F_g, label="generated")
-# axes[0, 1].fill_between(grid_line, F_r, F_g, color="#dddddd", label=f"area {area:.2f}")
+# between = {"color": "#dddddd", "label": f"area {area:.2f}"}
+# axes[0, 1].fill_between(grid_line, F_r, F_g, **between)
 # axes[0, 0].set(title="two heaps", xlabel="x", ylabel="points")
 # axes[0, 1].set(title="their distribution functions", xlabel="x", ylabel="F(x)")
 # for ax in axes[0]:
@@ -378,7 +379,7 @@ def critic_g_loss(
 #     "quality": {"quality": nan, "EMA quality": nan},
 #     "gradient at D's weights": dict.fromkeys(gradients, nan),
 # }
-# figure = draw_looks(trained.looks, panels)
+# figure = draw_looks({"WGAN-GP": trained.looks}, panels)
 # caption = "A healthy run of WGAN-GP: mean and range of three copies."
 # lesson.figure("healthy", figure, caption)
 

@@ -45,6 +45,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 # %% tags=["active-ipynb"]
+# import itertools
 # import math
 #
 # from avnb_notebooks.start_here.step1_game import make_ring
@@ -95,59 +96,67 @@ OVERRIDES = {}
 # %% [markdown]
 # ## The best answer to a D that stands still
 #
-# G's loss is a mean over its points, and each point counts alone. Nothing in it asks
-# for variety. If D stands still, the loss is least when **every** point lies where D is
+# G's loss is a mean over its points, and each point counts alone. **Nothing in it asks
+# for variety.** If D stands still, the loss is least when every point lies where D is
 # highest: $G(z) = \arg\max_x D(x)$ for all z. The best generator is a single point.
 #
-# We can watch this. D learns to tell the ring from the points of an untrained G. Then D
-# stands still, and G alone learns on:
+# We can watch G begin to go there. D learns to tell the ring from the points of an
+# untrained G, which are a small heap. Then D stands still, and G alone learns on. To
+# say whether the points go the same way, take the direction of each point from the
+# middle of the ring, and the length of the mean of these unit vectors. It is 0 for the
+# ring, and 1 where all points lie in one direction.
 
 
 # %%
 def answer_frozen(
     world: World, steps: int, batch: int, copies: int = 3
-) -> tuple[nn.Module, nn.Module, list[tuple[int, Tensor]]]:
-    """Train D against an untrained G, then G against D; give G, D and a film of G."""
+) -> tuple[nn.Module, list[tuple[int, Tensor]]]:
+    """Train D against an untrained G, then G against this D; give D and G's film."""
     G, D = make_networks(copies, 2, 2), make_networks(copies, 2, 1)
-    opt_d = torch.optim.Adam(D.parameters(), 1e-3)
-    opt_g = torch.optim.Adam(G.parameters(), 1e-3)
+    optimizers = [torch.optim.Adam(net.parameters(), 1e-3) for net in (D, G)]
     fixed, film = torch.randn(copies, 1000, 2), []
-    for step in range(2 * steps):
+    for step in range(2 * steps + 1):
+        if step >= steps and (step - steps) % (steps // 4) == 0:
+            film.append((step - steps, G(fixed).detach()))
         z = torch.randn(copies, batch, 2)
-        first_d = step < steps
-        if first_d:
+        if step < steps:
             real = world.sample(copies, batch)
             loss = sum(discriminator_terms(D, real, G(z).detach()).values())
         else:
             loss = non_saturating_loss(D, G(z))
-        optimizer = opt_d if first_d else opt_g
+        optimizer = optimizers[step >= steps]
         optimizer.zero_grad()
         loss.sum().backward()
         optimizer.step()
-        if step + 1 >= steps and (step + 1 - steps) % (steps // 4) == 0:
-            film.append((step + 1 - steps, G(fixed).detach()))
-    return G, D, film
+    return D, film
 
 
-def measure_width(points: Float[Tensor, "k n 2"]) -> Float[Tensor, " k"]:
-    """The mean distance of the points from their own middle."""
-    return (points - points.mean(1, keepdim=True)).norm(dim=-1).mean(1)
+def measure_agreement(points: Float[Tensor, "k n 2"]) -> Float[Tensor, " k"]:
+    """How much the points of a copy lie in one direction: 0 to 1."""
+    return nn.functional.normalize(points, dim=-1).mean(1).norm(dim=-1)
 
 
 # %% tags=["active-ipynb", "frozen"]
 # torch.manual_seed(lesson.seed)
 # ring = make_ring()
-# G, D, film = answer_frozen(ring, settings.frozen_steps, settings.batch)
+# D, film = answer_frozen(ring, settings.frozen_steps, settings.batch)
 # lesson.figure("frozen", draw_film(ring, film), "G learns alone, and D stands still.")
-# widths = {step: measure_width(points).mean().item() for step, points in film}
-# real_width = measure_width(ring.sample(1, 4000)).item()
-# rows = [{"points": f"G, step {s}", "width": width} for s, width in widths.items()]
-# rows.append({"points": "real", "width": real_width})
-# caption = "Mean distance of the points from their middle (mean of 3 copies)"
+# rows = []
+# for step, points in film:
+#     loss = non_saturating_loss(D, points).mean().item()
+#     agreement = measure_agreement(points).mean().item()
+#     rows.append({"points": f"G, step {step}", "agreement of directions": agreement})
+#     rows[-1]["loss of G"] = loss
+# agreement = measure_agreement(ring.sample(1, 4000)).item()
+# rows.append({"points": "real", "agreement of directions": agreement})
+# caption = "G against a D that stands still (means of three copies)"
 # lesson.record("frozen", rows, caption)
 # show.table(rows, caption)
 
 # %% [markdown]
+# The whole heap goes one way. The loss falls all the time, although the points run past
+# the real ones, to where D has never been asked.
+#
 # In a real training D answers: it learns that this place is full of generated points,
 # and its height there sinks. The heap moves on to the next high place. **If D learns
 # more slowly than G moves**, the heap is always somewhere else before D has closed the
@@ -220,69 +229,71 @@ def make_recipes() -> dict[str, Recipe]:
 # %% [markdown]
 # ## What to watch for: the loss of step 1
 #
-# Sick above, healthy below, on the same axes. A sick run shows in three places before
-# anybody has counted a mode:
+# Sick above, healthy below, on the same axes. Look at the scores first. **They do not
+# tell.** In the sick run $S_r$ and $S_f$ lie near 1/2, as they would if G were perfect:
+# D is lost, and so it cannot tell the points apart. A loss of D near $\log 4$ is
+# therefore no proof of health. These signs do tell:
 #
-# - the scores $S_r$ and $S_f$ **swing** instead of settling, because the heap jumps,
-# - the pull at a point jumps with them,
-# - the gradients of the two terms of D differ: all generated points are one place.
+# - **the pull** at a generated point: where D is flat, G is told nothing,
+# - **the gradients of the two terms** of D: in a healthy run real and generated points
+#   pull at D about equally, and in a sick run the single heap pulls now more, now less.
 
 # %% tags=["active-ipynb", "watch-logarithm"]
 # nan = math.nan
+# gradients = [f"gradient, {term}" for term in ("real", "generated", "penalty")]
 # panels = {
 #     "probability of “real”": {"S_r": 0.5, "S_f": nan},
 #     "pull of D at a point": {"pull": nan},
-#     "gradient at D's weights": {"gradient, real": nan, "gradient, generated": nan},
+#     "gradient at D's weights": dict.fromkeys(gradients[:2], nan),
 #     "modes hit, of 8": {"modes": 8},
 # }
-# limits = ((0, 1), None, None, (0, 8.4))
-# for key, name in (("sick", "sick: D too slow"), ("healthy", "cure 1: D faster")):
-#     figure = draw_looks(found[name].looks, panels)
-#     for ax, limit in zip(figure.axes, limits, strict=True):
-#         ax.set_ylim(limit)
-#     caption = f"{name}: mean and range of three copies."
-#     lesson.figure(f"logarithm_{key}", figure, caption)
+# runs = {name: found[name].looks for name in list(recipes)[:2]}
+# figure = draw_looks(runs, panels)
+# for ax in figure.axes[::4]:
+#     ax.set_ylim(0, 1)
+# caption = "The logarithmic loss: mean and range of three copies. Dashed: a perfect G."
+# lesson.figure("watch_logarithm", figure, caption)
 
 # %% [markdown]
 # ## What to watch for: the Wasserstein loss
 #
-# Here the penalty's gradient is the sign. In a healthy run the three terms have
-# gradients of the same order, and the difference of heights falls. If the penalty's
-# gradient is near zero while the difference grows, the critic is far from its bound:
-# it does not measure a distance yet.
+# Here the pull is the slope of the critic, and the penalty wants it to be 1. A pull far
+# below 1 means that the critic is not near the maximum of its dual: its difference of
+# heights is then no distance, and it may even be negative.
 
 # %% tags=["active-ipynb", "watch-wasserstein"]
-# gradients = [f"gradient, {term}" for term in ("real", "generated", "penalty")]
 # panels = {
 #     "difference of heights": {"real − generated": 0},
 #     "pull of D at a point": {"pull": 1},
 #     "gradient at D's weights": dict.fromkeys(gradients, nan),
 #     "modes hit, of 8": {"modes": 8},
 # }
-# for key, name in zip(("sick", "healthy"), list(found)[2:], strict=True):
-#     for seen in found[name].looks:
-#         seen["real − generated"] = seen["real"] - seen["generated"]
-#     figure = draw_looks(found[name].looks, panels)
-#     figure.axes[3].set_ylim(0, 8.4)
-#     caption = f"{name}: mean and range of three copies."
-#     lesson.figure(f"wasserstein_{key}", figure, caption)
+# runs = {name: found[name].looks for name in list(recipes)[2:]}
+# for seen in itertools.chain(*runs.values()):
+#     seen["real − generated"] = seen["real"] - seen["generated"]
+# figure = draw_looks(runs, panels)
+# caption = "The Wasserstein loss: mean and range of three copies. Dashed: 0, 1 and 8."
+# lesson.figure("watch_wasserstein", figure, caption)
 
 # %% [markdown]
-# The signs as one table. "Swing" is the mean change of a score from one look to the
-# next, and "pull" the strength of the gradient at a generated point, over the second
-# half of the training:
+# The signs in numbers, over the second half of the training. "Imbalance" is the larger
+# of the two gradients of D (of the real and of the generated term) over the smaller,
+# averaged over the looks:
 
 # %% tags=["active-ipynb", "signs"]
 # signs = []
 # for name, trained in found.items():
 #     half = trained.looks[len(trained.looks) // 2 :]
-#     each = {key: torch.stack([seen[key] for seen in half]) for key in half[0]
-#             if key != "step"}  # fmt: skip
-#     swing = (each["S_f"].diff(dim=0)).abs().mean().item()
-#     sign = {"recipe": name, "S_r": each["S_r"].mean().item()}
-#     sign |= {"S_f": each["S_f"].mean().item(), "swing of S_f": swing}
-#     sign |= {"pull": each["pull"].mean().item()}
-#     sign |= {key: each[key].mean().item() for key in gradients if key in each}
+#     pull = torch.stack([seen["pull"] for seen in half]).mean().item()
+#     two = torch.stack([torch.stack([s[g] for g in gradients[:2]]) for s in half])
+#     imbalance = (two.amax(1) / two.amin(1)).mean().item()
+#     sign = {"recipe": name, "pull": pull, "imbalance": imbalance}
+#     if "Wasserstein" not in name:
+#         scores = {s: torch.stack([one[s] for one in half]) for s in ("S_r", "S_f")}
+#         sign |= {s: value.mean().item() for s, value in scores.items()}
+#     else:
+#         heights = torch.stack([seen["real − generated"] for seen in half])
+#         sign["real − generated"] = heights.mean().item()
 #     signs.append(sign)
 # caption = "Signs of health, means of three copies"
 # lesson.record("signs", signs, caption)
@@ -291,14 +302,14 @@ def make_recipes() -> dict[str, Recipe]:
 # %% [markdown]
 # ## What to do
 #
-# - **Few modes; points move together from place to place; scores swing:** D is slower
-#   than G. *Do:* raise D's rate, lower G's, or give D more updates.
+# - **Few modes; points move together from place to place; hardly any pull:** D is
+#   slower than G. *Do:* raise D's rate, lower G's, or give D more updates.
 # - **Loss of D near 0, $S_f$ near 0, saturating loss: no pull:** D has won, and G gets
 #   no gradient. *Do:* the non-saturating loss; lower D's rate; a penalty on its slope.
 # - **Wasserstein: the difference of heights grows without end:** the slope is not
 #   bounded. *Do:* check the penalty: λ, and where its points lie.
-# - **Wasserstein: the penalty's gradient is near 0, few modes:** the critic is far from
-#   its best. *Do:* more updates of the critic.
+# - **Wasserstein: the pull is far below 1, few modes:** the critic is far from its
+#   best. *Do:* more updates of the critic.
 # - **All modes, but many points between them:** G is not done, or moves too fast. *Do:*
 #   train on; lower the rates; average the weights (EMA).
 # - **Quality near 1 at once, few different points:** memorised or collapsed. *Do:*

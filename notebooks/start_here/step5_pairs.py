@@ -300,16 +300,18 @@ def look_at_pairs(run: training.Run, G, D, world: World, count: int) -> dict[str
 # and then the generated pictures begin to obey.
 
 # %% tags=["active-ipynb", "scores"]
-# for name, perfect in (("two kinds of pairs", 1 / 2), ("three kinds of pairs", 2 / 3)):
-#     panels = {
-#         "probability of “real pair”": {"S_r": perfect, "S_f": float("nan"), "S_w": 0},
-#         "obeys the condition": {"obeys": 1 / 8},
-#     }
-#     figure = draw_looks(found[name], panels)
-#     for ax in figure.axes:
-#         ax.set_ylim(0, 1)
-#     caption = f"{name}: mean and range of three copies. Dashed: perfect G; luck."
-#     lesson.figure(f"scores_{name.split()[0]}", figure, caption)
+# panels = {
+#     "probability of “real pair”": {"S_r": float("nan"), "S_f": 2 / 3, "S_w": 0},
+#     "obeys the condition": {"obeys": 1 / 8},
+# }
+# figure = draw_looks(found, panels)
+# for ax in figure.axes:
+#     ax.set_ylim(0, 1)
+# caption = (
+#     "Mean and range of three copies. Dashed: S of a perfect G with three kinds of "
+#     "pairs (2/3 and 0); the share that obeys by luck."
+# )
+# lesson.figure("scores", figure, caption)
 
 # %% tags=["active-ipynb", "obeys"]
 # figure, axes = show.subplots(1, 2, width=3.3, height=3.2)
