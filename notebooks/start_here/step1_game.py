@@ -99,10 +99,8 @@ class World:
     centres: Tensor
     spread: float
 
-    def sample(
-        self, *shape: int, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "*shape 2"]:
-        """Draw points of this shape."""
+    def sample(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw points (*shape, 2)."""
         which = torch.randint(len(self.centres), shape, generator=generator)
         return self.sample_modes(which, generator=generator)
 

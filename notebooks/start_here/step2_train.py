@@ -248,23 +248,38 @@ def prepare_networks(run: training.Run, recipe: Recipe, copies: int) -> tuple:
 
 
 # %%
+@dataclass(frozen=True)
+class Budget:
+    """How long a GAN is trained, and how often we look.
+
+    `steps` updates of G with batches of `batch` points; every `look` steps a look at
+    `judged` points of each copy.
+    """
+
+    steps: int
+    batch: int
+    look: int
+    judged: int
+
+
+# %%
 def train_gan(
-    run: training.Run, world: World, recipe: Recipe, settings: Any, copies: int = 3
+    run: training.Run, world: World, recipe: Recipe, budget: Budget, copies: int = 3
 ) -> Trained:
-    """Train K GANs side by side, for `settings.steps` updates of each G."""
+    """Train K GANs side by side."""
     G, D, ema, opt_g, opt_d = prepare_networks(run, recipe, copies)
 
     def draw(count: int) -> Tensor:
         return torch.randn(copies, count, 2, generator=run.generator)
 
-    fixed, trained = draw(settings.judged), Trained(G, D, ema.module, [], [])
+    fixed, trained = draw(budget.judged), Trained(G, D, ema.module, [], [])
     trained.film.append((0, G(fixed).detach()))
-    for step in run.steps(settings.steps, save_every=None, sample_every=settings.look):
+    for step in run.steps(budget.steps, save_every=None, sample_every=budget.look):
         for _ in range(recipe.d_steps):
-            real = world.sample(copies, settings.batch, generator=run.generator)
-            z = draw(settings.batch)
+            real = world.sample(copies, budget.batch, generator=run.generator)
+            z = draw(budget.batch)
             loss_d = update_discriminator(run, G, D, opt_d, real, z, recipe.terms_d)
-        z = draw(settings.batch)
+        z = draw(budget.batch)
         loss_g = update_generator(run, G, D, opt_g, z, recipe.loss_g)
         ema.update_parameters(G)
         run.log(loss_d=loss_d, loss_g=loss_g)
@@ -323,6 +338,7 @@ def measure_copies(
     return seen | {"pull": measure_pull(D, fake, recipe.loss_g)}
 
 
+# %%
 def look_at_points(run, trained: Trained, world, recipe, fixed, step: int) -> None:
     """Measure all copies; show the points of copy 0 and the field of its D."""
     with torch.no_grad():
@@ -397,7 +413,8 @@ def draw_field(ax: Any, figure: Any, D: nn.Module, scores: bool = False) -> None
 # learning rate:
 
 # %% tags=["active-ipynb"]
-# trained = train_gan(start_run(lesson, "toy_ring"), ring, Recipe(), settings)
+# budget = Budget(settings.steps, settings.batch, settings.look, settings.judged)
+# trained = train_gan(start_run(lesson, "toy_ring"), ring, Recipe(), budget)
 
 # %% [markdown]
 # ## The same noise through the training
@@ -460,6 +477,7 @@ def draw_looks(
     return figure
 
 
+# %%
 def draw_curve(ax: Any, looks: list, name: str, line: float, number: int) -> None:
     """Draw the mean and the range of the copies, and what a perfect G would have."""
     steps = [seen["step"] for seen in looks]

@@ -51,6 +51,7 @@ from avnb import losses
 #     make_ring,
 # )
 # from avnb_notebooks.start_here.step2_train import (
+#     Budget,
 #     Recipe,
 #     draw_field,
 #     draw_film,
@@ -355,7 +356,8 @@ def critic_g_loss(
 #     momentum=0.0,
 # )
 # grid = make_grid()
-# trained = train_gan(start_run(lesson, "toy_grid"), grid, recipe, settings)
+# budget = Budget(settings.steps, settings.batch, settings.look, settings.judged)
+# trained = train_gan(start_run(lesson, "toy_grid"), grid, recipe, budget)
 
 # %% tags=["active-ipynb", "film"]
 # caption = "Generated from fixed noise through the training (copy 0)."

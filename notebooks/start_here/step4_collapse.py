@@ -35,7 +35,7 @@
 import torch
 from avnb_notebooks.start_here.step1_game import (
     World,
-    discriminator_terms,
+    discriminator_loss,
     make_networks,
     non_saturating_loss,
 )
@@ -50,6 +50,7 @@ from torch import Tensor, nn
 #
 # from avnb_notebooks.start_here.step1_game import make_ring
 # from avnb_notebooks.start_here.step2_train import (
+#     Budget,
 #     draw_film,
 #     draw_looks,
 #     draw_points,
@@ -118,12 +119,11 @@ def answer_frozen(
     for step in range(2 * steps + 1):
         if step >= steps and (step - steps) % (steps // 4) == 0:
             film.append((step - steps, G(fixed).detach()))
-        z = torch.randn(copies, batch, 2)
+        real, fake = world.sample(copies, batch), G(torch.randn(copies, batch, 2))
         if step < steps:
-            real = world.sample(copies, batch)
-            loss = sum(discriminator_terms(D, real, G(z).detach()).values())
+            loss = discriminator_loss(D, real, fake.detach())
         else:
-            loss = non_saturating_loss(D, G(z))
+            loss = non_saturating_loss(D, fake)
         optimizer = optimizers[step >= steps]
         optimizer.zero_grad()
         loss.sum().backward()
@@ -191,10 +191,11 @@ def make_recipes() -> dict[str, Recipe]:
 
 # %% tags=["active-ipynb"]
 # recipes = make_recipes()
+# budget = Budget(settings.steps, settings.batch, settings.look, settings.judged)
 # found = {}
 # for number, (name, recipe) in enumerate(recipes.items()):
 #     run = start_run(lesson, f"toy_recipe_{number}")
-#     found[name] = train_gan(run, ring, recipe, settings)
+#     found[name] = train_gan(run, ring, recipe, budget)
 
 # %% [markdown]
 # ## Seen: pictures, then numbers

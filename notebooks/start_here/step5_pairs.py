@@ -41,6 +41,7 @@ from typing import Any
 
 import torch
 from avnb_notebooks.start_here.step1_game import World, make_networks
+from avnb_notebooks.start_here.step2_train import Budget
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
@@ -215,7 +216,7 @@ def generate(G: Callable[[Tensor], Tensor], z: Tensor, c: Tensor) -> Tensor:
 
 # %%
 def train_pairs(
-    run: training.Run, world: World, settings: Any, *, wrong_pairs: bool
+    run: training.Run, world: World, budget: Budget, *, wrong_pairs: bool
 ) -> list[dict[str, Any]]:
     """Train three conditional GANs side by side; give what was seen on the way."""
     x, c = 2 + DETAIL, len(world.centres)
@@ -224,17 +225,17 @@ def train_pairs(
     opt_d = torch.optim.Adam(D.parameters(), 2e-3, betas=(0.5, 0.999))
     G, D, opt_g, opt_d = run.prepare(G=G, D=D, opt_g=opt_g, opt_d=opt_d)
     looks = []
-    for step in run.steps(settings.steps, save_every=None, sample_every=settings.look):
-        pairs = draw_pairs(run, world, settings.batch)
+    for step in run.steps(budget.steps, save_every=None, sample_every=budget.look):
+        pairs = draw_pairs(run, world, budget.batch)
         real, fake, wrong = score_pairs(G, D, pairs)
         loss_d = pair_loss(real, fake, wrong if wrong_pairs else None)
         run.step(opt_d, loss_d.sum())
-        pairs = draw_pairs(run, world, settings.batch)
+        pairs = draw_pairs(run, world, budget.batch)
         made = generate(G, pairs["z"], pairs["c"])
         loss_g = F.softplus(-score_with(D, made, pairs["c"])).mean(-1)
         run.step(opt_g, loss_g.sum())
         if step.is_due():
-            looks.append(look_at_pairs(run, G, D, world, settings.judged))
+            looks.append(look_at_pairs(run, G, D, world, budget.judged))
             looks[-1]["step"] = step.number + 1
     run.require_finished()
     return looks
@@ -286,11 +287,11 @@ def look_at_pairs(run: training.Run, G, D, world: World, count: int) -> dict[str
 
 # %% tags=["active-ipynb"]
 # names = {"two kinds of pairs": False, "three kinds of pairs": True}
-# found = {
-#     name: train_pairs(start_run(lesson, f"toy_{name.split()[0]}"), ring, settings,
-#                       wrong_pairs=wrong)
-#     for name, wrong in names.items()
-# }  # fmt: skip
+# budget = Budget(settings.steps, settings.batch, settings.look, settings.judged)
+# found = {}
+# for name, wrong in names.items():
+#     run = start_run(lesson, f"toy_{name.split()[0]}")
+#     found[name] = train_pairs(run, ring, budget, wrong_pairs=wrong)
 
 # %% [markdown]
 # ## What D looks at
