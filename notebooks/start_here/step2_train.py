@@ -190,6 +190,7 @@ class Recipe:
     terms_d: Callable[..., dict] = discriminator_terms
     loss_g: Callable[..., Tensor] = non_saturating_loss
     momentum: float = 0.5
+    critic: bool = False  # whether D gives a height (step 3) and no probability
 
 
 # %%
@@ -282,7 +283,7 @@ def train_gan(
         z = draw(budget.batch)
         loss_g = update_generator(run, G, D, opt_g, z, recipe.loss_g)
         ema.update_parameters(G)
-        run.log(loss_d=loss_d, loss_g=loss_g)
+        run.log(**{"loss of D": loss_d, "loss of G": loss_g})
         if step.is_due():
             look_at_points(run, trained, world, recipe, fixed, step.number + 1)
     run.require_finished()
@@ -352,7 +353,8 @@ def look_at_points(run, trained: Trained, world, recipe, fixed, step: int) -> No
     trained.film.append((step, points))
     trained.looks.append(seen)
     run.log(modes=seen["modes"].mean(), quality=seen["quality"].mean())
-    run.log_sample(draw_scene(world, points[0], trained.D, f"step {step}"))
+    scene = draw_scene(world, points[0], trained.D, f"step {step}", recipe.critic)
+    run.log_sample(scene)
 
 
 # %% [markdown]
@@ -361,10 +363,12 @@ def look_at_points(run, trained: Trained, world, recipe, fixed, step: int) -> No
 
 
 # %%
-def draw_scene(world: World, points: Tensor, D: nn.Module, title: str) -> show.Plot:
-    """Draw the points (n, 2) of copy 0 on the field of its D."""
+def draw_scene(
+    world: World, points: Tensor, D: nn.Module, title: str, critic: bool = False
+) -> show.Plot:
+    """Draw the points (n, 2) of copy 0 on the field of its D (or critic)."""
     figure, axes = show.subplots(width=4.4, height=3.7)
-    draw_field(axes[0, 0], figure, D)
+    draw_field(axes[0, 0], figure, D, scores=critic)
     draw_points(axes[0, 0], world, points, title)
     return figure
 

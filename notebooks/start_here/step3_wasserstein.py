@@ -53,10 +53,9 @@ from avnb import losses
 # from avnb_notebooks.start_here.step2_train import (
 #     Budget,
 #     Recipe,
-#     draw_field,
 #     draw_film,
 #     draw_looks,
-#     draw_points,
+#     draw_scene,
 #     start_run,
 #     train_gan,
 # )
@@ -354,6 +353,7 @@ def critic_g_loss(
 #     terms_d=lambda D, x, y: critic_terms(D, x, y, settings.penalty),
 #     loss_g=critic_g_loss,
 #     momentum=0.0,
+#     critic=True,
 # )
 # grid = make_grid()
 # budget = Budget(settings.steps, settings.batch, settings.look, settings.judged)
@@ -365,9 +365,7 @@ def critic_g_loss(
 
 # %% tags=["active-ipynb", "scene"]
 # step, points = trained.film[-1]
-# figure, axes = show.subplots(width=4.4, height=3.7)
-# draw_field(axes[0, 0], figure, trained.D, scores=True)
-# draw_points(axes[0, 0], grid, points[0], f"step {step}")
+# figure = draw_scene(grid, points[0], trained.D, f"step {step}", critic=True)
 # lesson.figure("scene", figure, "The heights of the critic, and the points (copy 0).")
 
 # %% tags=["active-ipynb", "healthy"]

@@ -180,7 +180,9 @@ def measure_agreement(points: Float[Tensor, "k n 2"]) -> Float[Tensor, " k"]:
 # %%
 def make_recipes() -> dict[str, Recipe]:
     """The four recipes of the table, by name."""
-    wasserstein = dict(terms_d=critic_terms, loss_g=critic_g_loss, momentum=0.0)
+    wasserstein = dict(
+        terms_d=critic_terms, loss_g=critic_g_loss, momentum=0.0, critic=True
+    )
     return {
         "sick: D too slow": Recipe(rate_d=1e-4, rate_g=1e-3),
         "cure 1: D faster": Recipe(rate_d=4e-3, rate_g=1e-3),
