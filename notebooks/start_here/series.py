@@ -37,6 +37,9 @@ HIGHLIGHTS = ("film", "collapse", "obeys", "recipes", "pairs")
 # The end of a headline's name -> the unit of its number. The others have none.
 UNITS = {", quality": "fraction", ", obeys": "fraction"}
 
+# A GAN has no held-out curve. What these claims compare had the same budget.
+EQUAL = "after equally many updates of G"
+
 CLAIMS = (
     Claim(
         "near_best",
@@ -45,6 +48,7 @@ CLAIMS = (
         "Goodfellow et al. 2014, Proposition 1; no number",
         "a tenth of the error of “always 1/2”, minus the error of the trained D",
         unit="probability",
+        networks=("discriminator",),
     ),
     Claim(
         "collapses",
@@ -54,6 +58,7 @@ CLAIMS = (
         "modes with a faster D minus modes with the slow one",
         above=5.0,
         unit="modes",
+        budget=EQUAL,
     ),
     Claim(
         "wasserstein_cures",
@@ -63,6 +68,7 @@ CLAIMS = (
         "modes of cure 2",
         above=7.0,
         unit="modes",
+        budget=EQUAL,
     ),
     Claim(
         "wasserstein_alone",
@@ -72,6 +78,7 @@ CLAIMS = (
         "modes of the control",
         above=7.0,
         unit="modes",
+        budget=EQUAL,
     ),
     Claim(
         "wrong_pairs",
@@ -81,6 +88,7 @@ CLAIMS = (
         "share that obeys with three kinds of pairs minus that with two",
         above=0.5,
         unit="points",
+        budget=EQUAL,
     ),
 )
 

@@ -337,7 +337,7 @@ def optimal_logit(real: World, fake: World, x: Tensor) -> Tensor:
 #     optimizer.zero_grad()
 #     loss.sum().backward()
 #     optimizer.step()
-#     if step % (settings.steps // 10) == 0 or step == settings.steps - 1:
+#     if (step + 1) % (settings.steps // 10) == 0:
 #         with torch.no_grad():
 #             values.append((step + 1, *discriminator_loss(D, *held_out).tolist()))
 
@@ -354,7 +354,14 @@ def optimal_logit(real: World, fake: World, x: Tensor) -> Tensor:
 # figure = show.curves(history, lines=lines, y="loss of D on held-out points")
 # lesson.figure("loss_of_d", figure, "The loss of D falls towards that of D*.")
 # lesson.record("loss of D*", least)
-# lesson.record("loss of the trained D", sum(v[-1] for v in losses_of_d) / 3)
+# lesson.record_training(
+#     "discriminator",
+#     epochs=1,  # every batch is drawn anew: no point comes twice
+#     steps=settings.steps,
+#     held_out=[(step, sum(losses) / 3) for step, *losses in values],
+#     better="lower",
+#     unit="loss of D, mean of three copies",
+# )
 
 # %% tags=["active-ipynb", "optimal"]
 # ticks = torch.linspace(-3, 3, 121)
