@@ -400,7 +400,8 @@ def make_band_noise(
     gain = 1 / np.sqrt(
         (1 + (band[0] / frequency) ** 4) * (1 + (frequency / band[1]) ** 4)
     )
-    noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(size)) * gain)[:samples]
+    # with the size: without it an odd one comes back a sample shorter
+    noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(size)) * gain, size)[:samples]
     return np.asarray(noise / np.sqrt(np.mean(noise**2)))
 
 

@@ -825,7 +825,7 @@ def load_features(path: str | Path, split: str) -> VideoFeatures:
     names, n = splits[split], len(splits[split]["videos"])
     if n > LARGEST or Path(path).stat().st_size > 2**32:
         problem = f"{n} videos, or more than 4 GiB"
-        raise FeatureError(str(path), problem, f"Extract {LARGEST} videos at most")
+        raise FeatureError(str(path), problem, f"Extract fewer, {LARGEST} at most")
     _check_stored(path, split, n)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(f"{split}.{name}") for name in TYPES}

@@ -17,6 +17,7 @@ from data_scripts.bandstand import (
     perform,
     synthesise,
 )
+from data_scripts.bandstand.sound import make_band_noise
 
 RATE = 44100
 # Sounding compass that a player reaches without tricks, from instrumentation books.
@@ -266,3 +267,10 @@ def test_wrong_arguments_say_what_is_right(instrument, seconds, words):
 def test_a_very_short_performance():
     performance = perform("tuba", 0, seconds=0.1, seed=0)
     assert synthesise(performance).shape == (4410,)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 1214, 1215, 2187, 16000])
+def test_noise_has_as_many_samples_as_were_asked_for(samples):
+    """1215 and 2187 are products of odd primes, which the FFT takes as they are."""
+    rng = np.random.default_rng(0)
+    assert make_band_noise(samples, (100.0, 5000.0), 16000, rng).shape == (samples,)

@@ -299,13 +299,15 @@ def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     refused(whole[:-9])
     refused(b"\xff" * 8 + whole[8:])  # a header of 2^64 bytes
     tensors = safetensors.torch.load(whole)
-    for about in ("", "[]", "{}", '{"format": "avnb seconds 2"}', "[" * 99999):
+    for about in ("", "[]", "{}", '{"format": "avnb seconds 1"}', "[" * 99999):
         refused(safetensors.torch.save(tensors, metadata={"about": about}))
     refused(safetensors.torch.save(tensors))
     header = {"format": features.FORMAT, "splits": {}, "made": {}}
-    words = {"videos": [1, 2], "classes": [], "networks": {}}
-    header["splits"] = {"train": words}
-    refused(safetensors.torch.save(tensors, metadata={"about": json.dumps(header)}))
+    words = {"videos": ["a", "b"], "units": ["a", "b"], "classes": [], "networks": {}}
+    for wrong in ({"videos": [1, 2]}, {"units": ["a"]}, {"units": [1, 2]}):
+        header["splits"] = {"train": words | wrong}
+        about = json.dumps(header)
+        refused(safetensors.torch.save(tensors, metadata={"about": about}))
     path.write_bytes(whole)
     monkeypatch.setattr(features, "LARGEST", 4)
     with pytest.raises(features.FeatureError, match=r"5 videos.*4 at most"):

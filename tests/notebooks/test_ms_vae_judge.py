@@ -381,12 +381,8 @@ def test_playing_measures_videos_that_step_3_has_not(tmp_path: Path) -> None:
 
 
 def test_playing_with_other_videos_is_refused(tmp_path: Path) -> None:
-    random_run(tmp_path, [0, 1], torch.ones(2, 10, dtype=torch.bool))
-    path = tmp_path / "other.mp4"
-    frames = np.zeros((20, 16, 16, 3), np.uint8)
-    media.write_frames(path, frames, np.zeros((1, 160000), np.float32), 2, 16000)
-    settings = ClipSettings(seconds=10.0, fps=2.0, size=16, sample_rate=16000)
-    source = Source("other.mp4", "other", "class 0", path, split="test")
-    shards.prepare([source], tmp_path / "clips", settings, workers=1)
+    data = own_recordings(tmp_path, ["dog", "cat", "cat"])
+    event = torch.ones(2, 10, dtype=torch.bool)
+    random_run(tmp_path, [0, 1], event, ["one", "another"])
     with pytest.raises(LessonError, match=r"other videos.*DATA of step 3"):
-        run("step8_play", tmp_path, str(tmp_path / "clips"))
+        run("step8_play", tmp_path, data)
