@@ -5,10 +5,14 @@ SERIES := deep_cross_modal
 # Two workers, one thread each: more threads than cores only wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test quick check lab lock notebooks clean
+.PHONY: demo play test quick check lab site class lock notebooks results clean
 
 demo: .venv/ready
 	$(BIN)/avnb run $(SERIES) --scale laptop
+
+# The playing notebook of the first paper, with the published weights: no training.
+play: .venv/ready
+	$(BIN)/avnb play $(SERIES) $(LAB)
 
 # Every notebook is executed once: see tests/notebooks/test_whole_series.py.
 test: check
@@ -30,10 +34,22 @@ check: .venv/ready
 lab: .venv/ready
 	$(BIN)/avnb lab $(LAB)
 
+# The executed notebooks of make demo, as pages and as slides.
+site: .venv/ready
+	$(BIN)/python tools/make_site.py build/site
+
+# Exercise notebooks and sheets for a class: see TEACHING.md.
+class: .venv/ready
+	$(BIN)/python tools/make_class.py build/class
+
 # The text halves are the source: write the .ipynb halves from them. An .ipynb half that
 # was changed since is not overwritten, but with FORCE=--force.
 notebooks: .venv/ready
 	$(BIN)/python tools/notebook_tools.py sync $(FORCE)
+
+# README's tables, from the reference runs in results/.
+results: .venv/ready
+	$(BIN)/python tools/reference_tables.py
 
 # Write the lock anew: what it pins stays, as far as pyproject.toml allows. For newer
 # versions: make lock UPGRADE="--upgrade-package NAME". The lock names no index. torch

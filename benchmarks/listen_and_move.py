@@ -374,7 +374,7 @@ def count_saved_by_part(step: Step) -> dict[str, float]:
     generator, real = step.model.generator, step.real
     z = torch.cat([step.features, step.features, step.features[:, :2]], dim=1)
     with torch.no_grad():
-        maps = generator.trunk(z, step.features)
+        maps, _ = generator.trunk(z, step.features)
     film = real.transpose(0, 1)[None]
     parts: dict[str, Callable[[], Any]] = {
         "trunk of G": lambda: generator.trunk(z, step.features),

@@ -70,6 +70,7 @@ PARTIAL_SPANS = np.array(
 )
 
 # A file beyond these is not AVE's (4,143 rows): it is refused before it fills memory.
+# The limits lie far above the real files, so they stop no variant of the set.
 ROWS_LIMIT = 10**6
 BYTES_LIMIT = 2**28
 # family of splits -> how its file of a split is called
@@ -78,6 +79,8 @@ GET_VIDEOS = (
     f"Unpack AVE_Dataset.zip, so that it lies in {FOLDER}/, and run this command "
     "again; `avnb prepare ave --help` says where the archive is"
 )
+# The id becomes part of a path, so it must not hold a slash or a dot. YouTube's ids
+# have 11 characters today; a longer one does no harm.
 VIDEO_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 BACKGROUND = len(KINDS)  # the column of labels.h5 that says that nothing happens
 
@@ -144,6 +147,9 @@ def find_sources(
     """
     require_folder(folder)
     problems: list[Problem] = []
+    # The order matters. Bad rows go first, because both the labels and the splits are
+    # compared with the rows that are left. Leaks are removed from the splits that were
+    # read, before any row becomes a source.
     rows = read_annotations(find_file(folder, ANNOTATIONS), problems)
     _compare_labels(folder, rows, problems)
     chosen = read_splits(folder, split_family, rows, problems)
@@ -158,6 +164,9 @@ def find_sources(
             if not video.is_file():
                 problems.append(Problem(name, "the video is missing", GET_VIDEOS))
                 continue
+            # A recording has one label, and an event is a row of its own. So a second
+            # event of a video needs a name of its own. The group keeps both in one
+            # split.
             recording = row.video
             if row.video in first_event:
                 recording = _name_second_event(row, names)
@@ -189,6 +198,8 @@ def _name_video(recording: str) -> str:
 
 def _name_second_event(row: Row, names: set[str]) -> str:
     """A recording's name for a further event of a video; `names` are taken."""
+    # Several events of a video may even share a class. Then only the seconds tell them
+    # apart.
     name = f"{row.video} ({row.label})"
     if name in names:
         return f"{row.video} ({row.label}, from {row.start} to {row.end})"
@@ -213,12 +224,15 @@ def read_annotations(path: Path, problems: list[Problem]) -> dict[int, Row]:
     events: set[tuple[str, str, int, int]] = set()
     for number, line in enumerate(_read_lines(path)):
         row = _parse_row(number, line)
+        # `_parse_row` gives the reason as text where there is no row. An exception
+        # would end the reading at the first bad line.
         if isinstance(row, str):
             what, remedy = (
                 f"row {number + 1} {row}: {line!r}",
                 "Mend it; it is left out",
             )
             problems.append(Problem(path.name, what[:300], remedy))
+        # A repeated row would count its event twice, in training and in every score.
         elif row.event in events:
             what = f"row {number + 1} is there a second time: {line!r}"
             problems.append(Problem(path.name, what[:300], "It is left out"))
@@ -230,6 +244,7 @@ def read_annotations(path: Path, problems: list[Problem]) -> dict[int, Row]:
 
 def _read_lines(path: Path) -> list[str]:
     """The lines that are not empty, without the header."""
+    # The size is asked before the file is read: reading it first would be too late.
     if path.stat().st_size > BYTES_LIMIT:
         raise ClipsError(
             path,
@@ -237,6 +252,8 @@ def _read_lines(path: Path) -> list[str]:
             "Download the file again",
         )
     # utf-8-sig: some editors begin a file with a byte order mark
+    # Bytes that are no UTF-8 become the replacement character. They make one bad row,
+    # which is named, and not a file that cannot be read.
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[1:] if lines and lines[0].startswith("Category&") else lines
@@ -252,9 +269,13 @@ def _parse_row(number: int, line: str) -> Row | str:
         return f"names a class that AVE does not have, {label!r}"
     if not VIDEO_ID.fullmatch(video):
         return f"has an id that is no YouTube id, {video!r}"
+    # Three digits hold every second of a video of 10 s. The limit keeps `int` from a
+    # number of thousands of digits, for which it raises an error.
     if not (re.fullmatch(r"\d{1,3}", start) and re.fullmatch(r"\d{1,3}", end)):
         return f"has times that are no whole seconds, {start!r} and {end!r}"
     first, last = int(start), int(end)
+    # AVE itself has such a row (0 to 0). It has a message of its own, because it is an
+    # error of the set and not of the download.
     if first == last:
         return f"has an event of no length, from {first} to {last}"
     if not 0 <= first < last <= SECONDS:
@@ -268,6 +289,8 @@ def find_file(folder: Path, name: str) -> Path:
     Raises:
         ClipsError: where it is in neither.
     """
+    # The h5 files lie in the repository's data/, the rest in the unpacked archive.
+    # Readers may copy the files or the whole folder.
     for path in (folder / name, folder / "data" / name):
         if path.is_file():
             return path
@@ -305,12 +328,17 @@ def read_splits(
         if family == "files":
             found = _match_rows(path, rows, problems)
         else:
+            # The array holds the numbers of rows of Annotations.txt, counted from 0. A
+            # row that was left out keeps its number, so the others are still found.
+            # `read_h5` lets any type of number through; rows are whole numbers.
             order = read_h5(path, "order", 1).astype(np.int64)
             found = [rows[k] for k in order.tolist() if k in rows]
             if lost := sorted(set(order.tolist()) - rows.keys()):
                 what = f"{len(lost)} of its rows are not usable, the first is {lost[0]}"
                 remedy = f"They are left out; see what is said of {ANNOTATIONS}"
                 problems.append(Problem(path.name, what, remedy))
+        # A row that a file lists twice is used once, and the order stays: a set would
+        # lose it.
         chosen[split] = list(dict.fromkeys(found))
     used = {row.number for split in chosen.values() for row in split}
     if left := [row for number, row in rows.items() if number not in used]:
@@ -321,6 +349,8 @@ def read_splits(
 
 def _match_rows(path: Path, rows: dict[int, Row], problems: list[Problem]) -> list[Row]:
     """The annotated rows that a Set.txt file lists; it may say other seconds."""
+    # A list may say other seconds than Annotations.txt does. So a row is first looked
+    # for exactly, then by class and video alone.
     exact = {row.event: row for row in rows.values()}
     alike: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows.values():
@@ -331,7 +361,10 @@ def _match_rows(path: Path, rows: dict[int, Row], problems: list[Problem]) -> li
         if isinstance(listed, Row) and listed.event in exact:
             found.append(exact[listed.event])
             continue
+        # A line may have any number of fields. The added "" gives a line of one field a
+        # video, which no row has.
         label, video = (*(field.strip() for field in line.split("&")), "")[:2]
+        # With two events of that class in the video, nobody can say which one is meant.
         if len(same := alike[label, video]) == 1:
             what = f"row {k + 1} has other seconds than {ANNOTATIONS}: {line!r}"
             used = f"{same[0].start} to {same[0].end}"
@@ -361,9 +394,13 @@ def remove_leaks(
     """
     owner: dict[str, str] = {}
     kept: dict[str, list[Row]] = {}
+    # From the test split backwards, so that the first owner of a video is the split
+    # that has the most right to it.
     for split in reversed(SPLITS):
         kept[split] = []
         for row in chosen[split]:
+            # The owner is looked up by video and not by row: the two events of a video
+            # show the same pictures.
             first = owner.setdefault(row.video, split)
             if first == split:
                 kept[split].append(row)
@@ -408,6 +445,8 @@ def read_h5(path: Path, key: str, dimensions: int) -> np.ndarray:
         ClipsError: where h5py is not installed, or the file does not hold that.
     """
     try:
+        # h5py is imported here and not above, because only two of the three families of
+        # splits need it, and it is an optional dependency.
         import h5py
     except ImportError as error:
         raise ClipsError(
@@ -419,6 +458,9 @@ def read_h5(path: Path, key: str, dimensions: int) -> np.ndarray:
     try:
         with h5py.File(path, "r") as file:
             data = file[key]
+            # Shape and size are in the file's header. They are checked before
+            # `data[()]` reads the array, which a small compressed file may make very
+            # large.
             if data.ndim != dimensions or data.dtype.kind not in "iufb":
                 raise ValueError(f"{key} is {data.dtype} {data.shape}")
             if len(data) > ROWS_LIMIT or data.nbytes > BYTES_LIMIT:
@@ -441,10 +483,12 @@ def _compare_labels(
     except ClipsError:
         return  # few users have this file, so its absence is no problem
     try:
+        # "avadataset" is how AVE itself spells the key of its labels and features.
         labels = read_h5(path, "avadataset", 3)
     except ClipsError as error:
         problems.append(Problem(path.name, str(error), "It was not compared"))
         return
+    # Without this check each of the 4,143 rows would be named as one that disagrees.
     if labels.shape[1:] != (SECONDS, BACKGROUND + 1):
         what = f"{labels.shape}, not (videos, {SECONDS}, {BACKGROUND + 1})"
         problems.append(Problem(path.name, what, "It was not compared"))
@@ -467,6 +511,8 @@ def find_disagreements(labels: np.ndarray[Any, Any], rows: Iterable[Row]) -> lis
     """
     found = []
     for row in rows:
+        # (10,) classes, one a second; the end is exclusive, as in Annotations.txt.
+        # `right` is their one-hot form, (10, 29).
         wanted = np.full(SECONDS, BACKGROUND)
         wanted[row.start : row.end] = KINDS.index(row.label)
         given = labels[row.number] if row.number < len(labels) else None

@@ -67,6 +67,8 @@ def find_sources(
     problems: list[Problem] = []
     for inside in walk_folders(folder, problems):
         kinds: dict[str, list[Path]] = defaultdict(list)
+        # The file system gives names in an order of its own; sorted, every machine
+        # finds the same sources in the same order.
         for path in sorted(inside.iterdir()):
             if path.is_dir() or path.name.startswith("."):
                 continue
@@ -74,6 +76,8 @@ def find_sources(
                 kinds[find_kind(path)].append(path)
             except MediaError as error:
                 name = path.relative_to(folder).as_posix()
+                # The report already says which file it is, by its path inside the
+                # folder.
                 what = error.problem.replace(str(path), path.name)
                 problems.append(Problem(name, f"left out: {what}", error.remedy))
         found += [_make_source(folder, path) for path in kinds["video"]]
@@ -84,6 +88,7 @@ def find_sources(
         what = "no videos, and no pictures with sounds"
         remedy = "Put them into it, one sub-folder a class"
         problems.append(Problem(str(folder), what, remedy))
+    # Copies under two names would otherwise train and test on the same recording.
     return group_duplicates(found), problems
 
 
@@ -97,11 +102,17 @@ def find_kind(path: Path) -> str:
         MediaError: the file is none of these.
     """
     suffix = path.suffix.lower()
+    # Pictures go by their names, because FFmpeg opens a still as a video of one frame.
+    # It could not be told from a short film.
     if suffix in IMAGE_SUFFIXES:
         return "image"
     try:
+        # This reads the header alone. A folder may hold thousands of files.
         tracks = media.list_tracks(path)
     except MediaError:
+        # A film that is damaged is still a film. As a source it is named in the report
+        # with what is wrong; left out here, it would only seem to be of an unknown
+        # kind.
         if suffix in VIDEOS:
             return "video"
         if suffix in SOUNDS:
@@ -111,6 +122,8 @@ def find_kind(path: Path) -> str:
         raise MediaError(
             path, "it has neither picture nor sound", "Take it out of the folder"
         )
+    # A film without sound counts as a video too: preparing it says that the sound is
+    # missing.
     return "video" if "video" in tracks else "sound"
 
 
@@ -118,6 +131,7 @@ def _make_source(folder: Path, video: Path, audio: Path | None = None) -> Source
     """The source of one file (or pair); files of one session share a group."""
     where = video.relative_to(folder)
     name = where.as_posix()
+    # `above` is CLASS, SESSION, ... and may be empty.
     *above, _ = where.parts
     return Source(
         name=name,
@@ -125,6 +139,8 @@ def _make_source(folder: Path, video: Path, audio: Path | None = None) -> Source
         label=above[0] if above else folder.resolve().name,
         video=video,
         audio=audio,
+        # CLASS/SESSION and nothing deeper: folders within a session may sort its parts,
+        # but they show one performance.
         group="/".join(above[:2]) if len(above) > 1 else None,
     )
 
@@ -142,8 +158,12 @@ def _pair_stills(
         name = path.relative_to(folder).as_posix()
         problems.append(Problem(name, problem, remedy))
 
+    # If two pictures have one stem (a.png and a.jpg), the later one by name is paired.
+    # The other becomes a problem below.
     by_stem = {path.stem: path for path in images}
     pairs = {by_stem[sound.stem]: sound for sound in sounds if sound.stem in by_stem}
+    # One sound, and no picture has its name: these are pictures taken along a
+    # recording.
     if len(sounds) == 1 and images and not pairs:
         try:
             return _share_sound(folder, images, sounds[0], settings)
@@ -169,6 +189,8 @@ def _share_sound(
     becomes one source: the span of the sound that its clips cover.
     """
     duration = media.probe(sound).duration
+    # Some headers state no length (a browser's recordings), or only guess it. Where the
+    # pictures lie along the sound depends on it, so a guess will not do.
     if duration is None:
         raise MediaError(sound, "its length is not known", "Write it as wav")
     images = sorted(images, key=_split_numbers)
@@ -176,10 +198,15 @@ def _share_sound(
     whole = math.floor((duration - settings.seconds) / settings.step + 1e-3) + 1
     # s between two pictures: the first is taken at the start, the last at the end
     spacing = duration / max(len(images) - 1, 1)
+    # picture -> the clips that it is nearest to, counted from the start of the sound
     shares: dict[int, list[int]] = defaultdict(list)
     for k in range(max(whole, 0)):
         middle = k * settings.step + settings.seconds / 2
+        # Rounds to the nearest, and a half down to the earlier picture. `round` would
+        # send a half to the even number: now to the earlier, now to the later one.
         nearest = math.ceil(middle / spacing - 0.5) if len(images) > 1 else 0
+        # A clip may end within the slack beyond the last picture, so the number is
+        # clamped.
         shares[min(max(nearest, 0), len(images) - 1)].append(k)
     recording = sound.parent.relative_to(folder).as_posix()
     found = []
@@ -192,6 +219,8 @@ def _share_sound(
                 label=source.label,
                 video=images[i],
                 audio=sound,
+                # The clips of a picture follow each other, since `middle` only grows.
+                # So a start and a length say which they are.
                 start=clips[0] * settings.step,
                 duration=(len(clips) - 1) * settings.step + settings.seconds,
                 group=source.group,
@@ -203,6 +232,8 @@ def _share_sound(
 def _split_numbers(path: Path) -> list[tuple[int, str]]:
     """A key for sorting that puts frame2 before frame10."""
     return [
+        # Numbers and texts are not comparable in Python, so each part becomes a pair. A
+        # text has the number -1 and sorts before any number.
         (int(part), "") if part.isdigit() else (-1, part)
         for part in re.split(r"(\d+)", path.stem)
     ]

@@ -36,6 +36,8 @@ licence and who made it; avnb.data.sounds.load_sounds reads it.
 """
 
 RECORD = "https://zenodo.org/api/records/4060432"
+# The order is that of fetching. The .zip of the sound needs its five pieces .z01 to
+# .z05 beside it, so all of them are there before anything is unpacked.
 PARTS = (
     *(f"FSD50K.dev_audio.z{k:02d}" for k in range(1, 6)),
     "FSD50K.dev_audio.zip",
@@ -43,8 +45,9 @@ PARTS = (
     "FSD50K.metadata.zip",
 )
 TABLE, INFOS, AUDIO = "dev.csv", "dev_clips_info_FSD50K.json", "FSD50K.dev_audio"
-INFOS_LIMIT = 2**28  # bytes; a larger file is not FSD50K's and would fill the memory
+SIZE_LIMIT = 2**28  # bytes; a larger file is not FSD50K's and would fill the memory
 # What is in a licence's address, and the licence's name.
+# The slashes belong to the keys. Without them "by" would also be found in by-nc.
 LICENCES = {
     "/publicdomain/zero/": "CC0",
     "/licenses/by/": "CC BY",
@@ -74,35 +77,58 @@ def find_sounds(
     """
     if not folder.is_dir():
         raise ClipsError(folder, "there is no such folder", "Give it, or --download")
-    if not (tables := sorted(folder.rglob(TABLE))):
+    # At any depth, because archives are unpacked into folders of different names.
+    if not (tables := [p for p in sorted(folder.rglob(TABLE)) if p.is_file()]):
         problems: list[Problem] = []
         return _find_any(folder, problems), problems, Counter()
     infos, audio = _find_one(folder, INFOS), _find_one(folder, AUDIO)
+    # Each sound has a licence of its own, and only this file says which.
     licences = _read_licences(infos)
     found, left = [], Counter[str]()
     problems = []
-    with tables[0].open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not {"fname", "labels"} <= set(reader.fieldnames or ()):
-            what = "there are no columns fname and labels"
-            raise ClipsError(tables[0], what, "Fetch it again")
-        for row in reader:
-            name, labels = row["fname"] or "", row["labels"] or ""
-            if not re.fullmatch(r"\d+", name):
-                # also guards the path below against names such as ../../file
-                what = f"fname {name[:40]!r} is no number"
-                problems.append(Problem(TABLE, what, "Fetch the table again"))
-                continue
-            licence, creator = licences.get(name, ("unknown", ""))
-            if licence == "unknown" or (licence == "CC BY-NC" and not non_commercial):
-                left[licence] += 1
-                continue
-            path = audio / f"{name}.wav"
-            if not path.is_file():
-                problems.append(Problem(path.name, "missing", "Unpack the set again"))
-                continue
-            found.append(SoundFile(path.name, path, labels, licence, creator))
+    for row in _read_table(tables[0]):
+        # A row that is too short has None in its last columns.
+        name, labels = row["fname"] or "", row["labels"] or ""
+        if not re.fullmatch(r"\d+", name):
+            # also guards the path below against names such as ../../file
+            what = f"fname {name[:40]!r} is no number"
+            problems.append(Problem(TABLE, what, "Fetch the table again"))
+            continue
+        licence, creator = licences.get(name, ("unknown", ""))
+        # Without a known licence nobody may use a sound, so it is left out like one
+        # that forbids commercial use, and both are counted for the reader.
+        if licence == "unknown" or (licence == "CC BY-NC" and not non_commercial):
+            left[licence] += 1
+            continue
+        # Only that the file is there is checked here. Whether it can be decoded is
+        # found when it is read: to decode 40,966 files here would take long.
+        path = audio / f"{name}.wav"
+        if not path.is_file():
+            problems.append(Problem(path.name, "missing", "Unpack the set again"))
+            continue
+        found.append(SoundFile(path.name, path, labels, licence, creator))
     return found, problems, left
+
+
+def _read_table(path: Path) -> list[dict[str, str | None]]:
+    """The rows of dev.csv."""
+    _check_size(path)
+    try:
+        # newline="" is what the module csv asks for: it finds line ends within quotes
+        # itself.
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    # ValueError: no UTF-8. csv.Error: such as a quote that is never closed.
+    except (ValueError, csv.Error) as error:
+        what = f"it cannot be read ({error})"
+        raise ClipsError(path, what, "Fetch it again") from error
+    # Some other dev.csv may lie below the folder. It is named here, and not as one
+    # missing sound a row.
+    if not {"fname", "labels"} <= set(reader.fieldnames or ()):
+        what = "there are no columns fname and labels"
+        raise ClipsError(path, what, "Fetch it again")
+    return rows
 
 
 def _find_any(folder: Path, problems: list[Problem]) -> list[SoundFile]:
@@ -120,15 +146,21 @@ def _find_any(folder: Path, problems: list[Problem]) -> list[SoundFile]:
                     problems.append(Problem(name, what, "Put it elsewhere"))
                     continue
             except MediaError as error:
+                # The report already says where the file is; its full path would only
+                # make the line longer, and differ from machine to machine.
                 what = error.problem.replace(str(path), path.name)
                 problems.append(Problem(name, f"left out: {what}", error.remedy))
                 continue
+            # A name of other bytes cannot be written to the Parquet table, which holds
+            # UTF-8.
             if not is_utf8(name):
                 what = "its name, or its folder's, is not UTF-8"
                 problems.append(Problem(name, what, "Rename it"))
                 continue
             label = where.parts[0] if len(where.parts) > 1 else folder.resolve().name
             found.append(SoundFile(name, path, label))
+    # The file system gives names in an order of its own. A seeded draw is only
+    # repeatable from a sorted list.
     found.sort(key=lambda sound: sound.path)
     if not found:
         what = "there are no sounds in it"
@@ -150,22 +182,31 @@ def _find_one(folder: Path, name: str) -> Path:
 
 def _read_licences(path: Path) -> dict[str, tuple[str, str]]:
     """Sound -> (licence, who made it)."""
-    if path.stat().st_size > INFOS_LIMIT:
-        what = f"{path.stat().st_size} bytes are too many for this file"
-        raise ClipsError(path, what, "Fetch it again")
+    _check_size(path)
     try:
         infos = json.loads(path.read_text(encoding="utf-8"))
         return {
             name: (_name_licence(info.get("license")), str(info.get("uploader") or ""))
             for name, info in infos.items()
         }
+    # ValueError: no JSON or no UTF-8. AttributeError: JSON of another shape.
+    # RecursionError: brackets nested thousands deep, which a hostile file may have.
     except (ValueError, AttributeError, RecursionError) as error:
         what = f"it cannot be read ({error})"
         raise ClipsError(path, what, "Fetch it again") from error
 
 
+def _check_size(path: Path) -> None:
+    """Refuse a file that is too large, before it is read as a whole."""
+    if (size := path.stat().st_size) > SIZE_LIMIT:
+        what = f"{size} bytes are too many for this file"
+        raise ClipsError(path, what, "Fetch it again")
+
+
 def _name_licence(address: Any) -> str:
     """The licence that an address of Creative Commons stands for, or 'unknown'."""
+    # The addresses are written with http or https and end in several versions. So only
+    # the part that names the licence is compared.
     text = str(address).lower()
     return next((name for part, name in LICENCES.items() if part in text), "unknown")
 
@@ -184,6 +225,7 @@ def download(folder: Path, record: str = RECORD) -> None:
         f"Download {', '.join(PARTS)} from https://zenodo.org/records/4060432 into "
         f"{folder} by hand, and start this again"
     )
+    # What is unpacked already needs no archive: a reader may delete 20 GB of parts.
     todo = [p for p in PARTS if p.endswith(".zip") and not _is_unpacked(folder, p)]
     # the pieces .z01, .z02, ... belong to the .zip of the same stem
     needed = [p for p in PARTS if any(p.startswith(Path(z).stem + ".") for z in todo)]
@@ -192,6 +234,8 @@ def download(folder: Path, record: str = RECORD) -> None:
             answer = requests.get(record, timeout=60)
             answer.raise_for_status()
             entries = {entry["key"]: entry for entry in answer.json()["files"]}
+            # All addresses are looked up before the first download. A record that lacks
+            # a part is noticed now, and not after hours.
             asked = [
                 (part, entries[part]["links"]["self"], entries[part]["checksum"])
                 for part in missing
@@ -207,6 +251,7 @@ def download(folder: Path, record: str = RECORD) -> None:
 
 def _unpacked_folder(folder: Path, part: str) -> Path:
     """Where the files of a .zip go."""
+    # Each .zip has a folder of its own: `unpack` wants it new or empty.
     return folder / part.removesuffix(".zip").removeprefix("FSD50K.")
 
 
@@ -237,6 +282,7 @@ def run(
 ) -> None:
     """Write the table of sounds; `ABOUT` below is what the command's help says."""
     try:
+        # First, before any download: a wrong pair of folders must cost nothing.
         require_separate(source, out)
         if download_:
             download(source)
@@ -252,12 +298,17 @@ def run(
             sample_rate=sample_rate, seed=seed,
         )  # fmt: skip
     except (ClipsError, DownloadError) as error:
+        # What the user can put right is one line without a traceback; `from None` drops
+        # the chain of causes.
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
+    # The problems of finding the sounds come before those of reading them. The report
+    # is printed after, so it holds both.
     report.problems[:0] = problems
     typer.echo(report)
 
 
+# Typer takes a command's help from its docstring.
 run.__doc__ = inspect.cleandoc(ABOUT)
 
 if __name__ == "__main__":

@@ -87,6 +87,8 @@ def find_sources(
     require_folder(images)
     require_folder(sounds)
     problems: list[Problem] = []
+    # class -> files. Classes that only one side has are named and not used: a picture
+    # of one class with a sound of another would teach nothing.
     images_of = _list_by_class(images, "image", problems)
     sounds_of = _list_by_class(sounds, "sound", problems)
     for label in sorted(images_of.keys() ^ sounds_of.keys()):
@@ -97,11 +99,16 @@ def find_sources(
     for label in sorted(images_of.keys() & sounds_of.keys()):
         pictures = _split_files(images, label, images_of[label], settings)
         recordings = _split_files(sounds, label, sounds_of[label], settings)
-        if not (pictures["test"] and recordings["test"]):
+        # A split with sounds and no pictures, or the reverse, cannot be paired. Then
+        # the whole class trains.
+        paired = pictures["test"] and recordings["test"]
+        if settings.test_fraction > 0 and not paired:
             what = "one picture or one sound is not enough to test on"
             problems.append(Problem(f"class {label}", what, "Add another"))
             pictures = {"train": images_of[label], "test": []}
             recordings = {"train": sounds_of[label], "test": []}
+        # The pictures are shared out anew in each split, so a picture goes to sounds of
+        # its own split only.
         for split, members in recordings.items():
             found += _pair(
                 sounds, label, split, members, pictures[split], settings, problems
@@ -118,6 +125,7 @@ def _list_by_class(
 ) -> dict[str, list[Path]]:
     """Class -> its files of a kind, 'image' or 'sound', in the order of their paths."""
     paths = []
+    # Files that lie in the folder itself have no class, and hidden ones are no media.
     for inside in walk_folders(folder, problems):
         for path in inside.iterdir():
             if inside == folder or path.is_dir() or path.name.startswith("."):
@@ -134,6 +142,8 @@ def _list_by_class(
                 problems.append(Problem(name, f"left out: {what}", error.remedy))
     classes: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(paths):
+        # The first sub-folder is the class at any depth below it, written as the keys
+        # of `ALIASES` are.
         first = path.relative_to(folder).parts[0].lower().replace(" ", "_")
         classes[ALIASES.get(first, first)].append(path)
     return classes
@@ -143,6 +153,9 @@ def _split_files(
     folder: Path, label: str, paths: list[Path], settings: ClipSettings
 ) -> dict[str, list[Path]]:
     """Split -> its files. Files of the same content stay together."""
+    # The splitting of the library works on sources. Here each file is one, and files of
+    # the same bytes share a group by their hash, so that a copy under another name goes
+    # along.
     units = [
         Source(
             path.relative_to(folder).as_posix(),
@@ -172,15 +185,19 @@ def _pair(
 ) -> list[Source]:
     """The sources of one class and split: each clip of each sound takes a picture."""
     found: list[Source] = []
+    # In the order of the names, since `found` counts which picture is next.
     for sound in sorted(sounds):
         recording = sound.relative_to(folder).as_posix()
         try:
+            # A length that is not known counts as 0: the sound then becomes one source
+            # without a span, and what preparing finds of it is used or named.
             duration = media.probe(sound).duration or 0.0
         except MediaError as error:
             problems.append(Problem(recording, error.problem, error.remedy))
             continue
         # 1e-3: a length that is written as 9.9999 s still holds ten clips of 1 s
         clips = math.floor((duration - settings.seconds) / settings.step + 1e-3) + 1
+        # The picture only holds the place: each clip below gets its own.
         one = Source(recording, recording, label, pictures[0], sound, split=split)
         if clips < 1:
             found.append(one)  # too short for a clip: preparing it says so
@@ -189,7 +206,12 @@ def _pair(
             found.append(
                 dataclasses.replace(
                     one,
+                    # Names must be unique, and one sound gives many sources. They share
+                    # the recording, so no split cuts the sound.
                     name=f"{recording}@{start:.3f}",
+                    # The pictures take turns over all sounds of the class, and not from
+                    # the first one again in each sound: every picture is used about
+                    # equally often.
                     video=pictures[len(found) % len(pictures)],
                     start=start,
                     duration=settings.seconds,
@@ -204,6 +226,7 @@ def _hash_file(path: Path) -> str:
 
 
 def _hash_text(text: str) -> str:
+    # Not Python's own hash(): that differs from process to process.
     return hashlib.sha256(text.encode()).hexdigest()
 
 

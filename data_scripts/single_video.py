@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,6 +104,8 @@ def find_sources(
             outside its picture, or one that is shorter than two clips.
         DownloadError: where it cannot be fetched.
     """
+    # The clips are joined to one film again later. With a fraction of a frame in each,
+    # the pictures would drift away from the sound, clip by clip.
     if not float(settings.seconds * settings.fps).is_integer():
         raise ClipsError(
             f"seconds is {settings.seconds}",
@@ -113,7 +117,10 @@ def find_sources(
         video, audio = _find_video(folder), None
     else:
         video, audio = fetch(folder, remote.id, remote.height, dry_run=dry_run)
-    found = [_probe(path) for path in (video, audio) if path is not None]
+    # One probe, or two: picture first, sound last. So found[0] has the picture, and
+    # found[-1] the sound in both cases.
+    with _explain_damage():
+        found = [media.probe(path) for path in (video, audio) if path is not None]
     _check_tracks(video, found)
     box = _choose_box(crop, remote, found[0].height or 0)
     begin = start if start is not None else (remote.start if remote else 0.0)
@@ -121,11 +128,16 @@ def find_sources(
     # sound may end a little earlier.
     length = min(probe.duration for probe in found)
     if audio is None:
-        length = max(length, media.measure_duration(video, "video"))
+        # Reads the times of all packets, as far as the picture goes. Only then may the
+        # sound, which is a little shorter, not shorten the film: the last clip would be
+        # lost.
+        with _explain_damage():
+            length = max(length, media.measure_duration(video, "video"))
     begin, until = _check_span(video, begin, end, length)
     whole = Source(
         name=video.name,
         recording=video.name,
+        # A video of the paper is called by its name there, any other by its file.
         label=youtube if youtube in PAPER_VIDEOS else video.stem,
         video=video,
         audio=audio,
@@ -134,6 +146,7 @@ def find_sources(
         duration=until - begin,
         truth=find_truth(video.parent, video.stem),
     )
+    # No problems are collected: with one video there is nothing to go on with.
     return split_in_time(whole, settings), []
 
 
@@ -145,6 +158,7 @@ def _find_video(folder: Path) -> Path:
         raise ClipsError(
             folder, "there is no such file or folder", "Give a video as --source"
         )
+    # Truth and other files may lie beside the video, so only videos are counted.
     videos = [path for path in sorted(folder.iterdir()) if _is_video(path)]
     if len(videos) != 1:
         names = ", ".join(path.name for path in videos) or "none"
@@ -165,9 +179,11 @@ def _is_video(path: Path) -> bool:
         return False
 
 
-def _probe(path: Path) -> media.Probe:
+@contextmanager
+def _explain_damage() -> Iterator[None]:
+    """Turn what is wrong with the one video into a ClipsError."""
     try:
-        return media.probe(path)
+        yield
     except MediaError as error:
         raise ClipsError(error.place, error.problem, error.remedy) from error
 
@@ -175,6 +191,7 @@ def _probe(path: Path) -> media.Probe:
 def _check_tracks(video: Path, found: list[media.Probe]) -> None:
     if found[0].width is None:
         raise ClipsError(video, "it has no picture", "Give a video with picture")
+    # The sound is the model's only input.
     if found[-1].sample_rate is None:
         raise ClipsError(
             video,
@@ -187,6 +204,7 @@ def _check_span(
     video: Path, start: float, end: float | None, length: float
 ) -> tuple[float, float]:
     """Start and end of the used part, s, where the video holds it."""
+    # `math.isfinite` below refuses nan, which passes any test of the form `value < 0`.
     until = length if end is None else end
     for name, value in (("start", start), ("end", until)):
         # 0.05: a frame; a length that is read off a player is rounded
@@ -202,6 +220,7 @@ def _check_span(
             f"start is {start:g} s, not before end {until:g} s",
             "Give a --start that lies before --end",
         )
+    # What the tolerance let through must not reach beyond the file.
     return start, min(until, length)
 
 
@@ -232,6 +251,8 @@ def _check_crop(video: Path, box: tuple[int, ...], probe: media.Probe) -> Crop:
     """(left, top, width, height) of a box that lies inside the picture."""
     left, top, right, bottom = box
     width, height = probe.width or 0, probe.height or 0
+    # An edge outside the picture would be clipped without a word when it is cut, and
+    # the square would move.
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise ClipsError(
             video,
@@ -249,6 +270,7 @@ def _find_remote(name: str) -> YouTubeVideo:
     """One of the paper's videos, or any other by its id: 720 pixels, not cropped."""
     if name in PAPER_VIDEOS:
         return PAPER_VIDEOS[name]
+    # The id goes into an address and into file names, so nothing but an id may pass.
     if not re.fullmatch(r"[\w-]{11}", name):
         raise ClipsError(
             f"youtube is {name!r}",
@@ -260,6 +282,7 @@ def _find_remote(name: str) -> YouTubeVideo:
 
 def _scale_box(remote: YouTubeVideo, height: int) -> tuple[int, ...]:
     """The crop for a picture of another height: YouTube may not have the paper's."""
+    # Floor, so that no edge leaves the picture.
     return tuple(math.floor(edge * height / remote.height) for edge in remote.box)
 
 
@@ -283,13 +306,19 @@ def fetch(
         DownloadError: where yt-dlp is missing, or the video is gone, private or
             refused.
     """
+    # The crop belongs to a picture of this height. A larger one would only cost time:
+    # the clips are scaled down anyway.
     small = f"bestvideo[height<={height}]"
+    # yt-dlp's selectors: what stands before the slash is tried first. H.264 (avc1) and
+    # AAC (m4a) come first, because every build of FFmpeg decodes them.
     wanted = {
         "video": f"{small}[vcodec^=avc1]/{small}",
         "audio": "bestaudio[ext=m4a]/bestaudio",
     }
     files = []
     for kind, choice in wanted.items():
+        # Video and sound are looked for apart: after a broken download only the missing
+        # one is fetched.
         if not (fetched := _list_fetched(folder, video_id, kind)):
             if dry_run:
                 raise DownloadError(
@@ -313,12 +342,16 @@ def _list_fetched(folder: Path, video_id: str, kind: str) -> list[Path]:
     """Complete files of one kind: yt-dlp keeps unfinished ones beside them."""
     unfinished = {".part", ".ytdl", ".temp"}
     found = sorted(folder.glob(f"{video_id}.{kind}.*"))
+    # All suffixes are looked at: an unfinished file may be called ID.video.mp4.part, or
+    # ID.video.temp.mp4.
     return [path for path in found if not unfinished & set(path.suffixes)]
 
 
 def _download(folder: Path, video_id: str, kind: str, choice: str) -> None:
     """Fetch one file with yt-dlp; `choice` is its format selector."""
     try:
+        # An optional dependency, and one without types: imported by name, mypy does not
+        # ask for its stubs.
         yt_dlp: Any = importlib.import_module("yt_dlp")
     except ImportError as error:
         raise DownloadError(
@@ -330,8 +363,12 @@ def _download(folder: Path, video_id: str, kind: str, choice: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "format": choice,
-        "outtmpl": str(folder / f"{video_id}.{kind}.%(ext)s"),
+        # A template, in which %% stands for a % of the folder's name. %(ext)s is
+        # yt-dlp's own: which format it finds decides the suffix.
+        "outtmpl": f"{folder / f'{video_id}.{kind}'}".replace("%", "%%") + ".%(ext)s",
         "quiet": True,
+        # An address may belong to a playlist, of which only the video is wanted.
+        # Without postprocessors nothing calls the program ffmpeg, which may be missing.
         "noplaylist": True,
         "postprocessors": [],
     }

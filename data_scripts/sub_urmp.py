@@ -10,6 +10,7 @@ import typer
 from PIL import Image, UnidentifiedImageError
 
 from avnb.data.sources import ClipSettings, Problem, Source, require_folder
+from avnb.errors import ClipsError
 from avnb.media import Crop
 from data_scripts.truth_files import find_truth, read_units
 
@@ -83,8 +84,15 @@ def find_sources(
     Returns:
         The sources, and the problems: pairs with a half missing, and names that say
         nothing.
+
+    Raises:
+        ClipsError: for `every` or `left` that no pair can have.
     """
     found: list[Source] = []
+    if every < 1:
+        raise ClipsError("every", f"it is {every}", "Give 1 or more, in ms")
+    if left < 0:
+        raise ClipsError("left", f"it is {left}", "Give 0 or more, in pixels")
     require_folder(folder)
     problems: list[Problem] = []
     units = read_units(folder)
@@ -92,17 +100,23 @@ def find_sources(
     for theirs, split in SPLITS.items():
         pictures = _list_files(folder / "img" / theirs, ".jpg")
         sounds = _list_files(folder / "chunk" / theirs, ".wav")
+        # Of both halves, so that a picture without sound and a sound without picture
+        # are named.
         for key in sorted(pictures.keys() | sounds.keys()):
             path = pictures.get(key) or sounds[key]
             name = path.relative_to(folder).as_posix()
             match = PAIR.fullmatch(path.stem)
+            # The instrument stands twice, in the folder and in the name. Where they
+            # differ, nobody knows which is right.
             if match is None or match[1] != path.parent.name:
                 what = "its name is not INSTRUMENT + SONG + _MS, of its folder"
                 remedy = "Restore its name, e.g. flute07_1500"
                 problems.append(Problem(name, what, remedy))
                 continue
             ms = int(match[3])
-            if ms % every:  # it overlaps with the pair that is kept
+            # It overlaps with a pair that is kept. Counted from a song's first pair, so
+            # that the first one is always kept.
+            if (ms - FIRST_MS) % every:
                 continue
             if key not in pictures or key not in sounds:
                 other = "chunk" if key in pictures else "img"

@@ -36,6 +36,7 @@ own track. A take that occurs in several pieces stays in one split.
 SETTINGS = ClipSettings(seconds=0.5, fps=2.0)
 
 DRYAD = "https://datadryad.org"
+# The DOI and not the number of a version: Dryad's newest version is asked for below.
 DOI = "doi:10.5061/dryad.ng3r749"
 ARCHIVE = "Dataset.tar.gz"
 
@@ -62,6 +63,8 @@ CODES = {
 CODE_OF = {instrument: code for code, instrument in CODES.items()}
 # (piece, part) whose file names say another instrument than is heard and seen
 TRUE_CODE = {("15_Surprise", 3): "tbn"}
+# NN_Title_code_code...: the title is matched lazily (.+?), so that all codes at the end
+# fall to the second group.
 PIECE = re.compile(r"(\d{2}_.+?)((?:_(?:" + "|".join(CODES) + "))+)")
 
 
@@ -120,12 +123,15 @@ def find_sources(
     found: list[Source] = []
     problems: list[Problem] = []
     for piece in sorted(path for path in folder.rglob("*") if path.is_dir()):
+        # Other folders are passed over: truth/, or what an archive brought along.
         if match := PIECE.fullmatch(piece.name):
             codes = match[2].split("_")[1:]
             found += _find_players(folder, piece, match[1], codes, table, problems)
     if not found:
         what = "no piece folders such as 01_Jupiter_vn_vc with their files"
         problems.append(Problem(str(folder), what, "Give the folder that holds them"))
+    # Some takes occur in two pieces. Their files are equal byte for byte, so their
+    # recordings get one group and one split.
     return group_duplicates(found), problems
 
 
@@ -144,6 +150,8 @@ def _find_players(
     def add_problem(file: str, problem: str, remedy: str) -> None:
         problems.append(Problem(f"{name}/{file}", problem, remedy))
 
+    # Without the video there is no picture of any player, so the piece ends here. What
+    # a single player lacks costs that player alone, further below.
     video = piece / name_video(piece.name)
     if not video.is_file():
         add_problem(video.name, "missing", "Fetch the piece again")
@@ -159,6 +167,8 @@ def _find_players(
         return []
     found = []
     for part, (code, crop) in enumerate(zip(codes, shares, strict=True), 1):
+        # The * stands for the code, since some files name another instrument than their
+        # folder.
         tracks = sorted(piece.glob(f"AuSep_{part}_*_{title}.wav"))
         if len(tracks) != 1:
             what = "missing" if not tracks else f"{len(tracks)} tracks for one player"
@@ -168,6 +178,8 @@ def _find_players(
             continue
         track = tracks[0]
         named = track.name.split("_")[2]  # AuSep_PART_CODE_TITLE.wav
+        # Three names may differ: the folder's (`code`), the file's (`named`) and the
+        # true one.
         true = TRUE_CODE.get((title, part), named)
         if true not in CODES:
             add_problem(
@@ -199,11 +211,15 @@ def _find_players(
 def _share_width(video: Path, players: int) -> list[Crop]:
     """Equal shares of the row, each cut to the square in its middle."""
     seen = media.probe(video)
+    # A file of sound alone has neither; without this the division of the width would
+    # fail.
     if not seen.width or not seen.height:
         raise MediaError(video, "no picture", "Fetch the piece again")
     # each player has the middle of an equal share; floor, so that no crop leaves the
     # picture
     share = seen.width / players
+    # A square, because the frames are scaled to a square: other shapes would be
+    # squeezed.
     side = int(min(share, seen.height))
     top = (seen.height - side) // 2
     return [
@@ -218,10 +234,15 @@ def _read_crops(path: Path | None) -> dict[str, list[Crop]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return {
+            # int() also turns what JSON holds as 960.0 into pixels. A row that has not
+            # four numbers fails to unpack, which is a ValueError.
             str(piece): [(int(a), int(b), int(c), int(d)) for a, b, c, d in crops]
             for piece, crops in rows.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    # ArithmeticError: JSON's Infinity is no number of pixels.
+    except (
+        OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError
+    ) as error:  # fmt: skip
         raise ClipsError(
             path,
             f"it is not a table of crops ({error})",
@@ -245,12 +266,16 @@ def download(folder: Path, site: str = DRYAD) -> None:
     Raises:
         DownloadError: where it cannot be had; the remedy says how to do it by hand.
     """
+    # `unpack` gives the folder its name when all is in it, so a folder that is there is
+    # whole.
     if (folder / "Dataset").is_dir():
         return
     by_hand = (
         f"Download {ARCHIVE} of {DOI} in a browser, unpack it, and give that folder as "
         "--source"
     )
+    # Dryad's API links set -> newest version -> its files -> the download. The DOI
+    # holds a slash, which must be quoted to be one part of the address.
     dataset = _request_json(f"{site}/api/v2/datasets/{quote(DOI, safe='')}", by_hand)
     version = _get_link(dataset, "stash:version", site, by_hand)
     listing = _request_json(f"{version}/files", by_hand)
@@ -261,7 +286,11 @@ def download(folder: Path, site: str = DRYAD) -> None:
         raise DownloadError(ARCHIVE, f"it is not among Dryad's files {names}", by_hand)
     kinds = {"sha-256": "sha256", "md5": "md5"}
     kind = kinds.get(entry.get("digestType", ""))
+    # Dryad names the digest's kind in its own words. Without a digest the archive is
+    # fetched unchecked; one that is cut short still fails when it is unpacked.
     checksum = f"{kind}:{entry['digest']}" if kind and entry.get("digest") else None
+    # From the environment and not an option: options are seen in the shell's history
+    # and in the list of processes. Without it Dryad refuses, and the error says so.
     token = os.environ.get("DRYAD_API_TOKEN")
     archive = fetch(
         _get_link(entry, "stash:download", site, by_hand),
@@ -275,8 +304,12 @@ def download(folder: Path, site: str = DRYAD) -> None:
 def _request_json(url: str, by_hand: str) -> dict[str, Any]:
     """The object that an address answers with."""
     try:
+        # requests has no timeout of its own: a server that is silent would hang this
+        # for ever.
         answer = requests.get(url, timeout=60)
         answer.raise_for_status()
+        # A list or a number instead of an object fails in dict(), and is no usable
+        # answer too.
         return dict(answer.json())
     except (requests.RequestException, ValueError, TypeError) as error:
         what = f"it gave no usable answer ({error})"
@@ -286,6 +319,7 @@ def _request_json(url: str, by_hand: str) -> dict[str, Any]:
 def _get_link(entry: dict[str, Any], name: str, site: str, by_hand: str) -> str:
     """The address that an entry of Dryad's answer links to."""
     try:
+        # The links are relative to the site ("/api/v2/...").
         return urljoin(site, str(entry["_links"][name]["href"]))
     except (KeyError, TypeError) as error:
         what = f"there is no link {name!r} in its answer"

@@ -160,6 +160,32 @@ def without_docstrings(text: str) -> str:
     return "\n".join(lines)
 
 
+def test_no_seed_reaches_a_generator_that_is_not_put_back() -> None:
+    """`torch.manual_seed` seeds every GPU; `fork_rng([])` puts back the CPU's alone."""
+    found = []
+    for folder in ("avnb", "data_scripts", "notebooks"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for block in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(block, ast.With):
+                    continue
+                # With an argument it forks some devices, and without one all of them.
+                entered = [ast.unparse(item.context_expr) for item in block.items]
+                some = any(re.search(r"fork_rng\(.", text) for text in entered)
+                some = some and not any("fork_rng()" in text for text in entered)
+                if some and "torch.manual_seed(" in ast.unparse(block):
+                    found.append(f"{path.relative_to(ROOT)}:{block.lineno}")
+    assert found == []
+
+
+def test_notebooks_import_their_neighbours_from_any_folder() -> None:
+    """A kernel may start elsewhere, where a bare step's name leads nowhere."""
+    bare = re.compile(r"^\s*(?:from|import) step\d", re.M)
+    for path in (ROOT / "notebooks").rglob("step*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code":
+                assert not bare.search(cell.source), f"{path.name}: {cell.source[:80]}"
+
+
 def test_the_library_knows_no_series() -> None:
     # A series' name may stand in a docstring, as an example of a call.
     for path in sources("avnb"):

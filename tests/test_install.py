@@ -23,9 +23,12 @@ PACKAGES = {
     "avnb": "avnb",
     "data_scripts": "data_scripts",
     "notebooks": "avnb_notebooks",
+    "results": "avnb_results",
 }
 HIDDEN = ("avnb", "__editable__", "jupyterlab-", "pip")
 IN_WHEEL = {".py", ".ipynb", ".md", ".typed"}
+# Of the reference runs.
+IN_WHEEL |= {".json", ".safetensors", ".png", ".wav", ".mp4"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole_series]
 
@@ -126,10 +129,13 @@ def test_the_wheel_holds_what_the_folders_hold(wheel: Path) -> None:
 
 def test_the_series_runs_away_from_the_clone(installed: Installed) -> None:
     before = installed.files()
-    avnb, options = installed.bin / "avnb", ("--scale", "smoke", "--seed", "1")
-    run(avnb, "run", INSTALLED, *options, cwd=installed.work)
+    colab = installed.packages / "avnb_notebooks" / INSTALLED / "colab.ipynb"
+    papermill = (installed.bin / "python", "-m", "papermill", colab, "colab.ipynb")
+    options = ("-p", "SCALE", "smoke", "-p", "SEED", "1")
+    run(*papermill, *options, cwd=installed.work)
     made = installed.work / "runs" / INSTALLED / "smoke-seed1"
     check_run(INSTALLED, made, seed=1)
+    assert "<!doctype html>" in (installed.work / "colab.ipynb").read_text()
     assert installed.files() == before, "a run wrote into the environment"
 
 
@@ -140,6 +146,22 @@ def test_the_commands_work_away_from_the_clone(installed: Installed) -> None:
     assert {"ave", "bandstand", "folder"} <= set(text.split())
     text = run(installed.bin / "avnb", "lab", cwd=installed.work, fails=True)
     assert text.startswith("avnb: JupyterLab: it is not installed. Install it: pip ")
+
+
+def test_the_reference_runs_are_found_away_from_the_clone(installed: Installed) -> None:
+    code = (
+        "from avnb.course.reference import list_places, load_reference\n"
+        "from avnb.course.series import list_series\n"
+        "for name in list_series():\n"
+        "    print(*list_places(name), load_reference(name) is not None)\n"
+    )
+    text = run(installed.bin / "python", "-c", code, cwd=installed.work)
+    for line in text.splitlines():
+        own, packaged, found = line.split()
+        assert Path(own).is_relative_to(installed.work)
+        assert Path(packaged).parent == installed.packages / "avnb_results"
+        there = ROOT / "results" / Path(packaged).name / "reference.json"
+        assert found == str(there.is_file())
 
 
 def test_runs_and_data_go_to_avnb_home(installed: Installed, tmp_path: Path) -> None:
@@ -155,5 +177,5 @@ def test_the_metadata_says_where_to_look(wheel: Path) -> None:
     (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
     text = archive.read(name).decode()
     assert "\nProject-URL: Homepage, https://github.com/" in text
-    assert "\nLicense-Expression: MIT\n" in text
+    assert "\nLicense-Expression: MIT AND CC-BY-4.0\n" in text
     assert "jupyterlab" not in text.split("Provides-Extra")[0].casefold()

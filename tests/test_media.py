@@ -911,6 +911,7 @@ def test_sound_that_cannot_be_sought_is_the_same_in_parts(
     make(path, [], numbered([]), sound=sound, sound_codec=codec, rate=rate)
     whole, _ = media.read_audio(path)
     assert whole.shape[1] / rate == pytest.approx(12.0, abs=0.1)
+    assert media.probe(path).duration == pytest.approx(12.0, abs=0.1)
     for start in (1.7, 5.3, 10.0):
         part, _ = media.read_audio(path, start=start, duration=1.5)
         first = round(start * rate)
@@ -936,6 +937,14 @@ def test_sound_that_ends_before_the_part_begins():
     clip = media.read_clip(film, start=3.0, duration=0.5, sample_rate=16000)
     assert clip.waveform.shape == (1, 8000)
     assert not clip.waveform.any()
+
+
+def test_damaged_tables_of_a_transport_stream_are_damage():
+    # PyAV raises an IndexError over them.
+    for read in (media.read_audio, media.read_clip, media.iter_clips):
+        more = {"seconds": 1.0} if read is media.iter_clips else {}
+        with pytest.raises(MediaError, match=r"broken\.mts: damaged"):
+            list(read(FAULTS / "broken.mts", **more))
 
 
 def test_absurd_sample_rates_are_refused_by_name(tmp_path):

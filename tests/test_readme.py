@@ -192,6 +192,7 @@ WORDS = [
     "prepared clips",
     "run",
     "study",
+    "reference run",
     "claim",
 ]
 

@@ -16,7 +16,7 @@ import jupytext
 import nbformat
 from nbformat import v4
 
-from avnb.course.series import list_series, step_files
+from avnb.course.series import list_series, series_folder, step_files
 from avnb.course.steps import find_calls, find_table, read_step, walk_cells
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +31,43 @@ if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
     source = "avnb @ git+https://github.com/{REPOSITORY}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
     importlib.invalidate_caches()"""
+# The whole series in one notebook: in Colab each notebook has a machine of its own, on
+# which a later step never finds what an earlier one made.
+COLAB = {
+    "about": """# `{series}`: the whole series in Colab
+
+{badge}
+
+In Colab each notebook runs on a machine of its own, so a later step does not find what
+an earlier one has made. This notebook runs all steps of `{series}` in order on one
+machine, and opens the report at the end. Choose a GPU first: *Runtime*, then *Change
+runtime type*.
+
+The machine and its files are deleted when you close it or leave it idle. With
+`DRIVE = True` runs and data lie on your Google Drive instead. If you run this notebook
+again, it goes on where it stopped, and it repeats nothing that is done.""",
+    "parameters": """SCALE = "gpu"  # laptop: no GPU is needed; paper: days
+SEED = 0
+DRIVE = False  # True: keep runs and data on your Google Drive""",
+    "run": """import os
+
+if DRIVE:
+    from google.colab import drive
+
+    drive.mount("/content/drive")
+    os.environ["AVNB_HOME"] = "/content/drive/MyDrive/avnb"
+
+from avnb.course import runner
+
+folder = runner.run_series("{series}", scale=SCALE, seed=SEED)""",
+    "report": """from IPython.display import HTML, display
+
+display(HTML((folder / "report.html").read_text(encoding="utf-8")))""",
+    "files": """The executed notebooks lie in the folder `notebooks` of the run, the
+numbers in `results.json`, and the trained networks in `models`. The next cell prints
+where. Colab's file browser, on the left, opens and downloads them.""",
+    "where": """print(folder)""",
+}
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 NO_HEADER = {
@@ -79,12 +116,30 @@ def sync(force: bool = False) -> None:
         stamp_first_cell(notebook, FIRST_CELL)
         write_notebook(path.with_suffix(".ipynb"), notebook.cells)
     ruff("check", "--fix", "--silent", "--exit-zero")
+    for series in list_series():
+        write_notebook(series_folder(series) / "colab.ipynb", colab_cells(series))
     ruff("format", "--silent")
     for _, path in steps():
         formatted = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
         notebook = v4.new_notebook(cells=formatted.cells, metadata=NO_HEADER)
         path.write_text(jupytext.writes(notebook, fmt="py:percent"), encoding="utf-8")
     ruff("format", "--silent")
+
+
+def colab_cells(series: str) -> list[Any]:
+    """The cells of colab.ipynb, which runs a whole series in one notebook."""
+    page = badge(series_folder(series) / "colab.ipynb")
+    text = {name: part.replace("{series}", series) for name, part in COLAB.items()}
+    parameters = v4.new_code_cell(text["parameters"], metadata={"tags": ["parameters"]})
+    return [
+        v4.new_markdown_cell(text["about"].replace("{badge}", page)),
+        parameters,
+        v4.new_code_cell(FIRST_CELL),
+        v4.new_code_cell(text["run"]),
+        v4.new_code_cell(text["report"]),
+        v4.new_markdown_cell(text["files"]),
+        v4.new_code_cell(text["where"]),
+    ]
 
 
 def changed_notebooks(paths: Iterable[Path]) -> list[Path]:
@@ -134,7 +189,7 @@ def ruff(*arguments: str) -> None:
 
 def badge(path: Path) -> str:
     """The line that opens a notebook in Colab."""
-    target = path.with_suffix(".ipynb").relative_to(ROOT).as_posix()
+    target = path.resolve().with_suffix(".ipynb").relative_to(ROOT).as_posix()
     page = f"https://colab.research.google.com/github/{REPOSITORY}/blob/main/{target}"
     return f"{BADGE}({page})"
 

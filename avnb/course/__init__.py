@@ -9,7 +9,7 @@ Most notebooks import this package and nothing below it::
     lesson.finish()
 """
 
-from avnb.course.exercises import Exercise, try_exercise
+from avnb.course.exercises import Exercise, show_hint, try_exercise
 from avnb.course.lesson import Lesson, start
 from avnb.course.settings import SCALES, Settings
 from avnb.course.source_view import show_source
@@ -21,6 +21,7 @@ __all__ = [
     "Lesson",
     "LessonError",
     "Settings",
+    "show_hint",
     "show_source",
     "start",
     "try_exercise",

@@ -16,7 +16,7 @@ from typing import Any
 
 from avnb.course.commands import explain_activation
 from avnb.course.settings import SCALES, check_scale, check_seed
-from avnb.course.steps import SeriesStep, share_overrides, split_field, split_pair
+from avnb.course.steps import SeriesStep, share_overrides, split_pair
 from avnb.errors import AvnbError
 
 
@@ -52,18 +52,22 @@ def read_arguments(
     found = parser.parse_args(arguments)
     try:
         scale = check_scale(_choose(found.scale, "scale", given.scale))
-        overrides = dict(given.overrides) | dict(map(split_pair, found.set))
-        share_overrides([step], overrides)  # refuses unknown fields and wrong types
-        overrides = {split_field(name)[1]: value for name, value in overrides.items()}
+        # Apart, so that any field of the command line comes before the cell's. Within
+        # each, "step6.epochs" comes before "epochs", as for `avnb run`.
+        cell, line = (
+            share_overrides([step], some)[step.name]
+            for some in (given.overrides, dict(map(split_pair, found.set)))
+        )
         seed = _read_seed(_choose(found.seed, "seed", given.seed))
     except AvnbError as error:
+        # In argparse's own form: the usage, the message, and exit code 2.
         parser.error(str(error))
     return Parameters(
         scale=scale,
         data=_choose(found.data, "data", given.data),
         seed=seed,
         run_dir=_choose(found.run_dir, "run_dir", given.run_dir),
-        overrides=overrides,
+        overrides=cell | line,
     )
 
 
@@ -72,11 +76,13 @@ def is_script(step: str) -> bool:
 
     `accelerate launch` and `python` both leave the script's path in `sys.argv[0]`.
     """
+    # In a notebook's kernel this is ipykernel_launcher.py.
     return Path(sys.argv[0]).name == f"{step}.py"
 
 
 def print_errors_plainly() -> None:
     """Let an AvnbError end this script with one plain message, without a traceback."""
+    # A hook, because nothing is around the script's own code that could catch it.
     sys.excepthook = _print_error
 
 
@@ -96,6 +102,8 @@ def _build_parser(step: SeriesStep, given: Parameters) -> argparse.ArgumentParse
         f"  {name:16} {', '.join(map(str, row)) or '(computed in the notebook)'}"
         for name, row in step.table.items()
     )
+    # The epilog is a table, and only RawDescriptionHelpFormatter keeps its lines. With
+    # abbreviations allowed, a new option could make an old command line ambiguous.
     parser = argparse.ArgumentParser(
         prog=f"{step.name}.py",
         description=f"Run {step.name} as a script, on one process or, with "
@@ -107,6 +115,8 @@ def _build_parser(step: SeriesStep, given: Parameters) -> argparse.ArgumentParse
         allow_abbrev=False,
     )
     here = f"default: {given.scale}"
+    # No `choices` and no `type`: the environment gives these values too, and all of
+    # them are checked in one place.
     parser.add_argument("--scale", help=f"one of {', '.join(SCALES)} ({here})")
     parser.add_argument("--data", help="a folder of prepared clips (default: embedded)")
     parser.add_argument(

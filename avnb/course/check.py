@@ -18,9 +18,12 @@ from avnb.errors import AvnbError
 
 GB = 10**9
 # What a scale needs: memory in GB, memory of a GPU in GB, free disk in GB.
+# The memory is 1 GB or 2 GB less than the machine's label says, because firmware and
+# system keep a part: a laptop with 8 GB has 7, a GPU with 16 GB has 14.
 NEEDS = {
     "smoke": (3, 0, 1),
     "laptop": (7, 0, 3),
+    "reference": (7, 0, 6),
     "gpu": (11, 14, 10),
     "paper": (15, 14, 100),
 }
@@ -58,6 +61,7 @@ def check_machine() -> list[Finding]:
             found = check()
         except AvnbError as error:
             found = Finding(f"{error.place}: {error.problem}", error.remedy)
+        # Whatever it is: the other checks go on, and may show the cause.
         except Exception as error:
             found = Finding(
                 f"{check.__name__}: {error!r}",
@@ -112,6 +116,7 @@ def check_folders() -> Finding:
 
 def check_gpu() -> list[Finding]:
     """The accelerators and their memory; none is no fault."""
+    # Imported here, so that a torch which is broken costs this check alone.
     import torch
 
     if torch.cuda.is_available():

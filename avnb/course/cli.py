@@ -18,6 +18,7 @@ from avnb.errors import AvnbError
 
 SCALE_NAMES = f"{', '.join(SCALES[:-1])} or {SCALES[-1]}."
 PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+# EDQUOT: not the disk is full, but the share of it that this user has.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -28,9 +29,11 @@ class PlainErrors(TyperGroup):
     """
 
     def resolve_command(self, ctx: Any, args: Any) -> Any:
-        """Find the command; all but `lab` see the files of a working copy."""
+        """Find the command; most see the files of a working copy."""
         found = super().resolve_command(ctx, args)
-        if found[0] != "lab":
+        # These two compare the copy with what is installed, and so it must import
+        # that. For the others this is the last moment before they import the series.
+        if found[0] not in ("lab", "play"):
             _enter_working_copy()
         return found
 
@@ -42,6 +45,7 @@ class PlainErrors(TyperGroup):
             found = error
         except OSError as error:
             explained = explain_os_error(error)
+            # A mistake of ours then, and its traceback is wanted.
             if explained is None:
                 raise
             found = explained
@@ -63,7 +67,9 @@ def explain_os_error(error: OSError) -> AvnbError | None:
 
     if error.filename is None and error.errno not in FULL:
         return None
+    # A full disk has no name where the file was open already.
     place = error.filename if error.filename is not None else find_home()
+    # Python gives it as it was passed: a text, bytes, or an open file's number.
     if isinstance(place, bytes | int):
         place = os.fsdecode(place) if isinstance(place, bytes) else f"file {place}"
     if error.errno in FULL:
@@ -87,6 +93,7 @@ app = typer.Typer(
     help="A course you can run, on generating sound and picture together.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Two options fewer in the help, which nobody needs to run the course.
     add_completion=False,
 )
 
@@ -104,12 +111,14 @@ def _enter_working_copy() -> None:
 
 def _parse_numbers(text: str, option: str) -> list[int]:
     try:
+        # `part.strip()`: a comma at the end begins no number.
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise typer.BadParameter(f"{text!r}: give numbers, like {option} 1,2") from None
 
 
 def _confirm(question: str) -> bool:
+    # Enter is a yes: to run one step more destroys nothing.
     return typer.confirm(question, default=True)
 
 
@@ -126,6 +135,7 @@ def run(
         str, typer.Option(help="Prepared clips; default: the embedded data.")
     ] = "",
     seed: Annotated[int, typer.Option(help="Of every random number.")] = 0,
+    # Not `set`, which is a word of Python's own.
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -147,6 +157,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a series of notebooks: what is not done yet, to a report."""
+    # Before the imports, which take seconds: a slip is answered at once.
     numbers = _parse_numbers(steps, "--steps")
     from avnb.course import runner
     from avnb.course.steps import split_pair
@@ -162,6 +173,7 @@ def run(
             run_dir=run_dir,
             again=again,
             with_needed=with_needed,
+            # In a script or a log nobody answers: there a question would wait for ever.
             confirm=_confirm if sys.stdin.isatty() and sys.stdout.isatty() else None,
         )
     except KeyboardInterrupt:
@@ -186,6 +198,7 @@ def study(
 
 
 @app.command(
+    # All words go on to the command of the data set, `--help` among them.
     context_settings={
         "allow_extra_args": True,
         "ignore_unknown_options": True,
@@ -200,25 +213,62 @@ def prepare(context: typer.Context) -> None:
 
 
 @app.command()
+def reference(
+    series: Annotated[str, typer.Argument(help="Its name; `avnb check` lists them.")],
+    seeds: Annotated[
+        str, typer.Option(help="Of the finished runs at scale reference.")
+    ] = "0",
+    out: Annotated[
+        str, typer.Option(help="The folder to write; default: results/SERIES.")
+    ] = "",
+) -> None:
+    """Publish finished runs at scale reference: numbers, curves, samples, weights."""
+    numbers = _parse_numbers(seeds, "--seeds")
+    from avnb.course.reference import keep_reference
+
+    folder = keep_reference(series, seeds=numbers, out=out)
+    typer.echo(f"The reference run is kept in {folder}")
+
+
+PORT = typer.Option(help="Where JupyterLab listens; default: 8888.")
+NO_BROWSER = typer.Option("--no-browser", help="Print the address only.")
+ROOT = typer.Option("--allow-root", help="Start also as root, as in Docker.")
+
+
+@app.command()
 def lab(
-    port: Annotated[
-        int | None, typer.Option(help="Where JupyterLab listens; default: 8888.")
-    ] = None,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Print the address only.")
-    ] = False,
-    allow_root: Annotated[
-        bool, typer.Option("--allow-root", help="Start also as root, as in Docker.")
-    ] = False,
+    port: Annotated[int | None, PORT] = None,
+    no_browser: Annotated[bool, NO_BROWSER] = False,
+    allow_root: Annotated[bool, ROOT] = False,
 ) -> None:
     """Open your working copy of the notebooks, the folder course, in JupyterLab."""
+    _open_lab(None, port, no_browser, allow_root)
+
+
+@app.command()
+def play(
+    series: Annotated[str, typer.Argument(help="Its name; `avnb check` lists them.")],
+    port: Annotated[int | None, PORT] = None,
+    no_browser: Annotated[bool, NO_BROWSER] = False,
+    allow_root: Annotated[bool, ROOT] = False,
+) -> None:
+    """Play with the trained networks of a series' reference run, in JupyterLab."""
+    from avnb.course.play import prepare_play
+
+    page = prepare_play(series)
+    typer.echo(f"Run all cells of {page}: nothing has to be trained.")
+    _open_lab(page, port, no_browser, allow_root)
+
+
+def _open_lab(page: Any, port: int | None, no_browser: bool, allow_root: bool) -> None:
+    """Start JupyterLab on a notebook, or on the start page, and wait for its end."""
     from avnb.course import lab as labs
 
     folder, messages = labs.open_working_copy()
     for message in messages:
         typer.echo(message, err=True)
     command, environment = labs.build_command(
-        folder, port=port, browser=not no_browser, allow_root=allow_root
+        folder, port=port, browser=not no_browser, allow_root=allow_root, page=page
     )
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
 
@@ -234,6 +284,7 @@ def check() -> None:
         typer.echo(str(line))
     if note := explain_activation(" ".join(line.fix for line in lines)):
         typer.echo(note, err=True)
+    # True is 1: a script can ask whether there is something to fix.
     raise typer.Exit(any(line.fix for line in lines))
 
 

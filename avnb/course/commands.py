@@ -19,6 +19,7 @@ def name_command() -> str:
     `make demo` and JupyterLab run avnb from an environment that the reader's shell need
     not have activated. A bare "avnb" then ends in "command not found".
     """
+    # The command of this Python; the PATH may lead to that of another one.
     beside = Path(sys.executable).parent / Path("avnb").with_suffix(
         ".exe" if os.name == "nt" else ""
     )
@@ -27,6 +28,7 @@ def name_command() -> str:
         return "avnb"
     if beside.is_file():
         return shlex.quote(_shorten(beside))
+    # Where no command was installed (`pip install --target`), the module works.
     return f"{shlex.quote(_shorten(Path(sys.executable)))} -m avnb.course.cli"
 
 
@@ -40,6 +42,7 @@ def explain_activation(text: str) -> str:
     if command == "avnb" or not _BARE.search(text):
         return ""
     script = Path(sys.prefix) / ("Scripts" if os.name == "nt" else "bin") / "activate"
+    # This Python is of no environment that could be activated, such as the system's.
     if not script.is_file():
         return f"The command avnb is not on the PATH here. Write {command} instead."
     return (
@@ -60,6 +63,7 @@ def describe_run(
     with_needed: bool = False,
 ) -> str:
     """The command line of `avnb run` with these options, ready to be typed."""
+    # Only what differs from the defaults follows: the line is there to be typed.
     words = ["run", series, "--scale", scale]
     if data:
         words += ["--data", data]

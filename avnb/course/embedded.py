@@ -49,6 +49,7 @@ def make_embedded_data(scale: str, series: str, seed: int) -> Path:
     # The processes of `accelerate launch` all come here at once: one makes the data,
     # and the others wait and find them made.
     with FileLock(out.with_name(f".{out.name}.lock")):
+        # Written last: data that a killed process left half made are made again.
         made = out / "made.json"
         if not made.is_file() or files.read_json(made) != wanted:
             _make(module, options, scale, seed, out)
@@ -103,6 +104,7 @@ def _choose_settings(
     module: ModuleType, options: dict[str, Any], seed: int
 ) -> tuple[ClipSettings, dict[str, Any]]:
     """How the clips are cut, and the script's own options."""
+    # `size` is a setting of the clips. All other options are the script's own.
     given = {name: value for name, value in options.items() if name != "size"}
     size = options.get("size", module.SETTINGS.size)
     return dataclasses.replace(module.SETTINGS, size=size, seed=seed), given

@@ -1,10 +1,13 @@
-"""Exercises: a function for the reader to write, and a check that gives hints.
+"""Exercises: a function or a class for the reader to write, its check and its hints.
 
 A check fails by AssertionError, whose text is what the reader sees. So the helpers
 here assert, and their texts are whole sentences.
 """
 
 import dataclasses
+import dis
+import inspect
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,16 +16,17 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Exercise:
-    """A function for the reader to write, with a check that gives hints.
+    """A function or a class for the reader to write, with its check and its hints.
 
     Args:
         name: what it is called in the notebook.
         question: what the function is to do.
-        check: called with the reader's function; raises AssertionError, whose text is
-            a hint, when the function is wrong. The solution passes it, and a stub that
-            returns None does not.
-        solution: a right function.
-        hints: further hints, shown when the check fails.
+        check: called with what the reader wrote; raises AssertionError where it is
+            wrong. The text says for which input, what the answer was and what is
+            expected. The solution passes the check, and a stub that returns None does
+            not.
+        solution: a right function or class.
+        hints: shown one at a time, when the reader asks for one.
     """
 
     name: str
@@ -73,6 +77,7 @@ def assert_close(answer: Any, right: Any, what: str, tolerance: float = 1e-5) ->
     assert mine.shape == right.shape, (
         f"{what}: the shape is {mine.shape}. It should be {right.shape}"
     )
+    # Both tolerances: near zero the relative one alone would ask for every digit.
     wrong = ~np.isclose(mine, right, rtol=tolerance, atol=tolerance)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -82,19 +87,88 @@ def assert_close(answer: Any, right: Any, what: str, tolerance: float = 1e-5) ->
         )
 
 
-def try_exercise(exercise: Exercise, answer: Callable[..., Any]) -> bool:
-    """Check an answer, and print what is wrong and what to try next.
+def try_exercise(exercise: Exercise, answer: Callable[..., Any]) -> None:
+    """Check what the reader wrote, and print what is right or wrong with it.
 
-    Never raises: a notebook runs on, whatever the reader wrote.
+    Nothing is checked before the reader has written something. Never raises: a
+    notebook runs on, whatever the reader wrote. Returns nothing, since a notebook would
+    print it below the cell.
     """
+    if is_untouched(answer):
+        print(f"○ {exercise.name}: write your code in place of the three dots.")
+        return
+    mistake = find_mistake(exercise, answer)
+    if mistake is None:
+        print(f"✔ {exercise.name}")
+        return
+    print(f"✘ {exercise.name}: {mistake}")
+    if exercise.hints:
+        print("  For a hint, run course.show_hint() in a new cell.")
+    _tried["last"] = exercise
+
+
+def find_mistake(exercise: Exercise, answer: Callable[..., Any]) -> str | None:
+    """What is wrong with an answer, as a sentence; None where nothing is."""
+    # Such a Python leaves every `assert` out, and any answer would pass.
+    if not __debug__:
+        return (
+            "The checks are left out, since Python runs with -O or PYTHONOPTIMIZE. "
+            "Start it without them"
+        )
     try:
         exercise.check(answer)
+    except AssertionError as error:
+        return str(error) or "This is not right yet"
+    # Not KeyboardInterrupt: a reader must be able to stop a loop that never ends.
     except Exception as error:
-        known = isinstance(error, AssertionError)
-        message = str(error) if known else f"It stopped with {error!r}"
-        print(f"✘ {exercise.name}: {message or 'This is not right yet'}")
-        for hint in exercise.hints:
-            print(f"  hint: {hint}")
-        return False
-    print(f"✔ {exercise.name}")
-    return True
+        return f"Your code stopped with {type(error).__name__}: {error}"
+    return None
+
+
+def show_hint(exercise: Exercise | None = None) -> None:
+    """Print the next hint of an exercise.
+
+    Args:
+        exercise: by default the one that was tried last and was wrong.
+    """
+    exercise = exercise or _tried.get("last")
+    if exercise is None:
+        print("Try an exercise first: write your code, and run its cell.")
+        return
+    number, total = _hints_given[exercise.name], len(exercise.hints)
+    if number == total:
+        print(f"{exercise.name} has no further hint. Its solution is in exercises.py.")
+        return
+    _hints_given[exercise.name] += 1
+    print(f"Hint {number + 1} of {total}: {exercise.hints[number]}")
+
+
+# Both are of this kernel: in a fresh kernel a reader begins with the first hint again.
+_hints_given: Counter[str] = Counter()
+_tried: dict[str, Exercise] = {}
+
+
+def is_untouched(answer: Callable[..., Any]) -> bool:
+    """Whether a function or class is still the stub that the notebook gives.
+
+    A stub is a function whose body does nothing (a docstring, dots, `pass`), or a
+    class whose methods all do nothing. What `__init__` does is not looked at, because
+    a stub of a `torch.nn.Module` calls that of its parent.
+    """
+    if not inspect.isclass(answer):
+        return inspect.isfunction(answer) and _does_nothing(answer)
+    own = {name: one for name, one in vars(answer).items() if inspect.isfunction(one)}
+    own.pop("__init__", None)
+    return all(map(_does_nothing, own.values()))
+
+
+def _does_nothing(function: Callable[..., Any]) -> bool:
+    """Whether the bytecode of a function only returns None."""
+    # The names of instructions differ from Python to Python, so all that may occur in
+    # an empty body are listed: the versions from 3.11 to 3.14.
+    empty = {"RESUME", "NOP", "COPY_FREE_VARS", "RETURN_VALUE"}
+    constants = {"LOAD_CONST", "RETURN_CONST"}
+    return all(
+        step.opname in empty or (step.opname in constants and step.argval is None)
+        for step in dis.get_instructions(function)
+    )

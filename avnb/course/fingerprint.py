@@ -46,7 +46,7 @@ def hash_cells(cells: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for cell in cells:
         try:
-            text = _dump(ast.parse(cell))
+            text = ast.dump(_parse_code(cell))
         except SyntaxError:
             text = cell  # magics mean something to IPython alone
         digest.update(f"{text}\n".encode())
@@ -75,6 +75,7 @@ def find_imports(
     waiting = _list_imported(whole)
     while waiting:
         name = waiting.pop()
+        # Modules may import each other in a circle.
         if name in seen:
             continue
         seen.add(name)
@@ -93,7 +94,7 @@ def hash_imports(trees: Iterable[ast.AST], folder: Path | None = None) -> str:
     found = find_imports(trees, folder)
     digest = hashlib.sha256()
     for name in sorted(found):
-        digest.update(f"{name}\n{_dump(_parse(found[name]))}\n".encode())
+        digest.update(f"{name}\n{ast.dump(_parse(found[name]))}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -121,6 +122,7 @@ def _list_imported(tree: ast.AST, package: str = "") -> list[str]:
             names += [f"{alias.name}.*" for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
+            # One dot is the package itself, and each further dot the package above.
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 module = ".".join([*above, *([module] if module else [])])
@@ -128,6 +130,7 @@ def _list_imported(tree: ast.AST, package: str = "") -> list[str]:
                 name = f"{module}.{alias.name}"
                 attributes = used.get(alias.asname or alias.name, ())
                 names += [name, *(f"{name}.{attribute}" for attribute in attributes)]
+    # Importing a.b.c executes a and a.b as well.
     parts = [name.split(".") for name in names]
     return [".".join(p[:i]) for p in parts for i in range(1, len(p) + 1)]
 
@@ -153,6 +156,7 @@ def _follow_name(name: str, folder: Path | None) -> list[str]:
     if path is None or path.name != "__init__.py":
         return []
     found = []
+    # Only the top level: what a function imports is not handed on.
     for node in _parse(path).body:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
@@ -189,6 +193,7 @@ def _find_file(name: str, folder: Path | None) -> Path | None:
 def _find_root(top: str) -> Path | None:
     if top not in list_followed_packages():
         return None
+    # For an outermost package this looks for the folder and executes nothing.
     spec = importlib.util.find_spec(top)
     places = spec.submodule_search_locations if spec else None
     return Path(next(iter(places))) if places else None
@@ -199,6 +204,7 @@ def _package_of(name: str, path: Path) -> str:
 
 
 def _parse(path: Path) -> ast.Module:
+    # A file may change while this process runs: time and size are part of the key.
     version = path.stat()
     return _parse_version(path, version.st_mtime_ns, version.st_size)
 
@@ -206,11 +212,12 @@ def _parse(path: Path) -> ast.Module:
 @lru_cache(maxsize=512)
 def _parse_version(path: Path, changed: int, size: int) -> ast.Module:
     # Many steps import the same modules, and parsing them takes most of the time.
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return _parse_code(path.read_text(encoding="utf-8"))
 
 
-def _dump(tree: ast.Module) -> str:
-    """A syntax tree as text, without docstrings; it has no comments anyway."""
+def _parse_code(text: str) -> ast.Module:
+    """A syntax tree without docstrings; it has no comments anyway."""
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         if not isinstance(
             node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -220,4 +227,4 @@ def _dump(tree: ast.Module) -> str:
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
             # An empty body is no valid tree, but it is only written down here.
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return tree

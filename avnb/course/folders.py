@@ -27,6 +27,7 @@ def find_clone() -> Path | None:
     project = PACKAGES / "pyproject.toml"
     if not project.is_file():
         return None
+    # avnb may have been copied into another project, which has such a file, too.
     named = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
     return PACKAGES if named.get("name") == "avnb" else None
 
@@ -43,6 +44,7 @@ def find_home() -> Path:
             packages, where an update would delete what was put there.
     """
     if chosen := os.environ.get("AVNB_HOME"):
+        # Where no shell has read the value, as in a notebook's %env, `~` still stands.
         return Path(chosen).expanduser().absolute()
     try:
         here = Path.cwd()
@@ -86,6 +88,7 @@ def require_writable(folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # The byte is written when the file is closed, and so inside of the `try`.
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"\0")
     except OSError as error:
@@ -119,6 +122,7 @@ def default_run_dir(
         # Two folders may both be called "clips": the hash tells their paths apart.
         path = Path(data).expanduser().resolve()
         name += f"-{path.name}-{files.hash_values(str(path))[:8]}"
+    # Seed 0 is the default, and what is default is not named.
     if seed:
         name += f"-seed{seed}"
     if overrides:

@@ -12,6 +12,8 @@ from avnb.course.folders import find_home
 from avnb.course.provenance import count_cores
 
 # What Python is given to become a kernel.
+# Frozen modules make the debugger inside of ipykernel warn at each start. Lines of the
+# kernel's own log would stand between those of the run.
 KERNEL = [
     *("-Xfrozen_modules=off", "-m", "ipykernel_launcher"),
     *("-f", "{connection_file}", "--log-level=CRITICAL"),

@@ -31,6 +31,7 @@ def open_working_copy() -> tuple[Path, list[str]]:
     # They are no dependencies: what JupyterLab needs cannot be installed beside
     # Colab's packages.
     for name, module in (("JupyterLab", "jupyterlab"), ("jupytext", "jupytext")):
+        # Only looked for: JupyterLab is imported by a process of its own.
         if importlib.util.find_spec(module) is None:
             raise AvnbError(
                 name,
@@ -39,6 +40,7 @@ def open_working_copy() -> tuple[Path, list[str]]:
                 "'jupytext>=1.17'",
             )
     folder = find_home() / FOLDER
+    # The copy is compared with what is installed, so that must be imported.
     leave_working_copy(folder)
     messages = update_working_copy(folder)
     start_page.write_start_page(folder)
@@ -46,7 +48,12 @@ def open_working_copy() -> tuple[Path, list[str]]:
 
 
 def build_command(
-    folder: Path, *, port: int | None, browser: bool, allow_root: bool
+    folder: Path,
+    *,
+    port: int | None,
+    browser: bool,
+    allow_root: bool,
+    page: Path | None = None,
 ) -> tuple[list[str], dict[str, str]]:
     """The command that starts JupyterLab, and the environment of its process.
 
@@ -58,14 +65,16 @@ def build_command(
         port: where to listen, and nowhere else; JupyterLab's own choice when None.
         browser: open the page.
         allow_root: start also as root.
+        page: the notebook to open, below the home; the start page when None.
     """
-    page = quote(f"/lab/tree/{folder.name}/{start_page.NAME}")
+    page = page or folder / start_page.NAME
+    address = quote(f"/lab/tree/{page.relative_to(folder.parent).as_posix()}")
     command = [
         sys.executable,
         "-m",
         "jupyterlab",
         f"--ServerApp.root_dir={folder.parent}",
-        f"--LabApp.default_url={page}",
+        f"--LabApp.default_url={address}",
     ]
     if port is not None:
         # Without this it would quietly take the next free port.

@@ -24,7 +24,7 @@ from avnb.course.commands import describe_run, name_command
 from avnb.course.embedded import make_embedded_data, redraw_embedded
 from avnb.course.folders import default_run_dir, require_writable
 from avnb.course.needs import Need, find_missing, find_needs, is_met
-from avnb.course.provenance import measure_peak_memory
+from avnb.course.provenance import measure_peak_memory, read_commit
 from avnb.course.records import (
     StepRecords,
     read_finished,
@@ -81,11 +81,13 @@ def start(
     """
     path = find_step(series, step)
     given = Parameters(scale, str(data), seed, str(run_dir), dict(overrides or {}))
+    # A kernel has words in sys.argv as well, and they are not for the notebook.
     if get_ipython() is None and is_script(step):
         print_errors_plainly()
         given = read_arguments(read_step(path), given)
     check_scale(given.scale)
     check_seed(given.seed)
+    # Absolute: the records keep it, and a notebook may change its working folder.
     chosen = str(check_data(given.data, series)) if given.data else ""
     folder = given.run_dir or default_run_dir(
         series, given.scale, given.data, given.seed, given.overrides
@@ -101,6 +103,7 @@ def start(
     )
     # Before the data are made and anything is computed, which may take minutes.
     lesson.check_needs()
+    # A draft from the start: `finish` needs its folder even where nothing was recorded.
     lesson.save()
     return lesson
 
@@ -133,6 +136,7 @@ def check_data(data: str | Path, series: str) -> Path:
     wanted: WantedClips | None = getattr(load_series(series), "WANTED", None)
     prepare = f"{name_command()} prepare"
     if wanted is not None:
+        # The first word only: a path behind it may hold the word, too.
         prepare = wanted.prepare.replace("avnb", name_command(), 1)
     if not (folder / "clips.json").is_file():
         raise LessonError(
@@ -189,6 +193,7 @@ class Lesson:
     chosen_data: str = ""
 
     def __post_init__(self) -> None:
+        # This deletes what ended processes have left unfinished of this step.
         self.records = StepRecords(self.run_dir, self.step)
         # Not time.time(), which jumps when the clock is set.
         self.began = time.perf_counter()
@@ -221,6 +226,11 @@ class Lesson:
             self.scale, self.series, self.seed, recordings, times, without
         )
 
+    @cached_property
+    def commit(self) -> str:
+        """Of the code that this step runs. A later step may run after an update."""
+        return read_commit()
+
     def settings(self, table: Mapping[str, tuple[Any, ...]]) -> Settings:
         """The notebook's hyper-parameters: field -> one value for each of `SCALES`."""
         return Settings(self.scale, self.overrides, table)
@@ -240,6 +250,7 @@ class Lesson:
             source: what it was computed from, where that is not the data of this run,
                 such as a study that is kept. The report sets it apart.
         """
+        # Every `record` saves: what a step had made when it failed can be looked at.
         self.records.add_value(name, value, caption, source)
         self.save()
 
@@ -296,6 +307,7 @@ class Lesson:
 
     def figure(self, name: str, figure: Any, caption: str = "") -> None:
         """Save a matplotlib figure for the report and show it here."""
+        # Drawn once: the report and the page show the same bytes.
         content = show.figure_to_png(figure)
         self._add_media("figure", name, ".png", content, caption)
         _display_png(content, caption or name)
@@ -324,6 +336,7 @@ class Lesson:
 
     def finish(self) -> None:
         """Say that the lesson ran to its end; keeps its minutes and peak memory."""
+        # The files take their place first: no finished record may name a missing one.
         self.records.publish()
         self.save()
 
@@ -338,6 +351,7 @@ class Lesson:
                 "seed": self.seed,
                 "data": self.chosen_data or "embedded",
                 "overrides": files.to_jsonable(self.overrides),
+                "commit": self.commit,
                 "minutes": round(minutes, 3),
                 "peak_memory_mb": round(measure_peak_memory()),
             }
@@ -360,10 +374,12 @@ class Lesson:
                 that fill the folder has not finished; it says which steps to run.
         """
         full = self.run_dir / path
+        # This path is a name, and a bracket in it is no pattern.
         pattern = glob.escape(str(path))
         absent = [s for s in steps if not is_met(Need(s, pattern), self.run_dir)]
         if absent:
             problem = "it is not there"
+            # A folder may be there and of no use: empty, or filled by one step only.
             if full.is_dir():
                 problem = "it is not complete" if any(full.iterdir()) else "it is empty"
             raise self._explain_missing(full, problem, absent)
@@ -390,6 +406,7 @@ class Lesson:
         mine = read_step(find_step(self.series, self.step))
         absent = [n for n in find_needs(mine.cells) if not is_met(n, self.run_dir)]
         if absent:
+            # An error has one place: the first that is missing. Its text names all.
             path = self.run_dir / (absent[0].pattern or f"results/{absent[0].maker}")
             makers = list(dict.fromkeys(need.maker for need in absent))
             raise self._explain_missing(path, "it is not there", makers)
@@ -400,6 +417,7 @@ class Lesson:
         """What is missing, which steps make it, and the command that runs them all."""
         everything = [read_step(path) for path in step_files(self.series)]
         direct = [step for step in everything if step.name in makers]
+        # What the missing steps need themselves: the command below must run that, too.
         others = find_missing(self.run_dir, everything, direct)
         problem += f": {_join(makers)} make{'s' if len(makers) == 1 else ''} it"
         if others:
@@ -414,6 +432,7 @@ class Lesson:
             data=self.chosen_data,
             seed=self.seed,
             overrides=self.overrides,
+            # Where the other options lead to this folder anyway, the line stays short.
             run_dir="" if self.run_dir == alike.resolve() else self.run_dir,
             steps=",".join(map(str, numbers)),
         )

@@ -4,6 +4,7 @@ import ast
 import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from avnb.course.records import read_finished
@@ -16,8 +17,9 @@ class Need:
 
     Args:
         maker: the step that makes it, stepN_name.
-        pattern: a glob pattern of files or folders, relative to the run folder. Empty
-            where what the maker recorded is needed.
+        pattern: of the path of files or folders, relative to the run folder. A * in it
+            stands for any text, slashes included. Empty where what the maker recorded
+            is needed.
     """
 
     maker: str
@@ -51,7 +53,14 @@ def is_met(need: Need, run_dir: Path) -> bool:
     finished = read_finished(run_dir, need.maker) is not None
     if not need.pattern:
         return finished
-    found = list(run_dir.glob(need.pattern))
+    # The values of an f-string are not known here, so one file that fits is enough.
+    # A value may hold a slash. glob's * crosses none, and fnmatch's * does.
+    found = list(run_dir.glob(need.pattern)) or [
+        path
+        for path in run_dir.rglob("*")
+        if fnmatchcase(path.relative_to(run_dir).as_posix(), need.pattern)
+    ]
+    # Of a file it is enough that it is there.
     return any(
         finished and any(path.iterdir()) if path.is_dir() else True for path in found
     )
@@ -73,6 +82,7 @@ def find_missing(
     known = {step.name: step for step in everything}
     coming = {step.name for step in chosen}
     missing: set[str] = set()
+    # What is missing has needs of its own, and so it joins the list.
     waiting = list(chosen)
     while waiting:
         step = waiting.pop()
@@ -83,6 +93,7 @@ def find_missing(
             if not is_met(need, run_dir):
                 missing.add(need.maker)
                 waiting.append(known[need.maker])
+    # In the order of the series, which is the order in which they must run.
     return [step for step in everything if step.name in missing]
 
 
@@ -96,11 +107,12 @@ def _read_texts(nodes: Sequence[ast.expr]) -> list[str]:
 
 
 def _read_pattern(node: ast.expr) -> str:
-    """The glob pattern of a path; empty where it is neither text nor an f-string."""
+    """The pattern of a path; empty where it is neither text nor an f-string."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return glob.escape(node.value)
     if isinstance(node, ast.JoinedStr):
         parts = (
+            # A * stands for a value in braces.
             glob.escape(str(part.value)) if isinstance(part, ast.Constant) else "*"
             for part in node.values
         )

@@ -57,6 +57,7 @@ class SeriesProgress:
         self.began = time.monotonic()
         self.bar.update(self.task, description=step.name)
         if not self.console.is_terminal:
+            # Its place in this call, which need not run the whole series
             place = [one.name for one in self.steps].index(step.name) + 1
             self._print(f"{step.name} begins ({place} of {len(self.steps)})")
 
@@ -74,6 +75,7 @@ class SeriesProgress:
         minutes = (time.monotonic() - self.began) / 60
         self._print(f"{step.name}: {outcome or f'{minutes:.1f} min'}")
         self.completed += self.cells[step.name]
+        # Set, and not advanced: a step that was done before has executed no cell.
         self.bar.update(self.task, completed=self.completed)
 
     def _print(self, text: str) -> None:

@@ -39,14 +39,23 @@ def read_commit() -> str:
     git = ["git", "-C", str(folder)]
     try:
         head = _read_output([*git, "rev-parse", "HEAD"]).strip()
+        # Files that git does not know count as well: a notebook may import them.
         changes = _read_output([*git, "status", "--porcelain"]).strip()
+    # git is missing, or it refuses a clone that belongs to another user.
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head + ("+changes" if changes else "")
 
 
+def shorten_commit(commit: str) -> str:
+    """A commit as people read it; that files differed from it stays said."""
+    head, plus, changes = commit.partition("+")
+    return head[:12] + plus + changes
+
+
 def describe_hardware() -> str:
     """The processor, its cores, and NVIDIA's GPUs, as one line."""
+    # `processor` is empty on many Linux systems.
     name = platform.processor() or platform.machine()
     # On Linux `platform` knows only the family ("x86_64"); the kernel knows the model.
     cpuinfo = Path("/proc/cpuinfo")

@@ -88,11 +88,12 @@ class StepRecords:
             content: the bytes of the file.
             caption: what stands below it.
         """
-        safe = re.sub(r"[^\w-]+", "_", name)
-        file = f"{kind}_{safe}{suffix}"
+        file = self._name_file(kind, name, suffix)
         if is_main_process():
             folder = self._report if self.finished else self.draft
             files.write_bytes(folder / file, content)
+        # Where the file will lie when the step has finished. The path is relative, so
+        # that the folder of the run can be moved.
         path = f"report/{self.step}/{file}"
         self._add({"kind": kind, "name": name, "file": path, "caption": caption})
 
@@ -109,11 +110,27 @@ class StepRecords:
     def publish(self) -> None:
         """Let the files of this run of the step take the place of those before."""
         if is_main_process() and not self.finished and self.draft.is_dir():
+            # `save` writes the records to results/ next; no second copy is wanted.
             (self.draft / "results.json").unlink(missing_ok=True)
+            # A folder can be renamed only to a name that no folder with files has.
             shutil.rmtree(self._report, ignore_errors=True)
             self._report.parent.mkdir(parents=True, exist_ok=True)
             self.draft.replace(self._report)
         self.finished = True
+
+    def _name_file(self, kind: str, name: str, suffix: str) -> str:
+        """A file's name that no other entry has."""
+        # A name is free text: a slash in it would lead into another folder.
+        safe = re.sub(r"[^\w-]+", "_", name)
+        taken = {
+            Path(entry["file"]).name.lower()
+            for entry in self.entries
+            if "file" in entry and (entry["kind"], entry["name"]) != (kind, name)
+        }
+        # "a b" and "a_b" would share a file, and on some disks so would "a" and "A".
+        while (file := f"{kind}_{safe}{suffix}").lower() in taken:
+            safe += "_"
+        return file
 
     @property
     def _report(self) -> Path:
@@ -122,11 +139,16 @@ class StepRecords:
     def _delete_old_drafts(self) -> None:
         """Delete the drafts of this process, and of processes that have ended."""
         for draft in self.draft.parent.glob(f"{self.step}-*"):
-            process = int(draft.name.rpartition("-")[2])
-            if draft == self.draft or not psutil.pid_exists(process):
+            number = draft.name.removeprefix(f"{self.step}-")
+            # What has no process's number there is no draft, such as a reader's copy.
+            if not re.fullmatch(r"[0-9]{1,9}", number):
+                continue
+            # Numbers of this machine: two machines must not share a run's folder.
+            if draft == self.draft or not psutil.pid_exists(int(number)):
                 shutil.rmtree(draft, ignore_errors=True)
 
     def _add(self, entry: Entry) -> None:
+        # In its old place: a cell that is run again does not move what it records.
         keys = [(old["kind"], old["name"]) for old in self.entries]
         if (key := (entry["kind"], entry["name"])) in keys:
             self.entries[keys.index(key)] = entry

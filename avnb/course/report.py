@@ -10,6 +10,14 @@ from typing import Any
 import nbformat
 
 from avnb import files
+from avnb.course.provenance import shorten_commit
+from avnb.course.reference import (
+    describe_reference,
+    find_reference,
+    load_reference,
+    read_file,
+    select_tables,
+)
 from avnb.course.series import load_series
 from avnb.course.trainings import TRAININGS, list_trainings
 from avnb.viz import show
@@ -56,13 +64,16 @@ def build_report(run_dir: Path) -> Path:
     parts = _sort_entries(results)
     sections, links = [], []
     for name, step in results["steps"].items():
-        title = html.escape(_read_title(run_dir, name))
-        links.append(f"<a href='#{name}'>{title}</a>")
+        # results.json may come from somebody else: no text of it must act as HTML.
+        title, shown = html.escape(_read_title(run_dir, name)), html.escape(name)
+        links.append(f"<a href='#{shown}'>{title}</a>")
+        memory = html.escape(str(step["peak_memory_mb"]))
         sections.append(
-            f"<h2 id='{name}'>{title}</h2><p class='quiet'>{name} took "
-            f"{step['minutes']:.1f} minutes and {step['peak_memory_mb']} MB of memory."
+            f"<h2 id='{shown}'>{title}</h2><p class='quiet'>{shown} took "
+            f"{step['minutes']:.1f} minutes and {memory} MB of memory."
             "</p>" + _render_entries(run_dir, parts[name])
         )
+    # No address leads out of the page, so that it is whole where there is no network.
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width'>"
@@ -70,6 +81,7 @@ def build_report(run_dir: Path) -> Path:
         f"<h1>{series}</h1><p class='quiet'>{_describe_run(results)}</p>"
         + _render_section(run_dir, "What this run made", parts[MADE])
         + _render_section(run_dir, "The paper's claims in this run", parts[CLAIMS])
+        + _render_reference(results)
         + f"<h2>Step by step</h2><p>{' · '.join(links)}</p>{''.join(sections)}"
         + _render_others(run_dir, parts[ELSEWHERE])
         + "</body></html>\n"
@@ -86,6 +98,7 @@ def _sort_entries(results: Mapping[str, Any]) -> dict[str, list[Entry]]:
     for name, step in results["steps"].items():
         parts[name] = []
         for entry in step["entries"]:
+            # First of all: another run's numbers must never stand among this run's.
             if entry.get("source"):
                 parts[ELSEWHERE].append(entry)
             elif str(entry["name"]).startswith("claims"):
@@ -103,6 +116,29 @@ def _render_section(run_dir: Path, title: str, entries: Sequence[Entry]) -> str:
     if not entries:
         return ""
     return f"<h2>{html.escape(title)}</h2>" + _render_entries(run_dir, entries)
+
+
+def _render_reference(results: Mapping[str, Any]) -> str:
+    """The reference run's claims, tables and samples, under a heading of its own."""
+    found, folder = load_reference(results["series"]), find_reference(results["series"])
+    if found is None or folder is None or results["scale"] == found["scale"]:
+        return ""
+    parts = [
+        "<h2>The reference run</h2><p>What follows is not of this run, but of a long "
+        f"one: {html.escape(describe_reference(found))}.</p>",
+        show.table_html(list_claims(found["claims"], name_column(found)), "Claims"),
+        _render_entries(folder, select_tables(found)),
+    ]
+    for entry in found["samples"]:
+        content = read_file(folder, entry)
+        parts.append(_render_content(entry, content, Path(entry["file"]).suffix))
+    return "".join(parts)
+
+
+def name_column(found: Mapping[str, Any]) -> str:
+    """The heading of a reference run's numbers, which says what they are."""
+    several = len(found["seeds"]) > 1
+    return "mean over seeds [95 % interval]" if several else "the reference run"
 
 
 def _render_others(run_dir: Path, entries: Sequence[Entry]) -> str:
@@ -143,7 +179,8 @@ def _describe_run(results: Mapping[str, Any]) -> str:
         f"at most {results['peak_memory_mb']} MB of memory",
         made["hardware"],
         made["date"],
-        f"avnb {made['avnb']}, commit {made['commit'][:12]}, torch {made['torch']}",
+        f"avnb {made['avnb']}, commit {shorten_commit(made['commit'])}",
+        f"torch {made['torch']}",
     ]
     changed = [f"{name} = {value}" for name, value in results["overrides"].items()]
     return html.escape(" · ".join(parts + changed))
@@ -205,18 +242,20 @@ def _is_single(entry: Mapping[str, Any]) -> bool:
 
 
 def _is_measure(value: Any) -> bool:
+    # By its fields: in JSON a Measure is a plain object.
     return isinstance(value, Mapping) and {"value", "low", "high"} <= set(value)
 
 
 def _render_value(entry: Mapping[str, Any]) -> str:
     name, value = _read_caption(entry), entry["value"]
     if str(entry["name"]).startswith("claims"):
-        of = "mean over seeds [95 % interval]" if entry.get("source") else "this run"
-        value = list_claims(value, of)
+        # A kept study has several seeds, and a run has one.
+        value = list_claims(value, "this run")
     if entry["name"] == TRAININGS:
         value = list_trainings(value)
     if isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
         return show.table_html(value, name)
+    # A cell of a table has no room for a list or for another table.
     if isinstance(value, Mapping) and not any(_is_long(v) for v in value.values()):
         rows = [{"": key, "value": item} for key, item in value.items()]
         return show.table_html(rows, name)
@@ -235,8 +274,12 @@ def _render_media(run_dir: Path, entry: Mapping[str, Any]) -> str:
     # results.json may come from somebody else: it must not name a file outside.
     if not path.is_relative_to(run_dir.resolve()) or not path.is_file():
         return f"<p>The file {html.escape(entry['file'])} is missing.</p>"
+    return _render_content(entry, path.read_bytes(), path.suffix)
+
+
+def _render_content(entry: Entry, content: bytes, suffix: str) -> str:
     # Inside the page itself, so that it can be mailed or published as one file.
-    source = show.data_url(path.read_bytes(), KINDS[path.suffix])
+    source = show.data_url(content, KINDS[suffix])
     caption = html.escape(_read_caption(entry))
     player = {
         "figure": f"<img src='{source}' alt='{caption}'>",

@@ -22,6 +22,7 @@ def lock_run(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
     """
     lock = FileLock(folder / NAME)
     try:
+        # Without waiting at first, to learn whether there is something to tell.
         lock.acquire(timeout=0)
     except Timeout:
         tell(

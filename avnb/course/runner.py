@@ -30,6 +30,7 @@ from avnb.course.needs import find_missing
 from avnb.course.progress import SeriesProgress
 from avnb.course.provenance import collect_provenance
 from avnb.course.records import read_finished, results_file
+from avnb.course.reference import hash_reference
 from avnb.course.run_lock import lock_run
 from avnb.course.series import find_series, load_series, step_files
 from avnb.course.settings import check_scale, check_seed
@@ -118,6 +119,7 @@ def run_series(
             with_needed=True,
         )
         _offer_needed(folder, needed, command, confirm)
+    # In the order of the series: a step may need what one of the others makes.
     chosen = [step for step in everything if step in chosen or step in needed]
     _say_what_overrides_reach(console, chosen, changed)
     with lock_run(folder, partial(_print_line, console)):
@@ -263,6 +265,7 @@ class DoneSteps:
             )
         self.steps[step.name] = {
             "fingerprint": fingerprint,
+            # New at each success, so that the later steps run again, whatever came out.
             "run": uuid.uuid4().hex,
             "results": results,
         }
@@ -284,12 +287,17 @@ class DoneSteps:
             "claims": hash_module(f"{find_series(self.series)}.series")
             if "avnb.course.study" in imported
             else "",
+            # Published weights and numbers are read by name, too.
+            "reference": hash_reference(self.series)
+            if "avnb.course.reference" in imported
+            else "",
             "earlier": [self.steps.get(name, {}).get("run") for name in earlier],
         }
         return files.hash_values(files.to_jsonable(identity))
 
     def _identify_data(self, parameters: Mapping[str, Any]) -> Any:
         if data := parameters["DATA"]:
+            # It holds a fingerprint of each shard, so the shards need not be read.
             return files.hash_file(Path(data) / "clips.json")
         scale, seed = parameters["SCALE"], parameters["SEED"]
         return identify_embedded_data(scale, self.series, seed)
@@ -330,8 +338,10 @@ def execute_notebook(
             step.notebook,
             running,
             dict(parameters),
+            # papermill asks for a name. Ours starts this Python, whatever the name.
             kernel_name="python3",
             language="python",
+            # As in JupyterLab: a notebook imports its neighbours by their bare names.
             cwd=step.notebook.parent,
             progress_bar=False,
             kernel_manager_class=build_kernel_class(threads),
@@ -339,6 +349,7 @@ def execute_notebook(
             on_cell_executed=lambda **_: progress.advance(),
         )
     except (PapermillExecutionError, DeadKernelError) as error:
+        # Not `out`: the notebook of an earlier success stays what it was.
         running.replace(failed)
         raise _explain(step, error, failed) from None
     except RuntimeError as error:
@@ -370,6 +381,7 @@ def _explain(
         )
     source = error.source.strip().splitlines() or ["(empty)"]
     remedy = f"The notebook with the whole traceback is {failed}"
+    # This error names RUN_DIR, as a notebook has it. `avnb run` has an option for it.
     if error.ename == "CheckpointError":
         remedy = (
             "Give another --run-dir, or delete the folder of that checkpoint to begin "
@@ -391,10 +403,12 @@ def _write_results(
     overrides: Mapping[str, Any],
     minutes: float,
 ) -> None:
+    # All steps that are done, and not only those of this call: the report is the run's.
     found = {}
     for step in everything:
         if (result := read_finished(folder, step.name)) is not None:
             found[step.name] = result
+    # Each step has a process of its own, one after the other: the largest counts.
     memory = [result["peak_memory_mb"] for result in found.values()]
     files.write_json(
         folder / "results.json",

@@ -10,7 +10,9 @@ The module `series` of that package holds what the course asks of it: `CLAIMS`,
 `evidence`, `headlines` and their `UNITS` (see :class:`Claim` and `avnb.course.study`),
 `OVERRIDES` of its study, `EMBEDDED` (its embedded data), `RECORDED` (what a whole run
 must have recorded) and `HIGHLIGHTS` (the entries with which its report opens). It may
-hold `WANTED` (which prepared clips it can use, see :class:`WantedClips`) and `MINUTES`
+hold `PUBLISHED` (the files of a run that its reference run publishes, as patterns) and
+`PLAY_DATA` (the scale and the seed of the data to play with, see `avnb.course.play`),
+`WANTED` (which prepared clips it can use, see :class:`WantedClips`) and `MINUTES`
 (scale -> how many minutes a whole run was measured to take, and the GFLOP/s of the
 machine that measured it, see `avnb.course.speed`).
 """
@@ -27,6 +29,7 @@ from types import ModuleType
 from avnb.data.sources import ClipSettings
 from avnb.errors import LessonError
 
+# The entry point under which any distribution may declare a series
 GROUP = "avnb.series"
 INSTALL = "No series is installed. Install one, for example: pip install avnb"
 
@@ -91,8 +94,10 @@ class WantedClips:
         for name, allowed in self.settings.items():
             value = getattr(clips, name)
             if value not in allowed:
+                # `g` shows 16000.0 as people write it.
                 right = " or ".join(f"{one:g}" for one in allowed)
                 wrong.append(f"{name} is {value:g}, and must be {right}")
+        # Whole seconds are told by samples and frames, which are whole themselves.
         seconds = round(clips.seconds)
         if self.whole_seconds and (
             seconds < 1
@@ -117,6 +122,7 @@ class WantedClips:
 def list_series() -> dict[str, str]:
     """Every installed series: its name -> its package."""
     found = importlib.metadata.entry_points(group=GROUP)
+    # The entry point names the module `series`; the notebooks are in its package.
     return {one.name: one.module.rpartition(".")[0] for one in found}
 
 
@@ -149,6 +155,7 @@ def series_folder(series: str) -> Path:
     """
     package = find_series(series)
     try:
+        # This imports the packages above, and not the series' own.
         spec = importlib.util.find_spec(package)
     except ModuleNotFoundError:  # not even the package above it is there
         spec = None
@@ -159,6 +166,7 @@ def series_folder(series: str) -> Path:
             "Install the distribution that declares it again, for example: "
             "pip install --force-reinstall avnb",
         )
+    # Of a package that is spread over several folders, the first one counts.
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -166,14 +174,22 @@ def step_files(series: str) -> list[Path]:
     """The text halves stepN_name.py of a series, in the order of N.
 
     Raises:
-        LessonError: there is no such series, or it has no steps.
+        LessonError: there is no such series, it has no steps, or two of one number.
     """
     folder = series_folder(series)
-    numbered = {}
-    for path in folder.glob("step*.py"):
+    numbered: dict[int, Path] = {}
+    for path in sorted(folder.glob("step*.py")):
+        # The glob finds more than steps, such as a reader's step1-copy.py.
         match = re.fullmatch(r"step(\d+)_\w+", path.stem)
-        if match:
-            numbered[int(match[1])] = path
+        if match is None:
+            continue
+        if (other := numbered.setdefault(int(match[1]), path)) != path:
+            raise LessonError(
+                folder,
+                f"{other.name} and {path.name} are both step {int(match[1])}",
+                "Rename one of them, for example to old_"
+                f"{path.name}, or move it to another folder",
+            )
     if not numbered:
         raise LessonError(
             folder, "it holds no notebook stepN_name.py", "Install the series again"

@@ -111,6 +111,15 @@ class Settings:
         """The values of the chosen scale, overrides included."""
         return {name: self.__dict__[name] for name in self._columns}
 
+    def changes(self) -> dict[str, Any]:
+        """The fields that were overridden with another value than the scale's own."""
+        column = SCALES.index(self._scale)
+        return {
+            name: self.__dict__[name]
+            for name, row in self._columns.items()
+            if self.__dict__[name] != row[column]
+        }
+
     def __repr__(self) -> str:
         inner = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
         return f"Settings({self._scale}: {inner})"
@@ -126,6 +135,7 @@ class Settings:
             cells = [html.escape(str(value)) for value in row]
             chosen = SCALES.index(self._scale)
             if name in self._overridden:
+                # An override is text from a command line, and must not be read as HTML.
                 new = html.escape(str(self.__dict__[name]))
                 cells[chosen] = f"<s>{cells[chosen]}</s> {new} (overridden)"
             tds = "".join(
@@ -151,6 +161,7 @@ def parse_value(name: str, value: Any, row: tuple[Any, ...]) -> Any:
     # A row like (0, 0.5, 1, 1) means floats.
     if wanted == {int, float}:
         wanted = {float}
+    # In a field of texts "3" stays a text.
     if isinstance(value, str) and str not in wanted:
         # People write true and false on a command line; Python's are True and False.
         words = {"true": True, "false": False}
@@ -176,6 +187,7 @@ def parse_value(name: str, value: Any, row: tuple[Any, ...]) -> Any:
 def _read_literal(text: str) -> Any:
     """The number, tuple or None that the text spells, or the text itself."""
     try:
+        # Unlike `eval` it executes nothing.
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text

@@ -16,6 +16,7 @@ def show_source(*definitions: Callable[..., Any]) -> HTML:
     for definition in map(inspect.unwrap, definitions):
         lines, first = inspect.getsourcelines(definition)
         path = Path(inspect.getsourcefile(definition) or "?").absolute()
+        # A notebook may be published: the whole path would name this machine's folders.
         where = _shorten(path)
         parts.append(
             f"<details><summary><code>{html.escape(definition.__qualname__)}</code> "

@@ -13,6 +13,7 @@ import nbformat
 from nbformat import v4
 
 from avnb import files
+from avnb.course.reference import find_reference
 from avnb.course.series import list_series
 
 NAME = "start.ipynb"
@@ -69,6 +70,8 @@ def _describe_series(folder: Path, series: str, place: Path) -> str:
         if reports
         else f"No run is here yet. `avnb run {series}` makes one."
     )
+    if find_reference(series) is not None:
+        parts.append(f"**Play with trained networks:** `avnb play {series}`")
     beside = (place / "paper_map.md", place / "deviations.md")
     links = [f"[{p.name}]({_link(folder, p)})" for p in beside if p.is_file()]
     if links:
@@ -124,6 +127,7 @@ def _list_notebooks(place: Path) -> list[Path]:
         for path in place.glob("*.ipynb")
     }
     numbers = {path: int(match[1]) for path, match in found.items() if match}
+    # As numbers: as texts step10 would come before step2.
     return sorted(numbers, key=lambda path: numbers[path])
 
 
@@ -139,4 +143,5 @@ def _link(folder: Path, path: Path) -> str:
     """A link from the start page, which JupyterLab opens in a tab of its own."""
     inside = path.is_relative_to(folder)
     relative = path.relative_to(folder if inside else folder.parent).as_posix()
+    # A space or a bracket, as the name of a run may have, would end a Markdown link.
     return quote(relative if inside else f"../{relative}")

@@ -68,6 +68,7 @@ def find_table(cells: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     # The table is read from the source, since running a notebook only to learn its
     # fields would take minutes.
     for call in find_calls(cells, "lesson.settings"):
+        # Only a table that is written as `dict(field=row, …)` can be read.
         if len(call.args) == 1 and isinstance(call.args[0], ast.Call):
             rows = call.args[0].keywords
             return {row.arg: _read_row(row.value) for row in rows if row.arg}
@@ -79,6 +80,7 @@ def find_calls(cells: Sequence[str], function: str) -> list[ast.Call]:
     return [
         node
         for node in walk_cells(cells)
+        # By the text of the call: all notebooks call their lesson `lesson`.
         if isinstance(node, ast.Call) and ast.unparse(node.func) == function
     ]
 
@@ -99,6 +101,7 @@ def _read_row(node: ast.expr) -> tuple[Any, ...]:
 
 def split_field(name: str) -> tuple[int | None, str]:
     """The step's number and the field of "step7.steps"; None for a field alone."""
+    # The step's whole name will do as well: "step7_train.steps".
     match = re.fullmatch(r"step(\d+)(?:_\w+)?\.(\w+)", name)
     return (int(match[1]), match[2]) if match else (None, name)
 
@@ -168,6 +171,7 @@ def choose_steps(
             "there is no such step",
             f"Give one of: {names}",
         )
+    # In the order of the series, whatever the order of the numbers
     return [step for step in steps if not numbers or step.number in numbers]
 
 

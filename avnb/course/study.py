@@ -2,8 +2,9 @@
 
 The module `series` of a series holds its claims: `CLAIMS`, `evidence` and `headlines`,
 which turn the records of one run into numbers. `OVERRIDES` (scale → field → value) are
-what a study sets and a single run does not. The results of a study are kept in the
-repository, as `results/<series>-<scale>.json`.
+what a study sets and a single run does not. A study is kept beside its runs, as
+`runs/<series>/study-<scale>.json`; what is published is the reference run, see
+`avnb.course.reference`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,11 @@ from scipy import stats
 
 from avnb import files, metrics
 from avnb.course import report, runner
-from avnb.course.folders import find_clone, find_home
+from avnb.course.folders import find_home
 from avnb.course.lesson import Lesson
 from avnb.course.provenance import collect_provenance
 from avnb.course.records import select_values
+from avnb.course.reference import describe_reference, load_reference
 from avnb.course.series import load_series
 from avnb.course.trainings import explain_no_verdict, find_trainings
 from avnb.errors import LessonError
@@ -111,9 +113,11 @@ def count_seeds(
         raise ValueError(f"{len(values)} value: a spread needs at least 2")
     spread = float(np.std(values, ddof=1))
     distance = abs(float(np.mean(values)) - above)
+    # Without spread there is no t statistic: two seeds decide, if not at the threshold.
     if spread == 0:
         return 2 if distance > 0 else None
     n = np.arange(2, MOST_SEEDS + 1)
+    # (n,): the probabilities of all numbers of seeds at once
     critical = stats.t.ppf(0.975, n - 1)
     reached = stats.nct.sf(critical, n - 1, np.sqrt(n) * distance / spread) >= power
     return int(n[reached.argmax()]) if reached.any() else None
@@ -150,8 +154,7 @@ def run_study(
             "a study needs at least two different ones",
             "Give two, or better three, like --seeds 0,1,2",
         )
-    module = load_series(series)
-    overrides = module.OVERRIDES.get(scale, {})
+    overrides = load_series(series).OVERRIDES.get(scale, {})
     # By default each run has a folder of its own: a study that sets nothing goes on
     # with what `avnb run` has done.
     folders = [
@@ -163,38 +166,62 @@ def run_study(
         )
         for seed in seeds
     ]
+    path = study_path(series, scale)
+    files.write_json(path, summarise_runs(series, scale, seeds, folders))
+    return path
+
+
+def summarise_runs(
+    series: str, scale: str, seeds: Sequence[int], folders: Sequence[Path]
+) -> dict[str, Any]:
+    """What finished runs say of the claims, and their numbers over the seeds.
+
+    Args:
+        series: the series' name.
+        scale: of the runs.
+        seeds: one a run.
+        folders: of the runs.
+
+    Returns:
+        Plain JSON.
+    """
+    module = load_series(series)
     runs = [read_records(folder) for folder in folders]
     headlines = [module.headlines(one) for one in runs]
     whole = [files.read_json(folder / "results.json") for folder in folders]
-    kept = {
+    summary = {
         "series": series,
         "scale": scale,
         "seeds": list(seeds),
         "provenance": collect_provenance(),
         "minutes": [one["minutes"] for one in whole],
         "peak_memory_mb": max(one["peak_memory_mb"] for one in whole),
-        "claims": files.to_jsonable(judge_claims(series, runs)),
+        "claims": judge_claims(series, runs),
         # With the numbers of each seed anybody can compute other intervals.
         "evidence": [module.evidence(one) for one in runs],
         "numbers": {
-            name: files.to_jsonable(
-                metrics.mean_over_seeds(
-                    [found[name] for found in headlines],
-                    name=name,
-                    unit=find_unit(module.UNITS, name),
-                )
+            name: _average_seeds(
+                [found[name] for found in headlines],
+                name,
+                find_unit(module.UNITS, name),
             )
             for name in headlines[0]
         },
         "claims_tested": [asdict(claim) for claim in module.CLAIMS],
     }
-    path = study_path(series, scale)
-    files.write_json(path, kept)
-    return path
+    plain: dict[str, Any] = files.to_jsonable(summary)
+    return plain
+
+
+def _average_seeds(values: Sequence[float], name: str, unit: str) -> Any:
+    """The mean over seeds with its interval; of one seed the number alone."""
+    if len(values) == 1:
+        return {"name": name, "value": values[0], "unit": unit}
+    return metrics.mean_over_seeds(values, name=name, unit=unit)
 
 
 def show_claims(lesson: Lesson) -> None:
-    """Record and show how the claims stand in a run, and in the study that is kept."""
+    """Record and show how the claims stand in a run, and show the reference run's."""
     # This lesson has not finished, so its own records are not among the files yet.
     unfinished = {lesson.step: select_values(lesson.records.entries)}
     records = read_records(lesson.run_dir) | unfinished
@@ -202,19 +229,13 @@ def show_claims(lesson: Lesson) -> None:
     caption = "This run alone (one seed: no interval)"
     lesson.record("claims", mine, caption)
     display(show.table(report.list_claims(mine, "this run"), caption))
-    study = load_study(lesson.series)
-    if study is None:
-        print("No study of this series over several seeds is kept here.")
+    found = load_reference(lesson.series)
+    if found is None:
+        print("No reference run of this series is published yet.")
         return
-    caption, source = "The study that is kept in the repository", describe_study(study)
-    rows = study["claims"]
-    lesson.record("claims_study", rows, caption, source=source)
-    display(
-        show.table(
-            report.list_claims(rows, "mean over seeds [95 % interval]"),
-            f"{caption}. It is not of this run: {source}",
-        )
-    )
+    rows = report.list_claims(found["claims"], report.name_column(found))
+    source = f"The reference run. It is not this run: {describe_reference(found)}"
+    display(show.table(rows, source))
 
 
 def find_unit(units: Mapping[str, str], name: str) -> str:
@@ -224,22 +245,5 @@ def find_unit(units: Mapping[str, str], name: str) -> str:
 
 
 def study_path(series: str, scale: str) -> Path:
-    """The file of a study's results in the repository."""
-    return (find_clone() or find_home()) / "results" / f"{series}-{scale}.json"
-
-
-def load_study(series: str, scale: str = "laptop") -> dict[str, Any] | None:
-    """The study that is kept in the repository, or None."""
-    path = study_path(series, scale)
-    return files.read_json(path) if path.is_file() else None
-
-
-def describe_study(study: dict[str, Any]) -> str:
-    """One line on a kept study: data, scale, seeds, hardware, date and commit."""
-    made = study["provenance"]
-    seeds = ", ".join(map(str, study["seeds"]))
-    # `run_study` takes no other data.
-    return (
-        f"the embedded data, scale {study['scale']}, {len(study['seeds'])} seeds "
-        f"({seeds}), {made['hardware']}, {made['date']}, commit {made['commit'][:12]}"
-    )
+    """The file of a study's results, beside the folders of its runs."""
+    return find_home() / "runs" / series / f"study-{scale}.json"

@@ -28,6 +28,7 @@ from avnb.course.folders import require_writable
 from avnb.course.series import list_series
 from avnb.errors import LessonError
 
+# What Python and JupyterLab put beside the notebooks
 SKIPPED = {"__pycache__", ".ipynb_checkpoints"}
 # The text half holds the cells and their tags, and no header: an update would
 # otherwise change with every version of jupytext, which writes its own into it.
@@ -73,6 +74,7 @@ def update_working_copy(folder: Path) -> list[str]:
     """
     require_writable(folder)
     manifest = _read_manifest(folder)
+    # First, so that a half which was changed alone is a change of its whole notebook.
     messages, present = join_halves(folder, manifest), set()
     for package, place in _find_packages().items():
         for unit in _list_units(place):
@@ -88,6 +90,8 @@ def update_working_copy(folder: Path) -> list[str]:
             messages += message
     for name in set(manifest) - present:
         messages += _retire(folder / name, manifest.pop(name))
+    # Last. After a kill before this line the new files are not in the manifest, but
+    # they equal what is installed, and so the next update takes them as untouched.
     _write_manifest(folder, manifest)
     return messages
 
@@ -114,6 +118,7 @@ def _restart_with(wanted: str) -> None:
 
     The path of a running process is not edited: what was imported would stay.
     """
+    # The process that was started anew comes here again, and must go on.
     if os.environ.get("PYTHONPATH", "") == wanted:
         return
     command = [sys.executable, "-m", "avnb.course.cli", *sys.argv[1:]]
@@ -123,6 +128,7 @@ def _restart_with(wanted: str) -> None:
 def _list_other_paths(folder: Path) -> list[str]:
     """The entries of PYTHONPATH without a working copy."""
     old = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    # An empty entry would mean the working folder, whatever that is.
     return [path for path in old if path and path != str(folder)]
 
 
@@ -146,17 +152,22 @@ def join_halves(folder: Path, manifest: Manifest) -> list[str]:
     for name, installed in manifest.items():
         notebook = folder / name
         text = notebook.with_suffix(".py")
+        # A file that is no notebook has one half; a deleted notebook has none.
         if len(installed.halves) == 1 or not (notebook.is_file() or text.is_file()):
             continue
         if _hash_files([notebook, text]) == installed.halves:
             continue
         if not (notebook.is_file() and text.is_file()):
+            # The reader has deleted this half: it is written again from the other one.
             older = notebook if text.is_file() else text
         else:
             found = {half: hash_cells_of(half) for half in (notebook, text)}
+            # Equal cells: the notebook was only run, or saved in another layout.
             if found[notebook] == found[text]:
                 continue
             older = min(found, key=lambda half: half.stat().st_mtime_ns)
+            # The time alone does not tell: saving or copying may touch a half without a
+            # change. A half with the installed cells is the one that was left behind.
             left = [half for half in found if found[half] == installed.cells]
             if left:
                 older = left[0]
@@ -179,6 +190,7 @@ def hash_cells_of(path: Path) -> str:
     The .ipynb half is read as its text half would be, so that equal cells are equal
     whatever a text half cannot hold, such as blank lines at the end of a cell.
     """
+    # A Python file without a notebook beside it is no half.
     paired = path.with_suffix(".ipynb" if path.suffix == ".py" else ".py").is_file()
     if path.suffix not in {".ipynb", ".py"} or not paired:
         return files.hash_file(path)
@@ -211,6 +223,7 @@ def _update_unit(
     """
     halves = [_hash_bytes(content) for content in contents]
     present = all(path.is_file() for path in paths)
+    # Nothing new is installed, so it does not matter whether the reader changed it.
     if present and installed and installed.halves == halves:
         return [], installed
     if not present or _is_untouched(paths, halves, installed):
@@ -231,6 +244,7 @@ def _is_untouched(
 ) -> bool:
     """Whether the files are what was installed before, or what is installed now."""
     found = _hash_files(paths)
+    # By the bytes first: reading the cells takes jupytext, and more time.
     if found == halves or (installed and found == installed.halves):
         return True
     return installed is not None and hash_cells_of(paths[0]) == installed.cells
@@ -276,6 +290,7 @@ def _write_notebook_half(text: Path) -> None:
     new = jupytext.read(text, fmt="py:percent")
     if notebook.is_file():
         old = _read_paired(notebook)
+        # jupytext is optional, so no module of it is imported at the top.
         combine = importlib.import_module("jupytext.combine")
         new = combine.combine_inputs_with_outputs(new, old, {"extension": ".py"})
     new.metadata["jupytext"] = dict(PAIRING)
@@ -297,6 +312,7 @@ def _serialise(notebook: Any) -> bytes:
 
 def _read_installed(path: Path) -> bytes:
     """What a file of the installed version holds in the working copy."""
+    # The installed half is not paired. In the copy JupyterLab must save both halves.
     if path.suffix == ".ipynb" and path.with_suffix(".py").is_file():
         return _serialise(_read_paired(path))
     return path.read_bytes()
@@ -337,6 +353,7 @@ def _list_units(package: Path) -> list[list[Path]]:
     for path in found:
         if path.suffix == ".ipynb" and path.with_suffix(".py") in found:
             units.append([path, path.with_suffix(".py")])
+        # The text half of a notebook came with it above; what is left stands alone.
         elif path.suffix != ".py" or path.with_suffix(".ipynb") not in found:
             units.append([path])
     return units

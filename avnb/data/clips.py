@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,8 @@ class Recording:
     """One recording, or one part of it, without a gap: T frames and S samples.
 
     Attributes:
-        frames: (T, H, W, 3) uint8; frame t is seen at t / fps s.
+        frames: (T, H, W, 3) uint8; frame t is seen at t / fps s. A ``StreamedFrames``
+            where they are read from the shard.
         waveform: (S,) float32 in [-1, 1]; S = T / fps * sample_rate.
         times: (T,) s from the start of the recording, which may lie before this part.
         recording: its name.
@@ -172,7 +174,7 @@ class Recording:
         truth: name -> (T,), where known: the quantity at each frame.
     """
 
-    frames: UInt8[Tensor, "T H W 3"]
+    frames: UInt8[Tensor, "T H W 3"] | StreamedFrames
     waveform: Float32[Tensor, " S"]
     times: Float32[Tensor, " T"]
     recording: str
@@ -196,10 +198,118 @@ def load_recording(
     Raises:
         ClipsError: as ``load_clips``; and where there are several recordings, or a gap.
     """
-    clips = load_clips(folder, split, device)
+    return _join_clips(load_clips(folder, split, device), f"{folder}/{split}")
+
+
+def stream_recording(
+    folder: Path | str, split: str, device: torch.device | str = "cpu", kept: int = 4
+) -> Recording:
+    """As ``load_recording``, but its frames stay in the shard until they are asked for.
+
+    An hour of 256 x 256 pixels is 14 GB. Reading it in order, at a few places at once,
+    needs little more than ``kept`` row groups of 16 MiB.
+
+    Args:
+        folder: the prepared folder.
+        split: "train" or "test".
+        device: where the waveform is, and the frames that are asked for.
+        kept: row groups that stay in memory; at least one for each reader.
+
+    Raises:
+        ClipsError: as ``load_recording``.
+    """
+    opened = _open_split(folder, split)
+    device = torch.device(device)
+    # Without its frames a split is small. A single byte stands for all of them.
+    parts = [
+        # a copy of none of them: a view would keep them all in memory
+        dataclasses.replace(part, frames=part.frames[:0].copy())
+        for path in opened.shards
+        for part in _read_shard(path, opened, batch=64)
+    ]
+    if sum(len(part) for part in parts) != opened.clips:
+        problem = f"it lists {opened.clips} {split} clips, the shards hold others"
+        raise _unusable(Path(folder, "clips.json"), problem)
+    clips = dataclasses.replace(
+        _make_empty(opened, 0, device),
+        frames=torch.zeros((), dtype=torch.uint8, device=device).expand(
+            opened.clips, *opened.frames_shape
+        ),
+        waveform=_join_parts([part.waveform for part in parts], device),
+        labels=_join_parts([part.labels for part in parts], device),
+        recordings=[name for part in parts for name in part.recordings],
+        units=[unit for part in parts for unit in part.units],
+        start=_join_parts([part.start for part in parts], device),
+        peak=_join_parts([part.peak for part in parts], device),
+        truth={
+            name: _join_parts([part.truth[name] for part in parts], device)
+            for name in opened.truth
+        },
+    )
+    joined = _join_clips(clips, f"{folder}/{split}")
+    return dataclasses.replace(joined, frames=StreamedFrames(opened, device, kept))
+
+
+def _join_parts(parts: Sequence[NDArray[Any]], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.concatenate(parts)).to(device)
+
+
+class StreamedFrames:
+    """The frames (T, H, W, 3) of one recording, read from its shard by slices.
+
+    ``frames[a:b]`` is a uint8 tensor. The row groups that were read last are kept.
+    """
+
+    def __init__(self, opened: _OpenSplit, device: torch.device, kept: int) -> None:
+        self._opened, self.device, (self._path,) = opened, device, opened.shards
+        with pq.ParquetFile(self._path) as file:
+            groups = range(file.metadata.num_row_groups)
+            rows = [file.metadata.row_group(g).num_rows for g in groups]
+        # (groups + 1,): the frame at which each row group begins, and the end
+        self._begins = np.cumsum([0, *rows]) * opened.settings.frames
+        self._read = lru_cache(maxsize=kept)(self._read_group)
+
+    @property
+    def shape(self) -> torch.Size:
+        """(T, H, W, 3)."""
+        return torch.Size((int(self._begins[-1]), *self._opened.frames_shape[1:]))
+
+    def __len__(self) -> int:
+        return int(self._begins[-1])
+
+    def __getitem__(self, which: slice) -> UInt8[Tensor, "t H W 3"]:
+        """The frames of a slice, on the device."""
+        first, last, step = which.indices(len(self))
+        if step < 1:
+            raise ValueError(f"the frames are read forwards, not in steps of {step}")
+        parts = [torch.empty((0, *self.shape[1:]), dtype=torch.uint8)]
+        group = int(np.searchsorted(self._begins, first, "right")) - 1
+        while first < last:
+            begin, end = self._begins[group : group + 2]
+            parts.append(self._read(group)[first - begin : last - begin])
+            first, group = int(end), group + 1
+        return torch.cat(parts)[::step].to(self.device)
+
+    def split(self, count: int) -> Iterator[UInt8[Tensor, "t H W 3"]]:
+        """All frames in order, ``count`` at a time."""
+        for first in range(0, len(self), count):
+            yield self[first : first + count]
+
+    def _read_group(self, group: int) -> Tensor:
+        try:
+            with pq.ParquetFile(self._path, page_checksum_verification=True) as file:
+                (batch,) = file.read_row_group(group).combine_chunks().to_batches()
+        except (OSError, pa.ArrowException) as error:
+            raise _unusable(self._path, f"it is damaged ({error})") from error
+        rows = _to_rows(batch, self._path, self._opened)
+        return torch.from_numpy(rows.frames).flatten(0, 1)
+
+
+def _join_clips(clips: ClipBatch, place: str) -> Recording:
+    """Join clips that follow each other to one recording."""
     if len(set(clips.recordings)) != 1:
         raise ClipsError(
-            f"{folder}/{split}",
+            place,
             f"it holds {len(set(clips.recordings))} recordings, where one is needed",
             "Prepare one video with avnb prepare single_video",
         )
@@ -212,7 +322,7 @@ def load_recording(
     if gaps.any() or not whole:
         where = clips.start[1:][gaps][0].item() if gaps.any() else frames / clips.fps
         raise ClipsError(
-            f"{folder}/{split}",
+            place,
             f"its clips of {length:g} s do not follow each other at {where:g} s",
             "Prepare them with avnb prepare single_video",
         )

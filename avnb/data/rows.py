@@ -192,9 +192,10 @@ def describe_sound(source: Source, channel: int | None, loudest: int) -> Problem
             duration=min(source.duration or SOUND_BLOCK, SOUND_BLOCK),
             mono=False,
         )
-        # As loud as uncorrelated channels would be, the average has 1 / sqrt(C).
-        mean, all_ = (float(np.square(x).mean()) for x in (waveform.mean(0), waveform))
-        if len(waveform) > 1 and mean < 0.01 * all_:
+        # As loud as uncorrelated channels would be, the average has 1 / sqrt(C). There
+        # are no samples where the part begins after the sound has ended.
+        mean, all_ = (np.square(x).sum() for x in (waveform.mean(0), waveform))
+        if len(waveform) * mean < 0.01 * all_:
             return Problem(
                 source.name,
                 "its channels cancel each other when they are averaged",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import faulthandler
 import json
+import math
 import os
 import signal
 import threading
@@ -56,7 +57,7 @@ from avnb.data.sources import (
 )
 from avnb.data.splits import split_recordings
 from avnb.data.truth import TruthError, list_quantities
-from avnb.errors import AvnbError, MediaError
+from avnb.errors import AvnbError, ClipsError, MediaError
 
 # Part of every fingerprint. Raise it when the same sources and settings give other
 # rows: then everything is prepared anew.
@@ -138,10 +139,12 @@ def prepare(
         What was written, kept and removed, and what could not be used.
 
     Raises:
-        ClipsError: sources that contradict each other, or clips of sources that are
-            gone and that were cut with other settings.
+        ClipsError: sources that contradict each other, clips of sources that are gone
+            and that were cut with other settings, or a time limit that is none.
         WriteError: ``out`` cannot be written, or the disk is full.
     """
+    if not 0 < time_limit < math.inf:  # nor nan
+        raise ClipsError("time_limit", f"it is {time_limit}", "Give a number above 0")
     settings = settings or ClipSettings()
     out = Path(out)
     report = PreparationReport(str(out), dry_run, problems=list(problems))

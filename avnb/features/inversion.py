@@ -82,13 +82,14 @@ def griffin_lim(
     stft = partial(torch.stft, n_fft=n_fft, hop_length=hop_length, window=window)
     istft = partial(torch.istft, n_fft=n_fft, hop_length=hop_length, window=window)
     batch = magnitude.reshape(-1, *magnitude.shape[-2:])  # (B, bins, frames)
-    # fork_rng guards the CPU's generator always, a GPU's only if it is named.
-    on_gpu = [magnitude.device] if magnitude.device.type == "cuda" else []
-    with torch.random.fork_rng(on_gpu):
-        torch.manual_seed(seed)
-        # Complex numbers with parts in [0, 1). Their lengths are made 1 further down.
-        kind = torch.promote_types(magnitude.dtype, torch.complex32)
-        phases = torch.rand(batch.shape, dtype=kind, device=magnitude.device)
+    # Complex numbers with parts in [0, 1). Their lengths are made 1 further down.
+    kind = torch.promote_types(magnitude.dtype, torch.complex32)
+    phases = torch.rand(
+        batch.shape,
+        dtype=kind,
+        device=magnitude.device,
+        generator=torch.Generator(magnitude.device).manual_seed(seed),
+    )
     keep = momentum / (1 + momentum)
     previous = torch.zeros((), dtype=magnitude.dtype, device=magnitude.device)
     for _ in range(n_iter):

@@ -28,6 +28,8 @@ class UpBlock(nn.Module):
             share one linear layer, as in the released code. Without them they are
             batch norms (the baseline of Table 1).
         plus_one: see `AudioConditionalInstanceNorm`.
+        residual: False leaves the shortcut out, as a generator with skip connections
+            does (Fig. 5).
 
     Source: Redondo 2024, Fig. 3(a).
     """
@@ -39,13 +41,15 @@ class UpBlock(nn.Module):
         bands: int | None = None,
         *,
         plus_one: bool = False,
+        residual: bool = True,
     ) -> None:
         super().__init__()
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if residual else None
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.noise1, self.noise2 = NoiseInjection(), NoiseInjection()
         if bands is None:
+            # Two batch norms: each place learns a scale and a shift of its own.
             self.norm1 = nn.BatchNorm2d(out_channels)
             self.norm2 = nn.BatchNorm2d(out_channels)
         else:
@@ -73,15 +77,19 @@ class UpBlock(nn.Module):
         if self.conditional != (features is not None):
             has = "a sound norm needs" if self.conditional else "batch norm takes no"
             raise ValueError(f"UpBlock: {has} sound features")
-        # A 1×1 convolution and the copying of pixels commute. The convolution first
-        # takes a quarter of the work.
-        shortcut = _upsample(self.shortcut(x))
+        before = x
+        # (frames, in_channels, H, W) → (frames, out_channels, 2 H, 2 W). The noise is
+        # drawn at the new size, once before each norm.
         x = self.noise1(self.conv1(_upsample(x)), generator)
         x = self.norm(x, features) if self.conditional else self.norm1(x)
         x = self.noise2(self.conv2(F.leaky_relu(x, LEAKY_SLOPE)), generator)
         x = self.norm(x, features) if self.conditional else self.norm2(x)
-        # The sum of two independent maps has twice the variance: √2 keeps it.
-        return F.leaky_relu((x + shortcut) / math.sqrt(2), LEAKY_SLOPE)
+        if self.shortcut is not None:
+            # A 1×1 convolution and the copying of pixels commute. The convolution
+            # first takes a quarter of the work. The sum of two independent maps has
+            # twice the variance: √2 keeps it.
+            x = (x + _upsample(self.shortcut(before))) / math.sqrt(2)
+        return F.leaky_relu(x, LEAKY_SLOPE)
 
 
 def _upsample(x: Tensor) -> Tensor:
@@ -100,6 +108,7 @@ class _Conv3d(nn.Conv3d):
         if input.device.type != "cpu":
             return super().forward(input)
         with torch.autocast("cpu", enabled=False):
+            # The input may be bfloat16 already, and without autocast nobody casts it.
             return super().forward(input.to(self.weight.dtype))
 
 
@@ -160,6 +169,7 @@ class DownBlock(nn.Module):
             x: the maps of the block before; none for the first block.
         """
         picture = _halve(picture)
+        # (items, colours, *half) → (items, in_channels, *half), as the maps have it
         h = self.from_rgb(picture)
         if x is not None:
             h = h + _halve(x)
@@ -183,6 +193,7 @@ def _build_norm(kind: str, channels: int, dims: int) -> nn.Module:
     if kind == "instance":
         return nn.GroupNorm(channels, channels)
     if kind == "layer":
+        # One group: mean and variance are over all channels and places of an item.
         return nn.GroupNorm(1, channels)
     if kind == "none":
         return nn.Identity()
@@ -202,6 +213,7 @@ class PatchHead(nn.Module):
     def __init__(self, channels: int, *, dims: Literal[2, 3] = 2) -> None:
         super().__init__()
         conv = nn.Conv2d if dims == 2 else _Conv3d
+        # No activation follows, because the score of a WGAN critic has no bounds.
         self.decision = conv(channels, 1, 1)
 
     def forward(

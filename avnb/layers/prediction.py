@@ -198,13 +198,16 @@ class _ConvGRUs(nn.Module):
         )
         k, time = self.reach, x.shape[1]
         border = _mask_borders(self.directions, h, k)
+        # (B T, 1, C, …) times (D, 1, …) is (B T, D, C, …), where … is H + 2k, W + 2k:
+        # every direction gets the same frames, with a border of its own.
         frames = (_pad_edges(x.flatten(0, 1)[:, None], k) * border).unflatten(
             0, x.shape[:2]
         )
         # h keeps its border in the loop, because z, r and n are padded as well.
         h = _pad_edges(h, k) * border
         # Give each step views of the weights of its own: then autograd adds the
-        # gradients of all steps at once, not one after the other.
+        # gradients of all steps at once, not one after the other. For the same reason
+        # the loop takes two views of a frame, which it reads twice.
         weights = [
             part for pair in _stack_kernels(self.kernels, self.hidden) for part in pair
         ]
@@ -213,11 +216,14 @@ class _ConvGRUs(nn.Module):
         for seen, again, W, b, W_n, b_n in zip(
             frames.unbind(1), frames.unbind(1), *shared, strict=True
         ):
+            # (B, D, C + P, H + 2k, W + 2k) → (B, D, 2 P, H, W), z before r
             gates = _convolve_directions(torch.cat([seen, h], dim=2), W, b).sigmoid()
             z, r = _pad_edges(gates, k).chunk(2, dim=2)
             n = _convolve_directions(torch.cat([again, r * h], dim=2), W_n, b_n).tanh()
+            # (1 - z) h + z n, with one product
             h = h + z * (_pad_edges(n, k) * border - h)
             states.append(h)
+        # Negative padding cuts the border off: (B, T, D, P, H, W) → (B, T, D P, H, W).
         hidden = F.pad(torch.stack(states, dim=1), [-k] * 4).flatten(2, 3)
         # A tensor of its own: a view would keep the states of all steps in memory.
         return hidden, F.pad(h, [-k] * 4).flatten(1, 2)
@@ -349,6 +355,7 @@ class VideoPrediction(nn.Module):
 
     def _predict_window(self, x: Tensor, state: Tensor) -> Prediction:
         hidden, state = self.recurrences(x, state)
+        # (B T, D C, H, W) → (B, T, C + 1, H, W): x', and the mask before its sigmoid
         blended = self.blend(hidden.flatten(0, 1)).unflatten(0, x.shape[:2])
         predicted, mask = blended.split([x.shape[2], 1], dim=2)
         mask = mask.sigmoid()

@@ -270,9 +270,11 @@ def probe(path: File) -> Probe:
             found["audio_codec"] = audio.codec_context.name
             found["sample_rate"] = audio.sample_rate
             found["channels"] = audio.channels
-        # Without an index, FFmpeg guesses from the first packets' bit rate.
-        bare = container.format.name in BARE_FORMATS
-        duration = None if bare else container.duration
+        # Without an index, FFmpeg guesses from the first packets' bit rate. The length
+        # in an AVI's header is the picture's, and any number where there is none.
+        kind = container.format.name
+        guessed = kind in BARE_FORMATS or (kind == "avi" and video is None)
+        duration = None if guessed else container.duration
     # The container is closed here: decoding opens the file again, from its start.
     if video is not None:
         # Only a decoded frame carries the display matrix.

@@ -9,6 +9,12 @@ from avnb.metrics.accuracy import (
     verdict,
 )
 from avnb.metrics.alignment import av_align, peak_agreement
+from avnb.metrics.baselines import (
+    average_class,
+    retrieve_by_class,
+    retrieve_nearest,
+    shuffle_within,
+)
 from avnb.metrics.distances import (
     frechet_distance,
     inception_score,
@@ -32,6 +38,14 @@ from avnb.metrics.localisation import (
     window_costs,
 )
 from avnb.metrics.measure import Measure, state_checksum
+from avnb.metrics.memorisation import (
+    authenticity,
+    class_shares,
+    diversity,
+    find_nearest,
+    manifold_precision,
+    manifold_recall,
+)
 from avnb.metrics.pictures import lpips, lpips_distance, ssim
 from avnb.metrics.pose import pose_error, pose_rows
 from avnb.metrics.retrieval import mean_reciprocal_rank, random_mrr, reciprocal_ranks
@@ -46,12 +60,17 @@ __all__ = [
     "MethodScores",
     "accuracy",
     "active_units",
+    "authenticity",
     "av_align",
+    "average_class",
     "blur_pictures",
     "chance",
+    "class_shares",
     "constant_answers",
+    "diversity",
     "event_spans",
     "fid",
+    "find_nearest",
     "frechet_distance",
     "fvd",
     "human_scores",
@@ -66,6 +85,8 @@ __all__ = [
     "lpips_distance",
     "majority_class",
     "make_noise",
+    "manifold_precision",
+    "manifold_recall",
     "mean_over_seeds",
     "mean_reciprocal_rank",
     "modality_share",
@@ -78,6 +99,9 @@ __all__ = [
     "read_by_nearest_neighbour",
     "real_against_real",
     "reciprocal_ranks",
+    "retrieve_by_class",
+    "retrieve_nearest",
+    "shuffle_within",
     "ssim",
     "state_checksum",
     "verdict",

@@ -71,6 +71,7 @@ def mean_score(
         low, high = bootstrap_interval(scores, names, seed=seed)
         count = len(set(names))
         note = f"bootstrap over {count} recordings"
+        # A single recording has an infinite interval, but a share lies within 0 and 1.
         if low == high or count == 1:
             # Where every recording is equally right the bootstrap has no spread, but
             # the next recording may still be otherwise: each counts as one trial.
@@ -102,6 +103,8 @@ def majority_class(
         test_labels: the true classes of the test split.
         recordings: the recording of each test clip, for the interval.
     """
+    # The training split names the class. Which class is the most frequent one of the
+    # test split is nothing that a model could know.
     always = torch.mode(train_labels.flatten()).values.to(test_labels)
     row = accuracy(
         always.expand(len(test_labels)),
@@ -125,6 +128,8 @@ def mean_over_seeds(
     Raises:
         ValueError: there are fewer than 2 values.
     """
+    # Not a bootstrap: a study has some three seeds, and there are only ten ways to draw
+    # three numbers from three.
     low, high = t_interval(values)
     return Measure(
         name,
@@ -193,6 +198,7 @@ def score_fractions(
         values: the possible scores, one measure each.
         name: the beginning of each measure's name.
     """
+    # A Counter gives 0 for a score that nobody gave.
     counts, n = Counter(scores), len(scores)
     return [
         Measure(

@@ -23,6 +23,7 @@ Times = Float[np.ndarray, " _"]  # seconds, in order
 
 def find_onsets(waveform: Float[Tensor, " samples"], sample_rate: int) -> Times:
     """Find the onsets of a sound with librosa, in seconds."""
+    # librosa takes NumPy arrays. `force` copies from a GPU, and without a gradient.
     found = librosa.onset.onset_detect(
         y=waveform.numpy(force=True), sr=sample_rate, units="time"
     )
@@ -79,6 +80,7 @@ def find_motion_peaks(
         Seconds, in order.
     """
     flow = measure_motion(frames)
+    # The first and the last value have one neighbour only, so they cannot be peaks.
     inside = flow[1:-1]
     # A plateau has no peak: both comparisons are strict.
     peak = (inside > flow[:-2]) & (inside > flow[2:]) & (inside >= least)
@@ -86,8 +88,8 @@ def find_motion_peaks(
     return (np.flatnonzero(peak) + 1.5) / float(fps)
 
 
-def count_matches(first: Times, second: Times, window: float) -> int:
-    """Count the most pairs that two lists of times can make.
+def match_events(first: Times, second: Times, window: float) -> list[tuple[int, int]]:
+    """Pair two lists of times one to one, in as many pairs as there can be.
 
     Each time is in one pair at most. Taking the earliest pair that fits is the best
     choice when both lists are in order.
@@ -96,17 +98,22 @@ def count_matches(first: Times, second: Times, window: float) -> int:
         first: seconds, in order.
         second: seconds, in order.
         window: how far apart the two times of a pair may be, in seconds.
+
+    Returns:
+        (place in `first`, place in `second`) of each pair.
     """
-    i = j = count = 0
+    i = j = 0
+    pairs = []
     while i < len(first) and j < len(second):
         if abs(first[i] - second[j]) <= window:
-            i, j, count = i + 1, j + 1, count + 1
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
         # The earlier time has no partner left: all later ones are further away.
         elif first[i] < second[j]:
             i += 1
         else:
             j += 1
-    return count
+    return pairs
 
 
 def peak_agreement(sound: Times, picture: Times, window: float) -> float:
@@ -119,7 +126,7 @@ def peak_agreement(sound: Times, picture: Times, window: float) -> float:
         picture: peaks of the motion in seconds, in order.
         window: how far apart the two times of a pair may be, in seconds.
     """
-    count = count_matches(sound, picture, window)
+    count = len(match_events(sound, picture, window))
     union = len(sound) + len(picture) - count
     return count / union if union else 1.0
 
@@ -185,6 +192,7 @@ def av_align(
     # A shuffled cycle, not a permutation: every clip meets another clip's sound.
     order = np.random.default_rng(seed).permutation(len(sound))
     other = np.empty_like(order)
+    # Clip order[k] gets the sound of clip order[k - 1].
     other[order] = np.roll(order, 1)
     rows = {
         "AV-Align": (sound, moves),

@@ -8,6 +8,7 @@ ones that may use these names. All sums are in float64.
 import math
 import warnings
 from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from avnb.metrics.intervals import jackknife_interval
+from avnb.metrics.intervals import jackknife_interval, number_groups
 from avnb.metrics.measure import Measure
 
 Images = Shaped[Tensor, "_ ..."]
@@ -29,6 +30,8 @@ class _PrecomputedFeatures(nn.Module):
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
+        # torchmetrics asks for this size. Where it is missing, torchmetrics sends a
+        # random picture through the network to learn it.
         self.num_features = num_features
 
     def forward(self, features: Tensor) -> Tensor:
@@ -53,6 +56,8 @@ def extract_features(network: nn.Module, images: Images, batch: int) -> Tensor:
     # A network without weights, such as an identity, works where its input lies.
     state = next(iter(network.parameters()), None)
     device = images.device if state is None else state.device
+    # In training mode a batch norm would make the features of an item depend on its
+    # batch, and would update the running statistics of the caller's network.
     was_training = network.training
     network.eval()
     try:
@@ -88,6 +93,7 @@ def compute_frechet(real: Tensor, generated: Tensor, seed: int = 0) -> float:
     a, b = _factor_covariance(real), _factor_covariance(generated)
     # The trace of aᵀa is the sum of a's squares.
     means = (real.mean(0) - generated.mean(0)).square().sum()
+    # (rows of a, rows of b): each side is at most the smaller of items and features.
     cross = torch.linalg.matrix_norm(a @ b.T, "nuc")
     distance = means + a.square().sum() + b.square().sum() - 2 * cross
     return max(float(distance), 0.0)  # rounding alone makes it negative
@@ -98,6 +104,7 @@ def _factor_covariance(features: Tensor) -> Tensor:
 
     It has as many rows as there are items or features, whichever is less.
     """
+    # n - 1: the unbiased covariance, which FID's own code takes too (`numpy.cov`).
     a = (features - features.mean(0)) / math.sqrt(len(features) - 1)
     # The R of a = QR has the same aᵀa and fewer rows.
     return torch.linalg.qr(a, mode="r").R if len(a) > a.shape[1] else a
@@ -112,7 +119,10 @@ def _compute_kernel(real: Tensor, generated: Tensor, seed: int) -> float:
     with warnings.catch_warnings(), torch.random.fork_rng([]):
         # It says that all features are kept in memory; here they are there anyway.
         warnings.filterwarnings("ignore", ".*will save all extracted features.*")
-        torch.manual_seed(seed)
+        # The features lie on the CPU, and so its generator is the one that is drawn
+        # from. `torch.manual_seed` would also reset that of every GPU.
+        torch.default_generator.manual_seed(seed)
+        # Its default kernel is the paper's: degree 3, γ = 1 / features, coefficient 1.
         metric = KernelInceptionDistance(
             feature=_PrecomputedFeatures(real.shape[1]),
             subsets=subsets,
@@ -124,6 +134,8 @@ def _compute_kernel(real: Tensor, generated: Tensor, seed: int) -> float:
 
 
 def _compute_inception_score(logits: Tensor) -> float:
+    # torchmetrics shuffles the items with the global generator, hence the fork. In a
+    # single split their order does not matter.
     with warnings.catch_warnings(), torch.random.fork_rng([]):
         # torchmetrics warns that one split has no standard deviation; we use none.
         warnings.filterwarnings("ignore", ".*(std|will save all extracted).*")
@@ -265,6 +277,7 @@ def real_against_real(
     *,
     n: int | None = None,
     network_name: str = "",
+    recordings: Recordings | None = None,
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
@@ -278,23 +291,54 @@ def real_against_real(
         network: as the distance takes it.
         n: items of each half; give as many as were generated. At most, and by default,
             half of all.
-        network_name: the name that the measure carries.
+        network_name: the name that the measure carries; the distance's own by default.
+        recordings: the recording of each item. Then no recording is in both halves, as
+            none is in both splits, and the interval is over recordings.
         seed: of the halves.
         batch: how many items go through the network at once.
+
+    Raises:
+        ValueError: the recordings are not one an item, or there is only one.
     """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(real))
+    if recordings is None:
+        inside = np.arange(len(real)) < len(real) // 2
+    else:
+        inside = _halve_recordings(recordings, len(real), random)[order]
     # Halves that share no item: an item that is in both would lower the floor.
-    half = len(real) // 2
-    n = half if n is None else min(n, half)
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(real)))
-    first, second = (
-        real[part.to(real.device)] for part in (order[:n], order[n : 2 * n])
-    )
-    floor = distance(
-        first, second, network, network_name=network_name, seed=seed, batch=batch
-    )
+    size = min(len(real) // 2 if n is None else n, inside.sum(), (~inside).sum())
+    halves = [order[inside][:size], order[~inside][:size]]
+    how: dict[str, Any] = {"seed": seed, "batch": batch}
+    # An empty name would replace the one that `fid`, `kid` and `fvd` have.
+    if network_name:
+        how["network_name"] = network_name
+    if recordings is not None:
+        how["recordings"] = tuple([recordings[i] for i in half] for half in halves)
+    first, second = (real[torch.from_numpy(h).to(real.device)] for h in halves)
+    floor = distance(first, second, network, **how)
     return floor.annotate(
         name=f"{floor.name}, real against real", counted="real a half"
     )
+
+
+def _halve_recordings(
+    recordings: Recordings, count: int, random: np.random.Generator
+) -> np.ndarray:
+    """Which items (count,) are in the first half, so that recordings stay whole."""
+    number = number_groups(recordings, count)
+    sizes = np.bincount(number)
+    if len(sizes) < 2:
+        raise ValueError("one recording cannot be halved: give at least two")
+    first: set[int] = set()
+    held = [0, 0]
+    # The largest go first and each to the smaller half, so that both come out alike;
+    # those of equal size are in random order.
+    for one in sorted(random.permutation(len(sizes)), key=lambda i: -sizes[i]):
+        half = int(held[1] < held[0])
+        held[half] += sizes[one]
+        first |= set() if half else {int(one)}
+    return np.isin(number, list(first))
 
 
 def inception_score(

@@ -47,11 +47,13 @@ def human_scores(
                 f"record {number}: score {record['score']!r} must be 0, 1, 2 or 3"
             )
     found = {}
+    # A dict, unlike a set, keeps the methods in the order in which they appear.
     for method in dict.fromkeys(str(record["method"]) for record in records):
         mine = [record for record in records if str(record["method"]) == method]
         scores = [int(record["score"]) for record in mine]
         # Ratings without a name count as one rater's.
         raters = [str(record.get("rater", "")) for record in mine]
+        # A bootstrap over one rater has an infinite interval: draw its ratings instead.
         several = len(set(raters)) > 1
         # Ratings of one rater are not independent of each other: draw whole raters.
         values = np.array(scores, dtype=float)

@@ -15,7 +15,7 @@ from avnb.metrics.distances import (
     frechet_distance,
     kernel_distance,
 )
-from avnb.metrics.intervals import t_interval
+from avnb.metrics.intervals import jackknife_interval, t_interval
 from avnb.metrics.measure import Measure
 from avnb.metrics.pictures import as_bytes, as_floats
 
@@ -81,6 +81,7 @@ class _ResizedI3D(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         logits = []
         for part in clips.split(self.at_once):  # each clip takes some 100 MB
+            # `interpolate` wants pictures: (clips, time, 3, …) → (clips time, 3, …)
             frames = as_floats(part).float().flatten(0, 1)
             frames = F.interpolate(frames, (224, 224), mode=self.mode)
             # (clips time, 3, 224, 224) → (clips, 3, time, 224, 224)
@@ -114,7 +115,7 @@ def fvd(
             is in the hundreds.
         network_name: the name that the measure carries.
         recordings: the recording of each real and of each generated clip, for the
-            interval; "canonical" only.
+            interval.
         seed: of the choice of real clips and of the jackknife.
         batch: how many clips' logits are computed before they go to the CPU.
 
@@ -131,14 +132,21 @@ def fvd(
         how = f"{real.shape[1]} frames a clip; {measure.note}"
         measure = measure.annotate(name="FVD", note=how, resize="bilinear to 224")
     elif protocol == "redondo2024":
-        measure = _measure_redondo2024(real, generated, network, seed, batch)
+        measure = _measure_redondo2024(
+            real, generated, network, recordings, seed, batch
+        )
     else:
         raise ValueError(f"protocol is {protocol!r}: give 'canonical' or 'redondo2024'")
     return measure.annotate_network(network, network_name)
 
 
 def _measure_redondo2024(
-    real: Clips, generated: Clips, network: nn.Module, seed: int, batch: int
+    real: Clips,
+    generated: Clips,
+    network: nn.Module,
+    recordings: Recordings | None,
+    seed: int,
+    batch: int,
 ) -> Measure:
     if len(real) < 2 or len(generated) < 4:
         raise ValueError(
@@ -151,11 +159,25 @@ def _measure_redondo2024(
     chosen_clips = real[torch.from_numpy(chosen).to(real.device)]
     known = extract_features(i3d, chosen_clips, batch)
     made = extract_features(i3d, generated, batch)
-    # An incomplete last block is left out: its bias would be another.
-    blocks = [part for part in made.split(4) if len(part) == 4]
-    values = [compute_frechet(known, block) for block in blocks]
-    mean = float(np.mean(values))
+
+    def measure_blocks(kept: list[np.ndarray]) -> list[float]:
+        if len(kept[0]) < 2:  # one clip has no covariance
+            return []
+        # An incomplete last block is left out: its bias would be another.
+        blocks = [part for part in made[kept[1]].split(4) if len(part) == 4]
+        return [compute_frechet(known[kept[0]], block) for block in blocks]
+
+    values = measure_blocks([np.arange(len(known)), np.arange(len(made))])
+    mean, over = float(np.mean(values)), "Student's t over the blocks"
     low, high = t_interval(values) if len(values) > 1 else (-np.inf, np.inf)
+    if recordings is not None:
+        _, low, high = jackknife_interval(
+            lambda kept: float(np.mean(measure_blocks(kept) or np.nan)),
+            (len(known), len(made)),
+            ([recordings[0][i] for i in chosen], recordings[1]),
+            seed=seed,
+        )
+        over = "jackknife over recordings"
     return Measure(
         "FVD (Redondo 2024)",
         mean,
@@ -166,5 +188,5 @@ def _measure_redondo2024(
         seed=seed,
         resize="nearest to 224",
         note=f"{real.shape[1]} frames a clip; mean of {len(values)} times 4 against "
-        f"{len(known)} real, standard deviation {np.std(values):.0f}; Student's t",
+        f"{len(known)} real, standard deviation {np.std(values):.0f}; {over}",
     )

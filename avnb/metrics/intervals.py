@@ -76,7 +76,7 @@ def number_groups(groups: Sequence[Hashable], n: int) -> np.ndarray:
     if len(groups) != n:
         raise ValueError(f"{len(groups)} recordings for {n} clips: one each is needed")
     first = {name: i for i, name in enumerate(dict.fromkeys(groups))}
-    return np.array([first[name] for name in groups])
+    return np.array([first[name] for name in groups], dtype=np.int64)
 
 
 def bootstrap_interval(
@@ -173,6 +173,10 @@ def jackknife_interval(
         statistic([np.flatnonzero(sample != group) for sample in number])
         for group in range(count)
     ]
+    if not np.isfinite(without).all():  # what is left is too little to measure
+        return value, -math.inf, math.inf
+    # The jackknife's variance is (g - 1)/g Σ (θᵢ - mean)² for g groups. NumPy's biased
+    # variance holds the 1/g.
     error = math.sqrt((count - 1) * float(np.var(without)))
     return value, *_scale_t_interval(value, error, count - 1)
 

@@ -147,6 +147,7 @@ def localisation(
     keep = _select_localisable(event, name)
     chosen = distance[..., keep, :, :]
     scores = localisation_scores(chosen, event[keep], circular=circular)
+    # (directions…, videos) → (videos,): the directions of a video are not independent.
     scores = scores.flatten(0, -2).mean(0) if scores.ndim > 1 else scores
     kept = _select_recordings(recordings, keep)
     found = mean_score(scores.cpu().numpy(), kept, name=name, seed=seed)

@@ -80,6 +80,7 @@ class Measure:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Measure":
         """Return the measure of which `as_dict` made these fields."""
+        # None stands for an infinite end, as `as_dict` writes it.
         low, high = fields["low"], fields["high"]
         return cls(
             **{
@@ -97,6 +98,7 @@ class Measure:
             f"{scale * x:.3g}" for x in (self.value, self.low, self.high)
         )
         text = f"{self.name}: {value}{unit}"
+        # The value of a closed form is exact, so it has no interval to print.
         if self.low < self.high:
             text += f" [{low}, {high}]"
         about = [f"n = {self.n} {self.counted}"] if self.n else ["exact"]
@@ -117,6 +119,7 @@ def state_checksum(module: nn.Module) -> str:
     digest = hashlib.sha256()
     # Sorted, so that the order in which a class makes its layers does not matter.
     for name, tensor in sorted(module.state_dict().items()):
+        # The same bytes with other names or shapes would be another network.
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         # reshape: a scalar cannot be viewed as bytes
         flat = tensor.detach().cpu().contiguous().reshape(-1)

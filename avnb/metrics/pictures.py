@@ -64,6 +64,7 @@ def _measure_frames(
     # (clips, time, 3, H, W) or (clips, 3, H, W) → (frames, 3, H, W), batch by batch
     frames = [x.reshape(-1, *x.shape[-3:]).split(batch) for x in (real, generated)]
     scores = [score(as_floats(a), as_floats(b)) for a, b in zip(*frames, strict=True)]
+    # (frames,) → (clips, frames of a clip)
     each = torch.cat(scores).double().cpu().reshape(len(real), -1)
     # Frames of a clip are not independent, so a clip gives one value.
     values = each.mean(1).numpy()
@@ -110,11 +111,14 @@ def ssim(
         raise ValueError(f"frames of {tuple(real.shape[-2:])}: SSIM needs 11 × 11")
 
     def score(a: Tensor, b: Tensor) -> Tensor:
+        # float32: the variances are differences E[x²] - E[x]² of nearly equal numbers,
+        # of which half precision would leave hardly a digit.
         a, b = ((x.float() + 1) / 2 for x in (a, b))
         _, places = structural_similarity_index_measure(
             b, a, data_range=1.0, return_full_image=True
         )
-        # torchmetrics mirrors the edges; cut off what Wang et al. do not have.
+        # torchmetrics mirrors the edges; cut off what Wang et al. do not have: the 5
+        # places at each edge whose window of 11 leaves the frame.
         return places[..., 5:-5, 5:-5].mean((1, 2, 3))
 
     return _measure_frames("SSIM", score, real, generated, recordings, seed, batch)
@@ -174,6 +178,7 @@ def lpips(
     """
     if min(real.shape[-2:]) < 32:
         raise ValueError(f"frames of {tuple(real.shape[-2:])}: LPIPS needs 32 × 32")
+    # Pictures move to this device batch by batch: all at once may not fit a GPU.
     device = next(network.parameters()).device
 
     def score(a: Tensor, b: Tensor) -> Tensor:

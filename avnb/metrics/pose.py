@@ -39,6 +39,7 @@ def pose_error(
             f"poses {tuple(generated.shape)} and {tuple(true.shape)}: "
             "the same clips and joints are needed"
         )
+    # (clips, coordinates), NaN where either pose lacks the joint
     distance = (generated - true).abs().double().cpu().numpy()
     # A clip counts if any joint is known, with the mean over its known joints.
     known = np.isfinite(distance).any(1)
@@ -93,6 +94,7 @@ def pose_rows(
         "pose error, shuffled pairs (chance)": (generated, true[other.tolist()]),
         "pose error, mean pose (trivial)": (
             # The best constant answer for squared errors, and a good one for these.
+            # No model can know the mean of these very clips: the baseline is strict.
             true.nanmean(0, keepdim=True).expand_as(true),
             true,
         ),

@@ -32,12 +32,14 @@ def expected_reciprocal_rank(
     Returns:
         The expected value of each query; NaN where r is 0.
     """
+    # j goes from 0 to w: after all w wrong items the next one is right.
     places = torch.arange(int(wrong.max()) + 1, device=wrong.device)
     w, r = wrong[..., None], right[..., None]
     # the factors of p; the clamps only matter beyond the last possible place
     left = (w - places[:-1]).clamp(min=0) / (w + r - 1 - places[:-1]).clamp(min=1)
     first = r / (w + r).clamp(min=1)
     p = torch.cat([first, left.double()], dim=-1).double().cumprod(-1)
+    # (…, queries, places): an item at place j of the group has rank before + 1 + j.
     found = (p / (before[..., None] + 1 + places)).sum(-1)
     return found.where(right > 0, torch.nan)
 
@@ -109,7 +111,7 @@ def mean_reciprocal_rank(
         recordings = range(len(asked))
     kept = [r for r, use in zip(recordings, asked.tolist(), strict=True) if use]
     found = mean_score(values.cpu()[asked].numpy(), kept, name=name, seed=seed)
-    # the factors of p; the clamps only matter beyond the last possible place
+    # No unit: a reciprocal rank is no share of anything, to be printed in per cent.
     left = f"{int((~asked).sum())} queries without an answer left out"
     return found.annotate(counted="queries", unit="", note=f"{found.note}; {left}")
 

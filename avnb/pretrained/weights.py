@@ -98,7 +98,8 @@ def load_network(name: str, *, published: bool = True) -> Any:
     # A network draws random weights when it is made. That must not change which random
     # numbers the caller gets.
     with torch.random.fork_rng([]):
-        torch.manual_seed(0)
+        # Not `torch.manual_seed`, which would also reset the generator of every GPU.
+        torch.default_generator.manual_seed(0)
         network = source.build()
     if not published:
         for head in getattr(network, "heads", ()):  # zeros, with which LPIPS is 0

@@ -6,6 +6,7 @@ The lesson keeps its losses and its updates in sight; :class:`Run` does the rest
 from avnb.training.checkpoints import load_weights
 from avnb.training.devices import get_device
 from avnb.training.models import load_model, save_model
+from avnb.training.processes import share_batch_norms
 from avnb.training.run import Run, TrainingStep
 from avnb.training.sampling import EMA, BatchSampler, seed_everything
 
@@ -19,4 +20,5 @@ __all__ = [
     "load_weights",
     "save_model",
     "seed_everything",
+    "share_batch_norms",
 ]

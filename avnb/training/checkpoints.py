@@ -81,6 +81,8 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     partial = folder / f".{complete.name}"
     if complete.exists():  # the run was stopped right after it had saved
         return
+    # In memory first: the checksum is to be that of the bytes that torch made, and not
+    # of what a bad disk gives back.
     buffer = io.BytesIO()
     torch.save(_copy_to_cpu(description, "checkpoint"), buffer)
     data = buffer.getvalue()
@@ -88,9 +90,13 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     # A process that was killed here before may have left an incomplete folder.
     shutil.rmtree(partial, ignore_errors=True)
     with files.explain_write_errors(folder):
+        # The order matters. Both files, and their names in the folder, are on the disk
+        # before the folder gets its own name. The older checkpoints go when that name
+        # is on the disk, too.
         partial.mkdir(parents=True)
         files.write_bytes(partial / STATE, data)
         files.write_bytes(partial / CHECKSUM, checksum.encode())
+        _sync_folder(partial)
         os.replace(partial, complete)
         _sync_folder(folder)
         delete_old(folder, complete)
@@ -124,20 +130,28 @@ def _copy_to_cpu(tree: Any, name: str) -> Any:
 def delete_old(folder: Path, newest: Path | None) -> None:
     """Delete all checkpoints but the newest, and what a killed process has left.
 
+    A folder of another name, such as a reader's copy step_0000500-copy, stays.
+
     Args:
         folder: the run's folder of checkpoints.
         newest: the checkpoint to keep.
     """
-    for old in folder.glob("step_*"):
+    for old in _list_numbered(folder, "step_"):
         if old != newest:
             # Rename it first: a checkpoint that is half deleted must not be found.
             os.replace(old, folder / f".{old.name}")
-    for old in folder.glob(".step_*"):
+    for old in _list_numbered(folder, ".step_"):
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _list_numbered(folder: Path, prefix: str) -> dict[Path, int]:
+    """What is called by the prefix and a plain number: its path -> the number."""
+    numbers = {p: p.name.removeprefix(prefix) for p in folder.glob(f"{prefix}*")}
+    return {path: int(text) for path, text in numbers.items() if text.isdecimal()}
+
+
 def _sync_folder(folder: Path) -> None:
-    """Make a renaming survive a power cut; Windows has no call for it."""
+    """Make the names in a folder survive a power cut; Windows has no call for it."""
     if hasattr(os, "O_DIRECTORY"):
         handle = os.open(folder, os.O_DIRECTORY)
         os.fsync(handle)
@@ -146,11 +160,7 @@ def _sync_folder(folder: Path) -> None:
 
 def find_newest(folder: Path) -> Path | None:
     """Find the checkpoint with the most steps in the folder of a run."""
-    numbers = {
-        path: path.name.removeprefix("step_")
-        for path in (folder / "checkpoints").glob("step_*")
-    }
-    found = {path: int(text) for path, text in numbers.items() if text.isdecimal()}
+    found = _list_numbered(folder / "checkpoints", "step_")
     # As numbers: as text step_10000000 would come before step_9999999.
     return max(found, key=found.__getitem__, default=None)
 
@@ -172,6 +182,7 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
         )
     try:
         data = path.read_bytes()
+        # As `sha256sum` writes it: the hash, two spaces and the name of the file.
         expected = (checkpoint / CHECKSUM).read_text().split()[0]
     except FileNotFoundError as error:
         raise CheckpointError(error.filename, "the file is missing", remedy) from None

@@ -31,6 +31,8 @@ def describe_parts(parts: Mapping[str, Any]) -> dict[str, str]:
     for name, part in parts.items():
         described[name] = type(part).__name__
         if isinstance(part, nn.Module):
+            # Its class may be renamed. What must agree are its weights, whose names and
+            # shapes are compared when they are loaded.
             described[name] = "a module"
         elif isinstance(part, torch.optim.Optimizer):
             weights = [w for g in part.param_groups for w in g["params"]]

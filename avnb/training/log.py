@@ -115,8 +115,10 @@ class RunLog:
         """Copy the values to the CPU at once; with many processes, their means."""
         if not pending:  # nothing to stack
             return []
+        # All processes come here at the same step, or `reduce` would wait for ever.
         device, shared = self.accelerator.device, self.accelerator.num_processes > 1
         values = [torch.as_tensor(one.value) for one in pending]
+        # One tensor is one transfer; `float(value)` for each would wait each time.
         together = torch.stack([v.to(device, torch.float32) for v in values])
         if shared:
             together = self.accelerator.reduce(together, "mean")

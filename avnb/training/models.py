@@ -69,6 +69,43 @@ def _sort_header(content: bytes) -> bytes:
     return len(text).to_bytes(_LENGTH_BYTES, "little") + text + content[end:]
 
 
+def shrink_model(path: Path, about: Mapping[str, Any]) -> bytes:
+    """Make the content of a smaller file of a saved model, to be published.
+
+    Its matrices and kernels are rounded to float16, which halves the file. Vectors stay
+    float32: a running variance may be too small for float16. `load_model` reads it into
+    a float32 module. Other safetensors files keep their tensors as they are.
+
+    Args:
+        path: a file of `save_model`, or another safetensors file.
+        about: where the model is from; kept in the file's metadata as "provenance".
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    remedy = f"Delete {path} and run again the step that makes it"
+    try:
+        tensors = safetensors.torch.load(path.read_bytes())
+        with safetensors.safe_open(path, "pt") as file:
+            description = dict(file.metadata() or {})
+    except FileNotFoundError:
+        raise CheckpointError(path, "the file is missing", remedy) from None
+    except SafetensorError as error:
+        raise CheckpointError(path, f"it is damaged ({error})", remedy) from None
+    if "class" in description:
+        tensors = {name: _round_weights(tensor) for name, tensor in tensors.items()}
+    description["provenance"] = json.dumps(dict(about), sort_keys=True)
+    return _sort_header(safetensors.torch.save(tensors, metadata=description))
+
+
+def _round_weights(tensor: Tensor) -> Tensor:
+    """A matrix or a kernel in float16, if that can hold it."""
+    if tensor.ndim < 2 or tensor.dtype != torch.float32:
+        return tensor
+    half = tensor.half()
+    return half if half.isfinite().all() else tensor
+
+
 def load_model(path: str | os.PathLike[str], cls: type[Module]) -> Module:
     """Build the module that `save_model` wrote, on the CPU and in eval mode.
 

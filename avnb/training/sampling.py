@@ -16,8 +16,8 @@ Module = TypeVar("Module", bound=nn.Module)
 
 def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's generators (CPU and every GPU)."""
-    # NumPy takes 32 bits only.
     random.seed(seed)
+    # NumPy takes 32 bits only.
     np.random.seed(seed % 2**32)  # noqa: NPY002  (libraries still use it)
     torch.manual_seed(seed)
 

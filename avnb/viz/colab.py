@@ -12,6 +12,7 @@ def enable_colab_widgets() -> None:
     manager for custom widgets loads the scripts of the version that is installed. Call
     this before the first widget is shown.
     """
+    # Colab's kernel imports this module before the first cell; no other has it.
     if "google.colab" not in sys.modules:
         return
     from google.colab import output

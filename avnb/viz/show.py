@@ -27,7 +27,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 from PIL import Image
+
+from avnb.viz import letters
 
 # Okabe and Ito's colours: readers who are colour-blind can tell them apart too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -40,6 +43,7 @@ STYLE: Any = {
     "axes.titlesize": 10,
     "axes.labelsize": 9,
     "grid.color": "#e4e4e4",
+    "font.family": list(letters.list_fonts()),
     "font.size": 9,
     "legend.frameon": False,
     "figure.facecolor": "white",
@@ -60,7 +64,10 @@ class Plot(Figure):
 def figure_to_png(figure: Figure) -> bytes:
     """The figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
+    # The style counts here as well: savefig reads its dpi from it, and so do ticks,
+    # which matplotlib makes when it first draws them.
     with mpl.rc_context(STYLE):
+        letters.spell_figure(figure)
         figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
@@ -108,6 +115,7 @@ def to_uint8(image: Any, slack: float = 1e-3) -> np.ndarray:
             f"pictures of floats lie in [0, 1], not [{low:.2f}, {high:.2f}]: "
             "map the -1..1 of a tanh: (x + 1) / 2"
         )
+    # Rounded: `astype` alone cuts off, and each picture would be half a level darker.
     pixels: np.ndarray = np.round(array.clip(0, 1) * 255).astype(np.uint8)
     return pixels
 
@@ -137,6 +145,7 @@ def to_picture(value: Any, columns: int | None = None) -> np.ndarray:
 
 def encode_png(image: Any, zoom: int = 1) -> bytes:
     """One picture as the bytes of a PNG file, each pixel `zoom` pixels wide."""
+    # Copied pixels, no interpolation: it would smooth what a network made.
     pixels = to_uint8(image).repeat(zoom, 0).repeat(zoom, 1)
     buffer = io.BytesIO()
     imsave(buffer, pixels, format="png")
@@ -203,6 +212,7 @@ def spectrograms(
     hz: Any = None,
     captions: Sequence[str] = (),
     columns: int = 4,
+    unit: str = "",
 ) -> Plot:
     """Spectrograms (bins, frames) on axes of seconds and Hz.
 
@@ -213,26 +223,38 @@ def spectrograms(
             None counts bins.
         captions: one a picture.
         columns: how many stand side by side.
+        unit: of the values, such as "dB". With one, all pictures share a scale of
+            colours, whose bar stands beside them: only then can they be compared.
     """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     figure, axes = subplots(rows, columns, width=3.0, height=2.3)
     # One axis for all pictures, or one each.
     each_hz = [hz] * len(pictures) if hz is None or np.ndim(hz[0]) == 0 else hz
+    arrays = [_to_numpy(picture) for picture in pictures]
+    scale: dict[str, float] = {}
+    if unit:
+        scale = {
+            "vmin": min(float(values.min()) for values in arrays),
+            "vmax": max(float(values.max()) for values in arrays),
+        }
     with mpl.rc_context(STYLE):
         for place in axes.flat[len(pictures) :]:
             place.set_visible(False)
-        for i, (place, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
-            values = _to_numpy(picture)
+        for i, (place, values) in enumerate(zip(axes.flat, arrays, strict=False)):
             bins, frames = values.shape
             # Half a bin to each side, so that a tick stands in the middle of its bin.
             extent = (0.0, frames * hop, -0.5, bins - 0.5)
-            place.imshow(values, origin="lower", aspect="auto", extent=extent)
+            drawn = place.imshow(
+                values, origin="lower", aspect="auto", extent=extent, **scale
+            )
             place.grid(False)
             place.set_xlabel("s")
             _label_bins(place, bins, each_hz[i])
             if i < len(captions):
                 place.set_title(captions[i])
+        if unit:
+            figure.colorbar(drawn, ax=axes, label=unit)
     return figure
 
 
@@ -252,6 +274,7 @@ def waveforms(
             # (channels, samples) -> (samples, channels): matplotlib draws each column.
             samples = np.atleast_2d(_to_numpy(sound)).T
             place.plot(np.arange(len(samples)) / rate, samples, linewidth=0.6)
+            # One range for all of them, so that their loudness can be compared.
             place.set_ylim(-1, 1)
             if i < len(captions):
                 place.set_ylabel(captions[i], rotation=0, ha="right", va="center")
@@ -267,6 +290,7 @@ def curves(
     lines: Mapping[str, float | int] | None = None,
     mark: float | int | None = None,
     logarithmic: bool = False,
+    percent: bool = False,
     smooth: int = 1,
     title: str = "",
 ) -> Plot:
@@ -279,6 +303,7 @@ def curves(
         lines: name -> height of a dashed line (chance, real data).
         mark: an x to point out (the best epoch).
         logarithmic: whether the values are shown on a logarithmic axis.
+        percent: whether the values are fractions, to be shown in per cent.
         smooth: each point is the mean of so many neighbours, at most all.
         title: above the curves.
     """
@@ -286,6 +311,7 @@ def curves(
     place: Axes = axes[0, 0]
     with mpl.rc_context(STYLE):
         for name, values in history.items():
+            # A tuple of two is (xs, ys). Two values of one curve come as a list.
             pair = isinstance(values, tuple) and len(values) == 2
             ys = _to_numpy(values[1] if pair else values)
             xs = _to_numpy(values[0]) if pair else np.arange(len(ys))
@@ -300,6 +326,8 @@ def curves(
         place.set(xlabel=x, ylabel=y, title=title)
         if logarithmic:
             place.set_yscale("log")
+        if percent:
+            place.yaxis.set_major_formatter(PercentFormatter(1))
         if place.lines:  # matplotlib warns of a legend of nothing
             place.legend(fontsize=8)
     return figure
@@ -346,7 +374,10 @@ def bars(
     measures: Mapping[str, Any],
     *,
     lines: Mapping[str, float | int] | None = None,
+    marks: Mapping[str, Any] | None = None,
+    marked: str = "",
     y: str = "",
+    percent: bool = False,
     title: str = "",
 ) -> Plot:
     """Bars with intervals.
@@ -354,7 +385,11 @@ def bars(
     Args:
         measures: name -> a Measure (value, low, high), such a triple, or a number.
         lines: name -> height of a dashed line (chance, the floor).
+        marks: name of a bar -> a number to compare it with, as `measures` holds them.
+            It is drawn as a diamond on the bar.
+        marked: what the diamonds are, for the legend.
         y: the name of the values.
+        percent: whether the values are fractions, to be shown in per cent.
         title: above the bars.
     """
     figure, axes = subplots(width=max(3.0, 0.75 * len(measures) + 1.6), height=3.0)
@@ -363,8 +398,22 @@ def bars(
         for i, measure in enumerate(measures.values()):
             value, low, high = interval(measure)
             place.bar(i, value, width=0.65, color=COLOURS[0])
+            # (2, 1): matplotlib wants the distances from the value, down and up.
             span = [[value - low], [high - value]]
             place.errorbar(i, value, yerr=span, color="black", capsize=3)
+        heights = {
+            i: interval(marks[name])[0]
+            for i, name in enumerate(measures)
+            if marks and name in marks
+        }
+        if heights:
+            place.plot(
+                list(heights),
+                list(heights.values()),
+                "D",
+                color=COLOURS[1],
+                label=marked,
+            )
         # Long names would run into each other.
         tilt = 30 if max(len(name) for name in measures) > 9 else 0
         align = "right" if tilt else "center"
@@ -372,7 +421,9 @@ def bars(
         place.grid(axis="x", visible=False)
         _draw_dashed_lines(place, lines)
         place.set(ylabel=y, title=title)
-        if lines:
+        if percent:
+            place.yaxis.set_major_formatter(PercentFormatter(1))
+        if lines or heights:
             place.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -409,10 +460,12 @@ def diagram(
             style = {
                 "arrowstyle": "-|>",
                 "color": "#333333",
+                # The arrow goes from centre to centre, and is cut at these patches.
                 "patchA": drawn[start].get_bbox_patch(),
                 "patchB": drawn[end].get_bbox_patch(),
             }
             place.annotate("", (x1, y1), (x0, y0), arrowprops=style)
+            # The label stands on the arrow: a white ground keeps it legible.
             halo = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"}
             if label:
                 middle = ((x0 + x1) / 2, (y0 + y1) / 2)
@@ -463,6 +516,7 @@ def interval(measure: Any) -> tuple[float, float, float]:
     """(value, low, high) of a Measure, its JSON, a triple, or a bare number."""
     triple: Any
     if isinstance(measure, Mapping):
+        # In the JSON of a Measure an infinite end is None: it gets no whisker.
         triple = tuple(measure.get(name) for name in ("value", "low", "high"))
     elif hasattr(measure, "value"):
         triple = (measure.value, measure.low, measure.high)
@@ -492,6 +546,8 @@ def listen(sounds: Sequence[Any], rate: int, captions: Sequence[str] = ()) -> HT
     players = []
     for i, sound in enumerate(sounds):
         caption = html.escape(captions[i]) if i < len(captions) else ""
+        # preload='none' below: a page may hold a hundred players, and the browser
+        # would read all of their sounds when it opens the page.
         source = data_url(encode_wav(sound, rate), "audio/wav")
         players.append(
             f"<figure style='margin:0 1em .5em 0;display:inline-block'>"
@@ -618,11 +674,13 @@ def format_number(value: Any) -> str:
     """A value as people read it: three significant figures, intervals in brackets."""
     if isinstance(value, Mapping) and "value" in value:
         return _format_measure(value)
+    # A Measure, known by its fields: this module does not import `avnb.metrics`.
     if hasattr(value, "low") and hasattr(value, "high"):
         names = ("value", "low", "high", "unit")
         return _format_measure({name: getattr(value, name, None) for name in names})
     if value is None:
         return ""
+    # To Python True is an int. It is to be printed as True, and not as 1.
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return str(value)
     plain = float(value)
@@ -631,6 +689,7 @@ def format_number(value: Any) -> str:
     # Above 1e15 a float no longer tells neighbouring integers apart.
     if plain.is_integer() and abs(plain) < 1e15:
         return str(int(plain))
+    # From 1000 on `.3g` would print powers of ten, such as 1.23e+03.
     return f"{plain:.3g}" if abs(plain) < 1000 else f"{plain:.0f}"
 
 
@@ -656,12 +715,14 @@ def _render_cell(value: Any) -> str:
 
 
 def _to_numpy(values: Any) -> np.ndarray:
+    # NumPy cannot read a tensor that lies on a GPU or that requires a gradient.
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     return np.asarray(values)
 
 
 def _clear_axes(place: Axes) -> None:
+    # Piece by piece: `set_axis_off` would hide the label of the row as well.
     place.set(xticks=[], yticks=[])
     place.grid(False)
     for spine in place.spines.values():

@@ -44,6 +44,7 @@ class Playground(ui.VBox):
     """The base of all widgets here: a column of other widgets."""
 
     def __init__(self, children: Sequence[ui.Widget] = ()) -> None:
+        # Every widget of this module comes through here before it is shown.
         enable_colab_widgets()
         super().__init__(children)
 
@@ -66,11 +67,14 @@ class HumanStudy(Playground):
         self.sets, self.save_to = list(sets), Path(save_to)
         # The order is drawn from the seed, so that a study that goes on looks the same.
         rng = np.random.default_rng(seed)
+        # Plain ints: they are part of the scores, and JSON knows no integers of NumPy.
         self.order = [int(i) for i in rng.permutation(len(self.sets))]
         self.shuffled = [
+            # Each set has an order of its own: a fixed place would give methods away.
             [list(one.pictures)[i] for i in rng.permutation(len(one.pictures))]
             for one in self.sets
         ]
+        # Before the scores, which are compared with it when they are loaded.
         self.identity = _hash_pictures(self.sets)
         self.scores = self._load()
         self.question, self.row, self.result = ui.HTML(), ui.HBox(), ui.VBox()
@@ -96,6 +100,7 @@ class HumanStudy(Playground):
 
     def _show_next(self) -> None:
         self.progress.value = len(self.scores)
+        # The first set that lacks a score: so a study goes on where it was left.
         for place, index in enumerate(self.order):
             if any((index, name) not in self.scores for name in self.shuffled[index]):
                 self._show_set(place, index)
@@ -110,14 +115,17 @@ class HumanStudy(Playground):
             f"<b>Set {place + 1} of {len(self.order)}: {label}.</b> "
             "How good is each picture?"
         )
+        # A call for each ballot: a lambda in this loop would see the last method only.
         self.row.children = tuple(
             self._build_ballot(index, method) for method in self.shuffled[index]
         )
 
     def _build_ballot(self, index: int, method: str) -> ui.VBox:
+        # The method's name must not go to the browser, where a rater could read it.
         picture = _enlarge(self.sets[index].pictures[method])
         buttons = ui.ToggleButtons(
             options=[(str(k), k) for k in sorted(MEANINGS)],
+            # None presses no button.
             value=self.scores.get((index, method)),
             tooltips=[MEANINGS[k] for k in sorted(MEANINGS)],
             style={"button_width": "2.4em"},
@@ -133,6 +141,7 @@ class HumanStudy(Playground):
         self.scores[index, method] = score
         # Saved at once: people close the browser without a word.
         self._save()
+        # The next set comes when this one is whole. Until then a score may be changed.
         if all((index, name) in self.scores for name in self.shuffled[index]):
             self._show_next()
         self.progress.value = len(self.scores)
@@ -172,6 +181,7 @@ def _draw_results(records: list[dict[str, Any]]) -> str:
     figure, axes = show.subplots(width=5.5, height=2.8)
     width = 0.8 / len(found)
     for i, (method, one) in enumerate(found.items()):
+        # The bars of all methods stand side by side, with their middle at the score.
         places = np.arange(len(MEANINGS)) + (i - (len(found) - 1) / 2) * width
         shares = [share.value for share in one.fractions]
         colour = show.COLOURS[i % len(show.COLOURS)]
@@ -187,6 +197,7 @@ def read_file_upload(value: Any) -> tuple[str, bytes]:
     if isinstance(value, dict):  # ipywidgets 7, as in Colab: its name -> what it is
         ((name, file),) = value.items()
         return name, bytes(file["content"])
+    # ipywidgets 8: a tuple of files, whose content is a memoryview.
     return value[0]["name"], bytes(value[0]["content"])
 
 
@@ -214,6 +225,7 @@ class _SoundChoice(Playground):
         raise NotImplementedError
 
     def _take_upload(self) -> None:
+        # That the widget was emptied is a change too.
         if not self.upload.value:
             return
         name, content = read_file_upload(self.upload.value)
@@ -227,6 +239,7 @@ class _SoundChoice(Playground):
         own = f"{name} (yours)"
         self.sounds[own] = sound[: self.length]
         self._choose_added(own)
+        # Said last, since choosing the new sound clears the message.
         if len(sound) > self.length:
             kept = f"the first {self.length / self.rate:g} s"
             self._show_message(f"{name} is longer: {kept} are taken.")
@@ -263,8 +276,10 @@ class SoundToPicture(_SoundChoice):
         ends = np.random.default_rng(seed).standard_normal((2, noise))
         self.ends = ends.astype(np.float32)
         self.other = ui.Dropdown(options=list(self.sounds), description="and")
+        # Set before anything listens to it, or a picture would be made for it at once.
         self.other.value = list(self.sounds)[-1]
         self.mix = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
+        # Not while the slider moves: the network may take longer than the hand does.
         self.mix.description, self.mix.continuous_update = "mix", False
         self.slider = ui.FloatSlider(0.0, min=0.0, max=1.0, step=0.05)
         self.slider.description, self.slider.continuous_update = "noise", False
@@ -291,6 +306,7 @@ class SoundToPicture(_SoundChoice):
         self.picture.children = (_enlarge(made),)
 
     def _choose_added(self, name: str) -> None:
+        # New options set both menus back to their first entry.
         other = self.other.value
         self.other.options = self.choice.options = list(self.sounds)
         self.other.value, self.choice.value = other, name
@@ -322,6 +338,7 @@ class SoundToFilm(_SoundChoice):
         seed: int = 0,
     ) -> None:
         super().__init__(sounds, rate, round(seconds * rate))
+        # Cut as uploads are: what is played is what the film will be made of.
         self.sounds = {k: sound[: self.length] for k, sound in self.sounds.items()}
         self.generate, self.fps = generate, fps
         self.seed = ui.IntSlider(seed, min=seed, max=seed + 20, description="seed")
@@ -355,11 +372,13 @@ class SoundToFilm(_SoundChoice):
         self.button.disabled = True
         try:
             frames = self.generate(self.sound, self.seed.value)
+            # Axis 2 of (T, H, W, 3) is the width. A wide film is not enlarged.
             zoom = max(1, FILM_WIDTH // np.shape(frames)[2])
             film = show.encode_mp4(frames, self.sound, self.fps, self.rate, zoom=zoom)
         except Exception as error:  # nobody sees what a button raises
             self._show_message(f"{self.choice.value}: no film came of it. {error!r}")
         else:
+            # By default ipywidgets starts the film, and its sound, at once.
             player = ui.Video(value=film, width=FILM_WIDTH, autoplay=False)
             self.screen.children, self.message.value = (player,), ""
         finally:
@@ -463,6 +482,7 @@ def mix_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarra
     """Two waveforms (samples,) at once, `share` of the second, none cut short."""
     # The shorter one ends in silence.
     mixed = np.zeros(max(len(first), len(second)), dtype=np.float32)
+    # The weights add up to 1, so a mixture of waveforms in -1..1 stays there.
     mixed[: len(first)] += (1 - share) * first
     mixed[: len(second)] += share * second
     return mixed
@@ -497,11 +517,13 @@ def read_upload(
 
     # FFmpeg wants a file: some formats are read from their end.
     with tempfile.TemporaryDirectory() as folder:
+        # Of the name only the suffix is used: it comes from outside, and may be a path.
         path = Path(folder) / f"upload{Path(name).suffix}"
         path.write_bytes(content)
         try:
             waveform, _ = media.read_audio(path, duration=seconds, sample_rate=rate)
         except MediaError as error:
+            # `read_audio` names the temporary file: name the upload instead.
             raise UploadError(name, error.problem, error.remedy) from error
     if not waveform.size:
         raise UploadError(name, "its sound has no length", "Record it again")
@@ -510,6 +532,7 @@ def read_upload(
 
 def _mix_to_mono(waveform: Any) -> np.ndarray:
     array = np.asarray(waveform, np.float32)
+    # (channels, samples) → (samples,)
     mixed: np.ndarray = array.mean(0) if array.ndim == 2 else array
     return mixed
 

@@ -27,6 +27,8 @@ Points = Any  # what np.asarray turns into floats (..., 2): lists of tuples and 
 _IDENTITY = IdentityTransform()
 _CIRCLE = Path.unit_circle()
 HANDLE = 0.5523  # of the cubic curve that is nearest to a quarter of the unit circle
+# The codes of a capsule's outline: a start, one round end of two cubic curves (each
+# takes three points), the straight side, the other end, and back to the start.
 _CAPSULE = np.array(
     [Path.MOVETO]
     + [Path.CURVE4] * 6
@@ -73,12 +75,14 @@ def affine(
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x, y = place
     return np.array(
+        # The squash comes first: y alone is scaled before both axes are rotated.
         [[c * scale, -s * scale * squash, x], [s * scale, c * scale * squash, y]]
     )
 
 
 def chain(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
     """Make one matrix (2, 3) of two, of which `inner` is applied first."""
+    # outer(inner(p)) = A (B p + b) + a = (A B) p + (A b + a)
     linear = outer[:, :2] @ inner[:, :2]
     return np.column_stack([linear, outer[:, :2] @ inner[:, 2] + outer[:, 2]])
 
@@ -93,6 +97,7 @@ def polygon(points: Points) -> Path:
     vertices = np.asarray(points, float)
     codes = np.full(len(vertices) + 1, Path.LINETO, np.uint8)
     codes[0], codes[-1] = Path.MOVETO, Path.CLOSEPOLY
+    # matplotlib's CLOSEPOLY takes a point as well, and ignores it.
     return Path(np.concatenate([vertices, vertices[:1]]), codes)
 
 
@@ -105,12 +110,17 @@ def smooth_path(points: Points, closed: bool = True) -> Path:
     """A cubic curve through the points; its tangents are those of Catmull and Rom."""
     p = np.asarray(points, float)
     if closed:
+        # The neighbours of the segment from p[i] to p[i + 1], all (N, 2); a closed
+        # curve wraps.
         before, after, nxt = np.roll(p, 1, 0), np.roll(p, -1, 0), np.roll(p, -2, 0)
         start, end = p, after
     else:
         # one more point beyond each end, so that the ends have tangents
         q = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
         before, start, end, nxt = q[:-3], q[1:-2], q[2:-1], q[3:]
+    # Catmull-Rom as Bezier: the tangent at a point is half the way from its neighbour
+    # before to its neighbour after, and a handle is a third of it, hence the 6. (N, 3,
+    # 2): two handles and the end of each segment.
     segments = np.stack(
         [start + (end - before) / 6, end - (nxt - start) / 6, end], axis=1
     )
@@ -130,12 +140,14 @@ def capsule(start: Points, end: Points, r0: Real, r1: Real) -> Path:
     """A bar from `start` to `end` with round ends of radius r0 and r1, as limbs are."""
     a, b = np.asarray(start, float), np.asarray(end, float)
     along = b - a
+    # The bound keeps a bar of no length from a division by zero.
     u = along / max(math.hypot(*along), 1e-9)
     n = np.array([-u[1], u[0]])
     # each end is two quarter circles in the axes (u, n), as cubic curves
     k = HANDLE
     far = np.array([[0, 1], [k, 1], [1, k], [1, 0], [1, -k], [k, -1], [0, -1]]) * r1
     near = np.array([[0, -1], [-k, -1], [-1, -k], [-1, 0], [-1, k], [-k, 1], [0, 1]])
+    # (2, 2), a row an axis: `far @ axes` turns (7, 2) points into those axes.
     axes = np.stack([u, n])
     vertices = np.concatenate([b + far @ axes, a + (near * r0) @ axes])
     return Path(np.concatenate([vertices, vertices[:1]]), _CAPSULE)
@@ -169,6 +181,8 @@ class Canvas:
     @contextmanager
     def at(self, matrix: np.ndarray) -> Iterator[None]:
         """Draw in the coordinates that ``matrix`` maps to the current ones."""
+        # The matrix from before is put back even if the block raises: drawing functions
+        # nest.
         outer = self.matrix
         self._set_matrix(chain(outer, matrix))
         try:
@@ -191,6 +205,7 @@ class Canvas:
     ) -> None:
         """Fill a shape; with `edge` also draw its outline, `width` units thick."""
         gc = self._gc
+        # Agg strokes each path that it fills, unless the line has no width.
         gc.set_linewidth(width * self._scale if edge else 0.0)
         gc.set_foreground((*(edge or colour), alpha), isRGBA=True)
         self._agg.draw_path(gc, self._to_pixels(path), _IDENTITY, (*colour, alpha))
@@ -219,6 +234,7 @@ class Canvas:
             path = Path(np.asarray(path, float))
         self.stroke(path, darken(colour, 0.62), width + 0.7)
         self.stroke(path, darken(colour, 0.15), width)
+        # The light comes from the upper left, for each pipe alike.
         lit = Path(np.asarray(path.vertices) - 0.16 * width, path.codes)
         self.stroke(lit, lighten(colour, 0.22), width * 0.5)
         self.stroke(lit, lighten(colour, 0.75), width * 0.16)
@@ -238,6 +254,8 @@ class Canvas:
         # Agg has no gradients of its own, but it interpolates colours in triangles: a
         # strip of six of them covers the shape, which clips it.
         a = np.asarray(start, float)
+        # u points along the gradient and is as long as it; n is across. In (u, n) the
+        # shape's points are shares of the gradient: 0 is its start, 1 its end.
         u = np.asarray(end, float) - a
         n = np.array([-u[1], u[0]])
         # both ends go on, in their flat colours, as far as the shape does
@@ -248,6 +266,8 @@ class Canvas:
             for step in (min(low[0], -0.1), 0.0, 1.0, max(high[0], 1.1))
             for side in (low[1], high[1])
         ]
+        # Eight corners, two at each of four steps along the gradient: before it, its
+        # start, its end, beyond it. Triangle i has the corners i, i + 1 and i + 2.
         quad = transform(self.matrix, np.array(corners))
         quad[:, 1] = self.height - quad[:, 1]
         colours = np.array([(*first, 1.0)] * 4 + [(*last, 1.0)] * 4)
@@ -258,6 +278,7 @@ class Canvas:
         self._clips.append(self._to_pixels(path))
         gc.set_clip_path(TransformedPath(self._clips[-1], _IDENTITY))
         self._agg.draw_gouraud_triangles(gc, quad[index], colours[index], _IDENTITY)
+        # The graphics context is shared by all that is drawn next.
         gc.set_clip_path(None)
 
     def to_array(self) -> np.ndarray:

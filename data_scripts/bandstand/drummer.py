@@ -43,7 +43,7 @@ from data_scripts.bandstand.people import (
     place_shoulders,
 )
 from data_scripts.bandstand.sound import FULL_RMS, add_room, make_band_noise
-from data_scripts.bandstand.world import CONTROL_RATE, make_generator
+from data_scripts.bandstand.world import CONTROL_RATE, make_generator, smooth_curve
 
 DRUMMER_VIEW = (-0.5, 41.0, 154.0)  # what the camera shows: centre x, centre y, height
 GOLD: Colour = (0.88, 0.72, 0.34)
@@ -77,7 +77,7 @@ class Piece:
 KIT = {
     "hat": Piece((-43, 50), 15, 0, ((20, -15), None), 0.035, 0.30),
     "ride": Piece((-54, 7), 18, 0, ((21, 21), None), 0.22, 0.34),
-    "tom": Piece((-13, 49), 13, 15, ((-11, -21), (20, -18)), 0.13, 0.80),
+    "tom": Piece((-13, 49), 13, 15, ((2, -22), (20, -18)), 0.13, 0.80),
     "snare": Piece((19, 56), 15, 10, ((-25, -16), (15, -21)), 0.07, 0.90),
     "floor": Piece((47, 65), 17, 28, ((-30, -20), (-15, -24)), 0.17, 0.85),
     "crash": Piece((55, 5), 19, 0, (None, (-21, 21)), 0.40, 0.80),
@@ -108,7 +108,9 @@ FILLS = (
 )
 ELBOW_SIDE = 3.0  # elbows point outwards; with less they jump when a hand is raised
 VELOCITY = {"O": 0.95, "o": 0.65, "g": 0.3}
-SAME_HAND_GAP = 0.17  # s; a hand is not asked to strike a drum again any sooner
+HOVER = 7.0  # cm above a drum, where a tip waits
+TRAVEL = 0.18  # s before a stroke at which a hand leaves for it
+SAME_HAND_GAP = 0.14  # s; a hand is not asked to strike a drum again any sooner
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Drumming:
 
 
 def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
-    """Play phrases of four bars: a groove, a fill at its end, now and then a rest.
+    """Play phrases of two bars: a groove, a fill at its end, now and then a rest.
 
     Args:
         player: who plays: any number.
@@ -151,19 +153,23 @@ def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
     """
     rng = make_generator("drums", player, seed)
     tempo = float(rng.uniform(84, 116))
+    # s of a sixteenth, the step of the grooves
     step = 60 / tempo / 4
     hits: list[Hit] = []
     now = float(rng.uniform(0.2, 0.5))
     crash = False
     while now < seconds - 0.3:
         groove = GROOVES[rng.integers(len(GROOVES))]
+        # Loudness is drawn for each phrase of two bars, so that it changes over the
+        # video.
         level = float(rng.uniform(0.5, 1.0))
         fill = FILLS[rng.integers(len(FILLS))].split()
-        for bar in range(4):
+        for bar in range(2):
             struck = _write_bar(
-                groove, fill if bar == 3 else [], crash=crash and bar == 0
+                groove, fill if bar == 1 else [], crash=crash and bar == 0
             )
             for i, piece, velocity in sorted(struck):
+                # 4 ms: no drummer is as even as a machine.
                 moment = now + i * step + float(rng.normal(0, 0.004))
                 strength = velocity * level * float(rng.uniform(0.9, 1.1))
                 _strike(hits, moment, piece, min(strength, 1.0))
@@ -171,6 +177,8 @@ def play_drums(player: int, *, seconds: float | int, seed: int) -> Drumming:
         rest = rng.choice([0, 2, 8], p=[0.5, 0.2, 0.3])  # beats
         crash = bool(rng.random() < 0.7)
         now += float(rest) * 4 * step
+    # The jitter may have exchanged two strokes. The name decides between equal times,
+    # so that the order is the same everywhere.
     hits = sorted(
         (h for h in hits if h.time < seconds - 0.15), key=lambda h: (h.time, h.piece)
     )
@@ -197,6 +205,8 @@ def _write_bar(
         if c in VELOCITY
     ]
     if fill:
+        # A fill has 8 strokes that grow louder, one on each step of the bar's second
+        # half. All else rests there, the kick drum too.
         struck = [s for s in struck if s[0] < 8]
         struck += [(8 + i, piece, 0.6 + 0.04 * i) for i, piece in enumerate(fill)]
     if crash:
@@ -216,10 +226,14 @@ def _strike(hits: list[Hit], moment: float, piece: str, velocity: float) -> None
         if grip is not None
     ]
     if piece in ("snare", "floor"):
+        # The left hand comes first at snare and floor tom: the kit is set up
+        # open-handed, so hands do not cross.
         able = able[::-1]
     last = {hit.limb: hit.time for hit in hits}  # the latest, as they are in time order
+    # A stroke for which no hand is free is left out. Two hands cannot play it, and a
+    # sound without a stick on the drum would break the truth.
     for limb in able:
-        if moment - last.get(limb, -1.0) > SAME_HAND_GAP - 0.03:
+        if moment - last.get(limb, -1.0) > SAME_HAND_GAP:
             hits.append(Hit(moment, piece, velocity, limb))
             return
 
@@ -232,7 +246,10 @@ def _loudness(hits: list[Hit], time: np.ndarray) -> np.ndarray:
         for hit in hits:
             if hit.piece == name:
                 k = min(math.ceil(hit.time * CONTROL_RATE), len(time) - 1)
+                # The first row at or after the hit: no loudness before it.
                 strokes[k] += (piece.level * hit.velocity) ** 2
+        # Energy is amplitude squared, so it dies twice as fast, exp(-2 t / decay).
+        # After 6 decays nothing is left of it.
         since = np.arange(int(6 * piece.decay * CONTROL_RATE) + 2) / CONTROL_RATE
         energy += np.convolve(strokes, np.exp(-2 * since / piece.decay))[: len(time)]
     return np.minimum(np.sqrt(energy), 1.0)
@@ -256,12 +273,15 @@ def synthesise_drums(drumming: Drumming, sample_rate: int = 44100) -> np.ndarray
     """
     rng = make_generator("kit", drumming.player)
     samples = round(drumming.duration * sample_rate)
+    # 3 s more than is heard: a crash near the end rings on beyond it, and is cut later.
     dry = np.zeros(samples + 3 * sample_rate)
     for name in PIECES:
         variants = [_synthesise_stroke(name, sample_rate, rng) for _ in range(4)]
         strokes = [hit for hit in drumming.hits if hit.piece == name]
         for k, hit in enumerate(strokes):
             first = round(hit.time * sample_rate)
+            # The variants take turns and are not drawn, so no two neighbours are the
+            # same.
             one = variants[k % len(variants)]
             dry[first : first + len(one)] += hit.velocity * one
     return add_room(
@@ -283,6 +303,8 @@ def _synthesise_stroke(name: str, rate: int, rng: np.random.Generator) -> np.nda
 
     def drop(high: Real, low: Real, fall: Real) -> np.ndarray:
         """A tone that falls from `high` to `low` Hz within about `fall` s."""
+        # The integral of low + (high - low) exp(-t / fall): with a falling pitch, pitch
+        # * t would be the wrong phase.
         cycles = low * t + (high - low) * fall * (1 - np.exp(-t / fall))
         return np.asarray(np.sin(2 * np.pi * cycles))
 
@@ -291,24 +313,32 @@ def _synthesise_stroke(name: str, rate: int, rng: np.random.Generator) -> np.nda
         band = (float(low), min(float(high), 0.45 * rate))
         return make_band_noise(len(t), band, rate, rng)
 
+    # 1 % about the pitch, as a factor: no stroke hits the same place twice.
     tune = float(np.exp(rng.normal(0, 0.01)))
     click = noise(1500, 6000) * np.exp(-t / 0.004)
     if name == "kick":
-        sound = drop(130 * tune, 50, 0.03) + 0.35 * click
+        # the beater and the shell: what a small loudspeaker, or a feature from 125 Hz
+        # on, has of a drum of 50 Hz
+        sound = drop(130 * tune, 50, 0.03) + 0.6 * click
+        sound += 0.45 * drop(340 * tune, 190, 0.03)
     elif name in ("tom", "floor"):
         pitch = (165 if name == "tom" else 92) * tune
         sound = drop(1.5 * pitch, pitch, 0.06) + 0.3 * click
-        sound += 0.3 * drop(2.4 * pitch, 1.6 * pitch, 0.05)
+        sound += 0.45 * drop(2.4 * pitch, 1.6 * pitch, 0.05)
     elif name == "snare":
         rattle = noise(900, 7000) * np.exp(-t / 0.09)
         sound = 0.6 * drop(260 * tune, 185, 0.02) + 0.9 * rattle + 0.3 * click
     else:
+        # A cymbal has many modes without a common fundamental, so it is noise with a
+        # few partials whose ratios are not whole numbers.
         low = {"hat": 5500.0, "ride": 3000.0, "crash": 2200.0}[name]
         partials = low * np.array([0.71, 0.93, 1.17, 1.43, 1.81, 2.07]) * tune
         ring = np.sum([np.sin(2 * np.pi * f * t + f) for f in partials], axis=0)
         share = {"hat": 0.1, "ride": 0.35, "crash": 0.12}[name]
         sound = noise(low, 13000) + share * ring + 0.6 * click
     sound *= fade
+    # The loudness curve says level * exp(-t / decay). `spread` is the RMS of that curve
+    # over one decay without the level, and the stroke is scaled to the same RMS.
     head = sound[: max(1, int(piece.decay * rate))]
     spread = np.sqrt(np.mean(np.exp(-2 * t[: len(head)] / piece.decay)))
     return np.asarray(sound * piece.level * spread / np.sqrt(np.mean(head**2)))
@@ -340,6 +370,8 @@ class Arm:
     height: float
 
 
+# Each frame asks for the hits of a limb or piece several times, so they are sorted out
+# once for each performance.
 @lru_cache(maxsize=8)
 def _group_hits(drumming: Drumming) -> dict[str, tuple[np.ndarray, list[Hit]]]:
     """Limb or piece -> the times of its hits, s, and the hits."""
@@ -357,35 +389,32 @@ def _ease(share: float) -> float:
 
 
 def _arm(drumming: Drumming, limb: str, t: Real) -> Arm:
-    """Between two strokes a stick rebounds, travels, is raised and comes down."""
+    """Between two strokes a stick rebounds, waits, and comes down on the next place."""
+    # Only what a limb struck last and strikes next matters: the pose is a function of
+    # the time alone, so frames may be drawn in any order and by several processes.
     times, hits = _group_hits(drumming)[limb]
     side = 0 if limb == "right" else 1
     after = int(np.searchsorted(times, t, side="right"))
     last = hits[after - 1] if after else None
     coming = hits[after] if after < len(hits) else None
     home = KIT[REST[limb]]
+    # 9 s stand for "long ago" and "not soon": all movements below are over by then.
     since = t - last.time if last else 9.0
     until = coming.time - t if coming else 9.0
     one = KIT[last.piece] if last else home
     two = KIT[coming.piece] if coming else home
-    gap = since + until
-    if coming is None:
-        share = _ease((since - 0.3) / 0.8)
-    else:
-        share = _ease(1 - until / min(gap, 0.5))
+    # It stays over what it struck, which was heard, until it must go to the next. Even
+    # a listener does not know sooner where it will go.
+    share = 0.0 if coming is None else _ease(1 - until / min(since + until, TRAVEL))
     place = np.array(one.place) * (1 - share) + np.array(two.place) * share
     grip = _grip(one, side) * (1 - share) + _grip(two, side) * share
-    hover = 7.0  # cm above a drum, where a tip waits
-    rebound = 30.0 * (1 - math.exp(-since / 0.09))
-    strike = hover
-    if coming is not None and until < 0.45:
-        raised = (11.0 + 21.0 * coming.velocity) * min(1.0, gap / 0.3)
-        if until < 0.11:
-            strike = raised * math.sin(0.5 * math.pi * until / 0.11)
-        else:
-            strike = raised + (hover - raised) * _ease((until - 0.11) / 0.34)
-    # the lower of both: after one stroke it rebounds, before the next it comes down
-    height = min(rebound, strike)
+    # The harder the stroke, the higher the stick rebounds; then it sinks to a wait.
+    raised = 11.0 + 21.0 * (last.velocity if last else 0.0)
+    wait = HOVER + (raised - HOVER) * math.exp(-since / 0.4)
+    # cm; fast at first and then slower, as a stick leaves the skin. It is 0 at the
+    # stroke itself, so the tip lies on the drum then.
+    height = min(30.0 * (1 - math.exp(-since / 0.09)), wait)
+    height *= math.sin(0.5 * math.pi * min(until / TRAVEL, 1.0))
     # the wrist goes up about half as far as the tip
     return Arm(place + (0.0, -height), place + grip + (0.0, -0.45 * height), height)
 
@@ -407,12 +436,28 @@ def _read_ringing(
     return hits[k].velocity * math.exp(-since / decay), since
 
 
+@lru_cache(maxsize=8)
+def _trace_sway(drumming: Drumming) -> np.ndarray:
+    """How far the drummer leans to the viewer's right, -1 to 1, (K,).
+
+    A hand's stroke pulls the body to its drum, and the pull fades within a second.
+    """
+    strokes = np.zeros(len(drumming.time))
+    for hit in drumming.hits:
+        k = min(math.ceil(hit.time * CONTROL_RATE), len(strokes) - 1)
+        strokes[k] += hit.velocity * KIT[hit.piece].place[0] / 55.0
+    since = np.arange(2 * CONTROL_RATE) / CONTROL_RATE
+    pull = np.convolve(strokes, np.exp(-since / 0.35))[: len(strokes)]
+    return np.asarray(np.tanh(smooth_curve(pull, 0.15)))
+
+
 def _body(drumming: Drumming, look: Look, t: Real) -> Body:
-    """Joints and face at `t` s: nods with the kick drum, sways with the beat."""
-    beat = t * drumming.tempo / 60
+    """Joints and face at `t` s: nods with the kick drum, leans to what is struck."""
     k = min(int(t * CONTROL_RATE), len(drumming.loudness) - 1)
+    # The mean of the last 0.6 s: the body answers to how loud the music is, not to one
+    # stroke.
     drive = float(drumming.loudness[max(0, k - 60) : k + 1].mean())
-    sway = math.sin(math.pi * beat / 2)
+    sway = float(_trace_sway(drumming)[k])
     nod, _ = _read_ringing(drumming, "kick", t, 0.12)
     lean = sway * (0.6 + 2.5 * drive)
     neck = np.array([lean, 1.6 * nod])
@@ -421,7 +466,7 @@ def _body(drumming: Drumming, look: Look, t: Real) -> Body:
         neck=neck,
         head=neck + (0.35 * lean, -17.0 + 2.0 * nod),
         head_degrees=2.5 * sway * (0.3 + drive),
-        turn=0.35 * math.sin(math.pi * beat / 8),
+        turn=0.35 * sway,
         shoulder_right=right,
         shoulder_left=left,
         hip=np.array([0.15 * lean, 54.0]),
@@ -447,6 +492,7 @@ def draw_drummer(canvas: Canvas, drumming: Drumming, look: Look, t: Real) -> Non
             _draw_drum(canvas, drumming, name, look, t)
         for name in CYMBALS:
             _draw_cymbal(canvas, drumming, name, t)
+        # Arms and sticks last: they are what moves, so nothing may hide them.
         for limb, out in (("right", -ELBOW_SIDE), ("left", ELBOW_SIDE)):
             shoulder = body.shoulder_right if limb == "right" else body.shoulder_left
             _draw_arm_and_stick(canvas, look, shoulder, arms[limb], out)
@@ -457,6 +503,7 @@ def _draw_arm_and_stick(
 ) -> None:
     draw_arm(canvas, look, shoulder, arm.hand, out)
     towards = arm.tip - arm.hand
+    # The bound keeps a tip that is in the hand from a division by zero.
     u = towards / max(math.hypot(*towards), 1e-6)
     canvas.stroke([arm.hand - u * 4, arm.tip], darken(STICK, 0.55), 2.8)
     canvas.stroke([arm.hand - u * 4, arm.tip], STICK, 2.0)
@@ -504,6 +551,7 @@ def _draw_drum(
     piece = KIT[name]
     hit, since = _read_ringing(drumming, name, t, 0.09)
     x, y = piece.place
+    # A struck drum trembles on its stand, about 6 times a second.
     y += 1.3 * hit * math.cos(40 * since)
     r, flat = piece.radius, 0.3 * piece.radius
     shell = _shell(look) if name != "snare" else STEEL
@@ -534,7 +582,9 @@ def _draw_cymbal(canvas: Canvas, drumming: Drumming, name: str, t: Real) -> None
     x, y = piece.place
     lean = {"hat": 0.0, "ride": 14.0, "crash": -14.0}[name]
     side = -1.0 if x < 0 else 1.0
+    # degrees: the hi-hat is held by its stand, ride and crash swing 2.3 times a second.
     swing = (6.0 if name == "hat" else 17.0) * hit * math.cos(2 * math.pi * 2.3 * since)
+    # Seen from a little above, a disc is an ellipse.
     flat = 0.2 * piece.radius
     if name == "hat":
         canvas.fill(ellipse(x, y + 2.6, piece.radius, flat), darken(GOLD, 0.35))
@@ -567,6 +617,7 @@ def measure_drummer(
         arms = [_arm(drumming, limb, float(t)) for limb in ("right", "left")]
         head = _body(drumming, look, float(t)).head
         places = [head, *(a.hand for a in arms), *(a.tip for a in arms)]
+        # head, two hands, two tips: (5, 2) -> 10 columns in the order of DRUMMER_TRUTH
         rows[i, :10] = transform(view, np.array(places)).ravel()
         rows[i, 10:] = [arm.height / DRUMMER_VIEW[2] for arm in arms]
     return rows

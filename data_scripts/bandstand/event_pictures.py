@@ -32,6 +32,7 @@ from data_scripts.bandstand.people import SKINS, WOODS
 from data_scripts.bandstand.rooms import draw_room
 from data_scripts.bandstand.world import make_generator
 
+# Not pure black and white: nothing in a real picture is.
 BLACK: Colour = (0.10, 0.10, 0.12)
 GREY: Colour = (0.55, 0.56, 0.60)
 WHITE: Colour = (0.96, 0.95, 0.92)
@@ -61,6 +62,7 @@ class Moment:
     @property
     def side(self) -> int:
         """-1 or 1, another one at each stroke."""
+        # From the number of strokes alone, so a frame needs no frame before it.
         return 1 if self.count % 2 else -1
 
     @property
@@ -68,11 +70,15 @@ class Moment:
         """-1..1: from one side to the other between strokes; 0 before the first."""
         if not self.count:
             return 0.0
+        # A cosine is at rest at both ends, as a pendulum is. At the next stroke the
+        # side changes its sign, and cos(pi) = -1 meets it: the motion goes on without a
+        # jump.
         return self.side * math.cos(math.pi * min(self.since / self.gap, 1.0))
 
     @property
     def hit(self) -> float:
         """1 at a stroke, soon 0."""
+        # 0.12 s is about one frame of the 8 a second that the files have by default.
         return math.exp(-self.since / 0.12)
 
 
@@ -90,9 +96,12 @@ class Variant:
     @staticmethod
     def from_seed(seed: int) -> Variant:
         """Draw the looks of one video at random, the same in every process."""
+        # The class has no part in these draws, so no colour gives it away.
         rng = make_generator("variant", seed)
 
         def paint() -> Colour:
+            # Any hue, but neither grey nor dark: the thing must stand out from its
+            # place.
             r, g, b = colorsys.hsv_to_rgb(
                 rng.random(), rng.uniform(0.5, 0.9), rng.uniform(0.5, 0.95)
             )
@@ -132,6 +141,7 @@ def _draw_limb(canvas: Canvas, a: Point, b: Point, width: Real, colour: Colour) 
 
 def _mirror(half: list[Point]) -> list[Point]:
     """A closed outline from its right half, which begins and ends on the y axis."""
+    # The first and the last point lie on the axis and are not repeated.
     return half + [(-x, y) for x, y in reversed(half[1:-1])]
 
 
@@ -140,6 +150,8 @@ def _draw_wheel(canvas: Canvas, x: Real, y: Real, r: Real, turns: Real) -> None:
     _draw_ball(canvas, x, y, r, r, BLACK)
     _draw_ball(canvas, x, y, 0.55 * r, 0.55 * r, GREY)
     for k in range(3):
+        # 1.5 turns a second at full loudness. With three spokes the picture repeats
+        # each third of a turn.
         a = 2 * math.pi * (1.5 * turns + k / 3)
         tip = (x + 0.55 * r * math.cos(a), y + 0.55 * r * math.sin(a))
         canvas.stroke([(x, y), tip], BLACK, 0.12 * r)
@@ -148,6 +160,8 @@ def _draw_wheel(canvas: Canvas, x: Real, y: Real, r: Real, turns: Real) -> None:
 def _draw_puffs(canvas: Canvas, x: Real, y: Real, m: Moment, colour: Colour) -> None:
     """Smoke, steam or dust that rises while it sounds."""
     for k in range(4):
+        # Four puffs, each a quarter of its life behind the one before. They rise, grow
+        # and fade.
         age = (3 * m.turns + k / 4) % 1.0
         size, alpha = 2 + 9 * age, 0.7 * m.level * (1 - age)
         where = ellipse(x + 6 * math.sin(5 * k + age), y - 26 * age, size, size)
@@ -167,6 +181,8 @@ def draw_church_bell(c: Canvas, m: Moment, v: Variant) -> None:
     for x in (-44, 36):
         _draw_box(c, x, -40, 8, 88, v.wood)
     with c.at(affine((0, -36), 32 * m.swing)):
+        # The clapper first, so that the bell hides it but for its end; it swings
+        # further than the bell.
         c.fill(ellipse(8 * m.swing, 62, 7, 7), BLACK)
         shape = [(-8, 2), (8, 2), (15, 22), (19, 46), (30, 60), (-30, 60), (-19, 46),
                  (-15, 22)]  # fmt: skip
@@ -176,6 +192,7 @@ def draw_church_bell(c: Canvas, m: Moment, v: Variant) -> None:
 
 def draw_bark(c: Canvas, m: Moment, v: Variant) -> None:
     """A dog: its jaw opens with each bark, its tail wags."""
+    # jaw: how far the mouth opens, in degrees before the factors below
     fur, jaw = v.fur, 24 * m.level
     tail = math.sin(9 * m.turns * math.pi)
     c.stroke(
@@ -185,6 +202,8 @@ def draw_bark(c: Canvas, m: Moment, v: Variant) -> None:
     for x in (-33, -22, 6, 15):
         _draw_limb(c, (x, 20), (x, 44), 4, darken(fur, 0.15))
     with c.at(affine((20, -12 - 5 * m.hit), -0.6 * jaw)):
+        # The lower jaw turns about a joint of the head, with the tongue on it. The head
+        # is drawn over the joint.
         with c.at(affine((8, 6), 1.6 * jaw)):
             _draw_limb(c, (0, 2), (22, 3), 4, darken(fur, 0.2))
             _draw_limb(c, (3, -1), (18, 0), 2.4, (0.9, 0.45, 0.5))
@@ -207,6 +226,7 @@ def draw_aircraft(c: Canvas, m: Moment, v: Variant) -> None:
         for x in range(-30, 30, 8):
             c.fill(ellipse(x, -3, 1.6, 1.6), (0.25, 0.35, 0.5))
         c.fill(polygon([(0, 2), (12, 2), (-18, 26), (-26, 26)]), GREY)
+        # A propeller from its side is a line, whose length changes as it turns.
         blade = 12 * abs(math.sin(40 * m.turns))
         c.stroke([(46, -blade), (46, blade)], BLACK, 2)
         c.stroke([(-50, 3), (-50 - 30 * m.level, 3)], WHITE, 4, alpha=0.5)
@@ -214,6 +234,7 @@ def draw_aircraft(c: Canvas, m: Moment, v: Variant) -> None:
 
 def draw_race_car(c: Canvas, m: Moment, v: Variant) -> None:
     """A racing car that goes back and forth; its wheels turn, each gear pitches it."""
+    # The free shape is a phase here: not every car is in the middle at first.
     x = 70 * math.sin(1.9 * m.turns + 4 * v.shape) * 0.5
     with c.at(affine((x, 18 + 1.2 * math.sin(60 * m.turns)), -5 * m.hit)):
         c.fill(polygon([(-48, -22), (-36, -22), (-36, -18), (-44, -2), (-48, -2)]),
@@ -242,9 +263,11 @@ def draw_helicopter(c: Canvas, m: Moment, v: Variant) -> None:
         for x in (-6, 20):
             c.stroke([(x, 16), (x, 24)], BLACK, 2)
         c.stroke([(-18, 24), (32, 24)], BLACK, 3)
+        # The rotor from its side; in silence it stands still, at its full length.
         reach = 48 * abs(math.cos(23 * m.turns)) if m.level else 48
         c.stroke([(6 - reach, -27), (6 + reach, -27)], BLACK, 3)
         c.fill(ellipse(6, -27, 48, 4), GREY, alpha=0.35 * m.level)
+        # degrees: 2.5 turns a second at full loudness
         with c.at(affine((-52, -14), 900 * m.turns)):
             c.stroke([(-9, 0), (9, 0)], BLACK, 2.5)
 
@@ -253,6 +276,7 @@ def _draw_strings(c: Canvas, m: Moment, count: int, top: Real, bottom: Real) -> 
     """Strings side by side that tremble while they sound."""
     for k in range(count):
         x = (k - (count - 1) / 2) * 1.8
+        # Each string has a phase of its own, or all would move as one.
         shake = 1.2 * m.level * math.sin(40 * m.turns + k)
         middle = (x + shake, (top + bottom) / 2)
         c.stroke([(x, top), middle, (x, bottom)], WHITE, 0.6)
@@ -260,6 +284,8 @@ def _draw_strings(c: Canvas, m: Moment, count: int, top: Real, bottom: Real) -> 
 
 def _draw_hand(c: Canvas, m: Moment, v: Variant, y: Real, reach: Real) -> None:
     """The hand that plucks: it crosses the strings with each stroke."""
+    # At a stroke the hand is at one side; halfway to the next one it crosses the
+    # strings.
     x = reach * m.swing
     _draw_limb(c, (48, y + 26), (x + 8, y + 4), 6, v.second)
     _draw_ball(c, x + 4, y, 7, 6, v.skin)
@@ -272,6 +298,7 @@ def _draw_neck(c: Canvas, top: Real, bottom: Real, width: Real, wood: Colour) ->
     _draw_box(c, -width / 2, top, width, bottom - top, darken(wood, 0.55))
     _draw_box(c, -0.8 * width, top - 12, 1.6 * width, 13, wood)
     for k in range(5):
+        # Five frets part the neck into six.
         y = top + (bottom - top) * (k + 1) / 6
         c.stroke([(-width / 2, y), (width / 2, y)], GREY, 0.7)
 
@@ -337,6 +364,7 @@ def draw_frying(c: Canvas, m: Moment, v: Variant) -> None:
     _draw_ball(c, 0, 0, 38, 34, steel)
     c.fill(ellipse(0, 0, 33, 29), darken(steel, 0.4))
     for k in range(4):
+        # 2.2 rad apart: four pieces spread over the pan without a pattern.
         a = 2.2 * k + 6 * v.shape
         shake = 2.2 * m.level
         x = 15 * math.cos(a) + shake * math.sin(31 * m.turns + k)
@@ -344,6 +372,8 @@ def draw_frying(c: Canvas, m: Moment, v: Variant) -> None:
         food = mix((0.86, 0.62, 0.30), v.main, 0.35)
         _draw_ball(c, x, y, 9, 7, lighten(food, 0.2 * (k % 2)))
     for k in range(10):
+        # 2.4 rad is the golden angle: spots never form rows. They fly outwards and fade
+        # with the sound.
         a = 2.4 * k + 9 * m.turns
         r = 26 * ((0.37 * k + 1.7 * m.turns) % 1.0)
         c.fill(ellipse(r * math.cos(a), 0.9 * r * math.sin(a), 2, 2), (1, 0.95, 0.7),
@@ -354,6 +384,8 @@ def draw_frying(c: Canvas, m: Moment, v: Variant) -> None:
 
 def draw_truck(c: Canvas, m: Moment, v: Variant) -> None:
     """A lorry that bounces on its wheels and smokes from its pipe."""
+    # The body shakes and the wheels below it too, so the whole truck is moved. `share`
+    # drives it across the picture during the event.
     bounce = 1.5 * math.sin(25 * m.turns) * m.level
     with c.at(affine((40 * m.share - 20, 8 + bounce))):
         _draw_box(c, -50, -34, 62, 46, v.main)
@@ -383,6 +415,7 @@ def draw_shofar(c: Canvas, m: Moment, v: Variant) -> None:
         c.fill(smooth_path(outline), horn, edge=darken(horn, 0.6), width=1)
         c.fill(ellipse(47, -32, 7, 3.5, 15), BLACK)
         _draw_ball(c, 22, 0, 6, 5, v.skin)
+    # The arm comes last and follows the horn as it rises.
     _draw_limb(c, (-20, 44), (12, 14 - 0.3 * lift), 5, v.second)
 
 
@@ -406,6 +439,7 @@ def draw_motorcycle(c: Canvas, m: Moment, v: Variant) -> None:
 
 def draw_train_horn(c: Canvas, m: Moment, v: Variant) -> None:
     """A locomotive from the front; rings of sound come from its horns."""
+    # It comes nearer during the event, so it grows.
     with c.at(affine((0, 4), 0.0, 0.75 + 0.35 * m.share)):
         for side in (-1, 1):
             c.stroke([(side * 24, 46), (side * 44, 70)], GREY, 3)
@@ -433,11 +467,13 @@ def draw_clock(c: Canvas, m: Moment, v: Variant) -> None:
     for k in range(12):
         a = math.pi * k / 6
         c.fill(ellipse(18 * math.sin(a), -22 - 18 * math.cos(a), 1.4, 1.4), BLACK)
+    # Hour and minute hand show any time; they stand still, for the video has 10 s.
     for degrees, reach, width in ((360 * v.shape, 10, 3), (720 * v.shape, 15, 2)):
         a = math.radians(degrees)
         c.stroke(
             [(0, -22), (reach * math.sin(a), -22 - reach * math.cos(a))], BLACK, width
         )
+    # 30 degrees a tick: 6 would hardly be seen at 64 pixels.
     a = math.radians(30 * m.count)
     c.stroke([(0, -22), (17 * math.sin(a), -22 - 17 * math.cos(a))], v.main, 1.4)
     _draw_box(c, -18, 4, 36, 42, darken(v.wood, 0.7))
@@ -469,6 +505,8 @@ def draw_goat(c: Canvas, m: Moment, v: Variant) -> None:
 def draw_baby(c: Canvas, m: Moment, v: Variant) -> None:
     """A baby: mouth opens, arms wave, tears run and the face reddens with its cry."""
     skin = mix(v.skin, (0.95, 0.35, 0.30), 0.35 * m.level)
+    # The level stands in it twice, as speed and as size: in silence the arms are still
+    # and down.
     wave = 9 * math.sin(9 * m.turns) * m.level
     c.fill(smooth_path([(-32, 24), (32, 24), (38, 60), (-38, 60)]), v.main)
     for side in (-1, 1):
@@ -477,6 +515,7 @@ def draw_baby(c: Canvas, m: Moment, v: Variant) -> None:
     _draw_ball(c, 0, -8, 31, 33, skin)
     for side in (-1, 1):
         _draw_ball(c, side * 31, -6, 5, 7, skin)
+        # Who cries shuts the eyes.
         lid = 1.0 - 0.75 * m.level
         c.fill(ellipse(side * 12, -14, 4.5, 4.5 * lid), BLACK)
         c.stroke([(side * 7, -22 + 3 * m.level), (side * 17, -23 - 2 * m.level)],
@@ -508,12 +547,15 @@ def draw_bus(c: Canvas, m: Moment, v: Variant) -> None:
 def draw_chainsaw(c: Canvas, m: Moment, v: Variant) -> None:
     """A chainsaw that shakes and cuts into a log; chips fly."""
     shake = 1.6 * m.level * math.sin(90 * m.turns)
+    # The saw sinks into the log during the event; a saw that stands still has not
+    # begun.
     cut = 16 * (m.share if m.level else 0.0)
     _draw_limb(c, (-10, 40), (60, 40), 16, darken(v.wood, 0.2))
     _draw_ball(c, -12, 40, 9, 16, lighten(v.wood, 0.4))
     with c.at(affine((0, cut + shake - 6), 12)):
         _draw_limb(c, (-4, 4), (44, 4), 6.5, GREY)
         for k in range(12):
+            # 12 teeth run round the bar: forward above, back below.
             x = -6 + (4.6 * k + 160 * m.turns) % 54
             c.fill(ellipse(x, -3, 1.7, 1.7), BLACK)
             c.fill(ellipse(38 - x, 11, 1.7, 1.7), BLACK)
@@ -524,6 +566,7 @@ def draw_chainsaw(c: Canvas, m: Moment, v: Variant) -> None:
         c.fill(ellipse(-26, 2, 7, 7), darken(v.main, 0.4))
     for k in range(14):
         age = (4 * m.turns + 0.13 * k) % 1.0
+        # Chips fly in a parabola: up, and down with the square of their age.
         x, y = 14 - 50 * age * (0.4 + (k % 5) / 5), 26 - 22 * age + 46 * age**2
         c.fill(ellipse(x, y, 1.9, 1.5), (0.95, 0.80, 0.50), alpha=m.level)
 
@@ -557,6 +600,7 @@ def draw_horse(c: Canvas, m: Moment, v: Variant) -> None:
         c.stroke(smooth_path([(-36, -2), (-48, 8), (-46, 26)], closed=False), BLACK, 6)
         c.fill(smooth_path([(-38, -6), (-10, -8), (16, -10), (20, 12), (-34, 16)]), fur)
         for k, x in enumerate((-32, -24, 8, 16)):
+            # Every second leg goes the other way, as in a trot.
             step = 11 * m.swing * (1 if k % 2 else -1)
             _draw_limb(c, (x, 8), (x + 0.5 * step, 28), 4.5, fur)
             _draw_limb(c, (x + 0.5 * step, 28), (x + step, 46), 3, darken(fur, 0.2))
@@ -584,6 +628,8 @@ def draw_toilet(c: Canvas, m: Moment, v: Variant) -> None:
     c.fill(ellipse(0, 13, 23, 20), (0.55, 0.75, 0.88))
     spin = 6 * m.turns
     for k in range(3):
+        # A spiral of 12 points, drawn by its radius and angle, flat as the bowl is
+        # seen.
         curl = [
             ((22 - 1.6 * i) * math.cos(spin + 2.1 * k + 0.42 * i),
              13 + 0.85 * (22 - 1.6 * i) * math.sin(spin + 2.1 * k + 0.42 * i))
@@ -598,8 +644,10 @@ def draw_rodents(c: Canvas, m: Moment, v: Variant) -> None:
     for k in range(3):
         run = 1.7 * m.turns + 0.33 * k + v.shape
         x = 34 * math.sin(3 * run + 2 * k)
+        # The derivative of x: a mouse looks where it runs.
         facing = 1 if math.cos(3 * run + 2 * k) > 0 else -1
         fur = lighten(v.fur, 0.25 * k) if k else v.fur
+        # (2, 3) @ (3, 3): mirrored about the mouse's own middle.
         matrix = affine((x, -22 + 26 * k - 3 * m.hit)) @ np.diag([facing, 1, 1])
         with c.at(matrix):
             wag = 5 * math.sin(20 * m.turns + k)
@@ -615,6 +663,8 @@ def draw_rodents(c: Canvas, m: Moment, v: Variant) -> None:
 
 def draw_accordion(c: Canvas, m: Moment, v: Variant) -> None:
     """An accordion: the bellows open and close, a key goes down with each note."""
+    # The bellows open and close with the loudness that has been heard, so they rest in
+    # silence.
     open_ = 12 + 16 * (0.5 - 0.5 * math.cos(2.4 * m.turns))
     for k in range(10):
         x = -open_ + 2 * open_ * k / 9
@@ -626,6 +676,7 @@ def draw_accordion(c: Canvas, m: Moment, v: Variant) -> None:
         _draw_box(c, x - 9, -32, 18, 64, v.main)
         if side > 0:
             for k in range(8):
+                # Another key with each note; which one does not follow the pitch.
                 down = m.count % 8 == k
                 _draw_box(c, x + 2, -29 + 7.4 * k, 7, 6, v.skin if down else WHITE)
         else:
@@ -688,22 +739,29 @@ def draw_place(seed: int, size: int) -> np.ndarray:
         uint8 (size, size, 3)
     """
     rng = make_generator("place", seed)
+    # 4 of 10 places are rooms.
     if rng.random() < 0.4:
         return draw_room(int(rng.integers(1 << 30)), size, size)
+    # The place has 100 units a side, whatever the pixels.
     canvas = Canvas(size, size, affine(scale=size / 100.0))
     top, low = SKIES[rng.integers(len(SKIES))]
     ground = GROUNDS[rng.integers(len(GROUNDS))]
     horizon = float(rng.uniform(48, 74))
     sky = rectangle(0, 0, 100, horizon)
     canvas.fill_gradient(sky, (0, 0), (0, horizon), top, low)
+    # Hills in the colour of the ground, mixed with the sky's: far things are paler.
     far = mix(low, darken(ground, 0.4), 0.6)
+    # From beyond the left edge to beyond the right one, so that the curve has no end in
+    # the picture.
     hills = [(x, horizon - float(rng.uniform(0, 18))) for x in range(-10, 130, 20)]
     canvas.fill(smooth_path([(-20, 101), *hills, (120, 101)]), far)
     floor = rectangle(0, horizon, 100, 100)
     canvas.fill_gradient(floor, (0, horizon), (0, 100), darken(ground, 0.25), ground)
+    # One kind for each place: only trees, only houses or only clouds.
     draw_one = (_draw_tree, _draw_house, _draw_cloud)[rng.integers(3)]
     for x in rng.uniform(0, 100, rng.integers(2, 6)):
         draw_one(canvas, rng, x, horizon, float(rng.uniform(10, 30)))
+    # Without alpha, which is full everywhere.
     return np.ascontiguousarray(canvas.to_array()[:, :, :3])
 
 

@@ -33,6 +33,7 @@ from data_scripts.bandstand.world import (
     smooth_curve,
 )
 
+# These two kinds are played by the bandstand's own musicians.
 MUSIC = {"Violin, fiddle": "violin", "Flute": "flute"}
 # The voice of a speaker: Hz, and the formants' factor.
 SPEECH = {
@@ -61,6 +62,7 @@ def sample_span(rng: np.random.Generator, whole: float) -> tuple[int, int]:
     """
     if rng.random() < whole:
         return 0, SECONDS
+    # One draw of 9 x 10 cells: start and end of AVE's events depend on each other.
     shares = PARTIAL_SPANS.ravel() / PARTIAL_SPANS.sum()
     start, end = divmod(int(rng.choice(PARTIAL_SPANS.size, p=shares)), SECONDS)
     return start, end + 1  # column e of the table stands for the end e + 1
@@ -85,6 +87,7 @@ def record_event(
     """
     if kind not in KINDS:
         raise ValueError(f"no event {kind!r}: give one of {KINDS}")
+    # Whole seconds, as AVE annotates. `loudness` below relies on them for its shape.
     if not 0 <= start < end <= SECONDS:
         raise ValueError(f"from {start} to {end}: whole seconds within 0 to {SECONDS}")
     if not 0 <= clutter <= 1:
@@ -194,6 +197,8 @@ class EventTake(Take):
             (x, y), float(rng.uniform(-4, 4)), rng.uniform(0.0065, 0.0085)
         )
         if rng.random() < 0.5:  # seen from the other side
+            # Mirrored by x = -x: (2, 3) @ (3, 3). A class must not be told by the side
+            # that it faces.
             self.view = self.view @ np.diag([-1.0, 1.0, 1.0])
         self.variant = Variant.from_seed(self.place)
         # a generator of its own: the draws above stay those of a video without it
@@ -234,11 +239,15 @@ class EventTake(Take):
     @cached_property
     def loudness(self) -> np.ndarray:
         """The loudness that moves the thing: 0..1 at CONTROL_RATE over the video."""
+        # 160 samples are one step of the curve: (samples,) -> (steps, 160). A sound may
+        # run on beyond the event, and is cut here.
         step = RATE // CONTROL_RATE
         blocks = self.heard[0][: (self.end - self.start) * RATE].reshape(-1, step)
         level = smooth_curve(np.sqrt(np.mean(blocks**2, axis=1)), 0.08)
         # the 95th percentile and not the maximum: one click would make the rest small
         level = np.clip(level / max(np.quantile(level, 0.95), 1e-9), 0, 1)
+        # The level has a step for each hundredth of the event, so it fills the slice
+        # exactly.
         curve = np.zeros(SECONDS * CONTROL_RATE)
         curve[self.start * CONTROL_RATE : self.end * CONTROL_RATE] = level
         return curve
@@ -249,6 +258,8 @@ class EventTake(Take):
         Raises:
             ValueError: for another `sample_rate`.
         """
+        # The loudness curve is measured on the sound at RATE. At another rate the
+        # random draws would give another sound, which the picture would not follow.
         if sample_rate != RATE:
             raise ValueError(f"sample_rate = {sample_rate}: events sound at {RATE} Hz")
         rng = make_generator("place's sound", self.place)
@@ -263,6 +274,8 @@ class EventTake(Take):
             if part is not None:
                 take = _make_take(part.kind, part.start, part.end, seed)
                 self._add_sound(wave, part, take.heard[0], level)
+        # Scaled down as a whole and only where it is too loud: clipping would distort
+        # the sound.
         return np.asarray(wave * min(1.0, PEAK / np.abs(wave).max()), np.float32)
 
     def _add_sound(
@@ -285,6 +298,8 @@ class EventTake(Take):
                     self.aside.paint(canvas, t)
             if self.goes_on is not None and self.goes_on.is_on(t):
                 self.goes_on.paint(canvas, t)
+            # In 3 of 10 videos the thing is there but still, so seeing it does not mean
+            # that the event is on.
             elif self.is_on(t) or self.stays:
                 self.paint(canvas, t)
 
@@ -302,6 +317,7 @@ class EventTake(Take):
             return Moment()
         now, strokes = t - self.start, self.heard[1]
         row = int(t * CONTROL_RATE)
+        # How many strokes are at `now` or before.
         count = int(np.searchsorted(strokes, now, side="right"))
         # before the first stroke the last one is long ago; after the last one the next
         # is a second away
@@ -310,8 +326,10 @@ class EventTake(Take):
         return Moment(
             level=float(self.loudness[row]),
             since=float(now - last),
+            # `Moment.swing` divides by the gap, and two strokes may fall together.
             gap=max(float(coming - last), 0.05),
             count=count,
+            # The integral of the loudness, s: a sum of steps over the steps a second.
             turns=float(self.loudness[:row].sum() / CONTROL_RATE),
             share=float(now / (self.end - self.start)),
         )
@@ -351,6 +369,8 @@ class MusicEvent(EventTake):
     def paint(self, canvas: Canvas, t: Real) -> None:
         """Draw the musician at `t` s; outside the event as at its start."""
         during = self.start <= t < self.end
+        # The musicians are drawn on the stage in cm, so their own camera frames them.
+        # The view of the things has units of its own.
         camera = picture.find_camera(self.played)
         picture.draw_player(
             canvas, self.played, t - self.start if during else 0.0, camera
@@ -365,6 +385,8 @@ class SpeechEvent(EventTake):
         """How the speaker looks: hair and beard of a man or a woman."""
         look = get_look(self.place)
         man = self.kind.startswith("Male")
+        # The style follows from the place, so it stays with the video without another
+        # draw.
         style = ("short", "parted", "bald") if man else ("bob", "long", "bun")
         return dataclasses.replace(
             look, style=style[self.place % 3], beard=man and look.beard
@@ -378,10 +400,9 @@ class SpeechEvent(EventTake):
         speech = speaker.speak(self.place, seconds=seconds, seed=self.seed)
         voiced = speech.pitch_hz > 0
         spread = 0.85 + 0.3 * self.variant.shape
-        # the median pitch becomes that of the kind; what is said stays the same. A
-        # second of speech may hold no voice at all.
-        median = np.median(speech.pitch_hz[voiced]) if voiced.any() else hertz
-        factor = spread * hertz / float(median)
+        # the median pitch becomes that of the kind; what is said stays the same
+        # Silence has the pitch 0 and stays 0 when it is multiplied.
+        factor = spread * hertz / float(np.median(speech.pitch_hz[voiced]))
         return dataclasses.replace(
             speech, pitch_hz=factor * speech.pitch_hz, formants=throat * speech.formants
         )

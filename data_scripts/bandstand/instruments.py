@@ -85,6 +85,8 @@ VIOLS = {
 def draw_viol(canvas: Canvas, model: Viol, wood: Colour, loudness: Real) -> None:
     """Draw a bowed instrument, whose strings shimmer with the loudness."""
     b, w = model.body, model.waist
+    # From back to front: pin, body, holes, tailpiece, neck, fingerboard, bridge,
+    # strings. What is drawn later hides what is below it.
     if model.pin:
         canvas.stroke([(-model.pin, 0), (0, 0)], (0.45, 0.45, 0.48), 0.02 * b)
     _draw_viol_body(canvas, model, wood)
@@ -115,6 +117,8 @@ def _draw_viol_body(canvas: Canvas, model: Viol, wood: Colour) -> None:
     else:
         end = [(0.68, u * 0.95), (0.79, u), (0.90, u * 0.85), (0.97, u * 0.5)]
         end += [(1.0, 0.05)]
+    # One half of the outline, in shares of the body's length; the other half is its
+    # mirror. The first point lies on the axis and is not repeated.
     half = [(0.0, 0.0), (0.015, low * 0.45), (0.08, low * 0.84), (0.2, low)]
     half += [(0.31, low * 0.83), (0.375, low * 0.74), (0.41, w * 1.06), (0.5, w)]
     half += [(0.58, w * 1.05), (0.615, u * 0.90), *end]
@@ -126,6 +130,7 @@ def _draw_viol_body(canvas: Canvas, model: Viol, wood: Colour) -> None:
         lighten(wood, 0.28), darken(wood, 0.25),
     )  # fmt: skip
     canvas.stroke(smooth_path(outline), dark, line)
+    # Shrunk about the body's middle, or the inlaid line would not run along the edge.
     inner = (outline - (0.5 * b, 0)) * (0.93, 0.88) + (0.5 * b, 0)
     canvas.stroke(smooth_path(inner), darken(wood, 0.35), 0.006 * b + 0.1, alpha=0.7)
     canvas.stroke(
@@ -147,6 +152,7 @@ def _draw_viol_neck(canvas: Canvas, b: Real, wood: Colour) -> None:
     line = 0.012 * b + 0.25
     canvas.fill(smooth_path(head), wood, edge=dark, width=0.4 * line)
     canvas.fill(ellipse(1.58 * b, 0, 0.022 * b, 0.022 * b), darken(wood, 0.45))
+    # Two pegs on each side, in turn.
     for i, x in enumerate((1.41, 1.45, 1.49, 1.53)):
         s = 1 if i % 2 else -1
         canvas.stroke([(x * b, 0), (x * b, s * 0.085 * b)], EBONY, 0.018 * b)
@@ -159,8 +165,11 @@ def draw_bow(canvas: Canvas, frog: np.ndarray, tip: np.ndarray, thick: Real) -> 
     degrees = math.degrees(math.atan2(along[1], along[0]))
     with canvas.at(affine(frog, degrees)):
         stick, white = (0.36, 0.16, 0.08), (0.97, 0.96, 0.92)
+        # A dark line under the white hair: on a pale ground white alone would not be
+        # seen.
         canvas.stroke([(0, 0), (length, 0)], (0.3, 0.28, 0.25), 1.6 * thick, alpha=0.5)
         canvas.stroke([(0, 0), (length, 0)], white, 1.15 * thick)
+        # The stick bends towards the hair in its middle, as a modern bow does.
         arch = [(-3, -3.4 * thick), (length / 2, -1.9 * thick)]
         arch += [(length - 1, -3.0 * thick)]
         canvas.stroke(smooth_path(arch, closed=False), darken(stick, 0.4), 1.9 * thick)
@@ -199,6 +208,7 @@ def _draw_ring(canvas: Canvas, x: Real, r: Real, colour: Colour, w: Real = 1.2) 
 def _draw_keys(canvas: Canvas, xs: np.ndarray, size: Real, pressed: int) -> None:
     """A row of silver keys; the first ``pressed`` are down (darken, closer)."""
     for i, x in enumerate(xs):
+        # A key that is not pressed stands off the body, towards the light.
         lift = 0.0 if i < pressed else -0.5 * size
         canvas.fill(
             ellipse(x, lift, size, size * 0.85), SILVER, edge=(0.35, 0.36, 0.4),
@@ -257,6 +267,7 @@ WING = 74.0  # where the bassoon's bocal leaves it
 def draw_bassoon(canvas: Canvas, wood: Colour, pressed: int) -> None:
     """The double tube along +x from the boot at (0, 0) to the bell with its ring."""
     red = (wood[0] * 0.72, wood[1] * 0.52, wood[2] * 0.62)
+    # The wing joint and the long joint stand side by side in the boot, 6 cm apart here.
     wing = [(4, 2.6), (34, 2.5), (60, 2.0), (WING, 1.6)]
     with canvas.at(affine((0, 3.6))):
         _draw_turned(canvas, wing, red)
@@ -278,6 +289,7 @@ def draw_bassoon(canvas: Canvas, wood: Colour, pressed: int) -> None:
 def draw_bocal(canvas: Canvas, joint: np.ndarray, mouth: np.ndarray) -> None:
     """The bassoon's curved silver pipe, from its wing joint to the player's reed."""
     middle = (joint + mouth) / 2
+    # The pipe follows both ends: the instrument moves by itself, and so does the mouth.
     path = [joint, joint + (-1.0, -5.0), middle + (0.5, -3.5), mouth + (2.5, 0.2)]
     canvas.draw_pipe(smooth_path(path, closed=False), SILVER, 1.3)
     canvas.stroke([mouth + (2.8, 0.2), mouth + (-0.5, 0.2)], (0.93, 0.82, 0.55), 1.5)
@@ -305,8 +317,10 @@ def draw_bell(
     """
     a, z = np.array(start, float), np.array(rim, float)
     u = (z - a) / math.hypot(*(z - a))
+    # u points out of the bell, n across it.
     n = np.array([-u[1], u[0]])
     length = math.hypot(*(z - a))
+    # (share of the length, radius): the bell widens most near its rim.
     side = [(0.0, r0), (0.45, r0 * 1.25), (0.7, r0 + 0.22 * (r1 - r0))]
     side += [(0.87, r0 + 0.52 * (r1 - r0)), (1.0, r1)]
     left = [a + u * length * x + n * r for x, r in side]
@@ -317,6 +331,8 @@ def draw_bell(
     )
     vertices = np.concatenate([upper.vertices, lower.vertices])
     codes = np.full(len(vertices), Path.CURVE4, np.uint8)
+    # One closed shape of two curves: down the left side, a line over, and back along
+    # the right one, whose points are reversed.
     codes[0], codes[len(vertices) // 2] = Path.MOVETO, Path.LINETO
     cone = Path(vertices, codes)
     canvas.fill_gradient(
@@ -350,6 +366,7 @@ def _draw_valves(
 ) -> None:  # fmt: skip
     """Three upright cylinders with caps; a pressed valve's button is down."""
     for x, pressed in zip(xs, down, strict=True):
+        # cm that the button stands above its valve
         rise = 0.8 if pressed else 3.2
         canvas.stroke([(x, y), (x, y - rise)], SILVER, 1.0)
         canvas.fill(ellipse(x, y - rise, 1.6, 0.8), PALE, edge=(0.4, 0.4, 0.4),
@@ -376,9 +393,13 @@ def compute_lowering(midi: np.ndarray, fundamental: Real) -> np.ndarray:
     Returns:
         Semitones, 0 to 6, (K,).
     """
+    # (38,), harmonics 2 to 39 in MIDI numbers: from the low register to above any
+    # compass.
     harmonics = fundamental + 12 * np.log2(np.arange(2, 40))
     # 0.4: a note that is a little sharp still belongs to the harmonic below it
     above = np.searchsorted(harmonics, midi - 0.4)
+    # `above` is 38 for a note above the last harmonic; 37 is the last index. Three
+    # valves lower by 6 semitones at most.
     return np.asarray(np.clip(harmonics[np.minimum(above, 37)] - midi, 0.0, 6.0))
 
 
@@ -427,6 +448,8 @@ def draw_trombone(canvas: Canvas, brass: Colour, out: Real) -> None:
     canvas.stroke([(14, -9), (14, low)], darken(brass, 0.2), 1.5)
     canvas.draw_pipe([(2, 0), (14 + SLIDE, 0)], SILVER, 1.6)
     canvas.draw_pipe([(12, low), (14 + SLIDE, low)], SILVER, 1.6)
+    # The outer slide covers the inner tubes, so it is drawn after them, further out by
+    # `out`.
     near, far = 15.0 + out, 15.0 + out + SLIDE
     end = [(far - 1, 0), (far + 2.6, 0.8), (far + 4, low / 2), (far + 2.6, low - 0.8)]
     canvas.draw_pipe([(near, 0), (far, 0)], brass, 2.2)
@@ -452,6 +475,7 @@ def draw_sax(canvas: Canvas, brass: Colour, pressed: int) -> None:
     draw_bell(canvas, (29, 51), (33.5, 23), 4.0, 11.5, brass, 0.42)
     canvas.stroke([(20, 44), (28, 44)], darken(brass, 0.35), 1.5)
     canvas.stroke([(17.6, 12), (17.0, 44)], darken(brass, 0.4), 0.8)
+    # The keys are written along x; the body of the saxophone points down.
     with canvas.at(affine((15, 12), 91)):
         _draw_keys(canvas, np.array([0.0, 5, 10, 17, 22, 27, 32]), 2.1, pressed)
 
@@ -470,6 +494,7 @@ def draw_horn_front(
     canvas.fill(capsule((3.2, -32), (4.4, -28.5), 1.7, 0.8), SILVER, edge=(0.4,) * 3)
     canvas.draw_pipe(ellipse(0, 0, 15.5, 15.0), brass, 3.2)
     canvas.draw_pipe(ellipse(0.5, 0.5, 11.2, 10.6), brass, 2.0)
+    # The three loops that the valves open.
     for a in (-2.5, 2.5, 7.0):
         loop = [(-7, a - 4), (1, a - 5.4), (8, a - 4), (8, a - 1), (0, a - 1.6)]
         canvas.draw_pipe(smooth_path([*loop, (-7, a - 1)], closed=False), brass, 1.3)
@@ -492,6 +517,7 @@ def draw_tuba(canvas: Canvas, brass: Colour, down: tuple[bool, bool, bool]) -> N
         closed=False,
     )
     canvas.draw_pipe(outer, brass, 8.6)
+    # Two inner coils, each the same curve made smaller.
     for shrink, wide in ((0.66, 4.6), (0.40, 3.4)):
         inner = [(10, -40), (11, -22), (8, -12), (1, -8), (-7, -12), (-9, -24)]
         coil = [(x * shrink * 1.25, -25 + (y + 25) * shrink * 1.1) for x, y in inner]

@@ -49,6 +49,7 @@ HAIRS: tuple[Colour, ...] = (
     (0.66, 0.66, 0.68),
     (0.90, 0.89, 0.87),
 )
+# Of hair. `draw_hair_behind` and `_draw_front_hair` know each of them.
 STYLES = ("short", "parted", "bob", "long", "bun", "curly", "bald", "tail")
 CLOTHES: tuple[Colour, ...] = (
     (0.13, 0.13, 0.16),
@@ -146,6 +147,8 @@ class Look:
         def pick(table: tuple[Colour, ...]) -> Colour:
             # a little off the table's colours, or people would come in few kinds
             base = np.array(table[rng.integers(len(table))])
+            # Not quite 0 or 1: shadow and light must still be able to change the
+            # colour.
             r, g, b = np.clip(base + rng.normal(0, 0.02, 3), 0.02, 0.98)
             return float(r), float(g), float(b)
 
@@ -156,6 +159,8 @@ class Look:
             hair=hair,
             style=style,
             glasses=bool(rng.random() < 0.3),
+            # `and` draws no number for the other styles, which is part of the order as
+            # well.
             beard=bool(style in ("short", "parted", "bald") and rng.random() < 0.4),
             cut=CUTS[rng.integers(len(CUTS))],
             top=pick(CLOTHES),
@@ -187,6 +192,8 @@ def aim_camera(
         shift: the part of the look's shift that is kept.
     """
     x, y, height = frame
+    # First the frame's centre goes to (0, 0), then it is scaled to heights of the
+    # picture, tilted, and put into the middle, which the shift moves.
     place = (0.5 + shift * look.shift[0], 0.5 + shift * look.shift[1])
     return chain(affine(place, look.tilt, 1 / height), affine((-x, -y)))
 
@@ -230,6 +237,7 @@ def place_shoulders(
     neck: np.ndarray, lean: Real, look: Look
 ) -> tuple[np.ndarray, np.ndarray]:
     """Right and left shoulder; the one that the body leans to is lower."""
+    # cm from the neck to each shoulder
     wide = 18.5 * look.width
     return neck + (-wide, 6.0 - 0.25 * lean), neck + (wide, 6.0 + 0.25 * lean)
 
@@ -255,17 +263,26 @@ def find_elbow(
         fore: of the forearm, cm.
     """
     reach = wrist - shoulder
+    # The bound is for a hand on the shoulder, where a direction would be 0 / 0.
     distance = max(math.hypot(*reach), 1e-6)
     full = upper + fore
     if distance < 0.8 * full:
+        # Down to 62 % at no distance, and 1 at 80 % of the arm, so that nothing jumps
+        # there.
         shrink = 0.62 + 0.38 * distance / (0.8 * full)
         upper, fore = upper * shrink, fore * shrink
+    # Never quite straight (0.995): the elbow of a straight arm lies on the line, where
+    # the side that it bends to would be lost.
     stretch = max(1.0, distance / (0.995 * (upper + fore)))
     upper, fore = upper * stretch, fore * stretch
+    # The law of cosines: how far along the line from shoulder to wrist the elbow's foot
+    # is, and (Pythagoras) how far from that line the elbow. The max is for rounding
+    # below 0.
     along = (upper**2 - fore**2 + distance**2) / (2 * distance)
     across = math.sqrt(max(upper**2 - along**2, 0.0))
     u = reach / distance
     bend = np.array([-u[1], u[0]])
+    # Of the two solutions the one that points outwards and down (y grows downwards).
     if bend @ (0.7 * out, 1.0) < 0:
         bend = -bend
     return np.asarray(shoulder + u * along + bend * across)
@@ -282,10 +299,13 @@ def draw_arm(
     wrist = hand - towards * 3.5
     sleeve = look.top if look.cut != "dress" else look.skin
     edge = darken(sleeve, 0.45)
+    # Twice, first larger and dark: an outline about both bones without a line between
+    # them.
     for grow, colour in ((0.35, edge), (-0.3, sleeve)):
         canvas.fill(capsule(shoulder, joint, 6.4 + grow, 5.2 + grow), colour)
         canvas.fill(capsule(joint, wrist, 5.2 + grow, 3.5 + grow), colour)
     light = lighten(sleeve, 0.22)
+    # cm towards the light, which is always a little above.
     lit = np.array([-1.2 if look.light < 0 else 1.2, -1.4])
     canvas.stroke([joint + lit, wrist + lit * 0.6], light, 2.0, alpha=0.55)
     canvas.stroke([shoulder + lit, joint + lit], light, 2.4, alpha=0.45)
@@ -312,6 +332,7 @@ def draw_hand(
     with canvas.at(affine(hand, degrees)):
         # fingers first: the palm covers where they begin
         for i, lift in enumerate(fingers):
+            # Four fingers about the middle; the one nearest to 1.4 is the longest.
             y = (i - 1.5) * 2.1
             tip = (length + 1.6 * lift - abs(i - 1.4) * 0.5, y - 2.4 * lift)
             canvas.fill(
@@ -341,6 +362,7 @@ def draw_legs(canvas: Canvas, look: Look, body: Body) -> None:
     edge, lit = darken(cloth, 0.5), lighten(cloth, 0.16)
     shoe = (0.10, 0.09, 0.10)
     x, y = body.hip
+    # From the shoe up to the hip: what is nearer to the viewer comes later.
     for side in (-1.0, 1.0):
         hip = (x + side * 8.5, y)
         if body.seated:
@@ -363,6 +385,7 @@ def draw_legs(canvas: Canvas, look: Look, body: Body) -> None:
 
 def _draw_skirt(canvas: Canvas, body: Body, cloth: Colour) -> None:
     x, y = body.hip
+    # A skirt lies over the knees of who sits, and hangs down on who stands.
     drop = 30 if body.seated else 74
     reach = body.knees + 8 if body.seated else 24
     skirt = smooth_path(
@@ -383,6 +406,7 @@ def draw_torso(canvas: Canvas, look: Look, body: Body) -> None:
     """Draw the torso in what the player wears."""
     right, left = body.shoulder_right, body.shoulder_left
     x, y = body.hip
+    # cm from the middle to each side of the waist
     w = 15.5 * look.width
     neck = body.neck
     outline = smooth_path(
@@ -471,6 +495,7 @@ def draw_hair_behind(canvas: Canvas, look: Look, body: Body) -> None:
         elif look.style == "bun":
             canvas.fill(ellipse(-2 * body.turn, -17, 6, 5.5), look.hair, edge=edge)
         elif look.style == "tail":
+            # The pony tail shows on the side that the face turns away from.
             s = 1.0 if body.turn <= 0 else -1.0
             canvas.fill(
                 smooth_path([(s * 8, -12), (s * 16, -8), (s * 17, 6), (s * 13, 15)]
@@ -481,6 +506,7 @@ def draw_hair_behind(canvas: Canvas, look: Look, body: Body) -> None:
         elif look.style == "curly":
             for a in range(0, 360, 36):
                 x, y = 13.5 * math.cos(math.radians(a)), 13 * math.sin(math.radians(a))
+                # No curls below the jaw: they would look like a beard.
                 if y < 8:
                     canvas.fill(ellipse(x, y - 4, 5.5, 5.5), look.hair, edge=edge)
 
@@ -501,6 +527,8 @@ def draw_head(canvas: Canvas, look: Look, body: Body) -> None:
     drop = 2.4 * (body.jaw or 0.0)  # of the chin
     with canvas.at(_head_matrix(look, body)):
         for s in (-1, 1):
+            # Ears move against the turn, the features with it: near and far side of a
+            # ball.
             ear = ellipse(s * 11.2 - t * 0.3, 0.5, 2.2, 3.4)
             canvas.fill(ear, shadow, edge=edge, width=0.4)
         face = smooth_path(
@@ -530,6 +558,7 @@ def _draw_features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
     ink = (0.12, 0.09, 0.09)
     for s in (-1, 1):
         x = s * 4.4 + t
+        # A bald head has no colour of hair to take, so its brows are of dark skin.
         brow = darken(look.hair, 0.25) if look.style != "bald" else darken(skin, 0.5)
         lift = 0.8 * body.cheeks
         canvas.stroke(
@@ -546,6 +575,7 @@ def _draw_features(canvas: Canvas, look: Look, body: Body, t: Real) -> None:
             canvas.stroke(ellipse(x, -1.2, 3.5, 3.0), (0.15, 0.13, 0.15), 0.7)
     if look.glasses:
         canvas.stroke([(t - 0.9, -1.6), (t + 0.9, -1.6)], (0.15, 0.13, 0.15), 0.7)
+    # The nose stands out, so it moves further than the eyes as the face turns.
     nose = t * 1.25
     canvas.stroke(
         smooth_path(
@@ -580,14 +610,17 @@ def _draw_mouth(canvas: Canvas, look: Look, jaw: Real, lips: Real, t: Real) -> N
     y = 7.4 + 0.75 * high
     canvas.fill(ellipse(t, y, wide + 0.9, high + 1.0), red, edge=darken(red, 0.35),
                 width=0.3)  # fmt: skip
+    # Closed lips are one line; an opening this small would be a dark spot.
     if jaw < 0.06:
         shut = [(t - wide, y), (t, y + 0.15), (t + wide, y)]
         canvas.stroke(shut, darken(red, 0.6), 0.5)
         return
     canvas.fill(ellipse(t, y, wide, high), (0.20, 0.05, 0.07))
+    # Only a mouth that is open enough shows its tongue.
     if high > 0.7:
         canvas.fill(ellipse(t, y + 0.62 * high, 0.62 * wide, 0.34 * high),
                     (0.80, 0.36, 0.38))  # fmt: skip
+    # The upper teeth, at most 0.9 cm of them, and half of a small opening.
     teeth = min(0.9, 0.5 * high)
     canvas.fill(ellipse(t, y - high + teeth, 0.74 * wide, teeth * 0.8),
                 (0.97, 0.96, 0.93))  # fmt: skip
@@ -611,6 +644,7 @@ def _draw_front_hair(canvas: Canvas, look: Look, t: Real) -> None:
         crown += [(11.8, 0)]
         line = [(10.2, -5), (6, -9.6), (0, -10.4), (-6, -9.6), (-10.2, -5)]
     elif look.style == "curly":
+        # Five curls along the forehead; those behind the head are drawn before it.
         for x, y in ((-9, -9), (-5, -13), (0, -14), (5, -13), (9, -9)):
             canvas.fill(ellipse(x, y, 4.4, 3.9), hair, edge=edge, width=0.4)
         return

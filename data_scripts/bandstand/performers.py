@@ -7,6 +7,7 @@ talking head).
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -59,6 +60,8 @@ class Take(ABC):
         """
 
 
+# A process draws the frames of one take after the other, and each needs the whole take.
+# Two and no more, as a take holds long curves.
 @lru_cache(maxsize=2)
 def record_take(
     performer: str, *, player: int, seconds: float | int, seed: int
@@ -86,9 +89,9 @@ def record_take(
             "there is no such performer",
             f"Give one of {', '.join(PERFORMERS)}",
         )
-    if not seconds >= 1:
+    if not 1 <= seconds < math.inf:  # nor nan
         raise ClipsError(
-            f"seconds = {seconds}", "a take is too short", "Give 1 second or more"
+            f"seconds = {seconds}", "no take is so long", "Give 1 second or more"
         )
     return kinds[performer](player, float(seconds), seed)
 
@@ -112,6 +115,7 @@ class CelloTake(Take):
         """Pitch, loudness, onsets, and the pose as `picture.POSE_NAMES`."""
         poses = picture.measure_pose(self.played, times)
         return {
+            # Read from the same curves as sound and picture, not measured on either.
             "pitch_hz": sample_nearest(self.played.pitch_hz, times),
             "loudness": sample_nearest(self.played.loudness, times),
             "onset": mark_onsets([note.onset for note in self.played.notes], times),
@@ -132,18 +136,26 @@ SCALE = 1 / 205  # shares of the picture a centimetre
 
 
 class QuintetTake(Take):
-    """Five musicians who share tempo, key and phrases, in one picture."""
+    """Five musicians in one picture.
+
+    They play one melody in parallel, each in the own compass. Of five melodies in one
+    sound nobody could tell which hand plays which note.
+    """
 
     def __init__(self, player: int, seconds: float, seed: int) -> None:
         self.duration, self.player, self.seed = seconds, player, seed
         # five people of its own for each player number
         self.parts = [
-            perform(instrument, 5 * player + i, seconds=seconds, seed=seed)
+            perform(
+                instrument, 5 * player + i, seconds=seconds, seed=seed, together=True
+            )
             for i, (instrument, _, _) in enumerate(QUINTET)
         ]
 
     def synthesise(self, sample_rate: int) -> np.ndarray:
         """All five in one hall."""
+        # (5, samples) -> (samples,). Each has its own room's sound already; the hall
+        # joins them.
         mix = np.sum([synthesise(part, sample_rate) for part in self.parts], axis=0)
         rng = make_generator("hall", self.seed)
         return add_room(0.6 * mix, int(rng.integers(1 << 31)), sample_rate, rng)
@@ -172,9 +184,11 @@ class QuintetTake(Take):
         loudness = [sample_nearest(part.loudness, times) for part in self.parts]
         pitches = [sample_nearest(part.pitch_hz, times) for part in self.parts]
         moments = [note.onset for part in self.parts for note in part.notes]
+        # (5, T) -> (T,), which of the five; then their pitch, picked time by time.
         loudest = np.argmax(loudness, axis=0)
         found = {
             "pitch_hz": np.take_along_axis(np.array(pitches), loudest[None], 0)[0],
+            # Sounds that are not in step add their energies, so the squares are added.
             "loudness": np.minimum(np.sqrt(np.sum(np.square(loudness), axis=0)), 1.0),
             "onset": mark_onsets(moments, times),
         }
@@ -192,6 +206,7 @@ def _measure_joints(
     performance: Performance, place: np.ndarray, times: np.ndarray
 ) -> dict[str, np.ndarray]:
     """INSTRUMENT_JOINT_x and ..._y of one player of several, float32 (T,) each."""
+    # A dict for each time, turned into a column for each joint and axis below.
     rows = [picture.locate_joints(performance, float(t), place) for t in times]
     return {
         f"{performance.instrument}_{joint}_{letter}": np.array(
@@ -229,6 +244,7 @@ class DrumTake(Take):
         look = get_look(self.played.player)
         poses = drummer.measure_drummer(self.played, look, times)
         return {
+            # Drums have no pitch; 0 stands for none, as in silence.
             "pitch_hz": np.zeros(len(times), np.float32),
             "loudness": sample_nearest(self.played.loudness, times),
             "onset": mark_onsets([hit.time for hit in hits], times),
@@ -283,6 +299,7 @@ def sample_nearest(curve: np.ndarray, times: np.ndarray) -> np.ndarray:
     Returns:
         float32 (T,)
     """
+    # The last time of a take may round to one row beyond the curve.
     rows = np.round(times * CONTROL_RATE).astype(int)
     return np.asarray(curve[np.minimum(rows, len(curve) - 1)], np.float32)
 
@@ -299,6 +316,7 @@ def mark_onsets(moments: Sequence[float], times: np.ndarray) -> np.ndarray:
     """
     found = np.zeros(len(times), np.float32)
     # 1e-9: 0.15 s belongs to the time 0.15, also where floating point makes it less
+    # The last time at or before each moment; -1 for a moment before the first.
     rows = np.searchsorted(times, np.asarray(moments) + 1e-9, side="right") - 1
     found[rows[rows >= 0]] = 1.0
     return found

@@ -41,6 +41,7 @@ from data_scripts.bandstand.scene import (
 )
 from data_scripts.bandstand.world import Performance
 
+# The order of the columns that `measure_pose` fills by number.
 POSE_NAMES = (
     "head_x",
     "head_y",
@@ -98,6 +99,7 @@ def _draw_bowed(
             made.draw_viol(canvas, made.VIOLS[name], look.wood, motion.loudness)
     draw_hand(canvas, look, hold.left, hold.left_degrees, _lift_fingers(motion))
     if not bare:
+        # A thin bow would vanish in the wide views of the large instruments.
         thick = {"violin": 0.75, "viola": 0.8, "cello": 1.0}.get(name, 1.15)
         made.draw_bow(canvas, *bow, thick)
     draw_arm(canvas, look, body.shoulder_right, hold.right, -1.0)
@@ -119,6 +121,8 @@ def _draw_wind(canvas: Canvas, name: str, scene: Scene, bare: bool) -> None:
         with canvas.at(hold.matrix):
             _draw_wind_instrument(canvas, name, look, hold, motion)
     if name == "bassoon" and not bare:
+        # The pipe ends at the mouth, which the instrument's own coordinates do not
+        # know. So it is drawn on the stage.
         joint = transform(hold.matrix, (made.WING, 3.6))
         made.draw_bocal(canvas, joint, locate_mouth(look, body))
     if name != "horn":
@@ -127,13 +131,15 @@ def _draw_wind(canvas: Canvas, name: str, scene: Scene, bare: bool) -> None:
 
 
 def _lift_fingers(motion: Motion) -> Fingers:
-    """Which fingers are lifted: a pattern that changes with each semitone.
+    """Which fingers are lifted: all at each third semitone, none at the others.
 
     Real fingerings would differ too little to be seen at 64 pixels.
     """
     if motion.rest > 0.5:
         return (0.3, 0.3, 0.3, 0.3)
     step = round(motion.midi)
+    # None of 1, 2, 5 and 7 is a multiple of 3, so all four are lifted at the same
+    # steps.
     first, second, third, fourth = ((step * k) % 3 == 0 for k in (1, 2, 5, 7))
     return float(first), float(second), float(third), float(fourth)
 
@@ -141,6 +147,7 @@ def _lift_fingers(motion: Motion) -> Fingers:
 def _draw_wind_instrument(
     canvas: Canvas, name: str, look: Look, hold: Hold, motion: Motion
 ) -> None:
+    # Low notes close more holes of a woodwind, so more keys are down.
     pressed = round(10 * (1 - motion.height))
     down = made.choose_valves(motion.lowering)
     if motion.rest > 0.5:
@@ -226,6 +233,7 @@ def render(
         uint8 (size, size, 3)
     """
     if behind is None:
+        # Rooms are drawn once and kept; a frame is composed over a copy of it.
         behind = _get_room(get_look(player).room, size, size)
     return _expose(_composite(paint, behind), player, seed, t)
 
@@ -265,6 +273,7 @@ def locate_joints(
 
 @lru_cache(maxsize=64)
 def _get_room(room: int, width: int, height: int) -> np.ndarray:
+    # float32, because light and blending follow. Nobody may write into a cached array.
     return draw_room(room, width, height).astype(np.float32)
 
 
@@ -273,6 +282,8 @@ def _composite(paint: Callable[[Canvas], None], behind: np.ndarray) -> np.ndarra
     size = behind.shape[0]
     canvas = Canvas(size, size, affine(scale=float(size)))
     paint(canvas)
+    # Agg's colours are not multiplied by alpha, so they are weighted here: "over",
+    # (size, size, 3) with a cover of (size, size, 1).
     layer = canvas.to_array().astype(np.float32)
     cover = layer[:, :, 3:] / 255.0
     return np.asarray(behind * (1 - cover) + layer[:, :, :3] * cover)
@@ -283,11 +294,18 @@ def _expose(picture: np.ndarray, player: int, seed: int, t: Real) -> np.ndarray:
     look = get_look(player)
     height, width = picture.shape[:2]
     picture = picture * _light_gain(look, width, height)
-    frame = round(t * 1000)  # a seed must be whole and not negative
-    rng = np.random.default_rng([seed, player, frame & 0x7FFFFFFF])
+    frame = round(t * 1000)
+    # The grain is a function of take, player and time, so a frame is the same in
+    # whatever order and process it is drawn. NumPy takes no negative seeds: the masks
+    # make such numbers positive, and leave the others as they are.
+    rng = np.random.default_rng(
+        [seed & 0xFFFFFFFF, player & 0xFFFFFFFF, frame & 0x7FFFFFFF]
+    )
     grain = rng.standard_normal((height, width, 1), dtype=np.float32)
     # a small picture is a large one scaled down: its grain averages out
     strength = 2.0 * min(1.0, height / 256)
+    # + 0.5, because the conversion to uint8 cuts the fraction off; without the clip it
+    # would wrap round.
     exposed = np.clip(picture + strength * grain + 0.5, 0, 255)
     return np.asarray(exposed, np.uint8)
 
@@ -297,6 +315,7 @@ def _light_gain(look: Look, width: int, height: int) -> np.ndarray:
     """The brightness of each pixel and colour, float32 (height, width, 3)."""
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
+    # A side light, a little more of it from above, and a vignette: darker corners.
     gain = 1.0 + 0.10 * look.light * x - 0.05 * y - 0.09 * (x**2 + y**2)
     warm = np.array([1 + 0.05 * look.warmth, 1.0, 1 - 0.06 * look.warmth], np.float32)
     return np.asarray(gain * warm * look.exposure, np.float32)
@@ -306,6 +325,7 @@ def draw_frames(
     performance: Performance, times: Sequence[Real] | np.ndarray, size: int = 64
 ) -> UInt8[np.ndarray, "time {size} {size} 3"]:
     """Draw the frames at the given seconds: uint8 (T, size, size, 3)."""
+    # Filled in place: a list and a stack of it would hold all frames twice.
     frames = np.empty((len(times), size, size, 3), np.uint8)
     for i, t in enumerate(times):
         frames[i] = draw(performance, float(t), size)
@@ -331,6 +351,7 @@ def draw_row(
     """
     width = height * len(performances)
     views = views or [frame_portrait(performance) for performance in performances]
+    # A copy: the players are composed into it, and the room itself is cached.
     picture = _get_room(views[0].room, width, height).copy()
     for i, (performance, view) in enumerate(zip(performances, views, strict=True)):
         cell = slice(i * height, (i + 1) * height)
@@ -360,12 +381,15 @@ def measure_pose(
         (tip). The bow's columns are NaN for winds.
     """
     view = view or frame_portrait(performance)
+    # NaN is "there is none": 0 would be a place in the picture's corner.
     rows = np.full((len(times), len(POSE_NAMES)), np.nan, np.float32)
     for i, t in enumerate(times):
         scene = build_scene(performance, float(t), view)
         hold = scene.hold
+        # The first column is where the instrument's x axis points in the picture.
         axis = chain(scene.camera, hold.matrix)[:, 0]
         places = [scene.body.head, hold.right, hold.left, hold.centre]
+        # (4, 2) -> 8 columns x, y, x, y, ... in the order of POSE_NAMES
         rows[i, :8] = transform(scene.camera, np.array(places)).ravel()
         rows[i, 8] = math.atan2(axis[1], axis[0]) / math.pi
         if hold.bow is not None:

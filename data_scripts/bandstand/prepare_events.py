@@ -19,6 +19,7 @@ the truth of every moment. Nothing to download, no licence to mind.
 They are written to --source in the layout of AVE as downloaded, and read from there as
 AVE is. What is there already is not written again.
 """
+# AVE's own but for the size: small pictures suffice for drawn things.
 SETTINGS = replace(ave.SETTINGS, size=64)
 
 
@@ -57,6 +58,7 @@ def find_sources(
     from data_scripts.bandstand.layouts import write_ave
 
     if not dry_run:
+        # Writes what is missing: a run that was stopped goes on.
         write_ave(
             folder,
             videos=videos,
@@ -70,6 +72,7 @@ def find_sources(
         )
     if dry_run and not folder.is_dir():  # nothing has been drawn yet
         return [], []
+    # The script of the real set reads what was drawn: the same code for both.
     return ave.find_sources(folder, settings)
 
 

@@ -20,6 +20,7 @@ moment (pitch, loudness, onsets, pose). Nothing to download, no licence to mind.
 It is written to --source in the layout of a real set (released Sub-URMP, or URMP), and
 read from there by that set's own script. What is there already is not written again.
 """
+# The settings of the real thing, so that a series finds clips of the same shape.
 SETTINGS = sub_urmp.SETTINGS
 
 
@@ -60,6 +61,8 @@ def find_sources(
     from data_scripts.bandstand.layouts import write_sub_urmp, write_urmp
 
     seed, size = settings.seed, settings.size
+    # A reused take is what a split by piece would leak, so the drawn URMP has one, too.
+    # It needs two pieces.
     if not dry_run and layout == "urmp":
         write_urmp(
             folder, pieces=songs, seconds=length, seed=seed, reused_take=songs > 1
@@ -70,8 +73,10 @@ def find_sources(
         )
     if dry_run and not folder.is_dir():  # nothing has been drawn yet
         return [], []
+    # The script of the real set reads what was drawn: the same code for both.
     if layout == "urmp":
         return urmp.find_sources(folder, settings)
+    # All pairs that were written are kept: both count from a song's first pair.
     return sub_urmp.find_sources(folder, settings, every=step)
 
 

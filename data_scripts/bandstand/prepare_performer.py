@@ -19,6 +19,7 @@ download, no licence to mind.
 It is written to --source as PERFORMER.mp4, with truth/ beside it, and read from there
 as any single video is. What is there already is not written again.
 """
+# The settings of the real thing, so that a series finds clips of the same shape.
 SETTINGS = single_video.SETTINGS
 
 
@@ -27,6 +28,8 @@ def find_sources(
     settings: ClipSettings = SETTINGS,
     *,
     performer: Annotated[
+        # As text once more, because importing `performers.PERFORMERS` would load the
+        # drawing library for the command's help.
         Literal["melodic", "harmonic", "percussive", "speaking"],
         typer.Option(help="who is seen and heard"),
     ] = "melodic",
@@ -54,6 +57,7 @@ def find_sources(
     from data_scripts.bandstand.layouts import write_video
 
     if not dry_run:
+        # Writes what is missing: a video that is there with its mark is left alone.
         write_video(
             folder,
             performer=performer,
@@ -65,6 +69,7 @@ def find_sources(
         )
     if dry_run and not folder.is_dir():  # nothing has been drawn yet
         return [], []
+    # The script for any video reads what was drawn: the same code for both.
     return single_video.find_sources(folder, settings)
 
 

@@ -50,7 +50,10 @@ def draw_room(room: int, width: int, height: int) -> np.ndarray:
     Returns:
         uint8 (height, width, 3)
     """
+    # The order of the draws is part of the world: another order, other rooms.
     rng = make_generator("room", room)
+    # A room has 100 units in height, whatever the pixels, so it looks the same at each
+    # size. A row of players has one room, as wide as the row.
     span = 100.0 * width / height
     canvas = Canvas(width, height, affine(scale=height / 100.0))
     wall = WALLS[rng.integers(len(WALLS))]
@@ -62,6 +65,8 @@ def draw_room(room: int, width: int, height: int) -> np.ndarray:
     )
     _draw_wall(canvas, rng, wall, span, horizon)
     _draw_decoration(canvas, rng, span, horizon)
+    # The floor comes last and hides what stands below its edge, so plants and stands
+    # seem to be behind it.
     ground = rectangle(0, horizon, span, 100)
     canvas.fill_gradient(
         ground, (0, horizon), (0, 100), darken(floor, 0.25), lighten(floor, 0.08)
@@ -75,10 +80,13 @@ def draw_room(room: int, width: int, height: int) -> np.ndarray:
     canvas.fill(rectangle(0, horizon - 1.8, span, horizon), skirting)
     centre = float(rng.uniform(0.3, 0.7)) * span
     if rng.random() < 0.45:  # a stage light's cone
+        # Three cones over each other, each nearly transparent: brighter in the middle.
         for grow in (1.0, 0.75, 0.5):
             near, far = centre - 42 * grow, centre + 42 * grow
             cone = [(centre - 3, -2), (centre + 3, -2), (far, 100), (near, 100)]
             canvas.fill(polygon(cone), (1.0, 0.96, 0.82), alpha=0.07)
+    # Without alpha, which is full everywhere. The slice would keep the whole buffer
+    # alive.
     return np.ascontiguousarray(canvas.to_array()[:, :, :3])
 
 
@@ -88,7 +96,9 @@ def _draw_wall(
     """A curtain, panels or a bare wall."""
     kind = rng.integers(3)
     if kind == 0:
+        # Not the first colour: a black curtain would hide dark clothes and instruments.
         cloth = CLOTHES[rng.integers(1, len(CLOTHES))]
+        # Each fold goes from dark to light, and every second one less so.
         for i, x in enumerate(np.arange(0, span, 7.0)):
             fold = rectangle(x, 0, x + 7, horizon)
             one, two = darken(cloth, 0.5), darken(cloth, 0.12 + 0.06 * (i % 2))
@@ -104,6 +114,7 @@ def _draw_decoration(
     canvas: Canvas, rng: np.random.Generator, span: float, horizon: float
 ) -> None:
     """A window, painting, plant or music stand at the left or the right."""
+    # At either side: the player stands in the middle and would hide it.
     side = float(rng.choice([0.06, 0.70])) * span
     draw = (_draw_window, _draw_painting, _draw_plant, _draw_stand)[rng.integers(4)]
     draw(canvas, rng, side, horizon)
@@ -136,12 +147,14 @@ def _draw_plant(
 ) -> None:
     """A plant in a pot."""
     x, green = side + 11, (0.20, 0.42, 0.24)
+    # Seven leaves, fanned out from the pot; degrees from straight up.
     for a in np.linspace(-75, 75, 7):
         tip = (x + 16 * math.sin(math.radians(a)), 50 - 20 * math.cos(a / 70))
         middle = (x + tip[0]) / 2
         leaf = smooth_path([(x, 62), (middle - 3, 50), tip, (middle + 3, 54)])
         shade = mix(green, lighten(green, 0.3), float(rng.random()))
         canvas.fill(leaf, shade, edge=darken(green, 0.4), width=0.3)
+    # Beyond the floor's edge, wherever that is: the floor covers the rest.
     foot = horizon + 4
     pot = polygon([(x - 6, 62), (x + 6, 62), (x + 4.5, foot), (x - 4.5, foot)])
     canvas.fill(pot, (0.62, 0.36, 0.24), edge=(0.35, 0.2, 0.13))
@@ -157,6 +170,7 @@ def _draw_stand(
     canvas.stroke(legs, steel, 1.0)
     desk = polygon([(x - 12, 36), (x + 12, 36), (x + 13, 54), (x - 13, 54)])
     canvas.fill(desk, steel)
+    # Two pages, one a little darker, so that the fold shows.
     for s, white in ((-1, (0.96, 0.95, 0.91)), (1, (0.93, 0.92, 0.87))):
         near, far = x + s * 0.4, x + s * 10
         page = polygon([(far, 37), (near, 38), (near, 53), (far, 52)])

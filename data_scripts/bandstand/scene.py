@@ -65,6 +65,7 @@ SIDES = {
     "oboe": -1, "sax": -1, "trombone": -1, "trumpet": -1, "tuba": 1, "viola": 1,
     "violin": 1,
 }  # fmt: skip
+# These instruments rest on the knees or on the floor before a chair.
 ALWAYS_SEATED = ("bassoon", "cello", "horn", "tuba")
 
 
@@ -275,6 +276,8 @@ class Scene:
 
 def _interpolate(values: np.ndarray, t: Real) -> float:
     """The value at `t` s of a curve of CONTROL_RATE; its ends go on."""
+    # A frame may lie a little outside of the curve: its last time is one step before
+    # the end.
     k = min(max(t * CONTROL_RATE, 0.0), len(values) - 1.0)
     i = int(k)
     j = min(i + 1, len(values) - 1)
@@ -286,23 +289,34 @@ def _trace_hands(performance: Performance) -> tuple[np.ndarray, np.ndarray, np.n
     """What the hands follow: pitch (MIDI, held through rests), rests, and lowering."""
     hz = performance.pitch_hz
     sounding = hz > 0
+    # log2(0) is minus infinity, so a performance that never sounds has the middle
+    # pitch.
     if not sounding.any():
         middle = np.full(len(hz), sum(_get_compass(performance.instrument)) / 2)
         return middle, np.ones(len(hz)), np.zeros(len(hz))
+    # For each step the last one that sounded: the hand stays where it is in a rest.
+    # Before the first note it waits there already.
     index = np.maximum.accumulate(np.where(sounding, np.arange(len(hz)), -1))
     index[index < 0] = int(np.argmax(sounding))
+    # MIDI numbers grow with the logarithm of the pitch, as places on a fingerboard do.
     midi = 69 + 12 * np.log2(hz[index] / 440.0)
     lowering = np.zeros(len(hz))
     if performance.instrument in made.FUNDAMENTALS:
         fundamental = made.FUNDAMENTALS[performance.instrument]
+        # A slide takes 0.09 s. The lowering jumps where the next harmonic begins, even
+        # if the pitch moves by a semitone.
         lowering = _delay(made.compute_lowering(midi, fundamental), 9)
     kernel = np.hanning(41)  # a gap of a few hundredths is no rest: the arm stays up
+    # The share of silence in 0.4 s about each step. 1.6 q - 0.5 is 0 up to a third of
+    # silence, and 1 from 94 % on.
     quiet = np.convolve(~sounding, kernel / kernel.sum(), mode="same")
     return _delay(midi, 5), np.clip(1.6 * quiet - 0.5, 0.0, 1.0), lowering
 
 
 def _delay(values: np.ndarray, steps: int) -> np.ndarray:
     """Running mean of the past: a hand takes `steps` / CONTROL_RATE s to arrive."""
+    # The mean of `steps` values needs that many before the first one too: the curve
+    # counts as constant there, so nothing moves at the start.
     padded = np.concatenate([np.full(steps - 1, values[0]), values])
     return np.convolve(padded, np.ones(steps) / steps, mode="valid")
 
@@ -316,15 +330,13 @@ def _read_motion(performance: Performance, t: Real) -> Motion:
     midi_curve, rest_curve, lowering_curve = _trace_hands(performance)
     midi = _interpolate(midi_curve, t)
     low, high = _get_compass(performance.instrument)
-    # the phase wraps from 1 to 0: between two values it must not be interpolated
-    k = min(max(round(t * CONTROL_RATE), 0), len(performance.phase) - 1)
     return Motion(
         loudness=_interpolate(performance.loudness, t),
         midi=midi,
         height=min(max((midi - low) / (high - low), 0.0), 1.0),
         stroke=_interpolate(performance.stroke, t),
         breath=_interpolate(performance.breath, t),
-        sway=math.sin(2 * math.pi * float(performance.phase[k])),
+        sway=_interpolate(performance.sway, t),
         rest=_interpolate(rest_curve, t),
         lowering=_interpolate(lowering_curve, t),
     )
@@ -368,10 +380,14 @@ def _hold_bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
     """
     name = performance.instrument
     model = made.VIOLS[name]
+    # The four strings share the compass; the upper ones come soon, for high notes are
+    # played on the highest string, far up.
     string = min(3.0, motion.height * 4.2)  # 0: the lowest string
     if name in ("violin", "viola"):
+        # degrees: a violin sinks in a rest and rises with loud playing.
         droop = 16.0 * motion.rest - 7.0 * motion.loudness
         degrees = (4.0 if name == "violin" else 10.0) + droop + 2.0 * motion.sway
+        # y is squashed: the instrument is seen a little from its side.
         matrix = affine(body.neck + (4.5, -2.0), degrees, squash=0.82)
         bow_degrees = -55.0 + 7.0 * string + 0.5 * degrees
         reach = 57.0
@@ -380,6 +396,8 @@ def _hold_bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
         big = name == "double_bass"
         pin = (11.0, 139.0) if big else (0.0, 108.0)
         degrees = (-86.0 if big else -84.0) + 1.2 * motion.sway
+        # The pin stands still on the floor while the instrument leans about it: first
+        # the pin's place, then from its tip along the axis to the body.
         floor = affine(pin, degrees)
         matrix = affine(transform(floor, (model.pin, 0.0)), degrees)
         bow_degrees = (16.0 - 7.0 * string) if big else (12.0 - 8.0 * string)
@@ -387,6 +405,8 @@ def _hold_bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
         lift = np.array([-9.0, -6.0])
     # the finger goes from the nut (lowest note) to where the neck meets the body
     neck_end = 1.02 * model.body
+    # Below 1, so that the hand moves more per semitone in the low notes: semitones lie
+    # wider apart near the nut.
     along = motion.height**0.85
     finger = model.nut - 1.0 - along * (model.nut - 1.0 - neck_end)
     place = transform(matrix, (finger, 0.0))
@@ -396,6 +416,7 @@ def _hold_bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
     direction = np.array(
         [math.cos(math.radians(bow_degrees)), math.sin(math.radians(bow_degrees))]
     )
+    # The bow lies through the contact point, which cuts it at `share` of its hair.
     frog = contact - direction * share * reach
     tip = frog + direction * reach
     if name in ("violin", "viola"):
@@ -423,16 +444,23 @@ def _hold_wind(
     grip = GRIPS[performance.instrument]
     rise = 9.0 * motion.loudness + 7.0 * (motion.height - 0.5) - 15.0 * motion.rest
     degrees = grip.degrees + grip.lift * rise + 3.0 * motion.sway
+    # A bassoon hangs at the body and its curved pipe reaches the mouth. All other winds
+    # start at the mouth, so they follow the head.
     bassoon = performance.instrument == "bassoon"
     start = body.neck if bassoon else locate_mouth(look, body)
     matrix = affine(start + grip.start, degrees, grip.scale, grip.squash)
     if performance.instrument == "sax":
+        # The first column is where the x axis goes: the saxophone is mirrored.
         matrix[:, 0] *= -1.0  # it hangs at the player's right
     # a longer tube is lower: the hands (or the slide) go down it
     along, out = 1.0 - motion.height, 0.0
     if performance.instrument == "trombone":
+        # A trombone's note is made by the slide, which is not monotonic in the pitch:
+        # the same position gives each harmonic.
         along = motion.lowering / 6.0
         out = made.SLIDE_TRAVEL * along
+    # Between the places for the highest and the lowest note, in the instrument's
+    # coordinates.
     hands = [
         np.array(high) + along * np.subtract(low, high)
         for high, low in (grip.right, grip.left)
@@ -468,6 +496,7 @@ def build_scene(performance: Performance, t: Real, view: View | None = None) -> 
     return Scene(look, motion, body, hold, view.to_matrix())
 
 
+# Each frame needs the look of its player again, which takes some forty random draws.
 @lru_cache(maxsize=256)
 def get_look(player: int) -> Look:
     """The look of a person, drawn at random once."""

@@ -2,9 +2,10 @@
 
 An instrument is a spectral envelope over frequency: a slope, formants, and a low-pass
 that opens with loudness. The harmonics of the pitch sample that envelope. A band of
-breath or bow noise, strongest in the attack, is added. The harmonics of every block are
-scaled to unit power and then by the performance's loudness, so the envelope that is
-heard is that curve.
+breath or bow noise, strongest in the attack, is added. A bow is heard: `Bowing` says
+how its place on the hair and its direction colour the sound. The harmonics of every
+block are scaled to unit power and then by the performance's loudness, so the envelope
+that is heard is that curve.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ import numpy as np
 from scipy.fft import next_fast_len
 
 from data_scripts.bandstand.world import (
+    ORCHESTRA,
     Performance,
     Voice,
     choose_voice,
     make_generator,
 )
 
+# 16 ms at 16 kHz, 6 ms at 44.1 kHz: short against the attack of a note.
 BLOCK = 256  # samples over which amplitudes change linearly
 HARMONICS = 80  # at most; those above Nyquist are dropped
 FULL_RMS = 0.3  # RMS of the sound at loudness 1
@@ -128,6 +131,35 @@ TIMBRES = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Bowing:
+    """How the bow of a string instrument colours its sound.
+
+    Near the frog the arm's weight lies on the string: the tone is brighter and the hair
+    hisses. Near the tip it is darker and cleaner. A down-bow grates and begins with a
+    bite, an up-bow begins softly. A slurred note has no attack at all.
+
+    Args:
+        weight: what the spectrum's slope gains at the frog and loses at the tip, dB an
+            octave.
+        hiss: level of the hair's hiss in mid-bow, relative to the tone, dB.
+        hiss_range: what it gains at the frog and loses at the tip, dB.
+        hiss_band: its low and high end, Hz.
+        grain: what the bow noise gains in a down-bow and loses in an up-bow, dB.
+        bite: what the burst of an attack gains and loses so, dB.
+    """
+
+    weight: float = 2.0
+    hiss: float = -27.0
+    hiss_range: float = 14.0
+    hiss_band: tuple[float, float] = (5000.0, 7500.0)
+    grain: float = 6.0
+    bite: float = 6.0
+
+
+BOWING = Bowing()
+
+
 def synthesise(performance: Performance, sample_rate: int = 44100) -> np.ndarray:
     """Synthesise what is heard of a performance, the same in every process.
 
@@ -141,22 +173,35 @@ def synthesise(performance: Performance, sample_rate: int = 44100) -> np.ndarray
     samples = round(performance.duration * sample_rate)
     own = choose_voice(performance.instrument, performance.player)
     timbre = TIMBRES[performance.instrument]
+    # What belongs to the instrument (phases, resonances) depends on the player alone;
+    # noise is drawn anew for each take.
     rng = make_generator("sound", performance.instrument, performance.player)
     rng_take = make_generator("take", performance.instrument, performance.seed)
 
     hertz = _hold_pitch(performance.pitch_hz)
     now = np.arange(samples) / sample_rate
+    # The phase is the integral of a changing pitch, in cycles: a sum over samples.
     cycles = np.cumsum(np.interp(now, performance.time, hertz)) / sample_rate
     loudness = np.interp(now, performance.time, performance.loudness)
 
     tone = _make_tone(performance, timbre, own, hertz, cycles, sample_rate, rng)
     if timbre.growl:
+        # cos(pi cycles) has half the pitch: every other period is a little louder.
         tone *= 1 + timbre.growl * own.noise * np.cos(np.pi * cycles)
     noise = make_band_noise(samples, timbre.band, sample_rate, rng_take)
     # bow and reed let the noise through in puffs, one a period
     noise *= 0.75 + 0.25 * np.cos(2 * np.pi * cycles)
     air = np.interp(now, performance.time, _noise_gain(performance, timbre)) * own.noise
-    dry = FULL_RMS * (tone + loudness * air * noise)
+    noise *= air
+    if ORCHESTRA[performance.instrument].family == "string":
+        high = min(BOWING.hiss_band[1], 0.45 * sample_rate)
+        band = (min(BOWING.hiss_band[0], 0.7 * high), high)
+        hiss = make_band_noise(samples, band, sample_rate, rng_take)
+        stroke = np.interp(now, performance.time, performance.stroke)
+        level = BOWING.hiss - BOWING.hiss_range * stroke
+        noise += 10 ** (level / 20) * hiss
+    # `tone` has the loudness in it already; the noise gets it here.
+    dry = FULL_RMS * (tone + loudness * noise)
     return add_room(dry, own.room, sample_rate, rng_take)
 
 
@@ -175,7 +220,11 @@ def add_room(
         float32 (samples,), |sample| <= PEAK.
     """
     wet = dry + reverberate(dry, seed, sample_rate)
+    # 2 % are left for the room's noise, which is added after. The bound keeps silence
+    # from a division by zero.
     wet = wet * min(1.0, 0.98 * PEAK / max(float(np.abs(wet).max()), 1e-9))
+    # A recording is never quite silent. Digital zeros have no logarithm, and would tell
+    # a network where the rests are.
     floor = make_band_noise(len(dry), (60.0, 3000.0), sample_rate, rng)
     wet += 10 ** (FLOOR_DB / 20) * floor
     return np.asarray(np.clip(wet, -PEAK, PEAK), np.float32)
@@ -189,20 +238,28 @@ def _hold_pitch(pitch_hz: np.ndarray) -> np.ndarray:
     sounding = np.flatnonzero(pitch_hz > 0)
     if not len(sounding):
         return np.full_like(pitch_hz, 220.0)
+    # For each step the index of the last one that sounded; -1 before the first.
     last = np.searchsorted(sounding, np.arange(len(pitch_hz)), side="right") - 1
     return np.asarray(pitch_hz[sounding[np.maximum(last, 0)]])
 
 
 def _noise_gain(performance: Performance, timbre: Timbre) -> np.ndarray:
     """Gain of the noise over the tone, (K,): steady, plus each note's attack."""
-    gain = np.full(len(performance.time), 10 ** (timbre.noise / 20))
+    string = ORCHESTRA[performance.instrument].family == "string"
+    # Levels are decibels of amplitude, hence the 20 below.
+    steady = np.full(len(performance.time), timbre.noise)
+    bursts = np.zeros(len(performance.time))
     for note in performance.notes:
         since = performance.time - note.onset
-        burst = 10 ** (timbre.burst / 20) * np.exp(
-            -np.maximum(since, 0) / timbre.burst_time
-        )
-        gain += np.where(since >= 0, burst, 0.0)
-    return gain
+        level = timbre.burst
+        if string:  # until the next note the bow goes this note's way
+            steady[since >= 0] = timbre.noise + BOWING.grain * note.bow
+            level += BOWING.bite * note.bow
+        if note.slurred:
+            continue
+        burst = 10 ** (level / 20) * np.exp(-np.maximum(since, 0) / timbre.burst_time)
+        bursts += np.where(since >= 0, burst, 0.0)
+    return np.asarray(10 ** (steady / 20) + bursts)
 
 
 def _sample_spectrum(
@@ -210,17 +267,25 @@ def _sample_spectrum(
     own: Voice,
     hertz: np.ndarray,
     loudness: np.ndarray,
+    stroke: np.ndarray,
     resonances: np.ndarray,
 ) -> np.ndarray:
     """Amplitudes (blocks + 1, harmonics) of unit power for each block's pitch."""
     order = np.arange(1, HARMONICS + 1)
     octave = np.log2(order)
+    # (blocks + 1, 1) * (harmonics,) -> (blocks + 1, harmonics), as all levels below
     frequency = hertz[:, None] * order
+    # The timbre of the table holds at half loudness: louder is brighter.
     push = loudness[:, None] - 0.5
-    level = (timbre.slope + own.brightness / 2 + timbre.drive * push) * octave
+    weight = -BOWING.weight * stroke[:, None]  # winds have a stroke of 0
+    slope = timbre.slope + own.brightness / 2 + timbre.drive * push + weight
+    level = slope * octave
     cutoff = timbre.lowpass * (1 + timbre.opening * loudness[:, None])
     cutoff = cutoff * 2 ** (own.brightness / 6)
+    # A Butterworth low-pass of the second order.
     level = level - 10 * np.log10(1 + (frequency / cutoff) ** 4)
+    # A formant stays where it is as the pitch changes: it belongs to the body, whose
+    # size the player's factor scales.
     pitch = np.log2(frequency / own.body)
     for centre, gain, width in timbre.formants:
         level += gain * np.exp(-(((pitch - np.log2(centre)) / width) ** 2))
@@ -247,14 +312,19 @@ def _make_tone(
 ) -> np.ndarray:
     """The harmonics of the performance, (samples,)."""
     shared = make_generator("body", performance.instrument).normal(size=60)
+    # 0.9**2 + 0.4**2 is about 1: most of the curve is the instrument's, the rest the
+    # player's own.
     resonances = 0.9 * shared + 0.4 * rng.normal(size=60)
     offset = rng.uniform(0, 2 * np.pi, HARMONICS).astype(np.float32)
+    # Blocks, rounded up; they have one edge more.
     frames = -(-len(cycles) // BLOCK)
     edges = np.arange(frames + 1) * BLOCK / sample_rate
     loudness = np.interp(edges, performance.time, performance.loudness)
     pitch = np.interp(edges, performance.time, hertz)
-    amplitude = _sample_spectrum(timbre, own, pitch, loudness, resonances)
+    stroke = np.interp(edges, performance.time, performance.stroke)
+    amplitude = _sample_spectrum(timbre, own, pitch, loudness, stroke, resonances)
     shimmer = 1 + 0.03 * rng.normal(size=amplitude.shape)
+    # Spectra of unit power times the loudness: the RMS follows the truth.
     amplitude = amplitude * shimmer * loudness[:, None]
     order = np.arange(1, HARMONICS + 1)
     # what lies above half the sample rate would be folded back as a false tone
@@ -279,10 +349,13 @@ def sum_harmonics(
     frames = len(amplitude) - 1
     order = np.arange(1, amplitude.shape[1] + 1)
     phase = np.zeros(frames * BLOCK, dtype=np.float32)
+    # Whole cycles are dropped while the numbers are float64. After minutes they are in
+    # the ten thousands, where float32 keeps only two or three digits of a cycle.
     phase[: len(cycles)] = 2 * np.pi * (cycles % 1.0)
     tone = np.zeros((frames, BLOCK), dtype=np.float32)
     ramp = np.arange(BLOCK, dtype=np.float32) / BLOCK
     phases = phase.reshape(frames, BLOCK)
+    # A block counts if it is heard at either edge; rests cost nothing.
     loud = np.asarray(amplitude.any(axis=1))
     sounding = np.flatnonzero(loud[:-1] | loud[1:])
     # 32 blocks at a time keep the harmonics' waves in the cache
@@ -290,12 +363,16 @@ def sum_harmonics(
         if not len(block):
             continue
         first, last = amplitude[block], amplitude[block + 1]
+        # 1e-4 is -80 dB. Only the harmonics up to the last that is heard are computed.
         heard = np.flatnonzero(np.maximum(first, last).max(axis=0) > 1e-4)
         count = int(heard[-1]) + 1 if len(heard) else 1
+        # k times the fundamental's phase, (harmonics, blocks, BLOCK)
         angle = np.multiply.outer(order[:count].astype(np.float32), phases[block])
         angle += offset[:count, None, None]
         # (harmonics, blocks, BLOCK) -> (blocks, harmonics, BLOCK) for the matmul
         waves = np.sin(angle, out=angle).transpose(1, 0, 2)
+        # (blocks, 2, harmonics) @ (blocks, harmonics, BLOCK): one product gives the
+        # sums with the amplitudes of the first edge and with their changes.
         both = np.stack([first, last - first], axis=1)[:, :, :count]
         start, change = np.moveaxis(both.astype(np.float32) @ waves, 1, 0)
         tone[block] = start + ramp * change
@@ -347,10 +424,14 @@ def reverberate(dry: np.ndarray, seed: int, sample_rate: int) -> np.ndarray:
     now = np.arange(length) / sample_rate
     tail = rng.standard_normal(length) * 10 ** (-3 * now / decay)
     tail = np.convolve(tail, np.hanning(9)[1:-1] / 4, mode="same")  # walls eat treble
-    tail[: int(0.012 * sample_rate)] = 0.0  # the first echo comes after 12 ms
+    # The tail begins after 12 ms; the reflections that are added below may come sooner.
+    tail[: int(0.012 * sample_rate)] = 0.0
+    # The tail's energy is set last, after the filter and the gap have changed it.
     tail *= rng.uniform(0.06, 0.16) / np.sqrt(np.sum(tail**2))
     for _ in range(4):
         tail[int(rng.uniform(0.004, 0.03) * sample_rate)] += rng.uniform(-0.06, 0.06)
+    # Long enough for the whole convolution: a shorter FFT would wrap its end to the
+    # start.
     size = next_fast_len(len(dry) + length, real=True)
     return np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(tail, size), size)[
         : len(dry)

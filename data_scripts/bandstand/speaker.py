@@ -147,7 +147,7 @@ def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
 
     Args:
         player: who speaks: any number.
-        seconds: how long.
+        seconds: how long, 1 or more. Something is said in it.
         seed: of what is said.
     """
     rng = make_generator("speech", player, seed)
@@ -156,11 +156,15 @@ def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
     phrases: list[tuple[float, float]] = []
     now = float(rng.uniform(0.2, 0.5))
     pace = float(rng.uniform(0.95, 1.2))
+    if now >= seconds - 0.6:  # of a second nothing would be left to speak in
+        now = 0.2
     while now < seconds - 0.6:
         begin = now
         for _ in range(int(rng.integers(3, 8))):
             accent = int(rng.integers(3))
             for syllable in range(int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2]))):
+                # A word of fewer syllables than `accent` has no stressed one, as small
+                # words have.
                 stress = 1.0 if syllable == accent else float(rng.uniform(0.55, 0.8))
                 now = _add_syllable(phones, onsets, now, stress, pace, rng)
             now += float(rng.choice([0.0, 0.04, 0.12], p=[0.5, 0.3, 0.2]))
@@ -169,7 +173,8 @@ def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
         phrases.append((begin, now))
         now += float(rng.choice([0.25, 0.5, 1.1], p=[0.4, 0.4, 0.2]))
     time = np.arange(math.ceil(seconds * CONTROL_RATE)) / CONTROL_RATE
-    # no word begins in the last 0.6 s, so none is cut off
+    # No word begins in the last 0.6 s. A long one may still reach beyond the end: what
+    # lies there has no rows in the curves, so it is neither heard nor seen.
     return _trace_speech(player, seed, float(seconds), phones, onsets, phrases, time)
 
 
@@ -183,6 +188,8 @@ def _add_syllable(
 ) -> float:
     """Add consonant, vowel and now and then a closing consonant; returns the end, s."""
     names, vowels = list(CONSONANTS), list(VOWELS)
+    # Most syllables begin with a consonant, few end with one: the commonest shape of
+    # syllables.
     word = [CONSONANTS[names[rng.integers(len(names))]]] if rng.random() < 0.85 else []
     word.append(VOWELS[vowels[rng.integers(len(vowels))]])
     if rng.random() < 0.3:
@@ -190,8 +197,11 @@ def _add_syllable(
     for phone in word:
         vowel = phone in VOWELS.values()
         seconds = phone.seconds * pace * float(rng.uniform(0.85, 1.2))
+        # Stress makes vowels longer; a consonant has its length.
         seconds *= (0.8 + 0.45 * stress) if vowel else 1.0
         if vowel:
+            # The vowel, and not the consonant before it, is where a syllable is heard
+            # to begin.
             onsets.append(round(now, 4))
         phones.append(SpokenPhone(phone, now, seconds, stress, vowel))
         now += seconds
@@ -209,6 +219,7 @@ def _trace_speech(
 ) -> Speech:
     """The curves of voice and mouth: each phone's targets, then smoothed."""
     rng = make_generator("voice of speech", player)
+    # Hz, and a factor on the formants: a shorter throat has higher ones.
     base, tract = float(rng.uniform(95, 210)), float(rng.uniform(0.98, 1.14))
     size = len(time)
     voiced, jaw, lips = np.zeros(size), np.zeros(size), np.zeros(size)
@@ -225,6 +236,8 @@ def _trace_speech(
         lips[here] = phone.lips
         formants[here] = phone.formants
         if phone.noise:
+            # A stop is silent while the lips or the tongue are shut; it is heard as
+            # they open.
             begin = end - BURST_SECONDS if phone.shut else spoken.onset
             noises[phone.band][_rows(begin, end)] = phone.noise * loud
     # the mouth moves slower than the throat
@@ -265,10 +278,12 @@ def _intone(
     fall = np.zeros(len(time))
     for begin, end in phrases:
         said = (time >= begin - 0.1) & (time < end + 0.1)
+        # From 12 % above the speaker's own pitch to 14 % below it.
         fall[said] = 1.12 - 0.26 * np.clip((time[said] - begin) / (end - begin), 0, 1)
     lift = np.zeros(len(time))
     for spoken in phones:
         if spoken.vowel:
+            # In lengths of the vowel, 0 in its middle.
             since = (time - spoken.onset) / spoken.seconds - 0.5
             lift = np.maximum(lift, 0.16 * spoken.stress * np.exp(-2 * since**2))
     return smooth_curve(np.where(fall > 0, fall, 1.0), 0.1) + lift
@@ -295,6 +310,7 @@ def synthesise_speech(speech: Speech, sample_rate: int = 44100) -> np.ndarray:
     # a voice is never quite steady: without this it sounds like a machine
     wobble = 1 + 0.008 * smooth_curve(rng_take.standard_normal(len(held)), 0.08)
     cycles = np.cumsum(np.interp(now, speech.time, held * wobble)) / sample_rate
+    # Blocks, rounded up; they have one edge more, at which the amplitudes are given.
     frames = -(-samples // BLOCK)
     edges = np.arange(frames + 1) * BLOCK / sample_rate
     pitch = np.interp(edges, speech.time, held)
@@ -302,6 +318,7 @@ def synthesise_speech(speech: Speech, sample_rate: int = 44100) -> np.ndarray:
     formants = np.stack(
         [np.interp(edges, speech.time, f) for f in speech.formants.T], axis=1
     )
+    # (blocks + 1, harmonics), of unit power times the amplitude of the voice.
     amplitude = _sample_spectrum(pitch, formants) * voiced[:, None]
     order = np.arange(1, HARMONICS + 1)
     # what lies above half the sample rate would be folded back as a false tone
@@ -310,6 +327,7 @@ def synthesise_speech(speech: Speech, sample_rate: int = 44100) -> np.ndarray:
     dry = sum_harmonics(amplitude, cycles, offset)
     for name, curve in speech.noises.items():
         low, high = BANDS[name]
+        # At a low rate the band of an s would end above half of it.
         band = (low, min(high, 0.45 * sample_rate))
         gain = np.interp(now, speech.time, curve)
         dry += gain * make_band_noise(samples, band, sample_rate, rng_take)
@@ -321,6 +339,7 @@ def _fill_pitch(pitch: np.ndarray) -> np.ndarray:
     known = np.flatnonzero(pitch > 0)
     if not len(known):
         return np.full(len(pitch), 120.0)
+    # A harmonic that fades out must keep sounding, not glide down to 0 Hz.
     return np.asarray(np.interp(np.arange(len(pitch)), known, pitch[known]))
 
 
@@ -333,9 +352,14 @@ def _sample_spectrum(pitch: np.ndarray, formants: np.ndarray) -> np.ndarray:
     frequency = pitch[:, None] * order
     level = 1.0 / order  # -12 dB an octave from the throat, +6 from the lips
     shape = np.ones_like(frequency) * level
+    # centre (blocks + 1, 1) and width, so that both meet frequency (blocks + 1,
+    # harmonics)
     resonances = [(formants[:, k, None], b) for k, b in enumerate(BANDWIDTHS)]
     resonances += [(np.array(centre), width) for centre, width in UPPER_FORMANTS]
     for centre, width in resonances:
+        # The gain of a damped resonator, c**2 / |c**2 - f**2 + i w f|: 1 at low
+        # frequencies, c / w at its centre. The product of all is the throat (Fant's
+        # source and filter).
         square = centre**2
         shape *= square / np.hypot(square - frequency**2, width * frequency)
     # a sine of amplitude a has the power a**2 / 2
@@ -350,33 +374,45 @@ SPEAKER_TRUTH = (
 )  # fmt: skip
 
 
+BLINK = (0.10, 0.35)  # s after the last sound of a phrase between which the eyes shut
+
+
 @lru_cache(maxsize=8)
-def _trace_gestures(speech: Speech) -> tuple[np.ndarray, np.ndarray]:
-    """Drive of the head (loudness, slowly) and how open the eyes are, with blinks."""
+def _trace_gestures(speech: Speech) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What head and eyes follow, (K,) each: all of it can be heard.
+
+    Returns:
+        Drive of the head (loudness, slowly); the sway, -1 to 1, which follows the
+        melody of the voice; and how open the eyes are. Speakers blink in their pauses.
+    """
+    # The head is heavy: it follows the loudness over a third of a second.
     drive = smooth_curve(speech.loudness, 0.35)
-    rng = make_generator("blinks", speech.player, speech.seed)
-    eyes = np.ones(len(speech.time))
-    now = float(rng.uniform(0.5, 3))
-    while now < speech.duration:
-        since = speech.time - now
-        eyes = np.where((since >= 0) & (since < 0.15), 0.1, eyes)
-        now += float(rng.uniform(1.5, 5))
-    return drive, eyes
+    voiced = speech.pitch_hz[speech.pitch_hz > 0]
+    middle = float(np.median(voiced)) if len(voiced) else 1.0
+    tone = np.where(speech.pitch_hz > 0, speech.pitch_hz / middle - 1, 0.0)
+    sway = np.clip(smooth_curve(tone, 0.5) / 0.12, -1, 1)
+    sounding = np.flatnonzero(speech.loudness > 0.01)
+    last = np.searchsorted(sounding, np.arange(len(speech.time)), side="right") - 1
+    # s since the last sound; before the first there was none
+    here = np.arange(len(speech.time))
+    quiet = np.full(len(here), np.inf)
+    quiet[last >= 0] = (here - sounding[last])[last >= 0] / CONTROL_RATE
+    eyes = np.where((quiet >= BLINK[0]) & (quiet < BLINK[1]), 0.1, 1.0)
+    return drive, sway, eyes
 
 
 def _interpolate(curve: np.ndarray, t: Real) -> float:
     """The value at `t` s of a curve of CONTROL_RATE; its ends go on."""
     k = min(max(t * CONTROL_RATE, 0.0), len(curve) - 1.0)
+    # The last value is reached from the one before it, so i + 1 always exists.
     i = min(int(k), len(curve) - 2)
     return float(curve[i] + (curve[i + 1] - curve[i]) * (k - i))
 
 
 def _pose_body(speech: Speech, look: Look, t: Real) -> Body:
     """Joints and face at `t` s: mouth and head follow the voice, the sway is slow."""
-    drive_curve, eyes = _trace_gestures(speech)
-    drive = _interpolate(drive_curve, t)
-    # slow, and not in step with the voice: a head at rest moves too
-    sway = math.sin(2 * math.pi * 0.21 * t + speech.player)
+    drive_curve, sway_curve, eyes = _trace_gestures(speech)
+    drive, sway = _interpolate(drive_curve, t), _interpolate(sway_curve, t)
     lean = 0.7 * sway
     neck = np.array([lean, 0.5 - 0.8 * drive])
     right, left = place_shoulders(neck, lean, look)
@@ -384,7 +420,7 @@ def _pose_body(speech: Speech, look: Look, t: Real) -> Body:
         neck=neck,
         head=neck + (0.4 * lean, -17.0 + 2.6 * drive),
         head_degrees=2.0 * sway + 5.0 * (drive - 0.3),
-        turn=0.25 * math.sin(2 * math.pi * 0.13 * t + 1.0),
+        turn=0.25 * sway,
         shoulder_right=right,
         shoulder_left=left,
         hip=np.array([0.15 * lean, 54.0]),
@@ -422,10 +458,12 @@ def measure_speaker(
         0 (shut) to 1.
     """
     rows = np.empty((len(times), len(SPEAKER_TRUTH)), np.float32)
+    # The same camera as in `draw_speaker`, or the truth would not be what is drawn.
     view = aim_camera(look, SPEAKER_VIEW, shift=0.6)
     for i, t in enumerate(times):
         body = _pose_body(speech, look, float(t))
         rows[i, :2] = transform(view, body.head)
+        # Camera and head lean together.
         rows[i, 2] = (look.tilt + body.head_degrees) / 180
         rows[i, 3:5] = transform(view, locate_mouth(look, body))
         rows[i, 5:] = body.jaw, body.lips, body.eyes

@@ -12,6 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 CONTROL_RATE = 100  # Hz: the rate of every curve of a Performance
+RETAKE = 0.25  # s of rest in which a player has time to lift the bow and begin anew
+FROG = -0.8  # where on the bow, -1 to 1, a phrase begins
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Note:
     midi: float
     velocity: float  # 0..1
     bow: int  # +1 down-bow, -1 up-bow; +1 for winds
+    slurred: bool = False  # in the bow of the note before: it has no attack of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,7 @@ class Performance:
         loudness: the amplitude of the sound, 0..1.
         stroke: the bow's contact point, -1 (frog) to 1 (tip); 0 for winds.
         breath: the player's blowing pressure, 0..1; 0 for strings.
-        phase: the body's sway in cycles, wrapped to [0, 1): sin(2 pi phase).
+        sway: of the body, -1 to 1: with the bow, or a wind player's with the pitch.
     """
 
     instrument: str
@@ -111,7 +114,7 @@ class Performance:
     loudness: np.ndarray
     stroke: np.ndarray
     breath: np.ndarray
-    phase: np.ndarray
+    sway: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,8 @@ def make_generator(*names: object) -> np.random.Generator:
 
     Python's own hash() differs from process to process, so the seed is a SHA-256.
     """
+    # 8 of its 32 bytes are enough. Their order is fixed too, so that every machine gets
+    # the same seed.
     digest = hashlib.sha256("|".join(str(name) for name in names).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
@@ -161,7 +166,12 @@ def midi_to_hz(midi: float) -> float:
 
 
 def perform(
-    instrument: str, player: int, *, seconds: float | int, seed: int
+    instrument: str,
+    player: int,
+    *,
+    seconds: float | int,
+    seed: int,
+    together: bool = False,
 ) -> Performance:
     """Write a seeded score in the instrument's range, and play it.
 
@@ -173,6 +183,8 @@ def perform(
         player: any integer: whose instrument and habits.
         seconds: length, above 0.
         seed: of the score.
+        together: whether all who play this seed also share rhythm, contour and
+            dynamics, each in the compass of the own instrument.
 
     Raises:
         ValueError: for an unknown instrument, or a length that is not positive.
@@ -182,14 +194,20 @@ def perform(
     if not seconds > 0:
         raise ValueError(f"seconds = {seconds}: a performance has a positive length")
     seconds = float(seconds)
-    rng = make_generator("score", instrument, player, seed)
+    # Two generators: one of the seed alone, which all players of a piece share, and one
+    # of this part.
+    part = ("together",) if together else (instrument, player)
+    rng = make_generator("score", *part, seed)
     tempo, notes = _write_score(
         ORCHESTRA[instrument], seconds, make_generator("piece", seed), rng
     )
+    # Rounded up, so that the curves reach the end of a length such as 2.503 s.
     time = np.arange(int(np.ceil(seconds * CONTROL_RATE))) / CONTROL_RATE
     loudness = _play_loudness(instrument, player, notes, time)
+    pitch_hz = _play_pitch(instrument, player, notes, time, loudness)
     string = ORCHESTRA[instrument].family == "string"
     silent = np.zeros_like(time)
+    stroke = _play_strokes(notes, time, loudness) if string else silent
     return Performance(
         instrument=instrument,
         player=player,
@@ -198,11 +216,11 @@ def perform(
         tempo=tempo,
         notes=notes,
         time=time,
-        pitch_hz=_play_pitch(instrument, player, notes, time, loudness),
+        pitch_hz=pitch_hz,
         loudness=loudness,
-        stroke=_play_strokes(notes, time, loudness) if string else silent,
+        stroke=stroke,
         breath=silent if string else smooth_curve(loudness, 0.12),
-        phase=_play_sway(tempo, loudness, rng.uniform()),
+        sway=_follow(stroke) if string else _lean_with_pitch(instrument, pitch_hz),
     )
 
 
@@ -222,6 +240,7 @@ def _write_score(
     tonic = int(piece.integers(12))
     mode = MODES[str(piece.choice(list(MODES)))]
     compass = range(instrument.low, instrument.high + 1)
+    # The scale's pitches within the compass; a melody walks along this array.
     pitches = np.array([midi for midi in compass if (midi - tonic) % 12 in mode])
     notes: list[Note] = []
     now = float(piece.uniform(0.05, 0.3))
@@ -231,7 +250,7 @@ def _write_score(
         now = _write_phrase(notes, now, bars, beat, pitches, seconds, player)
         now += float(rest)
     if instrument.family != "string":
-        notes = [replace(note, bow=1) for note in notes]
+        notes = [replace(note, bow=1, slurred=False) for note in notes]
     return tempo, tuple(notes)
 
 
@@ -255,18 +274,23 @@ def _write_phrase(
     places = _walk_scale(style, len(lengths), len(pitches), player)
     slur = int(player.integers(1, 5))  # notes in one bow
     short = 0.55 if style != "hymn" and player.random() < 0.2 else 0.96  # staccato
+    slur = slur if short > 0.9 else 1  # who plays staccato changes the bow each time
     level, swell = player.uniform(0.3, 0.8), player.uniform(-0.25, 0.4)
     now = bow_start = start
-    bow = notes[-1].bow if notes else 1
+    bow = notes[-1].bow if notes else -1
     for index, (length, place) in enumerate(zip(lengths, places, strict=True)):
         if now > seconds - 0.2:
             break
         arch = np.sin(np.pi * (now - start) / sum(lengths))
         accent = 0.12 if index % 4 == 0 else 0.0
         velocity = level + swell * arch + accent + player.normal(0, 0.04)
+        # After a rest the player begins anew, with a down-bow. After a mere breath
+        # there is no time to lift the bow, and it turns.
+        rested = not notes or now - _end(notes[-1]) >= RETAKE
         # a bow is 1.2 s long at most, however many notes are slurred
-        if index % slur == 0 or now + length > bow_start + 1.2:
-            bow, bow_start = -bow, now
+        turned = rested or index % slur == 0 or now + length > bow_start + 1.2
+        if turned:
+            bow, bow_start = 1 if rested else -bow, now
         notes.append(
             Note(
                 onset=round(now, 4),
@@ -274,10 +298,16 @@ def _write_phrase(
                 midi=float(pitches[place]),
                 velocity=float(np.clip(velocity, 0.15, 1.0)),
                 bow=bow,
+                slurred=not turned,
             )
         )
         now += length
     return now
+
+
+def _end(note: Note) -> float:
+    """When a note is let go, s."""
+    return note.onset + note.duration
 
 
 def _walk_scale(
@@ -287,6 +317,7 @@ def _walk_scale(
     register = float(np.clip(rng.normal(0.5, 0.22), 0.05, 0.95)) * (size - 1)
     if style == "run":
         steps = rng.choice([-1, 1], p=[0.15, 0.85], size=count)
+        # Runs turn round every 8 notes, and begin upwards or downwards.
         steps = steps * np.where(np.arange(count) // 8 % 2, -1, 1) * rng.choice([-1, 1])
     elif style == "arpeggio":
         turn = np.where(np.arange(count) // 4 % 2, -1, 1)
@@ -321,6 +352,7 @@ def _play_loudness(
         since = time - note.onset
         rise = np.clip(since / attack, 0, 1)
         inside = np.clip(since / max(note.duration, 1e-3), 0, 1)
+        # The fade begins before the note's end and goes on after it, half and half.
         fade = max(note.duration - kind.release / 2, 0.03)
         fall = np.exp(-np.clip(since - fade, 0, None) / (kind.release / 2.5))
         shape = (1 - swell) + swell * np.sin(np.pi * inside) if swell else 1.0
@@ -348,12 +380,14 @@ def _play_pitch(
     # a finger or a slide moves along the string or tube; a valve is there at once
     glide = 0.03 if kind.family == "string" or instrument == "trombone" else 0.012
     cents = np.zeros_like(time)
+    # Angular, and a little off the player's own rate in each performance.
     rate = 2 * np.pi * own.vibrato_rate * (1 + 0.04 * rng.normal())
     for index, note in enumerate(notes):
         following = notes[index + 1].onset if index + 1 < len(notes) else np.inf
         here = (time >= note.onset) & (time < following)
         since = time[here] - note.onset
         # no player is exactly in tune: 4 cents of deviation a note
+        # 100 cents are a semitone, so 6900 cents are A4.
         value = 100 * note.midi + own.tuning + np.clip(rng.normal(0, 4), -8, 8)
         # only from a note that still sounds: after a rest nothing glides
         if index and notes[index - 1].onset + notes[index - 1].duration > (
@@ -375,31 +409,60 @@ def _play_strokes(
     """The integral of the bow's speed, which grows with loudness.
 
     Notes slurred in one bow share a stroke. A stroke is stretched or squeezed only
-    where the bow would run out, or would leave the next stroke no hair to use.
+    where the bow would run out, or would leave the next stroke no hair to use. In a
+    rest the bow is lifted and brought back to the frog, where each phrase begins.
     """
-    groups: list[list[Note]] = []
+    strokes: list[list[Note]] = []
     for note in notes:
-        if groups and groups[-1][-1].bow == note.bow:
-            groups[-1].append(note)
+        if note.slurred:
+            strokes[-1].append(note)
         else:
-            groups.append([note])
-    # a faster bow sounds louder, and a bow at rest makes no sound
-    speed = np.where(loudness > 0, 0.15 + 1.8 * loudness, 0.0)
-    starts = [group[0].onset for group in groups] + [np.inf]
+            strokes.append([note])
+    # a faster bow sounds louder, and it rests where the player lets the string ring
+    held = np.zeros(len(time), bool)
+    for note in notes:
+        held |= (time >= note.onset) & (time < _end(note))
+    speed = np.where(held & (loudness > 0), 0.15 + 1.8 * loudness, 0.0)
+    starts = [stroke[0].onset for stroke in strokes] + [np.inf]
     spans = [(time >= first) & (time < last) for first, last in pairwise(starts)]
+    # How much bow each stroke takes; the 0 stands for "nothing follows" in the loop
+    # below.
     lengths = [float(np.sum(speed[span])) / CONTROL_RATE for span in spans] + [0.0]
-    stroke = np.zeros_like(time)
-    place = -0.8
-    stroke[time < starts[0]] = place
-    for index, (group, span) in enumerate(zip(groups, spans, strict=True)):
-        bow = group[0].bow
-        wanted = max(bow * place + lengths[index], lengths[index + 1] - 1.0)
+    curve = np.full_like(time, FROG)
+    place = FROG
+    for index, (stroke, span) in enumerate(zip(strokes, spans, strict=True)):
+        bow, end = stroke[0].bow, _end(stroke[-1])
+        lifted = starts[index + 1] - end >= RETAKE  # after it; at the end of a take too
+        # In the stroke's own direction, bow * place goes up to 1. The next stroke runs
+        # the other way and needs its length: from here on it has wanted + 1.
+        room = 0.0 if lifted else lengths[index + 1]
+        wanted = max(bow * place + lengths[index], room - 1.0)
         travel = min(wanted, 1.0) - bow * place
+        # 0..1 along the stroke, in time with the loudness. The bound is for a stroke in
+        # silence.
         share = np.cumsum(speed[span]) / max(np.sum(speed[span]), 1e-9)
-        stroke[span] = np.clip(place + bow * travel * share, -1, 1)
-        if span.any():
-            place = float(stroke[span][-1])
-    return stroke
+        curve[span] = np.clip(place + bow * travel * share, -1, 1)
+        place = float(curve[span][-1]) if span.any() else place
+        if lifted:
+            since = np.clip((time[span] - end) / RETAKE, 0, 1)
+            curve[span] += (FROG - curve[span]) * since**2 * (3 - 2 * since)
+            place = FROG
+    return curve
+
+
+def _follow(curve: np.ndarray, seconds: float = 0.3) -> np.ndarray:
+    """Running mean of the past: a body follows its hand within `seconds`."""
+    steps = round(seconds * CONTROL_RATE)
+    padded = np.concatenate([np.full(steps - 1, curve[0]), curve])
+    return np.convolve(padded, np.ones(steps) / steps, mode="valid")
+
+
+def _lean_with_pitch(instrument: str, pitch_hz: np.ndarray) -> np.ndarray:
+    """The sway of a wind player: to one side with high notes, upright in rests."""
+    kind = ORCHESTRA[instrument]
+    midi = 69 + 12 * np.log2(np.maximum(pitch_hz, 1e-3) / 440.0)
+    height = np.clip((midi - kind.low) / (kind.high - kind.low), 0, 1)
+    return _follow(np.where(pitch_hz > 0, 2 * height - 1, 0.0))
 
 
 def smooth_curve(curve: np.ndarray, seconds: float) -> np.ndarray:
@@ -415,12 +478,7 @@ def smooth_curve(curve: np.ndarray, seconds: float) -> np.ndarray:
     # an odd width, so that the window has a middle
     width = 2 * int(seconds * CONTROL_RATE / 2) + 1
     window = np.hanning(width + 2)[1:-1]
+    # "full" and then cut by hand: with "same" numpy gives as many values as the longer
+    # of both, which is the window for a very short curve.
     full = np.convolve(curve, window / window.sum())
     return full[width // 2 : width // 2 + len(curve)]
-
-
-def _play_sway(tempo: float, loudness: np.ndarray, start: float) -> np.ndarray:
-    """Sway in cycles: one in four beats at full loudness, slower when soft."""
-    # who plays louder moves more
-    speed = tempo / 60 / 4 * (0.25 + 0.75 * np.sqrt(smooth_curve(loudness, 0.5)))
-    return (start + np.cumsum(speed) / CONTROL_RATE) % 1.0

@@ -1,11 +1,10 @@
-"""The exercises of this series: two in each notebook, with checks that give hints.
+"""The exercises of this series: two or three in each notebook, with their checks.
 
 Each check compares the reader's answer with a result that was found in another way: a
 closed form, a plain loop, or torch's own layer. Its message says what is wrong with the
 answer. Try an exercise before you read its solution, which stands above its check.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models.resnet import BasicBlock
 
 from avnb.course.exercises import Exercise, assert_close, require_answer, to_array
 
@@ -111,38 +111,47 @@ SHARED_RECORDINGS = Exercise(
 # --- Step 2: sound ---------------------------------------------------------------
 
 
-def find_frames(sample: int, n_fft: int = 2048, hop: int = 512) -> list[int]:
-    """Find the frames, 0 to 43, whose window contains a sample."""
-    first = math.ceil((sample - n_fft // 2 + 1) / hop)
-    last = (sample + n_fft // 2) // hop
-    return list(range(max(0, first), min(43, last) + 1))
+def compute_lms(magnitude: np.ndarray, mel: np.ndarray) -> np.ndarray:
+    """Compute LMS from the magnitudes of an STFT and the matrix of mel bands."""
+    energy = mel @ magnitude**2
+    decibels = 10 * np.log10(np.maximum(energy, 1e-10) / 1000)
+    return (np.clip(decibels, -80, 0) + 80) / 40 - 1
 
 
-def check_frames(answer: Callable) -> None:
-    """Check against the definition of a window, for nine samples."""
-    for sample in (0, 511, 1023, 1024, 1025, 5000, 12345, 20992, 22049):
-        right = [
-            n for n in range(44) if 512 * n - 1024 <= sample < 512 * n - 1024 + 2048
-        ]
-        got = [int(n) for n in require_answer(answer(sample), "list")]
-        assert set(got) >= set(right), (
-            f"sample {sample} is in the frames {right}; your answer {got} misses some"
-        )
-        assert set(got) <= set(right), (
-            f"sample {sample} is in the frames {right} only, not in {got}"
-        )
-        assert got == right, f"list each frame once and in order: {right}"
+def check_lms(answer: Callable) -> None:
+    """Check with bands of known energy, and against the class of step 2."""
+    known = np.sqrt([[1000.0, 100.0, 1e-3, 0.0, 1e6]])
+    got = to_array(answer(known, np.ones((1, 1))), "LMS")
+    assert got.shape == (1, 5), f"The shape is {got.shape}. It should be (1, 5)"
+    assert np.isfinite(got).all(), (
+        "Silence has energy 0, whose logarithm is -inf. Clip the energy first"
+    )
+    assert not np.isclose(got[0, 1], 0.5), (
+        "An energy of 100 is 10 dB below 1000, but your number fits 20 dB. The bands "
+        "add up the energy, which is the square of the magnitude"
+    )
+    assert_close(
+        got[0], [1.0, 0.75, -0.5, -1.0, 1.0], "energies 1000, 100, 1e-3, 0, 1e6"
+    )
+    random = np.random.default_rng(0)
+    magnitude, mel = random.uniform(0, 3, (9, 4)), random.uniform(0, 1, (3, 9))
+    loops = [
+        [sum(mel[b, k] * magnitude[k, n] ** 2 for k in range(9)) for n in range(4)]
+        for b in range(3)
+    ]
+    right = 1 + np.clip(10 * np.log10(np.array(loops) / 1000), -80, 0) / 40
+    assert_close(answer(magnitude, mel), right, "random magnitudes")
 
 
-FRAMES = Exercise(
-    "which frames contain a sample",
-    "Which of the 44 frames have a given sample in their window?",
-    check_frames,
-    find_frames,
+COMPUTE_LMS = Exercise(
+    "from an STFT to LMS",
+    "Compute LMS from magnitudes (rows, frames) and the matrix of mel bands.",
+    check_lms,
+    compute_lms,
     (
-        "Frame n is centred on sample 512 n, so its window begins 1024 samples before.",
-        "It contains the samples from 512 n - 1024 to 512 n + 1023.",
-        "There are no frames below 0 or above 43.",
+        "MS is the matrix times the squared magnitudes.",
+        "Decibels below 1000: 10 · log10(MS / 1000), clipped to -80 … 0.",
+        "The range of 80 dB becomes a range of 2.",
     ),
 )
 
@@ -285,85 +294,102 @@ BOOTSTRAP_INTERVAL = Exercise(
 # --- Step 4: image ---------------------------------------------------------------
 
 
-def compute_dense_share(width: int = 32, classes: int = 13) -> float:
-    """Compute the share of Γ's weights that is in its fully connected layers."""
-    w = width
-    pairs = [(3, w), (w, w), (w, 2 * w), (2 * w, 2 * w), (2 * w, 4 * w), (4 * w, 4 * w)]
-    convs = sum(9 * before * after for before, after in pairs)
-    sizes = [4 * 4 * 4 * w, 512, 128, classes]
-    dense = sum(a * b + b for a, b in itertools.pairwise(sizes))
-    return dense / (convs + dense)
+def compute_block(
+    x: torch.Tensor, convs: tuple, norms: tuple, shortcut: nn.Module
+) -> torch.Tensor:
+    """Compute a residual block that changes the size of the map."""
+    y = norms[0](convs[0](x)).relu()
+    return (shortcut(x) + norms[1](convs[1](y))).relu()
 
 
-def check_dense_share(answer: Callable) -> None:
-    """Check against the parameters of torch's own layers, at three sizes."""
-    for width, classes in ((32, 13), (16, 13), (8, 2)):
-        widths = (3, width, width, 2 * width, 2 * width, 4 * width, 4 * width)
-        convs = [
-            nn.Conv2d(before, after, 3, bias=False)
-            for before, after in itertools.pairwise(widths)
-        ]
-        dense = [
-            nn.Linear(64 * width, 512),
-            nn.Linear(512, 128),
-            nn.Linear(128, classes),
-        ]
-        inside, outside = (
-            sum(p.numel() for layer in part for p in layer.parameters())
-            for part in (dense, convs)
+def check_residual_block(answer: Callable) -> None:
+    """Check against torchvision's own block."""
+    torch.manual_seed(0)
+    shortcut = nn.Sequential(nn.Conv2d(4, 6, 1, 2, bias=False), nn.BatchNorm2d(6))
+    block = BasicBlock(4, 6, 2, shortcut).eval()
+    x = torch.randn(2, 4, 8, 8)
+    with torch.no_grad():
+        right = block(x)
+        parts = ((block.conv1, block.conv2), (block.bn1, block.bn2), shortcut)
+        got = require_answer(answer(x, *parts), "map")
+        inner = block.bn2(block.conv2(block.bn1(block.conv1(x)).relu()))
+        assert not torch.allclose(got, inner.relu(), atol=1e-5), (
+            "The shortcut is missing. The block adds f(x) to what the shortcut gives"
         )
-        right = inside / (inside + outside)
-        got = to_array(answer(width, classes), "share")
-        assert 0 <= got <= 1, f"a share is between 0 and 1, not {got}"
-        bare = inside - 512 - 128 - classes
-        assert abs(got - bare / (bare + outside)) > 1e-6, (
-            "nearly right: the fully connected layers also have biases"
+        assert not torch.allclose(got, inner + shortcut(x), atol=1e-5), (
+            "The last ReLU is missing. It comes after the sum"
         )
-        assert_close(got, right, f"width {width}, {classes} classes: the share", 1e-6)
+    assert_close(got, right, "The output of the block")
 
 
-DENSE_SHARE = Exercise(
-    "where the weights are",
-    "What share of Γ's weights (without the norms) is in its fully connected layers?",
-    check_dense_share,
-    compute_dense_share,
+RESIDUAL_BLOCK = Exercise(
+    "a residual block",
+    "Compute ReLU(x' + f(x)) from the layers of the block.",
+    check_residual_block,
+    compute_block,
     (
-        "A 3×3 convolution without bias from a to b channels has 9ab weights.",
-        "A fully connected layer from a to b has ab weights and b biases.",
-        "The map that is flattened is 4×4 with 4W channels, which makes 64W numbers.",
+        "f is the first convolution, its norm, a ReLU, the second one and its norm.",
+        "x' is shortcut(x), because x has another size than f(x).",
     ),
 )
 
 
-def convert_to_bytes(x: np.ndarray) -> np.ndarray:
-    """Convert floats in [-1, 1] to bytes; clip what lies outside."""
-    return np.rint((np.clip(x, -1, 1) + 1) * 127.5).astype(np.uint8)
+def may_evaluate(
+    real: tuple[float, float, float],
+    spoiled: list[tuple[float, float, float]],
+    classes: int,
+) -> str:
+    """Judge an evaluator by its accuracies with and without the instrument."""
+    chance = 1 / classes
+    if real[1] <= chance:
+        return "blind"
+    # One kind of pictures that gives the answer away is enough.
+    return "cheats" if any(low > chance for _, low, _ in spoiled) else "yes"
 
 
-def check_bytes(answer: Callable) -> None:
-    """Check all 256 grey values and four numbers at and beyond the limits."""
-    every = np.arange(256)
-    got = require_answer(answer(every.astype(np.float32) / 127.5 - 1), "array")
-    assert got.dtype == np.uint8, f"the dtype should be uint8, not {got.dtype}"
-    changed = int((got != every).sum())
-    assert not changed, (
-        f"{changed} of 256 grey values come back changed: do you round, or cut the "
-        "fraction off?"
+def check_may_evaluate(answer: Callable) -> None:
+    """Check with five evaluators whose numbers are clear."""
+    good, none = (0.95, 0.9, 0.98), (0.08, 0.04, 0.12)
+    for what, case, right in (
+        (
+            "It knows real pictures, and nothing without an instrument",
+            (good, [none] * 2),
+            "yes",
+        ),
+        (
+            "It is right for 30 % [20, 40] of blurred pictures",
+            (good, [none, (0.3, 0.2, 0.4)]),
+            "cheats",
+        ),
+        (
+            "It is right for 10 % [5, 15] of the noise, and chance is 7.7 %",
+            (good, [(0.1, 0.05, 0.15)]),
+            "yes",
+        ),
+        (
+            "It is right for 9 % [3, 15] of the real pictures",
+            ((0.09, 0.03, 0.15), [none]),
+            "blind",
+        ),
+    ):
+        got = require_answer(answer(*case, 13), "word")
+        assert got == right, f"{what}. The answer should be {right!r}, not {got!r}"
+    got = answer((0.9, 0.85, 0.95), [(0.5, 0.4, 0.6)], 2)
+    assert got == "yes", (
+        "With two classes chance is 50 %, so 50 % [40, 60] without an instrument is "
+        f"no cheating. The answer should be 'yes', not {got!r}"
     )
-    got = answer(np.array([-1.3, -1.0, 1.0, 1.3], np.float32))
-    assert got.tolist() == [0, 0, 255, 255], (
-        f"-1.3, -1, 1 and 1.3 should become 0, 0, 255, 255, not {got.tolist()}"
-    )
 
 
-BYTES = Exercise(
-    "back to bytes without loss",
-    "Undo byte / 127.5 - 1, also for numbers outside [-1, 1].",
-    check_bytes,
-    convert_to_bytes,
+MAY_EVALUATE = Exercise(
+    "may this network evaluate?",
+    "Judge an evaluator by its accuracies with and without a visible instrument.",
+    check_may_evaluate,
+    may_evaluate,
     (
-        "astype(np.uint8) cuts the fraction off: 99.99999 becomes 99.",
-        "It also wraps around: 256 becomes 0. Clip first.",
+        "Chance is 1 / classes.",
+        '"Clearly right" means that the whole interval is above chance.',
+        "One kind of spoiled pictures that gives the answer away is enough.",
     ),
 )
 
@@ -410,50 +436,58 @@ MASKED_MSE = Exercise(
 )
 
 
-def mirror_with_pose(
-    picture: np.ndarray, pose: dict[str, float]
-) -> tuple[np.ndarray, dict]:
-    """Mirror a picture left to right, and the positions of its pose with it."""
-    mirrored = {n: 1 - v if n.endswith("_x") else v for n, v in pose.items()}
-    return picture[:, ::-1], mirrored
+def make_adamw_step(
+    weight: torch.Tensor,
+    gradient: torch.Tensor,
+    state: dict,
+    rate: float = 1e-3,
+    decay: float = 0.05,
+) -> torch.Tensor:
+    """Make one step of AdamW on one weight tensor."""
+    t = state["t"] = state.get("t", 0) + 1
+    mean = state["mean"] = 0.9 * state.get("mean", 0) + 0.1 * gradient
+    size = state["size"] = 0.999 * state.get("size", 0) + 0.001 * gradient**2
+    # The running means begin at 0 and are too small at first.
+    mean, size = mean / (1 - 0.9**t), size / (1 - 0.999**t)
+    return weight * (1 - rate * decay) - rate * mean / (size.sqrt() + 1e-8)
 
 
-def check_mirror(answer: Callable) -> None:
-    """Check with a white pixel at the tip of the bow."""
-    random = np.random.default_rng(0)
-    picture = random.integers(0, 200, (8, 8, 3), dtype=np.uint8)
-    picture[2, 1] = 255
-    pose = {"bow_tip_x": 1.5 / 8, "bow_tip_y": 2.5 / 8, "bow": -0.4}
-    before, kept = picture.copy(), dict(pose)
-    got, mirrored = require_answer(answer(picture, pose), "picture and pose")
-    assert (picture == before).all(), "the given picture was changed: make a new one"
-    assert pose == kept, "the given pose was changed: make a new one"
-    assert got.shape == (8, 8, 3), f"shape {got.shape}, not (8, 8, 3)"
-    assert not (got == picture[::-1]).all(), (
-        "that is upside down: mirror left and right"
+def check_adamw_step(answer: Callable) -> None:
+    """Check five steps against torch's own AdamW."""
+    random = torch.Generator().manual_seed(0)
+    start = torch.randn(6, generator=random, dtype=torch.float64)
+    gradients = torch.randn(5, 6, generator=random, dtype=torch.float64)
+    weight, state = nn.Parameter(start.clone()), {}
+    adamw = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.5)
+    mine = start.clone()
+    for number, gradient in enumerate(gradients, start=1):
+        weight.grad = gradient.clone()
+        adamw.step()
+        mine = require_answer(answer(mine, gradient, state, 0.1, 0.5), "weight")
+        if number == 1:
+            sign = start * (1 - 0.05) - 0.1 * gradient.sign()
+            assert_close(
+                mine,
+                sign,
+                "The first step moves each weight by the rate, against the sign of its "
+                "gradient, after the decay",
+            )
+        assert_close(mine, weight.detach(), f"The weight after step {number}", 1e-6)
+    assert_close(
+        answer(start, torch.zeros(6), {}, 0.1, 0.5), start * 0.95, "Decay alone"
     )
-    assert not (got == picture[:, :, ::-1]).all(), "that swaps red and blue"
-    assert (got == np.flip(before, 1)).all(), "the picture is not the mirrored one"
-    assert set(mirrored) == set(kept), f"the names changed: {sorted(mirrored)}"
-    row, column = int(mirrored["bow_tip_y"] * 8), int(mirrored["bow_tip_x"] * 8)
-    assert (got[row, column] == 255).all(), (
-        f"the white pixel is the bow's tip, but the pose places it at ({row}, {column})"
-    )
-    assert_close(mirrored["bow_tip_x"], 6.5 / 8, "bow_tip_x")
-    assert mirrored["bow"] == -0.4, (
-        "`bow` is the contact point of the bow, not a position in the picture"
-    )
 
 
-MIRROR = Exercise(
-    "mirror a picture and its pose",
-    "Flip a picture left to right, together with the positions *_x of its pose.",
-    check_mirror,
-    mirror_with_pose,
+ADAMW_STEP = Exercise(
+    "a step of AdamW",
+    "Compute the weight after one step; keep the running means in `state`.",
+    check_adamw_step,
+    make_adamw_step,
     (
-        "The width is the second axis: picture[:, ::-1].",
-        "A position x is a share of the width from the left. From the right it is "
-        "1 - x.",
+        "Keep the number of steps t, a running mean of the gradient (0.9 and 0.1) and "
+        "one of its square (0.999 and 0.001).",
+        "Both start at 0, so divide them by 1 - 0.9**t and 1 - 0.999**t.",
+        "Decay multiplies the weight by 1 - rate · decay, and nothing else.",
     ),
 )
 
@@ -585,181 +619,330 @@ BEST_SCORE = Exercise(
 )
 
 
-def choose_checkpoint(train: list[float], test: list[float]) -> tuple[int, float]:
-    """Choose the best point of the training curve, and read the test curve there."""
-    best = max(range(len(train)), key=lambda i: (train[i], i))
-    return best, test[best]
+def make_gan_step(
+    G: nn.Module,
+    D: nn.Module,
+    opt_g: torch.optim.Optimizer,
+    opt_d: torch.optim.Optimizer,
+    real: torch.Tensor,
+    wrong: torch.Tensor,
+    code: torch.Tensor,
+    z: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make the discriminator's update and then the generator's."""
+    fake = G(z, code)
+    scores = [D(x, code) for x in (real, fake.detach(), wrong)]
+    loss_d = compute_d_loss(*scores)
+    opt_d.zero_grad()
+    loss_d.backward()
+    opt_d.step()
+    loss_g = F.softplus(-D(fake, code)).mean()
+    opt_g.zero_grad()
+    loss_g.backward()
+    opt_g.step()
+    return loss_d.detach(), loss_g.detach()
 
 
-def check_choose_checkpoint(answer: Callable) -> None:
-    """Check with curves that have their best points at different places."""
-    train, test = [0.2, 0.6, 0.9, 0.7, 0.3], [0.2, 0.8, 0.7, 0.6, 0.9]
-    at, value = require_answer(answer(train, test), "index and value")
-    assert at != 4, (
-        "at index 4 the *test* curve is best: choosing by the test curve makes the "
-        "test accuracy too optimistic"
+class _Pair(nn.Module):
+    """A small linear G or D that works on vectors."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(inputs, outputs)
+
+    def forward(self, x: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        return self.layer(torch.cat([x, code], dim=1)).squeeze(1)
+
+
+def check_gan_step(answer: Callable) -> None:
+    """Check the losses, and where each network ends, by gradients in closed form."""
+    torch.manual_seed(0)
+    G, D = _Pair(2 + 3, 4).double(), _Pair(4 + 3, 1).double()
+    before = {
+        name: [p.detach().clone() for p in net.parameters()]
+        for name, net in (("G", G), ("D", D))
+    }
+    real, wrong = torch.randn(2, 8, 4, dtype=torch.float64)
+    code, z = torch.randn(8, 3).double(), torch.randn(8, 2).double()
+    rate = 0.1
+    opt_g, opt_d = (torch.optim.SGD(net.parameters(), rate) for net in (G, D))
+    # What must come out, by the derivatives of the losses instead of by autograd.
+    (w, b), (v, c) = before["D"], before["G"]
+    fake = torch.cat([z, code], 1) @ v.T + c
+    inputs = [torch.cat([x, code], 1) for x in (real, fake, wrong)]
+    logits = [x @ w[0] + b for x in inputs]
+    loss_d = (
+        F.softplus(-logits[0]) + (F.softplus(logits[1]) + F.softplus(logits[2])) / 2
+    ).mean()
+    slopes = [-(-logits[0]).sigmoid() / 8, *(s.sigmoid() / 16 for s in logits[1:])]
+    w_new = w - rate * sum(s @ x for s, x in zip(slopes, inputs, strict=True))
+    b_new = b - rate * sum(s.sum() for s in slopes)
+    logit = inputs[1] @ w_new[0] + b_new
+    slope = (-(-logit).sigmoid() / 8)[:, None] * w_new[:, :4]
+    v_new = v - rate * slope.T @ torch.cat([z, code], 1)
+
+    given = (G, D, opt_g, opt_d, real, wrong, code, z)
+    losses = require_answer(answer(*given), "pair of losses")
+    assert len(losses) == 2, "Return both losses: (D's, G's)"
+    assert_close(losses[0], loss_d, "The discriminator's loss, Eq. 4")
+    moved = not torch.equal(G.layer.weight.detach(), v)
+    assert moved, "The generator's weights have not moved. Call opt_g.step()"
+    assert_close(
+        D.layer.weight,
+        w_new,
+        "D's weights after the step. Only Eq. 4 may move them, once",
     )
-    assert at == 2, f"the training curve is best at index 2, not at {at}"
-    assert value == 0.7, (
-        f"the weights of index 2 score 0.7 on the test set, not {value}"
+    assert_close(
+        losses[1], F.softplus(-logit).mean(), "G's loss, Eq. 3, by D after its update"
     )
-    at, value = answer([0.1, 0.5, 0.5, 0.4], [0.1, 0.2, 0.3, 0.4])
-    assert at == 2, f"two points are equally good: keep the later one, 2, not {at}"
-    assert value == 0.3, f"the test value at index 2 is 0.3, not {value}"
+    assert_close(
+        G.layer.weight,
+        v_new,
+        "G's weights after the step. Only Eq. 3 may move them; detach the pictures in "
+        "D's loss",
+    )
 
 
-CHOOSE_CHECKPOINT = Exercise(
-    "early stopping without the test set",
-    "Where does the training curve say to stop, and what is the test accuracy there?",
-    check_choose_checkpoint,
-    choose_checkpoint,
+GAN_STEP = Exercise(
+    "one step of the training",
+    "Update D by Eq. 4, then G by Eq. 3, and return both losses.",
+    check_gan_step,
+    make_gan_step,
     (
-        "You may read the test curve at one point only, and it may not choose it.",
-        "If several points are equally good, keep the last, as step 7 does with >=.",
+        "Generate once. D's update must not move G: use fake.detach() there.",
+        "Compute G's loss with D as it is after its update.",
+        "G's loss leaves gradients in D. opt_d.zero_grad() at the right place removes "
+        "them before D's next update.",
+    ),
+)
+
+
+def measure_fall(train: list[float], test: list[float]) -> float:
+    """Measure the fall of the test curve from the training curve's best point."""
+    best = max(range(len(train)), key=lambda i: (train[i], i))
+    return test[best] - test[-1]
+
+
+def check_fall(answer: Callable) -> None:
+    """Check with a fall, a rise, and curves of nothing but noise."""
+    train, test = [0.2, 0.6, 0.9, 0.7, 0.3], [0.2, 0.8, 0.7, 0.6, 0.4]
+    got = to_array(answer(train, test), "number")
+    assert not np.isclose(got, 0.6), (
+        "That is the fall of the training curve from its own best point. It is never "
+        "negative, so it finds a fall in every noise"
+    )
+    assert not np.isclose(got, 0.4), (
+        "That is the fall of the test curve from its own best point. It is never "
+        "negative, so it finds a fall in every noise"
+    )
+    assert_close(
+        got, 0.3, "The test curve falls from 0.7 (at index 2) to 0.4: the fall"
+    )
+    got = to_array(
+        answer([0.1, 0.5, 0.4, 0.5, 0.4], [0.1, 0.2, 0.3, 0.3, 0.7]), "number"
+    )
+    assert_close(
+        got, -0.4, "Of two best points take the last. The test curve rises here"
+    )
+    noise = np.random.default_rng(0).standard_normal((400, 2, 30))
+    mean = np.mean([float(answer(list(a), list(b))) for a, b in noise])
+    assert abs(mean) < 0.3, (
+        f"In pure noise nothing falls, but your mean over 400 curves is {mean:.2f}"
+    )
+
+
+FALL = Exercise(
+    "a fall that can be negative",
+    "By how much does the test curve fall after the training curve's best point?",
+    check_fall,
+    measure_fall,
+    (
+        "Which of the two curves may choose the point, and which is then measured?",
+        "If several points are equally good, take the last, as step 7 does with >=.",
     ),
 )
 
 # --- Step 8: spectrogram networks ------------------------------------------------
 
 
-def compute_deconv_size(size: tuple[int, int], layers: list[tuple]) -> tuple[int, int]:
-    """Compute the size of a map after transposed convolutions."""
-    for kernel, strides, padding in layers:
-        size = tuple(
-            (n - 1) * stride - 2 * padding + kernel
-            for n, stride in zip(size, strides, strict=True)
+def make_stretch(width: int) -> nn.Sequential:
+    """Make the two deconvolutions of Sec. 3.1: (B, W, 32, 32) → (B, 1, 128, 34)."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(width, width // 2, 4, (2, 1), 1, bias=False),
+        nn.BatchNorm2d(width // 2),
+        nn.ReLU(),
+        nn.ConvTranspose2d(width // 2, 1, 4, (2, 1), 1),
+        nn.Tanh(),
+    )
+
+
+def check_stretch(answer: Callable) -> None:
+    """Check the layers, the shapes and the range."""
+    for width in (4, 10):
+        made = require_answer(answer(width), "module")
+        assert isinstance(made, nn.Module), (
+            f"Return a module, not {type(made).__name__}"
         )
-    return size
+        got = made(torch.randn(2, width, 32, 32) * 100)
+        assert got.shape[2:] != (128, 128), (
+            "128×128 comes from stride 2 in both directions. The columns have stride 1"
+        )
+        assert got.shape == (2, 1, 128, 34), (
+            f"The output has the shape {tuple(got.shape)}. It should be (2, 1, 128, 34)"
+        )
+        found = [m for m in made.modules() if isinstance(m, nn.ConvTranspose2d)]
+        assert [m.kernel_size for m in found] == [(4, 4)] * 2, (
+            "The paper has two deconvolutions with kernels of 4×4"
+        )
+        assert got.abs().max() <= 1, "LMS lies in [-1, 1]. Which function ends there?"
+        assert any(isinstance(m, nn.BatchNorm2d) for m in made.modules()), (
+            "Put a norm and a ReLU between the two, as after every deconvolution of G"
+        )
 
 
-def check_deconv_size(answer: Callable) -> None:
-    """Check against torch's own layer, for four stacks."""
-    twice = 2 * [(4, (2, 1), 1)]
-    for size, layers in (
-        ((32, 32), twice[:1]),
-        ((32, 32), twice),
-        ((1, 1), [(4, (1, 1), 0)]),
-        ((8, 5), [(3, (2, 3), 1), (5, (1, 2), 0)]),
-    ):
-        x = torch.zeros(1, 1, *size)
-        for kernel, stride, padding in layers:
-            x = nn.ConvTranspose2d(1, 1, kernel, stride, padding)(x)
-        right = tuple(x.shape[2:])
-        got = tuple(require_answer(answer(size, list(layers)), "size"))
-        assert got == right, f"{size} becomes {right} by {layers}, not {got}"
-
-
-DECONV_SIZE = Exercise(
-    "how 32×32 becomes 128×34",
-    "The size (rows, columns) after transposed convolutions (kernel, stride, padding).",
-    check_deconv_size,
-    compute_deconv_size,
+STRETCH = Exercise(
+    "from 32×32 to 128×34",
+    "Build the last layers of the I2S generator.",
+    check_stretch,
+    make_stretch,
     (
-        "Each of n inputs adds one kernel, `stride` apart. Where does the last end?",
-        "At (n - 1) · stride + kernel. The padding is then cut off at both ends.",
-        "Rows and columns have strides of their own.",
+        "nn.ConvTranspose2d(inputs, outputs, 4, (2, 1), 1) has stride 2 for the rows.",
+        "The first one halves the channels, the second one leaves a single channel.",
     ),
 )
 
 
-def resize_in_time(spectrogram: np.ndarray, frames: int) -> np.ndarray:
-    """Resize (rows, n) to (rows, frames) by linear interpolation in time."""
-    old = np.arange(spectrogram.shape[1])
-    new = np.linspace(0, old[-1], frames)
-    return np.stack([np.interp(new, old, row) for row in spectrogram])
+def make_added_block(width: int) -> nn.Module:
+    """Make two added layers as a residual block that starts as leaky ReLU(x)."""
+    first, second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+    nn.init.zeros_(second.weight)
+    nn.init.zeros_(second.bias)
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = first, second
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            inside = self.second(F.leaky_relu(self.first(x), 0.2))
+            return F.leaky_relu(x + inside, 0.2)
+
+    return Block()
 
 
-def check_resize_in_time(answer: Callable) -> None:
-    """Check against torch's interpolation and with a steady tone."""
-    steady = np.repeat(np.arange(6.0)[:, None], 44, axis=1)
-    got = to_array(answer(steady, 34), "spectrogram")
-    assert got.shape == (6, 34), f"shape {got.shape}, not (6, 34)"
-    assert not np.array_equal(got, np.resize(steady, (6, 34))), (
-        "numpy.resize moves the end of each row into the next row, so a steady tone "
-        "changes its pitch"
+def check_added_block(answer: Callable) -> None:
+    """Check the start, the receptive field and that all layers learn."""
+    torch.manual_seed(0)
+    block = require_answer(answer(6), "module")
+    x = torch.randn(2, 6, 9, 9)
+    assert block(x).shape == x.shape, "The block should keep the shape"
+    assert_close(
+        block(x).detach(), F.leaky_relu(x, 0.2), "Before training the block gives σ(x)"
     )
-    assert_close(got, steady[:, :34], "a steady tone")
-    random = np.random.default_rng(0).standard_normal((5, 44))
-    right = F.interpolate(
-        torch.from_numpy(random)[None, None],
-        (5, 34),
-        mode="bilinear",
-        align_corners=True,
+    convs = [m for m in block.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convs) == 2, f"The block has {len(convs)} convolutions. It should have 2"
+    optimizer = torch.optim.SGD(block.parameters(), 0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        block(x).square().sum().backward()
+        optimizer.step()
+    assert all(m.weight.grad.abs().sum() > 0 for m in convs), (
+        "After two steps a convolution still has no gradient. If both start at zero, "
+        "neither can begin to learn"
     )
-    assert_close(answer(random, 34), right[0, 0], "noise, 44 → 34 frames")
-    assert require_answer(answer(random, 60), "spectrogram").shape == (5, 60)
+    x = torch.randn(1, 6, 9, 9, requires_grad=True)
+    block(x)[0, :, 4, 4].sum().backward()
+    reached = int((x.grad[0].abs().sum(0) > 0).any(0).sum())
+    assert reached == 5, (
+        f"One output depends on {reached} columns. Two 3×3 convolutions make it 5"
+    )
 
 
-RESIZE_IN_TIME = Exercise(
-    "resize a spectrogram in time",
-    "Resize (rows, frames) to another number of frames by linear interpolation.",
-    check_resize_in_time,
-    resize_in_time,
+ADDED_BLOCK = Exercise(
+    "two added layers that start as nothing",
+    "Build a residual block of two 3×3 convolutions that starts as leaky ReLU(x).",
+    check_added_block,
+    make_added_block,
     (
-        "First and last frame stay first and last: np.linspace(0, frames - 1, new).",
-        "np.interp(new positions, old positions, one row) interpolates one row.",
+        "y = leaky_relu(x + f(x), 0.2), where f is conv, leaky ReLU, conv.",
+        "f(x) is 0 where the last convolution's weights and biases are 0.",
+        "Only the last one may be 0: else the gradient of both is 0.",
     ),
 )
 
 # --- Step 9: training image to sound ---------------------------------------------
 
 
-def convert_to_energy(lms: np.ndarray, loud: float = 1000.0) -> np.ndarray:
-    """Convert the network's numbers, -1 to 1, to mel energies."""
-    return loud * 10 ** ((lms - 1) * 40 / 10)
+def measure_spectral_distance(generated: np.ndarray, real: np.ndarray) -> float:
+    """Measure the log-spectral distance of two LMS, in decibels."""
+    difference = 40 * (np.asarray(generated) - np.asarray(real))
+    return float(np.sqrt((difference**2).mean(axis=0)).mean())
 
 
-def check_energy(answer: Callable) -> None:
-    """Check at -1, 0 and 1, and there and back for 20 energies."""
-    got = to_array(answer(np.array([1.0, 0.0, -1.0])), "energy")
-    assert np.isfinite(got).all(), "the energies should be finite"
-    assert_close(got[0], 1000.0, "1 means 0 dB, the energy of loud playing")
-    assert not np.isclose(got[2], 1000 * 1e-4), (
-        "a factor of ten is 20 dB for amplitudes, but 10 dB for energies"
+def check_spectral_distance(answer: Callable) -> None:
+    """Check with known differences, and against plain loops."""
+    real = np.zeros((128, 44))
+    assert_close(answer(real, real), 0.0, "The distance of a sound from itself")
+    got = to_array(answer(real + 0.5, real), "distance")
+    assert not np.isclose(got, 0.5), "The range of 2 is 80 dB wide, so 0.5 is 20 dB"
+    assert_close(got, 20.0, "Everything 20 dB too loud: the distance")
+    uneven = real.copy()
+    uneven[:, 0] = 1.0  # one frame of 44 is 40 dB too loud
+    got = to_array(answer(uneven, real), "distance")
+    assert not np.isclose(got, 40 / math.sqrt(44)), (
+        "Take the root for each frame, and then the mean over the frames"
     )
-    assert_close(
-        got[2] / 1e-5, 1.0, "-1 is 80 dB less, which is 1e-5; your value over that"
-    )
-    assert_close(
-        got[1] / 1e-1, 1.0, "0 is 40 dB less, which is 0.1; your value over that"
-    )
-    mel = np.random.default_rng(0).uniform(1e-4, 900, 20)
-    lms = (np.clip(10 * np.log10(mel / 1000), -80, 0) + 80) / 40 - 1
-    assert_close(
-        answer(lms) / mel, np.ones(20), "there and back; your energy over the true one"
-    )
-    assert np.isclose(answer(np.array([1.0]), 10.0), 10).all(), "`loud` is not used"
+    assert_close(got, 40 / 44, "One frame of 44 is 40 dB too loud: the distance")
+    a, b = np.random.default_rng(0).uniform(-1, 1, (2, 5, 3))
+    frames = [
+        math.sqrt(sum((40 * (a[r, n] - b[r, n])) ** 2 for r in range(5)) / 5)
+        for n in range(3)
+    ]
+    assert_close(answer(a, b), sum(frames) / 3, "Two random spectrograms")
 
 
-ENERGY = Exercise(
-    "from the network's numbers to energy",
-    "Undo LMS: -1 to 1 means -80 to 0 dB, and 0 dB is the mel energy `loud`.",
-    check_energy,
-    convert_to_energy,
+SPECTRAL_DISTANCE = Exercise(
+    "the log-spectral distance",
+    "How far apart, in decibels, are two log-mel spectrograms?",
+    check_spectral_distance,
+    measure_spectral_distance,
     (
-        "First convert to decibels: the range of 2 is 80 dB wide and ends at 0 dB.",
-        "Energy is 10 ** (dB / 10); amplitude would be 10 ** (dB / 20).",
+        "A difference of 1 is 40 dB.",
+        "Within a frame: the root of the mean squared difference over the bands.",
+        "Then the mean over the frames.",
     ),
 )
 
 
 def estimate_pitch(partials: list[float]) -> float:
-    """Estimate the pitch as the median distance between neighbouring partials."""
-    return float(np.median(np.diff(np.sort(partials))))
+    """Estimate the pitch: the largest of which all partials are multiples."""
+    partials = sorted(partials)
+    for divisor in range(1, 20):
+        pitch = partials[0] / divisor
+        orders = np.round(np.array(partials) / pitch)
+        # 5 % of the pitch: measured partials are never exact multiples.
+        if (abs(np.array(partials) - orders * pitch) < 0.05 * pitch).all():
+            # The mean over all partials is better measured than the lowest alone.
+            return float(np.sum(partials) / orders.sum())
+    return partials[0]
 
 
 def check_pitch(answer: Callable) -> None:
     """Check with partials that are measured to 0.2 %, some of them missing."""
     for what, f0, orders in (
-        ("all partials", 220.0, (1, 2, 3, 4, 5)),
-        ("no fundamental", 220.0, (2, 3, 4, 5, 6)),
-        ("no fundamental, one partial missing", 196.0, (2, 3, 5, 6, 7, 8)),
-        ("the same, not in order", 196.0, (5, 2, 8, 3, 7, 6)),
+        ("With all partials", 220.0, (1, 2, 3, 4, 5)),
+        ("Without the fundamental", 220.0, (2, 3, 4, 5, 6)),
+        ("With the odd partials of a clarinet alone", 220.0, (1, 3, 5, 7)),
+        ("With a clarinet's partials above the fundamental", 147.0, (3, 5, 7, 9)),
+        ("Without the fundamental and one partial", 196.0, (2, 3, 5, 6, 7, 8)),
+        ("With the same, but not in order", 196.0, (5, 2, 8, 3, 7, 6)),
     ):
         measured = [f0 * k * (1 + 0.002 * math.cos(k)) for k in orders]
         got = float(to_array(answer(measured), "pitch"))
-        octave = " (an octave off)" if round(got / f0, 1) in (0.5, 2.0) else ""
-        assert abs(got / f0 - 1) < 0.03, f"{what}: {got:.1f} Hz, not {f0}{octave}"
+        octave = ", which is an octave off" if round(got / f0, 1) in (0.5, 2.0) else ""
+        assert abs(got / f0 - 1) < 0.03, (
+            f"{what} the pitch is {f0} Hz. You found {got:.1f} Hz{octave}"
+        )
 
 
 PITCH = Exercise(
@@ -768,8 +951,11 @@ PITCH = Exercise(
     check_pitch,
     estimate_pitch,
     (
-        "The lowest line need not be the fundamental. Look at the distances.",
-        "A missing partial makes one distance twice too large. Mean or median?",
+        "The lowest line need not be the fundamental.",
+        "The distance of neighbours is the pitch where no partial is missing. A "
+        "clarinet has 220, 660, 1100 … Hz: the distance is 440 Hz, the pitch 220 Hz.",
+        "All partials are multiples of the pitch. Try the lowest divided by 1, 2, 3 "
+        "… and take the first that divides them all.",
     ),
 )
 
@@ -912,36 +1098,50 @@ SLERP = Exercise(
 )
 
 
-def crossfade(first: np.ndarray, second: np.ndarray, overlap: int) -> np.ndarray:
-    """Join two sounds; `overlap` samples fade from the first to the second."""
-    up = np.arange(overlap) / overlap
-    mixed = first[-overlap:] * (1 - up) + second[:overlap] * up
-    return np.concatenate([first[:-overlap], mixed, second[overlap:]])
+def split_variance(pictures: np.ndarray) -> tuple[float, float, float]:
+    """Split the variance of pictures into that of sound, of noise, and of both."""
+    x = np.asarray(pictures, float).reshape(*np.shape(pictures)[:2], -1)
+    middle = x.mean(axis=(0, 1))
+    by_sound = x.mean(axis=0) - middle
+    by_noise = x.mean(axis=1) - middle
+    parts = [(by_sound**2).mean(), (by_noise**2).mean()]
+    whole = ((x - middle) ** 2).mean()
+    shares = [part / whole for part in parts]
+    return shares[0], shares[1], 1 - sum(shares)
 
 
-def check_crossfade(answer: Callable) -> None:
-    """Check with constant sounds, whose mixture is known."""
-    one = np.ones(100)
-    got = to_array(answer(one, one, 20), "sound")
-    assert got.shape == (180,), (
-        f"the result should have 100 + 100 - 20 = 180 samples, not shape {got.shape}"
-    )
-    assert_close(got, np.ones(180), "one steady sound into itself")
-    got = to_array(answer(one, 0 * one, 20), "sound")
-    assert_close(got[:80], np.ones(80), "before the overlap only the first is heard")
-    assert_close(got[100:], np.zeros(80), "after the overlap only the second is heard")
-    steps = np.diff(got[79:101])
-    assert (steps <= 1e-9).all(), "the first sound should only get softer"
-    assert steps.min() > -0.1, f"a jump of {-steps.min():.2f} is heard as a click"
+def check_split_variance(answer: Callable) -> None:
+    """Check with pictures that are made of known parts."""
+    random = np.random.default_rng(0)
+    sound = random.standard_normal((1, 5, 8, 8, 3))
+    noise = random.standard_normal((4, 1, 8, 8, 3))
+    for what, pictures, right in (
+        ("The sound alone decides", sound + 0 * noise, (1, 0, 0)),
+        ("The noise alone decides", 0 * sound + noise, (0, 1, 0)),
+    ):
+        got = to_array(answer(pictures), "shares")
+        assert got.shape == (3,), (
+            "Return three shares: of sound, of noise, and the rest"
+        )
+        assert_close(got, right, f"{what}: the shares (sound, noise, rest)")
+    got = to_array(answer(sound + noise), "shares")
+    assert_close(got.sum(), 1.0, "The sum of the three shares")
+    assert_close(got[2], 0.0, "Sound plus noise, without interaction: the rest")
+    s, n = sound - sound.mean(1, keepdims=True), noise - noise.mean(0, keepdims=True)
+    right = (s**2).mean() / ((s**2).mean() + (n**2).mean())
+    assert_close(got[0], right, "Sound plus noise: the share of the sound")
+    got = to_array(answer(s * n), "shares")
+    assert_close(got, (0, 0, 1), "Sound times noise: the shares", 1e-6)
 
 
-CROSSFADE = Exercise(
-    "half-seconds without clicks",
-    "Join two sounds so that the end of one fades into the start of the other.",
-    check_crossfade,
-    crossfade,
+SPLIT_VARIANCE = Exercise(
+    "what decides the picture?",
+    "Split the variance of pictures (noises, sounds, …) into sound, noise and rest.",
+    check_split_variance,
+    split_variance,
     (
-        "Three parts: the first alone, `overlap` samples of both, the second alone.",
-        "The two weights add to 1 everywhere: 1 - u and u, where u rises from 0 to 1.",
+        "First the mean of all pictures. The variance is the mean square around it.",
+        "The mean over the noises keeps what the sound decides, and vice versa.",
+        "The rest is what neither decides alone, which is 1 minus the two shares.",
     ),
 )

@@ -75,8 +75,8 @@ lesson = course.start(
 # %%
 settings = lesson.settings(
     dict(
-        #              smoke laptop gpu paper
-        walk=(3, 8, 8, 8),  # pictures on the way from one noise to another
+        #   smoke laptop reference gpu paper
+        walk=(3, 8, 8, 8, 8),  # pictures on the way from one noise to another
     ),
 )
 settings
@@ -250,8 +250,11 @@ for name in list(pictures)[:3]:
 pixels = np.array(swap, float)  # (noises, instruments, 64, 64, 3)
 by_noise = np.abs(pixels - np.roll(pixels, 1, axis=0)).mean()
 by_sound = np.abs(pixels - np.roll(pixels, 1, axis=1)).mean()
-print(f"another noise changes a pixel by {by_noise:.1f} grey levels of 255,")
-print(f"another instrument by {by_sound:.1f}")
+print(f"Another noise changes a pixel by {by_noise:.1f} grey levels of 255, ", end="")
+print(f"another instrument by {by_sound:.1f}.")
+if by_noise != by_sound:
+    more = "noise" if by_noise > by_sound else "sound"
+    print(f"So the {more} decides more of these pictures.")
 
 # %% [markdown]
 # ## Exercises
@@ -259,7 +262,8 @@ print(f"another instrument by {by_sound:.1f}")
 # 1. Halfway between two noises of length 10, the straight line has a length of only
 #    about 7. The generator has rarely seen so short a noise. Interpolate along the
 #    sphere instead.
-# 2. Half-seconds that are joined end to end click. Join two sounds with a crossfade.
+# 2. How much of the pictures does the sound decide, and how much the noise? Split their
+#    variance into three shares: sound, noise, and what only both together decide.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
@@ -273,12 +277,12 @@ print(f"another instrument by {by_sound:.1f}")
 # course.try_exercise(exercises.SLERP, slerp)
 
 # %% tags=["active-ipynb"]
-# def crossfade(first, second, overlap):
-#     """Join two sounds: `overlap` samples fade from the first to the second."""
+# def split_variance(pictures):
+#     """(sound, noise, rest): shares of the variance of (noises, sounds, …)."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.CROSSFADE, crossfade)
+# course.try_exercise(exercises.SPLIT_VARIANCE, split_variance)
 
 # %%
 lesson.finish()

@@ -60,6 +60,7 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # import numpy as np
+# from avnb_notebooks.deep_cross_modal.series import TABLE2
 #
 # from avnb import course, features, metrics
 # from avnb.viz import show
@@ -235,6 +236,13 @@ POSE_FIELDS = (
 )
 
 
+def stack_poses(truth: dict[str, Tensor]) -> Float[Tensor, "n p"] | None:
+    """Stack the POSE_FIELDS of all pairs; None where one of them is not known."""
+    if not set(POSE_FIELDS) <= set(truth):
+        return None
+    return torch.stack([truth[name] for name in POSE_FIELDS], dim=1).float()
+
+
 # %%
 @dataclass(frozen=True)
 class Pairs:
@@ -252,7 +260,6 @@ class Pairs:
     truth: dict[str, Tensor]  # (N,) each, at the picture's time; empty if unknown
 
     def __len__(self) -> int:
-        """Return the number of pairs."""
         return len(self.labels)
 
     def get_waveforms(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
@@ -261,9 +268,7 @@ class Pairs:
 
     def get_poses(self) -> Float[Tensor, "n p"] | None:
         """Return the true POSE_FIELDS; nan where a player has no such thing."""
-        if not set(POSE_FIELDS) <= set(self.truth):
-            return None
-        return torch.stack([self.truth[name] for name in POSE_FIELDS], dim=1).float()
+        return stack_poses(self.truth)
 
 
 # %%
@@ -292,15 +297,12 @@ def remove_camera(poses: Float[Tensor, "n 10"]) -> Float[Tensor, "n 8"]:
 
 # %%
 def load_pairs(folder: str | Path, split: str, device: str = "cpu") -> Pairs:
-    """Load the audible pairs of one split.
+    """Load the audible pairs of one split; their sound is the mean of all channels.
 
     Args:
         folder: a folder of prepared clips.
         split: "train" or "test".
         device: where the pairs are kept.
-
-    Returns:
-        The pairs, with the mean of all channels as their sound.
     """
     table = clips.load_clips(folder, split, device)
     mono = table.waveform.float().mean(dim=1) / 32768
@@ -351,9 +353,10 @@ def count_pairs(pairs: Pairs) -> dict[str, int]:
 # of_train, of_test = count_pairs(train), count_pairs(test)
 # rows = [
 #     {"instrument": name, "train": of_train[name], "test": of_test[name]}
+#     | dict(zip(("paper, train", "paper, test"), TABLE2.get(name, ()), strict=False))
 #     for name in train.classes
 # ]
-# lesson.record("table2", rows)
+# lesson.record("table2", rows, "Table 2: pairs of each instrument")
 # show.table(rows)
 
 # %% [markdown]
@@ -463,8 +466,9 @@ def list_shortcuts(pairs: Pairs) -> dict[str, Float[Tensor, "n d"]]:
 # The bandstand can draw its pictures once more with something left out. The room alone
 # must tell nothing. The player without the instrument may tell a little, because arms
 # that hold a trombone are not arms that hold a horn; that is part of the playing. The
-# whole picture must tell more, or there would be nothing to learn. For these rows one
-# picture of each recording is enough, at a quarter of its size.
+# whole picture should tell more, although the nearest picture, pixel by pixel, is a
+# poor reader: the classifiers of step 5 look for shapes. For these rows one picture of
+# each recording is enough, at a quarter of its size.
 
 # %% tags=["active-ipynb", "shortcuts-drawn"]
 # names = [*train.recordings, *test.recordings]
@@ -496,8 +500,8 @@ def list_shortcuts(pairs: Pairs) -> dict[str, Float[Tensor, "n d"]]:
 
 # %% [markdown]
 # Later, a network judges the pictures that ours generate. What does it say of pictures
-# in which there is no instrument? Here are the four kinds that step 10 shows it. The
-# judge must be near chance on them, or it reads something that is no instrument.
+# in which there is none? Here are three kinds of such pictures. A judge that names an
+# instrument in them has read something else: of a player with empty hands, the arms.
 
 # %% tags=["active-ipynb", "spoilt"]
 # chosen = [int(torch.nonzero(test.labels == k)[0, 0]) for k in present[:8]]

@@ -3,6 +3,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step2_sound.ipynb)
 #
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step2_sound.ipynb)
+#
 # A convolutional network reads a picture. There are many ways to turn half a second of
 # sound into one. The paper compares five of them (Fig. 3) by how well a classifier
 # recognises the instrument (Table 1). The second-to-last layer of the best classifier
@@ -353,7 +356,11 @@ def make_representation(name: str, sample_rate: int = 44100) -> nn.Module:
 # assert both.shape == (2, 128, 44)
 # assert both.abs().max() <= 1
 # show.spectrograms(
-#     both, hop=512 / 44100, hz=mel_hz, captions=["violin, A4", "clarinet, A4"]
+#     features.unscale_db(both),
+#     hop=512 / 44100,
+#     hz=mel_hz,
+#     captions=["violin, A4", "clarinet, A4"],
+#     unit="dB",
 # )
 
 # %% [markdown]
@@ -477,8 +484,7 @@ def lms_to_waveform(
 # The network has three or four convolutions and three fully connected layers. "We add
 # penalties (l2 = 0.015) on layer parameters in fully connected layers, and we apply
 # dropout (0.7 and 0.8) to the last two layers." We read these two numbers as the
-# probability to *keep* a unit, so we drop 0.3 and 0.2. A network that drops 80 % of its
-# last layer hardly learns.
+# probability to *keep* a unit, as TensorFlow 1 counts it, so we drop 0.3 and 0.2.
 #
 # The first layer normalises each row over the training set (a batch norm without
 # parameters). Without it, MS and STFT, whose values span five powers of ten, could not
@@ -569,43 +575,62 @@ class SoundClassifier(nn.Module):
 # show.table(rows)
 
 # %% [markdown]
-# The penalty is $0.015 \sum_l \tfrac12\lVert W_l\rVert^2$ over the fully connected
-# layers. Adam divides every gradient by its own running size, also the gradient of a
-# penalty in the loss. We therefore use *decoupled weight decay* (AdamW), which applies
-# the penalty as it is written.
+# ### The penalty, and what an optimiser makes of it
+#
+# The penalty is a term of the loss, over the weights $W_l$ of the fully connected
+# layers. Biases, convolutions and norms have none:
+#
+# $$0.015 \sum_l \tfrac12\lVert W_l\rVert^2 .$$
 
 
 # %%
-def group_parameters(classifier: nn.Module, l2: float = 0.015) -> list[dict]:
-    """Group the parameters for AdamW: decay only for fully connected weights.
+def compute_penalty(classifier: nn.Module, l2: float = 0.015) -> Float[Tensor, ""]:
+    """Compute the penalty on the weights of the fully connected layers (Sec. 3.3).
 
     Args:
-        classifier: any network.
-        l2: weight decay of the weights of its fully connected layers (Sec. 3.3).
-
-    Returns:
-        Two parameter groups for `torch.optim.AdamW`. Biases, convolutions and norms are
-        in the second, which has no decay.
+        classifier: any network with such layers.
+        l2: how much it counts.
     """
     full = [m.weight for m in classifier.modules() if isinstance(m, nn.Linear)]
-    chosen = {id(p) for p in full}
-    rest = [p for p in classifier.parameters() if id(p) not in chosen]
-    return [
-        {"params": full, "weight_decay": l2},
-        {"params": rest, "weight_decay": 0.0},
-    ]
+    return l2 / 2 * torch.stack([weight.square().sum() for weight in full]).sum()
 
-
-# %% [markdown]
-# With the learning rate $\eta$ one step is
-# $W \leftarrow W - \eta\,(\text{Adam's step} + 0.015\,W)$. A weight that the data do
-# not need decays towards zero. Which weights are in the first group?
 
 # %% tags=["active-ipynb"]
 # small = SoundClassifier(128, 44, 13, width=4)
-# names = {id(p): name for name, p in small.named_parameters()}
-# for group in group_parameters(small):
-#     print(group["weight_decay"], *[names[id(p)] for p in group["params"]])
+# compute_penalty(small).backward()
+# print("penalised:", *[n for n, p in small.named_parameters() if p.grad is not None])
+# assert torch.allclose(small.second.weight.grad, 0.015 * small.second.weight)
+
+# %% [markdown]
+# The gradient of the penalty is $0.015\,W$. Adam divides every gradient by its own
+# running size, and this one too. So a weight that the data do not need moves by about
+# the learning rate $\eta$ in *every* step, however small 0.015 is, until it is zero.
+#
+# **Decoupled weight decay** (AdamW) is another method with a similar name. It leaves
+# the loss alone and shrinks the weights: $W \leftarrow (1 - 0.015\,\eta)\,W$ in each
+# step. The same number 0.015 then does almost nothing. Here are both on weights for
+# which the data give no gradient:
+
+# %% tags=["active-ipynb"]
+# kept = {"penalty in the loss": [], "decoupled decay": []}
+# for name, values in kept.items():
+#     layer = nn.Linear(100, 100).double()
+#     nn.init.normal_(layer.weight, std=0.03)
+#     before, decoupled = layer.weight.norm().item(), name == "decoupled decay"
+#     decay = 0.015 if decoupled else 0.0
+#     adam = torch.optim.AdamW([layer.weight], lr=1e-3, weight_decay=decay)
+#     for _ in range(500):
+#         adam.zero_grad()
+#         (compute_penalty(layer, 0.0 if decoupled else 0.015)).backward()
+#         adam.step()
+#         values.append(layer.weight.norm().item() / before)
+# left = {name: f"{values[-1]:.2%}" for name, values in kept.items()}
+# print("left after 500 steps:", left)
+# assert abs(kept["decoupled decay"][-1] - (1 - 0.015e-3) ** 500) < 1e-5
+# show.curves(kept, y="norm, share of the first", percent=True)
+
+# %% [markdown]
+# The paper speaks of penalties, so we put the penalty into the loss.
 
 # %% [markdown]
 # ## S2I-A: an encoding without labels
@@ -741,8 +766,10 @@ def reconstruction_loss(
 #     losses.append(loss.item())
 # captions = ["violin, A4", "untrained", "after 10 steps", "after 60 steps"]
 # print(f"mean squared error {losses[0]:.3f} → {losses[-1]:.4f}")
-# pictures = [both[0], *reconstructions]
-# show.spectrograms(pictures, hop=512 / 44100, hz=mel_hz, captions=captions)
+# pictures = features.unscale_db(torch.stack([both[0], *reconstructions]))
+# show.spectrograms(
+#     list(pictures), hop=512 / 44100, hz=mel_hz, captions=captions, unit="dB"
+# )
 
 # %% [markdown]
 # ## Encodings on one scale
@@ -790,8 +817,8 @@ class Standardizer(nn.Module):
 #
 # ## Exercises
 #
-# 1. A sound has 22,050 samples and 44 frames. Frame n is centred on sample 512 n and
-#    covers 2048 samples. Which frames contain a given sample? List them.
+# 1. Write LMS in numpy: from the magnitudes of an STFT and the matrix $M$ to numbers
+#    in [-1, 1].
 # 2. On how many rows of the spectrogram does one output of the four convolutions
 #    depend? Write a function for any list of (kernel, stride) layers. A 3×3 convolution
 #    is (3, 1), a pooling (2, 2).
@@ -802,12 +829,12 @@ class Standardizer(nn.Module):
 # from avnb import course
 #
 #
-# def find_frames(sample):
-#     """The frames, 0 to 43, whose window contains this sample, in order."""
+# def compute_lms(magnitude, mel):
+#     """LMS (bands, frames) from |X| (rows, frames) and M (bands, rows)."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.FRAMES, find_frames)
+# course.try_exercise(exercises.COMPUTE_LMS, compute_lms)
 
 # %% tags=["active-ipynb"]
 # def compute_receptive_field(layers):

@@ -36,7 +36,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.resnet import BasicBlock, ResNet
+from torchvision.models.resnet import BasicBlock
 
 
 # %% tags=["active-ipynb"]
@@ -290,16 +290,17 @@ def jitter(
 # %% [markdown]
 # ## Why Γ must not evaluate alone
 #
-# A network that was used in training is a biased evaluator. In the paper, Γ encodes
-# pictures for the I2S network *and* evaluates the pictures of the S2I network. The
-# sound encoder likewise evaluates the sounds of I2S. If a network that evaluates also
-# chose the best epoch, or shaped an encoding, its accuracy is too high, and nobody can
-# tell by how much.
+# A network that was used in training is no independent evaluator. In the paper, Γ
+# encodes pictures for the I2S network *and* evaluates the pictures of the S2I network.
+# The sound encoder likewise evaluates the sounds of I2S. If a network that evaluates
+# also chose the best epoch, or shaped an encoding, its accuracy can be too high, and
+# nobody can tell by how much.
 #
 # So we evaluate with another network, the `EvalClassifier`. It has another architecture
-# (a small ResNet from torchvision) and another seed, and it is not used in training any
-# generator. Γ keeps the role that the paper gives it during training: it chooses the
-# best epoch (Fig. 9). Step 10 reports the accuracy by both.
+# (a small ResNet of torchvision's blocks) and another seed, and it is not used in
+# training any generator. Γ keeps the role that the paper gives it during training: it
+# chooses the best epoch (Fig. 9). Step 10 reports the accuracy by both, and says which
+# of them is stricter.
 
 # %% tags=["active-ipynb"]
 # training, evaluation = "#fbe3d0", "#d5efe5"
@@ -322,8 +323,10 @@ def jitter(
 
 # %% [markdown]
 # Orange networks take part in training the generators, green ones evaluate. No arrow
-# leads from orange to the accuracies. All were trained on the training recordings only,
-# so real *test* pictures are as new to the EvalClassifier as generated ones.
+# leads from orange to the accuracies. All were trained on the training people only. So
+# real *test* pictures show people who are new to the EvalClassifier. Generated pictures
+# need not: a generator can only paint people whom it has seen, and the EvalClassifier
+# has seen them too. Keep this in mind where step 10 compares the two.
 #
 # The EvalClassifier is a residual network: each block adds its output to its input,
 # $y = \mathrm{ReLU}(x + f(x))$. There is one for pictures, with 3 input channels, and
@@ -333,27 +336,52 @@ def jitter(
 
 
 # %%
-class EvalClassifier(ResNet):
+def make_downsampling_block(inputs: int, outputs: int) -> BasicBlock:
+    """Make a residual block that halves both sides of a map."""
+    # The shortcut must change size and channels as the block does.
+    shortcut = nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs)
+    )
+    return BasicBlock(inputs, outputs, 2, shortcut)
+
+
+# %%
+def make_residual_body(channels: int, width: int) -> nn.Sequential:
+    """Make a convolution and four residual blocks: (B, channels, h, w) → (B, 8W)."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 5, 2, 2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, 1),
+        BasicBlock(width, width),
+        make_downsampling_block(width, 2 * width),
+        make_downsampling_block(2 * width, 4 * width),
+        make_downsampling_block(4 * width, 8 * width),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+# %%
+class EvalClassifier(nn.Module):
     """A classifier that is not used in training: (B, channels, h, w) → logits (B, K).
 
-    It is torchvision's ResNet with one block at each resolution. `features` gives the
-    vector before the last layer, for FID and KID.
+    `features` gives the vector before the last layer, for FID and KID.
 
     Args:
         classes: number K of instruments.
         channels: 3 for pictures, 1 for spectrograms.
+        width: W, of its first layers.
     """
 
-    def __init__(self, classes: int, channels: int = 3) -> None:
-        super().__init__(BasicBlock, [1, 1, 1, 1], num_classes=classes)
-        # torchvision's first layer (7×7) is made for pictures of 224×224 pixels.
-        self.conv1 = nn.Conv2d(channels, 64, 5, 2, 2, bias=False)
+    def __init__(self, classes: int, channels: int = 3, width: int = 32) -> None:
+        super().__init__()
+        self.body = make_residual_body(channels, width)
+        self.fc = nn.Linear(8 * width, classes)
 
-    def features(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 512"]:
-        """Compute the features before the last layer."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.avgpool(x).flatten(1)
+    def features(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
+        """Compute the features (B, 8W) before the last layer."""
+        return self.body(x)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         """Compute the logits of the instruments."""
@@ -364,7 +392,7 @@ class EvalClassifier(ResNet):
 # eval_image = EvalClassifier(13).eval()
 # eval_sound = EvalClassifier(13, channels=1).eval()
 # assert eval_image(x).shape == (4, 13)
-# assert eval_image.features(x).shape == (4, 512)
+# assert eval_image.features(x).shape == (4, 256)
 # assert eval_sound(torch.randn(2, 1, 128, 44)).shape == (2, 13)
 # networks = {"Γ": classifier, "EvalClassifier": eval_image}
 # show.table(
@@ -390,16 +418,6 @@ class EvalClassifier(ResNet):
 # position separately.
 #
 # `(B, 3, 64, 64) → (B, 2P)`: x and y of each point, in picture widths
-
-
-# %%
-def make_downsampling_block(inputs: int, outputs: int) -> BasicBlock:
-    """Make a residual block that halves both sides of a map."""
-    # The shortcut must change size and channels as the block does.
-    shortcut = nn.Sequential(
-        nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs)
-    )
-    return BasicBlock(inputs, outputs, 2, shortcut)
 
 
 # %%
@@ -471,9 +489,10 @@ class PoseEstimator(nn.Module):
 #
 # ## Exercises
 #
-# 1. What share of Γ's weights is in its three fully connected layers? Guess before you
-#    count. (The convolutions have no biases; leave out the norms.)
-# 2. Write `denormalize_pictures` for a numpy array, so that no byte changes.
+# 1. The EvalClassifier is made of residual blocks. Write the forward pass of one that
+#    halves the map, with its shortcut.
+# 2. Step 5 shows the EvalClassifier pictures in which no instrument can be seen. Given
+#    such accuracies with their intervals, say whether a network may evaluate.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
@@ -481,17 +500,23 @@ class PoseEstimator(nn.Module):
 # from avnb import course
 #
 #
-# def compute_dense_share(width=32, classes=13):
-#     """The weights in the fully connected layers of Γ over all its weights, 0 to 1."""
+# def compute_block(x, convs, norms, shortcut):
+#     """ReLU(x' + f(x)): f is conv, norm, ReLU, conv, norm; x' is shortcut(x)."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.DENSE_SHARE, compute_dense_share)
+# course.try_exercise(exercises.RESIDUAL_BLOCK, compute_block)
 
 # %% tags=["active-ipynb"]
-# def convert_to_bytes(x):
-#     """Undo byte / 127.5 - 1: floats to uint8; values outside [-1, 1] are clipped."""
+# def may_evaluate(real, spoiled, classes):
+#     """Whether a classifier of `classes` classes may evaluate generated pictures.
+#
+#     real is (accuracy, low, high) on real pictures; spoiled is a list of such triples,
+#     for pictures without a recognisable instrument. Return "yes"; "blind" where real
+#     pictures are not clearly recognised; "cheats" where it is clearly right without
+#     an instrument.
+#     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.BYTES, convert_to_bytes)
+# course.try_exercise(exercises.MAY_EVALUATE, may_evaluate)

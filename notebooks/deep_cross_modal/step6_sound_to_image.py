@@ -3,18 +3,23 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step6_sound_to_image.ipynb)
 #
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step6_sound_to_image.ipynb)
+#
 # The input is half a second of sound, the output a picture of somebody who plays it.
 # This notebook defines both networks, their losses and the sampler of wrong pairs. Step
 # 7 trains them.
 #
 # **You will learn** what a conditional GAN is, what a transposed convolution computes,
 # how GAN-CLS makes the discriminator use the condition, why the generator maximises
-# $\log S_f$, and what batch norm, augmentation and weight averaging do in a GAN.
+# $\log S_f$, how to tell a healthy run from a sick one, and what batch norm,
+# augmentation and weight averaging do in a GAN.
 #
 # **Time.** About 40 minutes of reading. The cells run in about half a minute.
 #
 # **Prerequisites.** Step 2 (the sound encoding) and step 4 (pictures as numbers,
-# jitter).
+# jitter). If you have not met a GAN before, begin with the series `start_here`: there a
+# GAN learns points in a plane, in a minute.
 #
 # **Letters.** B batch · Z noise size (100) · E encoding size (128) · C compressed
 # encoding (64) · W base width of a network (128 for the generator, as in Sec. 3.1, and
@@ -401,8 +406,8 @@ class Discriminator(nn.Module):
 # As in GAN-CLS, the weights of the convolutions come from $\mathcal N(0, 0.02^2)$ and
 # the gains of the norms from $\mathcal N(1, 0.02^2)$; biases start at zero. The fully
 # connected layer that compresses the encoding keeps PyTorch's own initialisation. With
-# weights of 0.02 its output would be five times weaker than the noise, and the
-# generator would hardly use the sound.
+# weights of 0.02 its output would be much weaker than the noise beside it, as the cell
+# below the function shows. The generator would then hardly use the sound at first.
 
 
 # %%
@@ -418,6 +423,17 @@ def init_weights(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+# %% tags=["active-ipynb"]
+# torch.manual_seed(0)
+# encodings, noise = torch.randn(1000, 128), torch.randn(1000, 100)
+# compress = Compressor()
+# strengths = {"PyTorch's own": compress(encodings).square().mean().sqrt().item()}
+# nn.init.normal_(compress[0].weight, 0.0, 0.02)
+# strengths["weights of 0.02"] = compress(encodings).square().mean().sqrt().item()
+# for name, strength in strengths.items():
+#     weaker = noise.std().item() / strength
+#     print(f"{name}: the encoding is {weaker:.1f} times weaker than the noise")
+
 # %% [markdown]
 # ## A discriminator without batch norm
 #
@@ -425,10 +441,10 @@ def init_weights(module: nn.Module) -> None:
 # and generated pictures in three separate batches. So D can recognise the generated
 # *batch* by its statistics, without looking at any single picture, and the gradient of
 # that does not tell G how to improve a picture. GAN-CLS trains like this for hundreds
-# of epochs. In a training of some hundred steps, as at `laptop`, D becomes too strong:
-# its loss goes to 0, and G ends in coloured noise. Without norms D has to judge each
-# picture by itself, and G keeps up. Therefore every scale but `paper` removes the norms
-# from D. `OVERRIDES = {"norm_d": True}` in step 7 keeps them.
+# of epochs. Without norms D has to judge each picture by itself. Every scale but
+# `paper` removes the norms from D, because its training is short. Step 7 trains a
+# discriminator with norms beside it and shows what became of both.
+# `OVERRIDES = {"norm_d": True}` in step 7 keeps the norms in all its networks.
 #
 # Without norms the weights themselves must keep the scale of the signal. He's
 # initialisation does: for a convolution with $n$ inputs to a kernel and leaky ReLUs of
@@ -512,20 +528,30 @@ def generator_loss(fake: Float[Tensor, " b"]) -> Float[Tensor, ""]:
 
 
 # %%
+def discriminator_terms(
+    real: Float[Tensor, " b"],
+    fake: Float[Tensor, " b"],
+    wrong: Float[Tensor, " b"] | None = None,
+) -> dict[str, Float[Tensor, ""]]:
+    """Compute the terms of the negative of Eq. 4; without wrong pairs those of Eq. 2.
+
+    S2I-N has no wrong pairs. Its generated pairs then count fully, not by half.
+    Otherwise its real pairs would have twice their weight.
+    """
+    share = 1.0 if wrong is None else 0.5
+    terms = {"real": F.softplus(-real).mean(), "fake": share * F.softplus(fake).mean()}
+    if wrong is not None:
+        terms["wrong"] = share * F.softplus(wrong).mean()
+    return terms
+
+
 def discriminator_loss(
     real: Float[Tensor, " b"],
     fake: Float[Tensor, " b"],
     wrong: Float[Tensor, " b"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Compute the negative of Eq. 4 from logits; without wrong pairs that of Eq. 2.
-
-    S2I-N has no wrong pairs. Its generated pairs then count fully, not by half.
-    Otherwise its real pairs would have twice their weight.
-    """
-    true_pairs = F.softplus(-real).mean()
-    if wrong is None:
-        return true_pairs + F.softplus(fake).mean()
-    return true_pairs + (F.softplus(wrong) + F.softplus(fake)).mean() / 2
+    """Compute the negative of Eq. 4 from logits; without wrong pairs that of Eq. 2."""
+    return torch.stack(list(discriminator_terms(real, fake, wrong).values())).sum()
 
 
 # %% [markdown]
@@ -573,16 +599,87 @@ def discriminator_loss(
 # figure
 
 # %% [markdown]
+# ## Healthy or sick?
+#
+# A GAN has no loss that must fall. What tells how it is doing are the **scores**
+# $S_r$, $S_f$, $S_w$, averaged over a batch, and the **gradients** that they send. The
+# norm of the gradient of each term shows which term moves the weights:
+
+
+# %%
+def average_scores(
+    real: Tensor, fake: Tensor, wrong: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Compute the mean scores S_r, S_f and S_w of a batch of logits."""
+    logits = {"S_r": real, "S_f": fake, "S_w": wrong}
+    return {k: x.detach().sigmoid().mean() for k, x in logits.items() if x is not None}
+
+
+def measure_gradients(
+    terms: dict[str, Tensor], weights: list[Tensor]
+) -> dict[str, Tensor]:
+    """Measure the norm of each term's gradient with respect to `weights`.
+
+    The graph is kept, so that the sum of the terms can be used afterwards.
+    """
+    found = {}
+    for name, term in terms.items():
+        gradients = torch.autograd.grad(term, weights, retain_graph=True)
+        found[name] = torch.stack([g.norm() for g in gradients]).norm()
+    return found
+
+
+# %% [markdown]
+# - **Healthy**: $S_r$ is above $S_f$ and $S_w$, and all three are away from 0 and 1. D
+#   is ahead, and G gets a gradient. Go on.
+# - **D has won**: $S_r \to 1$, $S_f \to 0$, D's loss goes to 0, and the pictures are
+#   coloured noise or a single texture. D recognises the batch by its norms, or it has
+#   memorised the pictures. Remove the norms of D, use jitter, make D smaller, or lower
+#   its rate.
+# - **D has lost**: $S_r \approx S_f \approx S_w \approx \tfrac12$ from the start, and
+#   the gradients are near 0. Make D larger, or raise its rate.
+# - **D ignores the sound**: $S_w$ stays with $S_r$. The pictures are good, but show the
+#   wrong instrument. Give it wrong pairs (Eq. 5), or a better encoding.
+# - **Mode collapse**: all pictures of one sound are alike, whatever $z$ is. G has found
+#   one picture that D accepts. Lower the rates, use more jitter, or get more data.
+# - **The rates are too high**: the losses swing wider and wider. Lower both rates, and
+#   average the weights.
+#
+# Here are the gradients of the three terms where D has won, and where it has not. With
+# logits of ±8 every term of D is nearly zero, and D stands still; the generator's loss
+# (Eq. 3) still has a slope.
+
+# %% tags=["active-ipynb"]
+# torch.manual_seed(0)
+# judge = remove_batch_norm(Discriminator(width=8))
+# batch, encodings = torch.rand(8, 3, 64, 64) * 2 - 1, torch.randn(8, 128)
+# weights = list(judge.parameters())
+# rows = []
+# for what, gap in (("D has not won", 0.0), ("D has won", 8.0)):
+#     logits = judge(batch, encodings)
+#     terms = discriminator_terms(logits + gap, logits - gap, logits - gap)
+#     terms["Eq. 3, for G"] = generator_loss(logits - gap)
+#     norms = measure_gradients(terms, weights)
+#     rows.append({"": what} | {f"norm, {k}": v.item() for k, v in norms.items()})
+# show.table(rows)
+
+# %% [markdown]
 # ## When the discriminator memorises
 #
-# If we train on a few dozen recordings exactly as the paper says, the discriminator
-# soon memorises every real picture. Its loss goes to zero, the scores of generated
-# pictures become very low, and the generator ends in coloured noise. This may also be
-# what Fig. 9 of the paper shows: the accuracy rises and then falls.
+# If we train on a few dozen recordings exactly as the paper says, the discriminator can
+# memorise every real picture. Then its loss goes to zero, the scores of generated
+# pictures become very low, and the generator ends in coloured noise.
 #
-# The remedy does not change Eq. 3 and 4. The discriminator gets every picture after
-# `jitter` (step 4): **real, wrong and generated pictures alike**. Jitter is
-# differentiable, so the generator still learns through it (Zhao et al. 2020,
+# Fig. 9 of the paper shows an accuracy that rises and then falls, and Sec. 5.2.3
+# explains it in the *opposite* way: "the discriminator loses both classification power
+# and the power to tell fake images apart around epoch 50". The scores tell these two
+# explanations apart. A discriminator that has won has $S_r$ near 1 and $S_f$ near 0.
+# One that has lost its power gives all pairs about the same score. Step 7 looks at
+# ours.
+#
+# The remedy against memorising does not change Eq. 3 and 4. The discriminator gets
+# every picture after `jitter` (step 4): **real, wrong and generated pictures alike**.
+# Jitter is differentiable, so the generator still learns through it (Zhao et al. 2020,
 # *Differentiable Augmentation*). A discriminator that never sees the same pixels twice
 # cannot simply memorise them.
 #

@@ -3,6 +3,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step8_image_to_sound.ipynb)
 #
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step8_image_to_sound.ipynb)
+#
 # Now the direction is reversed. The input is a picture of a musician, the output is
 # half a second of sound, as a log-mel spectrogram. The losses are those of step 6. The
 # wrong pairs now have a wrong *sound* (Eq. 7), and the networks must handle a picture
@@ -55,6 +58,7 @@ from torch.nn import functional as F
 # from avnb_notebooks.deep_cross_modal.step6_sound_to_image import init_weights
 # from IPython.display import display
 #
+# from avnb import features
 # from avnb.viz import show
 # from data_scripts import bandstand
 
@@ -180,10 +184,12 @@ def resize_to_frames(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor
 # figure, axes = show.subplots(1, 3, width=3.0, height=2.5)
 # views = {"real": lms[0], "interpolated": inside[0, 0], "np.resize": sheared}
 # for ax, (name, view) in zip(axes[0], views.items(), strict=True):
-#     ax.imshow(view, origin="lower", aspect="auto", cmap="magma")
+#     decibels, limits = features.unscale_db(view), dict(vmin=-80, vmax=0)
+#     drawn = ax.imshow(decibels, origin="lower", aspect="auto", cmap="magma", **limits)
 #     ax.grid(False)
 #     sides = " × ".join(str(side) for side in view.shape)
 #     ax.set(title=f"{name}, {sides}", xlabel="frame", ylabel="mel band")
+# figure.colorbar(drawn, ax=axes, label="dB")
 # figure
 
 # %% [markdown]
@@ -200,21 +206,19 @@ def resize_to_frames(x: Float[Tensor, "b 1 128 34"], frames: int = 44) -> Tensor
 # assert back.shape == lms.shape
 # loss = (back - lms)[0].abs() * 40  # 2 units are 80 dB
 # print(f"44 → 34 → 44: off by {loss.mean():.2f} dB, at most {loss.max():.1f} dB")
-# captions = ["real", "44 → 34 → 44", "what was lost"]
 # mel_hz = librosa.mel_frequencies(130, fmin=0, fmax=22050)[1:-1]
-# display(
-#     show.spectrograms(
-#         [lms[0], back[0], loss], hop=512 / 44100, hz=mel_hz, captions=captions
-#     )
-# )
+# axes_of_all = dict(hop=512 / 44100, hz=mel_hz, unit="dB")
+# pair = list(features.unscale_db(torch.stack([lms[0], back[0]])))
+# captions = ["real", "44 → 34 → 44"]
+# display(show.spectrograms(pair, captions=captions, **axes_of_all))
+# display(show.spectrograms([loss], captions=["what was lost"], **axes_of_all))
 # versions = [wave[0], lms_to_waveform(lms)[0], lms_to_waveform(back)[0]]
 # captions = ["original", "LMS → sound", "LMS → 34 → 44 → sound"]
 # show.listen(versions, 44100, captions)
 
 # %% [markdown]
-# The difference is at the beginnings of notes, where the sound changes within one
-# frame. Steady notes hardly change, so the second and third sounds are difficult to
-# distinguish.
+# The difference is where the sound changes within one frame, at the beginnings of
+# notes. Steady notes hardly change. Can you tell the second sound from the third?
 
 # %% [markdown]
 # ## Generator
@@ -284,7 +288,8 @@ class SpectrogramGenerator(nn.Module):
 # with torch.no_grad():
 #     generated = generator(z, encoding)
 # assert generated.shape == (3, 1, 128, 34)
-# display(show.spectrograms(resize_to_frames(generated), hop=512 / 44100, hz=mel_hz))
+# decibels = list(features.unscale_db(resize_to_frames(generated)))
+# display(show.spectrograms(decibels, **axes_of_all))
 # noise = lms_to_waveform(resize_to_frames(generated))
 # show.listen(0.1 * noise / noise.abs().max(), 44100, ["first", "second", "third"])
 
@@ -337,7 +342,7 @@ class SpectrogramDiscriminator(nn.Module):
     def __init__(self, width: int = 64, encoding: int = 128) -> None:
         super().__init__()
         self.square = make_square(width)
-        # Twelve plain layers in a row hardly train, so they form six residual blocks.
+        # Twelve plain layers in a row are hard to train; six residual blocks are not.
         self.added = nn.Sequential(*[AddedBlock(width) for _ in range(6)])
         self.convs = nn.Sequential(
             make_downsampling(width, 2 * width),  # 16×16
@@ -393,11 +398,11 @@ class SpectrogramDiscriminator(nn.Module):
 # ## Reduce the learning rate at the end
 #
 # G and D are trained against each other, so each step of one changes the goal of the
-# other, and the training need not converge. For pictures that does little harm. For
-# spectrograms, the accuracy at a constant learning rate goes up and down until the end,
-# and it depends on chance which weights the last step leaves. So over the last half of
-# the training the rate falls linearly to zero. With $T$ steps and the share $d$ of the
-# steps in which it falls, the rate at step $t$ is
+# other, and the training need not converge. At a constant learning rate the accuracy
+# can go up and down until the end, and then it depends on chance which weights the last
+# step leaves. So over the last half of the training the rate falls linearly to zero.
+# With $T$ steps and the share $d$ of the steps in which it falls, the rate at step $t$
+# is
 #
 # $$\eta_t = \eta\,\min\Big(1,\ \frac{T - t}{d\,T}\Big).$$
 #
@@ -447,10 +452,10 @@ def set_learning_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 #
 # ## Exercises
 #
-# 1. How does a 32×32 map become 128×34? Compute the size after any number of transposed
-#    convolutions, each (kernel, (stride of rows, stride of columns), padding).
-# 2. Resize a spectrogram in time as numpy's `resize` does not: by linear interpolation
-#    between neighbouring frames, without torch.
+# 1. Build the last layers of the generator: two deconvolutions that turn a 32×32 map
+#    into 128×34, with a norm and a ReLU between them, ending in [-1, 1].
+# 2. Build two of the added layers as a residual block that starts as $\sigma(x)$, so
+#    that a deep discriminator starts as a shallow one.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
@@ -458,17 +463,17 @@ def set_learning_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
 # from avnb import course
 #
 #
-# def compute_deconv_size(size, layers):
-#     """(rows, columns) after transposed convolutions of (kernel, strides, padding)."""
+# def make_stretch(width):
+#     """A module: (B, width, 32, 32) → (B, 1, 128, 34)."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.DECONV_SIZE, compute_deconv_size)
+# course.try_exercise(exercises.STRETCH, make_stretch)
 
 # %% tags=["active-ipynb"]
-# def resize_in_time(spectrogram, frames):
-#     """(rows, n) → (rows, frames), linear in time; keep the first and last frame."""
+# def make_added_block(width):
+#     """A module that keeps its shape: leaky ReLU(x + f(x)), f(x) = 0 at first."""
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.RESIZE_IN_TIME, resize_in_time)
+# course.try_exercise(exercises.ADDED_BLOCK, make_added_block)

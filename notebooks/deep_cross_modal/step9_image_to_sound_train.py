@@ -3,6 +3,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step9_image_to_sound_train.ipynb)
 #
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step9_image_to_sound_train.ipynb)
+#
 # The input is a picture of a musician, the output a log-mel spectrogram, which
 # Griffin-Lim turns into sound. The sound classifier of the paper recognised the right
 # instrument in 11.17 % of the generated sounds, where chance is 7.7 %.
@@ -10,10 +13,10 @@
 # **You will learn** how the training loop of step 7 changes for spectrograms, what a
 # falling learning rate does to the accuracy, and what Griffin-Lim itself costs.
 #
-# **Time.** About 10 minutes of reading. The whole series takes 19 minutes at `laptop`
-# on two cores; after step 7 this is its longest notebook.
+# **Time.** About 10 minutes of reading. At `laptop` the training takes about four
+# minutes on two cores.
 #
-# **Prerequisites.** Step 8, and the networks that steps 3 and 5 have trained.
+# **Prerequisites.** Step 8, and the networks of steps 3 and 5.
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -28,6 +31,7 @@
 #     importlib.invalidate_caches()
 
 # %%
+import librosa
 import numpy as np
 import torch
 from avnb_notebooks.deep_cross_modal.step1_data import (
@@ -48,9 +52,11 @@ from avnb_notebooks.deep_cross_modal.step4_image import (
 
 # %%
 from avnb_notebooks.deep_cross_modal.step6_sound_to_image import (
-    discriminator_loss,
+    average_scores,
+    discriminator_terms,
     generator_loss,
     init_weights,
+    measure_gradients,
     remove_batch_norm,
     sample_wrong_class,
 )
@@ -65,7 +71,7 @@ from avnb_notebooks.deep_cross_modal.step8_image_to_sound import (
 from IPython.display import display
 from torch import Tensor
 
-from avnb import course, training
+from avnb import course, features, training
 from avnb.viz import show
 
 # %% tags=["parameters"]
@@ -89,17 +95,18 @@ lesson = course.start(
 # %%
 settings = lesson.settings(
     dict(
-        #         smoke laptop gpu   paper
-        width=(4, 32, 64, 128),  # W of the generator
-        width_d=(4, 16, 64, 64),  # W of the discriminator
-        norm_d=(False, False, False, True),  # batch norm in the discriminator
-        batch=(8, 32, 64, 64),
-        steps=(4, 900, 20000, 165000),
-        eval_every=(2, 100, 500, 1372),  # steps between two measured accuracies
-        learning_rate=(2e-4, 1e-3, 2e-4, 2e-4),  # of both networks
-        decay=(0.5, 0.5, 0.5, 0.5),  # share of the steps in which the rate falls
-        ema_decay=(0.5, 0.995, 0.999, 0.999),  # of the generator's weights
-        precision=("float32", "auto", "auto", "auto"),
+        #    smoke laptop reference gpu   paper
+        width=(4, 32, 32, 64, 128),  # W of the generator
+        width_d=(4, 16, 16, 64, 64),  # W of the discriminator
+        norm_d=(False, False, False, False, True),  # batch norm in the discriminator
+        batch=(8, 32, 32, 64, 64),
+        steps=(4, 300, 4000, 20000, 165000),
+        eval_every=(2, 50, 200, 500, 1372),  # steps between two measured accuracies
+        gradients_every=(1, 25, 25, 100, 500),  # steps between two gradient norms
+        learning_rate=(2e-4, 1e-3, 1e-3, 2e-4, 2e-4),  # of both networks
+        decay=(0.5, 0.5, 0.5, 0.5, 0.5),  # share of the steps in which the rate falls
+        ema_decay=(0.5, 0.99, 0.999, 0.999, 0.999),  # of the generator's weights
+        precision=("float32", "auto", "auto", "auto", "auto"),
     ),
 )
 settings
@@ -146,14 +153,16 @@ training.save_model(models / "standardizer_image.safetensors", scaler)
 #
 # As in step 7, the accuracy on generated sounds is measured at regular intervals, here
 # by the sound encoder. The accuracy for *training* pictures decides which weights are
-# saved.
+# saved. The accuracy for test pictures, which show unheard people, is the held-out
+# curve.
 
 # %%
 fixed = torch.randperm(len(train), generator=torch.Generator().manual_seed(lesson.seed))
 monitored = {
-    "train": fixed[:256].to(device),
-    "test": torch.arange(len(test))[::3].to(device),
+    "train": fixed[:256],
+    "test": torch.randperm(len(test), generator=torch.Generator().manual_seed(1))[:256],
 }
+monitored = {split: index.to(device) for split, index in monitored.items()}
 labels = {"train": train.labels, "test": test.labels}
 
 
@@ -184,11 +193,16 @@ D = SpectrogramDiscriminator(settings.width_d)
 D = D.apply(init_weights) if settings.norm_d else remove_batch_norm(D)
 opt_g = torch.optim.Adam(G.parameters(), settings.learning_rate, (0.5, 0.999))
 opt_d = torch.optim.Adam(D.parameters(), settings.learning_rate, (0.5, 0.999))
+# The number of steps is not among the settings, so more steps go on from where the last
+# training ended. Other settings are another experiment, in a folder of its own.
+free = ("steps", "eval_every", "gradients_every", "precision")
+kept = {name: x for name, x in settings.as_dict().items() if name not in free}
+changed = [f"{k}={v}" for k, v in settings.changes().items() if k in kept]
 run = training.Run(
-    lesson.run_dir / "i2s",
+    lesson.run_dir / ",".join(["i2s", *changed]),
     seed=lesson.seed,
     precision=settings.precision,
-    settings=settings.as_dict(),
+    settings=kept,
 )
 ema = training.EMA(G, settings.ema_decay)
 G, D, ema, opt_g, opt_d = run.prepare(G=G, D=D, ema=ema, opt_g=opt_g, opt_d=opt_d)
@@ -212,50 +226,95 @@ def log_accuracy() -> None:
 # ## The training loop
 #
 # The two updates are those of step 7. Eq. 7 takes the place of Eq. 5: a wrong pair
-# now has the *sound* of another instrument.
+# now has the *sound* of another instrument. The same generated sounds serve both
+# updates.
 
-# %% tags=["training"]
+# %%
 weights = compute_sample_weights(train.labels)
 batches = training.BatchSampler(
     len(train), settings.batch, seed=lesson.seed, weights=weights
 )
+
+# %% tags=["training"]
 for step in run.steps(settings.steps):
     rate = anneal_rate(settings.learning_rate, step.number, step.total, settings.decay)
     set_learning_rate(rate, opt_g, opt_d)
-    index = batches[step.number].to(device)
+    index, due = batches[step.number].to(device), step.is_due(settings.gradients_every)
     real, code = spectrograms[index], codes["train"][index]
     wrong = sample_wrong_class(train.labels[index], train.labels, run.generator)
-    z = torch.randn(2, len(index), G.noise, generator=run.generator, device=device)
-    with run.autocast(), torch.no_grad():
-        fake = G(z[0], code)
+    z = torch.randn(len(index), G.noise, generator=run.generator, device=device)
     with run.autocast():
-        scores = [D(x, code) for x in (real, fake, spectrograms[wrong])]
-        loss_d = discriminator_loss(*scores)
+        fake = G(z, code)
+        scores = [D(x, code) for x in (real, fake.detach(), spectrograms[wrong])]
+        terms = discriminator_terms(*scores)
+    norms = measure_gradients(terms, list(D.parameters())) if due else {}
+    loss_d = torch.stack(list(terms.values())).sum()
     run.step(opt_d, loss_d)
     with run.autocast():
-        loss_g = generator_loss(D(G(z[1], code), code))
+        loss_g = generator_loss(D(fake, code))
+    if due:
+        norms |= measure_gradients({"generator": loss_g}, list(G.parameters()))
     run.step(opt_g, loss_g)
     ema.update_parameters(G)
-    run.log(loss_d=loss_d, loss_g=loss_g)
+    logged = {f"gradient, {name}": norm for name, norm in norms.items()}
+    run.log(loss_d=loss_d, loss_g=loss_g, **average_scores(*scores), **logged)
     if step.is_due(settings.eval_every):
         log_accuracy()
 run.require_finished()
 
+
 # %%
-measured = np.isfinite(run.history["train"])
-at = run.history["step"][measured] + 1
-curves = {split: (at, run.history[split][measured]) for split in ("train", "test")}
-lines = {"chance": 1 / len(train.classes), "paper": 0.1117}
-figure = show.curves(curves, y="accuracy by the sound encoder", lines=lines)
+def read_points(name: str) -> list[tuple[int, float]]:
+    """Read what was logged under a name: (step, value) wherever it was measured."""
+    measured = np.isfinite(run.history[name])
+    at = (run.history["step"][measured] + 1).astype(int)
+    return list(zip(at.tolist(), run.history[name][measured].tolist(), strict=True))
+
+
+lesson.record_training(
+    "I2S",
+    epochs=run.steps_done * settings.batch / len(train),
+    steps=run.steps_done,
+    held_out=read_points("test"),
+    training=read_points("train"),
+    better="higher",
+    unit="accuracy by the sound encoder",
+)
+curves = {split: np.array(read_points(split)).T for split in ("train", "test")}
+figure = show.curves(
+    {f"{split} pictures": tuple(points) for split, points in curves.items()},
+    y="accuracy by the sound encoder",
+    lines={"chance": 1 / len(train.classes), "the paper": 0.1117},
+    percent=True,
+)
 lesson.figure("accuracy", figure, "Accuracy on generated sounds during training.")
-losses = {name: run.history[name] for name in ("loss_d", "loss_g")}
-lesson.figure("losses", show.curves(losses, smooth=50), "Losses of D and G.")
+
+# %% [markdown]
+# The scores and the gradients of the terms show whether the training was healthy; step
+# 6 tells how to read them.
+
+# %%
+losses = {"D": run.history["loss_d"], "G": run.history["loss_g"]}
+lines = {"2 ln 2": 1.386, "ln 2": 0.693}
+figure = show.curves(losses, y="loss", lines=lines, smooth=max(1, settings.steps // 50))
+lesson.figure("losses", figure, "Losses of discriminator and generator.")
+scores = {name: run.history[name] for name in ("S_r", "S_f", "S_w")}
+figure = show.curves(
+    scores, y="mean score", lines={"1/2": 0.5}, smooth=max(1, settings.steps // 50)
+)
+lesson.figure("scores", figure, "Scores of the three kinds of pairs during training.")
+gradients = {
+    name: tuple(np.array(read_points(f"gradient, {name}")).T)
+    for name in ("real", "fake", "wrong", "generator")
+}
+figure = show.curves(gradients, y="norm of the gradient", logarithmic=True)
+lesson.figure("gradients", figure, "Gradients of each term during training.")
 
 # %% [markdown]
 # ## Look at the spectrograms (Fig. 11)
 #
 # The paper observes less energy at high frequencies and more at low ones, "same as real
-# LMS". Look for harmonics: parallel lines whose distance is the pitch.
+# LMS". Look for partials: parallel lines. All panels share one scale of decibels.
 
 # %% tags=["figure11"]
 G = training.load_model(models / "i2s.safetensors", SpectrogramGenerator)
@@ -270,15 +329,40 @@ with torch.no_grad():
     generated = resize_to_frames(G(z.to(device), codes["test"][first])).cpu()
     real = lms(test.get_waveforms(first.to(device))).cpu()
 shown = range(min(5, len(first)))
+top = test.sample_rate / 2
 figure = show.spectrograms(
-    [generated[i] for i in shown] + [real[i] for i in shown],
+    [features.unscale_db(x[i]) for x in (generated, real) for i in shown],
     hop=512 / test.sample_rate,
+    hz=librosa.mel_frequencies(130, fmin=0, fmax=top)[1:-1],
     captions=[
         f"{test.classes[present[i]]}: {w}" for w in ("I2S", "real") for i in shown
     ],
     columns=len(shown),
+    unit="dB",
 )
 lesson.figure("figure11", figure, "Generated spectrograms above, real ones below.")
+
+# %% [markdown]
+# The same pictures with other noise. Where the panels are alike, the network has
+# learned one sound for each picture, which is a small mode collapse.
+
+# %%
+k = shown[-1]
+with torch.no_grad():
+    z = torch.randn(
+        5, G.noise, generator=torch.Generator().manual_seed(lesson.seed + 1)
+    )
+    many = G(z.to(device), codes["test"][first[k]].expand(5, -1))
+figure = show.spectrograms(
+    list(features.unscale_db(resize_to_frames(many).cpu())),
+    hop=512 / test.sample_rate,
+    hz=librosa.mel_frequencies(130, fmin=0, fmax=top)[1:-1],
+    captions=[f"noise {i + 1}" for i in range(5)],
+    columns=5,
+    unit="dB",
+)
+name = test.classes[present[k]]
+lesson.figure("noise", figure, f"Five sounds for one picture of a {name}.")
 
 # %% [markdown]
 # ## Listen
@@ -306,30 +390,44 @@ for i in list(shown)[:4]:
 at, by_train = curves["train"]
 by_test = curves["test"][1]
 best = np.flatnonzero(by_train == by_train.max())[-1]
-print(f"best at step {at[best]} of {run.steps_done}, where the sound encoder is right")
-print(f"for {by_train[best]:.1%} of training and {by_test[best]:.1%} of test pictures;")
-print(f"chance {1 / len(train.classes):.1%}, in the paper 11.2 %")
-print("The sound encoder has chosen these weights, so its accuracy may be too high.")
-print("Step 10 evaluates with a classifier that was not used in training.")
+epochs = run.steps_done * settings.batch / len(train)
+print(f"I2S was trained for {epochs:.2g} epochs. At step {at[best]:.0f}, the best for")
+print(f"training pictures, the sound encoder is right for {by_train[best]:.1%} of the")
+print(f"sounds of training pictures and {by_test[best]:.1%} of those of test pictures.")
+print(f"Chance is {1 / len(train.classes):.1%}; the paper has 11.2 %.")
+differ = features.unscale_db(generated) - features.unscale_db(real)
+bands = differ.mean(dim=(0, 2)).chunk(2)
+low, high = (band.mean().item() for band in bands)
+print(f"In the lower half of the mel bands the generated sounds have {low:+.1f} dB")
+print(f"against the real ones, in the upper half {high:+.1f} dB.")
+spread = features.unscale_db(many).std(dim=0).mean().item()
+print(f"Other noise changes a value by {spread:.1f} dB (standard deviation).")
+print("The sound encoder has chosen these weights. Step 10 evaluates with a classifier")
+print("that was not used in training.")
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. The numbers of the network, -1 to 1, stand for decibels. Convert them to mel
-#    energies. How much weaker than a white pixel (1) is a grey one (0)?
+# 1. How far is a generated spectrogram from the real one? Write the log-spectral
+#    distance in decibels, a common measure of generated sound.
 # 2. The parallel lines in Fig. 11 are partials. Suppose you have measured the
-#    frequencies of some of them, perhaps without the lowest. What is the pitch?
+#    frequencies of some of them, perhaps without the lowest, perhaps of a clarinet,
+#    which has hardly any even ones. What is the pitch?
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.deep_cross_modal import exercises
 #
 #
-# def convert_to_energy(lms, loud=1000.0):
-#     """-1…1 to mel energy: 1 is `loud`, -1 is 80 dB below (a numpy array)."""
+# def measure_spectral_distance(generated, real):
+#     """The log-spectral distance of two LMS (128, N) in [-1, 1], in decibels.
+#
+#     For each frame the root of the mean squared difference in decibels over the
+#     bands, then the mean over the frames. The range of 2 is 80 dB wide.
+#     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.ENERGY, convert_to_energy)
+# course.try_exercise(exercises.SPECTRAL_DISTANCE, measure_spectral_distance)
 
 # %% tags=["active-ipynb"]
 # def estimate_pitch(partials):

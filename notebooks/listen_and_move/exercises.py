@@ -1,12 +1,13 @@
-"""The exercises of this series: two for each notebook, with checks that give hints.
+"""The exercises of this series: two for each notebook.
 
-A check compares the answer with a result that was computed in another way (a plain
-loop, torch's gradient, a closed form) and says what is wrong. Try an exercise before
-you read its solution here.
+In each the reader builds something that the notebook teaches: a block, a loss, a step
+of the training, a measure, or an interpretation. A check compares the answer with a
+result that was computed in another way (torch's own layer, a closed form, a plain loop)
+and says what is wrong. Try an exercise before you read its solution here.
 """
 
-import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,53 +15,44 @@ from scipy import stats
 from torch import nn
 from torch.nn import functional as F
 
-from avnb.features import ChunkFeatures
-from avnb.layers import UpBlock
+from avnb import losses
 from avnb.course.exercises import Exercise, assert_close, require_answer, to_array
-
+from avnb.layers import AudioConditionalInstanceNorm
 
 # --- Step 1: data ----------------------------------------------------------------
 
 
-def find_samples(t: int, sample_rate: int = 16000) -> tuple[int, int]:
-    """Return the first and the last sample of chunk t."""
-    column, half = sample_rate // 100, sample_rate // 80
-    first = 5 * t * column - half
-    last = (5 * t + 7) * column + half - 1
-    return first, last
+def average_chunks(columns: torch.Tensor, frames: int) -> torch.Tensor:
+    """Average the eight columns of each frame's chunk."""
+    chunks = columns.unfold(1, 8, 5)[:, :frames]  # (B, T, 8)
+    return chunks.mean(dim=2).T
 
 
-def check_find_samples(answer: Callable) -> None:
-    """Compare with the windows' positions at two sample rates."""
-    for t in (0, 1, 7):
-        for rate in (16000, 8000):
-            first, last = to_array(answer(t, rate), "pair (first, last)")
-            start = t * rate // 20
-            at = f"chunk {t} at {rate} Hz"
-            assert first < start, (
-                f"{at}: its first column is centred on sample {start}, so half of its "
-                "window lies before that sample"
-            )
-            assert first == start - rate // 80, (
-                f"{at}: its first window begins 12.5 ms before {start}, not at {first}"
-            )
-            assert last - first + 1 != rate // 40 + 80 * rate // 1000, (
-                f"{at}: from the first of eight columns to the last it is seven steps"
-            )
-            assert last - first + 1 == 95 * rate // 1000, (
-                f"{at}: {last - first + 1:g} samples, and {95 * rate // 1000} are right"
-            )
+def check_average_chunks(answer: Callable) -> None:
+    """Compare with a plain loop over frames and columns."""
+    random = torch.Generator().manual_seed(1)
+    columns = torch.randn(6, 43, generator=random)
+    got = require_answer(answer(columns, 8), "features")
+    assert got.shape == (8, 6), (
+        f"The shape is {tuple(got.shape)}. It should be (8, 6): one row a frame and "
+        "one column a band"
+    )
+    right = torch.zeros(8, 6)
+    for t in range(8):
+        for a in range(8):
+            right[t] += columns[:, 5 * t + a] / 8
+    assert_close(got[0], right[0], "features of frame 0")
+    assert_close(got, right, "features")
 
 
-FIND_SAMPLES = Exercise(
-    "the samples of a chunk",
-    "Find the first and the last sample that the windows of chunk t use.",
-    check_find_samples,
-    find_samples,
+AVERAGE_CHUNKS = Exercise(
+    "the features of all frames",
+    "Average the eight columns of each chunk; a new chunk begins every five columns.",
+    check_average_chunks,
+    average_chunks,
     (
-        "Chunk t's columns are 5t, 5t + 1, … 5t + 7; column n is centred on 10 n ms.",
-        "A window of 25 ms covers 12.5 ms on each side: sample_rate // 80 samples.",
-        "The last sample is included: subtract 1 from where the last window ends.",
+        "Frame t gets the columns 5 t to 5 t + 7, so neighbours share three of them.",
+        "Collect columns[:, 5 * t : 5 * t + 8].mean(dim=1) for each t and stack them.",
     ),
 )
 
@@ -75,9 +67,11 @@ def check_guarded_db(answer: Callable) -> None:
     """Try silence, a loud chunk at two levels, and a soft chunk."""
     silence = answer(torch.zeros(64, 8), 1e-6)
     mine = to_array(silence, "vector of dB")
-    assert mine.shape == (64,), f"one number a band: (64,), not {mine.shape}"
+    assert mine.shape == (64,), (
+        f"The shape is {mine.shape}. It should be (64,): one number a band"
+    )
     assert np.isfinite(mine).all(), (
-        "silence gives nan or inf, because the logarithm of 0 is not finite"
+        "Silence gives nan or inf, because the logarithm of 0 is not finite"
     )
     assert_close(mine, np.full(64, -80.0), "silence")
     random = torch.Generator().manual_seed(3)
@@ -89,7 +83,7 @@ def check_guarded_db(answer: Callable) -> None:
     )
     soft = to_array(answer(1e-9 * chunk, 1e-6), "vector of dB")
     assert soft.max() < -25, (
-        f"a chunk 30 dB below the floor has a band of {soft.max():.0f} dB: relative to "
+        f"A chunk 30 dB below the floor has a band of {soft.max():.0f} dB. Relative to "
         "its own maximum every chunk is equally loud"
     )
 
@@ -109,41 +103,42 @@ GUARDED_DB = Exercise(
 # --- Step 2: motion --------------------------------------------------------------
 
 
-def count_steps(lag: int, dilations: tuple[int, ...]) -> int:
-    """Solve the coin problem by dynamic programming over the lags."""
-    best = [0] + [lag + 1] * lag
-    for n in range(1, lag + 1):
-        best[n] = 1 + min(best[n - d] for d in dilations if d <= n)
-    return best[lag]
+def gru_step(
+    x: torch.Tensor, h: torch.Tensor, W: torch.Tensor, U: torch.Tensor
+) -> torch.Tensor:
+    """Compute one step of a GRU without biases."""
+    x_r, x_z, x_n = (x @ W.T).chunk(3, dim=1)
+    h_r, h_z, h_n = (h @ U.T).chunk(3, dim=1)
+    r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+    return (1 - z) * torch.tanh(x_n + r * h_n) + z * h
 
 
-def check_count_steps(answer: Callable) -> None:
-    """Compare with known numbers of steps."""
-    cases = {
-        (0, (1,)): 0,
-        (7, (1,)): 7,
-        (7, (1, 2, 4)): 3,
-        (40, (1, 2, 4)): 10,
-        (41, (1, 2, 4)): 11,
-        (6, (1, 3, 4)): 2,
-    }
-    for (lag, dilations), right in cases.items():
-        got = require_answer(answer(lag, dilations), "number")
-        note = " (two steps of 3: taking the longest step first is not always best)"
-        assert got == right, (
-            f"{lag} frames in steps of {dilations}: {right}, not {got}"
-            + (note if dilations == (1, 3, 4) else "")
+def check_gru_step(answer: Callable) -> None:
+    """Compare with torch's GRUCell."""
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        cell = nn.GRUCell(3, 3, bias=False)
+        x, h = torch.randn(2, 5, 3)
+    W, U = cell.weight_ih.detach(), cell.weight_hh.detach()
+    with torch.no_grad():
+        kept = answer(x, h, torch.cat([W[:3], W[3:6] * 0 + 99, W[6:]]) * 0, U * 0)
+        assert_close(
+            require_answer(kept, "new state"),
+            0.5 * h,
+            "state with weights of 0, whose gates are 1/2 and whose candidate is 0",
         )
+        assert_close(answer(x, h, W, U), cell(x, h), "new state")
 
 
-COUNT_STEPS = Exercise(
-    "the smallest number of steps",
-    "Count the fewest steps, each as long as a dilation, that add up to a lag.",
-    check_count_steps,
-    count_steps,
+GRU_STEP = Exercise(
+    "one step of a GRU",
+    "Write the four equations of the GRU as code: both gates, candidate, new state.",
+    check_gru_step,
+    gru_step,
     (
-        "A lag of 0 frames takes 0 steps.",
-        "If you knew the answer for all shorter lags, what would one more step add?",
+        "(x @ W.T).chunk(3, dim=1) gives W_r x, W_z x and W_n x.",
+        "The reset gate multiplies U_n h only, inside the tanh.",
+        "Where z is 1 the old state is kept: h = (1 - z) n + z h.",
     ),
 )
 
@@ -166,17 +161,18 @@ def check_run_in_windows(answer: Callable) -> None:
     whole, _ = gru(x)
     got = require_answer(answer(gru, x, 4), "output")
     assert got.shape == (11, 4), (
-        f"(11, 4), not {tuple(got.shape)}: the last window is shorter"
+        f"The shape is {tuple(got.shape)}. It should be (11, 4): the last window is "
+        "shorter"
     )
     assert_close(got[:4], whole[:4].detach(), "first window")
     assert_close(got, whole.detach(), "all windows")
     (gradient,) = torch.autograd.grad(got[8:].sum(), x, allow_unused=True)
     assert gradient is not None, (
-        "a window's output must have a gradient with respect to its input"
+        "A window's output must have a gradient with respect to its input"
     )
-    assert gradient[8:].abs().min() > 0, "no gradient reaches the window's own input"
+    assert gradient[8:].abs().min() > 0, "No gradient reaches the window's own input"
     assert gradient[:8].abs().max() == 0, (
-        "the gradient crosses the border of a window: detach the state there"
+        "The gradient crosses the border of a window. Detach the state there"
     )
 
 
@@ -195,121 +191,147 @@ RUN_IN_WINDOWS = Exercise(
 # --- Step 3: generator -----------------------------------------------------------
 
 
-def conditional_affine(
-    x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the slope and the offset of Eq. 2 for each map."""
-    sigma = (x.var(dim=(2, 3), correction=0) + 1e-5).sqrt()
-    a = scale / sigma
-    return a, shift - a * x.mean(dim=(2, 3))
+def conditional_norm(
+    x: torch.Tensor, features: torch.Tensor, linear: nn.Linear
+) -> torch.Tensor:
+    """Normalise each map, then let the sound set its mean and its scale."""
+    style = F.leaky_relu(linear(features), 0.2)[:, :, None, None]
+    beta, gamma = style.chunk(2, dim=1)
+    mean = x.mean(dim=(2, 3), keepdim=True)
+    sigma = (x.var(dim=(2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
+    return (1 + gamma) * (x - mean) / sigma + beta
 
 
-def check_conditional_affine(answer: Callable) -> None:
-    """Compare with torch's instance norm."""
+def check_conditional_norm(answer: Callable) -> None:
+    """Compare with the layer of the library, and with a sound that says nothing."""
     random = torch.Generator().manual_seed(7)
-    x = 3 + 2 * torch.randn(2, 5, 3, 4, generator=random)
-    shift, scale = torch.randn(2, 2, 5, generator=random)
+    x = 3 + 2 * torch.randn(2, 5, 4, 4, generator=random)
+    features = torch.randn(2, 6, generator=random)
+    layer = AudioConditionalInstanceNorm(5, 6, plus_one=True)
+    silent = nn.Linear(6, 10)
+    nn.init.zeros_(silent.weight)
+    nn.init.zeros_(silent.bias)
+    with torch.no_grad():
+        layer.linear.weight.normal_(0, 0.5, generator=random)
+        plain = require_answer(answer(x, features, silent), "maps")
+        assert plain.shape == x.shape, (
+            f"The shape is {tuple(plain.shape)}. It should be that of x"
+        )
+        assert plain.mean(dim=(2, 3)).abs().max() < 1e-4, (
+            "With β = 0 each map of each frame must get mean 0. Take the mean over its "
+            "pixels, not over frames or channels"
+        )
+        spread = plain.std(dim=(2, 3), correction=0)
+        assert (spread - 1).abs().max() < 1e-3, (
+            f"With γ = 0 the deviation of a map is {spread[0, 0]:.3f}. It should be 1. "
+            "Divide by the root of the variance, with correction=0, and scale by 1 + γ"
+        )
+        assert_close(
+            answer(x, features, layer.linear), layer(x, features), "maps", 1e-4
+        )
 
-    def apply(shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        a, b = require_answer(answer(x, shift, scale), "pair (a, b)")
-        for name, value in (("a", a), ("b", b)):
-            assert value.shape == (2, 5), f"{name}: (2, 5), not {tuple(value.shape)}"
-        return a[..., None, None] * x + b[..., None, None]
 
-    got = apply(torch.zeros(2, 5), torch.ones(2, 5))
-    means = got.mean(dim=(2, 3))
-    assert means.abs().max() < 1e-4, (
-        "with β = 0 each map of each frame must get mean 0; over which axes is yours?"
-    )
-    spread = got.std(dim=(2, 3), correction=0)
-    assert (spread - 1).abs().max() < 1e-3, (
-        f"with γ = 1 the standard deviation of a map is {spread[0, 0]:.3f}, not 1: did "
-        "you divide by the variance, or use the sample deviation (n - 1)?"
-    )
-    right = F.instance_norm(x) * scale[..., None, None] + shift[..., None, None]
-    assert_close(apply(shift, scale), right, "with shift and scale", 1e-4)
-
-
-CONDITIONAL_AFFINE = Exercise(
-    "the norm as a·x + b",
-    "Find a and b of each map, such that Eq. 2 is a·x + b.",
-    check_conditional_affine,
-    conditional_affine,
+CONDITIONAL_NORM = Exercise(
+    "the audio-conditional norm",
+    "Build Eq. 2: normalise each map, then scale it by 1 + γ and shift it by β.",
+    check_conditional_norm,
+    conditional_norm,
     (
-        "Write Eq. 2 as one fraction and collect what multiplies x.",
-        "mean(dim=(2, 3)) and var(dim=(2, 3), correction=0) give (T, C).",
-        "σ is the root of the variance plus 1e-5; correction=0 divides by n.",
+        "linear(features) is (T, 2 C): first the shifts, then the scales.",
+        "Both pass a leaky ReLU of slope 0.2 and need the shape (T, C, 1, 1).",
+        "mean(dim=(2, 3), keepdim=True) and var(…, correction=0, keepdim=True).",
     ),
 )
 
 
-def count_block_weights(before: int, after: int, bands: int) -> int:
-    """Add up the weights of all layers of an up-block."""
-    shortcut = before * after + after
-    convolutions = 9 * before * after + after + 9 * after * after + after
-    linear = bands * 2 * after + 2 * after
-    return shortcut + convolutions + linear + 2
+def add_skips(maps: list[torch.Tensor], to_rgbs: list[nn.Module]) -> torch.Tensor:
+    """Add up the layers' pictures, from coarse to fine."""
+    picture = to_rgbs[0](maps[0])
+    for x, to_rgb in zip(maps[1:], to_rgbs[1:], strict=True):
+        picture = F.interpolate(picture, scale_factor=2.0) + to_rgb(x)
+    return torch.tanh(picture)
 
 
-def check_count_block_weights(answer: Callable) -> None:
-    """Compare with the parameters of a real block."""
-    for before, after, bands in ((8, 4, 6), (512, 256, 64), (5, 7, 3)):
-        with torch.device("meta"):
-            block = UpBlock(before, after, bands)
-        right = sum(p.numel() for p in block.parameters())
-        got = require_answer(answer(before, after, bands), "number")
-        what = f"from {before} to {after} channels, {bands} bands"
-        assert got != right - 2, f"{what}: almost. Each noise has one strength"
-        assert got == right, f"{what}: {right:,} weights, not {got:,}"
+def check_add_skips(answer: Callable) -> None:
+    """Compare with each layer's picture, enlarged on its own by copying pixels."""
+    random = torch.Generator().manual_seed(8)
+    maps = [torch.randn(2, 3, 4 * 2**s, 4 * 2**s, generator=random) for s in range(3)]
+    with torch.random.fork_rng():
+        torch.manual_seed(8)
+        to_rgbs = [nn.Conv2d(3, 3, 1) for _ in maps]
+    with torch.no_grad():
+        got = require_answer(answer(maps, to_rgbs), "picture")
+        assert got.shape == (2, 3, 16, 16), (
+            f"The shape is {tuple(got.shape)}. It should be that of the finest layer, "
+            "(2, 3, 16, 16)"
+        )
+        assert got.abs().max() <= 1, "A picture lies between -1 and 1. Use the tanh"
+        right = torch.zeros(2, 3, 16, 16)
+        for x, to_rgb in zip(maps, to_rgbs, strict=True):
+            times = 16 // x.shape[2]
+            right += to_rgb(x).repeat_interleave(times, 2).repeat_interleave(times, 3)
+        assert_close(got, right.tanh(), "picture", 1e-4)
 
 
-COUNT_BLOCK_WEIGHTS = Exercise(
-    "the weights of an up-block",
-    "Calculate how many weights an up-block with conditional norms has.",
-    check_count_block_weights,
-    count_block_weights,
+ADD_SKIPS = Exercise(
+    "a skip generator",
+    "Build the output of Fig. 5's skip generator of the maps of all its layers.",
+    check_add_skips,
+    add_skips,
     (
-        "A k×k convolution from a to b channels has k²ab weights and b biases.",
-        "There are three convolutions: the shortcut is 1×1, the other two are 3×3.",
-        "One linear layer makes a shift and a scale for each channel from the bands.",
+        "Start with the picture of the coarsest layer, to_rgbs[0](maps[0]).",
+        "F.interpolate(picture, scale_factor=2.0) copies each pixel to four.",
+        "The tanh comes once, after the sum.",
     ),
 )
 
 # --- Step 4: prediction ----------------------------------------------------------
 
 
-def impulse_box(frames: int, k: int) -> tuple[int, int]:
-    """Return the columns and rows that h+ has reached."""
-    kernels = frames + 1
-    return kernels * k + 1, 2 * kernels * k + 1
+def conv_gru_step(
+    x: torch.Tensor, h: torch.Tensor, gates: nn.Conv2d, candidate: nn.Conv2d
+) -> torch.Tensor:
+    """Compute one step of a ConvGRU."""
+    z, r = torch.sigmoid(gates(torch.cat([x, h], dim=1))).chunk(2, dim=1)
+    n = torch.tanh(candidate(torch.cat([x, r * h], dim=1)))
+    return (1 - z) * h + z * n
 
 
-def check_impulse_box(answer: Callable) -> None:
-    """Compare with repeated convolutions of one bright pixel."""
-    for frames, k in ((0, 1), (0, 2), (1, 1), (4, 1), (3, 2)):
-        columns, rows = to_array(answer(frames, k), "pair (columns, rows)")
-        lit = torch.zeros(1, 1, 61, 61)
-        lit[0, 0, 30, 30] = 1
-        kernel = torch.zeros(1, 1, 2 * k + 1, 2 * k + 1)
-        for s in range(k + 1):
-            kernel[0, 0, k - s : k + s + 1, k - s] = 1
-        for _ in range(frames + 1):
-            lit = F.conv2d(lit, kernel, padding=k).clamp(max=1)
-        right = [int((lit[0, 0].sum(axis) > 0).sum()) for axis in (0, 1)]
-        what = f"{frames} frames after the bright pixel, k = {k}"
-        assert rows == right[1], f"{what}: {right[1]} rows, not {rows:g}"
-        assert columns == right[0], f"{what}: {right[0]} columns, not {columns:g}"
+def check_conv_gru_step(answer: Callable) -> None:
+    """Compare with a loop over the pixels, and with gates that are open or shut."""
+    with torch.random.fork_rng():
+        torch.manual_seed(9)
+        gates, candidate = (nn.Conv2d(5, k, 3, padding=1) for k in (6, 3))
+        x, h = torch.randn(1, 2, 4, 4), torch.randn(1, 3, 4, 4)
+    shut = nn.Conv2d(5, 6, 3, padding=1)
+    nn.init.zeros_(shut.weight)
+    nn.init.constant_(shut.bias, -40.0)
+    with torch.no_grad():
+        got = require_answer(answer(x, h, shut, candidate), "new state")
+        assert_close(got, h, "state with z = 0, which keeps the old state")
+        padded = F.pad(torch.cat([x, h], dim=1), (1, 1, 1, 1))
+        both = torch.empty(1, 6, 4, 4)
+        for i in range(4):
+            for j in range(4):
+                seen = padded[0, :, i : i + 3, j : j + 3]
+                both[0, :, i, j] = (gates.weight * seen).sum((1, 2, 3)) + gates.bias
+        z, r = both.sigmoid()[:, :3], both.sigmoid()[:, 3:]
+        n = candidate(torch.cat([x, r * h], dim=1)).tanh()
+        assert_close(
+            answer(x, h, gates, candidate), torch.lerp(h, n, z), "new state", 1e-4
+        )
 
 
-IMPULSE_BOX = Exercise(
-    "how far a bright pixel spreads",
-    "Find the size of the box around all pixels that h+ has lit after some frames.",
-    check_impulse_box,
-    impulse_box,
+CONV_GRU_STEP = Exercise(
+    "one step of a ConvGRU",
+    "Write the four equations of the ConvGRU as code.",
+    check_conv_gru_step,
+    conv_gru_step,
     (
-        "The kernel reaches k columns back and, there, k rows on each side.",
-        "The state of frame 0 is one kernel already; n frames later it is n + 1.",
-        "Each kernel adds k columns on one side and k rows on both sides.",
+        "torch.cat([x, h], dim=1) puts the channels above one another.",
+        "gates gives 2 P channels: first those of z, then those of r.",
+        "The reset gate multiplies h before the candidate's convolution.",
+        "Here z = 1 replaces the state: h = (1 - z) h + z n.",
     ),
 )
 
@@ -383,7 +405,7 @@ def check_penalty_by_hand(answer: Callable) -> None:
         require_answer(got, "penalty"), 16.0, "a linear critic of slope 5: (5 - 1)²"
     )
     assert got.requires_grad, (
-        "the penalty must have a gradient for the weights: use create_graph=True"
+        "The penalty must have a gradient for the weights. Use create_graph=True"
     )
     (gradient,) = torch.autograd.grad(got, w)
     assert_close(gradient, [4.8, 0, 6.4], "gradient of the penalty, 2 (5 - 1) w / 5")
@@ -406,100 +428,144 @@ PENALTY_BY_HAND = Exercise(
 )
 
 
-def draw_derangement(count: int, random: np.random.Generator) -> list[int]:
-    """Draw orders until one moves every frame."""
-    while True:
-        order = random.permutation(count)
-        if (order != np.arange(count)).all():
-            return order.tolist()
+def weigh_critic(
+    wanted: Callable, critic: Callable, frames: torch.Tensor, share: float
+) -> float:
+    """Compare the norms of both gradients at the frames."""
+    x = frames.detach().requires_grad_(True)
+    (by_loss,) = torch.autograd.grad(wanted(x), x)
+    (by_critic,) = torch.autograd.grad(-critic(x).mean(), x)
+    return float(share * by_loss.norm() / by_critic.norm())
 
 
-def check_draw_derangement(answer: Callable) -> None:
-    """Check 400 draws, and that all 9 derangements of 4 occur."""
-    random = np.random.default_rng(17)
-    orders = [tuple(require_answer(answer(4, random), "order")) for _ in range(400)]
-    for order in orders:
-        assert sorted(order) == [0, 1, 2, 3], (
-            f"{order}: it must contain each of 0 … 3 once"
-        )
-        kept = [i for i, frame in enumerate(order) if i == frame]
-        assert not kept, f"{order}: frame {kept and kept[0]} has kept its place"
-    found = len(set(orders))
-    assert found == 9, (
-        f"only {found} orders occur, but 9 orders of 4 frames move every frame"
+def check_weigh_critic(answer: Callable) -> None:
+    """Use a loss and a critic whose gradients are known."""
+    frames = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
+
+    def wanted(x: torch.Tensor) -> torch.Tensor:
+        return x.square().sum()  # the gradient 2 x has norm 10
+
+    def critic(x: torch.Tensor) -> torch.Tensor:
+        return x @ torch.tensor([0.6, 0.8])  # of a mean of two: each has 1/2
+
+    got = to_array(answer(wanted, critic, frames, 0.5), "weight")
+    norm = 0.5**0.5  # two items with a gradient of norm 1/2 each
+    assert_close(got, 0.5 * 10 / norm, "weight for half of a norm of 10")
+    got = answer(wanted, lambda x: 100 * critic(x), frames, 0.5)
+    assert_close(
+        got, 0.05 / norm, "weight of a critic that is a hundred times as steep", 1e-4
     )
 
 
-DRAW_DERANGEMENT = Exercise(
-    "a derangement",
-    "Draw a random order in which no frame keeps its place.",
-    check_draw_derangement,
-    draw_derangement,
+WEIGH_CRITIC = Exercise(
+    "a weight by the gradient's norm",
+    "Find the weight that gives a critic's gradient a share of another term's norm.",
+    check_weigh_critic,
+    weigh_critic,
     (
-        "Draw an order, check it, and draw again if a frame has kept its place.",
-        "Rotating by one also moves every frame, but it is only one of many orders.",
+        "Both gradients are taken at the frames: make a copy that requires gradients.",
+        "The term of the critic in the loss of R and G is -critic(x).mean().",
+        "weight · ‖∇ critic's term‖ = share · ‖∇ loss‖. Solve it for the weight.",
     ),
 )
 
 # --- Step 6: training -------------------------------------------------------------
 
 
-def count_gradient_frames(t: int, start: int, length: int) -> int:
-    """Return the position of frame t in its window."""
-    return (t - start) % length
+def update_critic(
+    critic: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    real: torch.Tensor,
+    fake: torch.Tensor,
+) -> float:
+    """Make one update of a WGAN-GP critic."""
+    fake = fake.detach()
+    loss = losses.critic_loss(critic(real), critic(fake))
+    loss = loss + 10 * losses.gradient_penalty(critic, real, fake)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
 
 
-def check_count_gradient_frames(answer: Callable) -> None:
-    """Compare with the position in the window, for several windows."""
-    for t, start, length in ((0, 0, 16), (15, 0, 16), (16, 0, 16), (40, 5, 16)):
-        assert_close(
-            answer(t, start, length),
-            count_gradient_frames(t, start, length),
-            f"number for frame {t}, windows of {length} from {start} on",
-        )
+def check_update_critic(answer: Callable) -> None:
+    """Compare with the update of a linear critic by hand, and look at the generator."""
+
+    class Linear(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor([3.0, 4.0]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x @ self.w
+
+    critic, made = Linear(), torch.tensor([[0.0, 1.0]] * 2, requires_grad=True)
+    critic.w.grad = torch.tensor([1e3, 1e3])  # left over from an earlier step
+    optimizer = torch.optim.SGD(critic.parameters(), 0.1)
+    fake, real = 1.0 * made, torch.tensor([[1.0, 0.0]] * 2)
+    loss = require_answer(answer(critic, optimizer, real, fake), "loss")
+    assert_close(loss, -3 + 4 + 10 * 16.0, "loss: the scores, plus 10 · (5 - 1)²", 1e-4)
+    assert made.grad is None, (
+        "A gradient reached the generator. Detach the fake items first"
+    )
+    # of the scores (-1, 1), of the penalty 10 · 2 (5 - 1) w / 5
+    right = torch.tensor([3.0, 4.0]) - 0.1 * torch.tensor([-1 + 48.0, 1 + 64.0])
+    assert_close(critic.w, right, "weights after the update", 1e-4)
 
 
-COUNT_GRADIENT_FRAMES = Exercise(
-    "how far back a gradient reaches",
-    "Count the earlier frames whose sound gets a gradient from the error of frame t.",
-    check_count_gradient_frames,
-    count_gradient_frames,
+UPDATE_CRITIC = Exercise(
+    "one update of a critic",
+    "Write one update: loss of Eq. 5 with its penalty, backward pass, step.",
+    check_update_critic,
+    update_critic,
     (
-        "The carried state brings values of the whole past, but no gradient.",
-        "Count from the first frame of the window that contains t.",
+        "losses.critic_loss(critic(real), critic(fake)) gives the scores' part.",
+        "Add 10 * losses.gradient_penalty(critic, real, fake).",
+        "Set the gradients to zero before loss.backward(): an old one may be there.",
     ),
 )
 
 
-def update_ema(weights: np.ndarray, decay: float) -> float:
-    """Update the average value by value."""
-    mean = weights[0]
-    for n, weight in enumerate(weights[1:]):
-        share = min(decay, (1 + n) / (10 + n))
-        mean = share * mean + (1 - share) * weight
-    return float(mean)
+def diagnose_run(own: np.ndarray, other: np.ndarray, still: float) -> str:
+    """Read the end of both curves."""
+    last = max(len(own) // 4, 1)
+    own_end, other_end = own[-last:].mean(), other[-last:].mean()
+    if own_end > 0.95 * other_end:
+        return "ignores the sound"
+    return "beats the still picture" if own_end < still else "follows the sound"
 
 
-def check_update_ema(answer: Callable) -> None:
-    """Compare on random walks with several decays."""
+def check_diagnose_run(answer: Callable) -> None:
+    """Read noisy curves of three kinds of run."""
     random = np.random.default_rng(3)
-    for count, decay in ((2, 0.99), (30, 0.99), (2000, 0.9)):
-        weights = random.normal(size=count).cumsum()
-        assert_close(
-            answer(weights, decay),
-            update_ema(weights, decay),
-            f"EMA of {count} weights",
-        )
+    kinds = {
+        "ignores the sound": (39.0, 39.2),
+        "follows the sound": (40.0, 45.0),
+        "beats the still picture": (30.0, 45.0),
+    }
+    for right, ends in kinds.items():
+        for _ in range(5):
+            fall = 20 * np.exp(-np.arange(24) / 4)
+            noise = 0.3 * random.normal(size=(2, 24))
+            own, other = (end + fall + n for end, n in zip(ends, noise, strict=True))
+            got = require_answer(answer(own, other, 39.0), "diagnosis")
+            assert got in kinds, f"The answer {got!r} is none of {', '.join(kinds)}"
+            assert got == right, (
+                f"The errors end near {ends[0]} with the right sound and {ends[1]} "
+                f"with a wrong one, and the still picture has 39. You say “{got}”; "
+                f"this run “{right}”"
+            )
 
 
-UPDATE_EMA = Exercise(
-    "the EMA of a weight",
-    "Compute the exponential moving average of a weight, with a decay that grows.",
-    check_update_ema,
-    update_ema,
+DIAGNOSE_RUN = Exercise(
+    "what do the curves say?",
+    "Read both error curves of a run: does it follow the sound, and is it good?",
+    check_diagnose_run,
+    diagnose_run,
     (
-        "The average starts as the first value.",
-        "At update n (from 0) the old average has weight min(decay, (1+n)/(10+n)).",
+        "Look at the end of the curves: the mean of the last quarter is less noisy.",
+        "A model that ignores its sound has the same error with any sound.",
+        "The still picture's error is 39 in the check; only a good run is below it.",
     ),
 )
 
@@ -515,7 +581,7 @@ def paired_interval(own: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 
 
 def check_paired_interval(answer: Callable) -> None:
-    """Compare for a model that uses the sound and one that does not."""
+    """Compare with scipy's test, for two models."""
     random = np.random.default_rng(5)
     for name, gain in (
         ("a model that uses the sound", 0.5),
@@ -524,7 +590,8 @@ def check_paired_interval(answer: Callable) -> None:
         other = 10 + random.normal(size=24)
         own = other - gain - 0.3 * random.normal(size=24)
         found = require_answer(answer(own, other), "interval")
-        assert_close(found, paired_interval(own, other), f"{name}: (low, high)")
+        right = stats.ttest_rel(other, own).confidence_interval(0.95)
+        assert_close(found, [right.low, right.high], f"{name}: (low, high)")
 
 
 PAIRED_INTERVAL = Exercise(
@@ -545,12 +612,15 @@ def frechet_1d(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def check_frechet_1d(answer: Callable) -> None:
-    """Compare for equal, shifted and different sets."""
+    """Compare for equal and shifted sets, and with the formula for matrices."""
     random = np.random.default_rng(6)
     a, b = random.normal(size=50), 2 + 3 * random.normal(size=50)
     assert_close(answer(a, a), 0.0, "distance of a set from itself")
     assert_close(answer(a, a + 2), 4.0, "distance of a set from itself plus 2")
-    assert_close(answer(a, b), frechet_1d(a, b), "distance of two different sets")
+    product = np.var(a, ddof=1) * np.var(b, ddof=1)
+    right = (a.mean() - b.mean()) ** 2 - 2 * product**0.5
+    right += np.var(a, ddof=1) + np.var(b, ddof=1)
+    assert_close(answer(a, b), right, "distance of two different sets")
 
 
 FRECHET_1D = Exercise(
@@ -567,80 +637,82 @@ FRECHET_1D = Exercise(
 # --- Step 8: playing -------------------------------------------------------------
 
 
-def count_ready_frames(samples: int, sample_rate: int = 16000) -> int:
-    """Solve the end of the last chunk for its number."""
-    column, half = sample_rate // 100, sample_rate // 80
-    return max(0, (samples - 7 * column - half) // (5 * column) + 1)
+def measure_reaction(generate: Callable, features: torch.Tensor) -> float:
+    """Compare the video of a sound with that of silence."""
+    heard = generate(features).float()
+    silent = generate(torch.full_like(features, -1.0)).float()
+    return float((heard - silent).square().mean().sqrt())
 
 
-def check_count_ready_frames(answer: Callable) -> None:
-    """Compare with the samples that the gradient of each chunk reaches."""
-    random = torch.Generator().manual_seed(19)
-    for rate in (16000, 32000):
-        sound = torch.randn(rate, generator=random, requires_grad=True)
-        features = ChunkFeatures(rate, reference=1e3)(sound, frames=8)
-        ends = []
-        for chunk in features:
-            (slope,) = torch.autograd.grad(chunk.sum(), sound, retain_graph=True)
-            ends.append(int(slope.nonzero().max()) + 1)
-        for t, end in enumerate(ends):
-            for samples, right in ((end - 1, t), (end, t + 1)):
-                got = require_answer(answer(samples, rate), "number")
-                assert got == right, (
-                    f"{samples} samples at {rate} Hz: {right} frames, not {got:g}; "
-                    f"chunk {t} needs {end}"
-                )
-    assert answer(0) == 0, "without any sample no frame can be generated"
+def check_measure_reaction(answer: Callable) -> None:
+    """Try a model that ignores its sound, and one whose pictures are known."""
+    features = torch.tensor([[-1.0], [1.0], [0.0], [1.0]]).expand(4, 64)
+
+    def deaf(sound: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(sound), 8, 8, 3), 90, dtype=torch.uint8)
+
+    def bright(sound: torch.Tensor) -> torch.Tensor:
+        grey = 100 + 50 * sound.mean(dim=1)
+        return grey.byte()[:, None, None, None].expand(-1, 8, 8, 3)
+
+    got = to_array(answer(deaf, features), "reaction")
+    assert_close(got, 0.0, "reaction of a model that ignores its sound")
+    # frames of 50, 150, 100, 150 against 50, 50, 50, 50
+    right = ((0 + 100**2 + 50**2 + 100**2) / 4) ** 0.5
+    assert_close(answer(bright, features), right, "reaction of one that gets brighter")
 
 
-COUNT_READY_FRAMES = Exercise(
-    "frames that are ready",
-    "Count the frames that can be generated after the first samples have arrived.",
-    check_count_ready_frames,
-    count_ready_frames,
+MEASURE_REACTION = Exercise(
+    "how much does it react?",
+    "Measure how far the video of a sound lies from that of silence, in grey levels.",
+    check_measure_reaction,
+    measure_reaction,
     (
-        "The last column of chunk t is number 5 t + 7; column n is centred on 10 n ms.",
-        "Its window ends 12.5 ms later: sample_rate // 80 samples.",
-        "Solve for t: 5 t columns plus that length <= samples. t counts from 0.",
-        "(…) // n also rounds down below zero, and the number of frames is 0 or more.",
+        "The features of silence are -1 in every band (step 1).",
+        "Bytes wrap around when you subtract them: turn them into floats first.",
+        "Take the root of the mean square over all pixels and frames: one number.",
     ),
 )
 
 
-def delay_video(frames: torch.Tensor, work: float) -> torch.Tensor:
-    """Put black frames before the video and cut its end."""
-    late = min(math.ceil((82.5 + work) / 50), len(frames))
-    return torch.cat([torch.zeros_like(frames[:late]), frames[: len(frames) - late]])
+def generate_live(step: Callable, blocks: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Generate each block as it comes and pass the states on."""
+    states, videos = None, []
+    for features in blocks:
+        video, states = step(features, states)
+        videos.append(video)
+    return videos
 
 
-def check_delay_video(answer: Callable) -> None:
-    """Compare with a simulation of each tick."""
-    frames = torch.arange(1, 10).view(9, 1, 1, 1).expand(9, 2, 2, 3)
-    for work in (0.0, 17.5, 18.0, 300.0, 1000.0):
-        right = torch.zeros_like(frames)
-        for tick in range(9):
-            for t in range(9):
-                if 50 * t + 82.5 + work <= 50 * tick:
-                    right[tick] = frames[t]
-        got = require_answer(answer(frames, work), "video")
-        assert got.shape == frames.shape, (
-            f"{tuple(got.shape)}, not {tuple(frames.shape)}: one tick for each frame"
-        )
-        late, mine = (int((video[:, 0, 0, 0] == 0).sum()) for video in (right, got))
-        assert mine == late, (
-            f"{work:g} ms of computing: {late} black frames, not {mine}"
-        )
-        assert_close(got, right, f"video, {work:g} ms of computing")
+def check_generate_live(answer: Callable) -> None:
+    """Use a model that adds up what it hears, and note what it is given."""
+    calls: list[Any] = []
+
+    def step(features: torch.Tensor, states: Any) -> tuple[torch.Tensor, Any]:
+        calls.append((len(features), states))
+        total = (0 if states is None else states) + features.sum(dim=1).cumsum(dim=0)
+        return total[:, None, None, None].expand(-1, 2, 2, 3), total[-1]
+
+    blocks = [torch.ones(n, 3) for n in (4, 1, 2)]
+    got = require_answer(answer(step, blocks), "list of videos")
+    assert [n for n, _ in calls] == [4, 1, 2], (
+        "The model must be called once for each block, in the order in which they come"
+    )
+    assert calls[0][1] is None, "Before the first block there is no state: give None"
+    assert [len(video) for video in got] == [4, 1, 2], (
+        "Give one video for each block, with as many frames as the block has"
+    )
+    video = torch.cat(list(got))[:, 0, 0, 0]
+    assert_close(video, 3 * torch.arange(1, 8), "sums, as in one pass over all blocks")
 
 
-DELAY_VIDEO = Exercise(
-    "the video on a stage",
-    "Delay the video by whole frames, so that no frame needs sound of the future.",
-    check_delay_video,
-    delay_video,
+GENERATE_LIVE = Exercise(
+    "a performer on a stage",
+    "Generate the video block by block, as the sound comes in, as in one pass.",
+    check_generate_live,
+    generate_live,
     (
-        "Every frame has the same delay: 82.5 ms plus the computing time.",
-        "Frames are shown at ticks, every 50 ms: round the delay up to whole ticks.",
-        "If the delay is longer than the video, all frames are black.",
+        "step(features, states) gives the video of a block and the states after it.",
+        "The states after one block are those before the next.",
     ),
 )

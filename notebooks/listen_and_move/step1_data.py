@@ -15,7 +15,8 @@
 # 2. how the 64 features of a chunk are computed, and why the released code's version
 #    makes digital silence the loudest possible input,
 # 3. how one video is split into training and test parts,
-# 4. which baselines and which control the later notebooks use.
+# 4. what can be heard of the performer's motion, measured before anything is trained,
+# 5. which baselines and which control the later notebooks use.
 #
 # **Time:** about a minute on two cores. **You should know:** what a spectrogram is, and
 # a little PyTorch.
@@ -46,6 +47,7 @@ from torch import Tensor, nn
 from avnb.data import clips
 from avnb.errors import ClipsError
 from avnb.features import ChunkFeatures, scale_db
+from avnb.metrics.oracles import fit_oracle, judge_oracle
 
 # %% tags=["parameters"]
 SCALE = "laptop"
@@ -57,11 +59,13 @@ OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # import numpy as np
+# from IPython.display import display
 # from matplotlib.patches import Rectangle
 #
 # from avnb import course
 # from avnb.features import CHUNK_COLUMNS
 # from avnb.viz import show
+# from data_scripts import bandstand
 #
 # lesson = course.start(
 #     "listen_and_move",
@@ -76,8 +80,9 @@ OVERRIDES = {}
 # %% tags=["active-ipynb"]
 # settings = lesson.settings(
 #     dict(
-#         #          smoke laptop gpu  paper
-#         seconds=(2.0, 4.0, 4.0, 4.0),  # length of the excerpts below
+#         #          smoke laptop reference gpu  paper
+#         seconds=(2.0, 4.0, 4.0, 4.0, 4.0),  # length of the excerpts below
+#         others=(6.0, 60.0, 240.0, 240.0, 240.0),  # of each of the other performers
 #     ),
 # )
 # settings
@@ -86,9 +91,12 @@ OVERRIDES = {}
 # ## The video
 #
 # The embedded video shows a cellist drawn by a program. The cellist moves *because* of
-# the music: the bow changes direction where a note begins, and the left hand moves
-# along the string with the pitch. You can use your own video instead: run `avnb prepare
-# single_video --source FILE` and set `DATA` to the folder that it writes.
+# the music. The left hand moves along the string with the pitch. Near the **frog** (the
+# end of the bow that the hand holds) the tone is bright and the hair hisses; near the
+# tip it is dark and clean. A down-bow begins with a bite, an up-bow begins softly, and
+# a **slurred** note, which shares the bow of the note before, has no attack at all. A
+# phrase begins with a down-bow at the frog. You can use your own video instead: run
+# `avnb prepare single_video --source FILE` and set `DATA` to the folder that it writes.
 # `load_recording` joins the prepared clips to one video without gaps.
 
 # %% tags=["active-ipynb"]
@@ -372,9 +380,12 @@ def nearest_distance(
 # later notebooks therefore also compute the error of the fifth of the pixels that
 # change most in the training part:
 
-
 # %%
-def find_moving_pixels(frames: UInt8[Tensor, "t h w 3"]) -> Bool[Tensor, "h w"]:
+# a video's frames, in memory or read from their file when they are needed
+Frames = UInt8[Tensor, "t h w 3"] | clips.StreamedFrames
+
+
+def find_moving_pixels(frames: Frames) -> Bool[Tensor, "h w"]:
     """Mask of the fifth of the pixels with the largest standard deviation over time."""
     sums = torch.zeros(2, *frames.shape[1:], dtype=torch.double, device=frames.device)
     for part in frames.split(512):  # a long video in floats would not fit in memory
@@ -390,9 +401,12 @@ def find_moving_pixels(frames: UInt8[Tensor, "t h w 3"]) -> Bool[Tensor, "h w"]:
 
 
 # %%
-def average_frames(frames: UInt8[Tensor, "t h w 3"]) -> UInt8[Tensor, "h w 3"]:
+def average_frames(frames: Frames) -> UInt8[Tensor, "h w 3"]:
     """The mean frame: the still picture with the smallest mean square error."""
-    return frames.mean(dim=0, dtype=torch.float32).round().byte()
+    sums = torch.zeros(frames.shape[1:], dtype=torch.double, device=frames.device)
+    for part in frames.split(512):
+        sums += part.sum(dim=0)
+    return (sums / len(frames)).round().byte()
 
 
 # %%
@@ -464,7 +478,7 @@ def shift_in_time(
 class PerformerVideo:
     """T frames of one video, and the sound features of each frame."""
 
-    frames: UInt8[Tensor, "t h w 3"]
+    frames: Frames
     features: Float[Tensor, "t b"]
     source: clips.Recording
     audio_features: AudioFeatures
@@ -514,19 +528,22 @@ def check_video(video: PerformerVideo, window: int) -> None:
 
 # %%
 def load_performer_video(
-    folder: str | Path, split: str, device: str = "cpu", *, as_released: bool = False
-) -> PerformerVideo:
+    folder: str | Path, split: str, device: str = "cpu", *, as_released: bool = False,
+    stream: bool = False,
+) -> PerformerVideo:  # fmt: skip
     """Load one part ("train" or "test") of the video in a folder of prepared clips.
 
     The features of both parts are relative to the loudest moment of the training part,
-    or, with `as_released`, in dB relative to each chunk. ClipsError if it is silent.
+    or, with `as_released`, in dB relative to each chunk. With `stream` the frames stay
+    in their file, for videos larger than the memory. ClipsError if it is silent.
     """
-    recording = clips.load_recording(folder, split, device)
+    load = clips.stream_recording if stream else clips.load_recording
+    recording = load(folder, split, device)
     level = None
     if not as_released:
         train = recording
         if split != "train":
-            train = clips.load_recording(folder, "train", device)
+            train = load(folder, "train", device)
         measure = ChunkFeatures(train.sample_rate, train.fps).to(device)
         level = measure.measure_peak_energy(train.waveform)
         if not 0 < level < float("inf"):
@@ -575,19 +592,145 @@ def load_performer_video(
 # lesson.figure("video", figure, "Frames, sound features and the true pitch.")
 
 # %% [markdown]
+# ## What can be heard?
+#
+# A network can only be asked for what its input contains. If nothing in the sound told
+# which way the bow goes, no training could teach it. So we ask before we train. The
+# drawn video comes with its truth: where hands and bow are in each frame. An **oracle**
+# reads each of these quantities from one second of the sound features, without any
+# picture. It is a kernel ridge regression, fitted on the training part. Its correlation
+# $r$ with the truth of the *test* part says what the sound contains.
+#
+# The oracle is asked in four ways:
+#
+# - **causal**: it hears the last second, as $R$ and $G$ do. This is the ceiling.
+# - **centred**: it also hears half a second of the future.
+# - **loudness alone**: it hears the mean of the 64 features and nothing else. This is a
+#   shortcut. What it reads, a network can read without knowing any pitch or tone.
+# - **shifted**: the causal readings, compared with the truth of another moment. This is
+#   the floor: what is right by luck.
+
+
+# %%
+def choose_blocks(frames: int, fps: float | int) -> tuple[int, int]:
+    """How a video is cut for intervals, and how far the control is shifted, in frames.
+
+    Blocks of four seconds and shifts of two seconds or more. A short video has shorter
+    blocks, because an interval needs several of them.
+
+    Returns:
+        (frames of a block, the smallest shift)
+    """
+    block = max(min(round(4 * fps), frames // 8), 1)
+    return block, min(round(2 * fps), (frames - 1) // 2)
+
+
+# %%
+def ask_oracles(train: PerformerVideo, test: PerformerVideo) -> list[dict]:
+    """A row for each quantity of the truth: what four oracles read, and the floor."""
+    second = round(train.source.fps)
+    block, least = choose_blocks(len(test), train.source.fps)
+    windows = {"causal": (second - 1, 0), "centred": (second // 2, second // 2)}
+    rows: dict[str, dict] = {}
+    for name, (before, after) in windows.items():
+        oracle = fit_oracle(
+            train.features, train.source.truth, before=before, after=after
+        )
+        for row in judge_oracle(
+            oracle, test.features, test.source.truth, block=block, least=least
+        ):
+            found = rows.setdefault(row["quantity"], {"quantity": row["quantity"]})
+            found[name] = row["r"]
+            if name == "causal":
+                found["shifted"] = row["r, shifted"]
+    loud = [part.features.mean(dim=1, keepdim=True) for part in (train, test)]
+    oracle = fit_oracle(loud[0], train.source.truth, before=second - 1)
+    for row in judge_oracle(
+        oracle, loud[1], test.source.truth, block=block, least=least
+    ):
+        rows[row["quantity"]]["loudness alone"] = row["r"].value
+    return list(rows.values())
+
+
+# %% tags=["active-ipynb", "heard"]
+# if train.source.truth:  # a video from outside has none
+#     heard = ask_oracles(train, test)
+#     lesson.record("heard", heard, "r of what is read from one second of sound")
+#     display(show.table(heard))
+#     values = {row["quantity"]: row["causal"].value for row in heard}
+#     least, most = min(values, key=values.get), max(values, key=values.get)
+#     print(f"read best: {most} (r = {values[most]:.2f})")
+#     print(f"read worst: {least} (r = {values[least]:.2f})")
+#     lucky = max(abs(row["shifted"].value) for row in heard)
+#     print(f"the largest mean r of a shifted control: {lucky:.2f}")
+
+# %% [markdown]
+# Read the table from left to right. Where `causal` is near 1, the sound tells the
+# quantity, and a network can be asked for it. Where it is low and `centred` is high,
+# only the future tells it. Where `loudness alone` comes close to `causal`, the quantity
+# proves little: step 7 asks for the hand and the bow, which loudness does not tell.
+# `onset` marks a single frame, and the attack of a note lasts longer than that, so its
+# $r$ is small although every onset can be heard.
+#
+# The paper has four kinds of performer: melodic, harmonic, percussive and speaking. The
+# drawn world has them all. Can their motion be heard, too?
+
+# %% tags=["active-ipynb", "others"]
+# others, pictures = [], []
+# for kind in bandstand.PERFORMERS[1:] if train.source.truth else ():
+#     take = bandstand.record_take(kind, player=7, seconds=settings.others, seed=SEED)
+#     frames = round(settings.others * fps)
+#     sound = torch.from_numpy(take.synthesise(rate))
+#     features = scale_db(ChunkFeatures(rate, fps)(sound, frames=frames))
+#     known = take.measure(np.arange(frames) / fps)
+#     known = {name: torch.from_numpy(values) for name, values in known.items()}
+#     cut = frames * 4 // 5
+#     first, last = ({k: v[p] for k, v in known.items()} for p in
+#                    (slice(None, cut), slice(cut, None)))  # fmt: skip
+#     oracle = fit_oracle(features[:cut], first, before=round(fps) - 1)
+#     block, least = choose_blocks(frames - cut, fps)
+#     for row in judge_oracle(oracle, features[cut:], last, block=block, least=least):
+#         if last[row["quantity"]].std() > 0:  # some drums are not struck at the end
+#             others.append({"performer": kind} | row)
+#     pictures.append(take.draw(settings.others / 2, 128))
+
+# %% tags=["active-ipynb", "performers"]
+# if others:
+#     lesson.record("heard_others", others, "what can be heard of the other performers")
+#     kinds = list(bandstand.PERFORMERS[1:])
+#     figure = show.image_grid([pictures], columns=kinds, size=2)
+#     lesson.figure("performers", figure, "The other three drawn performers.")
+#     rows = []
+#     for kind in kinds:
+#         here = [row for row in others if row["performer"] == kind]
+#         here = [row for row in here if not row["quantity"].startswith("onset")]
+#         worst = min(here, key=lambda row: row["r"].value)
+#         middle = float(np.median([row["r"].value for row in here]))
+#         rows.append(
+#             {"performer": kind, "quantities": len(here), "median r": middle}
+#             | {"read worst": worst["quantity"], "its r": worst["r"]}
+#         )
+#     display(show.table(rows))
+
+# %% [markdown]
+# To train on one of them, make its video and give its folder as `DATA`:
+# `avnb prepare performer --performer percussive --out drums`, then
+# `avnb run listen_and_move --data drums`.
+#
 # ## What came out
 #
 # - Each frame has a vector of 64 features, made from 95 ms of sound. Neighbouring
 #   frames share 37.5 % of their columns.
 # - All features use one reference level, that of the training part. Silence is
 #   therefore the smallest input and not the largest.
+# - The oracle says what the sound contains of each quantity. Its $r$ is the ceiling of
+#   every network that hears no more, and the shifted control is the floor.
 # - The test part is the last fifth of the video. The mean training frame is the
 #   baseline to beat, and the sound of another moment is the control.
 #
 # ## Exercises
 #
-# 1. Which samples can change the features of frame $t$? Column $n$ of a centred
-#    spectrogram uses half a window on each side of its instant.
+# 1. Build the features of all frames from the columns of a spectrogram.
 # 2. Keep the released code's decibels relative to each chunk, but repair silence: use
 #    the chunk's largest value *or a floor* as the reference, whichever is larger.
 
@@ -595,16 +738,15 @@ def load_performer_video(
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def find_samples(t, sample_rate=16000):
-#     """(first, last) sample, both included, that the windows of chunk t use.
+# def average_chunks(columns, frames):
+#     """Columns (B, n) of a log-mel spectrogram → features (frames, B).
 #
-#     Columns every 10 ms, windows of 25 ms centred on them. Samples before the start of
-#     the sound have negative numbers.
+#     A chunk has eight columns, and the next one begins five columns later.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.FIND_SAMPLES, find_samples)
+# course.try_exercise(exercises.AVERAGE_CHUNKS, average_chunks)
 
 # %% tags=["active-ipynb"]
 # def guarded_db(chunk, floor):

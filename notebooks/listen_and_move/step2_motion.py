@@ -3,8 +3,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/listen_and_move/step2_motion.ipynb)
 #
-# The 80 ms of sound of one frame are not enough to generate that frame. Whether the bow
-# goes up or down depends on what it did before, and a musical phrase lasts seconds.
+# The 80 ms of sound of one frame are not enough to generate that frame. Which way the
+# bow goes is heard in the attack of the stroke, which may lie a second back, and in how
+# the tone colour changes since. A musical phrase lasts seconds.
 # Between the sound and the frames there is therefore a recurrent network $R$
 # (Sec. 3.2). It reads the features frame by frame and computes a **motion** vector
 # $m_t$ for each.
@@ -330,21 +331,21 @@ class MotionRNN(nn.Module):
         self.size, self.noise_size = bands + noise, noise
         self.recurrence = ResidualDilatedGRU(self.size, layers)
 
-    def sample_noise(self, frames: int) -> Float[Tensor, "t e"]:
-        """Draw e from a standard normal, on the device of the weights."""
+    def sample_noise(self, *shape: int) -> Float[Tensor, "*n t e"]:
+        """Draw e from a standard normal: for T frames, or for N readers of T frames."""
         device = next(self.parameters()).device
-        return torch.randn(frames, self.noise_size, device=device)
+        return torch.randn(*shape, self.noise_size, device=device)
 
     def forward(
         self,
-        features: Float[Tensor, "t b"],
-        noise: Float[Tensor, "t e"],
-        state: Float[Tensor, "1 slots m"] | None = None,
-    ) -> tuple[Float[Tensor, "t m"], Float[Tensor, "1 slots m"]]:
-        """One window; a `state` of None means that nothing was heard before it."""
-        r = torch.cat([features, noise], dim=1)
-        motion, state = self.recurrence(r[None], state)
-        return motion[0], state
+        features: Float[Tensor, "*n t b"],
+        noise: Float[Tensor, "*n t e"],
+        state: Float[Tensor, "n slots m"] | None = None,
+    ) -> tuple[Float[Tensor, "*n t m"], Float[Tensor, "n slots m"]]:
+        """A window, or one of each of N readers; no state: nothing was heard before."""
+        r = torch.cat([features, noise], dim=-1)
+        motion, state = self.recurrence(r if r.ndim == 3 else r[None], state)
+        return motion.reshape(r.shape), state
 
 
 # %% tags=["active-ipynb"]
@@ -584,8 +585,7 @@ def select_window(step: int, frames: int, length: int, seed: int) -> tuple[slice
 #
 # ## Exercises
 #
-# 1. What happened $n$ frames ago reaches the present in steps of the layers' dilations.
-#    What is the smallest number of steps?
+# 1. Write one step of a GRU from its four equations.
 # 2. Run one of torch's GRUs over a long sequence window by window, so that the result
 #    is that of one pass, but no gradient crosses a border.
 
@@ -593,12 +593,16 @@ def select_window(step: int, frames: int, length: int, seed: int) -> tuple[slice
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def count_steps(lag, dilations):
-#     """The fewest steps of the given lengths that add up to `lag` frames."""
+# def gru_step(x, h, W, U):
+#     """The new state (N, M) of input x and old state h, both (N, M).
+#
+#     W and U (3 M, M) hold W_r, W_z, W_n and U_r, U_z, U_n above one another. There are
+#     no biases.
+#     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.COUNT_STEPS, count_steps)
+# course.try_exercise(exercises.GRU_STEP, gru_step)
 
 # %% tags=["active-ipynb"]
 # def run_in_windows(gru, x, length):

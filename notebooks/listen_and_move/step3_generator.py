@@ -43,7 +43,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from avnb_notebooks.listen_and_move.step2_motion import MotionRNN
+from avnb_notebooks.listen_and_move.step2_motion import MotionRNN, select_window
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -90,8 +90,8 @@ from avnb.layers.conditional import LEAKY_SLOPE
 
 # %% [markdown]
 # Table 1 of the paper measures what each path contributes. Its six networks are six
-# settings of four switches. (A fifth switch, `plus_one`, is ours and is explained
-# below.)
+# settings of four switches. The switch `plus_one` is ours and is explained below;
+# `skip` is the other kind of generator of Fig. 5.
 
 
 # %%
@@ -104,6 +104,7 @@ class ModelConfig:
     conditional_norms: bool = True  # acIN in the up-blocks; otherwise batch norm
     prediction: str = "directional"  # or "centre" (one ConvGRU), or "none"
     plus_one: bool = True  # acIN scales by 1 + γ, for features from -1 to 1
+    skip: bool = False  # every layer makes a picture, instead of residual blocks
 
     def __post_init__(self) -> None:
         if self.prediction not in ("none", "centre", "directional"):
@@ -114,12 +115,17 @@ class ModelConfig:
 
 # %%
 def ablation_configs() -> dict[str, ModelConfig]:
-    """The networks of Table 1, by the paper's names."""
+    """The networks of Table 1, by the paper's names, and one that it lacks.
+
+    "All, no prediction" has everything but the prediction layer. Only beside it do the
+    last two rows show what the prediction adds.
+    """
     return {
         "Baseline (MfS)": ModelConfig(1, False, False, "none"),
         "+ R+D-RNN": ModelConfig(3, False, False, "none"),
         "+ SaC": ModelConfig(1, True, False, "none"),
         "+ acIN": ModelConfig(1, False, True, "none"),
+        "All, no prediction": ModelConfig(3, True, True, "none"),
         "All + ConvGRU": ModelConfig(3, True, True, "centre"),
         "All + DirConvGRU": ModelConfig(3, True, True, "directional"),
     }
@@ -328,30 +334,35 @@ def count_layers(size: int) -> int:
 
 # %%
 class Trunk(nn.Module):
-    """Format layer and residual up-blocks: z (T, Z) → maps (T, C, N, N).
+    """Format layer and up-blocks: z (T, Z) → maps (T, C, N, N), coarser pictures.
 
     `widths` are the channels after each layer. With `bands` sound features the norms
-    are conditional, with None they are batch norms.
+    are conditional, with None they are batch norms. With `skip` each layer but the last
+    makes a picture of its own; otherwise the blocks are residual.
     """
 
     def __init__(
-        self, size: int, widths: list[int], bands: int | None, plus_one: bool
-    ) -> None:
+        self, size: int, widths: list[int], bands: int | None, plus_one: bool,
+        skip: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.format = FormatLayer(size, widths[0])
         self.blocks = nn.ModuleList(
-            UpBlock(a, b, bands, plus_one=plus_one)
+            UpBlock(a, b, bands, plus_one=plus_one, residual=not skip)
             for a, b in itertools.pairwise(widths)
         )
+        self.to_rgbs = nn.ModuleList(nn.Conv2d(c, 3, 1) for c in widths[:-1] if skip)
 
     def forward(
         self, z: Float[Tensor, "t z"], features: Float[Tensor, "t b"] | None = None
-    ) -> Float[Tensor, "t c n n"]:
-        """`features` are needed by conditional norms only."""
-        x = self.format(z)
-        for block in self.blocks:
+    ) -> tuple[Float[Tensor, "t c n n"], Tensor | float]:
+        """The last maps, and the sum of the coarser layers' pictures (0 if none)."""
+        x, picture = self.format(z), 0.0
+        for block, to_rgb in itertools.zip_longest(self.blocks, self.to_rgbs):
+            if to_rgb is not None:
+                picture = F.interpolate(picture + to_rgb(x), scale_factor=2.0)
             x = block(x, features)
-        return x
+        return x, picture
 
 
 # %%
@@ -388,19 +399,22 @@ class Generator(nn.Module):
         widths = [count_channels(s, base) for s in range(count_layers(size) + 1)]
         z = bands + noise + bands * config.content
         norm_bands = bands if config.conditional_norms else None
-        self.trunk = Trunk(z, widths, norm_bands, config.plus_one)
+        self.trunk = Trunk(z, widths, norm_bands, config.plus_one, config.skip)
         self.prediction = make_prediction(config.prediction, widths[-1])
         self.to_rgb = nn.Conv2d(widths[-1], 3, 1)
 
     def forward(
         self, motion: Tensor, features: Tensor, state: Tensor | None = None
-    ) -> tuple[Float[Tensor, "t 3 n n"], Tensor]:
-        """One window, and the state of the prediction before it (None: no past)."""
-        z = torch.cat([features, motion], dim=1) if self.content else motion
-        x = self.trunk(z, features if self.conditional else None)
-        # the prediction layer takes a batch of sequences: here one, of T frames
-        x, state = self.prediction(x[None], state)
-        return torch.tanh(self.to_rgb(x[0])), state
+    ) -> tuple[Float[Tensor, "*n t 3 h w"], Tensor]:
+        """A window, and the state of the prediction before it (None: no past)."""
+        z = torch.cat([features, motion], dim=-1) if self.content else motion
+        frames = z.shape[:-1]  # (T,), or (N, T) of N readers
+        z, features = z.flatten(0, -2), features.flatten(0, -2)
+        x, coarse = self.trunk(z, features if self.conditional else None)
+        # the prediction layer takes a batch of sequences, one of each reader
+        x, state = self.prediction(x.unflatten(0, (-1, frames[-1])), state)
+        video = torch.tanh(self.to_rgb(x.flatten(0, 1)) + coarse)
+        return video.unflatten(0, frames), state
 
 
 # %% [markdown]
@@ -427,13 +441,13 @@ class SoundToVideo(nn.Module):
 
     def forward(
         self,
-        features: Float[Tensor, "t b"],
+        features: Float[Tensor, "*n t b"],
         states: tuple[Tensor, Tensor] | None = None,
-        noise: Float[Tensor, "t e"] | None = None,
-    ) -> tuple[Float[Tensor, "t 3 n n"], tuple[Tensor, Tensor]]:
+        noise: Float[Tensor, "*n t e"] | None = None,
+    ) -> tuple[Float[Tensor, "*n t 3 h w"], tuple[Tensor, Tensor]]:
         """`states` are those of the window before; `noise` is drawn if not given."""
         motion_state, video_state = states or (None, None)
-        e = self.motion.sample_noise(len(features)) if noise is None else noise
+        e = self.motion.sample_noise(*features.shape[:-1]) if noise is None else noise
         m, motion_state = self.motion(features, e, motion_state)
         video, video_state = self.generator(m, features, video_state)
         return video, (motion_state, video_state)
@@ -442,16 +456,21 @@ class SoundToVideo(nn.Module):
 # %% [markdown]
 # Between two windows of training both states are kept in a module of their own, so that
 # a checkpoint contains them. At the beginning of the video they are zeros.
+#
+# One window of one video shows the networks a second of one tune. **Several readers**
+# show them more: N places of the same video are read at once, each with a state of its
+# own. Each reader has an equal stretch of the video. All of them begin their stretch
+# again at the same step.
 
 
 # %%
 class CarriedState(nn.Module):
-    """Both states of a model from one window to the next, without gradients."""
+    """Both states of N readers from one window to the next, without gradients."""
 
-    def __init__(self, model: SoundToVideo, bands: int = 64) -> None:
+    def __init__(self, model: SoundToVideo, readers: int = 1, bands: int = 64) -> None:
         super().__init__()
-        with torch.no_grad():  # one frame, to learn the shapes of the states
-            states = model.eval()(torch.zeros(1, bands))[1]
+        with torch.no_grad():  # one frame each, to learn the shapes of the states
+            states = model.eval()(torch.zeros(readers, 1, bands))[1]
         model.train()
         for name, state in zip(("motion", "video"), states, strict=True):
             self.register_buffer(name, torch.zeros_like(state))
@@ -471,6 +490,27 @@ class CarriedState(nn.Module):
         for kept in (self.motion, self.video):
             kept.zero_()
 
+
+# %%
+def select_windows(
+    step: int, frames: int, length: int, readers: int, seed: int
+) -> tuple[list[slice], bool]:
+    """The window of each reader at a training step, and whether all start again.
+
+    Raises:
+        ValueError: a reader's stretch of the video is shorter than a window.
+    """
+    stretch = frames // readers
+    window, restart = select_window(step, stretch, length, seed)
+    begins = [reader * stretch + window.start for reader in range(readers)]
+    return [slice(begin, begin + length) for begin in begins], restart
+
+
+# %% tags=["active-ipynb"]
+# for step in range(4):
+#     windows, restart = select_windows(step, 400, 32, readers=3, seed=0)
+#     places = ", ".join(f"{part.start} to {part.stop - 1}" for part in windows)
+#     print(f"step {step}: frames {places}", "(all start again)" if restart else "")
 
 # %% [markdown]
 # All convolutions, also those of the critics, start from $\mathcal N(0, 0.02^2)$ with
@@ -518,7 +558,7 @@ def init_weights(module: nn.Module) -> None:
 # %% [markdown]
 # ## The networks of Table 1
 #
-# All six networks get the same sound. Then only the sound of the last of 16 frames is
+# All these networks get the same sound. Then only the sound of the last of 16 frames is
 # changed. How much does the picture of that frame change, and how many weights does
 # each network have?
 
@@ -600,31 +640,37 @@ def count_weights(network: nn.Module) -> int:
 #   numbers.
 # - With features from -1 to 1 the norm must scale by $1 + \gamma$, or the maps vanish.
 # - The six networks of Table 1 are six settings of `ModelConfig`, and the full model
-#   has as many weights as the released one.
+#   has as many weights as the released one. A seventh has everything but the
+#   prediction.
 #
 # ## Exercises
 #
-# 1. Eq. 2 multiplies each map by one number and adds another. Compute both.
-# 2. How many weights does an up-block have? Calculate the number without building one.
+# 1. Build the audio-conditional norm of Eq. 2.
+# 2. Build the output of a skip generator (Fig. 5).
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def conditional_affine(x, shift, scale):
-#     """(a, b), each (T, C), such that Eq. 2 of x (T, C, h, w) is a·x + b.
+# def conditional_norm(x, features, linear):
+#     """Eq. 2 with 1 + γ: maps x (T, C, h, w) and features (T, B) → (T, C, h, w).
 #
-#     shift and scale (T, C) are β and γ. Add 1e-5 inside the root of the variance.
+#     linear is a torch.nn.Linear from B to 2 C: first the β of each map, then the γ,
+#     both before their leaky ReLU. Add 1e-5 inside the root of the variance.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.CONDITIONAL_AFFINE, conditional_affine)
+# course.try_exercise(exercises.CONDITIONAL_NORM, conditional_norm)
 
 # %% tags=["active-ipynb"]
-# def count_block_weights(before, after, bands):
-#     """How many weights an UpBlock(before, after, bands) has, by arithmetic."""
+# def add_skips(maps, to_rgbs):
+#     """The picture (T, 3, N, N) in -1…1 of a skip generator.
+#
+#     maps: the maps of each layer, from coarse to fine, each twice as large as the one
+#     before. to_rgbs: for each of them the convolution that turns it into colours.
+#     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.COUNT_BLOCK_WEIGHTS, count_block_weights)
+# course.try_exercise(exercises.ADD_SKIPS, add_skips)

@@ -521,24 +521,23 @@ def generate_video(
 #
 # ## Exercises
 #
-# 1. Which pixels does a directional kernel reach, and how far has a bright pixel spread
-#    after several frames?
+# 1. Write one step of a ConvGRU.
 # 2. Blend by Eq. 4 with matrices in place of $1\times1$ convolutions.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
 #
 #
-# def impulse_box(frames, k):
-#     """(columns, rows) of the smallest box around all pixels that h+ has lit.
+# def conv_gru_step(x, h, gates, candidate):
+#     """The new state (B, P, H, W) of a frame x (B, C, H, W) and the old state h.
 #
-#     One pixel was bright in frame 0, and k = (K - 1) / 2. The box is that of the state
-#     `frames` frames later. The state of frame 0 is itself the result of one kernel.
+#     gates: the convolution from C + P channels to those of z and then of r, before
+#     their sigmoids. candidate: the one from C + P channels to n, before its tanh.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.IMPULSE_BOX, impulse_box)
+# course.try_exercise(exercises.CONV_GRU_STEP, conv_gru_step)
 
 # %% tags=["active-ipynb"]
 # def blend_by_hand(x, X, W_x, b_x, W_a, b_a):

@@ -39,20 +39,24 @@
 
 # %%
 import itertools
+from collections.abc import Callable
 
+import torch
 from avnb_notebooks.listen_and_move.step3_generator import count_channels, count_layers
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from avnb import losses
 from avnb.layers import DownBlock, PatchHead
+from avnb.training import Run
 
 
 # %% tags=["active-ipynb"]
+# import functools
+#
 # import numpy as np
-# import torch
 # from avnb_notebooks.listen_and_move.step3_generator import init_weights
-# from IPython.display import display
 # from torch.nn import functional as F
 #
 # from avnb import course
@@ -296,20 +300,38 @@ def image_critic_loss(
 #   - \mathbb E[D_V(\hat v)]
 #   + \lambda\mathcal P(v, \tilde v) + \lambda\mathcal P(v, \hat v)
 #   + \alpha\lVert\phi(v) - \phi(\tilde v)\rVert_2 \tag{6}$$
+#
+# The figure shows it with 1.6 seconds of a cellist. It takes **one column** of pixels
+# from each frame and puts them beside each other, so that time runs to the right.
 
-# %% tags=["active-ipynb"]
-# shuffled = losses.shuffle_time(real, generator=torch.Generator().manual_seed(1))
-# assert torch.allclose(shuffled.mean(dim=1), real.mean(dim=1), atol=1e-5)
-# videos = {"real v": real[0], "shuffled v̂": shuffled[0]}
-# display(show.image_grid([(v[::2] + 1) / 2 for v in videos.values()], rows=[*videos]))
+# %% tags=["active-ipynb", "shuffled"]
+# cellist = bandstand.record_take("melodic", player=6, seconds=4, seed=0)
+# frames = np.stack([cellist.draw(1 + k / 20, 64) for k in range(32)])
+# cello = torch.from_numpy(frames).permute(0, 3, 1, 2)[None].float() / 127.5 - 1
+# shuffled = losses.shuffle_time(cello, generator=torch.Generator().manual_seed(1))
+# assert torch.allclose(shuffled.mean(dim=1), cello.mean(dim=1), atol=1e-5)
+# videos = {"real v": cello[0], "shuffled v̂": shuffled[0]}
+# column = int(cello[0].std(dim=0).mean(dim=(0, 1)).argmax())  # where most moves
+# figure, axes = show.subplots(1, 2, width=3.8, height=2.8)
+# for ax, (name, video) in zip(axes[0], videos.items(), strict=True):
+#     picture = (video[..., column].permute(2, 0, 1) + 1) / 2  # (N, T, 3)
+#     ax.imshow(picture, aspect="auto", extent=(0, 32, 64, 0))
+#     ax.set(title=name, xlabel="frame", ylabel=f"pixels of column {column}")
+#     ax.grid(False)
+# figure
+
+# %% tags=["active-ipynb", "jumps"]
 # change = {
 #     name: 127.5 * v.diff(dim=0).abs().mean((1, 2, 3)) for name, v in videos.items()
 # }
+# real_steps, jumps = (steps.mean().item() for steps in change.values())
+# print(f"mean change of a pixel from frame to frame: {real_steps:.1f} grey levels in")
+# print(f"the real video, {jumps:.1f} in the shuffled: {jumps / real_steps:.1f} times")
 # show.curves(change, x="frame", y="change [grey levels]")
 
 # %% [markdown]
-# Single frames do not reveal the shuffling. But the real video changes in small steps,
-# apart from the strokes, and the shuffled one jumps in every frame.
+# Single frames do not reveal the shuffling. In the real video the arm moves on a smooth
+# path. In the shuffled one it is somewhere else in every frame.
 #
 # Eq. 6 as printed has an error. It counts the real video once and two fakes, so the
 # weights of the scores add up to $1 - 1 - 1 = -1$. A critic that lowers *all* its
@@ -437,13 +459,131 @@ def sound_to_video_loss(
 # WGAN-GP needs a 0 in the last column. All norms but the batch norm have it. With a
 # batch of one there is no second picture, and batch norm gives what instance norm
 # gives. Step 6 measures whether another norm trains better. `norm` is the switch.
-#
-# ## One step of each
-#
-# All parts together: the losses of both critics, with the backward pass through the
-# penalty (a gradient of a gradient).
 
-# %% tags=["active-ipynb"]
+# %% [markdown]
+# ## Whose gradient do R and G follow?
+#
+# R and G get one gradient: that of the sum of the three terms at the generated frames.
+# A term with a small gradient there is a term that nobody listens to, however large its
+# value is. The three terms meet only at the frames. Each term's gradient can therefore
+# be computed there on its own, and one backward pass through R and G follows, with the
+# sum of the three. Looking at the norms costs nothing.
+#
+# A step may have the windows of several **readers**, N places of the same video that
+# are read at once (step 3). The frames are then `(N, T, 3, H, W)`.
+
+
+# %%
+def pick_frames(
+    video: Float[Tensor, "n t 3 h w"], t: Int64[Tensor, " n"]
+) -> Float[Tensor, "n 3 h w"]:
+    """Frame t[n] of each reader n: what D_I sees."""
+    return video[torch.arange(len(video), device=video.device), t]
+
+
+# %%
+def model_terms(
+    critics: tuple[nn.Module, nn.Module], compare: Callable[[Tensor, Tensor], Tensor],
+    real: Tensor, fake: Tensor, t: Tensor, patches: str = "mean", alpha: float = 10.0,
+) -> dict[str, Float[Tensor, ""]]:  # fmt: skip
+    """The terms of R's and G's loss: both critics' scores, and `compare` times α.
+
+    `patches` says whether an item's score is the "mean" of its patches, as released, or
+    their "sum", which is what the gradient penalty bounds. Videos are (N, T, 3, H, W).
+    """
+    add = {"mean": torch.mean, "sum": torch.sum}[patches]
+    D_I, D_V = critics
+    scores = {"D_I": D_I(pick_frames(fake, t)), "D_V": D_V(fake.transpose(1, 2))}
+    terms = {
+        name: losses.generator_loss(add(by_patch.flatten(1), dim=1))
+        for name, by_patch in scores.items()
+    }
+    return terms | {"reconstruction": alpha * compare(real, fake)}
+
+
+# %% [markdown]
+# How loud should a critic be? VQGAN (Esser et al. 2021) sets its weight anew in each
+# step, such that its gradient has a fixed **share** of the reconstruction's norm. We
+# can do so at the frames:
+
+
+# %%
+def balance_gradients(
+    gradients: dict[str, Float[Tensor, "n t 3 h w"]], share: float = 0.0
+) -> Float[Tensor, "n t 3 h w"]:
+    """The gradient that R and G follow, of the gradients of the terms at the frames.
+
+    With a `share` of 0 it is their sum. Otherwise the gradient of each critic is first
+    given, reader by reader, this share of the norm of the reconstruction's.
+    """
+
+    def norm(gradient: Tensor) -> Tensor:  # one number a reader, to broadcast
+        return gradient.flatten(1).norm(dim=1)[:, None, None, None, None]
+
+    total = wanted = gradients["reconstruction"]
+    for name in ("D_I", "D_V"):
+        # 1e-12: a critic that is flat has no gradient to be weighted
+        weight = share * norm(wanted) / norm(gradients[name]).clamp(min=1e-12)
+        total = total + (weight if share else 1.0) * gradients[name]
+    return total
+
+
+# %% [markdown]
+# ## One training step
+#
+# The critics are updated first. They get the generated windows without their graph
+# (`detach`), so no gradient reaches R and G. Then R and G are updated. The windows are
+# generated only once, but the updated critics score them again.
+#
+# `run.step(optimizer, loss)` sets the gradients to zero, goes backward and updates the
+# weights of that optimizer (`avnb.training.Run`). With several processes it also
+# averages the gradients.
+
+
+# %%
+def update_critics(
+    run: Run, critics: tuple, optimizers: tuple, real: Tensor, fake: Tensor, t: Tensor
+) -> dict[str, Tensor]:
+    """One update of D_V on the whole windows, and of D_I on frame t of each."""
+    (D_I, D_V), (opt_i, opt_v), fake = critics, optimizers, fake.detach()
+    with run.autocast():
+        loss_v = video_critic_loss(D_V, real, fake)
+    run.step(opt_v, loss_v)
+    with run.autocast():
+        loss_i = image_critic_loss(D_I, pick_frames(real, t), pick_frames(fake, t))
+    run.step(opt_i, loss_i)
+    return {"loss_v": loss_v, "loss_i": loss_i}
+
+
+# %% [markdown]
+# The gradient at the frames goes backward through R and G by a small trick: the sum of
+# the products of the frames with a fixed tensor has exactly that tensor as its
+# gradient.
+
+
+# %%
+def update_model(
+    run: Run, optimizer: Optimizer, critics: tuple, compare: Callable,
+    real: Tensor, fake: Tensor, t: Tensor, patches: str = "mean", share: float = 0.0,
+) -> dict[str, Tensor]:  # fmt: skip
+    """One update of R and G; the terms, and the norms of their gradients."""
+    frames = fake.detach().requires_grad_()
+    with run.autocast():
+        terms = model_terms(critics, compare, real, frames, t, patches)
+    gradients = {
+        name: torch.autograd.grad(term, frames)[0] for name, term in terms.items()
+    }
+    followed = balance_gradients(gradients, share)
+    run.step(optimizer, (fake * followed).sum())
+    norms = {f"grad_{name}": value.norm() for name, value in gradients.items()}
+    return {name: term.detach() for name, term in terms.items()} | norms
+
+
+# %% [markdown]
+# All parts together, on the drummer and with untrained critics. The norms are those of
+# the three terms at the frames, for each way to add up an item's patches:
+
+# %% tags=["active-ipynb", "gradient-norms"]
 # for name, loss, critic in (
 #     ("D_I", image_critic_loss(D_I, real[:, 3], fake[:, 3]), D_I),
 #     ("D_V", video_critic_loss(D_V, real, fake), D_V),
@@ -452,6 +592,22 @@ def sound_to_video_loss(
 #     norm = sum(p.grad.square().sum() for p in critic.parameters()).sqrt()
 #     assert torch.isfinite(norm)
 #     print(f"{name}: loss {loss.item():6.2f}, norm of the gradient {norm.item():.2f}")
+# frames, at = fake.clone().requires_grad_(), torch.tensor([3])
+# compare = functools.partial(losses.perceptual_loss, relu2_2)
+# rows = []
+# for patches in ("mean", "sum"):
+#     terms = model_terms((D_I, D_V), compare, real, frames, at, patches)
+#     row = {"patches": patches}
+#     for name, term in terms.items():
+#         row[name] = torch.autograd.grad(term, frames)[0].norm().item()
+#     rows.append(row)
+# show.table(rows)
+
+# %% [markdown]
+# The penalty holds the slope of the **sum** of an item's patches near 1, and the
+# released code gives R and G their **mean** over sixteen patches: a slope of 1/16. The
+# perceptual loss has no such bound. These critics are untrained. Step 6 draws the same
+# norms through a whole training.
 
 # %% [markdown]
 # ## What came out
@@ -468,7 +624,7 @@ def sound_to_video_loss(
 # ## Exercises
 #
 # 1. Write the gradient penalty from its formula.
-# 2. Shuffle a video so that **no** frame keeps its place.
+# 2. Find the weight that makes a critic heard.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.listen_and_move import exercises
@@ -482,12 +638,13 @@ def sound_to_video_loss(
 # course.try_exercise(exercises.PENALTY_BY_HAND, penalty_by_hand)
 
 # %% tags=["active-ipynb"]
-# def draw_derangement(count, random):
-#     """An order (a list of 0 … count - 1) in which no number is at its own place.
+# def weigh_critic(wanted, critic, frames, share):
+#     """The weight of a critic's term, by the norms of gradients at the frames.
 #
-#     random is a numpy Generator. Every such order must be possible.
+#     wanted(frames) is another term, a number. The critic's term is minus the mean of
+#     critic(frames). Weighted, its gradient has `share` times the norm of the other's.
 #     """
 #     ...  # your code
 #
 #
-# course.try_exercise(exercises.DRAW_DERANGEMENT, draw_derangement)
+# course.try_exercise(exercises.WEIGH_CRITIC, weigh_critic)

@@ -83,6 +83,9 @@ COLLAPSED = 1.0  # nats; a latent with less information has collapsed: our thres
 # The entries with which the report opens: what was made, then the main tables.
 HIGHLIGHTS = ("heard*", "walk", "dreams", "table1", "table2", "best_trivial")
 
+# What the reference run publishes of its folder, for the playing notebook.
+PUBLISHED = ("models/audio_encoder.safetensors", "models/ms_vae_w.safetensors")
+
 # The end of a headline's name -> the unit of its number. The others have none.
 UNITS = {
     ", A2V": "fraction",

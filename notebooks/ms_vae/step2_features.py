@@ -615,7 +615,7 @@ def make_untrained_encoder(kinds: int, seed: int) -> AudioEncoder:
         kinds: how many kinds of sound its last layer names.
         seed: of the weights. The global random state stays as it was.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
         return AudioEncoder(kinds).eval()
 

@@ -93,6 +93,27 @@ def test_a_step_that_another_process_begins_keeps_its_files(tmp_path: Path) -> N
     assert len(list((tmp_path / "unfinished").iterdir())) == 1
 
 
+def test_a_readers_copy_of_a_draft_stays(tmp_path: Path) -> None:
+    name = start(tmp_path).records.draft.name
+    kept = {f"{name} copy", f"{name}.zip", f"{name}{'9' * 12}"}
+    for one in kept:
+        (tmp_path / "unfinished" / one).mkdir(parents=True)
+    start(tmp_path)
+    assert {path.name for path in (tmp_path / "unfinished").iterdir()} >= kept
+
+
+def test_each_name_has_a_file_of_its_own(tmp_path: Path) -> None:
+    lesson = start(tmp_path)
+    names = ("a b", "a_b", "A b", "a/b", "a b")  # the last one replaces the first
+    for k, name in enumerate(names):
+        lesson.records.add_media("figure", name, ".png", bytes([k]), "")
+    lesson.finish()
+    found = {e["name"]: tmp_path / e["file"] for e in read(tmp_path)["entries"]}
+    assert {name: path.read_bytes()[0] for name, path in found.items()} == {
+        "a b": 4, "a_b": 1, "A b": 2, "a/b": 3,
+    }  # fmt: skip
+
+
 def test_a_free_folder_is_taken_without_a_word(tmp_path: Path) -> None:
     told: list[str] = []
     for _ in range(2):

@@ -94,6 +94,12 @@ def test_only_what_is_executed_and_imported_changes_the_hash(ours: Path) -> None
     assert hashes()[0] != plain
 
 
+def test_the_same_code_has_the_same_hash_each_time(ours: Path) -> None:
+    (ours / "widgets.py").write_text("'Widgets.'\n'More.'\n'Most.'\n")
+    trees = fingerprint.parse_cells(["from ours import widgets"])
+    assert len({fingerprint.hash_imports(trees) for _ in range(4)}) == 1
+
+
 def test_cells_count_without_their_comments() -> None:
     cells = ["x = 1  # one", 'def f():\n    """Two."""\n    return 2', "%pip list"]
     same = ["x = 1\n", "def f():\n    return 2", "%pip list"]

@@ -4,6 +4,9 @@ import html
 import inspect
 import json
 import re
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from notebook_tools import FIRST_CELL
 from toy import Toy, toy  # noqa: F401  (a fixture)
 
 from avnb import course, files
-from avnb.course import kernels
+from avnb.course import exercises, kernels
 from avnb.course.embedded import make_embedded_data
 from avnb.course.folders import default_run_dir
 from avnb.course.series import list_series, load_series
@@ -95,6 +98,16 @@ def test_settings_are_frozen_and_show_their_table() -> None:
     assert shown.count("background") == 1 + len(TABLE)
 
 
+def test_changes_are_overrides_with_another_value() -> None:
+    assert Settings("gpu", {}, TABLE).changes() == {}
+    own = Settings("gpu", {}, TABLE).as_dict()
+    assert Settings("gpu", own, TABLE).changes() == {}
+    changed = own["width"] + 1
+    assert Settings("gpu", own | {"width": changed}, TABLE).changes() == {
+        "width": changed
+    }
+
+
 def test_plain_keeps_values_and_knows_no_nan() -> None:
     value = {"t": torch.tensor([1.5, 2]), "n": np.float32(np.nan), 3: (1,)}
     made = files.to_jsonable(value)
@@ -121,18 +134,87 @@ def test_a_failed_write_leaves_the_old_file(
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> None:
-    def check(answer: object) -> None:
-        assert answer(3) == 6, "twice three is six"  # type: ignore[operator]
+def check_double(answer: Any) -> None:
+    assert answer(3) == 6, f"double(3): the answer is {answer(3)}. It should be 6"
 
-    exercise = course.Exercise("double", "?", check, lambda x: 2 * x, ("add it",))
-    assert course.try_exercise(exercise, exercise.solution)
-    assert not course.try_exercise(exercise, lambda x: None)
-    assert not course.try_exercise(exercise, lambda: None)
+
+DOUBLE = course.Exercise(
+    "double", "?", check_double, lambda x: 2 * x, ("Add it.", "To itself.")
+)
+
+
+def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> None:
+    course.try_exercise(DOUBLE, DOUBLE.solution)
+    assert capsys.readouterr().out == "✔ double\n"
+    course.try_exercise(DOUBLE, lambda x: 3 * x)
     told = capsys.readouterr().out
-    assert "✔ double" in told
-    assert "twice three is six" in told
-    assert "hint: add it" in told
+    assert "✘ double: double(3): the answer is 9. It should be 6" in told
+    assert "Add it" not in told  # a hint is given only on request
+    course.try_exercise(DOUBLE, lambda: 2)
+    assert "Your code stopped with TypeError" in capsys.readouterr().out
+
+
+def test_nothing_passes_where_asserts_are_left_out() -> None:
+    code = (
+        "from avnb.course import exercises\n"
+        "def check(answer):\n    assert answer() == 1, 'it is 2'\n"
+        "one = exercises.Exercise('one', '?', check, lambda: 1)\n"
+        "exercises.try_exercise(one, lambda: 2)\n"
+    )
+    for options, told in (((), "it is 2"), (("-O",), "runs with -O")):
+        done = subprocess.run(
+            [sys.executable, *options, "-c", code],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout.startswith("✘ one: ")
+        assert told in done.stdout
+
+
+def test_hints_come_one_at_a_time_and_on_request(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exercises, "_tried", {})
+    monkeypatch.setattr(exercises, "_hints_given", Counter())
+    course.show_hint()
+    assert "Try an exercise first" in capsys.readouterr().out
+    course.try_exercise(DOUBLE, lambda x: 3 * x)
+    capsys.readouterr()
+    for told in ("Hint 1 of 2: Add it.", "Hint 2 of 2: To itself.", "no further hint"):
+        course.show_hint()
+        assert told in capsys.readouterr().out
+    other = course.Exercise("other", "?", check_double, lambda x: x, ("Think.",))
+    course.show_hint(other)
+    assert "Hint 1 of 1: Think." in capsys.readouterr().out
+
+
+def test_nothing_is_wrong_before_it_is_tried(capsys: pytest.CaptureFixture) -> None:
+    def described(x: float) -> float:
+        """Twice x."""
+        ...
+
+    def passed() -> None:
+        pass
+
+    class Layer(torch.nn.Module):
+        """Twice x."""
+
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.width = width
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor: ...
+
+    class Written(Layer):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * x
+
+    for stub in (lambda x: None, described, passed, Layer):
+        course.try_exercise(DOUBLE, stub)
+        assert "○ double: write your code" in capsys.readouterr().out
+    assert not exercises.is_untouched(Written)
+    assert not exercises.is_untouched(lambda x: x)
+    assert not exercises.is_untouched(lambda x: 1)
+    assert not exercises.is_untouched(abs)
 
 
 def test_show_source_is_the_live_source() -> None:
@@ -327,7 +409,10 @@ def test_a_step_alone_says_which_step_it_needs(toy: Toy) -> None:  # noqa: F811
     assert f"--run-dir {alone} --steps 3 --with-needed" in done.stderr
 
 
-@pytest.mark.parametrize("name", sorted(list_series()))
+WITH_DATA = [s for s in sorted(list_series()) if hasattr(load_series(s), "EMBEDDED")]
+
+
+@pytest.mark.parametrize("name", WITH_DATA)
 def test_a_series_data_is_made_by_a_script_that_takes_its_options(name: str) -> None:
     script, scales = load_series(name).EMBEDDED
     assert tuple(scales) == course.SCALES

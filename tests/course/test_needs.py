@@ -53,6 +53,26 @@ def test_needs_are_read_without_running(chain: Toy) -> None:
     ]
 
 
+def test_two_files_of_one_step_are_an_error(chain: Toy) -> None:
+    (chain.notebooks / "step3_use-copy.py").touch()  # no step's name
+    assert len(step_files("toy")) == 4
+    (chain.notebooks / "step3_old.py").touch()
+    with pytest.raises(LessonError, match=r"step3_old\.py and step3_use\.py are both"):
+        step_files("toy")
+
+
+def test_a_value_of_a_path_may_hold_a_slash(tmp_path: Path) -> None:
+    need = needs.find_needs(['lesson.need(f"films/{name}.mp4", "step3_use")'])[0]
+    (tmp_path / "films" / "cello").mkdir(parents=True)
+    (tmp_path / "films" / "cello" / "first.png").touch()
+    assert not needs.is_met(need, tmp_path)
+    (tmp_path / "films" / "cello" / "first.mp4").touch()
+    assert needs.is_met(need, tmp_path)
+    # A star in the text of a path is no value.
+    (star,) = needs.find_needs(['lesson.need("films/*.mp4", "step3_use")'])
+    assert not needs.is_met(star, tmp_path)
+
+
 def test_missing_steps_are_found_through_each_other(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -8,7 +8,7 @@ import pytest
 from toy import Toy, toy  # noqa: F401  (a fixture)
 
 from avnb.course import arguments
-from avnb.course.steps import SeriesStep
+from avnb.course.steps import SeriesStep, share_overrides
 
 STEP = SeriesStep(
     6, "step6_train", Path("x.ipynb"), (), {"epochs": (1, 2, 3, 4, 5), "rate": ()}
@@ -34,7 +34,20 @@ def test_arguments_come_before_the_environment_and_that_before_the_cell(
     found = read("--scale", "smoke", "--seed", "0", "--run-dir", "r", "--data", "d")
     assert (found.scale, found.data, found.seed) == ("smoke", "d", 0)
     assert found.run_dir == "r"
-    assert read("--set", "epochs=5").overrides == {"epochs": "5"}
+    assert read("--set", "epochs=5").overrides == {"epochs": 5}
+
+
+def test_overrides_are_those_of_a_run() -> None:
+    """A script and `avnb run` give a step the same values, in any order."""
+    own, all_steps = ("--set", "step6.epochs=3"), ("--set", "epochs=5")
+    expected = share_overrides([STEP], {"step6.epochs": "3", "epochs": "5"})
+    assert expected == {"step6_train": {"epochs": 3}}
+    for words in ([*own, *all_steps], [*all_steps, *own]):
+        assert read(*words).overrides == expected["step6_train"]
+    # The command line comes before the cell, however the cell names its field.
+    cell = arguments.Parameters("laptop", overrides={"step6.epochs": 9, "rate": "x"})
+    found = arguments.read_arguments(STEP, cell, all_steps)
+    assert found.overrides == {"epochs": 5, "rate": "x"}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +109,7 @@ def test_a_script_takes_its_parameters(toy: Toy) -> None:  # noqa: F811
     assert done.returncode == 0, done.stderr
     made = record_of(out, "step1_count")
     assert (made["scale"], made["seed"], made["finished"]) == ("gpu", 4, True)
-    assert made["overrides"] == {"count": "7"}
+    assert made["overrides"] == {"count": 7}
     assert made["entries"][0] == {"kind": "value", "name": "count", "value": 7}
     assert (out / "report" / "step1_count" / "figure_curve.png").is_file()
 

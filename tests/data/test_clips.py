@@ -853,6 +853,26 @@ def test_a_name_that_is_not_utf8_is_named(pairs, tmp_path):
     assert "not UTF-8" in str(report).encode().decode()
 
 
+def test_a_class_has_its_letters_in_every_locale(pairs, tmp_path):
+    """Text files are UTF-8, also where Python's own encoding is ASCII."""
+    label = "\u5c0f\u63d0\u7434"
+    named = [dataclasses.replace(source, label=label) for source in pairs]
+    prepare(named, tmp_path / "out", SMALL, workers=1)
+    code = (
+        "import locale, sys\n"
+        "from avnb.data.clips import load_clips\n"
+        "assert locale.getencoding() != 'utf-8'\n"
+        "print(ascii(load_clips(sys.argv[1], 'train').classes))\n"
+    )
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "out")],
+        env={**os.environ, **plain}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ascii([label])
+
+
 def test_problems_of_one_kind_are_one_line():
     missing = [
         Problem(f"AVE/{k}.mp4", "the video is missing", "Download it")

@@ -123,6 +123,11 @@ def test_what_is_wrong_is_said(tmp_path):
     ]  # fmt: skip
     report = write_sounds(found, tmp_path / "out")
     assert [p.file for p in report.problems] == ["111.wav"]
+    rows = table.read_bytes()
+    for damaged in (rows + b"\xff\xfe,Bark,/m/1,train\n", rows + b'"' + b"x" * 2**18):
+        table.write_bytes(damaged)
+        with pytest.raises(ClipsError, match=r"dev\.csv: it cannot be read .*Fetch it"):
+            fsd50k.find_sounds(tmp_path / "set")
     table.write_text("a,b\n1,2\n")
     with pytest.raises(ClipsError, match=r"dev\.csv: there are no columns fname"):
         fsd50k.find_sounds(tmp_path / "set")

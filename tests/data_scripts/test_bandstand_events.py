@@ -80,6 +80,17 @@ def test_the_jaw_of_a_dog_opens_at_each_bark():
     assert np.mean(far) > 1.5 * np.mean(near)
 
 
+def test_a_second_of_speech_has_a_voice():
+    for seed in range(6):
+        video = events.record_event(
+            "Male speech, man speaking", start=3, end=4, seed=seed
+        )
+        pitch = video.spoken.pitch_hz
+        assert np.isfinite(pitch).all()
+        assert (pitch > 0).any()
+        assert len(video.heard[1]) > 0  # syllables
+
+
 def test_a_voice_is_a_mans_or_a_womans():
     found = {}
     for kind in events.SPEECH:

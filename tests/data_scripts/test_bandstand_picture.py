@@ -29,7 +29,7 @@ COLUMN = {name: i for i, name in enumerate(POSE_NAMES)}
 def still(instrument: str, player: int = 3, **curves: float) -> Performance:
     """A performance whose curves are constant: everything but ``curves`` the same."""
     made = perform(instrument, player, seconds=2.0, seed=1)
-    flat = {"pitch_hz": 220.0, "loudness": 0.5, "stroke": 0.0, "phase": 0.0} | curves
+    flat = {"pitch_hz": 220.0, "loudness": 0.5, "stroke": 0.0, "sway": 0.0} | curves
     flat["breath"] = 0.0 if instrument in STRINGS else 0.5
     return replace(
         made, **{name: np.full(len(made.time), value) for name, value in flat.items()}
@@ -79,6 +79,13 @@ def test_same_bytes_in_another_process_and_another_order() -> None:
     for name in ("flute", "cello", "violin", "tuba"):
         here[name] = digest(draw(perform(name, 5, seconds=3.0, seed=2), 1.25, 64))
     assert other == [here["violin"], here["tuba"], here["flute"]]
+
+
+def test_a_player_may_have_any_number() -> None:
+    # Also a negative one, which NumPy takes for no seed.
+    one, other = (draw(perform("flute", -k, seconds=1.0, seed=-3), 0.5) for k in (1, 2))
+    assert (one != other).any()
+    assert (one == draw(perform("flute", -1, seconds=1.0, seed=-3), 0.5)).all()
 
 
 def test_film_is_its_frames() -> None:
@@ -186,7 +193,7 @@ def test_pitch_and_loudness_are_seen_at_64_pixels(instrument: str) -> None:
     low, high = ORCHESTRA[instrument].low, ORCHESTRA[instrument].high
     notes = [still(instrument, pitch_hz=hz(m)) for m in (low + 2, high - 2)]
     assert (change(*notes, size=64) > 24).sum() > 40
-    loud = [still(instrument, loudness=v, phase=0.25) for v in (0.1, 0.9)]
+    loud = [still(instrument, loudness=v, sway=1.0) for v in (0.1, 0.9)]
     assert (change(*loud, size=64) > 24).sum() > 40
 
 

@@ -80,7 +80,7 @@ def test_curves_have_their_ranges(instrument):
         ("loudness", 0, 1),
         ("stroke", -1, 1),
         ("breath", 0, 1),
-        ("phase", 0, 1),
+        ("sway", -1, 1),
         ("pitch_hz", 0, 4000),
     ):
         curve = getattr(performance, name)
@@ -196,6 +196,12 @@ def test_the_bow_turns_at_note_starts_and_follows_the_loudness(instrument):
     for seed in range(5):
         performance = perform(instrument, 3, seconds=30, seed=seed)
         velocity = np.diff(performance.stroke) * CONTROL_RATE
+        # in rests the bow is lifted and brought back to the frog, which is no stroke
+        held = np.zeros(len(velocity), bool)
+        for note in performance.notes:
+            end = note.onset + note.duration
+            held |= (performance.time[1:] > note.onset) & (performance.time[1:] < end)
+        velocity = np.where(held, velocity, 0.0)
         moving = np.flatnonzero(np.abs(velocity) > 1e-9)
         signs = np.sign(velocity[moving])
         turns = moving[1:][signs[1:] != signs[:-1]] / CONTROL_RATE
@@ -206,9 +212,8 @@ def test_the_bow_turns_at_note_starts_and_follows_the_loudness(instrument):
         for note in performance.notes:
             middle = int((note.onset + note.duration / 2) * CONTROL_RATE)
             assert velocity[middle] * note.bow >= -1e-9
-        sounding = performance.loudness[1:] > 0
-        assert np.abs(velocity[~sounding]).max(initial=0) < 1e-9
-        agreement.append(np.corrcoef(np.abs(velocity), performance.loudness[1:])[0, 1])
+        loudness = performance.loudness[1:][held]
+        agreement.append(np.corrcoef(np.abs(velocity[held]), loudness)[0, 1])
     assert np.mean(agreement) > 0.6
 
 
@@ -236,11 +241,11 @@ def test_the_same_in_every_process():
     code = (
         "import hashlib, data_scripts.bandstand as b\n"
         "p = b.perform('sax', 7, seconds=3, seed=11)\n"
-        "x = [p.pitch_hz, p.stroke, p.breath, p.phase, b.synthesise(p)]\n"
+        "x = [p.pitch_hz, p.stroke, p.breath, p.sway, b.synthesise(p)]\n"
         "print(hashlib.sha256(b''.join(a.tobytes() for a in x)).hexdigest())\n"
     )
     p = perform("sax", 7, seconds=3, seed=11)
-    arrays = [p.pitch_hz, p.stroke, p.breath, p.phase, synthesise(p)]
+    arrays = [p.pitch_hz, p.stroke, p.breath, p.sway, synthesise(p)]
     here = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
     there = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -1,5 +1,6 @@
 """The scripts read each set's own layout, say what is wrong, and leak nothing."""
 
+import importlib
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from avnb.data.clips import load_clips
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
 from avnb.data.splits import split_recordings
-from avnb.errors import ClipsError
+from avnb.errors import AvnbError, ClipsError
 from data_scripts import folder, inis, sub_urmp, urmp
 from data_scripts.bandstand import prepare_musicians as bandstand
 
@@ -99,6 +100,12 @@ def test_sub_urmp(released, tmp_path):
 def test_sub_urmp_keeps_all_that_overlap_on_demand(released):
     sources, _ = sub_urmp.find_sources(released, every=100)
     assert len(sources) == 4 * 11
+
+
+def test_sub_urmp_counts_from_the_first_pair(released):
+    sources, _ = sub_urmp.find_sources(released, every=300)
+    starts = sorted(s.offset for s in sources if s.recording == "flute01")
+    assert starts == [0.0, 0.3, 0.6, 0.9]
 
 
 def test_sub_urmp_says_what_is_wrong(released):
@@ -214,9 +221,11 @@ def test_urmp_takes_a_table_of_crops(tmp_path):
     assert [s.crop for s in sources] == [(64, 0, 48, 48), (0, 0, 48, 48)]
     table.write_text(json.dumps({name: [[64, 0, 48, 48]]}))
     assert urmp.find_sources(tmp_path, crops=table)[1]
-    table.write_text("[1]")
-    with pytest.raises(ClipsError, match=r"crops\.json.*Right is"):
-        urmp.find_sources(tmp_path, crops=table)
+    infinite = json.dumps({name: [[64, 0, 48, float("inf")]]})
+    for wrong in (b"[1]", b"\xff", b"[" * 10**5, infinite.encode()):
+        table.write_bytes(wrong)
+        with pytest.raises(ClipsError, match=r"crops\.json.*Right is"):
+            urmp.find_sources(tmp_path, crops=table)
 
 
 # -------------------------------------------------------------------- inis
@@ -271,6 +280,13 @@ def test_inis_shares_nothing_between_splits(halves, seed):
         where[source.audio.read_bytes()].add(source.split)
     assert all(len(splits) == 1 for splits in where.values())
     assert {s.split for s in sources} == {"train", "test"}
+
+
+def test_inis_without_a_test_has_no_problems(halves):
+    sources, problems = inis.find_sources(halves, ClipSettings(test_fraction=0.0))
+    assert not problems
+    assert {s.split for s in sources} == {"train"}
+    assert len({s.audio for s in sources}) == 2 * 5
 
 
 def test_inis_says_what_is_wrong(halves):
@@ -447,6 +463,27 @@ def test_bandstand_as_sub_urmp(tmp_path):
         bandstand.find_sources(tmp_path / "world", SMALL, songs=2, length=2.0)
 
 
+@pytest.mark.parametrize("step", [150, 200, 500])
+def test_bandstand_keeps_each_pair_that_it_wrote(step, tmp_path, monkeypatch):
+    layout = importlib.import_module("data_scripts.bandstand.layouts.sub_urmp")
+    monkeypatch.setattr(layout, "INSTRUMENTS", ("oboe",))
+    sources, problems = bandstand.find_sources(
+        tmp_path, SMALL, songs=1, length=1.2, step=step
+    )
+    assert not problems
+    assert len(sources) == len(list((tmp_path / "img").rglob("*.jpg")))
+    assert len(sources) == 700 // step + 1
+
+
+def test_a_damaged_mark_of_the_bandstand_is_named(tmp_path):
+    layouts = importlib.import_module("data_scripts.bandstand.layouts.recordings")
+    (tmp_path / "truth").mkdir()
+    for content in (b"{", b"\xff\xfe"):
+        (tmp_path / "truth" / "oboe00.json").write_bytes(content)
+        with pytest.raises(AvnbError, match=r"oboe00\.json: it is not JSON"):
+            layouts.check_settings(tmp_path, {})
+
+
 def test_bandstand_as_urmp(tmp_path):
     pytest.importorskip("data_scripts.bandstand.layouts")
     sources, problems = bandstand.find_sources(
@@ -503,6 +540,32 @@ def test_clips_inside_the_source_are_refused(name, inside, tmp_path):
     assert asked.exit_code == 1
     assert "it lies inside the source" in asked.output
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("sub_urmp", "--every", "0"),
+        ("sub_urmp", "--every", "-500"),
+        ("sub_urmp", "--left", "-1"),
+        ("folder", "--time-limit", "0"),
+        ("folder", "--time-limit", "nan"),
+        ("bandstand", "--step", "0"),
+        ("bandstand", "--songs", "0"),
+        ("bandstand", "--length", "nan"),
+        ("bandstand", "--length", "inf"),
+        ("performer", "--length", "inf"),
+        ("events", "--videos", "-1"),
+        ("events", "--video-fps", "0"),
+    ],
+)
+def test_a_number_that_cannot_be_is_one_line(name, option, value, tmp_path):
+    write_sound(tmp_path / "s" / "a.wav", 1.0, 300.0)
+    arguments = [name, "--source", str(tmp_path / "s"), "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(scripts.build_app(), [*arguments, option, value])
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit)  # and no traceback
+    assert re.search(rf"error: .*{value}", done.output)
 
 
 def test_command(tmp_path):

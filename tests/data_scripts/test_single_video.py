@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from avnb import media
 from avnb.data import scripts
-from avnb.data.clips import load_recording
+from avnb.data.clips import load_clips, load_recording
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
 from avnb.data.splits import split_in_time, split_recordings
@@ -227,6 +227,26 @@ def test_bad_files_are_named(tmp_path, video):
         single_video.find_sources(video, odd)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_part_after_the_sounds_end_is_silent(tmp_path):
+    film = Path(__file__).parents[1] / "media" / "sound_ends.mp4"  # 4 s, 1.5 s of sound
+    settings = dataclasses.replace(SMALL, seconds=0.5)
+    sources, problems = single_video.find_sources(film, settings, start=3.0)
+    report = prepare(sources, tmp_path / "out", settings, workers=1)
+    assert not [*problems, *report.problems]
+    assert {remark.problem for remark in report.remarks} == {"its sound is silent"}
+    for split in ("train", "test"):
+        held = load_clips(tmp_path / "out", split)
+        assert len(held) == 1
+        assert not held.waveform.any()
+
+
+def test_damage_behind_the_header_is_named():
+    broken = Path(__file__).parents[1] / "media" / "broken.mts"
+    with pytest.raises(ClipsError, match=r"broken\.mts: damaged"):
+        single_video.find_sources(broken, SMALL)
+
+
 def test_odd_real_files(media_folder):
     for name, message in (
         ("sample_video_only.mp4", "no sound"),
@@ -309,6 +329,17 @@ def test_a_paper_s_video_is_fetched_once_and_cropped(tmp_path, monkeypatch, vide
     assert "height<=96" in asked[0]["format"]
     single_video.find_sources(tmp_path, SMALL, youtube="quintet")
     assert len(asked) == 2
+
+
+def test_a_folder_may_have_a_per_cent_sign_in_its_name(tmp_path, monkeypatch, video):
+    def download(options, addresses):
+        # `outtmpl` is a template of Python's % formatting; see yt-dlp's README.
+        Path(options["outtmpl"] % {"ext": "mp4"}).write_bytes(video.read_bytes())
+
+    fake_yt_dlp(monkeypatch, download)
+    folder = tmp_path / "100%(id)s"
+    pair = single_video.fetch(folder, "R-Tk7-Ytes4", 96)
+    assert [path.parent for path in pair] == [folder, folder]
 
 
 def test_a_video_that_is_gone_says_so(tmp_path, monkeypatch):

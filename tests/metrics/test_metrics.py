@@ -267,6 +267,35 @@ def test_kernel_distance_is_the_unbiased_estimator() -> None:
     assert kernel_distance(x, y, Half()).value == pytest.approx(expected, rel=1e-5)
 
 
+def test_distances_leave_all_random_generators_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(30, 3), torch.randn(20, 3)
+    # `torch.manual_seed` calls this, also where no GPU is there.
+    reset: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reset.append)
+    before = torch.get_rng_state()
+    first = kernel_distance(x, y, Half(), seed=1)
+    inception_score(x, Half())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert reset == []
+    torch.randn(1)
+    # The subsets depend on the seed alone.
+    assert kernel_distance(x, y, Half(), seed=1) == first
+    assert kernel_distance(x, y, Half(), seed=2) != first
+
+
+@pytest.mark.gpu
+def test_a_kernel_distance_keeps_the_random_numbers_of_a_gpu() -> None:
+    torch.cuda.manual_seed_all(7)
+    expected = torch.randn(3, device="cuda")
+    torch.cuda.manual_seed_all(7)
+    x = torch.randn(30, 3).cuda()
+    kernel_distance(x, x[:20], Half().cuda())
+    assert torch.equal(torch.randn(3, device="cuda"), expected)
+
+
 def test_kernel_distance_of_the_same_is_about_zero() -> None:
     torch.manual_seed(0)
     real = torch.randn(400, 4)

@@ -26,9 +26,9 @@ from avnb.metrics import (
     state_checksum,
 )
 from avnb.metrics.alignment import (
-    count_matches,
     find_motion_peaks,
     find_onsets,
+    match_events,
     measure_motion,
 )
 from avnb.metrics.distances import compute_frechet
@@ -221,6 +221,9 @@ def test_fid_and_kid_are_the_distances_on_bytes() -> None:
         floor = real_against_real(proper, real, network)
         assert floor.value < measure.value
         assert "real against real" in floor.name
+        assert floor.network == measure.network
+        named = real_against_real(proper, real, network, network_name="mine")
+        assert named.network == "mine"
     assert fid(real, made, network).name == "FID"
 
 
@@ -254,6 +257,7 @@ def test_fvd_canonical() -> None:
     floor = real_against_real(fvd, films(24, 3), network)
     assert floor.value < measure.value
     assert (floor.n, floor.name) == (12, "FVD, real against real")
+    assert floor.network == measure.network == "I3D Kinetics-400"
 
 
 def test_fvd_as_the_released_code_has_it() -> None:
@@ -329,9 +333,9 @@ def test_peaks_are_matched_one_to_one() -> None:
         first = np.sort(random.random(random.integers(0, 6)))
         second = np.sort(random.random(random.integers(0, 6)))
         window = random.choice([0.02, 0.1, 0.4])
-        found = count_matches(first, second, window)
+        found = len(match_events(first, second, window))
         assert found == best_matching(first.tolist(), second.tolist(), window)
-        assert found == count_matches(second, first, window)
+        assert found == len(match_events(second, first, window))
         value = peak_agreement(first, second, window)
         assert 0 <= value <= 1
         union = len(first) + len(second) - found

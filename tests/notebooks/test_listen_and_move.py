@@ -1,8 +1,10 @@
 """The definitions of the series listen_and_move against independent references."""
 
+import contextlib
 import dataclasses
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -361,6 +363,16 @@ def test_moving_and_mean_are_those_of_numpy() -> None:
     assert np.abs(data.average_frames(frames).numpy() - mean).max() <= 0.5
 
 
+def step_plainly(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    """What `training.Run.step` does in one process."""
+    optimizer.zero_grad()
+    loss.backward(inputs=optimizer.param_groups[0]["params"])
+    optimizer.step()
+
+
+PLAIN = SimpleNamespace(autocast=contextlib.nullcontext, step=step_plainly)
+
+
 def make_climbing(frames: int) -> object:
     """A video of a bright bar whose height follows the loud band of its sound."""
     random = torch.Generator().manual_seed(2)
@@ -378,41 +390,36 @@ def make_climbing(frames: int) -> object:
 
 
 @pytest.mark.slow
-def test_training_makes_the_model_follow_the_sound() -> None:
-    """The full model follows a test sound after training.
-
-    Step 6 is a script and cannot be imported, so its loop is repeated here.
-    """
+@pytest.mark.parametrize("readers", [1, 2])
+def test_training_makes_the_model_follow_the_sound(readers: int) -> None:
+    """The full model follows a test sound after training, with one reader or two."""
     torch.manual_seed(0)
     train, test = make_climbing(200), make_climbing(120)
     model = generator.SoundToVideo(generator.ModelConfig(), size=16, base=32)
-    model.apply(generator.init_weights)
-    D_I = critics.make_image_critic(16, 16).apply(generator.init_weights)
-    D_V = critics.make_video_critic(16, 16).apply(generator.init_weights)
-    carried = generator.CarriedState(model)
-    adam = [
+    D_I = critics.make_image_critic(16, 16, "layer")
+    D_V = critics.make_video_critic(16, 16, "layer")
+    for network in (model, D_I, D_V):
+        network.apply(generator.init_weights)
+    carried = generator.CarriedState(model, readers)
+    opt_g, *opt_d = (
         torch.optim.Adam(player.parameters(), rate, (0.3, 0.999))
         for player, rate in ((model, 2e-3), (D_I, 4e-4), (D_V, 4e-4))
-    ]
+    )
     for step in range(80):
-        part, restart = motion.select_window(step, len(train), 8, seed=0)
-        real, heard = train.window(part.start, 8)
+        length = 8 // readers
+        windows, restart = generator.select_windows(
+            step, len(train), length, readers, seed=0
+        )
+        pairs = [train.window(part.start, length) for part in windows]
+        real, heard = (torch.stack(parts) for parts in zip(*pairs, strict=True))
         if restart:
             carried.reset()
-        made, states = model(heard, carried.states)
+        fake, states = model(heard, carried.states)
         carried.store(states)
-        fake = made.detach()
-        for optimizer, player, loss in (
-            (adam[2], D_V, critics.video_critic_loss(D_V, real[None], fake[None])),
-            (adam[1], D_I, critics.image_critic_loss(D_I, real[:1], fake[:1])),
-        ):
-            player.zero_grad()
-            loss.backward()
-            optimizer.step()
-        by = D_I(made[:1]), D_V(made[None].transpose(1, 2))
-        model.zero_grad()
-        critics.sound_to_video_loss(*by, nn.functional.mse_loss(made, real)).backward()
-        adam[0].step()
+        t = torch.randint(length, (readers,))
+        critics.update_critics(PLAIN, (D_I, D_V), tuple(opt_d), real, fake, t)
+        compare = nn.functional.mse_loss
+        critics.update_model(PLAIN, opt_g, (D_I, D_V), compare, real, fake, t, "sum")
     where = data.find_moving_pixels(train.frames)
     other = data.shift_in_time(test.features)
     own, wrong = (

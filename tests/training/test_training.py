@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -387,6 +388,49 @@ def test_a_folder_that_cannot_be_written_says_so_at_once(tmp_path: Path) -> None
     (tmp_path / "run" / "checkpoints").write_text("")
     with pytest.raises(WriteError, match="A file is where a folder must be"):
         go(run, 2)
+
+
+def test_a_copy_of_a_checkpoint_stays(tmp_path: Path) -> None:
+    run = small(tmp_path)
+    go(run, 2)
+    folder = tmp_path / "checkpoints"
+    for name in ("step_0000002-copy", ".step_0000002-copy", "step_best"):
+        shutil.copytree(folder / "step_0000002", folder / name)
+    (folder / ".step_0000001").mkdir()  # left by a process that was killed
+    go(run, 4)
+    assert {path.name for path in folder.iterdir()} == {
+        "step_0000004", "step_0000002-copy", ".step_0000002-copy", "step_best",
+    }  # fmt: skip
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, str]] = []
+    names: dict[int, str] = {}
+    opened, synced, replaced = os.open, os.fsync, os.replace
+
+    def open_noting(path: str | Path, *more: int, **how: int) -> int:
+        handle = opened(path, *more, **how)
+        names[handle] = Path(path).name
+        return handle
+
+    def sync(handle: int) -> None:
+        done.append(("sync", names.get(handle, "")))
+        synced(handle)
+
+    def replace(old: str | Path, new: str | Path) -> None:
+        done.append(("name", Path(new).name))
+        replaced(old, new)
+
+    monkeypatch.setattr(os, "open", open_noting)
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", replace)
+    run = small(tmp_path)
+    go(run, 2)
+    at = done.index(("name", "step_0000002"))
+    assert done[at - 1] == ("sync", ".step_0000002")
+    assert done[at + 1] == ("sync", "checkpoints")
 
 
 def test_what_could_not_be_read_again_is_not_saved(tmp_path: Path) -> None:

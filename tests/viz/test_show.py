@@ -35,6 +35,35 @@ def test_png_holds_the_pixels() -> None:
     assert np.array_equal(np.round(read[::2, ::2] * 255).astype(np.uint8), picture)
 
 
+@pytest.mark.filterwarnings("error:Glyph")
+def test_no_label_is_a_row_of_boxes() -> None:
+    """Letters of any language, in a title, a legend and at the ticks."""
+    names = ["\u5c0f\u63d0\u7434", "\u0baf\u0bbe\u0bb4\u0bcd", "caf\udce9", "Cello"]
+    figure, axes = show.subplots()
+    place = axes[0, 0]
+    place.plot([0, 1, 2, 3], label=names[0])
+    place.set_xticks(range(4), names)
+    place.set_title(f"{names[0]}\n{names[2]}")
+    place.legend()
+    for _ in range(2):
+        show.figure_to_png(figure)  # any box would be a warning
+    shown = [label.get_text() for label in place.get_xticklabels()]
+    assert shown[2:] == ["caf\\udce9", "Cello"]
+    # Without a font for them, the letters are numbers.
+    for given, seen in zip(names[:2], shown[:2], strict=True):
+        assert seen in (given, given.encode("unicode_escape").decode())
+
+
+@pytest.mark.filterwarnings("error:Glyph")
+def test_figures_of_classes_hold_any_name() -> None:
+    table = np.eye(2)
+    for plot in (
+        show.curves({"\u5c0f": [1, 2, 3]}),
+        show.confusion(table, ["\u5c0f", "b"]),
+    ):
+        assert show.figure_to_png(plot)
+
+
 def test_figures_show_their_data_and_pyplot_holds_none() -> None:
     before = plt.get_fignums()
     grid = show.image_grid([[RED, None], [RED]], rows=["real", "made"], columns=["a"])
@@ -141,3 +170,32 @@ def test_smooth_curves_are_means_of_neighbours(points: int, smooth: int) -> None
         mean = values[start : start + window].mean()
         assert found.pop(start + (window - 1) // 2) == pytest.approx(mean)
     assert not found
+
+
+def test_spectrograms_with_a_unit_share_one_scale_and_its_bar() -> None:
+    pictures = [np.linspace(-80, -40, 12).reshape(4, 3), np.zeros((4, 3))]
+    figure = show.spectrograms(pictures, hop=0.1, unit="dB")
+    first, second, bar = figure.axes
+    assert first.images[0].get_clim() == second.images[0].get_clim() == (-80, 0)
+    assert bar.get_ylabel() == "dB"
+    # Without a unit each picture has its own scale, and there is no bar.
+    alone = show.spectrograms(pictures[:1] * 2, hop=0.1).axes
+    assert len(alone) == 2
+    assert alone[0].images[0].get_clim() == (-80, -40)
+
+
+def test_bars_show_what_they_are_compared_with() -> None:
+    measures = {"ours": (0.5, 0.4, 0.6), "theirs": 0.2, "nobody's": 0.1}
+    marks = {"ours": 0.8, "theirs": {"value": 0.3, "unit": "fraction"}}
+    figure = show.bars(measures, marks=marks, marked="the paper", percent=True)
+    (place,) = figure.axes
+    (diamonds,) = [line for line in place.lines if line.get_marker() == "D"]
+    assert diamonds.get_xydata().tolist() == [[0, 0.8], [1, 0.3]]
+    assert "the paper" in [text.get_text() for text in place.get_legend().get_texts()]
+    assert place.yaxis.get_major_formatter()(0.5) == "50%"
+    assert show.bars(measures).axes[0].get_legend() is None
+
+
+def test_fractions_over_time_are_shown_in_per_cent() -> None:
+    figure = show.curves({"accuracy": [0.0, 1.0]}, percent=True)
+    assert figure.axes[0].yaxis.get_major_formatter()(0.25) == "25%"

@@ -72,6 +72,8 @@ def write_ave(
     if not 0 <= clutter <= 1:
         raise ClipsError("clutter", f"it is {clutter}", "Give a probability, 0 to 1")
     check_picture(size, fps)
+    # Everything that changes a video is in here, for it is compared with what the
+    # folder was made with. `workers` is not: it changes nothing.
     settings = {
         "layout": "ave",
         "world": WORLD,
@@ -84,11 +86,14 @@ def write_ave(
         "clutter": clutter,
     }
     root = Path(folder)
+    # Before the text files are written: `write_missing` checks as well, but then the
+    # annotations of the videos in the folder would already be replaced.
     check_settings(root, settings)
     lines: dict[str, list[str]] = {split: [] for split in SPLITS}
     jobs: dict[str, Job] = {}
     for name, split, kind, start, end in plan_events(videos, validation, test, seed):
         lines[split].append(ave.format_row(kind, name, start, end) + "\n")
+        # The name is in the job too, since a worker gets the job alone.
         jobs[name] = (name, kind, start, end)
     _write_texts(root, lines)
     return write_missing(root, settings, jobs, _write_event, workers)
@@ -103,6 +108,7 @@ def _write_texts(root: Path, lines: dict[str, list[str]]) -> None:
     contents = {ave.ANNOTATIONS: [ave.HEADER + "\n", *everything]}
     contents |= {ave.name_split(split): found for split, found in lines.items()}
     for name, content in contents.items():
+        # A new line ends with "\n" on every system: the same seed gives the same bytes.
         with files.atomic_path(root / name) as path:
             path.write_text("".join(content), newline="\n")
 
@@ -121,8 +127,11 @@ def plan_events(
         fills = 0.0 if split == "test" else whole * videos / (videos - test)
         deck: list[str] = []
         for _ in range(count):
+            # Classes are dealt like cards: all 28 come once before one comes again.
             deck = deck or [str(kind) for kind in rng.permutation(ave.KINDS)]
             start, end = events.sample_span(rng, min(fills, 1.0))
+            # A hash of seed and number, so an id says nothing of class or split, and
+            # another seed gives other ids.
             digest = hashlib.sha256(f"ave|{seed}|{number}".encode()).digest()
             # as YouTube's: 11 of 64 characters, of which the first may be "-"
             name = base64.urlsafe_b64encode(digest)[:11].decode()
@@ -133,14 +142,17 @@ def plan_events(
 def _write_event(root: Path, settings: Settings, job: Job) -> None:
     """Write one video and its truth."""
     name, kind, start, end = job
+    # A seed from the video's own name: it is drawn alike in whichever process.
     seed = int(make_generator("ave", settings["seed"], name).integers(1 << 31))
     video = events.record_event(
         kind, start=start, end=end, seed=seed, clutter=settings["clutter"]
     )
     fps, size = settings["fps"], settings["size"]
+    # A generator: the frames are encoded one by one and never all in memory.
     pictures = (video.draw(i / fps, size) for i in range(round(ave.SECONDS * fps)))
     waveform = video.synthesise(events.RATE)[None]
     path = root / ave.FOLDER / f"{name}.mp4"
+    # The truth comes after the video, and the mark that both are there after that.
     write_frames(path, pictures, waveform, fps, events.RATE)
     rows = truth_times(ave.SECONDS)
     write_truth(root, name, {"time": rows} | video.measure(rows))

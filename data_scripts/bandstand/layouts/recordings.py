@@ -23,7 +23,7 @@ from data_scripts.bandstand.world import Performance
 from data_scripts.truth_files import FOLDER, truth_path
 
 TRUTH_RATE = 20  # rows a second
-WORLD = 2  # raise it when the same seed no longer gives the same world
+WORLD = 3  # raise it when the same seed no longer gives the same world
 
 Settings = dict[str, Any]  # what a folder was made with, as JSON holds it
 Job = tuple[Any, ...]  # the arguments of one recording
@@ -52,12 +52,18 @@ def write_missing(
         ClipsError: where the folder holds recordings of other settings.
     """
     check_settings(root, settings)
+    # Marks are looked for, not media files: one that was interrupted has files and no
+    # mark.
     missing = {name: job for name, job in jobs.items() if not is_done(root, name)}
+    # No more processes than recordings, and at least one: joblib refuses 0.
     workers = min(workers or os.cpu_count() or 1, max(len(missing), 1))
     calls = [(root, settings, name, job, write) for name, job in missing.items()]
     # joblib starts fresh processes: a fork of a process with threads can deadlock
+    # "unordered", so that one slow recording does not hold up the bar of progress.
     parallel = joblib.Parallel(workers, return_as="generator_unordered")
     made = parallel(joblib.delayed(_write_one)(*call) for call in calls)
+    # The loop does the work: joblib gives a generator, which runs as it is read. With
+    # `disable=None` there is no bar where the output is no terminal.
     for _ in tqdm(made, desc=settings["layout"], total=len(calls), disable=None):
         pass
     return len(missing)
@@ -70,6 +76,7 @@ def _write_one(
     job: Job,
     write: Callable[[Path, Settings, Job], None],
 ) -> None:
+    # The mark comes last. If the writing fails, the next run makes the recording again.
     write(root, settings, job)
     mark_done(root, settings, name)
 
@@ -87,8 +94,10 @@ def mark_done(root: Path, settings: Settings, name: str) -> None:
 
 def check_settings(root: Path, settings: Settings) -> None:
     """Raise ClipsError where a recording of the folder was made with other settings."""
+    # Every mark is read, since a folder may hold recordings of two runs. The first by
+    # name is shown, the same on each machine.
     for mark in sorted((root / FOLDER).glob("*.json")):
-        made_with = json.loads(mark.read_text())
+        made_with = files.read_json(mark)
         if made_with != settings:
             raise ClipsError(
                 root,
@@ -117,12 +126,14 @@ def check_picture(size: int, fps: float | int) -> None:
 
 def write_wav(path: Path, waveform: np.ndarray, rate: int, subtype: str) -> None:
     """Write samples (samples,) or (samples, channels) of -1..1 as a whole WAV file."""
+    # The temporary name ends in .part, from which soundfile cannot tell the format.
     with files.atomic_path(path) as unfinished:
         soundfile.write(unfinished, waveform, rate, subtype=subtype, format="WAV")
 
 
 def truth_times(seconds: float | int) -> np.ndarray:
     """The times of the truth's rows, s: float64 (rows,)."""
+    # A division of whole numbers: a sum of 0.05 would drift away from the frames.
     return np.arange(int(seconds * TRUTH_RATE)) / TRUTH_RATE
 
 
@@ -138,10 +149,12 @@ def write_performance_truth(
     """Write pitch, loudness, onsets, camera and pose of a musician's performance."""
     times = truth_times(performance.duration)
     nearest = np.round(times * len(performance.time) / performance.duration)
+    # The last time may round to one row beyond the curve.
     nearest = np.minimum(nearest.astype(int), len(performance.time) - 1)
     onset = np.zeros(len(times), dtype=np.float32)
     # a note belongs to the row before it, so that no onset falls between two rows
     rows = [int(note.onset * TRUTH_RATE) for note in performance.notes]
+    # The last row may be up to 0.05 s before the end, and a note may start after it.
     onset[[row for row in rows if row < len(times)]] = 1.0
     columns = {
         "time": times,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from data_scripts.truth_files import write_units
 
 PLAYED = 4  # recordings of one player, about; each of another instrument
 HELD_OUT = 0.2  # share of the recordings, and of the players, in the validation split
-QUALITY = 95  # of the JPEG files, per cent
+QUALITY = 95  # of the JPEG files: small pictures must not show its blocks
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def plan_recordings(
     Returns:
         The name of each recording -> its part.
     """
+    # `round` may give none, or all: with two songs or more, each split has one.
     held_out = round(songs * validation_fraction)
     if validation_fraction and songs > 1:
         held_out = min(max(held_out, 1), songs - 1)
@@ -223,10 +225,10 @@ def _check(
         raise ClipsError(
             f"songs = {songs}", "two digits name a song", "Give a number from 1 to 100"
         )
-    if seconds < sub_urmp.CHUNK_SECONDS:
+    if not sub_urmp.CHUNK_SECONDS <= seconds < math.inf:  # nor nan
         raise ClipsError(
             f"seconds = {seconds}",
-            "a recording is shorter than one chunk of sound",
+            "that is no length of a recording, which holds a chunk of sound",
             f"Give at least {sub_urmp.CHUNK_SECONDS} s",
         )
     if step_ms < 1:
@@ -254,8 +256,10 @@ def _write_recording(root: Path, settings: Settings, job: Job) -> None:
     for ms in range(sub_urmp.FIRST_MS, last + 1, settings["step_ms"]):
         start = sub_urmp.get_pair_start(ms)
         first = round(start * rate)
+        # Rounded in both places, so each chunk has the same number of samples.
         chunk = sound[first : first + round(length * rate)]
         item = f"{split}/{part.instrument}/{name}_{ms}"
+        # The released chunks have two equal channels, so these do: (samples, 2).
         stereo = np.stack([chunk, chunk], axis=1)
         write_wav(root / "chunk" / f"{item}.wav", stereo, rate, sub_urmp.SUBTYPE)
         with files.atomic_path(root / "img" / f"{item}.jpg") as unfinished:

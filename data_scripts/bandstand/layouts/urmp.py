@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from pathlib import Path
@@ -84,9 +85,9 @@ def write_urmp(
             "two digits name a piece, and a reused take needs two pieces",
             "Give 1 to 99, and 2 or more for a reused take",
         )
-    if seconds < 1:
+    if not 1 <= seconds < math.inf:  # nor nan
         raise ClipsError(
-            f"seconds = {seconds}", "a piece is too short", "Give 1 second or more"
+            f"seconds = {seconds}", "no piece is so long", "Give 1 second or more"
         )
     if height % 2:
         raise ClipsError(
@@ -127,15 +128,19 @@ def plan_programme(
     """
     rng = make_generator("urmp", seed)
     deck: list[str] = []
+    # Players are numbered round and round, so nobody is twice in a piece.
     player = -1
     programme: list[tuple[str, list[Part]]] = []
     for number in range(1, pieces + 1):
         title = TITLES[(number - 1) % len(TITLES)]
         size = int(rng.choice(urmp.PIECE_SIZES))
         piece_seed = int(rng.integers(1 << 31))
+        # The last piece repeats the one before, with other players but for one.
         repeated = programme[-1] if reused_take and number == pieces else None
         if repeated is not None:
             name, before = repeated
+            # One player fewer is drawn, since the reused one is added at the end. The
+            # same seed of the piece gives all the same tempo and key.
             title, size, piece_seed = name.split("_")[1], size - 1, before[-1][2]
         parts: list[Part] = []
         for _ in range(size):
@@ -164,8 +169,11 @@ def _write_piece(root: Path, settings: Settings, job: Job) -> None:
     folder = root / name
     rate = urmp.SAMPLE_RATE
     mix = np.zeros(round(seconds * rate), dtype=np.float32)
+    # URMP counts the players from 1.
     for part, performance in enumerate(performances, start=1):
         mix += _write_part(root, name, part, performance)
+    # The sum of five would clip. It is scaled only where it is too loud, and the tracks
+    # keep their levels.
     mix *= min(1.0, 0.9 / float(np.abs(mix).max()))
     write_wav(folder / f"AuMix_{name}.wav", mix, rate, urmp.SUBTYPE)
     with files.atomic_path(folder / f"Sco_{name}.mid") as path:
@@ -212,6 +220,8 @@ def _format_notes(performance: Performance) -> str:
     """Lines of onset, mean pitch in Hz, and duration of each note."""
     lines = []
     for note in performance.notes:
+        # The mean of what sounds, with glides and vibrato, as an annotator would
+        # measure it.
         since = performance.time - note.onset
         heard = performance.pitch_hz[
             (since >= 0) & (since < note.duration) & (performance.pitch_hz > 0)
@@ -230,6 +240,8 @@ def encode_midi(performances: list[Performance]) -> bytes:
         _encode_track(performance, channel, tempo)
         for channel, performance in enumerate(performances)
     ]
+    # The header's length 6, format 1, how many tracks, ticks a beat; ">" because MIDI's
+    # numbers begin with the highest byte.
     header = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), TICKS)
     end = b"\x00\xff\x2f\x00"  # FF 2F: the end of a track
     return header + b"".join(
@@ -241,6 +253,7 @@ def _encode_track(performance: Performance, channel: int, tempo: float) -> bytes
     """The track's name, and the start and the end of each note."""
     events: list[tuple[int, int, bytes]] = []
     for note in performance.notes:
+        # A velocity of 0 would mean the end of the note.
         key, force = round(note.midi), max(1, round(127 * note.velocity))
         # at the same tick an end (0) comes before a start (1), or a repeated note
         # would be cut off
@@ -248,10 +261,13 @@ def _encode_track(performance: Performance, channel: int, tempo: float) -> bytes
             (note.onset, 1, bytes([0x90 | channel, key, force])),
             (note.onset + note.duration, 0, bytes([0x80 | channel, key, 0])),
         ):
+            # Seconds to beats to ticks, of the file's start.
             events.append((round(at * tempo / 60 * TICKS), order, event))
     name = performance.instrument.encode()
     track, now = b"\x00\xff\x03" + bytes([len(name)]) + name, 0  # FF 03: the name
     for tick, _, event in sorted(events):
+        # Each event states its distance from the one before. Ticks were rounded first,
+        # so errors do not add up.
         track += _encode_number(tick - now) + event
         now = tick
     return track
@@ -259,6 +275,7 @@ def _encode_track(performance: Performance, channel: int, tempo: float) -> bytes
 
 def _encode_number(number: int) -> bytes:
     """MIDI's numbers: seven bits a byte, the high bit set on all but the last."""
+    # From the lowest seven bits up; reversed at the end.
     digits = [number & 0x7F]
     while number := number >> 7:
         digits.append(0x80 | number & 0x7F)

@@ -27,6 +27,8 @@ from data_scripts.bandstand.layouts.recordings import (
 # Hz. Twice the rate that Listen and Move works at, so that reading must resample, as
 # it must for any video from outside.
 VIDEO_RATE = 2 * single_video.SETTINGS.sample_rate
+# A take is made anew in each process, so a span must be worth that; and spans
+# wait in memory until their turn comes.
 SPAN = 100  # frames that a process draws before it hands them on
 
 
@@ -76,16 +78,19 @@ def write_video(
         "size": size,
     }
     root = Path(folder)
+    # Before anything is drawn: a video of 4 minutes takes long.
     check_settings(root, settings)
     if is_done(root, performer):
         return 0
     take = performers.record_take(performer, player=player, seconds=seconds, seed=seed)
     times = np.arange(round(seconds * fps)) / fps
     waveform = take.synthesise(VIDEO_RATE)[None]
+    # A generator, read by the encoder: the frames are never all in memory.
     pictures = _draw_frames(settings, times, workers or os.cpu_count() or 1)
     write_frames(root / f"{performer}.mp4", pictures, waveform, fps, VIDEO_RATE)
     rows = truth_times(seconds)
     write_truth(root, performer, {"time": rows} | take.measure(rows))
+    # The mark comes last: video and truth are whole where it is.
     mark_done(root, settings, performer)
     return 1
 
@@ -95,6 +100,7 @@ def _draw_frames(
 ) -> Iterator[np.ndarray]:
     """The frames in their order, SPAN at a time in each process."""
     spans = [times[i : i + SPAN] for i in range(0, len(times), SPAN)]
+    # In order, unlike the recordings: the encoder needs frame after frame.
     parallel = joblib.Parallel(min(workers, len(spans)), return_as="generator")
     made = parallel(joblib.delayed(_draw_span)(settings, span) for span in spans)
     for frames in tqdm(made, desc="drawing", total=len(spans), disable=None):
@@ -105,5 +111,7 @@ def _draw_span(settings: Settings, times: np.ndarray) -> np.ndarray:
     performer = settings["performer"]
     who = {name: settings[name] for name in ("player", "seconds", "seed")}
     # kept from the span before by the cache of `record_take`
+    # In a fresh process it is made anew and not sent along: the settings are a few
+    # bytes, and the same arguments give the same take.
     take = performers.record_take(performer, **who)
     return np.stack([take.draw(float(t), settings["size"]) for t in times])

@@ -1,0 +1,1 @@
+"""Start here: GANs in two dimensions, where every point can be seen."""
