@@ -406,16 +406,27 @@ if locating:
     caption = f"Exact matches, {int(placed.sum())} videos; features: {measured_by}"
     display(show.table(table1, caption))
 
+
 # %% tags=["table1-figure"]
+def percent(measure: metrics.Measure) -> tuple[float, float, float]:
+    """Return a share, and its interval, in per cent."""
+    return 100 * measure.value, 100 * measure.low, 100 * measure.high
+
+
 if locating:
     shown = {r["model"]: r for r in table1 if "average" in r}
-    lines = {row.name: row.value for row in constants}
-    bars = {name: shown[name]["average"] for name in between}
-    figure = show.bars(bars, lines=lines, y="exact matches")
-    caption = "Localisation, mean of both directions. Dashed: answers without a model."
-    lesson.figure("table1", figure, caption)
-    bars = {name: shown[name]["circular"] for name in between}
-    figure = show.bars(bars, lines={"any constant": 1 / T}, y="exact, circular")
+    lines = {row.name: 100 * row.value for row in constants}
+    bars = {name: percent(shown[name]["average"]) for name in between}
+    figure = show.bars(bars, lines=lines, y="exact matches, %")
+    for i, name in enumerate(between):
+        if both := TABLE_1.get(name):
+            style = {"marker": "*", "color": "black", "linestyle": "", "markersize": 9}
+            figure.axes[0].plot(i, sum(both) / 2, **style)
+    caption = "Localisation, mean of both directions. Dashed: constant answers. Stars: "
+    lesson.figure("table1", figure, f"{caption}the paper's values, on AVE.")
+    bars = {name: percent(shown[name]["circular"]) for name in between}
+    lines = {"any constant": 100 / T}
+    figure = show.bars(bars, lines=lines, y="exact matches on the ring, %")
     lesson.figure("circular", figure, "The circular variant. Dashed: chance.")
 
 
