@@ -14,7 +14,7 @@
 #    would reward,
 # 3. what samples of fixed noise, the field of D and the curves look like in a healthy
 #    run,
-# 4. why the average of the generator's weights (EMA) makes better points.
+# 4. what the average of the generator's weights (EMA) can do, and what it cannot.
 #
 # **Time:** 15 minutes of reading, half a minute of computing. **You should know:**
 # step 1.
@@ -511,11 +511,37 @@ def draw_curve(ax: Any, looks: list, name: str, line: float, number: int) -> Non
 # %% [markdown]
 # ## The average of the weights
 #
-# G never stands still, because D never does. Its points wander around the modes. The
-# **exponential moving average** of its weights,
-# $\bar\theta \leftarrow d\,\bar\theta + (1-d)\,\theta$, wanders less. `training.EMA`
-# keeps it beside G, at no other cost than memory. The curve above and the table below
-# compare both on the same noise.
+# In a game nobody walks downhill for long, because the other side moves the hill. The
+# smallest game shows it: $V(x, y) = xy$, where x goes down and y goes up, in turns. The
+# best answer is (0, 0), and they never get there. They circle around it. The
+# **exponential moving average** of their places,
+#
+# $$\bar\theta \leftarrow d\,\bar\theta + (1-d)\,\theta,$$
+#
+# comes near the middle of the circle:
+
+# %% tags=["active-ipynb", "circle"]
+# x, y = 1.0, 0.0
+# mean, places, means = np.array([x, y]), [], []
+# for _ in range(600):
+#     x -= 0.1 * y  # the gradient of xy in x is y, and x minimises
+#     y += 0.1 * x  # y maximises
+#     mean = 0.99 * mean + 0.01 * np.array([x, y])
+#     places.append((x, y))
+#     means.append(mean)
+# figure, axes = show.subplots(width=3.6, height=3.4)
+# axes[0, 0].plot(*np.transpose(places), label="x, y")
+# axes[0, 0].plot(*np.transpose(means), label="their average")
+# axes[0, 0].set(xlabel="x", ylabel="y", aspect="equal", ylim=(-1.2, 1.6))
+# axes[0, 0].legend(frameon=False, loc="upper left", ncols=2)
+# lesson.figure("circle", figure, "The game xy: the players circle around (0, 0).")
+# far, near = (float(np.linalg.norm(place)) for place in (places[-1], means[-1]))
+# print(f"distance from (0, 0) in the end: {far:.2f}, of the average {near:.2f}")
+
+# %% [markdown]
+# `training.EMA` keeps such an average beside G, at no other cost than memory. It helps
+# where G circles. Where G still makes progress, an average is an average of the past:
+# it is late. The curve above and the table below compare both on the same noise.
 
 # %% tags=["active-ipynb", "ema"]
 # seen = trained.looks[-1]
@@ -550,8 +576,11 @@ def draw_curve(ax: Any, looks: list, name: str, line: float, number: int) -> Non
 # )
 
 # %% [markdown]
-# The loss alone would not have told us this. Look at the points, count what is missing,
-# and ask of each number who could win it by cheating.
+# Whether averaging pays here is the last of these numbers. While the quality still
+# rises, do not expect much of it.
+#
+# The loss alone would not have told us any of this. Look at the points, count what is
+# missing, and ask of each number who could win it by cheating.
 #
 # **Read on:** Metz et al. 2017, *Unrolled GANs* (the ring, and how to count);
 # Yazıcı et al. 2019, *The Unusual Effectiveness of Averaging in GAN Training*.

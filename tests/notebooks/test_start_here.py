@@ -216,6 +216,18 @@ def test_the_distance_on_a_line_is_scipys() -> None:
     assert moved.item() == pytest.approx(3, rel=1e-5)
 
 
+def test_the_exact_distance_of_constructed_points() -> None:
+    measure = wasserstein.measure_exact_distance
+    a = torch.randn(50, 2)
+    assert measure(a, a[torch.randperm(50)]) == pytest.approx(0, abs=1e-3)
+    moved = a + torch.tensor([3.0, 4.0])
+    assert measure(a, moved) == pytest.approx(5, rel=1e-4)
+    # On a line it is the distance of the sorted numbers.
+    line = torch.stack([torch.randn(2, 40), torch.zeros(2, 40)], dim=-1)
+    right = wasserstein.wasserstein_on_a_line(line[0, :, 0], line[1, :, 0])
+    assert measure(*line) == pytest.approx(right.item(), rel=1e-4)
+
+
 def test_the_critics_terms_for_networks_whose_slope_is_known() -> None:
     slopes = ((3.0, 4.0), (0.6, 0.0))
     D = linear(*slopes)
@@ -257,18 +269,23 @@ def train_recipe(folder: Any, recipe: train.Recipe, steps: int) -> list[dict]:
 
 @pytest.mark.slow
 def test_a_slow_discriminator_collapses_and_a_faster_one_does_not(tmp_path) -> None:
-    recipes = list(collapse.make_recipes().values())
-    steps = 400
-    sick, cured, alone, both = (
-        torch.stack([look["modes"] for look in train_recipe(
-            tmp_path / str(number), recipe, steps)[-2:]]).mean(0)
-        for number, recipe in enumerate(recipes)
-    )  # fmt: skip
-    # Each of three copies: other first weights, other noise.
+    made = [
+        train_recipe(tmp_path / str(number), recipe, steps=400)[-2:]
+        for number, recipe in enumerate(collapse.make_recipes().values())
+    ]
+
+    def average(key: str) -> list[Tensor]:
+        """One number for each copy, which has its own first weights and noise."""
+        return [torch.stack([look[key] for look in looks]).mean(0) for looks in made]
+
+    sick, cured, alone, both = average("modes")
     assert (sick < 2.5).all(), sick
     assert (cured > 6).all(), cured
     assert (both > 6).all(), both
     assert (alone < 4).all(), alone
+    sick, cured, alone, both = average("pull")
+    assert (sick < cured / 4).all()
+    assert (alone < both / 4).all()
 
 
 def test_against_a_frozen_discriminator_the_heap_goes_one_way() -> None:
