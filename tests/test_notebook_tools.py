@@ -19,6 +19,8 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text("# %% [markdown]\n# # Step 1 · Count\n\n# %%\ncount = 1\n")
     monkeypatch.setattr(tools, "ROOT", tmp_path)
     monkeypatch.setattr(tools, "steps", lambda: [("toy", path)])
+    monkeypatch.setattr(tools, "list_series", lambda: {"toy": "toy"})
+    monkeypatch.setattr(tools, "series_folder", lambda name: path.parent)
     tools.sync()
     assert tools.equal_halves(path)
     return path

@@ -491,7 +491,7 @@ def _write_shard(job: _Job) -> _Result:
     with files.explain_write_errors(job.path):
         try:
             owners, peak = _spool_rows(job, spool, result)
-            if any(whole for whole, _ in owners):  # no shard without rows
+            if any(owners):  # no shard without rows
                 with files.atomic_path(job.path) as partial:
                     result.rows = _copy_spool(job, spool, partial, owners, peak, result)
             return result
@@ -499,31 +499,31 @@ def _write_shard(job: _Job) -> _Result:
             spool.unlink(missing_ok=True)
 
 
-def _spool_rows(
-    job: _Job, spool: Path, result: _Result
-) -> tuple[list[tuple[bool, int]], float]:
+def _spool_rows(job: _Job, spool: Path, result: _Result) -> tuple[list[bool], float]:
     """Write the rows of all sources to the spool file, batch by batch.
 
     Returns:
-        For each batch, whether its source was read to its end and its number of rows;
-        and the peak of those sources, 0 to 1.
+        For each batch, whether its source was read to its end; and the peak of those
+        sources, 0 to 1.
     """
     columns = _make_spool_schema(job)
-    owners: list[tuple[bool, int]] = []
+    owners: list[bool] = []
     peak = 0
     with (
         pa.OSFile(str(spool), "wb") as file,
         pa.ipc.new_stream(file, columns) as writer,
     ):
         for source in job.sources:
-            first = len(owners)
-            loudest, problem = _spool_source(job, source, writer, owners, result)
+            loudest, problem = _spool_source(job, source, writer, result)
             if problem is None:
                 peak = max(peak, loudest)
             else:
                 # Its rows are in the spool already; they are skipped when copying.
                 result.problems.append(problem)
-                owners[first:] = [(False, n) for _, n in owners[first:]]
+            # The writer's own count: the time limit may end a source at any moment,
+            # also between the writing of a batch and a note that it was written.
+            written = writer.stats.num_record_batches
+            owners += [problem is None] * (written - len(owners))
     return owners, peak / INT16_PEAK
 
 
@@ -537,14 +537,13 @@ def _spool_source(
     job: _Job,
     source: Source,
     writer: pa.ipc.RecordBatchStreamWriter,
-    owners: list[tuple[bool, int]],
     result: _Result,
 ) -> tuple[int, Problem | None]:
     """Write one source's rows: its largest sample, and why it cannot be used."""
     # Rows of a batch: as many as memory is meant to hold, at least one.
     least = max(1, ROW_GROUP // job.settings.row_bytes)
     columns = _make_spool_schema(job)
-    first, loudest = len(owners), 0
+    loudest, empty = 0, True
     rows = make_rows(source, job.split, job.settings, job.truth, result.problems)
     try:
         with _Watch(job) as watch:
@@ -552,8 +551,8 @@ def _spool_source(
             while batch := list(islice(rows, least)):
                 loudest = max(loudest, *(row.pop("loudest") for row in batch))
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, columns))
-                owners.append((True, len(batch)))
-            if len(owners) == first:
+                empty = False
+            if empty:
                 return loudest, _name_too_short(source, job.settings)
             remark = describe_sound(source, job.settings.channel, loudest)
             result.remarks += [] if remark is None else [remark]
@@ -648,7 +647,7 @@ def _copy_spool(
     job: _Job,
     spool: Path,
     partial: Path,
-    owners: list[tuple[bool, int]],
+    owners: list[bool],
     peak: float,
     result: _Result,
 ) -> int:
@@ -694,11 +693,11 @@ def _copy_spool(
             pending.clear()
 
         # Small batches, of short recordings, are joined to groups of the wanted size.
-        for (whole, n), batch in zip(owners, reader, strict=True):
+        for whole, batch in zip(owners, reader, strict=True):
             if not whole:
                 continue
             pending.append(batch)
-            rows += n
+            rows += len(batch)
             if sum(map(len, pending)) >= least:
                 flush()
         if pending:

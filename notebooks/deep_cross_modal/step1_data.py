@@ -289,6 +289,7 @@ def remove_camera(poses: Float[Tensor, "n 10"]) -> Float[Tensor, "n 8"]:
 
 
 # %% tags=["active-ipynb"]
+# torch.manual_seed(0)
 # here = torch.rand(3, len(POSE_FIELDS))
 # mirror = torch.tensor([-1.0, 1.0]).repeat(5)
 # elsewhere = 0.1 + here * mirror  # another camera, which also mirrors

@@ -527,6 +527,23 @@ def check_video(video: PerformerVideo, window: int) -> None:
 
 
 # %%
+def measure_level(train: clips.Recording) -> float:
+    """The largest mel energy of the training part, to which the features are relative.
+
+    ClipsError if it is silent.
+    """
+    measure = ChunkFeatures(train.sample_rate, train.fps).to(train.waveform.device)
+    level = measure.measure_peak_energy(train.waveform)
+    if not 0 < level < float("inf"):
+        raise ClipsError(
+            train.recording,
+            f"its training part is silent (largest mel energy {level})",
+            "Prepare another part of it, or another video",
+        )
+    return level
+
+
+# %%
 def load_performer_video(
     folder: str | Path, split: str, device: str = "cpu", *, as_released: bool = False,
     stream: bool = False,
@@ -541,17 +558,8 @@ def load_performer_video(
     recording = load(folder, split, device)
     level = None
     if not as_released:
-        train = recording
-        if split != "train":
-            train = load(folder, "train", device)
-        measure = ChunkFeatures(train.sample_rate, train.fps).to(device)
-        level = measure.measure_peak_energy(train.waveform)
-        if not 0 < level < float("inf"):
-            raise ClipsError(
-                f"{folder}/train",
-                f"{recording.recording} is silent (largest mel energy {level})",
-                "Prepare another part of it, or another video",
-            )
+        train = recording if split == "train" else load(folder, "train", device)
+        level = measure_level(train)
     extract = AudioFeatures(recording.sample_rate, recording.fps, level).to(device)
     features = extract(recording.waveform, frames=len(recording))
     return PerformerVideo(recording.frames, features, recording, extract)

@@ -336,15 +336,12 @@ def count_layers(size: int) -> int:
 class Trunk(nn.Module):
     """Format layer and up-blocks: z (T, Z) → maps (T, C, N, N), coarser pictures.
 
-    `widths` are the channels after each layer. With `bands` sound features the norms
-    are conditional, with None they are batch norms. With `skip` each layer but the last
-    makes a picture of its own; otherwise the blocks are residual.
+    `bands`: sound features of the norms. `skip`: a picture a layer, and no residuals.
     """
 
     def __init__(
-        self, size: int, widths: list[int], bands: int | None, plus_one: bool,
-        skip: bool = False,
-    ) -> None:  # fmt: skip
+        self, size: int, widths: list[int], bands: int | None, plus_one=True, skip=False
+    ) -> None:
         super().__init__()
         self.format = FormatLayer(size, widths[0])
         self.blocks = nn.ModuleList(
@@ -353,10 +350,8 @@ class Trunk(nn.Module):
         )
         self.to_rgbs = nn.ModuleList(nn.Conv2d(c, 3, 1) for c in widths[:-1] if skip)
 
-    def forward(
-        self, z: Float[Tensor, "t z"], features: Float[Tensor, "t b"] | None = None
-    ) -> tuple[Float[Tensor, "t c n n"], Tensor | float]:
-        """The last maps, and the sum of the coarser layers' pictures (0 if none)."""
+    def forward(self, z: Tensor, features: Tensor | None = None) -> tuple[Tensor, Any]:
+        """(T, C, N, N) last maps, and the sum of the coarser pictures (0 if none)."""
         x, picture = self.format(z), 0.0
         for block, to_rgb in itertools.zip_longest(self.blocks, self.to_rgbs):
             if to_rgb is not None:

@@ -100,10 +100,11 @@ lesson = course.start(
 )
 
 # %%
-EVERYTHING = ("table1", "released", "l1", "skip", "reset")
+EVERYTHING = ("table1", "released", "l1", "skip", "reset")  # what others may name
+
+# %%
 settings = lesson.settings(
-    dict(
-        #             smoke laptop reference gpu paper
+    dict(  #          smoke laptop reference gpu paper
         window=(8, 8, 8, 16, 32),  # T, frames
         readers=(2, 2, 2, 2, 1),  # of the video at once, over all processes
         base=(16, 128, 128, 512, 1024),  # width of the generator
@@ -114,8 +115,7 @@ settings = lesson.settings(
         norm=("layer", "layer", "layer", "layer", "batch"),  # in the critics
         patches=("sum", "sum", "sum", "sum", "mean"),  # of an item's scores
         share=(0.0, 0.0, 0.0, 0.0, 0.0),  # of the critics' gradients; 0: as they are
-        lr=(1e-3, 1e-3, 1e-3, 5e-4, 1e-4),  # learning rate of R and G
-        lr_critics=(4e-4, 4e-4, 4e-4, 4e-4, 4e-4),  # of the critics
+        lr=(1e-3, 1e-3, 1e-3, 5e-4, 1e-4),  # of R and G; the critics' is LR_CRITICS
         perceptual_frames=(2, 2, 2, 8, 32),  # of a window, for the perceptual loss
         as_released=(False, False, False, False, False),  # sound features, in dB
         plus_one=(True, True, True, True, True),  # the norms scale by 1 + γ
@@ -124,11 +124,12 @@ settings = lesson.settings(
         ema_decay=(0.5, 0.99, 0.999, 0.999, 0.999),
         log_every=(1, 10, 50, 50, 100),  # steps between two measurements of the gaps
         sample_every=(2, 100, 500, 500, 1000),  # steps between two test videos
-        sample_frames=(16, 320, 320, 320, 320),  # length of a test video
         precision=("float32", "float32", "float32", "auto", "auto"),
         weights=("random", *["published"] * 4),  # of VGG16
     ),
 )
+
+# %%
 settings
 
 # %% [markdown]
@@ -155,8 +156,9 @@ display(course.show_source(model_terms, update_critics, update_model))
 
 # %%
 device = training.get_device()
+how = {"as_released": settings.as_released, "stream": settings.stream}
 train, test = (
-    load_performer_video(lesson.data, split, device, as_released=settings.as_released)
+    load_performer_video(lesson.data, split, device, **how)
     for split in ("train", "test")
 )
 for part in (train, test):
@@ -172,6 +174,8 @@ vgg = weights.load_network("vgg16", published=settings.weights == "published")
 vgg = vgg.to(device).truncate(2)  # relu2_2
 moving = find_moving_pixels(train.frames)
 BETAS = (0.3, 0.999)  # of Adam (Sec. 5.1)
+LR_CRITICS = 4e-4  # learning rate of both critics (Sec. 5.1)
+SAMPLE_FRAMES = 320  # length of a test video
 print(f"{len(train)} training and {len(test)} test frames of {size}×{size}")
 
 # %% [markdown]
@@ -182,8 +186,9 @@ print(f"{len(train)} training and {len(test)} test frames of {size}×{size}")
 # changes what the released code does otherwise.
 
 # %%
-METHOD = {k: getattr(settings, k) for k in ("readers", "norm", "patches", "share")}
-METHOD |= {"reconstruction": "perceptual", "carry": True}
+METHOD = {"readers": settings.readers, "norm": settings.norm, "carry": True}
+METHOD |= {"patches": settings.patches, "share": settings.share}
+METHOD |= {"reconstruction": "perceptual"}
 FULL = ModelConfig(plus_one=settings.plus_one)
 RELEASED = {"readers": 1, "norm": "batch", "patches": "mean", "share": 0.0}
 table1 = {
@@ -201,7 +206,6 @@ if unknown := set(settings.others) - set(groups):
     )
 others = {name: n for group in settings.others for name, n in groups[group].items()}
 
-
 # %% [markdown]
 # ## Set up a run
 #
@@ -218,6 +222,10 @@ others = {name: n for group in settings.others for name, n in groups[group].item
 # halves the memory of a step (see step 4; `benchmarks/listen_and_move.py` has the
 # arithmetic).
 
+# %%
+# More steps go on from where a training ended, so they are no part of a checkpoint.
+FREE = {"steps", "steps_others", "others", "log_every", "sample_every", "stream"}
+
 
 # %%
 def start_run(name: str, config: ModelConfig, method: dict) -> tuple:
@@ -229,12 +237,11 @@ def start_run(name: str, config: ModelConfig, method: dict) -> tuple:
     width, norm = settings.base_critics, method["norm"]
     D_I = make_image_critic(size, width, norm).apply(init_weights)
     D_V = make_video_critic(size, width, norm).apply(init_weights)
+    fixed = {k: v for k, v in settings.as_dict().items() if k not in FREE}
     run = training.Run(
-        lesson.run_dir / name,
-        seed=lesson.seed,
-        precision=settings.precision,
-        settings=settings.as_dict() | asdict(config) | method,
-    )
+        lesson.run_dir / name, seed=lesson.seed, precision=settings.precision,
+        settings=fixed | asdict(config) | method,
+    )  # fmt: skip
     adam = torch.optim.Adam
     return run, *run.prepare(
         model=model,
@@ -243,8 +250,8 @@ def start_run(name: str, config: ModelConfig, method: dict) -> tuple:
         carried=CarriedState(model, method["readers"]),
         ema=training.EMA(model, settings.ema_decay),
         opt_g=adam(model.parameters(), settings.lr, BETAS),
-        opt_i=adam(D_I.parameters(), settings.lr_critics, BETAS),
-        opt_v=adam(D_V.parameters(), settings.lr_critics, BETAS),
+        opt_i=adam(D_I.parameters(), LR_CRITICS, BETAS),
+        opt_v=adam(D_V.parameters(), LR_CRITICS, BETAS),
     )
 
 
@@ -383,7 +390,7 @@ def save_network(name: str, model: SoundToVideo, config: ModelConfig) -> None:
 # %%
 def log_samples(run: training.Run, model: SoundToVideo) -> None:
     """Log the errors on test frames with both sounds, and save sample frames."""
-    count = min(settings.sample_frames, len(test))
+    count = min(SAMPLE_FRAMES, len(test))
     real, features = test.frames[:count], test.features[:count]
     with torch.random.fork_rng():  # sampling must not change the training's draws
         torch.manual_seed(lesson.seed)
@@ -465,7 +472,7 @@ lesson.record("trained", {TITLES[name]: name for name in runs})
 # ## The error with the right and with the wrong sound
 
 # %% tags=["listening"]
-sample = test.frames[: settings.sample_frames]
+sample = test.frames[:SAMPLE_FRAMES]
 still = average_frames(train.frames).expand_as(sample)
 still_error = masked_rmse(moving, still, sample).mean().item()
 names = {"own_sound": "its own sound", "other_sound": "another moment's sound"}

@@ -267,7 +267,7 @@ def mean_over_clips(
 # zeros there, so its values are higher.
 
 
-# %% tags=["ssim"]
+# %%
 def plain_ssim(a: Tensor, b: Tensor, border: int = 0) -> Tensor:
     """SSIM of pictures (P, 3, N, N) in 0…1, line by line from its formula.
 
@@ -291,6 +291,7 @@ def plain_ssim(a: Tensor, b: Tensor, border: int = 0) -> Tensor:
     return (brightness * structure).mean()
 
 
+# %%
 pair = real_clips[:2], split_clips(others[0], clip_length)[:2]
 flat = [clips.flatten(0, 1) / 255 for clips in pair]
 by_hand, released = plain_ssim(*flat), plain_ssim(*flat, border=5)

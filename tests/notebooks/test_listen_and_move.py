@@ -77,7 +77,7 @@ def test_videos_that_the_networks_cannot_take_are_named() -> None:
 def test_a_silent_video_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     silent = make_performer().source
     monkeypatch.setattr(data.clips, "load_recording", lambda *args: silent)
-    with pytest.raises(ClipsError, match=r"clips/train: solo is silent"):
+    with pytest.raises(ClipsError, match=r"solo: its training part is silent"):
         data.load_performer_video("clips", "test")
 
 

@@ -50,44 +50,55 @@ def is_draw(node: ast.AST, drawing: set[str]) -> bool:
     return (name in drawing and mine) or name in LAYERS
 
 
-def find_imported(tree: ast.Module) -> set[str]:
-    """What a cell imports from avnb or another notebook that draws when called."""
-    names = set()
+def find_imported(tree: ast.Module) -> tuple[set[str], set[str]]:
+    """What a cell imports from avnb or another notebook: what draws, and what seeds."""
+    drawing: set[str] = set()
+    seeding: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
             NETWORKS
         ):
-            drawing = find_drawing(str(node.module))
-            names |= {a.asname or a.name for a in node.names if a.name in drawing}
-    return names
+            found = find_drawing(str(node.module))
+            for names, known in zip((drawing, seeding), found, strict=True):
+                names |= {a.asname or a.name for a in node.names if a.name in known}
+    return drawing, seeding
 
 
 @functools.cache
-def find_drawing(module: str) -> frozenset[str]:
-    """The functions and classes of a module that draw when called."""
+def find_drawing(module: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The functions and classes of a module that draw when called; those that seed."""
     spec = importlib.util.find_spec(module)
     if spec is None or not str(spec.origin).endswith(".py"):
-        return frozenset()
-    names: set[str] = set()
-    find_unseeded([Path(str(spec.origin)).read_text()], names, stop=False)
-    return frozenset(names)
+        return frozenset(), frozenset()
+    drawing: set[str] = set()
+    seeding: set[str] = set()
+    text = Path(str(spec.origin)).read_text()
+    find_unseeded([text], drawing, seeding, stop=False)
+    return frozenset(drawing), frozenset(seeding)
 
 
 def find_unseeded(
-    sources: list[str], drawing: set[str] | None = None, stop: bool = True
+    sources: list[str],
+    drawing: set[str] | None = None,
+    seeding: set[str] | None = None,
+    stop: bool = True,
 ) -> str:
     """The first statement of these cells that draws before any seed, or nothing.
 
     Args:
         sources: the code of the cells.
         drawing: is filled with the functions and classes that draw when called.
+        seeding: is filled with those that seed before they draw.
         stop: False to read on to the end, for `drawing`.
     """
     drawing = set() if drawing is None else drawing
-    seeding = set(SEEDS)
+    seeding = set() if seeding is None else seeding
+    seeding |= SEEDS
     for source in sources:
         tree = ast.parse(source)
-        drawing |= find_imported(tree)
+        new_drawing, new_seeding = find_imported(tree)
+        drawing |= new_drawing
+        seeding |= new_seeding
         for statement in tree.body:
             nodes = list(ast.walk(statement))
             draws = any(is_draw(node, drawing) for node in nodes)
