@@ -19,8 +19,8 @@
 # 4. what the perceptual loss compares,
 # 5. why batch norm does not fit into WGAN-GP.
 #
-# **Time:** about a minute. **You should know:** what a GAN is, and the up-block of
-# step 3.
+# **Time:** about a minute. **You should know:** what a GAN is (the series `start_here`
+# shows one in the plane, and this loss in its step 3), and the up-block of step 3.
 #
 # **Letters.** B items (1 in the paper) · T frames · C channels · N side of the frame ·
 # λ, α weights of terms (10 and 10).

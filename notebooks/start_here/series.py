@@ -9,9 +9,6 @@ from typing import Any
 
 from avnb.course.series import Claim
 
-# Minutes of a whole run, and the GFLOP/s of the machine that measured them.
-MINUTES: dict[str, tuple[float, float]] = {}
-
 # What a whole run must have recorded; a test checks it.
 RECORDED = (
     "optimal",

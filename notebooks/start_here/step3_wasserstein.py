@@ -305,9 +305,8 @@ def critic_g_loss(
 # In the plane the exact distance of two sets of points is an assignment problem, which
 # SciPy solves: who goes where, so that the sum of the ways is least? Here are the ring
 # and a small heap in its middle, as at the beginning of a training. Each point of the
-# heap has to travel the radius, so W is about 2. The critic's value at λ = 10 is too
-# high by the factor of its slope. Divided by its mean slope it comes near the exact
-# distance:
+# heap has to travel about the radius, 2. The critic's value at λ = 10 is too high by
+# the factor of its slope. Divided by its mean slope it comes near the exact distance:
 
 
 # %%
@@ -428,8 +427,9 @@ def measure_exact_distance(
 # lesson.record("grid", rows, "WGAN-GP on the grid of 25, means of three copies")
 
 # %% [markdown]
-# The film shows the order of learning: the extent of the grid, then its lines, and the
-# single points last. A critic whose slope is bounded sees long ways before short ones.
+# The film shows the order of learning: G has the extent of the grid long before it has
+# its points, because a critic whose slope is bounded sees long ways before short ones.
+# The grid is the hard world: try more `steps`.
 #
 # **Read on:** Arjovsky et al. 2017, *Wasserstein GAN*; Gulrajani et al. 2017, *Improved
 # Training of Wasserstein GANs*; Heusel et al. 2017, *GANs Trained by a Two Time-Scale

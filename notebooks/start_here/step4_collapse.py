@@ -85,10 +85,10 @@ OVERRIDES = {}
 # settings = lesson.settings(
 #     dict(
 #         #      smoke laptop reference gpu paper
-#         steps=(300, 1000, 4000, 4000, 4000),  # updates of G, in every recipe
+#         steps=(300, 600, 4000, 4000, 4000),  # updates of G, in every recipe
 #         frozen_steps=(200, 400, 1000, 1000, 1000),  # of G alone, while D stands still
 #         batch=(128, 128, 128, 128, 128),
-#         look=(50, 100, 200, 200, 200),  # steps between two looks at the points
+#         look=(50, 60, 200, 200, 200),  # steps between two looks at the points
 #         judged=(2000, 2000, 5000, 5000, 5000),  # points of a copy that are judged
 #     ),
 # )

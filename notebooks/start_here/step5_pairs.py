@@ -78,7 +78,7 @@ OVERRIDES = {}
 # settings = lesson.settings(
 #     dict(
 #         #      smoke laptop reference gpu paper
-#         steps=(60, 1600, 6000, 6000, 6000),  # updates of G
+#         steps=(60, 1400, 6000, 6000, 6000),  # updates of G
 #         batch=(128, 128, 128, 128, 128),
 #         look=(20, 100, 400, 400, 400),  # steps between two looks at the pairs
 #         judged=(1000, 1000, 2000, 2000, 2000),  # pairs of a copy that are judged
