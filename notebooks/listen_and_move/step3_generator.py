@@ -386,14 +386,13 @@ class Generator(nn.Module):
     """G: motion and features of T frames → the frames, and the prediction's state."""
 
     def __init__(
-        self, config: ModelConfig, size: int, bands: int = 64, noise: int = 2,
-        base: int = 1024,
-    ) -> None:  # fmt: skip
+        self, config: ModelConfig, size: int, bands: int = 64, noise=2, base=1024
+    ) -> None:
         super().__init__()
         self.content, self.conditional = config.content, config.conditional_norms
         widths = [count_channels(s, base) for s in range(count_layers(size) + 1)]
         z = bands + noise + bands * config.content
-        norm_bands = bands if config.conditional_norms else None
+        norm_bands = bands if self.conditional else None
         self.trunk = Trunk(z, widths, norm_bands, config.plus_one, config.skip)
         self.prediction = make_prediction(config.prediction, widths[-1])
         self.to_rgb = nn.Conv2d(widths[-1], 3, 1)
@@ -403,13 +402,11 @@ class Generator(nn.Module):
     ) -> tuple[Float[Tensor, "*n t 3 h w"], Tensor]:
         """A window, and the state of the prediction before it (None: no past)."""
         z = torch.cat([features, motion], dim=-1) if self.content else motion
-        frames = z.shape[:-1]  # (T,), or (N, T) of N readers
-        z, features = z.flatten(0, -2), features.flatten(0, -2)
-        x, coarse = self.trunk(z, features if self.conditional else None)
-        # the prediction layer takes a batch of sequences, one of each reader
-        x, state = self.prediction(x.unflatten(0, (-1, frames[-1])), state)
+        heard = features.flatten(0, -2) if self.conditional else None
+        x, coarse = self.trunk(z.flatten(0, -2), heard)
+        x, state = self.prediction(x.unflatten(0, (-1, z.shape[-2])), state)
         video = torch.tanh(self.to_rgb(x.flatten(0, 1)) + coarse)
-        return video.unflatten(0, frames), state
+        return video.unflatten(0, z.shape[:-1]), state  # (T,), or (N, T): N readers
 
 
 # %% [markdown]

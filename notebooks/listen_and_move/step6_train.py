@@ -449,6 +449,7 @@ def average_between(run: training.Run, name: str, at: np.ndarray) -> list:
     return [(step, part.mean()) for step, part in zip(at, parts, strict=True)]
 
 
+# %%
 for name, run in runs.items():
     readers = run.settings["readers"]
     at, errors = read_log(run, "own_sound")

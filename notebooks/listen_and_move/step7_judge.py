@@ -267,7 +267,7 @@ def mean_over_clips(
 # zeros there, so its values are higher.
 
 
-# %%
+# %% tags=["ssim"]
 def plain_ssim(a: Tensor, b: Tensor, border: int = 0) -> Tensor:
     """SSIM of pictures (P, 3, N, N) in 0…1, line by line from its formula.
 
@@ -513,6 +513,7 @@ def cut_at_random(sound: Tensor, draw: np.random.Generator) -> Tensor:
     return sound[start : start + length]
 
 
+# %%
 def load_foreign_sounds() -> list[Tensor]:
     """Waveforms that the performer never made, drawn at random by the seed."""
     draw = np.random.default_rng([lesson.seed, 7])
@@ -687,6 +688,7 @@ def read_motion(quantity: str) -> dict[str, np.ndarray]:
     }
 
 
+# %%
 def tabulate_correlation(quantity: str, curves: dict[str, np.ndarray]) -> list[dict]:
     """A row for each video: r, the share of the oracle's r, and r by luck."""
     right = truth[quantity].double().cpu().numpy()
@@ -876,6 +878,7 @@ def fit_slope(values: Tensor, name: str, unit: str) -> metrics.Measure:
     return found.annotate(split="test")
 
 
+# %%
 lasting = [
     {
         "quantity": "error minus the still picture's",
