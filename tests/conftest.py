@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         call = getattr(item, "callspec", None)
         if call and "cuda" in call.params.values():
             item.add_marker("gpu")
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="there is no GPU here"))
         if "toy" in getattr(item, "fixturenames", ()):  # the toy series, run for real
             item.add_marker("slow")
     items.sort(key=lambda item: "whole_series" not in item.keywords)

@@ -18,7 +18,7 @@ Labels = Integer[Tensor, " _"]
 def accuracy(
     predicted: Labels,
     target: Labels,
-    recordings: Sequence[Hashable] | None = None,
+    units: Sequence[Hashable] | None = None,
     *,
     name: str = "accuracy",
     seed: int = 0,
@@ -28,8 +28,8 @@ def accuracy(
     Args:
         predicted: the class of each clip that a classifier gave.
         target: the true classes.
-        recordings: the recording of each clip. The interval is then a bootstrap over
-            recordings, because clips of one recording are not independent; without them
+        units: the unit of each clip. The interval is then a bootstrap over
+            units, because clips of one unit are not independent; without them
             it is Wilson's over clips.
         name: of the measure.
         seed: of the bootstrap.
@@ -42,12 +42,12 @@ def accuracy(
             f"{len(predicted)} predictions for {len(target)} targets: one each needed"
         )
     right = (predicted == target).double().cpu().numpy()
-    return mean_score(right, recordings, name=name, seed=seed)
+    return mean_score(right, units, name=name, seed=seed)
 
 
 def mean_score(
     scores: np.ndarray,
-    recordings: Sequence[Hashable] | None = None,
+    units: Sequence[Hashable] | None = None,
     *,
     name: str = "score",
     seed: int = 0,
@@ -56,29 +56,29 @@ def mean_score(
 
     Args:
         scores: (n,) between 0 and 1.
-        recordings: the recording of each item. Without them the interval is Wilson's
+        units: the unit of each item. Without them the interval is Wilson's
             where all scores are 0 or 1, and else a bootstrap over items.
         name: of the measure.
         seed: of the bootstrap.
     """
     value = float(scores.mean())
-    if recordings is None and np.isin(scores, (0, 1)).all():
+    if units is None and np.isin(scores, (0, 1)).all():
         # Independent items that are right or wrong: their number is binomial.
         low, high = wilson_interval(int(scores.sum()), len(scores))
         note = "Wilson's interval"
     else:
-        names = range(len(scores)) if recordings is None else recordings
+        names = range(len(scores)) if units is None else units
         low, high = bootstrap_interval(scores, names, seed=seed)
         count = len(set(names))
-        note = f"bootstrap over {count} recordings"
-        # A single recording has an infinite interval, but a share lies within 0 and 1.
+        note = f"bootstrap over {count} units"
+        # A single unit has an infinite interval, but a share lies within 0 and 1.
         if low == high or count == 1:
-            # Where every recording is equally right the bootstrap has no spread, but
-            # the next recording may still be otherwise: each counts as one trial.
+            # Where every unit is equally right the bootstrap has no spread, but
+            # the next unit may still be otherwise: each counts as one trial.
             low, high = wilson_interval(round(value * count), count)
             # `round` may move the proportion past the value; keep the value inside.
             low, high = min(low, value), max(high, value)
-            note = f"Wilson's interval over {count} recordings"
+            note = f"Wilson's interval over {count} units"
     return Measure(name, value, low, high, len(scores), unit="fraction", note=note)
 
 
@@ -94,14 +94,14 @@ def chance(n_classes: int) -> Measure:
 def majority_class(
     train_labels: Labels,
     test_labels: Labels,
-    recordings: Sequence[Hashable] | None = None,
+    units: Sequence[Hashable] | None = None,
 ) -> Measure:
     """Compute the accuracy of always naming the most frequent training class.
 
     Args:
         train_labels: the classes of the training split.
         test_labels: the true classes of the test split.
-        recordings: the recording of each test clip, for the interval.
+        units: the unit of each test clip, for the interval.
     """
     # The training split names the class. Which class is the most frequent one of the
     # test split is nothing that a model could know.
@@ -109,7 +109,7 @@ def majority_class(
     row = accuracy(
         always.expand(len(test_labels)),
         test_labels,
-        recordings,
+        units,
         name="always the commonest class",
     )
     return row.annotate(note=f"class {int(always)}; {row.note}")

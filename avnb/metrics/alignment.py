@@ -136,13 +136,13 @@ def _measure_agreement(
     sound: Sequence[Times],
     picture: Sequence[Times],
     window: float,
-    recordings: Sequence[Hashable] | None,
+    units: Sequence[Hashable] | None,
     seed: int,
 ) -> Measure:
     pairs = list(zip(sound, picture, strict=True))
     values = np.array([peak_agreement(a, b, window) for a, b in pairs])
-    low, high = bootstrap_interval(values, recordings, seed=seed)
-    over = "clips" if recordings is None else f"{len(set(recordings))} recordings"
+    low, high = bootstrap_interval(values, units, seed=seed)
+    over = "clips" if units is None else f"{len(set(units))} units"
     # Two clips in which nothing happens agree, but say little: the note counts them.
     empty = sum(len(a) + len(b) == 0 for a, b in pairs)
     return Measure(
@@ -162,7 +162,7 @@ def av_align(
     waveforms: Float[Tensor, "clips samples"],
     fps: Number,
     sample_rate: int,
-    recordings: Sequence[Hashable] | None = None,
+    units: Sequence[Hashable] | None = None,
     *,
     real: UInt8[Tensor, "clips time 3 height width"] | None = None,
     seed: int = 0,
@@ -178,7 +178,7 @@ def av_align(
         waveforms: the sound of each clip.
         fps: frames a second.
         sample_rate: of the sound, in hertz.
-        recordings: the recording of each clip, for the interval.
+        units: the unit of each clip, for the interval.
         real: the real pictures of the same clips.
         seed: of the shuffle and of the bootstrap.
 
@@ -202,6 +202,6 @@ def av_align(
         seen = [find_motion_peaks(clip, fps) for clip in real]
         rows["AV-Align, real pictures"] = (sound, seen)
     return [
-        _measure_agreement(name, a, b, window, recordings, seed)
+        _measure_agreement(name, a, b, window, units, seed)
         for name, (a, b) in rows.items()
     ]

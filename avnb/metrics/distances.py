@@ -21,7 +21,7 @@ from avnb.metrics.intervals import jackknife_interval, number_groups
 from avnb.metrics.measure import Measure
 
 Images = Shaped[Tensor, "_ ..."]
-Recordings = Sequence[Hashable]
+Units = Sequence[Hashable]
 SUBSET = 1000  # items of a kernel distance's subset, as Bińkowski et al. 2018 take
 
 
@@ -151,7 +151,7 @@ def _measure_distance(
     generated: Images,
     network: nn.Module,
     network_name: str,
-    recordings: tuple[Recordings, Recordings] | None,
+    units: tuple[Units, Units] | None,
     seed: int,
     batch: int,
 ) -> Measure:
@@ -166,10 +166,10 @@ def _measure_distance(
     value, low, high = jackknife_interval(
         lambda kept: distance(a[kept[0]], b[kept[1]], seed),
         (len(a), len(b)),
-        recordings,
+        units,
         seed=seed,
     )
-    over = "items" if recordings is None else "recordings"
+    over = "items" if units is None else "units"
     return Measure(
         name,
         value,
@@ -188,7 +188,7 @@ def frechet_distance(
     network: nn.Module,
     *,
     network_name: str = "",
-    recordings: tuple[Recordings, Recordings] | None = None,
+    units: tuple[Units, Units] | None = None,
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
@@ -202,7 +202,7 @@ def frechet_distance(
         generated: items as the network takes them.
         network: gives (items, features).
         network_name: the name that the measure carries.
-        recordings: the recording of each real and of each generated item, for the
+        units: the unit of each real and of each generated item, for the
             interval.
         seed: of the jackknife.
         batch: how many items go through the network at once.
@@ -219,7 +219,7 @@ def frechet_distance(
         generated,
         network,
         network_name,
-        recordings,
+        units,
         seed,
         batch,
     )
@@ -231,7 +231,7 @@ def kernel_distance(
     network: nn.Module,
     *,
     network_name: str = "",
-    recordings: tuple[Recordings, Recordings] | None = None,
+    units: tuple[Units, Units] | None = None,
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
@@ -247,7 +247,7 @@ def kernel_distance(
         generated: items as the network takes them.
         network: gives (items, features).
         network_name: the name that the measure carries.
-        recordings: the recording of each real and of each generated item, for the
+        units: the unit of each real and of each generated item, for the
             interval.
         seed: of the subsets and of the jackknife.
         batch: how many items go through the network at once.
@@ -264,7 +264,7 @@ def kernel_distance(
         generated,
         network,
         network_name,
-        recordings,
+        units,
         seed,
         batch,
     )
@@ -277,7 +277,7 @@ def real_against_real(
     *,
     n: int | None = None,
     network_name: str = "",
-    recordings: Recordings | None = None,
+    units: Units | None = None,
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
@@ -292,20 +292,20 @@ def real_against_real(
         n: items of each half; give as many as were generated. At most, and by default,
             half of all.
         network_name: the name that the measure carries; the distance's own by default.
-        recordings: the recording of each item. Then no recording is in both halves, as
-            none is in both splits, and the interval is over recordings.
+        units: the unit of each item. Then no unit is in both halves, as
+            none is in both splits, and the interval is over units.
         seed: of the halves.
         batch: how many items go through the network at once.
 
     Raises:
-        ValueError: the recordings are not one an item, or there is only one.
+        ValueError: the units are not one an item, or there is only one.
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(real))
-    if recordings is None:
+    if units is None:
         inside = np.arange(len(real)) < len(real) // 2
     else:
-        inside = _halve_recordings(recordings, len(real), random)[order]
+        inside = _halve_units(units, len(real), random)[order]
     # Halves that share no item: an item that is in both would lower the floor.
     size = min(len(real) // 2 if n is None else n, inside.sum(), (~inside).sum())
     halves = [order[inside][:size], order[~inside][:size]]
@@ -313,8 +313,8 @@ def real_against_real(
     # An empty name would replace the one that `fid`, `kid` and `fvd` have.
     if network_name:
         how["network_name"] = network_name
-    if recordings is not None:
-        how["recordings"] = tuple([recordings[i] for i in half] for half in halves)
+    if units is not None:
+        how["units"] = tuple([units[i] for i in half] for half in halves)
     first, second = (real[torch.from_numpy(h).to(real.device)] for h in halves)
     floor = distance(first, second, network, **how)
     return floor.annotate(
@@ -322,14 +322,12 @@ def real_against_real(
     )
 
 
-def _halve_recordings(
-    recordings: Recordings, count: int, random: np.random.Generator
-) -> np.ndarray:
-    """Which items (count,) are in the first half, so that recordings stay whole."""
-    number = number_groups(recordings, count)
+def _halve_units(units: Units, count: int, random: np.random.Generator) -> np.ndarray:
+    """Which items (count,) are in the first half, so that units stay whole."""
+    number = number_groups(units, count)
     sizes = np.bincount(number)
     if len(sizes) < 2:
-        raise ValueError("one recording cannot be halved: give at least two")
+        raise ValueError("one unit cannot be halved: give at least two")
     first: set[int] = set()
     held = [0, 0]
     # The largest go first and each to the smaller half, so that both come out alike;
@@ -346,7 +344,7 @@ def inception_score(
     network: nn.Module,
     *,
     network_name: str = "",
-    recordings: Recordings | None = None,
+    units: Units | None = None,
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
@@ -360,7 +358,7 @@ def inception_score(
         images: items as the network takes them.
         network: gives logits (items, classes).
         network_name: the name that the measure carries.
-        recordings: the recording of each image, for the interval.
+        units: the unit of each image, for the interval.
         seed: of the jackknife.
         batch: how many items go through the network at once.
 
@@ -370,10 +368,10 @@ def inception_score(
     value, low, high = jackknife_interval(
         lambda kept: _compute_inception_score(logits[kept[0]]),
         (len(logits),),
-        None if recordings is None else (recordings,),
+        None if units is None else (units,),
         seed=seed,
     )
-    over = "items" if recordings is None else "recordings"
+    over = "items" if units is None else "units"
     return Measure(
         "inception score",
         value,

@@ -21,7 +21,7 @@ from avnb.metrics.pictures import as_bytes, as_floats
 
 Frames = Shaped[Tensor, "_ 3 _ _"]
 Clips = Shaped[Tensor, "_ _ 3 _ _"]
-Recordings = tuple[Sequence[Hashable], Sequence[Hashable]]
+Units = tuple[Sequence[Hashable], Sequence[Hashable]]
 
 
 def _on_inception(
@@ -48,7 +48,7 @@ def fid(real: Frames, generated: Frames, network: nn.Module, **how: Any) -> Meas
         real: uint8, or floats in [−1, 1].
         generated: the same.
         network: `load_network("inception")`.
-        how: further arguments of `frechet_distance`: recordings, seed, batch.
+        how: further arguments of `frechet_distance`: units, seed, batch.
 
     Source: Heusel et al. 2017.
     """
@@ -64,7 +64,7 @@ def kid(real: Frames, generated: Frames, network: nn.Module, **how: Any) -> Meas
         real: uint8, or floats in [−1, 1].
         generated: the same.
         network: `load_network("inception")`.
-        how: further arguments of `kernel_distance`: recordings, seed, batch.
+        how: further arguments of `kernel_distance`: units, seed, batch.
 
     Source: Bińkowski et al. 2018.
     """
@@ -97,7 +97,7 @@ def fvd(
     *,
     protocol: str = "canonical",
     network_name: str = "I3D Kinetics-400",
-    recordings: Recordings | None = None,
+    units: Units | None = None,
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
@@ -114,7 +114,7 @@ def fvd(
             generated ones in turn, and takes the mean. With so few clips the bias alone
             is in the hundreds.
         network_name: the name that the measure carries.
-        recordings: the recording of each real and of each generated clip, for the
+        units: the unit of each real and of each generated clip, for the
             interval.
         seed: of the choice of real clips and of the jackknife.
         batch: how many clips' logits are computed before they go to the CPU.
@@ -126,15 +126,13 @@ def fvd(
     """
     if protocol == "canonical":
         measure = frechet_distance(
-            real, generated, _ResizedI3D(network, "bilinear"), recordings=recordings,
+            real, generated, _ResizedI3D(network, "bilinear"), units=units,
             seed=seed, batch=batch,
         )  # fmt: skip
         how = f"{real.shape[1]} frames a clip; {measure.note}"
         measure = measure.annotate(name="FVD", note=how, resize="bilinear to 224")
     elif protocol == "redondo2024":
-        measure = _measure_redondo2024(
-            real, generated, network, recordings, seed, batch
-        )
+        measure = _measure_redondo2024(real, generated, network, units, seed, batch)
     else:
         raise ValueError(f"protocol is {protocol!r}: give 'canonical' or 'redondo2024'")
     return measure.annotate_network(network, network_name)
@@ -144,7 +142,7 @@ def _measure_redondo2024(
     real: Clips,
     generated: Clips,
     network: nn.Module,
-    recordings: Recordings | None,
+    units: Units | None,
     seed: int,
     batch: int,
 ) -> Measure:
@@ -170,14 +168,14 @@ def _measure_redondo2024(
     values = measure_blocks([np.arange(len(known)), np.arange(len(made))])
     mean, over = float(np.mean(values)), "Student's t over the blocks"
     low, high = t_interval(values) if len(values) > 1 else (-np.inf, np.inf)
-    if recordings is not None:
+    if units is not None:
         _, low, high = jackknife_interval(
             lambda kept: float(np.mean(measure_blocks(kept) or np.nan)),
             (len(known), len(made)),
-            ([recordings[0][i] for i in chosen], recordings[1]),
+            ([units[0][i] for i in chosen], units[1]),
             seed=seed,
         )
-        over = "jackknife over recordings"
+        over = "jackknife over units"
     return Measure(
         "FVD (Redondo 2024)",
         mean,

@@ -1,7 +1,8 @@
-"""95 % intervals: Wilson's, Student's t, and resampling over whole recordings.
+"""95 % intervals: Wilson's, Student's t, and resampling over whole units.
 
-Clips of one recording are alike, so they are not independent. Where recordings are
-known, whole recordings are drawn again (bootstrap) or left out (jackknife).
+A unit is what is independent of all others: a player, a source video, or a recording
+where nothing more is known. Clips of one unit are alike. So whole units are drawn again
+(bootstrap) or left out (jackknife).
 """
 
 import math
@@ -74,39 +75,39 @@ def number_groups(groups: Sequence[Hashable], n: int) -> np.ndarray:
         ValueError: there are not n names.
     """
     if len(groups) != n:
-        raise ValueError(f"{len(groups)} recordings for {n} clips: one each is needed")
+        raise ValueError(f"{len(groups)} units for {n} clips: one each is needed")
     first = {name: i for i, name in enumerate(dict.fromkeys(groups))}
     return np.array([first[name] for name in groups], dtype=np.int64)
 
 
 def bootstrap_interval(
     values: np.ndarray,
-    recordings: Sequence[Hashable] | None,
+    units: Sequence[Hashable] | None,
     *,
     seed: int = 0,
     resamples: int = 2000,
 ) -> Interval:
-    """Compute the mean's interval by drawing whole recordings again.
+    """Compute the mean's interval by drawing whole units again.
 
-    Percentiles of a bootstrap are too narrow where recordings are few, because
+    Percentiles of a bootstrap are too narrow where units are few, because
     resampling takes the spread with n where it should take n - 1. So percentiles
     further out are taken: the expanded percentile interval.
 
     Args:
         values: (items,), whose mean is reported.
-        recordings: the recording of each item; each item is its own where none are
+        units: the unit of each item; each item is its own where none are
             given.
         seed: of the draws.
-        resamples: how many times the recordings are drawn.
+        resamples: how many times the units are drawn.
 
     Returns:
-        (low, high), which always holds the mean; infinite for a single recording.
+        (low, high), which always holds the mean; infinite for a single unit.
 
     Source: Hesterberg 2015, What Teachers Should Know About the Bootstrap.
     """
-    if recordings is None:
-        recordings = range(len(values))
-    number = number_groups(recordings, len(values))
+    if units is None:
+        units = range(len(values))
+    number = number_groups(units, len(values))
     sums = np.bincount(number, weights=values)
     sizes = np.bincount(number)
     count = len(sums)
@@ -114,7 +115,7 @@ def bootstrap_interval(
         return -math.inf, math.inf
     means = stats.bootstrap(
         (sums, sizes),
-        # Recordings differ in size: the mean over clips is a ratio of two sums.
+        # Units differ in size: the mean over clips is a ratio of two sums.
         lambda total, items, axis: total.sum(axis) / items.sum(axis),
         paired=True,
         vectorized=True,
@@ -123,9 +124,9 @@ def bootstrap_interval(
         rng=np.random.default_rng(seed),
     ).bootstrap_distribution
     wide = math.sqrt(count / (count - 1)) * stats.t.ppf((1 + LEVEL) / 2, count - 1)
-    tail = stats.norm.cdf(-wide)  # 0.025 for many recordings, less for few
+    tail = stats.norm.cdf(-wide)  # 0.025 for many units, less for few
     low, high = np.quantile(means, [tail, 1 - tail])
-    # Where all recordings are alike, rounding could push the mean out.
+    # Where all units are alike, rounding could push the mean out.
     mean = float(np.mean(values))
     return min(float(low), mean), max(float(high), mean)
 
@@ -133,7 +134,7 @@ def bootstrap_interval(
 def jackknife_interval(
     statistic: Callable[[list[np.ndarray]], float],
     sizes: Sequence[int],
-    recordings: Sequence[Sequence[Hashable]] | None,
+    units: Sequence[Sequence[Hashable]] | None,
     *,
     seed: int = 0,
     groups: int = 20,
@@ -147,25 +148,25 @@ def jackknife_interval(
     Args:
         statistic: gets the kept indices of each sample, and gives the value.
         sizes: how many items each sample has.
-        recordings: the recording of each item of each sample. Whole recordings are left
+        units: the unit of each item of each sample. Whole units are left
             out, in every sample at once. Where none are given, items are.
         seed: of the assignment to groups.
         groups: how many groups are made at most.
 
     Returns:
         (value, low, high). The interval is infinite where a sample has only one
-        recording.
+        unit.
 
     Raises:
-        ValueError: the recordings are not one an item.
+        ValueError: the units are not one an item.
     """
     value = statistic([np.arange(size) for size in sizes])
     random = np.random.default_rng(seed)
-    if recordings is None:
+    if units is None:
         count = min(groups, *sizes)
         number = [random.permutation(size) % count for size in sizes]
     else:
-        number, count = _group_recordings(recordings, sizes, random, groups)
+        number, count = _group_units(units, sizes, random, groups)
     if any((sample == sample[0]).all() for sample in number):
         # Leaving this one group out would leave nothing.
         return value, -math.inf, math.inf
@@ -181,20 +182,18 @@ def jackknife_interval(
     return value, *_scale_t_interval(value, error, count - 1)
 
 
-def _group_recordings(
-    recordings: Sequence[Sequence[Hashable]],
+def _group_units(
+    units: Sequence[Sequence[Hashable]],
     sizes: Sequence[int],
     random: np.random.Generator,
     groups: int,
 ) -> tuple[list[np.ndarray], int]:
     """The group of each item of each sample, and how many groups there are."""
-    names = list(dict.fromkeys(name for sample in recordings for name in sample))
+    names = list(dict.fromkeys(name for sample in units for name in sample))
     count = min(groups, len(names))
     # A permutation modulo the count: groups of equal size, assigned at random.
     group_of = dict(zip(names, random.permutation(len(names)) % count, strict=True))
-    number = [np.array([group_of[name] for name in sample]) for sample in recordings]
+    number = [np.array([group_of[name] for name in sample]) for sample in units]
     if (found := [len(sample) for sample in number]) != list(sizes):
-        raise ValueError(
-            f"{found} recordings for {list(sizes)} items: one each is needed"
-        )
+        raise ValueError(f"{found} units for {list(sizes)} items: one each is needed")
     return number, count

@@ -119,7 +119,7 @@ def localisation_scores(
 def localisation(
     distance: Distances,
     event: Events,
-    recordings: Sequence[Hashable] | None = None,
+    units: Sequence[Hashable] | None = None,
     *,
     circular: bool = False,
     name: str = "CML",
@@ -133,7 +133,7 @@ def localisation(
         distance: see `window_costs`. Several directions (A2V and V2A: D and its
             transpose) are averaged video by video, as in Table 1's last column.
         event: see `window_costs`.
-        recordings: the recording of each video. The interval is a bootstrap over them,
+        units: the unit of each video. The interval is a bootstrap over them,
             or Wilson's over videos without them.
         circular: see `localisation_scores`.
         name: of the measure.
@@ -149,19 +149,19 @@ def localisation(
     scores = localisation_scores(chosen, event[keep], circular=circular)
     # (directions…, videos) → (videos,): the directions of a video are not independent.
     scores = scores.flatten(0, -2).mean(0) if scores.ndim > 1 else scores
-    kept = _select_recordings(recordings, keep)
+    kept = _select_units(units, keep)
     found = mean_score(scores.cpu().numpy(), kept, name=name, seed=seed)
     return _add_counts(found, keep)
 
 
 def constant_answers(
-    event: Events, recordings: Sequence[Hashable] | None = None, *, seed: int = 0
+    event: Events, units: Sequence[Hashable] | None = None, *, seed: int = 0
 ) -> list[Measure]:
     """Score the answers that need no model.
 
     Args:
         event: see `window_costs`.
-        recordings: the recording of each video, for the intervals.
+        units: the unit of each video, for the intervals.
         seed: of the bootstraps.
 
     Returns:
@@ -173,7 +173,7 @@ def constant_answers(
     last = event.shape[1] - length  # the last possible start
     # A video with s seconds and an event of length l has s - l + 1 possible starts.
     value = float((1 / (last + 1).double()).mean())
-    kept = _select_recordings(recordings, keep)
+    kept = _select_units(units, keep)
     rows = [Measure("uniform chance", value, value, value, 0, unit="fraction")]
     for name, answer in (("always first", 0 * start), ("always last", last)):
         rows.append(accuracy(answer, start, kept, name=name, seed=seed))
@@ -189,12 +189,12 @@ def _select_localisable(event: Events, name: str) -> Bool[Tensor, " _"]:
     return keep
 
 
-def _select_recordings(
-    recordings: Sequence[Hashable] | None, keep: Bool[Tensor, " _"]
+def _select_units(
+    units: Sequence[Hashable] | None, keep: Bool[Tensor, " _"]
 ) -> list[Hashable] | None:
-    if recordings is None:
+    if units is None:
         return None
-    return [r for r, use in zip(recordings, keep.tolist(), strict=True) if use]
+    return [r for r, use in zip(units, keep.tolist(), strict=True) if use]
 
 
 def _add_counts(measure: Measure, keep: Bool[Tensor, " _"]) -> Measure:

@@ -73,7 +73,7 @@ def measure_own_distances(
 def authenticity(
     generated: Float[Tensor, "n d"],
     training: Float[Tensor, "m d"],
-    recordings: Units | None = None,
+    units: Units | None = None,
     *,
     training_units: Units | None = None,
     name: str = "authenticity",
@@ -89,7 +89,7 @@ def authenticity(
     Args:
         generated: features of what was generated.
         training: features of the training data.
-        recordings: the unit of each generated item, for the interval.
+        units: the unit of each generated item, for the interval.
         training_units: the unit of each training item. The neighbour of a training item
             is then one of another unit. Neighbouring moments of one video are almost
             equal, so that without this hardly anything counts as a copy.
@@ -103,7 +103,7 @@ def authenticity(
     # Strictly: where the training data hold an item twice, its copy has distance 0 as
     # its neighbour has, and is a copy.
     authentic = distance > measure_own_distances(training, training_units)[index]
-    found = mean_score(_to_numpy(authentic), recordings, name=name, seed=seed)
+    found = mean_score(_to_numpy(authentic), units, name=name, seed=seed)
     return found.annotate(
         counted="generated", note=f"against {len(training)} training; {found.note}"
     )
@@ -130,7 +130,7 @@ def lie_among(
 def manifold_precision(
     generated: Float[Tensor, "n d"],
     real: Float[Tensor, "m d"],
-    recordings: Units | None = None,
+    units: Units | None = None,
     *,
     k: int = NEIGHBOURS,
     name: str = "precision",
@@ -143,7 +143,7 @@ def manifold_precision(
     Args:
         generated: features of what was generated.
         real: features of as many real items; both numbers change the value.
-        recordings: the unit of each generated item, for the interval.
+        units: the unit of each generated item, for the interval.
         k: see `lie_among`.
         name: of the measure.
         seed: of the bootstrap.
@@ -152,7 +152,7 @@ def manifold_precision(
         Kynkäänniemi et al. 2019, Improved Precision and Recall, Eq. 1 to 3.
     """
     inside = _to_numpy(lie_among(generated, real, k))
-    found = mean_score(inside, recordings, name=name, seed=seed)
+    found = mean_score(inside, units, name=name, seed=seed)
     return found.annotate(
         counted="generated", note=f"{len(real)} real, k = {k}; {found.note}"
     )
@@ -161,7 +161,7 @@ def manifold_precision(
 def manifold_recall(
     generated: Float[Tensor, "n d"],
     real: Float[Tensor, "m d"],
-    recordings: Units | None = None,
+    units: Units | None = None,
     *,
     k: int = NEIGHBOURS,
     name: str = "recall",
@@ -174,7 +174,7 @@ def manifold_recall(
     Args:
         generated: features of what was generated.
         real: features of as many real items.
-        recordings: the unit of each real item, for the interval.
+        units: the unit of each real item, for the interval.
         k: see `lie_among`.
         name: of the measure.
         seed: of the bootstrap.
@@ -183,7 +183,7 @@ def manifold_recall(
         Kynkäänniemi et al. 2019, Improved Precision and Recall, Eq. 1 to 3.
     """
     inside = _to_numpy(lie_among(real, generated, k))
-    found = mean_score(inside, recordings, name=name, seed=seed)
+    found = mean_score(inside, units, name=name, seed=seed)
     return found.annotate(
         counted="real", note=f"{len(generated)} generated, k = {k}; {found.note}"
     )
@@ -213,7 +213,7 @@ def diversity(
     labels: Integer[Tensor, " n"],
     real: Float[Tensor, "m d"],
     real_labels: Integer[Tensor, " m"],
-    recordings: tuple[Units, Units] | None = None,
+    units: tuple[Units, Units] | None = None,
     *,
     name: str = "diversity",
     seed: int = 0,
@@ -228,7 +228,7 @@ def diversity(
         labels: the class that each was asked for.
         real: features of real items.
         real_labels: their classes.
-        recordings: the unit of each generated and of each real item, for the interval.
+        units: the unit of each generated and of each real item, for the interval.
         name: of the measure.
         seed: of the jackknife.
     """
@@ -243,9 +243,9 @@ def diversity(
             return np.nan
 
     value, low, high = jackknife_interval(
-        statistic, (len(generated), len(real)), recordings, seed=seed
+        statistic, (len(generated), len(real)), units, seed=seed
     )
-    over = "items" if recordings is None else "recordings"
+    over = "items" if units is None else "units"
     note = f"of the spread of {len(real)} real; jackknife over {over}"
     return Measure(
         name, value, low, high, len(generated), counted="generated", note=note
@@ -255,7 +255,7 @@ def diversity(
 def class_shares(
     labels: Integer[Tensor, " _"],
     classes: Sequence[str],
-    recordings: Units | None = None,
+    units: Units | None = None,
     *,
     seed: int = 0,
 ) -> list[Measure]:
@@ -264,11 +264,11 @@ def class_shares(
     Args:
         labels: the class of each item, such as a classifier names it.
         classes: the names of all classes.
-        recordings: the unit of each item, for the intervals.
+        units: the unit of each item, for the intervals.
         seed: of the bootstraps.
     """
     return [
-        mean_score(_to_numpy(labels == k), recordings, name=name, seed=seed)
+        mean_score(_to_numpy(labels == k), units, name=name, seed=seed)
         for k, name in enumerate(classes)
     ]
 

@@ -52,7 +52,7 @@ def _measure_frames(
     score: Callable[[Tensor, Tensor], Tensor],
     real: Pictures,
     generated: Pictures,
-    recordings: Sequence[Hashable] | None,
+    units: Sequence[Hashable] | None,
     seed: int,
     batch: int,
 ) -> Measure:
@@ -68,8 +68,8 @@ def _measure_frames(
     each = torch.cat(scores).double().cpu().reshape(len(real), -1)
     # Frames of a clip are not independent, so a clip gives one value.
     values = each.mean(1).numpy()
-    low, high = bootstrap_interval(values, recordings, seed=seed)
-    over = "clips" if recordings is None else f"{len(set(recordings))} recordings"
+    low, high = bootstrap_interval(values, units, seed=seed)
+    over = "clips" if units is None else f"{len(set(units))} units"
     return Measure(
         name,
         float(values.mean()),
@@ -84,7 +84,7 @@ def _measure_frames(
 def ssim(
     real: Pictures,
     generated: Pictures,
-    recordings: Sequence[Hashable] | None = None,
+    units: Sequence[Hashable] | None = None,
     *,
     seed: int = 0,
     batch: int = 64,
@@ -98,7 +98,7 @@ def ssim(
     Args:
         real: the real frames, 11 × 11 or larger.
         generated: the generated frames in the same order.
-        recordings: the recording of each clip, for the interval.
+        units: the unit of each clip, for the interval.
         seed: of the bootstrap.
         batch: frames that are compared at once.
 
@@ -121,7 +121,7 @@ def ssim(
         # places at each edge whose window of 11 leaves the frame.
         return places[..., 5:-5, 5:-5].mean((1, 2, 3))
 
-    return _measure_frames("SSIM", score, real, generated, recordings, seed, batch)
+    return _measure_frames("SSIM", score, real, generated, units, seed, batch)
 
 
 def lpips_distance(
@@ -154,7 +154,7 @@ def lpips(
     real: Pictures,
     generated: Pictures,
     network: StagedFeatures,
-    recordings: Sequence[Hashable] | None = None,
+    units: Sequence[Hashable] | None = None,
     *,
     network_name: str = "AlexNet with LPIPS heads",
     seed: int = 0,
@@ -168,7 +168,7 @@ def lpips(
         generated: the generated frames in the same order.
         network: `weights.load_network("alexnet")` or "vgg16". Values of the two cannot
             be compared with each other.
-        recordings: the recording of each clip, for the interval.
+        units: the unit of each clip, for the interval.
         network_name: the name that the measure carries.
         seed: of the bootstrap.
         batch: frames that are compared at once.
@@ -184,5 +184,5 @@ def lpips(
     def score(a: Tensor, b: Tensor) -> Tensor:
         return lpips_distance(network, a.float().to(device), b.float().to(device))
 
-    measure = _measure_frames("LPIPS", score, real, generated, recordings, seed, batch)
+    measure = _measure_frames("LPIPS", score, real, generated, units, seed, batch)
     return measure.annotate_network(network, network_name)

@@ -15,7 +15,7 @@ Pose = Float[Tensor, "_ _"]  # clips, coordinates
 def pose_error(
     generated: Pose,
     true: Pose,
-    recordings: Sequence[Hashable] | None = None,
+    units: Sequence[Hashable] | None = None,
     *,
     name: str = "pose error",
     seed: int = 0,
@@ -26,8 +26,8 @@ def pose_error(
         generated: coordinates in widths of the picture; NaN where a player has no such
             joint, which then does not count.
         true: the true coordinates, in the same order.
-        recordings: the recording of each clip. The interval is a bootstrap over
-            recordings, or over clips without them.
+        units: the unit of each clip. The interval is a bootstrap over
+            units, or over clips without them.
         name: of the measure.
         seed: of the bootstrap.
 
@@ -46,10 +46,10 @@ def pose_error(
     if not known.any():
         raise ValueError("no coordinate is known in both poses")
     each = np.nanmean(distance[known], axis=1)
-    if recordings is not None:
-        recordings = [r for r, use in zip(recordings, known, strict=True) if use]
-    low, high = bootstrap_interval(each, recordings, seed=seed)
-    over = "clips" if recordings is None else f"{len(set(recordings))} recordings"
+    if units is not None:
+        units = [r for r, use in zip(units, known, strict=True) if use]
+    low, high = bootstrap_interval(each, units, seed=seed)
+    over = "clips" if units is None else f"{len(set(units))} units"
     return Measure(
         name,
         float(each.mean()),
@@ -66,7 +66,7 @@ def pose_rows(
     generated: Pose,
     true: Pose,
     read_from_real: Pose,
-    recordings: Sequence[Hashable] | None = None,
+    units: Sequence[Hashable] | None = None,
     *,
     seed: int = 0,
 ) -> list[Measure]:
@@ -77,7 +77,7 @@ def pose_rows(
         true: the true poses.
         read_from_real: the poses that the same pose reader reads from the real
             pictures of these clips.
-        recordings: the recording of each clip, for the intervals.
+        units: the unit of each clip, for the intervals.
         seed: of the shuffle and of the bootstraps.
 
     Returns:
@@ -101,6 +101,5 @@ def pose_rows(
         "pose error, real pictures (floor)": (read_from_real, true),
     }
     return [
-        pose_error(a, b, recordings, name=name, seed=seed)
-        for name, (a, b) in rows.items()
+        pose_error(a, b, units, name=name, seed=seed) for name, (a, b) in rows.items()
     ]

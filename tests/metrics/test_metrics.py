@@ -126,7 +126,7 @@ def test_accuracy_by_recording_is_wider_where_clips_agree() -> None:
     honest = accuracy(right, target, recordings)
     assert naive.value == honest.value == 0.5
     assert honest.high - honest.low > 5 * (naive.high - naive.low)
-    assert "20 recordings" in honest.note
+    assert "20 units" in honest.note
     again = accuracy(right, target, recordings)
     assert honest == again
 
@@ -166,7 +166,7 @@ def test_bootstrap_covers(count: int) -> None:
 
 def test_bootstrap_of_one_recording_says_nothing() -> None:
     assert bootstrap_interval(np.ones(5), ["a"] * 5) == (-math.inf, math.inf)
-    with pytest.raises(ValueError, match="2 recordings for 5 clips"):
+    with pytest.raises(ValueError, match="2 units for 5 clips"):
         bootstrap_interval(np.ones(5), ["a", "b"])
 
 
@@ -324,23 +324,19 @@ def test_distances_know_which_items_share_a_recording() -> None:
     real = torch.randn(10, 4).repeat_interleave(30, 0) + 0.1 * torch.randn(300, 4)
     fake = torch.randn(10, 4).repeat_interleave(30, 0) + 0.1 * torch.randn(300, 4)
     naive = frechet_distance(real, fake, Half())
-    apart = frechet_distance(
-        real, fake, Half(), recordings=(recordings, other_recordings)
-    )
+    apart = frechet_distance(real, fake, Half(), units=(recordings, other_recordings))
     assert naive.value == apart.value
     assert apart.high - apart.low > 1.5 * (naive.high - naive.low)
     # generated from the same recordings: what these have in common cancels
-    paired = frechet_distance(
-        real, real + 1, Half(), recordings=(recordings, recordings)
-    )
+    paired = frechet_distance(real, real + 1, Half(), units=(recordings, recordings))
     unpaired = frechet_distance(
-        real, real + 1, Half(), recordings=(recordings, other_recordings)
+        real, real + 1, Half(), units=(recordings, other_recordings)
     )
     assert paired.high - paired.low < 0.5 * (unpaired.high - unpaired.low)
-    alone = frechet_distance(real, fake, Half(), recordings=([0] * 300, recordings))
+    alone = frechet_distance(real, fake, Half(), units=([0] * 300, recordings))
     assert (alone.low, alone.high) == (-math.inf, math.inf)
     with pytest.raises(ValueError, match="one each"):
-        frechet_distance(real, fake, Half(), recordings=(recordings, recordings[:-1]))
+        frechet_distance(real, fake, Half(), units=(recordings, recordings[:-1]))
 
 
 def test_distances_need_a_few_items() -> None:
@@ -393,7 +389,7 @@ def test_pose_rows_stand_in_order() -> None:
     # E|U - V| = 1/3 for independent uniforms; E|U - 1/2| = 1/4
     assert shuffled.value == pytest.approx(1 / 3, abs=0.03)
     assert trivial.value == pytest.approx(1 / 4, abs=0.02)
-    assert "20 recordings" in error.note
+    assert "20 units" in error.note
     # no clip meets its own truth
     shuffled = pose_rows(true, true, true, recordings)[1]
     assert shuffled.low > 0.2

@@ -154,7 +154,7 @@ def test_lpips_of_videos() -> None:
     ]
     assert measure.value == pytest.approx(np.mean(each), rel=1e-5)
     assert measure.checksum == state_checksum(network)
-    assert "3 recordings" in measure.note
+    assert "3 units" in measure.note
     assert lpips(real, far, network).low > measure.high
     x = as_floats(near[0]).requires_grad_()
     lpips_distance(network, as_floats(real[0]), x).sum().backward()

@@ -92,11 +92,11 @@ class Flat(nn.Module):
 
 
 MEASURES = {
-    "Fréchet": lambda a, b, r: frechet_distance(a, b, Flat(), recordings=r),
-    "kernel": lambda a, b, r: kernel_distance(a, b, Flat(), recordings=r),
-    "inception": lambda a, b, r: inception_score(b, Flat(), recordings=r and r[1]),
-    "FID": lambda a, b, r: fid(a, b, Flat(), recordings=r),
-    "KID": lambda a, b, r: kid(a, b, Flat(), recordings=r),
+    "Fréchet": lambda a, b, r: frechet_distance(a, b, Flat(), units=r),
+    "kernel": lambda a, b, r: kernel_distance(a, b, Flat(), units=r),
+    "inception": lambda a, b, r: inception_score(b, Flat(), units=r and r[1]),
+    "FID": lambda a, b, r: fid(a, b, Flat(), units=r),
+    "KID": lambda a, b, r: kid(a, b, Flat(), units=r),
 }
 
 
@@ -133,13 +133,13 @@ def test_fvd_takes_units_in_both_protocols(protocol: str) -> None:
     names = [f"player {k // 4}" for k in range(20)]
     blocks = fvd(real, made, Mean(), protocol=protocol)
     measure = fvd(
-        real, made, Mean(), protocol=protocol, recordings=(names, names)
+        real, made, Mean(), protocol=protocol, units=(names, names)
     )  # fmt: skip
     assert measure.value == blocks.value
-    assert "jackknife over recordings" in measure.note
+    assert "jackknife over units" in measure.note
     assert math.isfinite(measure.high)
     # One player alone tells nothing of the next one.
-    alone = fvd(real, made, Mean(), protocol=protocol, recordings=(["x"] * 20, names))
+    alone = fvd(real, made, Mean(), protocol=protocol, units=(["x"] * 20, names))
     assert alone.high == math.inf
 
 
@@ -148,11 +148,11 @@ def test_the_floor_shares_no_unit_between_its_halves() -> None:
     points = torch.randn(UNITS, 4, generator=torch.Generator().manual_seed(0))
     real = points.repeat_interleave(ITEMS, 0)
     split = real_against_real(frechet_distance, real, Flat())
-    whole = real_against_real(frechet_distance, real, Flat(), recordings=NAMES)
+    whole = real_against_real(frechet_distance, real, Flat(), units=NAMES)
     assert whole.n == split.n == len(real) // 2
     assert whole.value > 5 * split.value
-    few = real_against_real(frechet_distance, real, Flat(), n=20, recordings=NAMES)
+    few = real_against_real(frechet_distance, real, Flat(), n=20, units=NAMES)
     assert few.n == 20
-    assert "jackknife over recordings" in whole.note
+    assert "jackknife over units" in whole.note
     with pytest.raises(ValueError, match="at least two"):
-        real_against_real(frechet_distance, real, Flat(), recordings=["x"] * len(real))
+        real_against_real(frechet_distance, real, Flat(), units=["x"] * len(real))
