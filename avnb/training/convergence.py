@@ -7,6 +7,7 @@ import numpy as np
 
 LEAST_POINTS = 8  # two in each quarter of the training
 SMALL_GAIN = 0.02  # of the whole gain; what a flat curve may still gain in a quarter
+NOISY = 0.05  # of the whole gain; a larger error of the late gain hides it
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,14 @@ class Convergence:
         points: how many measurements there were.
         late_gain: what the last quarter gained on the quarter before, as a part of
             the whole gain since the first measurement; negative where it lost.
+        noise: the standard error of that late gain, as a part of the whole gain; 0
+            where nothing was gained.
     """
 
     flat: bool
     points: int
     late_gain: float
+    noise: float = 0.0
 
 
 def find_convergence(
@@ -40,7 +44,9 @@ def find_convergence(
     after a training of about 6 τ.
 
     A curve that gets worse is flat too, because more training does not help. So is
-    one that never moved.
+    one that never moved. A curve that jumps up and down is not: where the standard
+    error of the late gain is above `NOISY` of the whole gain, nobody can tell whether
+    it still rises.
 
     Args:
         values: measured on held-out data at equal distances through the training, in
@@ -61,9 +67,16 @@ def find_convergence(
     if len(curve) < LEAST_POINTS:
         return Convergence(False, len(curve), 1.0)
     quarter = len(curve) // 4
-    last = float(curve[-quarter:].mean())
-    late = last - float(curve[-2 * quarter : -quarter].mean())
+    both = curve[-2 * quarter :].reshape(2, quarter)
+    last = float(both[1].mean())
+    late = last - float(both[0].mean())
     whole = last - float(curve[0])
-    # Without any whole gain, a late gain is a recovery, and all that was gained.
-    share = late / whole if whole > 0 else float(late > 0)
-    return Convergence(late <= negligible or share < SMALL_GAIN, len(curve), share)
+    # Of a difference of two means of `quarter` values each.
+    error = float(np.sqrt(both.var(axis=1, ddof=1).mean() * 2 / quarter))
+    if whole <= 0:
+        # Without any whole gain, a late gain is a recovery, and all that was gained.
+        return Convergence(late <= negligible, len(curve), float(late > 0))
+    share, noise = late / whole, error / whole
+    small = late <= negligible or share < SMALL_GAIN
+    clear = error <= negligible or noise <= NOISY
+    return Convergence(small and clear, len(curve), share, noise)

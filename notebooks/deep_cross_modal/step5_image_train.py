@@ -88,6 +88,7 @@ settings = lesson.settings(
         monitored=(16, 512, 512, 512, 2048),  # pictures of each split that they use
         learning_rate=(1e-3, 1e-3, 1e-3, 1e-3, 1e-3),
         weight_decay=(0.05, 0.05, 0.05, 0.05, 0.05),
+        ema_decay=(0.5, 0.98, 0.99, 0.99, 0.999),  # of the weights that are measured
         shift=(4, 4, 4, 4, 4),  # of jitter, in pixels
         light=(0.1, 0.1, 0.1, 0.1, 0.1),  # of jitter, as a share
         precision=("float32", "auto", "auto", "auto", "auto"),
@@ -113,13 +114,13 @@ monitored = {
 }
 
 # %%
-KEPT = ("batch", "width", "learning_rate", "weight_decay", "light")
+KEPT = ("batch", "width", "learning_rate", "weight_decay", "light", "ema_decay")
 
 
 def prepare_run(
     name: str, net: nn.Module, seed: int
-) -> tuple[training.Run, nn.Module, torch.optim.Optimizer]:
-    """Make the optimiser and a run whose checkpoints are kept in the folder `name`."""
+) -> tuple[training.Run, nn.Module, training.EMA, torch.optim.Optimizer]:
+    """Make the average, the optimiser, and a run with checkpoints in folder `name`."""
     # More steps go on from where a training ended. Other settings than these cannot.
     optimizer = torch.optim.AdamW(
         net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -130,7 +131,8 @@ def prepare_run(
         precision=settings.precision,
         settings={name: getattr(settings, name) for name in KEPT},
     )
-    return run, *run.prepare(net=net, optimizer=optimizer)
+    ema = training.EMA(net, settings.ema_decay)
+    return run, *run.prepare(net=net, ema=ema, optimizer=optimizer)
 
 
 # %%
@@ -140,9 +142,9 @@ def train_on_pictures(
     """Train `net` on jittered training pictures.
 
     `compute_loss(output, index)` gives the loss of the outputs for the pairs `index`.
-    `measure(net)` gives a number for each split; it is logged at `points` moments.
+    `measure(net)` gives a number for each split. The average of the weights is kept.
     """
-    run, net, optimizer = prepare_run(name, net, seed)
+    run, net, ema, optimizer = prepare_run(name, net, seed)
     how = dict(seed=seed, weights=sample_weights)
     batches = training.BatchSampler(len(train), settings.batch, **how)
     for step in run.steps(steps):
@@ -152,11 +154,12 @@ def train_on_pictures(
         with run.autocast():
             loss = compute_loss(net(picture), index)
         run.step(optimizer, loss)
+        ema.update_parameters(net)
         run.log(loss=loss)
         if step.is_due(max(1, steps // settings.points)):
-            run.log(**measure(net.eval()))
-            net.train()
+            run.log(**measure(ema.module.eval()))
     run.require_finished()
+    net.load_state_dict(ema.module.state_dict())
     return run
 
 
