@@ -625,8 +625,8 @@ if "l1" in runs:
 # %% tags=["frames"]
 def pick_moments(frames: Tensor, count: int = 10) -> Tensor:
     """Evenly spaced frames among the first 160."""
-    at = torch.linspace(0, min(len(frames), 160) - 1, count).long()
-    return frames[at].cpu()
+    first = frames[:160].cpu()  # a slice: frames that stay in their file have no other
+    return first[torch.linspace(0, len(first) - 1, count).long()]
 
 
 def generate_frames(name: str) -> Tensor:
