@@ -98,9 +98,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     cell = FIRST_CELL.replace(f"git+https://github.com/{REPOSITORY}", wheel.as_uri())
     assert wheel.as_uri() in cell
     script = (
-        "import importlib.util, sys, types\n"
+        "import importlib.machinery, importlib.util, sys, types\n"
         "assert importlib.util.find_spec('avnb') is None\n"
-        "sys.modules['google.colab'] = types.ModuleType('google.colab')\n"
+        "colab = types.ModuleType('google.colab')\n"
+        # As a real module, for who asks whether it is installed.
+        "colab.__spec__ = importlib.machinery.ModuleSpec('google.colab', None)\n"
+        "sys.modules['google.colab'] = colab\n"
         f"for _ in range(2):\n    exec({cell!r}, {{}})\n"
         "import avnb, avnb_notebooks\n"
         "from avnb_notebooks.ms_vae import series\n"

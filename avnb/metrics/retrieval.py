@@ -76,7 +76,7 @@ def reciprocal_ranks(
 def mean_reciprocal_rank(
     distance: Float[Tensor, "*draws items items"],
     labels: Int64[Tensor, " items"],
-    recordings: Sequence[Hashable] | None = None,
+    units: Sequence[Hashable] | None = None,
     *,
     intra: bool,
     name: str = "MRR",
@@ -88,7 +88,7 @@ def mean_reciprocal_rank(
         distance: of each query (rows) to each item. Draws (other seconds of the same
             videos) are averaged query by query.
         labels: the class of each item.
-        recordings: the recording of each item, for the interval.
+        units: the unit of each item, for the interval.
         intra: whether queries and items are of one modality. Then a query does not find
             itself, and a query whose class has no other item is left out; the note
             counts these.
@@ -107,9 +107,9 @@ def mean_reciprocal_rank(
     asked = ~values.isnan().cpu()
     if not asked.any():
         raise ValueError(f"{name}: no class has two items, so nothing can be found")
-    if recordings is None:
-        recordings = range(len(asked))
-    kept = [r for r, use in zip(recordings, asked.tolist(), strict=True) if use]
+    if units is None:
+        units = range(len(asked))
+    kept = [r for r, use in zip(units, asked.tolist(), strict=True) if use]
     found = mean_score(values.cpu()[asked].numpy(), kept, name=name, seed=seed)
     # No unit: a reciprocal rank is no share of anything, to be printed in per cent.
     left = f"{int((~asked).sum())} queries without an answer left out"

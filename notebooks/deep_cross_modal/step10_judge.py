@@ -514,7 +514,7 @@ for what, (x, whose) in compared.items():
     if n >= 16 and len(x) == n:  # fewer have no covariance to speak of
         row["FID (EvalClassifier)"] = metrics.frechet_distance(against, x, body, **how)
         row["KID (EvalClassifier)"] = metrics.kernel_distance(against, x, body, **how)
-    how = options | {"recordings": whose}
+    how = options | {"units": whose}
     row["IS (EvalClassifier)"] = metrics.inception_score(x, eval_image, **how)
     distances.append(row)
 caption = "Distances to real pictures of unheard people, all at the same n"

@@ -317,7 +317,7 @@ def compute_frame_metrics(name: str) -> dict[str, metrics.Measure]:
     repeated = real_clips.repeat(len(several), 1, 1, 1, 1)
     # a clip counts once in the interval, however many shifted sounds it has
     numbers = [*range(len(real_clips))] * len(several)
-    options = {"seed": lesson.seed, "recordings": numbers}
+    options = {"seed": lesson.seed, "units": numbers}
     network = f"AlexNet with LPIPS heads{note}"
     lpips = metrics.lpips(
         repeated, clips, judges["alexnet"], network_name=network, **options
@@ -567,7 +567,7 @@ def compute_fid_and_kid(videos: list[Tensor]) -> dict[str, metrics.Measure]:
         chosen = torch.linspace(0, len(frames) - 1, number).long()
         sides.append(frames[chosen].permute(0, 3, 1, 2))
         groups.append([clip_of[i] for i in chosen.tolist()])
-    options = {"recordings": tuple(groups), "seed": lesson.seed, "batch": 32}
+    options = {"units": tuple(groups), "seed": lesson.seed, "batch": 32}
     options["network_name"] = f"Inception-v3 (FID){note}"
     return {
         name: distance(*sides, inception, **options).annotate(split="test")

@@ -105,7 +105,7 @@ test = load_features(path, "test")
 train = load_features(path, "train") if "train" in list_splits(path) else None
 event, T = test.event, test.event.shape[1]
 # the intervals' unit is the source video: two events of one video are not independent
-how = {"recordings": test.units, "seed": lesson.seed}
+how = {"units": test.units, "seed": lesson.seed}
 measured_by = " + ".join(test.networks.values())
 placed = metrics.is_localisable(event)  # the videos with both event and background
 locating = bool(placed.any())
@@ -952,7 +952,7 @@ def score_cheater(distance: Tensor, items: Tensor, latent: list[Tensor]) -> dict
     if locating:
         scores = score_localisation(distance)
         found |= {"localisation": scores["average"], "on a ring": scores["circular"]}
-    ask = {"recordings": videos, "intra": False, "name": "A-V", "seed": lesson.seed}
+    ask = {"units": videos, "intra": False, "name": "A-V", "seed": lesson.seed}
     found["retrieval, A-V"] = metrics.mean_reciprocal_rank(items, labels, **ask)
     narrow = torch.full_like(latent[0], -4.0)  # ln σ²: narrow Gaussians
     nats = float(metrics.latent_information(latent[0], narrow).sum())
