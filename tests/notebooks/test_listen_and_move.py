@@ -405,7 +405,7 @@ def test_training_makes_the_model_follow_the_sound(readers: int) -> None:
         torch.optim.Adam(player.parameters(), rate, (0.3, 0.999))
         for player, rate in ((model, 2e-3), (D_I, 4e-4), (D_V, 4e-4))
     )
-    for step in range(80):
+    for step in range(160):
         length = 8 // readers
         windows, restart = generator.select_windows(
             step, len(train), length, readers, seed=0
