@@ -491,7 +491,7 @@ def list_shortcuts(pairs: Pairs) -> dict[str, Float[Tensor, "n d"]]:
 #         )
 
 # %% tags=["active-ipynb", "shortcuts-table"]
-# chance = 1 / len(train.classes)
+# chance = metrics.chance(len(train.classes))
 # rows = [
 #     {"what is read": name, "nearest is of the same class": measure, "chance": chance}
 #     for name, measure in sorted(read.items(), key=lambda item: item[1].value)

@@ -537,8 +537,9 @@ display(show.table(rows, "means over the last quarter of the training"))
 # patches. `share` sets the weight by the norms instead.
 
 # %%
-terms = ("loss_v", "loss_i", "reconstruction")
-curves = {name: read_log(runs["full_model"], name) for name in terms}
+terms = {"video critic": "loss_v", "image critic": "loss_i"}
+terms |= {"reconstruction": "reconstruction"}
+curves = {title: read_log(runs["full_model"], name) for title, name in terms.items()}
 figure = show.curves(curves, smooth=50)
 lesson.figure("losses", figure, "The losses of both critics, and the reconstruction.")
 
