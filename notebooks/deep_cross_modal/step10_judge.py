@@ -510,7 +510,7 @@ compared["real, people of the training"] = (real["train"][:n], units["train"][:n
 distances = []
 for what, (x, whose) in compared.items():
     row, against = {"pictures": what, "n": n}, real["test"][halves[0]]
-    how = options | {"recordings": (of_half[0], whose)}
+    how = options | {"units": (of_half[0], whose)}
     if n >= 16 and len(x) == n:  # fewer have no covariance to speak of
         row["FID (EvalClassifier)"] = metrics.frechet_distance(against, x, body, **how)
         row["KID (EvalClassifier)"] = metrics.kernel_distance(against, x, body, **how)
