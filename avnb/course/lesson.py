@@ -21,6 +21,7 @@ from avnb.course.arguments import (
     read_arguments,
 )
 from avnb.course.commands import describe_run, name_command
+from avnb.course.convergence import Convergence
 from avnb.course.embedded import make_embedded_data, redraw_embedded
 from avnb.course.folders import default_run_dir, require_writable
 from avnb.course.needs import Need, find_missing, find_needs, is_met
@@ -44,7 +45,6 @@ from avnb.course.trainings import (
 from avnb.data.clips import describe_clips
 from avnb.data.sources import Problem, format_problems
 from avnb.errors import LessonError
-from avnb.training.convergence import Convergence
 from avnb.viz import show
 
 PARAMETERS = ("SCALE", "DATA", "SEED", "RUN_DIR", "OVERRIDES")
@@ -270,7 +270,7 @@ class Lesson:
         """Keep how long a network was trained, and draw its curves.
 
         Claims name their networks (`Claim.networks`) and get a verdict only where the
-        held-out curves of all of them are flat: see `training.convergence`.
+        held-out curves of all of them are flat: see `convergence`.
 
         Args:
             network: the name by which claims and tables call it.
@@ -303,7 +303,7 @@ class Lesson:
         self.record(TRAININGS, known | {network: row}, caption)
         caption = explain_training(network, row)
         self.figure(f"training_{network}", draw_training(row), caption)
-        return Convergence(row["flat"], row["points"], row["late_gain"])
+        return Convergence(row["flat"], row["points"], row["late_gain"], row["noise"])
 
     def figure(self, name: str, figure: Any, caption: str = "") -> None:
         """Save a matplotlib figure for the report and show it here."""

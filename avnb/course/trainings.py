@@ -1,12 +1,13 @@
 """How long each network was trained, its curves, and what that allows to conclude."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from avnb.course.convergence import LEAST_POINTS, NOISY, find_convergence
 from avnb.course.series import Claim
-from avnb.training.convergence import LEAST_POINTS, find_convergence
 from avnb.viz import show
 
 TRAININGS = "trainings"  # the name under which a step records them
@@ -40,9 +41,7 @@ def describe_training(
     return {
         "epochs": float(epochs),
         "steps": int(steps),
-        "flat": found.flat,
-        "points": found.points,
-        "late_gain": found.late_gain,
+        **asdict(found),
         "better": better,
         "measure": measure,
         "training_measure": training_measure or measure,
@@ -104,6 +103,8 @@ def explain_training(network: str, row: Mapping[str, Any]) -> str:
         return f"{text}. {count} measurements are too few to tell whether it is flat."
     if row["flat"]:
         return f"{text}, and its curve is flat at the end."
+    if row["noise"] > NOISY:
+        return f"{text}. The curve jumps too much to tell whether it is flat."
     return (
         f"{text}, and its curve is not flat: the last quarter still brought "
         f"{row['late_gain']:.0%} of the whole gain."

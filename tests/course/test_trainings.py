@@ -69,6 +69,16 @@ def test_a_training_is_recorded_with_its_curves_and_drawn(lesson: Lesson) -> Non
     assert "3 measurements are too few" in figures[1]["caption"]
 
 
+def test_a_curve_that_jumps_is_said_to_jump() -> None:
+    how = {"epochs": 1, "steps": 16, "better": "higher", "negligible": 0.0}
+    row = trainings.describe_training(
+        [0.1, 0.5, 0.9, 0.4] * 4, (), measure="accuracy", training_measure="", **how
+    )
+    told = trainings.explain_training("A", row)
+    assert "jumps too much to tell" in told
+    assert "still brought" not in told
+
+
 def test_both_curves_are_drawn_with_their_axes() -> None:
     how = {"epochs": 1, "steps": 16, "better": "higher", "negligible": 0.0}
     row = trainings.describe_training(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from avnb.training.convergence import (
+from avnb.course.convergence import (
     NOISY,
     SMALL_GAIN,
     Convergence,
