@@ -7,7 +7,7 @@ ones that may use these names. All sums are in float64.
 
 import math
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from avnb.metrics.intervals import jackknife_interval, number_groups
+from avnb.metrics.intervals import Units, jackknife_interval, number_groups
 from avnb.metrics.measure import Measure
 
 Images = Shaped[Tensor, "_ ..."]
-Units = Sequence[Hashable]
 SUBSET = 1000  # items of a kernel distance's subset, as Bińkowski et al. 2018 take
 
 

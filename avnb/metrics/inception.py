@@ -1,6 +1,6 @@
 """FID, KID and FVD on the networks that these names stand for."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,12 @@ from avnb.metrics.distances import (
     frechet_distance,
     kernel_distance,
 )
-from avnb.metrics.intervals import jackknife_interval, t_interval
+from avnb.metrics.intervals import Units, jackknife_interval, t_interval
 from avnb.metrics.measure import Measure
 from avnb.metrics.pictures import as_bytes, as_floats
 
 Frames = Shaped[Tensor, "_ 3 _ _"]
 Clips = Shaped[Tensor, "_ _ 3 _ _"]
-Units = tuple[Sequence[Hashable], Sequence[Hashable]]
 
 
 def _on_inception(
@@ -97,7 +96,7 @@ def fvd(
     *,
     protocol: str = "canonical",
     network_name: str = "I3D Kinetics-400",
-    units: Units | None = None,
+    units: tuple[Units, Units] | None = None,
     seed: int = 0,
     batch: int = 64,
 ) -> Measure:
@@ -142,7 +141,7 @@ def _measure_redondo2024(
     real: Clips,
     generated: Clips,
     network: nn.Module,
-    units: Units | None,
+    units: tuple[Units, Units] | None,
     seed: int,
     batch: int,
 ) -> Measure:

@@ -13,6 +13,7 @@ from scipy import stats
 
 LEVEL = 0.95  # the probability that an interval holds the true value
 Interval = tuple[float, float]  # low, high
+Units = Sequence[Hashable]  # of each item, the name of its unit
 
 
 def wilson_interval(successes: int, n: int) -> Interval:

@@ -5,7 +5,7 @@ classifier without its last layer. A generator that copies its training data has
 best distances and the best accuracies; only these numbers show it.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,11 +13,10 @@ from jaxtyping import Bool, Float, Float64, Int64, Integer
 from torch import Tensor
 
 from avnb.metrics.accuracy import mean_score
-from avnb.metrics.intervals import jackknife_interval, number_groups
+from avnb.metrics.intervals import Units, jackknife_interval, number_groups
 from avnb.metrics.measure import Measure
 
 Features = Float[Tensor, "_ _"]  # items, features
-Units = Sequence[Hashable]
 NEIGHBOURS = 3  # k of Kynkäänniemi et al. 2019
 BLOCK = 256  # items whose distances to all others are held at once
 
@@ -62,12 +61,25 @@ def measure_own_distances(
     ).to(items.device)
     if int((number != number.mode().values).sum()) < k:
         raise ValueError(f"{len(items)} items: one has fewer than {k} others")
-    parts = []
+    blocks = measure_to_others(items, number)
+    return torch.cat([block.kthvalue(k, 1).values for block in blocks])
+
+
+def measure_to_others(
+    items: Features, number: Int64[Tensor, " _"]
+) -> Iterator[Float64[Tensor, "block _"]]:
+    """Measure the distances to the items of other units, infinite to those of its own.
+
+    Args:
+        items: feature vectors.
+        number: the unit's number of each item.
+
+    Yields:
+        The distances of the next `BLOCK` items to all items.
+    """
     for part, own in zip(items.split(BLOCK), number.split(BLOCK), strict=True):
         far = measure_distances(part, items)
-        far = far.where(own[:, None] != number, torch.inf)
-        parts.append(far.kthvalue(k, 1).values)
-    return torch.cat(parts)
+        yield far.where(own[:, None] != number, torch.inf)
 
 
 def authenticity(
@@ -127,6 +139,19 @@ def lie_among(
     return torch.cat(parts)
 
 
+def _measure_inside(
+    items: Features,
+    reference: Features,
+    units: Units | None,
+    k: int,
+    name: str,
+    seed: int,
+) -> Measure:
+    """The share of the items in the manifold of the reference; units of the items."""
+    inside = _to_numpy(lie_among(items, reference, k))
+    return mean_score(inside, units, name=name, seed=seed)
+
+
 def manifold_precision(
     generated: Float[Tensor, "n d"],
     real: Float[Tensor, "m d"],
@@ -151,8 +176,7 @@ def manifold_precision(
     Source:
         Kynkäänniemi et al. 2019, Improved Precision and Recall, Eq. 1 to 3.
     """
-    inside = _to_numpy(lie_among(generated, real, k))
-    found = mean_score(inside, units, name=name, seed=seed)
+    found = _measure_inside(generated, real, units, k, name, seed)
     return found.annotate(
         counted="generated", note=f"{len(real)} real, k = {k}; {found.note}"
     )
@@ -182,8 +206,7 @@ def manifold_recall(
     Source:
         Kynkäänniemi et al. 2019, Improved Precision and Recall, Eq. 1 to 3.
     """
-    inside = _to_numpy(lie_among(real, generated, k))
-    found = mean_score(inside, units, name=name, seed=seed)
+    found = _measure_inside(real, generated, units, k, name, seed)
     return found.annotate(
         counted="real", note=f"{len(generated)} generated, k = {k}; {found.note}"
     )

@@ -9,8 +9,6 @@ the class by itself, and must not know much more than chance. `blur_pictures` an
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -18,16 +16,15 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from avnb.metrics.accuracy import mean_score
-from avnb.metrics.intervals import number_groups
+from avnb.metrics.intervals import Units, number_groups
 from avnb.metrics.measure import Measure
-
-ROWS = 1024  # items whose distances to all others are held at once
+from avnb.metrics.memorisation import measure_to_others
 
 
 def read_by_nearest_neighbour(
     features: Float[Tensor, "n d"],
     labels: Int[Tensor, " n"],
-    units: Sequence[Hashable],
+    units: Units,
     *,
     name: str,
     seed: int = 0,
@@ -58,13 +55,10 @@ def read_by_nearest_neighbour(
     spread = x.std(dim=0, correction=0)
     # A constant column tells nothing, and its rounding errors must not be scaled up.
     x = (x - x.mean(dim=0)) / torch.where(spread > 1e-6, spread, torch.inf)
-    nearest = []
-    for rows in torch.arange(len(x)).split(ROWS):
-        distance = torch.cdist(x[rows], x)  # (rows, n)
-        distance[number[rows, None] == number] = torch.inf
-        nearest.append(distance.argmin(dim=1))
+    blocks = measure_to_others(x, number)
+    nearest = torch.cat([block.argmin(dim=1) for block in blocks])
     labels = labels.cpu()
-    right = (labels[torch.cat(nearest)] == labels).numpy().astype(np.float64)
+    right = (labels[nearest] == labels).numpy().astype(np.float64)
     return mean_score(right, units, name=name, seed=seed)
 
 
