@@ -338,6 +338,17 @@ class Run:
         self._log.flush(self._number)
         return self._log.as_table()
 
+    def read_log(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The steps after which a value was logged, counted from 1, and the values.
+
+        Both are empty where it never was. `show.curves` draws such a pair.
+        """
+        table = self.history
+        values = table.get(name, np.full(len(table["step"]), np.nan))
+        # NaN at the steps at which it was not logged.
+        known = np.isfinite(values)
+        return table["step"][known] + 1, values[known]
+
     def log_sample(
         self,
         value: Any,

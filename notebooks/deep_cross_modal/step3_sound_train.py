@@ -170,7 +170,7 @@ lesson.figure("representations", figure, caption)
 # **held-out** sounds. The held-out curve chooses nothing: it only tells whether the
 # network was trained long enough. It counts as flat where the last quarter of its
 # points is better than the quarter before by less than 2 % of the whole gain
-# (`avnb.training.convergence`). Where it is not flat, there is no verdict.
+# (`avnb.course.convergence`). Where it is not flat, there is no verdict.
 
 # %%
 fixed = torch.Generator().manual_seed(lesson.seed)
@@ -196,21 +196,14 @@ def measure_accuracies(net: nn.Module, transform: nn.Module) -> dict[str, float]
 
 
 # %%
-def read_points(run: training.Run, name: str) -> list[tuple[int, float]]:
-    """Read what was logged under a name: (step, value) wherever it was measured."""
-    measured = np.isfinite(run.history[name])
-    at = (run.history["step"][measured] + 1).astype(int)
-    return list(zip(at.tolist(), run.history[name][measured].tolist(), strict=True))
-
-
 def record_curve(name: str, run: training.Run) -> None:
     """Record how long a network was trained, with its curves on both splits."""
     lesson.record_training(
         name,
         epochs=run.steps_done * settings.batch / len(train),
         steps=run.steps_done,
-        held_out=read_points(run, "test"),
-        training=read_points(run, "train"),
+        held_out=np.transpose(run.read_log("test")),
+        training=np.transpose(run.read_log("train")),
         better="higher",
         unit="accuracy",
     )
@@ -424,7 +417,7 @@ def record_stacks(run: training.Run) -> None:
     """Record the curves of the last stack, which gives the encoding; show all four."""
     each, y = settings.autoencoder_steps, "mean squared error / variance"
     curves = {
-        f"stack {level + 1}, {split}": np.array(read_points(run, f"{split} {level}"))
+        f"stack {level + 1}, {split}": np.transpose(run.read_log(f"{split} {level}"))
         for level in range(4)
         for split in ("train", "test")
     }

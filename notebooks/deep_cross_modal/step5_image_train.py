@@ -171,21 +171,14 @@ def compute_outputs(net: nn.Module, pictures: Tensor) -> Tensor:
 
 
 # %%
-def read_points(run: training.Run, name: str) -> list[tuple[int, float]]:
-    """Read what was logged under a name: (step, value) wherever it was measured."""
-    measured = np.isfinite(run.history[name])
-    at = (run.history["step"][measured] + 1).astype(int)
-    return list(zip(at.tolist(), run.history[name][measured].tolist(), strict=True))
-
-
 def record_curve(network: str, run: training.Run, better: str, unit: str) -> None:
     """Record how long a network was trained, with its curves on both splits."""
     lesson.record_training(
         network,
         epochs=run.steps_done * settings.batch / len(train),
         steps=run.steps_done,
-        held_out=read_points(run, "test"),
-        training=read_points(run, "train"),
+        held_out=np.transpose(run.read_log("test")),
+        training=np.transpose(run.read_log("train")),
         better=better,
         unit=unit,
     )

@@ -346,21 +346,13 @@ def train_s2i(
 
 
 # %%
-def read_points(run: training.Run, name: str) -> list[tuple[int, float]]:
-    """Read what was logged under a name: (step, value) wherever it was measured."""
-    values = run.history.get(name, np.empty(0))
-    measured = np.isfinite(values)
-    at = (run.history["step"][measured] + 1).astype(int) if len(values) else []
-    return list(zip([int(k) for k in at], values[measured].tolist(), strict=True))
-
-
 def log_evaluation(
     run: training.Run, name: str, G: Generator, code: dict, places: dict
 ) -> None:
     """Log one point of Fig. 9; save the weights if no earlier ones were better."""
     pictures = {k: generate_pictures(G, code[k][at]) for k, at in places.items()}
     right = {k: measure_accuracy(x, labels[k][places[k]]) for k, x in pictures.items()}
-    earlier = [value for _, value in read_points(run, "train")]
+    _, earlier = run.read_log("train")
     run.log(**right)
     shown = generate_pictures(G, code["test"][first])
     run.log_sample((shown + 1) / 2, "fixed noise", columns=len(shown))
@@ -415,7 +407,7 @@ per_epoch = len(train) / settings.batch
 curves, figure9 = {}, {}
 for name, run in runs.items():
     for split in ("train", "test"):
-        at, value = np.array(read_points(run, split)).T
+        at, value = run.read_log(split)
         curves[f"{name}, {split} sounds"] = (at / per_epoch, value)
         entry = {"step": at, "epoch": at / per_epoch, "accuracy": value}
         figure9[f"{name} {split}"] = entry
@@ -423,8 +415,8 @@ for name, run in runs.items():
         name,
         epochs=run.steps_done / per_epoch,
         steps=run.steps_done,
-        held_out=read_points(run, "test"),
-        training=read_points(run, "train"),
+        held_out=np.transpose(run.read_log("test")),
+        training=np.transpose(run.read_log("train")),
         better="higher",
         unit="accuracy by Γ",
     )
@@ -462,7 +454,7 @@ def draw_health(run: training.Run, smooth: int) -> tuple:
     scores = {name: run.history[name] for name in kinds}
     first = show.curves(scores, y="mean score", lines={"1/2": 0.5}, smooth=smooth)
     gradients = {
-        name.removeprefix("gradient, "): tuple(np.array(read_points(run, name)).T)
+        name.removeprefix("gradient, "): run.read_log(name)
         for name in run.history
         if name.startswith("gradient, ")
     }
@@ -535,7 +527,7 @@ for what, changed in FAILURES.items() if settings.sick_steps else ():
 # %%
 def average_end(run: training.Run, name: str) -> float:
     """Average what was logged under a name over the last quarter of a run."""
-    values = np.array([value for _, value in read_points(run, name)])
+    _, values = run.read_log(name)
     return float(values[-max(1, len(values) // 4) :].mean())
 
 
@@ -651,8 +643,8 @@ for name in chosen:
         f"pose, {name}",
         epochs=run.steps_done * settings.batch / len(pool),
         steps=run.steps_done,
-        held_out=read_points(run, "test"),
-        training=read_points(run, "train"),
+        held_out=np.transpose(run.read_log("test")),
+        training=np.transpose(run.read_log("train")),
         better="higher",
         unit="accuracy by Γ",
     )
@@ -693,8 +685,8 @@ def explain_scores(run: training.Run) -> str:
 # %%
 chance = 1 / len(train.classes)
 for name, run in runs.items():
-    at, by_train = np.array(read_points(run, "train")).T
-    by_test = np.array(read_points(run, "test"))[:, 1]
+    at, by_train = run.read_log("train")
+    _, by_test = run.read_log("test")
     best = np.flatnonzero(by_train == by_train.max())[-1]
     fall = by_test[best] - by_test[-1]
     print(f"{name} was best on training sounds at epoch {at[best] / per_epoch:.2g} of")

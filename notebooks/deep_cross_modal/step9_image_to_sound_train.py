@@ -262,27 +262,18 @@ for step in run.steps(settings.steps):
         log_accuracy()
 run.require_finished()
 
-
 # %%
-def read_points(name: str) -> list[tuple[int, float]]:
-    """Read what was logged under a name: (step, value) wherever it was measured."""
-    measured = np.isfinite(run.history[name])
-    at = (run.history["step"][measured] + 1).astype(int)
-    return list(zip(at.tolist(), run.history[name][measured].tolist(), strict=True))
-
-
 lesson.record_training(
     "I2S",
     epochs=run.steps_done * settings.batch / len(train),
     steps=run.steps_done,
-    held_out=read_points("test"),
-    training=read_points("train"),
+    held_out=np.transpose(run.read_log("test")),
+    training=np.transpose(run.read_log("train")),
     better="higher",
     unit="accuracy by the sound encoder",
 )
-curves = {split: np.array(read_points(split)).T for split in ("train", "test")}
 figure = show.curves(
-    {f"{split} pictures": tuple(points) for split, points in curves.items()},
+    {f"{split} pictures": run.read_log(split) for split in ("train", "test")},
     y="accuracy by the sound encoder",
     lines={"chance": 1 / len(train.classes), "the paper": 0.1117},
     percent=True,
@@ -304,7 +295,7 @@ figure = show.curves(
 )
 lesson.figure("scores", figure, "Scores of the three kinds of pairs during training.")
 gradients = {
-    name: tuple(np.array(read_points(f"gradient, {name}")).T)
+    name: run.read_log(f"gradient, {name}")
     for name in ("real", "fake", "wrong", "generator")
 }
 figure = show.curves(gradients, y="norm of the gradient", logarithmic=True)
@@ -387,8 +378,8 @@ for i in list(shown)[:4]:
 # untrained.
 
 # %%
-at, by_train = curves["train"]
-by_test = curves["test"][1]
+at, by_train = run.read_log("train")
+_, by_test = run.read_log("test")
 best = np.flatnonzero(by_train == by_train.max())[-1]
 epochs = run.steps_done * settings.batch / len(train)
 print(f"I2S was trained for {epochs:.2g} epochs. At step {at[best]:.0f}, the best for")

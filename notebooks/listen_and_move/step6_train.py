@@ -434,16 +434,9 @@ TITLES |= {"reset": "states reset"}
 
 
 # %%
-def read_log(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values that were logged under a name."""
-    values = run.history.get(name, np.empty(0))
-    known = np.isfinite(values)  # most steps do not log every value
-    return run.history["step"][known] + 1, values[known]
-
-
 def average_between(run: training.Run, name: str, at: np.ndarray) -> list:
     """Pairs (step, mean of a logged value since the step before) for some steps."""
-    steps, values = read_log(run, name)
+    steps, values = run.read_log(name)
     places = np.searchsorted(steps, at, "right")
     parts = np.split(values, places[:-1])
     return [(step, part.mean()) for step, part in zip(at, parts, strict=True)]
@@ -452,7 +445,7 @@ def average_between(run: training.Run, name: str, at: np.ndarray) -> list:
 # %%
 for name, run in runs.items():
     readers = run.settings["readers"]
-    at, errors = read_log(run, "own_sound")
+    at, errors = run.read_log("own_sound")
     lesson.record_training(
         TITLES[name],
         epochs=run.steps_done * readers * settings.window / len(train),
@@ -477,7 +470,7 @@ sample = test.frames[:SAMPLE_FRAMES]
 still = average_frames(train.frames).expand_as(sample)
 still_error = masked_rmse(moving, still, sample).mean().item()
 names = {"own_sound": "its own sound", "other_sound": "another moment's sound"}
-curves = {label: read_log(runs["full_model"], key) for key, label in names.items()}
+curves = {label: runs["full_model"].read_log(key) for key, label in names.items()}
 lines = {"mean training frame": still_error}
 figure = show.curves(curves, y="RMSE [grey levels]", lines=lines)
 lesson.figure("listening", figure, "Error of the moving pixels on test frames.")
@@ -508,9 +501,7 @@ TERMS = {"reconstruction": "reconstruction × α", "D_I": "image critic"}
 TERMS |= {"D_V": "video critic"}
 rows = []
 for name in [n for n in ("full_model", "released") if n in runs]:
-    curves = {
-        label: read_log(runs[name], f"grad_{key}") for key, label in TERMS.items()
-    }
+    curves = {label: runs[name].read_log(f"grad_{key}") for key, label in TERMS.items()}
     figure = show.curves(
         curves,
         y="norm of the gradient",
@@ -539,7 +530,7 @@ display(show.table(rows, "means over the last quarter of the training"))
 # %%
 terms = {"video critic": "loss_v", "image critic": "loss_i"}
 terms |= {"reconstruction": "reconstruction"}
-curves = {title: read_log(runs["full_model"], name) for title, name in terms.items()}
+curves = {title: runs["full_model"].read_log(name) for title, name in terms.items()}
 figure = show.curves(curves, smooth=50)
 lesson.figure("losses", figure, "The losses of both critics, and the reconstruction.")
 
@@ -550,7 +541,7 @@ lesson.figure("losses", figure, "The losses of both critics, and the reconstruct
 
 # %% tags=["gaps"]
 curves = {
-    f"{what}, {TITLES[name]}": read_log(runs[name], f"gap_{what}")
+    f"{what}, {TITLES[name]}": runs[name].read_log(f"gap_{what}")
     for name in ("full_model", "released") if name in runs
     for what in ("video", "image")
 }  # fmt: skip
@@ -580,7 +571,7 @@ display(show.table(rows))
 def describe_network(name: str, steps: int) -> dict:
     """What was logged of a network after that many steps, for the table."""
     row = {"network": TITLES[name], "steps": steps}
-    found = {key: read_log(runs[name], key) for key in (*names, "psnr")}
+    found = {key: runs[name].read_log(key) for key in (*names, "psnr")}
     at = [
         np.searchsorted(steps_of, steps, "right") - 1 for steps_of, _ in found.values()
     ]
@@ -605,7 +596,7 @@ display(show.table(rows))
 
 # %% tags=["perceptual-or-l1"]
 if "l1" in runs:
-    curves = {TITLES[k]: read_log(runs[k], "psnr") for k in ("full_model", "l1")}
+    curves = {TITLES[k]: runs[k].read_log("psnr") for k in ("full_model", "l1")}
     figure = show.curves(curves, y="PSNR of test frames [dB]")
     lesson.figure("l1", figure, "The perceptual loss, and L1 in its place.")
     (steps_p, perceptual), (_, pixels) = curves.values()

@@ -283,21 +283,14 @@ def is_measured(step: training.TrainingStep) -> bool:
 
 
 # %%
-def read_log(run: training.Run, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps and values that were logged under a name."""
-    values = run.history.get(name, np.empty(0))
-    known = np.isfinite(values)  # nan at the steps at which it was not logged
-    return run.history["step"][known] + 1, values[known]
-
-
 def record_training(name: str, run: training.Run, epochs: int, loss: str) -> None:
     """Keep how long a network was trained, with its curves, and show them."""
     lesson.record_training(
         TITLES[name],
         epochs=epochs,
         steps=int(run.history["step"][-1]) + 1,  # not every step is logged
-        held_out=np.stack(read_log(run, "held_out"), axis=1),  # step and value
-        training=np.stack(read_log(run, loss), axis=1),
+        held_out=np.stack(run.read_log("held_out"), axis=1),  # step and value
+        training=np.stack(run.read_log(loss), axis=1),
         better="higher",
         unit="mean reciprocal rank across modalities",
         training_unit="error of the pair" if loss == "mse" else "loss",
@@ -457,7 +450,7 @@ for term, label in names.items():
         ("ms_vae_w_faithful", "as released"),
         ("ms_vae_w", "corrected"),
     ):
-        values = read_log(runs[mode], term)[1]
+        values = runs[mode].read_log(term)[1]
         first, last = values[0], values[-max(len(values) // 10, 1) :].mean()
         drop = settings.drop_released if "faithful" in mode else settings.drop
         count = settings.epochs_released if "faithful" in mode else settings.epochs
@@ -469,7 +462,7 @@ display(show.table(table, "MS-VAE + W"))
 
 # %% tags=["terms"]
 for mode in ("ms_vae_w", "ms_vae_w_faithful"):
-    curves = {label: read_log(runs[mode], term) for term, label in names.items()}
+    curves = {label: runs[mode].read_log(term) for term, label in names.items()}
     title = TITLES[mode]
     figure = show.curves(curves, smooth=10, logarithmic=True, title=title)
     lesson.figure(f"terms_{mode}", figure, f"The three terms of {title}, without λ.")
@@ -482,16 +475,14 @@ for mode in ("ms_vae_w", "ms_vae_w_faithful"):
 
 # %%
 for mode, title in (("ms_vae_w_faithful", "As released"), ("ms_vae_w", "Corrected")):
-    ends = [
-        read_log(runs[name], "kl")[1][-1] for name in (mode, mode.replace("_w", ""))
-    ]
+    ends = [runs[name].read_log("kl")[1][-1] for name in (mode, mode.replace("_w", ""))]
     word = "higher" if ends[0] > ends[1] else "not higher"
     print(f"{title}, the KL ends at {ends[0]:.3g} with W, and at {ends[1]:.3g} without")
     print(f"it, so it is {word} with W. (W asks for narrow Gaussians, and the narrower")
     print("they are the further they are from N(0, 1).)")
 
 # %% tags=["errors"]
-curves = {TITLES[name]: read_log(runs[name], "mse") for name in VAES}
+curves = {TITLES[name]: runs[name].read_log("mse") for name in VAES}
 figure = show.curves(
     curves, y="error, of the variance", smooth=10, title="corrected", lines={"mean": 1}
 )
@@ -513,7 +504,7 @@ pulls = []
 for place, mode in zip(axes[0], ("ms_vae_w", "ms_vae_w_faithful"), strict=True):
     row = {"network": TITLES[mode]}
     for term, label in (("mse", "MSE"), ("kl", "KL"), ("latent", "W")):
-        steps, lengths = read_log(runs[mode], f"gradient of {term}")
+        steps, lengths = runs[mode].read_log(f"gradient of {term}")
         place.plot(steps, lengths, marker="o", markersize=3, label=label)
         row |= {f"{label}, first": lengths[0], f"{label}, last": lengths[-1]}
     pulls.append(row)
@@ -549,7 +540,7 @@ SICK = {"mse": "error, of the variance", "visual": "KL of the visual latent, nat
 figure, axes = show.subplots(1, 3, width=3.2, height=2.6)
 for place, (key, label) in zip(axes[0], SICK.items(), strict=True):
     for title, run in (("healthy", runs["ms_vae"]), ("λ₂ too large", sick)):
-        place.plot(*read_log(run, key), label=title)
+        place.plot(*run.read_log(key), label=title)
     place.set(xlabel="step", ylabel=label)
 axes[0, 0].axhline(1, color="#555555", linestyle="--", label="the mean of all seconds")
 axes[0, 0].legend(fontsize=7)
@@ -557,7 +548,7 @@ lesson.figure("sick", figure, "A healthy run, and one that collapses.")
 
 # %%
 ill, well = (
-    {key: read_log(run, key)[1][-1] for key in SICK} for run in (sick, runs["ms_vae"])
+    {key: run.read_log(key)[1][-1] for key in SICK} for run in (sick, runs["ms_vae"])
 )
 lesson.record("collapsed_error", ill["mse"], "The collapsed run's error at the end")
 word = "has collapsed" if ill["visual"] < 1 else "has not collapsed"
@@ -578,7 +569,7 @@ print("mean of all seconds gets.")
 # %% tags=["latent-kl"]
 for suffix, mode in (("", "corrected"), ("_faithful", "as released")):
     curves = {
-        f"{TITLES[name]}, {i}": read_log(runs[name + suffix], i)
+        f"{TITLES[name]}, {i}": runs[name + suffix].read_log(i)
         for name in ("cm_vae", "ms_vae")
         for i in MODALITIES
     }
@@ -619,12 +610,12 @@ display(show.table(kl_table))
 # %% tags=["baseline-losses"]
 figure, axes = show.subplots(1, 4, width=2.4, height=2.2)
 for place, name in zip(axes[0], ("avdln", "dcca", "l3", "ave_net"), strict=True):
-    place.plot(*read_log(runs[name], "loss"))
+    place.plot(*runs[name].read_log("loss"))
     place.set(title=TITLES[name], xlabel="step", ylabel="loss")
 caption = "Losses of the baselines. They are of different kinds: do not compare them."
 lesson.figure("baseline_losses", figure, caption)
 final = [
-    {"network": TITLES[name], "last loss": float(read_log(runs[name], "loss")[1][-1])}
+    {"network": TITLES[name], "last loss": float(runs[name].read_log("loss")[1][-1])}
     for name in ("avdln", "dcca", "l3", "ave_net")
 ]
 lesson.record("baseline_losses", final)
@@ -645,7 +636,7 @@ for suffix, mode in (("", "corrected"), ("_faithful", "as released")):
         collapsed = [i for i, nats in found.items() if nats < 1]
         ending = " and ".join(collapsed) or "neither"
         print(f"{TITLES[name]}, {mode}: {text} nats. Below one nat: {ending}.")
-first, last = (read_log(runs["ms_vae_w"], "mse")[1][k] for k in (0, -1))
+first, last = (runs["ms_vae_w"].read_log("mse")[1][k] for k in (0, -1))
 print(f"The error of MS-VAE + W, in units of the features' variance: {first:.2f} at")
 print(f"first, {last:.2f} at the end. The mean of all seconds would get about 1.")
 

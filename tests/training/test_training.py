@@ -124,6 +124,9 @@ def test_history_is_every_step_and_values_after_the_loop(tmp_path: Path) -> None
     history = run.history
     assert history["step"].tolist() == history["number"].tolist() == [0, 1, 2, 3, 4]
     assert np.isnan(history["accuracy"][:4]).all()
+    at, values = run.read_log("accuracy")
+    assert (at.tolist(), values.tolist()) == ([5], [0.5])
+    assert [len(part) for part in run.read_log("never logged")] == [0, 0]
     assert history["accuracy"][4] == 0.5
     assert list((tmp_path / "tensorboard").glob("events*"))
     again = small(tmp_path)
