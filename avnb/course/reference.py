@@ -190,18 +190,21 @@ def copy_models(lesson: Lesson, *names: str) -> bool:
     Raises:
         LessonError: a published file is damaged.
     """
-    found, named = load_reference(lesson.series), ", ".join(names)
-    if found is None or set(names) - {_name(one) for one in found["weights"]}:
+    found, folder = load_reference(lesson.series), find_reference(lesson.series)
+    named = ", ".join(names)
+    published = {_name(one) for one in found["weights"]} if found else set()
+    if found is None or folder is None or set(names) - published:
         print(f"No reference run publishes {named} yet, so they are trained here.")
         return False
-    _copy_weights(lesson.series, lesson.run_dir, names)
+    _copy_weights(folder, found, lesson.run_dir, names)
     print(f"{named}: of the reference run ({describe_reference(found)}).")
     return True
 
 
-def _copy_weights(series: str, run_dir: Path, names: Sequence[str] = ()) -> None:
+def _copy_weights(
+    folder: Path, found: Reference, run_dir: Path, names: Sequence[str] = ()
+) -> None:
     """Copy published models into the folder of a run; all of them without names."""
-    folder, found = require_reference(series)
     for entry in found["weights"]:
         path = (run_dir / entry["path"]).resolve()
         if not path.is_relative_to(run_dir.resolve()):
@@ -227,8 +230,8 @@ def restore_run(series: str, run_dir: Path, *, leave_out: Sequence[str] = ()) ->
     Raises:
         LessonError: no reference run is published, or a file is damaged.
     """
-    _, found = require_reference(series)
-    _copy_weights(series, run_dir)
+    folder, found = require_reference(series)
+    _copy_weights(folder, found, run_dir)
     for step, record in found["steps"].items():
         if step not in leave_out:
             files.write_json(run_dir / "results" / f"{step}.json", record)
