@@ -12,7 +12,7 @@ BOX = "avnb-source"  # the class of the highlighted source
 # Styles of Pygments, each with a contrast of 4.5 or more everywhere (WCAG 2.1, 1.4.3).
 LIGHT, DARK = "xcode", "monokai"
 # How JupyterLab (and nbconvert), VS Code and Colab say that their theme is dark. What
-# the operating system prefers is no sign: the theme of a notebook is a choice of its own.
+# the operating system prefers is no sign: a notebook's theme is a choice of its own.
 DARK_PAGES = 'body[data-jp-theme-light="false"], body.vscode-dark, html[theme="dark"]'
 
 

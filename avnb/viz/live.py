@@ -3,7 +3,7 @@
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import ipywidgets
 import numpy as np
@@ -21,6 +21,11 @@ SAMPLE_SIDE = 512  # pixels; an executed notebook keeps the newest sample
 COLUMNS = 3  # plots beside each other
 EMPTY = show.encode_png(np.full((1, 1, 3), 255, np.uint8))
 POINTS = 400  # of a curve; more cannot be told apart on the panel
+
+HOW_TO_STOP = (
+    "To stop after the present step, press the notebook's own Interrupt (■). What is "
+    "done is kept."
+)
 
 History = Mapping[int, Mapping[str, float]]  # step -> name -> value
 
@@ -98,27 +103,24 @@ class Progress:
 
 
 class Panel:
-    """Curves, newest sample, progress and a stop button, in a notebook.
+    """Curves, newest sample, progress and how to stop, in a notebook.
 
     It is drawn every `DRAW_EVERY` seconds at most, and takes a fortieth of the time at
     most. The pictures are the state of widgets and are overwritten in place, so an
-    executed notebook keeps one of each and not the whole film. JupyterLab 4.4 and up
-    hands the click on the button to a busy kernel (over a subshell); elsewhere the
-    notebook's own interrupt does the same.
+    executed notebook keeps one of each and not the whole film.
 
     Args:
-        stop: called when the button is pressed.
         title: the name of the run.
     """
 
-    def __init__(self, stop: Callable[[], object], title: str) -> None:
+    def __init__(self, title: str) -> None:
         enable_colab_widgets()
         # A description beside a bar is cut after some letters, a label is not.
         self.bar = ipywidgets.IntProgress(max=1)
         self.title = ipywidgets.Label(title)
         self.text = ipywidgets.Label()
-        self.button = ipywidgets.Button(description="Stop", icon="stop")
-        self.button.on_click(lambda _: stop())
+        # No button of ours: see `avnb.training.stopping`.
+        self.hint = ipywidgets.Label(HOW_TO_STOP)
         # Without these a picture that is wider than the page gets a scrolling box.
         whole = {"max_width": "100%", "flex": "0 1 auto", "overflow": "visible"}
         self.curves, self.samples = (
@@ -127,17 +129,17 @@ class Panel:
             )
             for _ in range(2)
         )
-        top = ipywidgets.HBox([self.title, self.bar, self.text, self.button])
         natural = ipywidgets.Layout(
             align_items="flex-start",  # not stretched
             flex_flow="row wrap",
             overflow="visible",
         )
+        top = ipywidgets.HBox([self.title, self.bar, self.text], layout=natural)
         bottom = ipywidgets.HBox([self.curves, self.samples], layout=natural)
         self.start = time.monotonic()
         self.next = 0.0
         self.first: int | None = None  # a run that goes on does not begin at step 0
-        display(ipywidgets.VBox([top, bottom]))
+        display(ipywidgets.VBox([top, self.hint, bottom]))
 
     def update(self, number: int, total: int, rows: History, last: bool) -> None:
         """Draw the panel, unless it was drawn a moment ago and this is not the last."""
@@ -166,7 +168,7 @@ class Panel:
         A page without widgets (an executed notebook, GitHub) shows only these. The
         widgets give their pictures up, so that the notebook holds each one once.
         """
-        self.button.disabled = True
+        self.hint.value = ""
         for picture, name in ((self.curves, "curves"), (self.samples, "newest sample")):
             if picture.value != EMPTY:
                 alt = f"{self.title.value}: {name}"
