@@ -259,6 +259,18 @@ class Lesson:
         self.records.add_value(name, value, caption, source)
         self.save()
 
+    def table(
+        self,
+        name: str,
+        rows: Sequence[Mapping[str, Any]],
+        caption: str = "",
+        *,
+        source: str = "",
+    ) -> None:
+        """Record a table as `record` does, and show it here with its caption."""
+        self.record(name, rows, caption, source=source)
+        _display(show.table(rows, caption))
+
     def record_training(
         self,
         network: str,

@@ -19,7 +19,7 @@ DRAW_EVERY = 2.0  # seconds between two drawings of the live panel, or more
 SAY_EVERY = 60.0  # seconds between two lines of a log
 SAMPLE_SIDE = 512  # pixels; an executed notebook keeps the newest sample
 COLUMNS = 3  # plots beside each other
-EMPTY = show.encode_png(np.full((1, 1, 3), 255, np.uint8))
+PICTURES = ("curves", "newest sample")
 POINTS = 400  # of a curve; more cannot be told apart on the panel
 
 HOW_TO_STOP = (
@@ -121,21 +121,18 @@ class Panel:
         self.text = ipywidgets.Label()
         # No button of ours: see `avnb.training.stopping`.
         self.hint = ipywidgets.Label(HOW_TO_STOP)
-        # Without these a picture that is wider than the page gets a scrolling box.
-        whole = {"max_width": "100%", "flex": "0 1 auto", "overflow": "visible"}
-        self.curves, self.samples = (
-            ipywidgets.Image(
-                value=EMPTY, format="png", layout=ipywidgets.Layout(**whole)
-            )
-            for _ in range(2)
-        )
+        self.views = {
+            name: ipywidgets.HTML(layout=ipywidgets.Layout(**show.UNCUT))
+            for name in PICTURES
+        }
+        self.pictures: dict[str, bytes] = {}  # name -> the PNG file that is shown
         natural = ipywidgets.Layout(
             align_items="flex-start",  # not stretched
             flex_flow="row wrap",
             overflow="visible",
         )
         top = ipywidgets.HBox([self.title, self.bar, self.text], layout=natural)
-        bottom = ipywidgets.HBox([self.curves, self.samples], layout=natural)
+        bottom = ipywidgets.HBox(list(self.views.values()), layout=natural)
         self.start = time.monotonic()
         self.next = 0.0
         self.first: int | None = None  # a run that goes on does not begin at step 0
@@ -152,7 +149,7 @@ class Panel:
         rate = (number - self.first) / max(now - self.start, 1e-9)
         left = f", about {(total - number) / rate:.0f} s left" if rate else ""
         self.text.value = f"step {number} of {total}{left}"
-        self.curves.value = show.figure_to_png(draw_history(rows))
+        self._show("curves", show.figure_to_png(draw_history(rows)))
         # Drawing may be slow: the longer it took, the longer it rests.
         self.next = now + max(DRAW_EVERY, 40 * (time.monotonic() - now))
 
@@ -160,7 +157,7 @@ class Panel:
         """Show a picture (H, W, 3) uint8, made smaller where it is large."""
         shown = Image.fromarray(picture)
         shown.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE))
-        self.samples.value = show.encode_png(np.asarray(shown))
+        self._show("newest sample", show.encode_png(np.asarray(shown)))
 
     def close(self) -> None:
         """Show curves and sample as plain outputs; there is nothing to stop any more.
@@ -169,11 +166,16 @@ class Panel:
         widgets give their pictures up, so that the notebook holds each one once.
         """
         self.hint.value = ""
-        for picture, name in ((self.curves, "curves"), (self.samples, "newest sample")):
-            if picture.value != EMPTY:
-                alt = f"{self.title.value}: {name}"
-                display(OutputImage(data=picture.value, alt=alt))
-                picture.value = EMPTY
+        for name, content in self.pictures.items():
+            display(OutputImage(data=content, alt=self._describe(name)))
+            self.views[name].value = ""
+
+    def _show(self, name: str, content: bytes) -> None:
+        self.pictures[name] = content
+        self.views[name].value = show.picture_html(content, self._describe(name))
+
+    def _describe(self, name: str) -> str:
+        return f"{self.title.value}: {name}"
 
 
 def draw_history(rows: History) -> show.Plot:

@@ -67,12 +67,13 @@ def test_a_page_without_widgets_shows_curves_and_sample(
     panel = live.Panel("a long name of a run")
     assert panel.title.value == "a long name of a run"
     panel.update(3, 10, {0: {"loss": 1.0}, 1: {"loss": 0.5}}, last=False)
-    curves = panel.curves.value
+    assert "alt='a long name of a run: curves'" in panel.views["curves"].value
+    curves = panel.pictures["curves"]
     panel.show_sample(np.zeros((8, 8, 3), np.uint8))
     panel.close()
     assert [type(item) for item in shown[1:]] == [live.OutputImage] * 2
     assert shown[1].data == curves
-    assert panel.curves.value == panel.samples.value == live.EMPTY
+    assert [view.value for view in panel.views.values()] == ["", ""]
     shown.clear()
     live.Panel("nothing done").close()
     assert len(shown) == 1  # the panel itself
