@@ -44,6 +44,8 @@ class Page:
         )
         self.numbers = itertools.count(1)
         self.call("Page.enable")
+        # JupyterLab's current notebook is the one that has the focus.
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def call(self, method: str, **parameters: Any) -> Any:
         """Call a method of the protocol, and return its result."""
@@ -151,13 +153,16 @@ def start_lab(root: Path, port: int, theme: str = "JupyterLab Light") -> Iterato
         log.close()
 
 
+PANEL = "[...window.jupyterapp.shell.widgets('main')].find(w => w.sessionContext)"
 # Whether the notebook is open, its kernel is known, and its cells can be run.
-READY = """(() => {
-  const app = window.jupyterapp, panel = app && app.shell.currentWidget;
-  const context = panel && panel.sessionContext;
-  return !!(context && context.isReady && context.session && context.session.kernel);
-})()"""
-CELLS = "window.jupyterapp.shell.currentWidget.content.widgets"
+READY = f"""(() => {{
+  const panel = window.jupyterapp && {PANEL};
+  if (!panel || !panel.context.isReady) return false;
+  window.jupyterapp.shell.activateById(panel.id);
+  const session = panel.sessionContext;
+  return !!(session.isReady && session.session && session.session.kernel);
+}})()"""
+CELLS = f"{PANEL}.content.widgets"
 
 
 def open_notebook(page: Page, address: str, name: str) -> None:
