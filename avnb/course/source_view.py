@@ -71,7 +71,8 @@ def write_style_sheet() -> str:
         rules.append(f"{selector} {{ background: {background}; color: {text} }}")
         # Not `get_style_defs`: it has a rule for every <pre> of the whole page, too.
         rules += colours.get_token_style_defs(selector)
-    # JupyterLab gives every <pre> colours of its own.
-    rules.append(f"div.{BOX} pre {{ background: none; color: inherit; margin: 0 }}")
+    # JupyterLab gives every <pre> colours of its own, by a rule that would win.
+    own = "background: none !important; color: inherit !important; margin: 0"
+    rules.append(f"div.{BOX} pre {{ {own} }}")
     rules.append(f"div.{BOX} {{ padding: 0.4em; overflow-x: auto }}")
     return "\n".join(rules)

@@ -166,9 +166,10 @@ class Panel:
         widgets give their pictures up, so that the notebook holds each one once.
         """
         self.hint.value = ""
-        for name, content in self.pictures.items():
-            display(OutputImage(data=content, alt=self._describe(name)))
-            self.views[name].value = ""
+        for name, view in self.views.items():
+            if content := self.pictures.get(name):
+                display(OutputImage(data=content, alt=self._describe(name)))
+                view.value = ""
 
     def _show(self, name: str, content: bytes) -> None:
         self.pictures[name] = content

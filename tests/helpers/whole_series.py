@@ -1,7 +1,11 @@
 """What a run of a whole series must have left behind, wherever it ran."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
+
+import nbformat
 
 from avnb.course.series import load_series, step_files
 from avnb.course.steps import read_step
@@ -26,3 +30,33 @@ def check_run(series: str, folder: Path, *, seed: int) -> None:
         entry["name"] for step in results["steps"].values() for entry in step["entries"]
     }
     assert set(load_series(series).RECORDED) <= recorded
+    assert find_unnamed(folder) == []
+
+
+def find_unnamed(folder: Path) -> list[str]:
+    """The pictures of a run's notebooks and report that have no alternative text."""
+    report = (folder / "report.html").read_text()
+    found = [f"report.html: {tag}" for tag in find_bare_tags(report)]
+    pages = sorted((folder / "notebooks").glob("step*.ipynb"))
+    assert pages
+    for path in pages:
+        for cell in nbformat.read(path, as_version=4).cells:
+            for output in cell.get("outputs", ()):
+                found += [f"{path.name}: {one}" for one in find_bare(output)]
+    return found
+
+
+def find_bare(output: Any) -> list[str]:
+    """The pictures of one output of a cell that have no alternative text."""
+    metadata = output.get("metadata", {})
+    data = output.get("data", {})
+    pictures = [kind for kind in data if kind.startswith("image/")]
+    bare = [kind for kind in pictures if not metadata.get(kind, metadata).get("alt")]
+    return bare + find_bare_tags(data.get("text/html", ""))
+
+
+def find_bare_tags(page: str) -> list[str]:
+    """The tags <img …> of a page without alternative text, without their data."""
+    tags = re.findall(r"<img\b[^>]*>", page)
+    bare = [tag for tag in tags if not re.search(r"\balt=(['\"])[^'\"]+\1", tag)]
+    return [tag[:80] for tag in bare]
