@@ -16,7 +16,8 @@ import jupytext
 import nbformat
 from nbformat import v4
 
-from avnb.course.series import list_series, series_folder, step_files
+from avnb.course.series import list_series, load_series, series_folder, step_files
+from avnb.course.speed import tabulate_minutes
 from avnb.course.steps import find_calls, find_table, read_step, walk_cells
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +32,19 @@ if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
     source = "avnb @ git+https://github.com/{REPOSITORY}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
     importlib.invalidate_caches()"""
+# The first code cell of a notebook that takes parameters. papermill shows the comments
+# behind the values (`papermill --help-notebook`).
+PARAMETERS_CELL = """\
+SCALE = "laptop"  # how large everything is: one of the scales below
+DATA = ""  # {data}
+SEED = 0  # of every random number: a whole number; each seed has a run of its own
+RUN_DIR = ""  # "" is the usual folder of this run, below runs/{series}/
+OVERRIDES = {{}}  # {{"field": value}} of the table of settings below: your own values
+# scale      for                                        the whole series took
+{minutes}
+# `avnb check` measures the GFLOP/s of your machine, and says how long it will take."""
+NO_DATA = 'leave it "": this series draws what it needs'
+OWN_DATA = '"" is the embedded data; or a folder of clips, see `avnb prepare --help`'
 # The whole series in one notebook: in Colab each notebook has a machine of its own, on
 # which a later step never finds what an earlier one made.
 COLAB = {
@@ -110,10 +124,12 @@ def sync(force: bool = False) -> None:
             "`make notebooks FORCE=--force`. To work on the notebooks without such "
             "questions, use the copy that `make lab` opens."
         )
-    for _, path in steps():
+    for series, path in steps():
         notebook = jupytext.read(path)
         stamp_badge(notebook, path)
-        stamp_first_cell(notebook, FIRST_CELL)
+        # Whether it takes parameters is its author's decision; what they say is not.
+        takes = any("parameters" in tags(cell) for cell in notebook.cells)
+        stamp_first_cells(notebook, parameters_cell(series) if takes else "")
         write_notebook(path.with_suffix(".ipynb"), notebook.cells)
     ruff("check", "--fix", "--silent", "--exit-zero")
     for series in list_series():
@@ -204,18 +220,32 @@ def stamp_badge(notebook: Any, path: Path) -> None:
     first.source = "\n\n".join(filter(None, [title, badge(path), text]))
 
 
-def stamp_first_cell(notebook: Any, text: str) -> None:
-    """Make `text` the first code cell.
+def parameters_cell(series: str) -> str:
+    """The parameters of a notebook, each with what may be changed, and the minutes."""
+    wants_data = hasattr(load_series(series), "WANTED")
+    return PARAMETERS_CELL.format(
+        data=OWN_DATA if wants_data else NO_DATA,
+        series=series,
+        minutes="\n".join(f"# {line}" for line in tabulate_minutes(series)),
+    )
 
-    A first code cell with the one tag active-ipynb is an older first cell.
+
+def stamp_first_cells(notebook: Any, parameters: str) -> None:
+    """Make the parameters the first code cell, and Colab's cell the one behind it.
+
+    Where there are no parameters (""), Colab's cell is the first. A cell with the one
+    tag active-ipynb in its place is an older cell for Colab.
     """
-    kinds = [cell.cell_type for cell in notebook.cells]
+    cells = [cell for cell in notebook.cells if "parameters" not in tags(cell)]
+    kinds = [cell.cell_type for cell in cells]
     first = kinds.index("code") if "code" in kinds else len(kinds)
-    cell = v4.new_code_cell(text, metadata={"tags": ["active-ipynb"]})
-    if first < len(kinds) and tags(notebook.cells[first]) == ["active-ipynb"]:
-        notebook.cells[first] = cell
-    else:
-        notebook.cells.insert(first, cell)
+    if first < len(kinds) and tags(cells[first]) == ["active-ipynb"]:
+        del cells[first]
+    stamped = [v4.new_code_cell(FIRST_CELL, metadata={"tags": ["active-ipynb"]})]
+    if parameters:
+        metadata = {"tags": ["parameters"]}
+        stamped.insert(0, v4.new_code_cell(parameters, metadata=metadata))
+    notebook.cells = [*cells[:first], *stamped, *cells[first:]]
 
 
 def defining() -> list[Path]:

@@ -7,7 +7,15 @@ from typing import Any
 
 from avnb.errors import LessonError
 
-SCALES = ("smoke", "laptop", "reference", "gpu", "paper")
+# A scale -> what it is for.
+PURPOSES = {
+    "smoke": "tests: every line runs, nothing is learned",
+    "laptop": "two cores, no GPU: the networks do learn",
+    "reference": "two cores for hours: until curves are flat",
+    "gpu": "a GPU with 16 GB, as in Colab",
+    "paper": "the paper's own setting, as far as known",
+}
+SCALES = tuple(PURPOSES)  # the order of the columns of every table
 # NumPy's generators stop at 2**32, and the notebooks add small numbers to their seed.
 LARGEST_SEED = 2**31
 

@@ -5,6 +5,7 @@ import time
 import torch
 
 from avnb.course.series import load_series
+from avnb.course.settings import PURPOSES
 
 SIZE = 2048  # rows and columns of the matrices
 LOOK = 0.8  # seconds that the measurement takes
@@ -53,3 +54,16 @@ def describe_estimate(series: str, scale: str, speed: float) -> str:
         return f"{series} at scale {scale}: nobody has measured how long it takes"
     text = f"{series} at scale {scale}: about {minutes:.0f} minutes here"
     return f"{text}, without a GPU and in float32; bfloat16 in hardware is faster"
+
+
+def tabulate_minutes(series: str) -> list[str]:
+    """One line a scale: what it is for, and how long the whole series took there."""
+    measured = getattr(load_series(series), "MINUTES", {})
+    lines = []
+    for scale, purpose in PURPOSES.items():
+        took = "not measured yet"
+        if scale in measured:
+            minutes, gflops = measured[scale]
+            took = f"{minutes:g} min at {gflops:g} GFLOP/s"
+        lines.append(f"{scale:<10} {purpose:<42} {took}")
+    return lines

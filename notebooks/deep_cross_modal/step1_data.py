@@ -27,6 +27,20 @@
 # **Letters.** N pairs · T frames · C channels of sound · S samples in a chunk
 # (22,050) · H, W height and width (64).
 
+# %% tags=["parameters"]
+SCALE = "laptop"  # how large everything is: one of the scales below
+DATA = ""  # "" is the embedded data; or a folder of clips, see `avnb prepare --help`
+SEED = 0  # of every random number: a whole number; each seed has a run of its own
+RUN_DIR = ""  # "" is the usual folder of this run, below runs/deep_cross_modal/
+OVERRIDES = {}  # {"field": value} of the table of settings below: your own values
+# scale      for                                        the whole series took
+# smoke      tests: every line runs, nothing is learned not measured yet
+# laptop     two cores, no GPU: the networks do learn   57 min at 107 GFLOP/s
+# reference  two cores for hours: until curves are flat not measured yet
+# gpu        a GPU with 16 GB, as in Colab              not measured yet
+# paper      the paper's own setting, as far as known   not measured yet
+# `avnb check` measures the GFLOP/s of your machine, and says how long it will take.
+
 # %% tags=["active-ipynb"]
 # import importlib.util
 # import subprocess
@@ -49,13 +63,6 @@ from jaxtyping import Float, Int, Int16, UInt8
 from torch import Tensor
 
 from avnb.data import clips
-
-# %% tags=["parameters"]
-SCALE = "laptop"
-DATA = ""
-SEED = 0
-RUN_DIR = ""
-OVERRIDES = {}
 
 
 # %% tags=["active-ipynb"]

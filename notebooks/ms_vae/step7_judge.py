@@ -27,6 +27,20 @@
 # **Letters.** N videos · T = 10 seconds · D numbers of an encoded second, or a distance
 # · l seconds of an event · s its first second.
 
+# %% tags=["parameters"]
+SCALE = "laptop"  # how large everything is: one of the scales below
+DATA = ""  # "" is the embedded data; or a folder of clips, see `avnb prepare --help`
+SEED = 0  # of every random number: a whole number; each seed has a run of its own
+RUN_DIR = ""  # "" is the usual folder of this run, below runs/ms_vae/
+OVERRIDES = {}  # {"field": value} of the table of settings below: your own values
+# scale      for                                        the whole series took
+# smoke      tests: every line runs, nothing is learned not measured yet
+# laptop     two cores, no GPU: the networks do learn   22.6 min at 107 GFLOP/s
+# reference  two cores for hours: until curves are flat not measured yet
+# gpu        a GPU with 16 GB, as in Colab              not measured yet
+# paper      the paper's own setting, as far as known   not measured yet
+# `avnb check` measures the GFLOP/s of your machine, and says how long it will take.
+
 # %% tags=["active-ipynb"]
 # import importlib.util
 # import subprocess
@@ -61,13 +75,6 @@ from avnb.metrics.intervals import bootstrap_interval
 from avnb.metrics.localisation import localisation_scores, window_costs
 from avnb.metrics.retrieval import reciprocal_ranks
 from avnb.viz import show
-
-# %% tags=["parameters"]
-SCALE = "laptop"
-DATA = ""
-SEED = 0
-RUN_DIR = ""
-OVERRIDES = {}
 
 # %%
 lesson = course.start(

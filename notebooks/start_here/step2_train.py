@@ -22,6 +22,20 @@
 # **Letters.** K networks side by side · B points of a batch · M modes · x a point (2) ·
 # z noise (2) · n points that are judged.
 
+# %% tags=["parameters"]
+SCALE = "laptop"  # how large everything is: one of the scales below
+DATA = ""  # leave it "": this series draws what it needs
+SEED = 0  # of every random number: a whole number; each seed has a run of its own
+RUN_DIR = ""  # "" is the usual folder of this run, below runs/start_here/
+OVERRIDES = {}  # {"field": value} of the table of settings below: your own values
+# scale      for                                        the whole series took
+# smoke      tests: every line runs, nothing is learned not measured yet
+# laptop     two cores, no GPU: the networks do learn   not measured yet
+# reference  two cores for hours: until curves are flat not measured yet
+# gpu        a GPU with 16 GB, as in Colab              not measured yet
+# paper      the paper's own setting, as far as known   not measured yet
+# `avnb check` measures the GFLOP/s of your machine, and says how long it will take.
+
 # %% tags=["active-ipynb"]
 # import importlib.util
 # import subprocess
@@ -53,20 +67,13 @@ from torch import Tensor, nn
 from avnb import training
 from avnb.viz import show
 
+
 # %% tags=["active-ipynb"]
 # import math
 #
 # from avnb_notebooks.start_here.step1_game import make_ring
 #
 # from avnb import course
-
-# %% tags=["parameters"]
-SCALE = "laptop"
-DATA = ""
-SEED = 0
-RUN_DIR = ""
-OVERRIDES = {}
-
 
 # %% tags=["active-ipynb"]
 # lesson = course.start(

@@ -11,6 +11,7 @@ from typing import Any
 
 import nbformat
 import notebook_tools as tools
+import papermill
 import pytest
 import torch
 from nbformat import v4
@@ -18,7 +19,7 @@ from nbformat import v4
 from avnb import course
 from avnb.course.exercises import find_mistake, is_untouched
 from avnb.course.lesson import PARAMETERS
-from avnb.course.series import list_series, series_folder
+from avnb.course.series import list_series, load_series, series_folder
 from avnb.course.steps import find_calls, read_step, walk_cells
 
 STEPS = [pytest.param(*step, id=step[1].stem) for step in tools.steps()]
@@ -50,10 +51,64 @@ def test_no_output_is_committed(series: str, path: Path) -> None:
 
 
 @each_step
-def test_the_first_cell_installs_in_colab(series: str, path: Path) -> None:
-    first = next(cell for cell in notebook(path).cells if cell.cell_type == "code")
-    assert first.source == tools.FIRST_CELL, "make notebooks"
-    assert tools.tags(first) == ["active-ipynb"]
+def test_parameters_stand_first_and_colab_second(series: str, path: Path) -> None:
+    cells = [cell for cell in notebook(path).cells if cell.cell_type == "code"]
+    if read_step(path).records:
+        first = cells.pop(0)
+        assert first.source == tools.parameters_cell(series), "make notebooks"
+        assert tools.tags(first) == ["parameters"]
+    assert cells[0].source == tools.FIRST_CELL, "make notebooks"
+    assert tools.tags(cells[0]) == ["active-ipynb"]
+    assert sum("google.colab" in cell.source for cell in cells) == 1
+
+
+@each_series
+def test_the_parameters_say_what_may_be_changed(series: str, tmp_path: Path) -> None:
+    lines = tools.parameters_cell(series).splitlines()
+    assert max(map(len, lines)) <= 88
+    for name, line in zip(PARAMETERS, lines, strict=False):
+        assert re.fullmatch(rf"{name} = \S+  # .{{20,}}", line), line
+    for scale in course.SCALES:
+        (line,) = (line for line in lines if line.startswith(f"# {scale} "))
+        measured = getattr(load_series(series), "MINUTES", {}).get(scale)
+        told = re.search(r" ([\d.]+) min at ([\d.]+) GFLOP/s$", line)
+        assert (told and tuple(map(float, told.groups()))) == measured
+        assert told or line.endswith(" not measured yet")
+    # papermill reads the same lines, and shows them to who asks it for help.
+    written = tmp_path / "step.ipynb"
+    cell = v4.new_code_cell("\n".join(lines), metadata={"tags": ["parameters"]})
+    nbformat.write(v4.new_notebook(cells=[cell], metadata=tools.METADATA), written)
+    shown = papermill.inspect_notebook(str(written))
+    assert {name: one["help"] for name, one in shown.items()} == {
+        name: line.partition("  # ")[2]
+        for name, line in zip(PARAMETERS, lines, strict=False)
+    }
+
+
+def test_the_first_cells_are_put_in_once_and_renewed() -> None:
+    shown = {"tags": ["active-ipynb"]}
+    old = v4.new_notebook(
+        cells=[
+            v4.new_markdown_cell("# Step 1"),
+            v4.new_code_cell("import google.colab", metadata=shown),
+            v4.new_code_cell("import torch"),
+            v4.new_code_cell("SCALE = 'x'", metadata={"tags": ["parameters"]}),
+            v4.new_code_cell("print(SCALE)", metadata=shown),
+        ]
+    )
+    for _ in range(2):
+        tools.stamp_first_cells(old, "SEED = 0")
+        assert [cell.source for cell in old.cells] == [
+            "# Step 1",
+            "SEED = 0",
+            tools.FIRST_CELL,
+            "import torch",
+            "print(SCALE)",
+        ]
+    bare = v4.new_notebook(cells=[v4.new_markdown_cell("# Step 2")])
+    for _ in range(2):
+        tools.stamp_first_cells(bare, "")
+        assert [c.source for c in bare.cells] == ["# Step 2", tools.FIRST_CELL]
 
 
 @each_step
