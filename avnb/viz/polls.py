@@ -37,9 +37,9 @@ class Medium:
     url: str
 
     @classmethod
-    def of_picture(cls, picture: Any, zoom: int = 3) -> "Medium":
-        """A picture, as `show.to_uint8` takes it, each pixel `zoom` pixels wide."""
-        return cls("img", show.data_url(show.encode_png(picture, zoom), "image/png"))
+    def of_picture(cls, picture: Any) -> "Medium":
+        """A picture, as `show.to_uint8` takes it; the page enlarges a small one."""
+        return cls("img", show.data_url(show.encode_png(picture), "image/png"))
 
     @classmethod
     def of_sound(cls, waveform: Any, rate: int) -> "Medium":

@@ -60,14 +60,20 @@ def random_run(
 
 
 def run(
-    step: str, run_dir: Path, data: str = "", names: dict[str, Any] | None = None
+    step: str,
+    run_dir: Path,
+    data: str = "",
+    names: dict[str, Any] | None = None,
+    overrides: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a step records at scale smoke, its text half run as a script.
 
     `names` gets everything that the script defines.
     """
     text = (series_folder("ms_vae") / f"{step}.py").read_text()
-    for name, value in (("SCALE", "smoke"), ("RUN_DIR", str(run_dir)), ("DATA", data)):
+    given = {"SCALE": "smoke", "RUN_DIR": str(run_dir), "DATA": data}
+    given["OVERRIDES"] = overrides or {}
+    for name, value in given.items():
         text, found = re.subn(rf"^{name} = .*", f"{name} = {value!r}", text, flags=re.M)
         assert found == 1
     names = {} if names is None else names
