@@ -113,8 +113,7 @@ def read_key(folder: Path) -> dict[str, Any]:
         raise LessonError(
             folder,
             f"it holds no {KEY}, so it is not the folder of a voting page",
-            "Give the folder that holds vote.html, such as "
-            "runs/deep_cross_modal/laptop/vote",
+            f"Give the folder that holds {PAGE}: `vote` in the folder of a run",
         )
     key: dict[str, Any] = files.read_json(folder / KEY)
     return key

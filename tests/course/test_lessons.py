@@ -167,6 +167,7 @@ def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> No
     assert "Your code stopped with TypeError" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_nothing_passes_where_asserts_are_left_out() -> None:
     code = (
         "from avnb.course import exercises\n"
