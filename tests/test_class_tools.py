@@ -54,6 +54,7 @@ def test_the_solutions_get_all_points_and_the_stubs_none(
         assert "SOLUTION" not in student.read_text()
 
 
+@pytest.mark.slow
 def test_a_sheet_asks_and_only_the_other_answers(tmp_path: Path) -> None:
     list(make_class.write_class(tmp_path, "ms_vae"))
     asked = (tmp_path / "sheets" / "ms_vae.html").read_text()
@@ -80,6 +81,7 @@ def make_run(folder: Path) -> Path:
     return folder / "runs"
 
 
+@pytest.mark.slow
 def test_the_site_holds_pages_and_slides(tmp_path: Path) -> None:
     site = tmp_path / "site"
     page, slides = make_site.write_pages(site, "laptop", make_run(tmp_path))

@@ -79,6 +79,7 @@ from avnb.course import study
 from avnb.metrics import Measure
 from avnb.metrics.intervals import bootstrap_interval
 from avnb.viz import show, widgets
+from avnb.viz.polls import Item, Medium, Poll, Question, write_poll
 
 # %%
 lesson = course.start(
@@ -773,7 +774,8 @@ lesson.record("figure8", fig8, "Fig. 8: the scores that people gave in the paper
 
 # %% tags=["human-study"]
 order = torch.randperm(len(chosen["test"]), generator=fixed)
-ballots = []
+ballots: list[widgets.StudySet] = []
+items: list[Item] = []
 for k in sorted(set(labels["test"].tolist())):
     of_class = [i for i in order.tolist() if labels["test"][i] == k][: settings.sets]
     for i in of_class:
@@ -782,9 +784,26 @@ for k in sorted(set(labels["test"].tolist())):
             for what in (*variants, NAMED, "real")
         }
         ballots.append(widgets.StudySet(classes[k], pictures))
+        samples = {name: [Medium.of_picture(x)] for name, x in pictures.items()}
+        items.append(Item(f"pair {i}", samples, units["test"][i], classes[k]))
 saved = lesson.run_dir / "human_study.json"
 form = widgets.HumanStudy(ballots, saved, seed=lesson.seed)
 display(form)
+
+# %% [markdown]
+# **In a class** many people vote, in the ten minutes that a lecture leaves them. The
+# next cell writes some of these sets as a page that needs no server: one file, which
+# each voter opens in a browser. TEACHING.md says how the votes come back and how
+# `avnb vote` merges them. The file `key.json` beside the page says which network made
+# which picture, so keep it to yourself.
+
+# %% tags=["vote"]
+few = [items[i] for i in torch.linspace(0, len(items) - 1, 20).long().unique()]
+asked = Question("score", "How good is each picture?", widgets.MEANINGS, few)
+title = "Which pictures look like a player of the instrument?"
+poll = Poll(title, [asked], "Some pictures are real. Each one gets a score.")
+page = write_poll(poll, lesson.run_dir / "vote", seed=lesson.seed)
+print(f"{len(few)} sets of pictures to vote on: {page.relative_to(lesson.run_dir)}")
 
 
 # %% [markdown]

@@ -550,6 +550,10 @@ def test_equal_models_are_files_of_equal_bytes(tmp_path: Path) -> None:
     # The format asks for a header of 8 n bytes, which its own reader accepts.
     assert int.from_bytes(content[:8], "little") % 8 == 0
     assert torch.equal(safetensors.torch.load(content)["model.weight"], net.weight)
+
+
+@pytest.mark.slow
+def test_equal_models_of_two_processes_are_files_of_equal_bytes(tmp_path: Path) -> None:
     for path in (tmp_path / "one.safetensors", tmp_path / "two.safetensors"):
         done = script("-c", SAVE, str(path))
         assert done.returncode == 0, done.stderr[-3000:]
