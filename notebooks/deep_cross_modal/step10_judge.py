@@ -519,7 +519,7 @@ distances = []
 for what, (x, whose) in compared.items():
     row, against = {"pictures": what, "n": n}, real["test"][halves[0]]
     how = options | {"units": (of_half[0], whose)}
-    if n >= 16 and len(x) == n:  # fewer have no covariance to speak of
+    if n >= 8 and len(x) == n:  # fewer have no covariance to speak of
         row["FID (EvalClassifier)"] = metrics.frechet_distance(against, x, body, **how)
         row["KID (EvalClassifier)"] = metrics.kernel_distance(against, x, body, **how)
     how = options | {"units": whose}
