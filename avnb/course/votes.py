@@ -325,7 +325,7 @@ def tabulate(result: Result, question: str) -> list[dict[str, Any]]:
 
 def describe(result: Result) -> str:
     """The result as lines for the terminal."""
-    lines = [f"{result.title}: {result.voters} voters"]
+    lines = [f"{result.title}: voters: {result.voters}"]
     for question, methods in result.scores.items():
         lines += [f"{question}: {found.mean}" for found in methods.values()]
     for question, rows in result.preferences.items():
@@ -364,7 +364,7 @@ def _render(result: Result, key: Mapping[str, Any]) -> str:
     """The page that the teacher shows to the class."""
     parts = [
         f"<h1>{html.escape(result.title)}</h1>",
-        f"<p>{result.voters} voters. Intervals of 95 % in brackets: for other voters "
+        f"<p>Voters: {result.voters}. Intervals of 95 % in brackets: for other voters "
         "of the same samples, and, wider, for other voters and other samples.</p>",
     ]
     for question in key["questions"]:

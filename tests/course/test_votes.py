@@ -162,7 +162,7 @@ def test_the_votes_of_a_class_are_merged(tmp_path: Path) -> None:
     assert told["scores"]["quality"]["ours"]["mean"]["n"] == 24
     text = (tmp_path / votes.RESULT).read_text(encoding="utf-8")
     assert "A vote &lt;/script&gt;" in text
-    assert "6 voters" in text
+    assert "Voters: 6." in text
 
 
 def test_one_person_counts_once_and_the_last_answer_counts(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / polls.VOTES).rename(mine)
     done = CliRunner().invoke(cli.app, ["vote", str(tmp_path), "--votes", str(mine)])
     assert done.exit_code == 0, done.output
-    assert "1 voters" in done.output
+    assert "voters: 1" in done.output
     assert "ours, mean score: 2 of 2" in done.output
 
 
