@@ -375,7 +375,13 @@ def _render(result: Result, key: Mapping[str, Any]) -> str:
             continue
         parts.append(show.table_html(tabulate(result, name)))
         figure = show.figure_to_png(
-            draw_answers(result.scores[name], dict(question["answers"]))
+            draw_answers(
+                result.scores[name],
+                dict(question["answers"]),
+                "answer: below 0 for the first, above 0 for the second"
+                if question["compares"]
+                else "answer",
+            )
         )
         image = show.data_url(figure, "image/png")
         parts.append(f"<img alt='Share of each answer' src='{image}'>")

@@ -223,13 +223,16 @@ def _list_media(
 
 
 def draw_answers(
-    found: Mapping[str, MethodScores], answers: Mapping[int, str]
+    found: Mapping[str, MethodScores],
+    answers: Mapping[int, str],
+    label: str = "answer",
 ) -> show.Plot:
     """Bars of the share of each answer, side by side for the methods.
 
     Args:
         found: method -> its ratings, whose shares are in the order of the answers.
         answers: the points of the scale.
+        label: of the axis of the answers.
     """
     points = sorted(answers)
     figure, axes = show.subplots(width=1.5 + 1.0 * len(points), height=2.8)
@@ -240,7 +243,7 @@ def draw_answers(
         shares = [share.value for share in one.fractions]
         colour = show.COLOURS[i % len(show.COLOURS)]
         axes[0, 0].bar(places, shares, width, label=method, color=colour)
-    axes[0, 0].set(xlabel="answer", ylabel="share")
+    axes[0, 0].set(xlabel=label, ylabel="share")
     axes[0, 0].set_xticks(range(len(points)), [str(point) for point in points])
     axes[0, 0].legend(fontsize=8)
     return figure

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
-from toy import Toy, toy  # noqa: F401  (a fixture)
+from toy import Toy
 
 # How far a run has come when it is killed: what is there then, in its folder.
 MOMENTS = {
@@ -34,16 +34,16 @@ def read_results(run_dir: Path) -> Any:
     }
 
 
-def kill_when(path: Path, toy: Toy, run_dir: Path) -> bool:
+def kill_when(path: Path, series: Toy, run_dir: Path) -> bool:
     """Run the series, kill all its processes once a file is there; tell whether."""
-    home = toy.folder / "home"
+    home = series.folder / "home"
     home.mkdir(exist_ok=True)
     kept = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
     command = [sys.executable, "-m", "avnb.course.cli", "run", "toy"]
     process = subprocess.Popen(
         [*command, "--scale", "smoke", "--run-dir", str(run_dir)],
-        cwd=toy.folder,
-        env=kept | {"PYTHONPATH": str(toy.folder), "HOME": str(home)},
+        cwd=series.folder,
+        env=kept | {"PYTHONPATH": str(series.folder), "HOME": str(home)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -60,8 +60,11 @@ def kill_when(path: Path, toy: Toy, run_dir: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_anywhere_ends_with_the_same_record(toy: Toy) -> None:
-    whole, broken = toy.folder / "whole", toy.folder / "broken"
+def test_a_run_that_is_killed_anywhere_ends_with_the_same_record(
+    tmp_path: Path,
+) -> None:
+    toy = Toy(tmp_path)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
     done = toy.avnb("run", "toy", "--scale", "smoke", "--run-dir", str(whole))
     assert done.returncode == 0, done.stderr
     for file in MOMENTS.values():
