@@ -16,7 +16,6 @@ from toy import Toy
 MOMENTS = {
     "while its first notebook runs": "checkpoint.txt",
     "between two notebooks": "notebooks/step1_count.ipynb",
-    "while its last notebook ends": "results/step3_use.json",
 }
 
 
