@@ -128,16 +128,21 @@ def check_data(data: str | Path, series: str) -> Path:
     """The absolute path of a folder of prepared clips that a series can use.
 
     Raises:
-        LessonError: there are no prepared clips, or they are of another kind than the
-            series wants; it gives the command that prepares the right ones.
+        LessonError: the series uses no clips (it has no `WANTED`), there are none in
+            the folder, or they are of another kind than the series wants; then it
+            gives the command that prepares the right ones.
         ClipsError: the prepared clips are damaged.
     """
     folder = Path(data).expanduser().resolve()
     wanted: WantedClips | None = getattr(load_series(series), "WANTED", None)
-    prepare = f"{name_command()} prepare"
-    if wanted is not None:
-        # The first word only: a path behind it may hold the word, too.
-        prepare = wanted.prepare.replace("avnb", name_command(), 1)
+    if wanted is None:
+        raise LessonError(
+            f"data {folder}",
+            f"the series {series} uses no prepared clips, so they would change nothing",
+            'Leave --data out; in a notebook, set DATA = ""',
+        )
+    # The first word only: a path behind it may hold the word, too.
+    prepare = wanted.prepare.replace("avnb", name_command(), 1)
     if not (folder / "clips.json").is_file():
         raise LessonError(
             folder,
@@ -145,7 +150,7 @@ def check_data(data: str | Path, series: str) -> Path:
             f"Make them with `{prepare}`, or leave the data folder empty for the "
             "embedded data",
         )
-    if wanted is not None and (wrong := wanted.find_misfits(*describe_clips(folder))):
+    if wrong := wanted.find_misfits(*describe_clips(folder)):
         raise LessonError(
             folder,
             f"these clips are not what {series} needs: {'; '.join(wrong)}"
@@ -253,6 +258,18 @@ class Lesson:
         # Every `record` saves: what a step had made when it failed can be looked at.
         self.records.add_value(name, value, caption, source)
         self.save()
+
+    def table(
+        self,
+        name: str,
+        rows: Sequence[Mapping[str, Any]],
+        caption: str = "",
+        *,
+        source: str = "",
+    ) -> None:
+        """Record a table as `record` does, and show it here with its caption."""
+        self.record(name, rows, caption, source=source)
+        _display(show.table(rows, caption))
 
     def record_training(
         self,

@@ -21,7 +21,8 @@ KEPT = ("**Time", "**Before you start", "**Prerequisites")  # a head's paragraph
 INTRODUCTION = """# avnb: a course you can run
 
 Each series builds the model of one paper on generating sound and picture together. Its
-notebooks are its steps: begin with step 1 of any series, and go on in their order.
+notebooks are its steps: begin with step 1 and go on in their order. Only the series
+that stands first here is for everybody; after it take the others in any order.
 
 - Change what you like. This folder, `course/`, is your own copy of the notebooks. What
   you save here is what the later steps import, and an update never replaces it.
@@ -40,11 +41,13 @@ def write_start_page(folder: Path) -> Path:
     Returns:
         The page, a notebook of Markdown cells, which JupyterLab shows rendered.
     """
+    places = {
+        series: folder.joinpath(*package.split("."))
+        for series, package in list_series().items()
+    }
     cells = [INTRODUCTION]
-    for series, package in sorted(list_series().items()):
-        cells.append(
-            _describe_series(folder, series, folder.joinpath(*package.split(".")))
-        )
+    for series in sorted(places, key=lambda name: (not _is_first(places[name]), name)):
+        cells.append(_describe_series(folder, series, places[series]))
     page = v4.new_notebook()  # type: ignore[no-untyped-call]
     for number, text in enumerate(cells):
         cell = v4.new_markdown_cell(text, id=f"cell-{number:03}")  # type: ignore[no-untyped-call]
@@ -129,6 +132,18 @@ def _list_notebooks(place: Path) -> list[Path]:
     numbers = {path: int(match[1]) for path, match in found.items() if match}
     # As numbers: as texts step10 would come before step2.
     return sorted(numbers, key=lambda path: numbers[path])
+
+
+def _is_first(place: Path) -> bool:
+    """Whether a series' module `series` says `FIRST = True`.
+
+    The text is read: importing a series takes seconds, since most of them need PyTorch.
+    """
+    try:
+        text = (place / "series.py").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return re.search(r"^FIRST = True\b", text, re.MULTILINE) is not None
 
 
 def _read_docstring(path: Path) -> str:

@@ -100,8 +100,7 @@ class Run:
             checkpoint of other settings is an error.
         fresh: delete what is in the folder and begin anew.
         log_every: steps between two times that values come over from a GPU.
-        live: show a panel with curves, samples and a stop button; by default in
-            notebooks only.
+        live: show a panel with curves and samples; by default in notebooks only.
     """
 
     def __init__(
@@ -237,9 +236,9 @@ class Run:
     ) -> Iterator[TrainingStep]:
         """Give the steps that are still to do, and save checkpoints on the way.
 
-        The loop ends early, with `finished` False and a checkpoint, after the stop
-        button, `run.stop()`, a file named `stop` in the folder, Ctrl-C (twice to end
-        at once) or SIGTERM. A `break` or an error in the loop saves nothing.
+        The loop ends early, with `finished` False and a checkpoint, after Ctrl-C or a
+        notebook's Interrupt (twice to end at once), SIGTERM, `run.stop()`, or a file
+        named `stop` in the folder. A `break` or an error in the loop saves nothing.
 
         Args:
             total: the number of steps of the whole run.
@@ -277,7 +276,7 @@ class Run:
         self._stop.clear()
         main = self.accelerator.is_main_process
         if self._live and main:
-            self._panel = live_view.Panel(self.stop, self.folder.name)
+            self._panel = live_view.Panel(self.folder.name)
         progress = live_view.Progress(
             self._number, total, self.folder.name, self._panel, hidden=not main
         )

@@ -1,4 +1,11 @@
-"""Stop a training loop between two steps: by a button, a file or a signal."""
+"""Stop a training loop between two steps: by a signal or a file.
+
+A notebook's button Interrupt (the square in JupyterLab's toolbar) sends the signal. It
+works in JupyterLab, VS Code and Colab, because the front end sends it to the process
+and not to the kernel's queue of messages. A button of our own would be such a message.
+It would wait until the loop is over: the loop blocks the kernel's main thread, where
+ipykernel 7.4 and every version before 7 handle the messages of widgets.
+"""
 
 import contextlib
 import signal
@@ -17,8 +24,8 @@ LOOK_EVERY = 0.2  # seconds between two looks for the file; file systems can be 
 class StopRequest:
     """Whether someone has asked the loop to end after the present step.
 
-    Three things ask: a call of `request` (the stop button), a file named `stop` in the
-    run's folder, and Ctrl-C or SIGTERM while `catch_signals` is active.
+    Three things ask: a call of `request`, a file named `stop` in the run's folder, and,
+    while `catch_signals` is active, SIGTERM or SIGINT (Ctrl-C, a notebook's Interrupt).
 
     Args:
         folder: the folder of the run.
@@ -33,7 +40,7 @@ class StopRequest:
         self.accelerator = accelerator
         self.agree_every = agree_every
         self.looked_at = time.monotonic()
-        # An Event, since the button's click arrives in another thread.
+        # An Event, since another thread may ask.
         self._asked = threading.Event()
 
     def request(self) -> None:

@@ -3,7 +3,7 @@
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import ipywidgets
 import numpy as np
@@ -19,8 +19,13 @@ DRAW_EVERY = 2.0  # seconds between two drawings of the live panel, or more
 SAY_EVERY = 60.0  # seconds between two lines of a log
 SAMPLE_SIDE = 512  # pixels; an executed notebook keeps the newest sample
 COLUMNS = 3  # plots beside each other
-EMPTY = show.encode_png(np.full((1, 1, 3), 255, np.uint8))
+PICTURES = ("curves", "newest sample")
 POINTS = 400  # of a curve; more cannot be told apart on the panel
+
+HOW_TO_STOP = (
+    "To stop after the present step, press the notebook's own Interrupt (■). What is "
+    "done is kept."
+)
 
 History = Mapping[int, Mapping[str, float]]  # step -> name -> value
 
@@ -98,46 +103,40 @@ class Progress:
 
 
 class Panel:
-    """Curves, newest sample, progress and a stop button, in a notebook.
+    """Curves, newest sample, progress and how to stop, in a notebook.
 
     It is drawn every `DRAW_EVERY` seconds at most, and takes a fortieth of the time at
     most. The pictures are the state of widgets and are overwritten in place, so an
-    executed notebook keeps one of each and not the whole film. JupyterLab 4.4 and up
-    hands the click on the button to a busy kernel (over a subshell); elsewhere the
-    notebook's own interrupt does the same.
+    executed notebook keeps one of each and not the whole film.
 
     Args:
-        stop: called when the button is pressed.
         title: the name of the run.
     """
 
-    def __init__(self, stop: Callable[[], object], title: str) -> None:
+    def __init__(self, title: str) -> None:
         enable_colab_widgets()
         # A description beside a bar is cut after some letters, a label is not.
         self.bar = ipywidgets.IntProgress(max=1)
         self.title = ipywidgets.Label(title)
         self.text = ipywidgets.Label()
-        self.button = ipywidgets.Button(description="Stop", icon="stop")
-        self.button.on_click(lambda _: stop())
-        # Without these a picture that is wider than the page gets a scrolling box.
-        whole = {"max_width": "100%", "flex": "0 1 auto", "overflow": "visible"}
-        self.curves, self.samples = (
-            ipywidgets.Image(
-                value=EMPTY, format="png", layout=ipywidgets.Layout(**whole)
-            )
-            for _ in range(2)
-        )
-        top = ipywidgets.HBox([self.title, self.bar, self.text, self.button])
+        # No button of ours: see `avnb.training.stopping`.
+        self.hint = ipywidgets.Label(HOW_TO_STOP)
+        self.views = {
+            name: ipywidgets.HTML(layout=ipywidgets.Layout(**show.UNCUT))
+            for name in PICTURES
+        }
+        self.pictures: dict[str, bytes] = {}  # name -> the PNG file that is shown
         natural = ipywidgets.Layout(
             align_items="flex-start",  # not stretched
             flex_flow="row wrap",
             overflow="visible",
         )
-        bottom = ipywidgets.HBox([self.curves, self.samples], layout=natural)
+        top = ipywidgets.HBox([self.title, self.bar, self.text], layout=natural)
+        bottom = ipywidgets.HBox(list(self.views.values()), layout=natural)
         self.start = time.monotonic()
         self.next = 0.0
         self.first: int | None = None  # a run that goes on does not begin at step 0
-        display(ipywidgets.VBox([top, bottom]))
+        display(ipywidgets.VBox([top, self.hint, bottom]))
 
     def update(self, number: int, total: int, rows: History, last: bool) -> None:
         """Draw the panel, unless it was drawn a moment ago and this is not the last."""
@@ -150,7 +149,7 @@ class Panel:
         rate = (number - self.first) / max(now - self.start, 1e-9)
         left = f", about {(total - number) / rate:.0f} s left" if rate else ""
         self.text.value = f"step {number} of {total}{left}"
-        self.curves.value = show.figure_to_png(draw_history(rows))
+        self._show("curves", show.figure_to_png(draw_history(rows)))
         # Drawing may be slow: the longer it took, the longer it rests.
         self.next = now + max(DRAW_EVERY, 40 * (time.monotonic() - now))
 
@@ -158,7 +157,7 @@ class Panel:
         """Show a picture (H, W, 3) uint8, made smaller where it is large."""
         shown = Image.fromarray(picture)
         shown.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE))
-        self.samples.value = show.encode_png(np.asarray(shown))
+        self._show("newest sample", show.encode_png(np.asarray(shown)))
 
     def close(self) -> None:
         """Show curves and sample as plain outputs; there is nothing to stop any more.
@@ -166,12 +165,17 @@ class Panel:
         A page without widgets (an executed notebook, GitHub) shows only these. The
         widgets give their pictures up, so that the notebook holds each one once.
         """
-        self.button.disabled = True
-        for picture, name in ((self.curves, "curves"), (self.samples, "newest sample")):
-            if picture.value != EMPTY:
-                alt = f"{self.title.value}: {name}"
-                display(OutputImage(data=picture.value, alt=alt))
-                picture.value = EMPTY
+        self.hint.value = ""
+        for name, content in self.pictures.items():
+            display(OutputImage(data=content, alt=self._describe(name)))
+            self.views[name].value = ""
+
+    def _show(self, name: str, content: bytes) -> None:
+        self.pictures[name] = content
+        self.views[name].value = show.picture_html(content, self._describe(name))
+
+    def _describe(self, name: str) -> str:
+        return f"{self.title.value}: {name}"
 
 
 def draw_history(rows: History) -> show.Plot:

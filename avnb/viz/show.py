@@ -52,13 +52,17 @@ STYLE: Any = {
     "image.cmap": "magma",
     "image.interpolation": "nearest",
 }
+# The layout of a widget around a picture. Without it, a picture that is wider than its
+# place gets a scrolling box, or is cut.
+UNCUT = {"max_width": "100%", "flex": "0 1 auto", "overflow": "visible"}
 
 
 class Plot(Figure):
     """A figure in the house style that a notebook shows by itself."""
 
-    def _repr_png_(self) -> bytes:
-        return figure_to_png(self)
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
+        # The metadata is IPython's: the page's text for who cannot see the picture.
+        return figure_to_png(self), {"alt": describe_figure(self)}
 
 
 def figure_to_png(figure: Figure) -> bytes:
@@ -70,6 +74,25 @@ def figure_to_png(figure: Figure) -> bytes:
         letters.spell_figure(figure)
         figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def describe_figure(figure: Figure) -> str:
+    """The alternative text of a figure: its titles, its axes and its labels."""
+    parts = [figure.get_suptitle()]
+    for place in figure.axes:
+        named = [place.get_title(), " over ".join(_name_axes(place))]
+        labels = place.get_legend_handles_labels()[1]
+        if labels and len(labels) <= 8:  # more could not be kept in mind
+            named.append(", ".join(labels))
+        parts.append(": ".join(filter(None, named)))
+    # Many panels with the same axes are said once.
+    told = "; ".join(dict.fromkeys(filter(None, parts)))
+    return f"Figure. {told}" if told else "Figure without titles"
+
+
+def _name_axes(place: Axes) -> list[str]:
+    names = (place.get_ylabel(), place.get_xlabel())
+    return [name for name in names if name]
 
 
 def subplots(
@@ -150,6 +173,15 @@ def encode_png(image: Any, zoom: int = 1) -> bytes:
     buffer = io.BytesIO()
     imsave(buffer, pixels, format="png")
     return buffer.getvalue()
+
+
+def picture_html(content: bytes, alt: str, style: str = "") -> str:
+    """A PNG file as HTML, never wider than the page, with an alternative text."""
+    source = data_url(content, "image/png")
+    return (
+        f"<img alt='{html.escape(alt, quote=True)}' src='{source}' "
+        f"style='max-width:100%;{style}'>"
+    )
 
 
 def image_grid(
@@ -587,9 +619,8 @@ def _render_card(item: Card, rate: int, width: int) -> str:
     mark, colour = MARKS[item.right]
     inner = ""
     if item.picture is not None:
-        source = data_url(encode_png(item.picture), "image/png")
         style = f"width:{width}px;image-rendering:pixelated;display:block"
-        inner += f"<img style='{style}' src='{source}'>"
+        inner += picture_html(encode_png(item.picture), item.caption, style)
     if item.sound is not None:
         source = data_url(encode_wav(item.sound, rate), "audio/wav")
         style = f"width:{width}px;height:2em;display:block"

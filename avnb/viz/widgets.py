@@ -116,12 +116,13 @@ class HumanStudy(Playground):
         )
         # A call for each ballot: a lambda in this loop would see the last method only.
         self.row.children = tuple(
-            self._build_ballot(index, method) for method in self.shuffled[index]
+            self._build_ballot(index, method, f"picture {number} of {label}")
+            for number, method in enumerate(self.shuffled[index], 1)
         )
 
-    def _build_ballot(self, index: int, method: str) -> ui.VBox:
+    def _build_ballot(self, index: int, method: str, alt: str) -> ui.VBox:
         # The method's name must not go to the browser, where a rater could read it.
-        picture = _enlarge(self.sets[index].pictures[method])
+        picture = _enlarge(self.sets[index].pictures[method], alt)
         buttons = ui.ToggleButtons(
             options=[(str(k), k) for k in sorted(MEANINGS)],
             # None presses no button.
@@ -184,10 +185,11 @@ def _draw_results(records: list[dict[str, Any]]) -> str:
     """Fig. 8 of the paper: the share of each score by method, and the means."""
     found = metrics.human_scores(records)
     rows = [{"method": name, "mean score": one.mean} for name, one in found.items()]
-    source = show.data_url(
-        show.figure_to_png(draw_answers(found, MEANINGS)), "image/png"
+    picture = show.picture_html(
+        show.figure_to_png(draw_answers(found, MEANINGS)),
+        "The share of each score, by method",
     )
-    return show.table_html(rows) + f"<img src='{source}'>"
+    return show.table_html(rows) + picture
 
 
 def read_file_upload(value: Any) -> tuple[str, bytes]:
@@ -301,7 +303,8 @@ class SoundToPicture(_SoundChoice):
         made = self.generate(
             sound, interpolate_noise(self.ends[0], self.ends[1], self.slider.value)
         )
-        self.picture.children = (_enlarge(made),)
+        alt = f"what is generated from {self.choice.value}"
+        self.picture.children = (_enlarge(made, alt),)
 
     def _choose_added(self, name: str) -> None:
         # New options set both menus back to their first entry.
@@ -418,7 +421,7 @@ class PictureToSound(Playground):
 
     def _update(self) -> None:
         picture = self.pictures[self.choice.value]
-        self.picture.children = (_enlarge(picture),)
+        self.picture.children = (_enlarge(picture, self.choice.value),)
         made = self.generate(
             picture, interpolate_noise(self.ends[0], self.ends[1], self.slider.value)
         )
@@ -535,5 +538,8 @@ def _mix_to_mono(waveform: Any) -> np.ndarray:
     return mixed
 
 
-def _enlarge(picture: Any) -> ui.Image:
-    return ui.Image(value=show.encode_png(picture, zoom=3), format="png")
+def _enlarge(picture: Any, alt: str) -> ui.HTML:
+    """A picture, three times as large, with an alternative text."""
+    # Not ui.Image, which has no alternative text.
+    content = show.encode_png(picture, zoom=3)
+    return ui.HTML(show.picture_html(content, alt), layout=ui.Layout(**show.UNCUT))

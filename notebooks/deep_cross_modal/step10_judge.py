@@ -270,8 +270,7 @@ for split in ("train", "test"):
         if (what, split) in PAPER:
             row["the paper"] = {"value": PAPER[what, split], "unit": "fraction"}
         table5.append(row)
-lesson.record("table5", table5, "Table 5: is the right instrument recognised?")
-display(show.table(table5))
+lesson.table("table5", table5, "Table 5: is the right instrument recognised?")
 
 # %%
 chance = metrics.chance(len(classes))
@@ -280,8 +279,7 @@ baselines = [
     {"baseline": "chance", "accuracy": chance},
     {"baseline": "always the commonest class of training", "accuracy": trivial},
 ]
-lesson.record("table5_baselines", baselines, "Baselines of Table 5")
-display(show.table(baselines))
+lesson.table("table5_baselines", baselines, "Baselines of Table 5")
 names = (*variants, NAMED, NEAREST, "real")
 figure = show.bars(
     {what: accuracy[what, "test", "EvalClassifier"] for what in names},
@@ -385,8 +383,7 @@ fresh = metrics.authenticity(
     real_features, train_features, units["test"], training_units=pairs["train"].units
 )
 copies.append({"pictures": "real, of unheard people", "authenticity": fresh})
-lesson.record("memorisation", copies, "Pictures: memorised or varied?")
-display(show.table(copies))
+lesson.table("memorisation", copies, "Pictures: memorised or varied?")
 
 # %% [markdown]
 # Look at it: generated pictures, and below each the training picture that is nearest to
@@ -528,8 +525,7 @@ for what, (x, whose) in compared.items():
     row["IS (EvalClassifier)"] = metrics.inception_score(x, eval_image, **how)
     distances.append(row)
 caption = "Distances to real pictures of unheard people, all at the same n"
-lesson.record("distances", distances, caption)
-display(show.table(distances, caption))
+lesson.table("distances", distances, caption)
 
 
 # %% [markdown]
@@ -667,8 +663,7 @@ if (models / "pose_estimator.safetensors").exists():
         x = run_in_batches(G, z, encode_sounds("classifier", "test", index))
         rows, gains[called] = measure_pose(called, x, index)
         pose += rows
-    lesson.record("pose", pose, "Errors of the pose")
-    display(show.table(pose))
+    lesson.table("pose", pose, "Errors of the pose")
 else:
     print("This data set has no truth about poses.")
 
@@ -689,8 +684,7 @@ rows = [
     }
     for name, gain in gains.items()
 ]
-lesson.record("pose_gain", rows, caption)
-display(show.table(rows, caption))
+lesson.table("pose_gain", rows, caption)
 
 # %% [markdown]
 # ## Image to sound: 11 % in the paper
@@ -745,8 +739,7 @@ for what, x in sounds.items():
     i2s.append(row)
 row = {"sounds": "chance", "EvalClassifier": chance, "sound encoder": chance}
 i2s.append(row | {"the paper": {"value": 1 / 13, "unit": "fraction"}})
-lesson.record("i2s", i2s, "Is the right instrument recognised in the sounds?")
-display(show.table(i2s))
+lesson.table("i2s", i2s, "Is the right instrument recognised in the sounds?")
 
 
 # %% [markdown]
@@ -770,8 +763,7 @@ rows = [
         "noise": noise,
     }.items()
 ]
-lesson.record("i2s_memorisation", rows, "Sounds: memorised or varied?")
-display(show.table(rows))
+lesson.table("i2s_memorisation", rows, "Sounds: memorised or varied?")
 named = predict_classes(evaluators["EvalClassifier"], sounds["I2S"])
 figure = draw_classes(named, "instruments recognised in the sounds of I2S")
 lesson.figure("i2s_classes", figure, "Class histogram of the generated sounds.")
@@ -805,8 +797,8 @@ fig8 = [
     {"pictures": "real, 64 × 64 pixels", "mean score in the paper": 2.59},
 ]
 meanings = [{"score": k, "meaning (Table 4)": v} for k, v in widgets.MEANINGS.items()]
-display(show.table(meanings), show.table(fig8))
-lesson.record("figure8", fig8, "Fig. 8: the scores that people gave in the paper")
+display(show.table(meanings))
+lesson.table("figure8", fig8, "Fig. 8: the scores that people gave in the paper")
 
 # %% [markdown]
 # You can do the same here. Every click is saved, and at the end the means appear with

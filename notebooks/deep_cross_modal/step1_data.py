@@ -364,8 +364,7 @@ def count_pairs(pairs: Pairs) -> dict[str, int]:
 #     | dict(zip(("paper, train", "paper, test"), TABLE2.get(name, ()), strict=False))
 #     for name in train.classes
 # ]
-# lesson.record("table2", rows, "Table 2: pairs of each instrument")
-# show.table(rows)
+# lesson.table("table2", rows, "Table 2: pairs of each instrument")
 
 # %% [markdown]
 # Look at them. Each column shows four training pictures of one instrument.
@@ -503,8 +502,7 @@ def list_shortcuts(pairs: Pairs) -> dict[str, Float[Tensor, "n d"]]:
 #     {"what is read": name, "nearest is of the same class": measure, "chance": chance}
 #     for name, measure in sorted(read.items(), key=lambda item: item[1].value)
 # ]
-# lesson.record("shortcuts", rows, "What tells the instrument without being played")
-# show.table(rows)
+# lesson.table("shortcuts", rows, "What tells the instrument without being played")
 
 # %% [markdown]
 # Later, a network judges the pictures that ours generate. What does it say of pictures

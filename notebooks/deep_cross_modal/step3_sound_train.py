@@ -320,8 +320,7 @@ for name, layers in [("LMS", 4)] if taken else pairs_of_table:
     row |= {"the paper, on Sub-URMP": paper}
     epochs = settings.table_steps * settings.batch / len(train)
     table.append(row | {"epochs of training": f"{epochs:.2g}"})
-lesson.record("table1", table, "Table 1: accuracy on people who were not heard before")
-display(show.table(table))
+lesson.table("table1", table, "Table 1: accuracy on people who were not heard before")
 
 # %%
 baselines = [
@@ -331,8 +330,7 @@ baselines = [
         "accuracy": metrics.majority_class(train.labels, test.labels),
     },
 ]
-lesson.record("table1_baselines", baselines, "Baselines of Table 1")
-display(show.table(baselines))
+lesson.table("table1_baselines", baselines, "Baselines of Table 1")
 names = [f"{row['representation']}, {row['layers']} layers" for row in table]
 figure = show.bars(
     dict(zip(names, [row["accuracy"] for row in table], strict=True)),

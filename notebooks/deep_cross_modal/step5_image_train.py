@@ -255,8 +255,7 @@ for name, (network, cls, _, _) in CLASSIFIERS.items():
 rows[0]["the paper"] = "more than 95 %"
 chance = metrics.chance(classes)
 rows.append({"network": "chance", "accuracy on unheard people": chance})
-lesson.record("accuracy", rows, "Which network recognises instruments in real pictures")
-display(show.table(rows))
+lesson.table("accuracy", rows, "Which network recognises instruments in real pictures")
 
 # %% [markdown]
 # The paper reports "more than 95 percent" for Γ. The EvalClassifier's accuracy on real
@@ -307,8 +306,7 @@ for what, x in (spoiled | {"real": pictures}).items():
     )
     found = metrics.accuracy(named, test.labels[index], units)
     blind.append({"pictures": what, "accuracy": found})
-lesson.record("evaluator", blind, "What the EvalClassifier says where it sees nothing")
-display(show.table(blind))
+lesson.table("evaluator", blind, "What the EvalClassifier says where it sees nothing")
 
 # %% [markdown]
 # ## The pose estimator
@@ -375,10 +373,9 @@ if truth["train"] is not None:
     rows = [{"answer": name, "error": error} for name, error in errors.items()]
     error = errors["pose estimator"]
     lesson.record("pose_estimator_error", error, "Error of the pose estimator")
-    lesson.record(
+    lesson.table(
         "pose_errors", rows, "Errors of the pose on pictures of unheard people"
     )
-    display(show.table(rows))
 else:
     print("this data set has no truth about poses, so there is no pose estimator")
 

@@ -557,8 +557,7 @@ for row in rows:
     row[name] = {"value": row[name], "unit": "fraction"}
 if rows:
     caption = f"Runs of {settings.sick_steps} steps, means over their last quarter"
-    lesson.record("failures", rows, caption)
-    display(show.table(rows, caption))
+    lesson.table("failures", rows, caption)
 else:
     print("This scale trains no failures. The report shows those of the reference run.")
 

@@ -670,8 +670,7 @@ def ask_oracles(train: PerformerVideo, test: PerformerVideo) -> list[dict]:
 # %% tags=["active-ipynb", "heard"]
 # if train.source.truth:  # a video from outside has none
 #     heard = ask_oracles(train, test)
-#     lesson.record("heard", heard, "r of what is read from one second of sound")
-#     display(show.table(heard))
+#     lesson.table("heard", heard, "r of what is read from one second of sound")
 #     values = {row["quantity"]: row["causal"].value for row in heard}
 #     least, most = min(values, key=values.get), max(values, key=values.get)
 #     print(f"read best: {most} (r = {values[most]:.2f})")

@@ -654,13 +654,12 @@ def write_traps(folder: Path) -> None:
 # found, problems = ave.find_sources(lesson.run_dir / "step1" / "traps")
 # print(f"{len(found)} events can be used:", [source.recording for source in found])
 # rows = [{"file": p.file, "problem": p.problem, "remedy": p.remedy} for p in problems]
-# lesson.record(
+# lesson.table(
 #     "traps",
 #     rows,
 #     "What the script says of faulty lines that were written for this lesson",
 #     source="a small folder in AVE's layout with known faults, made by step 1",
 # )
-# show.table(rows)
 
 # %% [markdown]
 # The script did not stop, and each row that it left out has a line that says why. The

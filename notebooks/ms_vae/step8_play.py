@@ -529,9 +529,10 @@ for count, words in ((2, "both answers right"), (0, "both answers wrong")):
 def make_video_page(name: str) -> HTML:
     """Make a page with the matrix of a video and a player of its whole sound."""
     video = pages[name]
-    source = show.data_url(show.figure_to_png(plot_matrix(video)), "image/png")
+    matrix = show.figure_to_png(plot_matrix(video))
+    shown = show.picture_html(matrix, f"The distances of {name}, second by second")
     sound = np.concatenate([get_sound(video, t) for t in range(T)])
-    return HTML(f"<img src='{source}'>{show.listen([sound], rate, [name]).data}")
+    return HTML(shown + show.listen([sound], rate, [name]).data)
 
 
 pages = {f"{k}. {describe_video(v)}": v for k, v in enumerate(placed, start=1)}

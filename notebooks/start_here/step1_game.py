@@ -407,8 +407,7 @@ def optimal_logit(real: World, fake: World, x: Tensor) -> Tensor:
 # rows = [{"discriminator": "trained, mean of 3", "error": errors.mean().item()}]
 # rows += [{"discriminator": "always 1/2", "error": (right - 0.5).abs().mean().item()}]
 # caption = "Mean distance of the probability from that of D*"
-# lesson.record("optimal", rows, caption)
-# show.table(rows, caption)
+# lesson.table("optimal", rows, caption)
 
 # %% [markdown]
 # ## What came out

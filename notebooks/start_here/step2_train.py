@@ -162,8 +162,7 @@ def measure_coverage(points: Float[Tensor, "n 2"], world: World) -> Coverage:
 #     row = {"points": name, "modes of 8": found.modes, "quality": found.quality}
 #     rows.append(row | {"evenness": found.evenness, "copied": copied.item()})
 # caption = "Who wins which number"
-# lesson.record("cheaters", rows, caption)
-# show.table(rows, caption)
+# lesson.table("cheaters", rows, caption)
 
 # %% [markdown]
 # ## One step
@@ -565,8 +564,7 @@ def draw_curve(ax: Any, looks: list, name: str, line: float, number: int) -> Non
 # real = {"modes of 8": perfect.modes, "quality": perfect.quality}
 # rows.append({"weights": "(real points)"} | real)
 # caption = f"Three copies after {settings.steps} steps, means"
-# lesson.record("ring", rows, caption)
-# show.table(rows, caption)
+# lesson.table("ring", rows, caption)
 
 # %% [markdown]
 # ## What came out

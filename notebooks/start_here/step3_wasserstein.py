@@ -221,8 +221,7 @@ def wasserstein_on_a_line(
 
 # %% tags=["active-ipynb"]
 # caption = f"Only a slope of at most 1 may count. The true W is {distance:.3f}"
-# lesson.record("dual", rows, caption)
-# show.table(rows, caption)
+# lesson.table("dual", rows, caption)
 
 # %% [markdown]
 # The best height reaches W, and no allowed height exceeds it. A height with slopes of 3
@@ -303,8 +302,7 @@ def critic_g_loss(
 #     row = {"λ": λ, "height at 1 − at −1, mean of 3": found.mean().item()}
 #     rows.append(row | {"closed form": formula, "true W": 2.0})
 # caption = f"Critics after {settings.critic_steps} steps"
-# lesson.record("penalty", rows, caption)
-# show.table(rows, caption)
+# lesson.table("penalty", rows, caption)
 
 # %% [markdown]
 # ## A critic in the plane against the exact distance
@@ -351,8 +349,7 @@ def measure_exact_distance(
 # scaled = (value / slope).mean().item()
 # rows += [{"estimate": "critic, divided by its slope", "distance": scaled}]
 # caption = f"Ring against a heap in its middle; mean slope {slope.mean():.2f}"
-# lesson.record("plane", rows, caption)
-# show.table(rows, caption)
+# lesson.table("plane", rows, caption)
 
 # %% [markdown]
 # ## A Wasserstein GAN on 25 modes

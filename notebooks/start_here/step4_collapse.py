@@ -157,8 +157,7 @@ def measure_agreement(points: Float[Tensor, "k n 2"]) -> Float[Tensor, " k"]:
 # agreement = measure_agreement(ring.sample(1, 4000)).item()
 # rows.append({"points": "real", "agreement of directions": agreement})
 # caption = "G against a D that stands still (means of three copies)"
-# lesson.record("frozen", rows, caption)
-# show.table(rows, caption)
+# lesson.table("frozen", rows, caption)
 
 # %% [markdown]
 # The whole heap goes one way. The loss falls all the time, although the points run past
@@ -233,8 +232,7 @@ def make_recipes() -> dict[str, Recipe]:
 # rows.append({"recipe": "(real points)", "modes": real.modes})
 # rows[-1]["quality"] = f"{100 * real.quality:.1f} %"
 # caption = "Second half of the training: mean of three copies [95 % interval]"
-# lesson.record("recipes", rows, caption)
-# show.table(rows, caption)
+# lesson.table("recipes", rows, caption)
 
 # %% [markdown]
 # ## What to watch for: the loss of step 1
@@ -302,10 +300,9 @@ def make_recipes() -> dict[str, Recipe]:
 #             sign[key] = torch.stack([seen[key] for seen in half]).mean().item()
 #     signs.append(sign)
 # caption = "Signs of health, means of three copies"
-# lesson.record("signs", signs, caption)
 # weak, strong = signs[0]["pull"], signs[1]["pull"]
 # print(f"The pull of the sick run is {strong / weak:.0f} times weaker than in cure 1.")
-# show.table(signs, caption)
+# lesson.table("signs", signs, caption)
 
 # %% [markdown]
 # ## What to do

@@ -345,8 +345,7 @@ def look_at_pairs(run: training.Run, G, D, world: World, count: int) -> dict[str
 # rows.append({"D is shown": "(luck)", "obeys": f"{100 / 8:.1f} %"})
 # last = found["three kinds of pairs"][-1]["step"]
 # caption = f"After {last} steps: three copies, mean [95 % interval]"
-# lesson.record("pairs", rows, caption)
-# show.table(rows, caption)
+# lesson.table("pairs", rows, caption)
 
 # %% [markdown]
 # ## A healthy and a sick run

@@ -239,6 +239,49 @@ def test_show_source_is_the_live_source() -> None:
     assert shown.count("<details>") == 2
 
 
+def luminance(colour: str) -> float:
+    """The relative luminance of "#rrggbb" or "#rgb" (WCAG 2.1)."""
+    digits = colour.lstrip("#")
+    wide = digits if len(digits) == 6 else "".join(2 * digit for digit in digits)
+    linear = [
+        c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4
+        for c in (int(wide[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    ]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_shown_source_can_be_read_on_light_and_dark_pages(dark: bool) -> None:
+    assert contrast("#fff", "#000000") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    shown = course.show_source(Settings, luminance).data
+    sheet = re.search(r"<style>(.*?)</style>", shown, re.S)[1]
+    rules = re.findall(r"([^\n{]+?) \{ (.*?) \}", sheet)
+    own = [
+        (selector, dict(part.split(": ", 1) for part in body.split("; ")))
+        for selector, body in rules
+        if selector.startswith(":is(") == dark and " pre" not in selector
+    ]
+    ((_, box),) = [rule for rule in own if {"background", "color"} <= rule[1].keys()]
+    coloured = {
+        selector.rpartition(".")[2]: contrast(style["color"], style["background-color"])
+        if "background-color" in style
+        else contrast(style["color"], box["background"])
+        for selector, style in own
+        if "color" in style
+    }
+    # Every kind of word that is shown: its own colour, or that of the box.
+    for kind in set(re.findall(r'<span class="(\w+)">', shown)) - {"w"}:
+        assert coloured.get(kind, contrast(box["color"], box["background"])) >= 4.5
+    assert contrast(box["color"], box["background"]) >= 4.5
+    assert min(coloured.values()) < 21
+
+
 def test_first_cell_does_nothing_at_home_and_is_python() -> None:
     exec(FIRST_CELL, {})
     assert max(map(len, FIRST_CELL.splitlines())) <= 88

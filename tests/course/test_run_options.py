@@ -109,6 +109,16 @@ def test_a_run_refuses_the_wrong_kind_of_data_at_once(tmp_path: Path) -> None:
         course.start("deep_cross_modal", "step1_data", scale="smoke", data=clips)
 
 
+def test_a_series_that_uses_no_clips_refuses_them(tmp_path: Path) -> None:
+    told = "start_here uses no prepared clips, so they would change nothing. Leave"
+    words = ["run", "start_here", "--scale", "smoke", "--data", str(tmp_path)]
+    done = CliRunner().invoke(cli.app, words)
+    assert done.exit_code == 1
+    assert told in done.output
+    with pytest.raises(LessonError, match=told):
+        course.start("start_here", "step1_game", scale="smoke", data=tmp_path)
+
+
 # --- seeds and overrides ------------------------------------------------------------
 
 

@@ -49,6 +49,12 @@ def test_every_step_is_there_with_what_it_teaches_and_needs(folder: Path) -> Non
         assert re.findall(rf"\]\(avnb_notebooks/{series}/(step\w+)\.", text) == order
 
 
+def test_the_page_begins_with_the_series_that_says_so(folder: Path) -> None:
+    titles = [cell.partition("\n")[0] for cell in read_page(folder)[1:]]
+    others = sorted(set(list_series()) - {"start_here"})
+    assert titles == [f"## {series}" for series in ["start_here", *others]]
+
+
 def test_links_lead_to_steps_reports_and_executed_notebooks(folder: Path) -> None:
     links = LINK.findall("\n".join(read_page(folder)))
     assert len(links) > 29

@@ -98,7 +98,11 @@ class Toy:
         self.notebooks.mkdir(parents=True)
         for place in (self.notebooks.parent, self.notebooks):
             (place / "__init__.py").touch()
-        (self.notebooks / "series.py").write_text("CLAIMS = ()\n")
+        (self.notebooks / "series.py").write_text(
+            "from avnb.course.series import WantedClips\n"
+            "CLAIMS = ()\n"
+            "WANTED = WantedClips('avnb prepare folder --source my_videos')\n"
+        )
         declared = folder / "toy_series-1.dist-info"
         declared.mkdir()
         (declared / "METADATA").write_text("Name: toy-series\nVersion: 1\n")

@@ -255,6 +255,21 @@ def test_importing_is_silent_and_offline(series: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@each_step
+def test_what_is_kept_under_a_caption_is_shown_under_it(
+    series: str, path: Path
+) -> None:
+    """`lesson.table` keeps and shows at once; nothing shows a kept table bare."""
+    for cell in code(path):
+        shown = {
+            ast.unparse(call.args[0]): len(call.args) + len(call.keywords)
+            for call in find_calls([cell], "show.table")
+        }
+        for call in find_calls([cell], "lesson.record"):
+            if len(call.args) > 2 or "caption" in {k.arg for k in call.keywords}:
+                assert shown.get(ast.unparse(call.args[1]), 2) > 1, ast.unparse(call)
+
+
 # --- The paper map -------------------------------------------------------------
 
 

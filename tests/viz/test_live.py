@@ -40,7 +40,7 @@ def test_colabs_manager_is_switched_on_once(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "google.colab", colab)
     enable_colab_widgets.cache_clear()
     widgets.Album(lambda name: types.SimpleNamespace(data=name), ["one"])
-    live.Panel(lambda: None, "run")
+    live.Panel("run")
     assert calls == ["enabled"]
     enable_colab_widgets.cache_clear()
 
@@ -64,17 +64,18 @@ def test_a_page_without_widgets_shows_curves_and_sample(
 ) -> None:
     shown: list = []
     monkeypatch.setattr(live, "display", shown.append)
-    panel = live.Panel(lambda: None, "a long name of a run")
+    panel = live.Panel("a long name of a run")
     assert panel.title.value == "a long name of a run"
     panel.update(3, 10, {0: {"loss": 1.0}, 1: {"loss": 0.5}}, last=False)
-    curves = panel.curves.value
+    assert "alt='a long name of a run: curves'" in panel.views["curves"].value
+    curves = panel.pictures["curves"]
     panel.show_sample(np.zeros((8, 8, 3), np.uint8))
     panel.close()
     assert [type(item) for item in shown[1:]] == [live.OutputImage] * 2
     assert shown[1].data == curves
-    assert panel.curves.value == panel.samples.value == live.EMPTY
+    assert [view.value for view in panel.views.values()] == ["", ""]
     shown.clear()
-    live.Panel(lambda: None, "nothing done").close()
+    live.Panel("nothing done").close()
     assert len(shown) == 1  # the panel itself
 
 

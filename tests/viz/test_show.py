@@ -97,7 +97,9 @@ def test_figures_show_their_data_and_pyplot_holds_none() -> None:
     assert span[:, 1].tolist() == pytest.approx([0.4, 0.7])
 
     for figure in (grid, film, lines):
-        assert figure._repr_png_().startswith(b"\x89PNG")
+        content, metadata = figure._repr_png_()
+        assert content.startswith(b"\x89PNG")
+        assert metadata["alt"].startswith("Figure")
     show.waveforms([RNG.uniform(-1, 1, 100)], 100, captions=["noise"])
     assert plt.get_fignums() == before
 
@@ -199,3 +201,22 @@ def test_bars_show_what_they_are_compared_with() -> None:
 def test_fractions_over_time_are_shown_in_per_cent() -> None:
     figure = show.curves({"accuracy": [0.0, 1.0]}, percent=True)
     assert figure.axes[0].yaxis.get_major_formatter()(0.25) == "25%"
+
+
+def test_a_figure_says_what_it_shows() -> None:
+    figure = show.curves({"a": [1, 2], "b": [2, 1]}, y="loss", title="Two runs")
+    assert show.describe_figure(figure) == "Figure. Two runs: loss over step: a, b"
+    figure, axes = show.subplots(1, 3)
+    assert show.describe_figure(figure) == "Figure without titles"
+    figure.suptitle("Three")
+    axes[0, 0].set_title("left")
+    for place in axes.flat[1:]:
+        place.set_xlabel("s")
+    assert show.describe_figure(figure) == "Figure. Three; left; s"
+
+
+def test_pictures_in_html_have_an_alternative_text() -> None:
+    cat = np.zeros((2, 2, 3), np.uint8)
+    shown = show.cards([show.Card("it's <a> cat", cat)], 8000).data
+    assert "alt='it&#x27;s &lt;a&gt; cat'" in shown
+    assert shown.count("<img") == shown.count(" alt='") == 1
