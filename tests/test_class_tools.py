@@ -1,5 +1,6 @@
 """What `make class` and `make site` write can be graded, printed and shown."""
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,44 @@ def test_the_solutions_get_all_points_and_the_stubs_none(
         assert "SOLUTION" not in student.read_text()
 
 
+def clear(source: str) -> str:
+    """What nbgrader's ClearSolutions makes of a cell, written out again."""
+    out, inside = [], False
+    for line in source.splitlines():
+        if "### BEGIN SOLUTION" in line:
+            indent, inside = line[: len(line) - len(line.lstrip())], True
+            out += [f"{indent}# YOUR CODE HERE", f"{indent}raise NotImplementedError()"]
+        elif "### END SOLUTION" in line:
+            inside = False
+        elif not inside:
+            out.append(line)
+    return "\n".join(out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("series", SERIES)
+def test_nbgrader_leaves_the_students_the_function_s_name_and_its_words(
+    series: str, tmp_path: Path
+) -> None:
+    for path in make_class.write_class(tmp_path, series):
+        if "source" not in path.parts:
+            continue
+        mine = tmp_path / "release" / path.relative_to(tmp_path / "source")
+        cells = [nbformat.read(p, as_version=4).cells for p in (path, mine)]
+        for solved, stub in zip(*cells, strict=True):
+            if not solved.metadata.get("nbgrader", {}).get("solution"):
+                assert solved.source == stub.source
+                continue
+            (left,), (ours,) = (
+                ast.parse(text).body for text in (clear(solved.source), stub.source)
+            )
+            assert ast.unparse(left.args) == ast.unparse(ours.args)
+            assert left.name == ours.name
+            assert ast.get_docstring(left) == ast.get_docstring(ours) != ""
+            assert isinstance(left.body[-1], ast.Raise)
+
+
+@pytest.mark.slow
 def test_a_sheet_asks_and_only_the_other_answers(tmp_path: Path) -> None:
     list(make_class.write_class(tmp_path, "ms_vae"))
     asked = (tmp_path / "sheets" / "ms_vae.html").read_text()
@@ -80,6 +119,7 @@ def make_run(folder: Path) -> Path:
     return folder / "runs"
 
 
+@pytest.mark.slow
 def test_the_site_holds_pages_and_slides(tmp_path: Path) -> None:
     site = tmp_path / "site"
     page, slides = make_site.write_pages(site, "laptop", make_run(tmp_path))

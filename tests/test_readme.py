@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import make_film
 import notebook_tools as tools
+import numpy as np
 import pytest
 import typer
 import yaml
+from PIL import Image
 from typer.main import get_command
 
+from avnb import media
 from avnb.course import cli
 from avnb.course.series import list_series, step_files
 from avnb.course.settings import SCALES
@@ -21,7 +25,7 @@ from avnb.data import scripts
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "TEACHING.md", "CHANGELOG.md"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = set(
     re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
@@ -114,6 +118,44 @@ def test_papermill_and_imports_name_what_exists() -> None:
     assert found
     for module, name in found:
         assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
+
+
+# --- The first thirty seconds ----------------------------------------------------
+
+
+def test_the_top_is_for_who_has_thirty_seconds() -> None:
+    """What it is, something to see and hear, one command, five links; no jargon."""
+    top = README.partition("## Begin")[0]
+    first = top.partition("![")[2]  # without the badges
+    (command,) = re.findall(r"^```\n(.*?)^```", top, re.M | re.S)
+    assert command == "make demo\n"
+    (line,) = re.findall(r"^\[Look at.+?(?=\n\n)", top, re.M | re.S)
+    assert len(re.findall(r"\]\(", line)) == 5
+    for name in ("docs/bandstand.gif", "docs/bandstand.mp4"):
+        assert f"]({name})" in first
+    # A word of the field is explained where it is first used, or comes further down.
+    badges = r"^\[!\[.*$"
+    prose = re.sub(r"\]\([^)]*\)", "]", re.sub(badges, "", top, flags=re.M))
+    for word in ("GAN", "VAE", "epoch", "checkpoint", "notebook", "bandstand"):
+        assert word not in prose, word
+    assert top.index("A neural network is") < top.index("trained for")
+
+
+def test_the_film_is_drawn_small_and_can_be_heard() -> None:
+    film, pictures = ROOT / "docs" / "bandstand.mp4", ROOT / "docs" / "bandstand.gif"
+    assert film.stat().st_size + pictures.stat().st_size < 1e6
+    clip = media.read_clip(film)
+    turns = len(make_film.PERFORMERS)
+    assert clip.frames.shape[2] == turns * clip.frames.shape[1]
+    for number, sound in enumerate(np.array_split(clip.waveform[0], turns)):
+        assert sound.std() > 0.01, number  # each of them plays
+    # Who plays moves, and who waits does not.
+    for number, turn in enumerate(np.array_split(clip.frames.astype(float), turns)):
+        moved = np.abs(np.diff(turn[2:-2], axis=0)).mean((0, 1, 3))
+        by_place = [part.mean() for part in np.array_split(moved, turns)]
+        assert int(np.argmax(by_place)) == number
+    with Image.open(pictures) as gif:
+        assert gif.n_frames > 30
 
 
 # --- Links, the tree, the notebooks --------------------------------------------

@@ -14,7 +14,6 @@ import ast
 import html
 import importlib
 import inspect
-import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,27 +80,46 @@ def find_tasks(path: Path, module: ModuleType) -> list[Task]:
     return found
 
 
-def write_solution(task: Task, module: ModuleType) -> str:
-    """The solution's source under the name that the notebook asks for."""
-    solution = task.exercise.solution
-    source = textwrap.dedent(inspect.getsource(solution))
-    source = re.sub(
-        rf"^(def|class) {solution.__name__}\b",
-        rf"\1 {task.function}",
-        source,
-        flags=re.MULTILINE,
-    )
-    # What the solution calls besides itself and the packages stands beside it.
+def write_solution(task: Task, module: ModuleType, *, marked: bool) -> str:
+    """The stub with the solution's body in it.
+
+    Args:
+        task: the exercise.
+        module: the module `exercises` of its series.
+        marked: put nbgrader's marks around the body. What stands between them is what
+            nbgrader takes out for the students, so the function's name, its arguments
+            and its docstring must stand outside.
+    """
+    stub, answer = task.stub.splitlines(), textwrap.dedent(
+        inspect.getsource(task.exercise.solution)
+    )  # fmt: skip
+    asked, solved = (ast.parse(text).body[0] for text in (task.stub, answer))
+    if not isinstance(asked, ast.FunctionDef) or not isinstance(
+        solved, ast.FunctionDef
+    ):
+        raise TypeError(f"{task.name}: an exercise must ask for a function")
+    # The stub's dots, its last statement, make way for the solution.
+    head = stub[: asked.body[-1].lineno - 1]
+    first = solved.body[1 if ast.get_docstring(solved) is not None else 0]
+    body = textwrap.dedent("\n".join(answer.splitlines()[first.lineno - 1 :]))
+    # What the solution calls besides itself and the packages comes from beside it.
     own = {
         name
         for name, one in vars(module).items()
         if getattr(one, "__module__", "") == module.__name__
         or isinstance(one, int | float | tuple)
     }
-    used = {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
-    names = sorted((own & used) - {task.function, solution.__name__})
-    imports = f"from {module.__name__} import {', '.join(names)}\n\n" if names else ""
-    return f"### BEGIN SOLUTION\n{imports}{source.rstrip()}\n### END SOLUTION"
+    used = {n.id for n in ast.walk(solved) if isinstance(n, ast.Name)}
+    names = sorted((own & used) - {task.function, solved.name})
+    lines = [f"from {module.__name__} import {', '.join(names)}"] if names else []
+    # Arguments that only the solution has, with what they are by default.
+    given, extra = [a.arg for a in asked.args.args], solved.args.args
+    defaults = zip(reversed(extra), reversed(solved.args.defaults), strict=False)
+    lines += [f"{a.arg} = {ast.unparse(d)}" for a, d in defaults if a.arg not in given]
+    lines += body.rstrip().splitlines()
+    if marked:
+        lines = ["### BEGIN SOLUTION", *lines, "### END SOLUTION"]
+    return "\n".join([*head, textwrap.indent("\n".join(lines), "    ")])
 
 
 def write_imports(module: ModuleType) -> str:
@@ -138,7 +156,7 @@ def make_notebook(
     for number, task in enumerate(tasks, 1):
         key = task.name.lower()
         question = f"## {number}. {task.exercise.name}\n\n{task.exercise.question}"
-        code = write_solution(task, module) if solved else task.stub
+        code = write_solution(task, module, marked=True) if solved else task.stub
         check = f"exercises.{task.name}.check({task.function})"
         cells += [
             v4.new_markdown_cell(question),
@@ -174,7 +192,7 @@ def write_sheet(
         for number, task in enumerate(tasks, 1):
             code = task.stub
             if solved:
-                code = "\n".join(write_solution(task, module).splitlines()[1:-1])
+                code = write_solution(task, module, marked=False)
             parts.append(
                 f"<section><h3>{number}. {html.escape(task.exercise.name)}</h3>"
                 f"<p>{html.escape(task.exercise.question)}</p>"

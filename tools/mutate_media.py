@@ -14,7 +14,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -160,44 +160,57 @@ def read_apart(path: Path, limit: float = TIME_LIMIT) -> str:
 
 
 def run_corpus(
-    folder: Path, count: int, seed: int, only: int | None = None
-) -> list[tuple[int, str, str]]:
-    """Read `count` damaged files: the number, the file and the text of each failure.
+    folder: Path, numbers: Iterable[int], seed: int
+) -> Iterator[tuple[int, str, str]]:
+    """Read damaged files, and yield each one's number, file and what went wrong.
 
     Args:
         folder: where the files are written.
-        count: how many.
-        seed: of the damage; number k of one seed is always the same file.
-        only: the one number to read; None: all.
+        numbers: which; number k of one seed is always the same file.
+        seed: of the damage.
+
+    Yields:
+        For each file its number, the whole file that it was, and the text of the
+        failure, which is empty where all was well.
     """
     whole = write_whole_files(folder)
-    failures = []
-    for number in range(count) if only is None else [only]:
+    for number in numbers:
         source = whole[number % len(whole)]
         rng = random.Random(f"{seed} {number}")
         path = folder / f"damaged{source.suffix}"
         path.write_bytes(mutate(source.read_bytes(), rng))
-        if text := read_apart(path):
-            failures.append((number, source.name, text))
-    return failures
+        yield number, source.name, read_apart(path)
 
 
 def main() -> int:
     """Run the command; 1 if any file failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--first", type=int, default=0, help="go on with this number")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, default=None)
     given = parser.parse_args()
+    numbers: Iterable[int] = range(given.first, given.count)
+    if given.only is not None:
+        numbers = [given.only]
+    last: Counter[str] = Counter()
+    done = 0
     with tempfile.TemporaryDirectory() as folder:
-        failures = run_corpus(Path(folder), given.count, given.seed, given.only)
-    for number, name, text in failures:
-        print(f"--- {number} ({name}):\n{text}")
-    last = Counter(text.strip().splitlines()[-1][:90] for *_, text in failures)
+        try:
+            for number, name, text in run_corpus(Path(folder), numbers, given.seed):
+                done += 1
+                # At once: who stops it after an hour has what was found until then.
+                if text:
+                    print(f"--- {number} ({name}):\n{text}", flush=True)
+                    last[text.strip().splitlines()[-1][:90]] += 1
+                if done % 100 == 0:
+                    print(f"{done} read, {last.total()} failures", flush=True)
+        except KeyboardInterrupt:
+            print(f"Stopped: --first {given.first + done} goes on")
     for line, times in last.most_common():
         print(f"{times} times: {line}")
-    print(f"{len(failures)} failures")
-    return 1 if failures else 0
+    print(f"{done} read, {last.total()} failures")
+    return 1 if last else 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -228,6 +229,24 @@ def reference(
 
     folder = keep_reference(series, seeds=numbers, out=out)
     typer.echo(f"The reference run is kept in {folder}")
+
+
+@app.command()
+def vote(
+    folder: Annotated[
+        Path, typer.Argument(help="Of the voting page: RUN_DIR/vote, for example.")
+    ],
+    votes: Annotated[
+        Path | None,
+        typer.Option(help="The files of the voters; default: FOLDER/votes."),
+    ] = None,
+) -> None:
+    """Merge the votes of a class, from the files that a voting page gave them."""
+    from avnb.course import votes as merging
+
+    result = merging.merge_votes(folder, votes)
+    typer.echo(merging.describe(result))
+    typer.echo(f"Open {folder / merging.RESULT}")
 
 
 PORT = typer.Option(help="Where JupyterLab listens; default: 8888.")

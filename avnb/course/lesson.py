@@ -275,7 +275,7 @@ class Lesson:
         self,
         network: str,
         *,
-        epochs: float | int,
+        epochs: float | int | None,
         steps: int,
         held_out: Curve,
         training: Curve = (),
@@ -291,7 +291,8 @@ class Lesson:
 
         Args:
             network: the name by which claims and tables call it.
-            epochs: how many times it saw the training data; fractions count.
+            epochs: how many times it saw the training data; fractions count. None
+                where every batch is drawn anew.
             steps: how many updates it got.
             held_out: measured on data that it was not trained on, at equal distances
                 through the training, or pairs (step, value).

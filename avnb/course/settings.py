@@ -128,6 +128,27 @@ class Settings:
             if self.__dict__[name] != row[column]
         }
 
+    def fix(self, *free: str) -> tuple[dict[str, Any], str]:
+        """Say what a training depends on, and how its folder is told from others.
+
+        Args:
+            free: the fields that may change in a training that goes on, such as its
+                number of steps and how often it is looked at.
+
+        Returns:
+            All other fields, for `training.Run(settings=...)`. And the end of the
+            folder's name, such as ",width=32": a changed field begins another training
+            beside the first one. It is empty where nothing of them was overridden.
+
+        Raises:
+            KeyError: the table has no such field.
+        """
+        if unknown := set(free) - set(self._columns):
+            raise KeyError(f"no field {', '.join(sorted(unknown))} in the table")
+        fixed = {name: x for name, x in self.as_dict().items() if name not in free}
+        changed = {k: x for k, x in self.changes().items() if k in fixed}
+        return fixed, "".join(f",{name}={x}" for name, x in changed.items())
+
     def __repr__(self) -> str:
         inner = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
         return f"Settings({self._scale}: {inner})"

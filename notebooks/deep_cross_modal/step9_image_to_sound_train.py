@@ -202,11 +202,9 @@ opt_g = torch.optim.Adam(G.parameters(), settings.learning_rate, (0.5, 0.999))
 opt_d = torch.optim.Adam(D.parameters(), settings.learning_rate, (0.5, 0.999))
 # The number of steps is not among the settings, so more steps go on from where the last
 # training ended. Other settings are another experiment, in a folder of its own.
-free = ("steps", "eval_every", "gradients_every", "precision")
-kept = {name: x for name, x in settings.as_dict().items() if name not in free}
-changed = [f"{k}={v}" for k, v in settings.changes().items() if k in kept]
+kept, suffix = settings.fix("steps", "eval_every", "gradients_every", "precision")
 run = training.Run(
-    lesson.run_dir / ",".join(["i2s", *changed]),
+    lesson.run_dir / f"i2s{suffix}",
     seed=lesson.seed,
     precision=settings.precision,
     settings=kept,

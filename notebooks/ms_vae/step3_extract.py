@@ -171,10 +171,13 @@ def train_encoder(mels: Tensor, kinds: Tensor) -> tuple[AudioEncoder, training.R
     encoder = AudioEncoder(len(KINDS))
     rate = settings.encoder_rate
     adam = torch.optim.AdamW(encoder.parameters(), rate, weight_decay=0.05)
-    # only the settings that the training depends on: others may change in between
-    own = {k: v for k, v in settings.as_dict().items() if k.startswith("encoder_")}
+    # More steps go on from where the last training ended. Another encoder is another
+    # experiment, in a folder of its own. The other settings are not about the training.
+    fields = ("encoder_sounds", "encoder_batch", "encoder_rate")
+    own, suffix = settings.fix(*(k for k in settings.as_dict() if k not in fields))
     how = {"precision": settings.precision, "settings": own}
-    run = training.Run(lesson.run_dir / "audio_encoder", seed=lesson.seed, **how)
+    folder = lesson.run_dir / f"audio_encoder{suffix}"
+    run = training.Run(folder, seed=lesson.seed, **how)
     encoder, adam = run.prepare(encoder=encoder, optimizer=adam)
     size = settings.encoder_batch
     batches = training.BatchSampler(len(kinds), size, seed=lesson.seed)

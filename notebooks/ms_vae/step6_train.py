@@ -54,7 +54,6 @@ OVERRIDES = {}  # {"field": value} of the table of settings below: your own valu
 #     importlib.invalidate_caches()
 
 # %%
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -86,7 +85,7 @@ from IPython.display import display
 from torch import Tensor
 
 # %%
-from avnb import course, training
+from avnb import course, files, training
 from avnb.metrics.retrieval import reciprocal_ranks
 from avnb.viz import show
 
@@ -165,9 +164,6 @@ rows = gather_events(train, device)
 visual, audio = train.visual.to(device), train.audio.to(device)
 event = train.event.to(device)
 models = lesson.run_dir / "models"
-with path.open("rb") as file:  # a run that learned from other features is refused
-    digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-given = settings.as_dict() | {"features": digest}
 counts = {"videos": len(rows), "seconds of events": rows.bounds[-1]}
 counts["videos without an event, left out"] = left_out
 lesson.record("training", counts)
@@ -310,7 +306,25 @@ def record_training(name: str, run: training.Run, epochs: int, loss: str) -> Non
 #
 # `run.step` computes the gradients and updates the weights. The terms are logged every
 # `log_every` steps. A run that was stopped continues from its last checkpoint and
-# reaches the same numbers.
+# reaches the same numbers. With more epochs it goes on from where it ended. Other
+# settings, or other features of step 3, are another experiment: it gets a folder of its
+# own, and the first one stays.
+
+# %%
+# What may change in a training that goes on: how long it is, and how it is looked at.
+FREE = [name for name in settings.as_dict() if name.startswith(("epochs", "precision"))]
+FREE += ["log_every", "kl_every", "measurements", "held_out", "save_every"]
+given, changed = settings.fix(*FREE)
+given |= {"features": files.hash_file(path)[:16]}
+
+
+def start_run(name: str, precision: str) -> training.Run:
+    """Make the run of one network, or find the one that was begun with all of this."""
+    folder = lesson.run_dir / "train" / f"features={given['features'][:8]}{changed}"
+    return training.Run(
+        folder / name, seed=lesson.seed, precision=precision, settings=given
+    )
+
 
 # %%
 SICK_WEIGHT = 10.0  # λ2 of the run that is made to collapse
@@ -359,10 +373,9 @@ def train_vae(
 ) -> training.Run:
     """Train one VAE and save it as models/NAME.safetensors."""
     plan = plan_training(released, sick)
-    how = {"seed": lesson.seed, "precision": plan.precision, "settings": given}
     training.seed_everything(lesson.seed)
     model = MSVAE(shared).to(device)
-    run = training.Run(lesson.run_dir / "train" / name, **how)
+    run = start_run(name, plan.precision)
     adam = make_optimizer(model, plan.rate, released)
     model, adam = run.prepare(model=model, adam=adam)
     for step in run.steps(plan.steps, save_every=settings.save_every):
@@ -412,8 +425,7 @@ def train_baseline(name: str) -> training.Run:
     dcca = name == "dcca"
     size = settings.batch_dcca if dcca else settings.batch_baselines
     parts = training.BatchSampler(len(rows), min(size, len(rows)), seed=lesson.seed)
-    how = {"seed": lesson.seed, "precision": "float32", "settings": given}
-    run = training.Run(lesson.run_dir / "train" / name, **how)
+    run = start_run(name, "float32")
     model = MODELS[name]().to(device)
     adam = torch.optim.Adam(model.parameters(), settings.rate_baselines, fused=True)
     model, adam = run.prepare(model=model, adam=adam)

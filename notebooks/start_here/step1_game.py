@@ -336,17 +336,20 @@ def optimal_logit(real: World, fake: World, x: Tensor) -> Tensor:
 # blob = World(torch.zeros(1, 2), 1.5)
 # D = make_networks(3, 2, 1, settings.width)
 # optimizer = torch.optim.Adam(D.parameters(), settings.learning_rate)
+# # The rate falls to 0 in a straight line, so that D comes to rest at the end.
+# rate = torch.optim.lr_scheduler.PolynomialLR(optimizer, settings.steps)
 # held_out = [world.sample(1, 4000).expand(3, -1, -1) for world in (ring, blob)]
 # values = []
-# for step in range(settings.steps):
+# for step in range(settings.steps + 1):
+#     if step % (settings.steps // 10) == 0:
+#         with torch.no_grad():
+#             values.append((step, *discriminator_loss(D, *held_out).tolist()))
 #     real, fake = (w.sample(3, settings.batch) for w in (ring, blob))
 #     loss = discriminator_loss(D, real, fake)
 #     optimizer.zero_grad()
 #     loss.sum().backward()
 #     optimizer.step()
-#     if (step + 1) % (settings.steps // 10) == 0:
-#         with torch.no_grad():
-#             values.append((step + 1, *discriminator_loss(D, *held_out).tolist()))
+#     rate.step()
 
 # %% tags=["active-ipynb", "optimal-value"]
 # def best(x):
@@ -363,7 +366,7 @@ def optimal_logit(real: World, fake: World, x: Tensor) -> Tensor:
 # lesson.record("loss of D*", least)
 # lesson.record_training(
 #     "discriminator",
-#     epochs=1,  # every batch is drawn anew: no point comes twice
+#     epochs=None,  # every batch is drawn anew: no point comes twice
 #     steps=settings.steps,
 #     held_out=[(step, sum(losses) / 3) for step, *losses in values],
 #     better="lower",

@@ -75,6 +75,7 @@ def _begin(run_dir: Path) -> None:
     start(run_dir).audio("tone", [0.1] * 100, 8000)
 
 
+@pytest.mark.slow
 def test_a_step_that_another_process_begins_keeps_its_files(tmp_path: Path) -> None:
     """A reader opens a notebook while `avnb run` executes the same one."""
     lesson = start(tmp_path)

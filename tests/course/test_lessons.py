@@ -108,6 +108,19 @@ def test_changes_are_overrides_with_another_value() -> None:
     }
 
 
+def test_what_a_training_depends_on_names_its_folder() -> None:
+    plain, suffix = Settings("gpu", {}, TABLE).fix("flip")
+    assert suffix == ""
+    assert plain == {k: row[3] for k, row in TABLE.items() if k != "flip"}
+    free, flipped = Settings("gpu", {"flip": not TABLE["flip"][3]}, TABLE).fix("flip")
+    assert (free, flipped) == (plain, "")
+    other, suffix = Settings("gpu", {"width": 5}, TABLE).fix("flip")
+    assert suffix == ",width=5"
+    assert other == plain | {"width": 5}
+    with pytest.raises(KeyError, match="flop"):
+        Settings("gpu", {}, TABLE).fix("flop")
+
+
 def test_plain_keeps_values_and_knows_no_nan() -> None:
     value = {"t": torch.tensor([1.5, 2]), "n": np.float32(np.nan), 3: (1,)}
     made = files.to_jsonable(value)
@@ -154,6 +167,7 @@ def test_an_exercise_tells_right_from_wrong(capsys: pytest.CaptureFixture) -> No
     assert "Your code stopped with TypeError" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_nothing_passes_where_asserts_are_left_out() -> None:
     code = (
         "from avnb.course import exercises\n"

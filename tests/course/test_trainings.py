@@ -35,8 +35,11 @@ def judge(
     return str(row["holds"])
 
 
-def run_of(number: float, **flat: tuple[bool, float]) -> dict[str, Any]:
-    rows = {name: {"flat": is_flat, "epochs": e} for name, (is_flat, e) in flat.items()}
+def run_of(number: float, **flat: tuple[bool, float | None]) -> dict[str, Any]:
+    rows = {
+        name: {"flat": is_flat, "epochs": e, "steps": 160}
+        for name, (is_flat, e) in flat.items()
+    }
     return {"step6": {"trainings": rows}, "step7": {"number": number}}
 
 
@@ -125,6 +128,10 @@ def test_others_get_the_length_of_their_training(
     both = run_of(0.5, A=(False, 8.66), B=(False, 0.4))
     told = judge(monkeypatch, CLAIM, [both])
     assert told == "trained for 0.4 to 8.66 epochs, no verdict"
+    # Batches that are drawn anew make no epochs.
+    endless = run_of(0.5, A=(False, None), B=(True, 31))
+    told = judge(monkeypatch, CLAIM, [endless])
+    assert told == "trained for 160 steps, no verdict"
 
 
 def test_what_was_not_recorded_gets_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -373,6 +373,7 @@ def drawn(tmp_path_factory):
     return files, *events.find_sources(files, TINY, **WORLD)
 
 
+@pytest.mark.slow
 def test_the_bandstand_round_trip(tmp_path, drawn):
     """Written in AVE's layout and read by its script: no problem, the truth is kept."""
     files, found, problems = drawn
@@ -398,6 +399,7 @@ def test_the_bandstand_round_trip(tmp_path, drawn):
     assert seen == found
 
 
+@pytest.mark.slow
 def test_the_command_prepares_and_says_the_traps(tmp_path, drawn):
     shutil.copytree(drawn[0], tmp_path / "ave")
     next((tmp_path / "ave" / "AVE").glob("*.mp4")).unlink()
@@ -413,6 +415,7 @@ def test_the_command_prepares_and_says_the_traps(tmp_path, drawn):
     assert "testSet.txt" in ran.output
 
 
+@pytest.mark.slow
 def test_real_events_of_a_few_seconds(tmp_path, media_folder):
     """Own recordings, one sub-folder a class: clips of 3 s, no annotated event."""
     settings = ClipSettings(seconds=3.0, fps=2.0, size=64, sample_rate=16000)

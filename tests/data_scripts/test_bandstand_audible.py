@@ -45,6 +45,7 @@ def listen(kind: str) -> dict[str, tuple[float, float]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PERFORMERS)
 def test_every_quantity_can_be_heard(kind: str) -> None:
     found = listen(kind)

@@ -256,6 +256,7 @@ def rows(path) -> list[list[str]]:
     return [line.split("&") for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_the_layout_is_aves(written):
     header, *lines = rows(written / "Annotations.txt")
     assert header == ["Category", "VideoID", "Quality", "StartTime", "EndTime"]
@@ -284,6 +285,7 @@ def test_the_layout_is_aves(written):
     assert facts.duration == pytest.approx(10, abs=0.1)
 
 
+@pytest.mark.slow
 def test_writing_again_makes_only_what_is_missing_and_the_same(written):
     assert write_ave(written, **SMALL) == 0
     video = sorted((written / "AVE").glob("*.mp4"))[3]

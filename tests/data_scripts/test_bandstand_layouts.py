@@ -299,6 +299,7 @@ def test_urmp_sound_is_48_khz_24_bits_and_adds_up(urmp):
         assert np.abs(mix - gain * total).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_urmp_annotations_agree_with_the_truth_and_the_sound(urmp):
     for folder in pieces(urmp):
         for path in folder.glob("Notes_*.txt"):

@@ -133,6 +133,7 @@ def test_the_picture_moves_and_repeats(kind, takes):
     assert (np.abs(frames[0].astype(int) - frames[2]).max(axis=2) > 24).sum() > 8
 
 
+@pytest.mark.slow
 def test_same_bytes_in_another_process():
     code = (
         "import hashlib\n"

@@ -63,6 +63,7 @@ def digest(frames: np.ndarray) -> str:
     return hashlib.sha256(frames.tobytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_same_bytes_in_another_process_and_another_order() -> None:
     code = (
         "import hashlib, numpy as np\n"
@@ -248,6 +249,7 @@ def test_room_and_person_do_not_tell_the_instrument() -> None:
     assert (corners[0] == corners[2]).all()
 
 
+@pytest.mark.slow
 def test_the_instrument_shows_in_players_never_seen() -> None:
     """A linear classifier on 32x32 pixels knows most instruments of new players."""
 

@@ -237,6 +237,7 @@ def test_one_seed_is_one_piece():
     assert perform("violin", 0, seconds=20, seed=10).tempo != first.tempo
 
 
+@pytest.mark.slow
 def test_the_same_in_every_process():
     code = (
         "import hashlib, data_scripts.bandstand as b\n"

@@ -405,6 +405,7 @@ def test_a_class_that_is_a_link_is_followed_once(tmp_path):
     assert {p.file for p in problems} == {"again", "dog/loop", "cat/up"}
 
 
+@pytest.mark.slow
 def test_music80(media_folder, tmp_path):
     sources, problems = folder.find_sources(media_folder / "music80")
     assert not problems

@@ -258,6 +258,7 @@ def test_odd_real_files(media_folder):
             single_video.find_sources(media_folder / "odd" / name, SMALL)
 
 
+@pytest.mark.slow
 def test_the_pianist(media_folder, tmp_path):
     """97.6 s of a real recording: a few seconds of it, cropped, through the command."""
     video = media_folder / "music" / "pianist.avi"

@@ -28,6 +28,7 @@ from avnb.metrics import (
 )
 from avnb.metrics.intervals import (
     bootstrap_interval,
+    crossed_interval,
     jackknife_interval,
     wilson_interval,
 )
@@ -411,7 +412,49 @@ def test_human_scores() -> None:
     assert "2 raters" in best.mean.note
     assert [s.value for s in best.fractions] == pytest.approx([0, 1 / 6, 1 / 6, 4 / 6])
     assert (best.fractions[3].low, best.fractions[3].high) == wilson_interval(4, 6)
-    assert found["S2I-N"].mean.value == 0
-    assert "one rater" in found["S2I-N"].mean.note
+    worst = found["S2I-N"]
+    assert worst.mean.value == 0
+    assert "one rater" in worst.mean.note
+    assert (worst.fractions[0].low, worst.fractions[0].high) == wilson_interval(4, 4)
     with pytest.raises(ValueError, match="record 0: score 4"):
         human_scores([{"method": "x", "score": 4}])
+
+
+def test_people_who_disagree_widen_the_shares_of_their_scores() -> None:
+    """Each of five people gives the same score to all: that is five answers, not 50."""
+    records = [{"method": "x", "score": 3 * (r < 3), "rater": r} for r in range(5)] * 10
+    share, alike = human_scores(records)["x"].fractions[3], wilson_interval(30, 50)
+    assert share.value == 0.6
+    assert share.low < alike[0] - 0.1
+    assert share.high > alike[1] + 0.1
+
+
+def test_an_interval_over_raters_and_items_is_that_of_the_crossed_design() -> None:
+    """The variance of a mean is σ²/raters + τ²/items where both effects add up."""
+    rng = np.random.default_rng(2)
+    raters, items = rng.normal(0, 1, 30), rng.normal(0, 2, 50)
+    values = (raters[:, None] + items).ravel()
+    who, what = np.repeat(range(30), 50).tolist(), np.tile(range(50), 30).tolist()
+    low, high = crossed_interval(values, who, what, seed=1)
+    error = math.sqrt(raters.var(ddof=1) / 30 + items.var(ddof=1) / 50)
+    assert high - low == pytest.approx(2 * 2.01 * error, rel=0.12)
+    assert low <= values.mean() <= high
+    # Either kind alone leaves a part of it out.
+    for units in (who, what):
+        one = bootstrap_interval(values, units, seed=1)
+        assert one[1] - one[0] < high - low
+    # The result depends on who rated what, not on the order of the ratings.
+    order = rng.permutation(len(values))
+    mixed = crossed_interval(
+        values[order], [who[i] for i in order], [what[i] for i in order], seed=1
+    )
+    assert mixed == pytest.approx((low, high), abs=0.15)
+
+
+def test_an_interval_over_two_kinds_of_units_needs_several_of_both() -> None:
+    values, several = np.arange(4.0), [0, 1, 2, 3]
+    assert crossed_interval(values, [0] * 4, several) == (-math.inf, math.inf)
+    assert crossed_interval(values, several, [0] * 4) == (-math.inf, math.inf)
+    # Most pairs have no rating: some draws hold none at all.
+    low, high = crossed_interval(values, several, several)
+    assert -math.inf < low <= 1.5 <= high < math.inf

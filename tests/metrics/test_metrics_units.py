@@ -63,6 +63,7 @@ def test_an_accuracy_over_players_is_covered_and_over_pictures_is_not() -> None:
     assert cover(found["items"], 0.5) < 0.80
 
 
+@pytest.mark.slow
 def test_a_distance_over_units_is_covered_and_over_items_is_not() -> None:
     """The Fréchet distance of two samples, about its mean over many such samples."""
     random = np.random.default_rng(2)

@@ -515,6 +515,7 @@ def test_resizing_keeps_straight_lines(frames: int) -> None:
 # --- Imports ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_reader_in_the_folder_imports_a_step_by_its_name() -> None:
     script = (
         "from step4_image import EvalClassifier\n"

@@ -215,6 +215,7 @@ def test_every_network_of_step_6_trains(name: str, tmp_path: Path) -> None:
     assert run.finished
 
 
+@pytest.mark.slow
 def test_a_step_at_256_pixels(tmp_path: Path) -> None:
     run = reader_loop.train(tmp_path, 256, steps=1, readers=1)
     assert run.history["grad_D_V"][0] > 0

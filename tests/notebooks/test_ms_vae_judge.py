@@ -60,14 +60,20 @@ def random_run(
 
 
 def run(
-    step: str, run_dir: Path, data: str = "", names: dict[str, Any] | None = None
+    step: str,
+    run_dir: Path,
+    data: str = "",
+    names: dict[str, Any] | None = None,
+    overrides: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a step records at scale smoke, its text half run as a script.
 
     `names` gets everything that the script defines.
     """
     text = (series_folder("ms_vae") / f"{step}.py").read_text()
-    for name, value in (("SCALE", "smoke"), ("RUN_DIR", str(run_dir)), ("DATA", data)):
+    given = {"SCALE": "smoke", "RUN_DIR": str(run_dir), "DATA": data}
+    given["OVERRIDES"] = overrides or {}
+    for name, value in given.items():
         text, found = re.subn(rf"^{name} = .*", f"{name} = {value!r}", text, flags=re.M)
         assert found == 1
     names = {} if names is None else names
@@ -134,6 +140,7 @@ def first(order: list[int], label: list[int], q: int) -> float:
     return next((1 / j for j, i in enumerate(order, 1) if label[i] == label[q]), 0.0)
 
 
+@pytest.mark.slow
 def test_table_2_and_the_two_slips(judged: tuple) -> None:
     results = judged[1]
     rows = {row["model"]: row for row in results["table2"]}
@@ -163,6 +170,7 @@ def test_table_2_and_the_two_slips(judged: tuple) -> None:
     assert all(row["holds"] != "not compared" for row in results["claims"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["A-V", "V-A", "A-A"])
 def test_table_2_asks_with_the_modality_that_it_names(judged: tuple, kind: str) -> None:
     test, results, model, _ = judged
@@ -193,6 +201,7 @@ def divide(rows: Tensor) -> Tensor:
     return rows / rows.abs().amax(-1, keepdim=True)
 
 
+@pytest.mark.slow
 def test_rows_without_a_model_are_counted_by_hand(judged: tuple) -> None:
     """By way of the training seconds, and by the loudest and most moving window."""
     test, results, _, folder = judged
@@ -229,6 +238,7 @@ def test_rows_without_a_model_are_counted_by_hand(judged: tuple) -> None:
     assert best["it is right"]["value"] == max(values)
 
 
+@pytest.mark.slow
 def test_class_means_name_the_query_and_rank_by_the_mean(judged: tuple) -> None:
     test, results, _, folder = judged
     train = step2.load_features(folder / "features.safetensors", "train")
@@ -252,6 +262,7 @@ def test_class_means_name_the_query_and_rank_by_the_mean(judged: tuple) -> None:
     assert row["A-V"]["value"] == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_no_cheater_gets_more_than_chance(judged: tuple) -> None:
     results = judged[1]
     rows = {row["answer"]: row for row in results["cheaters"]}
@@ -269,6 +280,7 @@ def test_no_cheater_gets_more_than_chance(judged: tuple) -> None:
     assert alike["pair distance"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["visual", "audio"])
 def test_latents_as_released_are_asked_on_rows_as_measured_too(
     judged: tuple, modality: str
@@ -289,6 +301,7 @@ def test_latents_as_released_are_asked_on_rows_as_measured_too(
     assert ("MS-VAE, raw rows", modality) not in rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("without", "shared", "holds"),
     [(0.2, 30.0, True), (28.0, 32.0, False), (0.1, 0.3, False), (5.0, 0.1, False)],
@@ -325,6 +338,7 @@ def own_recordings(folder: Path, kinds: list[str]) -> str:
     return str(data)
 
 
+@pytest.mark.slow
 def test_own_recordings_of_three_seconds_are_judged_and_played(tmp_path: Path) -> None:
     """All of one's seconds count as event, and no class comes twice."""
     data = own_recordings(tmp_path, [f"class {i}" for i in range(4)])
@@ -351,6 +365,7 @@ def test_only_answers_that_are_shown_are_counted(tmp_path: Path, count: int) -> 
     assert played.get("right among the answers shown") == (1 if count > 1 else None)
 
 
+@pytest.mark.slow
 def test_playing_measures_videos_that_step_3_has_not(tmp_path: Path) -> None:
     """As with the published weights: models, and no features."""
     data = own_recordings(tmp_path, ["dog", "dog", "cat", "cat"])
@@ -380,6 +395,7 @@ def test_playing_measures_videos_that_step_3_has_not(tmp_path: Path) -> None:
     assert found == pytest.approx(error.item(), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_playing_with_other_videos_is_refused(tmp_path: Path) -> None:
     data = own_recordings(tmp_path, ["dog", "cat", "cat"])
     event = torch.ones(2, 10, dtype=torch.bool)

@@ -148,6 +148,7 @@ def test_retrieval_as_released_is_the_released_script(judged: dict[str, Any]) ->
     assert all(abs(a - b) > 1e-4 for a, b in pairwise(sorted(right.values())))
 
 
+@pytest.mark.slow
 def test_the_distance_is_the_released_one_in_localisation(
     judged: dict[str, Any],
 ) -> None:

@@ -369,8 +369,9 @@ def test_the_evidence_follows_the_records() -> None:
         {"recipe": n} | modes(v) for n, v in zip(names, (1, 7.5, 2, 8), strict=True)
     ]
     obeys = [
-        {"D is shown": name, "obeys": {"value": v}}
-        for name, v in (("two", 0.125), ("three", 0.9))
+        {"D is shown": name, "obeys": {"value": v}, "updates": 900}
+        | {"updates until half obey": half}
+        for name, v, half in (("two", 0.125, None), ("three", 0.9, 300))
     ]
     records = {
         "step1_game": {"optimal": [{"error": 0.02}, {"error": 0.46}]},
@@ -384,9 +385,13 @@ def test_the_evidence_follows_the_records() -> None:
             "collapses": 6.5,
             "wasserstein_cures": 8,
             "wasserstein_alone": 2,
-            "wrong_pairs": 0.775,
+            "wrong_pairs": 3,
         }
     )
+    obeys[0]["updates until half obey"] = 450
+    assert series.evidence(records)["wrong_pairs"] == pytest.approx(1.5)
+    obeys[1]["updates until half obey"] = None
+    assert series.evidence(records)["wrong_pairs"] is None
     assert series.evidence({}) == dict.fromkeys(found)
     assert series.headlines(records)["cure 1, modes"] == 7.5
     assert np.isclose(series.headlines(records)["three, obeys"], 0.9)

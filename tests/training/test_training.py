@@ -1,6 +1,7 @@
 """The step loop: killed and resumed, stopped, shared, refused, shown."""
 
 import ast
+import errno
 import hashlib
 import itertools
 import json
@@ -437,6 +438,41 @@ def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(
     assert done[at + 1] == ("sync", "checkpoints")
 
 
+def test_a_full_disk_in_mid_checkpoint_costs_nothing_that_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever file of the checkpoint finds the disk full."""
+    go(small(tmp_path / "whole"), 4, save_every=2)
+    folder = tmp_path / "run"
+    go(small(folder), 2)
+    saved = folder / "checkpoints" / "step_0000002"
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    synced = os.fsync
+    for failing in range(4):  # the tensors, the state, its checksum, the folder
+        calls: list[int] = []
+
+        def sync(handle: int, failing: int = failing, calls: list = calls) -> None:
+            calls.append(handle)
+            if len(calls) > failing:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            synced(handle)
+
+        with monkeypatch.context() as full:
+            full.setattr(os, "fsync", sync)
+            with pytest.raises(WriteError, match="Make room on the disk"):
+                go(small(folder), 4)
+        assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+    # There is room again: it goes on, to the same weights, and nothing half is left.
+    run = small(folder)
+    go(run, 4)
+    names = [path.name for path in (folder / "checkpoints").iterdir()]
+    assert names == ["step_0000004"]
+    nets = [nn.Linear(3, 1) for _ in range(2)]
+    for net, where in zip(nets, (tmp_path / "whole", folder), strict=True):
+        training.load_weights(where, net=net)
+    assert torch.equal(nets[0].weight, nets[1].weight)
+
+
 def test_what_could_not_be_read_again_is_not_saved(tmp_path: Path) -> None:
     class Schedule:
         held: object = np.float64(0.5)
@@ -551,6 +587,10 @@ def test_equal_models_are_files_of_equal_bytes(tmp_path: Path) -> None:
     # The format asks for a header of 8 n bytes, which its own reader accepts.
     assert int.from_bytes(content[:8], "little") % 8 == 0
     assert torch.equal(safetensors.torch.load(content)["model.weight"], net.weight)
+
+
+@pytest.mark.slow
+def test_equal_models_of_two_processes_are_files_of_equal_bytes(tmp_path: Path) -> None:
     for path in (tmp_path / "one.safetensors", tmp_path / "two.safetensors"):
         done = script("-c", SAVE, str(path))
         assert done.returncode == 0, done.stderr[-3000:]

@@ -11,7 +11,6 @@ from IPython.display import HTML
 from ipywidgets import __version__ as ipywidgets_version
 
 from avnb import media
-from avnb.errors import LessonError
 from avnb.viz import show, widgets
 
 RNG = np.random.default_rng(0)
@@ -59,9 +58,15 @@ def test_the_study_is_blind_saved_and_resumed(tmp_path: Path) -> None:
         press(again, place, 1)
     assert "Set 2 of 3" in again.question.value
 
+    # Another training makes other pictures: its scores begin anew, none is lost.
+    before = path.read_bytes()
     other = [widgets.StudySet("x", {"a": RED})]
-    with pytest.raises(LessonError, match="other pictures"):
-        widgets.HumanStudy(other, path)
+    assert widgets.HumanStudy(other, path).scores == {}
+    (aside,) = path.parent.glob("scores-earlier-*.json")
+    assert aside.read_bytes() == before
+    press(widgets.HumanStudy(other, path), 0, 1)
+    assert widgets.HumanStudy(study_sets(), path, seed=1).scores == again.scores
+    assert widgets.HumanStudy(other, path).scores == {(0, "a"): 1}
 
 
 def test_the_study_ends_with_the_means(tmp_path: Path) -> None:
