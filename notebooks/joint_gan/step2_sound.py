@@ -528,7 +528,9 @@ def train_wasserstein_critic(
 # show.table(rows, "the Wasserstein distance of these numbers is 8")
 
 # %% [markdown]
-# A sigmoid's values differ by at most 1, so a slope of 1 over a distance of 8 is
+# (Without a sigmoid the slope is even above 1. The penalty is not a hard bound: with
+# its weight of 10 a slope s brings 8 s − 10 (s − 1)², which is largest at s = 1.4.) A
+# sigmoid's values differ by at most 1, so a slope of 1 over a distance of 8 is
 # impossible. The gap cannot exceed 1, whatever the distance, and the slope at the
 # generated numbers is small. The remedy is either to take the sigmoid away, or to play
 # the game of Eq. 1, whose logarithm undoes the sigmoid. The paper prints Eq. 1, and so

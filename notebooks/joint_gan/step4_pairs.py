@@ -208,12 +208,13 @@ def pair_generator_loss(
     loss = torch.zeros((), device=next(iter(fakes.values())).device)
     for kind, logits in fakes.items():
         log_p = log_kinds(logits, softmax)
-        kind = min(kind, log_p.shape[1] - 1)
-        if saturating:  # C_M's own term
-            loss = loss + log_p[:, kind].mean()
+        own = min(kind, log_p.shape[1] - 1)  # without D_2 all fakes are of one kind
+        # Eq. 2's own term. A pair of two made halves (step 5) is not in Eq. 2.
+        if saturating and kind != BOTH_MADE:
+            loss = loss + log_p[:, own].mean()
             continue
         loss = loss - log_p[:, REAL].mean()
-        others = [k for k in range(1, log_p.shape[1]) if k != kind]
+        others = [k for k in range(1, log_p.shape[1]) if k != own]
         if others and not softmax:  # log(1 − D_2): D_2's answers without D_1's share
             among_made = log_p[:, 1:].log_softmax(dim=1)
             wrong = torch.stack([among_made[:, k - 1] for k in others]).logsumexp(0)
@@ -258,8 +259,10 @@ def find_frames(length: int, frames: int) -> Int64[Tensor, " length"]:
     A video has `frames` frames a second, and frame t is seen from t / frames s on. What
     comes after the last one belongs to it.
     """
-    middle = (torch.arange(length) + 0.5) * SAMPLES / length / RATE  # s
-    return (middle * frames).long().clamp(max=frames - 1)
+    # The middle of place j in units of 1 / (2 · length · RATE) s: whole numbers, since
+    # some middles lie exactly on a frame's beginning, where rounding would decide.
+    middle = (2 * torch.arange(length) + 1) * SAMPLES
+    return (middle * frames // (2 * length * RATE)).clamp(max=frames - 1)
 
 
 # %%
@@ -692,7 +695,7 @@ def draw_pairs(count: int, share: float = 0.5) -> tuple[Tensor, Tensor]:
 
 
 # %%
-def make_mlp(inputs: int, outputs: int, width: int = 64) -> nn.Sequential:
+def make_mlp(inputs: int, outputs: int, width: int = 48) -> nn.Sequential:
     """Two hidden layers."""
     sizes = [(inputs, width), (width, width)]
     hidden = [m for a, b in sizes for m in (nn.Linear(a, b), nn.LeakyReLU(SLOPE))]
@@ -765,8 +768,8 @@ def train_toy(
             for n in (critics, generator)
         )
         for number in range(1, steps + 1):
-            real, fake = draw_pairs(128), generator(generator.draw_noise(128))
-            frame = torch.zeros(128, dtype=torch.int64)
+            real, fake = draw_pairs(96), generator(generator.draw_noise(96))
+            frame = torch.zeros(96, dtype=torch.int64)
             update_critics(run, critics, opt_d, real, fake, frame, method)
             update_generators(run, critics, opt_g, real, fake, frame, method)
             if number * looks % steps < looks:

@@ -21,6 +21,7 @@
 import torch
 from avnb_notebooks.joint_gan.step4_pairs import (
     BOTH_MADE,
+    RATE,
     JointGenerator,
     Method,
     find_frames,
@@ -166,8 +167,12 @@ class ToySharedGenerator(nn.Module):
 
 # %% [markdown]
 # Only both changes together find the **two** corners of the data. With independent
-# noises the new term cannot help, since nothing connects the two. With a shared latent
-# and no critic of $(\hat a, \hat v)$ nothing asks for a connection.
+# noises nothing connects the two sides: the only way to please the new critic is to make
+# always the same, and the toy gives up one of the two clusters. With a shared latent and
+# no critic of $(\hat a, \hat v)$ nothing asks for a connection.
+#
+# (The new term is not in Eq. 2, and both its halves may move. So the generators follow
+# its usual, non-saturating gradient: a sure "no" is useful here.)
 #
 # ## A shared clock
 #
@@ -193,8 +198,8 @@ def modulate_slowly(
     """FiLM, one place of the sound after the other."""
     y, frames = torch.empty_like(x), codes.shape[1]
     for j in range(x.shape[2]):
-        middle = (j + 0.5) * 1.024 / x.shape[2]  # s
-        k = min(int(middle * frames), frames - 1)  # T frames are one second
+        middle = (2 * j + 1) * 16384 // (2 * x.shape[2])  # the sample there
+        k = min(middle * frames // 16000, frames - 1)  # T frames are one second
         gamma, beta = film(codes[:, k]).chunk(2, dim=1)
         y[:, :, j] = (1 + gamma) * x[:, :, j] + beta
     return y
@@ -314,7 +319,7 @@ def measure_reach(
     else:
         other[name] = generator.draw_noise(2, frames)[name]
     (a, v), (changed_a, changed_v) = generator(noise), generator(other)
-    of_sound = (a - changed_a)[:, 0, : 1600 * frames].unflatten(1, (frames, -1))
+    of_sound = (a - changed_a)[:, 0, :RATE].unflatten(1, (frames, -1))
     of_video = (v - changed_v).transpose(1, 2).flatten(2)
     return of_sound.abs().mean((0, 2)) / a.std(), of_video.abs().mean((0, 2)) / v.std()
 
