@@ -498,8 +498,9 @@ def locate_discs(video: Float[Tensor, "b 3 t n n"]) -> Float[Tensor, "b t"]:
 #
 #
 # def make_codes(cell, content, noise, start):
-#     """All codes (B, T, Z + M) from an nn.GRUCell, content (B, Z), noise (B, T, M)
-#     and the first state (B, M).
+#     """All codes (B, T, Z + M) of a video, by an nn.GRUCell.
+#
+#     content (B, Z), noise (B, T, M), and the first state start (B, M).
 #     """
 #     ...  # your code
 #

@@ -194,7 +194,8 @@ def pair_critic_loss(
 # assert torch.allclose(ones, torch.ones(6))
 # print(f"C_M = {value.item():.4f} = minus the three-way cross-entropy")
 # extreme = 200 * yes
-# print(f"with sure critics: by probabilities {equation_2_slow(extreme, no_a, no_v):.1f}")
+# by_probabilities = equation_2_slow(extreme, no_a, no_v)
+# print(f"with sure critics: by probabilities {by_probabilities:.1f}")
 # fakes = {SOUND_MADE: no_a, PICTURE_MADE: no_v}
 # print(f"by their logarithms {-pair_critic_loss(extreme, fakes):.1f}")
 
@@ -836,9 +837,9 @@ def count_corners(made: Float[Tensor, "n 2"]) -> dict[str, float]:
 #
 # The third row is a warning. With the non-saturating gradient, the critics' sure "no"
 # at the wrong corners pulls hard at both generators. Each half of a pair is drawn to
-# where the *other* half would have fitted, and all samples end in **one corner, a wrong
-# one**. With Eq. 2 as printed, a sure critic has no pull. So for the pairs our default
-# is the printed, saturating form.
+# where the *other* half would have fitted, and the samples collapse into **a wrong
+# corner**. With Eq. 2 as printed, a sure critic has no pull. So for the pairs our
+# default is the printed, saturating form.
 #
 # # How far do the critics bend the marginals?
 #
