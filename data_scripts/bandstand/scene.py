@@ -217,7 +217,14 @@ def frame_portrait(performance: Performance) -> View:
 
 
 def choose_view(performance: Performance) -> View:
-    """Choose a view at random, from one distribution for all instruments.
+    """Choose a view of a musician at random, as `sample_view` does."""
+    head = _locate_head(performance.instrument)
+    side = SIDES[performance.instrument]
+    return sample_view(head, side, performance.player, performance.seed)
+
+
+def sample_view(head: Point, side: int, player: int, seed: int) -> View:
+    """Draw a view at random, from one distribution for all instruments.
 
     Where the head is, how large it is and what is behind it therefore tell nothing of
     the instrument. Half of the pictures are mirrored: otherwise the empty side of the
@@ -225,16 +232,21 @@ def choose_view(performance: Performance) -> View:
     player's other side would show something else, which flat drawings cannot; left-
     handed players are rare; but front cameras mirror, and Reed et al. 2016, whose
     network Chen et al. train, mirror half of their pictures as well.
+
+    Args:
+        head: where the head is on the stage while the body does not move, cm.
+        side: to which side of the head the instrument reaches farther, -1 or 1.
+        player: who plays.
+        seed: of what is played.
     """
-    seed, player = performance.seed, performance.player
     # all who play one piece are seen by one camera, or by one that mirrors
     mirror = bool(make_generator("mirror", seed).random() < 0.5)
     rng = make_generator("view", player, seed)
     # the head leaves at least half of the picture to the instrument's longer side
     space = float(rng.uniform(0.5, 0.67))
-    to_right = SIDES[performance.instrument] * (-1 if mirror else 1) > 0
+    to_right = side * (-1 if mirror else 1) > 0
     return View(
-        point=_locate_head(performance.instrument),
+        point=head,
         place=(1 - space if to_right else space, float(rng.uniform(0.18, 0.34))),
         height=float(rng.uniform(126, 156)),
         tilt=float(rng.uniform(-3, 3)),
