@@ -21,7 +21,7 @@ from functools import lru_cache
 import numpy as np
 
 from data_scripts.bandstand import hand_instruments as made
-from data_scripts.bandstand.canvas import Canvas, Point, Real, affine, transform
+from data_scripts.bandstand.canvas import Canvas, Point, Real, transform
 from data_scripts.bandstand.hands import (
     BARS,
     KINDS,
@@ -193,6 +193,7 @@ def _pose_strum(
     last: Stroke | None, coming: Stroke | None, since: float, until: float
 ) -> Arm:
     """The strumming hand: it crosses the strings exactly when they sound."""
+    nearest = last or coming
     side = _swing(last, since, 1.0) if last else -3.0
     if coming is not None:
         gap = since + until
@@ -200,7 +201,7 @@ def _pose_strum(
         share = _ease((since / gap - 0.35) / 0.4) if gap > 0 else 0.0
         start = _swing(coming, until, -1.0)
         side = side * (1 - share) + start * share
-    place = np.array((last or coming).place if last or coming else made.STRINGS)
+    place = np.array(nearest.place if nearest else made.STRINGS)
     tip = place + side * made.ACROSS
     degrees = FINGERS["acoustic_guitar"][0][0] + 1.5 * side
     angle = math.radians(degrees)

@@ -116,7 +116,7 @@ BODIES: dict[str, Body] = {
         0.0, 0.28, (900.0, 5000.0), 0.005,
     ),
 }  # fmt: skip
-# The RMS of a take is about that of a bowed instrument, so that loudness tells no class.
+# A take is about as loud as a bowed one, so that loudness tells no class.
 GAIN = {"acoustic_guitar": 1.15, "ghatam": 2.2, "tabla": 1.75, "xylophone": 1.5}
 RING = 2.2  # s that a string is heard at most
 OPEN = 1.5  # s in which a guitar string's first harmonic falls to 1 / e
@@ -170,7 +170,7 @@ def _find_pitch(played: Striking, stroke: Stroke) -> float:
         return midi_to_hz(stroke.midi[0] + played.tuning)
     if own:  # a player's pot, or left drum, is a little higher or lower than another's
         away = played.tuning if played.instrument == "ghatam" else played.tuning - 63.5
-        return own * 2.0 ** (0.5 * away / 12)
+        return float(own * 2.0 ** (0.5 * away / 12))
     return midi_to_hz(played.tuning)
 
 

@@ -1,4 +1,4 @@
-"""Takes of the instruments of the Hand Motion Music Dataset: what the hands do is heard.
+"""Takes of the Hand Motion Music Dataset's instruments: what hands do is heard.
 
 Source:
     Kurmi et al. 2021, Sec. 4.1 and Table 2.
@@ -42,12 +42,20 @@ class StrikerTake(Take):
 
     def draw(self, t: Real, size: int, without: Missing = "") -> np.ndarray:
         """The frame that begins at `t` s."""
-        given = {"view": self.view, "exposure": self.exposure}
-        return draw_striker(self.played, t, size, without=without, **given)
+        return draw_striker(
+            self.played,
+            t,
+            size,
+            view=self.view,
+            exposure=self.exposure,
+            without=without,
+        )
 
     def measure(self, times: np.ndarray) -> dict[str, np.ndarray]:
         """Pitch, loudness, onsets of both hands, and `hand_pictures.HAND_TRUTH`."""
-        given = {"view": self.view, "exposure": self.exposure}
+        shown = measure_striker(
+            self.played, times, view=self.view, exposure=self.exposure
+        )
         moments = {
             side: [s.time for s in self.played.strokes if s.hand == side]
             for side in ("right", "left")
@@ -58,7 +66,7 @@ class StrikerTake(Take):
             "onset": mark_onsets([m for one in moments.values() for m in one], times),
             "onset_right": mark_onsets(moments["right"], times),
             "onset_left": mark_onsets(moments["left"], times),
-            **measure_striker(self.played, times, **given),
+            **shown,
         }
 
 
