@@ -23,7 +23,7 @@ from data_scripts.bandstand.scene import choose_view
 from data_scripts.bandstand.sound import synthesise
 from data_scripts.bandstand.world import perform
 
-BOWED = ("cello", "violin")
+BOWED = ("cello", "erhu", "violin")
 
 
 class StrikerTake(Take):

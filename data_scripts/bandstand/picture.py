@@ -96,7 +96,10 @@ def _draw_bowed(
     draw_arm(canvas, look, body.shoulder_left, hold.left, 1.0)
     if not bare:
         with canvas.at(hold.matrix):
-            made.draw_viol(canvas, made.VIOLS[name], look.wood, motion.loudness)
+            if name == "erhu":
+                made.draw_erhu(canvas, look.wood, motion.loudness)
+            else:
+                made.draw_viol(canvas, made.VIOLS[name], look.wood, motion.loudness)
     draw_hand(canvas, look, hold.left, hold.left_degrees, _lift_fingers(motion))
     if not bare:
         # A thin bow would vanish in the wide views of the large instruments.
