@@ -9,16 +9,21 @@ from avnb.layers.prediction import (
     VideoPrediction,
 )
 from avnb.layers.recurrent import ResidualDilatedGRU
+from avnb.layers.waveform import DownConv1d, PhaseShuffle, UpConv1d, shuffle_phase
 
 __all__ = [
     "AudioConditionalInstanceNorm",
     "ConvGRU",
     "DirectionalConvGRU",
     "DownBlock",
+    "DownConv1d",
     "NoiseInjection",
     "PatchHead",
+    "PhaseShuffle",
     "Prediction",
     "ResidualDilatedGRU",
     "UpBlock",
+    "UpConv1d",
     "VideoPrediction",
+    "shuffle_phase",
 ]
