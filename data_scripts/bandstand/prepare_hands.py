@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 import typer
 
 from avnb.data.sources import ClipSettings, Problem, Source
 from avnb.errors import ClipsError
 from data_scripts import hmmd
+
+if TYPE_CHECKING:
+    from data_scripts.bandstand.layouts.hmmd import Video
 
 NAME = "hands"
 ABOUT = """
@@ -65,12 +70,7 @@ def find_sources(
     from data_scripts.bandstand.layouts import hmmd as layout
 
     if not dry_run:
-        plan = layout.plan_table_2(settings.seed)
-        if not table2:
-            if videos < 1:
-                raise ClipsError("videos", f"it is {videos}", "Give 1 or more")
-            chosen = [name for name in classes.split(",") if name] or [*hmmd.TABLE_2]
-            plan = layout.plan_videos(chosen, videos, length, settings.seed)
+        plan = _plan(settings, classes, videos, length, table2)
         # H.264 halves the colour's pixels; half as many again make up for it
         size = 2 * round(0.75 * settings.size)
         layout.write_hmmd(folder, plan, fps=settings.fps, size=size)
@@ -78,6 +78,60 @@ def find_sources(
         return [], []
     # The script of the real set reads what was drawn: the same code for both.
     return hmmd.find_sources(folder, settings, split=split)
+
+
+def _plan(
+    settings: ClipSettings, classes: str, videos: int, length: int, table2: bool
+) -> dict[str, Video]:
+    """The videos that the options ask for."""
+    from data_scripts.bandstand.layouts import hmmd as layout
+
+    if table2:
+        return layout.plan_table_2(settings.seed)
+    if videos < 1:
+        raise ClipsError("videos", f"it is {videos}", "Give 1 or more")
+    chosen = [name for name in classes.split(",") if name] or [*hmmd.TABLE_2]
+    return layout.plan_videos(chosen, videos, length, settings.seed)
+
+
+def redraw(
+    recordings: Sequence[str],
+    times: Sequence[float],
+    settings: ClipSettings,
+    *,
+    without: Literal["", "instrument", "player"],
+    classes: str = "",
+    videos: int = 40,
+    length: int = 18,
+    table2: bool = False,
+) -> np.ndarray:
+    """Draw frames of the embedded data again: uint8 (n, size, size, 3).
+
+    Args:
+        recordings: the recording of each frame, CLASS/VIDEO.mp4.
+        times: where each begins, s of its recording.
+        settings: how clips were cut.
+        without: what is left out; "" draws all.
+        classes: as in `find_sources`, and so are those after it.
+        videos: of each class.
+        length: of each video.
+        table2: whether the numbers are Table 2's.
+    """
+    from data_scripts.bandstand.layouts import hmmd as layout
+
+    plan = _plan(settings, classes, videos, length, table2)
+    # A part of a video that was cut in time has the times in its name.
+    names = [Path(name.partition(" [")[0]).stem for name in recordings]
+    takes = {
+        name: layout.record_video(plan[name], settings.fps)
+        for name in dict.fromkeys(names)
+    }
+    return np.stack(
+        [
+            takes[name].draw(float(t), settings.size, without)
+            for name, t in zip(names, times, strict=True)
+        ]
+    )
 
 
 if __name__ == "__main__":
