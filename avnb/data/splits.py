@@ -175,7 +175,7 @@ def split_in_time(
             "Give the source a duration",
         )
     overlap = settings.seconds - settings.step
-    if not 0 <= overlap <= gap:
+    if not -1e-9 <= overlap <= gap + 1e-9:  # differences of floats
         raise ClipsError(
             "hop",
             f"it is {settings.hop}, but the clips of a recording that is cut in time "
