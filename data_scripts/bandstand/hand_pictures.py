@@ -57,7 +57,7 @@ TRAVEL = 0.16  # s before a stroke in which a hand goes to its place
 LIFT = 17.0  # cm that a hand is lifted before the loudest stroke
 REBOUND = 14.0  # cm that it springs back after the loudest stroke
 SWING = 11.0  # cm to each side of the strings that the loudest strum goes
-STEP = 0.75  # cm: the body leans and nods in such steps
+STEP = 1.1  # cm: the body leans and nods in such steps
 REST: dict[str, tuple[Point, Point]] = {  # where right and left hand wait
     "tabla": (KINDS["tabla"]["na"].place, KINDS["tabla"]["ge"].place),
     "ghatam": (KINDS["ghatam"]["ta"].place, KINDS["ghatam"]["ki"].place),

@@ -13,7 +13,7 @@ EMBEDDED = (
     "hands",
     {
         "smoke": {"classes": STRUCK, "videos": 3, "length": 3, "fps": 10.0},
-        "laptop": {"classes": STRUCK, "videos": 40, "length": 18, "fps": 10.0},
+        "laptop": {"classes": STRUCK, "videos": 40, "length": 14, "fps": 10.0},
         "reference": {"videos": 40, "length": 24, "fps": 10.0},
         "gpu": {"videos": 40, "length": 24},
         "paper": {"table2": True},

@@ -593,11 +593,13 @@ def name_by_nearest(
 # with the instrument left out, or with the player as well.
 
 # %% tags=["active-ipynb", "shortcuts"]
-# level = test.waveforms.square().mean(1, keepdim=True).sqrt().log10()
-# properties = {"the four corners": corners["test"], "loudness of the clip": level}
+# units = [*train.units, *test.units]
+# sound = torch.cat([train.waveforms, test.waveforms])
+# level = sound.square().mean(1, keepdim=True).sqrt().log10()
+# properties = {"the four corners": every, "loudness of the clip": level}
 # if "head_x" in test.truth:
-#     head = [test.truth[name][:, 0] for name in ("head_x", "head_y")]
-#     properties["where the head is"] = torch.stack(head, dim=1)
+#     known = [torch.cat([train.truth[n], test.truth[n]]) for n in ("head_x", "head_y")]
+#     properties["where the head is"] = torch.stack([x[:, 0] for x in known], dim=1)
 # whole = prepared.load_clips(lesson.data, "test")
 # some = torch.arange(0, len(whole), max(1, len(whole) // 160))
 # part = whole.select(some)
@@ -611,10 +613,8 @@ def name_by_nearest(
 # %% tags=["active-ipynb", "shortcuts-read"]
 # rows = []
 # for name, x in properties.items():
-#     given = x, test.labels, test.units
-#     if len(set(test.units)) > 1:
-#         found = read_by_nearest_neighbour(*given, name=name, seed=SEED)
-#         rows.append({"what is read": name, "right class": found})
+#     found = read_by_nearest_neighbour(x, labels, units, name=name, seed=SEED)
+#     rows.append({"what is read": name, "right class": found})
 # for name, pictures in redrawn.items():
 #     small = F.interpolate(pictures.movedim(-1, 1).float(), (8, 8), mode="area")
 #     given = small.flatten(1), part.labels, part.units
