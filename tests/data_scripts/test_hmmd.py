@@ -183,3 +183,39 @@ def test_overlapping_clips_need_a_gap() -> None:
     with pytest.raises(ClipsError, match="must follow each other"):
         cut(30.0, 0.0, 0.2)
     assert all(cut(30.0, 0.024, 0.2))
+
+
+# ------------------------------------------------------------- real recordings
+
+
+@pytest.mark.slow
+def test_real_recordings_become_clips_or_are_named(
+    media_folder: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "in"
+    root.mkdir()
+    for name in ("events", "music", "talking"):
+        (root / name).symlink_to(media_folder / name, target_is_directory=True)
+    settings = ClipSettings(1.024, hop=1.0, fps=10.0, sample_rate=RATE, size=32)
+    found, problems = hmmd.find_sources(root, settings)
+    # Every file is a source, or is named with what is wrong.
+    files = [p for p in media_folder.glob("*/**/*") if p.is_file()]
+    films = {
+        p.relative_to(media_folder).as_posix()
+        for p in files
+        if p.parts[len(media_folder.parts)] in ("events", "music", "talking")
+    }
+    named = {source.name.partition(" [")[0] for source in found}
+    named |= {problem.file for problem in problems}
+    assert films <= named
+    # The pianist's one video would be the only one of its class, but for a hand.
+    chosen = [s for s in found if not s.name.startswith("music/pianist")][::3]
+    report = prepare(chosen, tmp_path / "out", settings, problems=problems, workers=1)
+    made = set(report.written)
+    failed = {problem.file for problem in report.problems}
+    assert made
+    assert {s.recording for s in chosen} <= made | failed
+    train = load_clips(tmp_path / "out", "train")
+    assert train.waveform.shape[1:] == (1, 16384)
+    assert train.frames.shape[1:] == (10, 32, 32, 3)
+    assert not set(train.units) & set(load_clips(tmp_path / "out", "test").units)
