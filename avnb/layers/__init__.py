@@ -1,6 +1,6 @@
 """Layers that several lessons share; each runs on CPU and GPU."""
 
-from avnb.layers.blocks import DownBlock, PatchHead, UpBlock
+from avnb.layers.blocks import Conv3d, DownBlock, PatchHead, UpBlock
 from avnb.layers.conditional import AudioConditionalInstanceNorm, NoiseInjection
 from avnb.layers.prediction import (
     ConvGRU,
@@ -13,6 +13,7 @@ from avnb.layers.waveform import DownConv1d, PhaseShuffle, UpConv1d, shuffle_pha
 
 __all__ = [
     "AudioConditionalInstanceNorm",
+    "Conv3d",
     "ConvGRU",
     "DirectionalConvGRU",
     "DownBlock",

@@ -8,7 +8,6 @@ times, then convolve" gives without the work on the copies.
 """
 
 import math
-from typing import Literal
 
 import torch
 from einops import rearrange
@@ -109,7 +108,9 @@ class DownConv1d(nn.Conv1d):
         assert self.bias is not None
         nn.init.zeros_(self.bias)
 
-    def forward(self, input: Signal) -> Signal:
+    def forward(
+        self, input: Float[Tensor, "batch in_channels time"]
+    ) -> Float[Tensor, "batch out_channels quarter"]:
         """Return signals of a quarter of the length, which must be a multiple of 4.
 
         Output i sums input 4 i + k - 11 times weight k. With one zero before the
@@ -140,7 +141,7 @@ class UpConv1d(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        method: Literal["transposed", "nearest"] = "transposed",
+        method: str = "transposed",
     ) -> None:
         super().__init__()
         if method not in ("transposed", "nearest"):
@@ -171,7 +172,9 @@ class UpConv1d(nn.Module):
         ]
         return torch.stack(phases, dim=1).sum(-1).flatten(0, 1)
 
-    def forward(self, x: Signal) -> Signal:
+    def forward(
+        self, x: Float[Tensor, "batch in_channels time"]
+    ) -> Float[Tensor, "batch out_channels longer"]:
         """Return signals of four times the length."""
         y = F.conv1d(x, self.fold(), self.bias.repeat_interleave(STRIDE), padding=3)
         return rearrange(y, "b (o p) t -> b o (t p)", p=STRIDE)
