@@ -117,9 +117,9 @@ BODIES: dict[str, Body] = {
     ),
 }  # fmt: skip
 # A take is about as loud as a bowed one, so that loudness tells no class.
-GAIN = {"acoustic_guitar": 1.15, "ghatam": 2.2, "tabla": 1.75, "xylophone": 1.5}
+GAIN = {"acoustic_guitar": 1.4, "ghatam": 2.2, "tabla": 1.75, "xylophone": 1.5}
 RING = 2.2  # s that a string is heard at most
-OPEN = 1.5  # s in which a guitar string's first harmonic falls to 1 / e
+OPEN = 0.9  # s in which a guitar string's first harmonic falls to 1 / e
 PARTIALS = 18  # of a string, at most
 
 
@@ -279,7 +279,7 @@ def _pluck_string(
     # The body's air and its top resonate at about 100 and 200 Hz.
     for centre in (102.0, 205.0):
         level *= 1 + 0.9 * np.exp(-(((np.log2(partials / centre)) / 0.35) ** 2))
-    decay = OPEN * (110 / hertz) ** 0.35 / (1 + 0.22 * (order - 1) + (partials / 4e3))
+    decay = OPEN * (110 / hertz) ** 0.35 / (1 + 0.35 * (order - 1) + (partials / 4e3))
     return _sum_decays(partials, level, decay, float(decay.max()), rate, rng)
 
 
@@ -305,5 +305,5 @@ def _sum_decays(
     band = _limit((1500.0, 6000.0), rate)
     nail = make_band_noise(int(0.03 * rate), band, rate, rng)
     nail *= np.exp(-t[: len(nail)] / 0.004)
-    sound[: len(nail)] += 0.12 * nail
+    sound[: len(nail)] += 0.3 * nail
     return sound

@@ -717,7 +717,7 @@ def take_clips(clips: Clips, count: int) -> Clips:
 # known = [list_quantities(one) for one in (first, second)]
 # apart = {"before": 2, "after": 2}
 # oracle = fit_oracle(given[0], known[0], **apart)
-# length = 6 * train.fps
+# length = min(6, len(second) // 4) * train.fps  # frames of a block, and of a shift
 # rows = judge_oracle(oracle, given[1], known[1], block=length, least=length)
 # level = [one.mean(1, keepdim=True) for one in given]  # loudness alone
 # plain = fit_oracle(level[0], known[0], **apart)

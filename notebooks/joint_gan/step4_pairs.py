@@ -784,7 +784,10 @@ def count_corners(made: Float[Tensor, "n 2"]) -> dict[str, float]:
     """The share of pairs in each corner; the first number is the sound."""
     signs = {"−": -1, "+": 1}
     return {
-        f"({a}, {b})": ((made * torch.tensor([x, y]) > 0.5).all(1)).float().mean().item()
+        f"({a}, {b})": ((made * torch.tensor([x, y]) > 0.5).all(1))
+        .float()
+        .mean()
+        .item()
         for a, x in signs.items()
         for b, y in signs.items()
     }
@@ -951,7 +954,6 @@ def train_mixture(
 # training: at the best critics the generators *want* to drop the rare class. Here it is
 # for Table 1's thirteen classes with $D_1$ and $D_a$:
 
-
 # %%
 TABLE_1 = {
     "cello": 881, "double bass": 123, "oboe": 394, "saxophone": 696, "trumpet": 100,
@@ -999,7 +1001,7 @@ TABLE_1 = {
 #
 #
 # def three_kinds(d1, d2):
-#     """log p (B, 3) of real, sound made, picture made, from the two logits (B,)."""
+#     """Log p (B, 3) of real, sound made, picture made, from the two logits (B,)."""
 #     ...  # your code
 #
 #

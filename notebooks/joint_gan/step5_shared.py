@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 5 · What couples them: a shared latent, and a shared clock
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/joint_gan/step5_shared.ipynb)
+#
 # In step 4 the model learned sounds and videos, and nothing about which belong together.
 # The paper ends there. This notebook is **ours**: two changes that make coupling
 # possible, with networks of the same size and the same number of steps.
@@ -17,6 +19,18 @@
 # **Letters.** s shared latent (50 numbers) · e_a, e_v each side's own noise · T frames ·
 # M motion code · C channels of the sound's maps · γ, β scale and shift.
 
+# %% tags=["active-ipynb"]
+# import importlib.util
+# import subprocess
+# import sys
+#
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
+
 # %%
 import torch
 from avnb_notebooks.joint_gan.step4_pairs import (
@@ -29,6 +43,7 @@ from avnb_notebooks.joint_gan.step4_pairs import (
 )
 from jaxtyping import Float
 from torch import Tensor, nn
+
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.joint_gan.step4_pairs import (
@@ -287,7 +302,9 @@ def make_generator(method: Method, **sizes) -> JointGenerator:
 # for coupling in ("none", "latent", "time"):
 #     for width in (16, 64):
 #         with torch.device("meta"):
-#             G = make_generator(Method(coupling=coupling), sound_width=width, width=width)
+#             G = make_generator(
+#                 Method(coupling=coupling), sound_width=width, width=width
+#             )
 #         count = sum(p.numel() for p in G.parameters())
 #         rows.append({"coupling": coupling, "width": width, "weights": count})
 # show.table(rows, "the coupled generators are as large as JM's")
