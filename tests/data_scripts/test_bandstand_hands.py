@@ -178,7 +178,7 @@ def test_no_instrument_is_told_by_its_loudness() -> None:
                 labels.append(label)
                 units.append(f"player {player}")
     found = read_by_nearest_neighbour(
-        torch.tensor(levels)[:, None], torch.tensor(labels), units
+        torch.tensor(levels)[:, None], torch.tensor(labels), units, name="loudness"
     )
     assert found.low < 0.30  # chance is 0.14
 
@@ -205,7 +205,7 @@ def test_a_hand_touches_in_the_frame_of_its_stroke(instrument: str, fps: int) ->
             # strokes follow at once, the neighbour may be a stroke itself.
             beside = {f + d for f in frames for d in (-1, 1)} - right
             beside = sorted(f for f in beside if 0 <= f < len(height))
-            assert (height[beside] > 0.004).mean() > 0.9
+            assert (height[beside] > 0.002).mean() > 0.9
 
 
 @each_striker
@@ -213,8 +213,12 @@ def test_a_loud_stroke_comes_from_higher_up(instrument: str) -> None:
     played = strike(instrument, 7, seconds=40, seed=5)
     hand = "right"
     strokes = [s for s in played.strokes if s.hand == hand]
+    names = [s.name for s in strokes]
+    common = max(set(names), key=names.count)  # a plucking hand swings less
     rows = []
     for last, stroke in pairwise(strokes):
+        if stroke.name != common:
+            continue
         # Long after the one before, so that only this stroke's swing is seen.
         if stroke.time - last.time > 0.38:
             heights = [
