@@ -686,8 +686,9 @@ class PlainRun:
 #     step = (real, fake, frame, method)
 #     by_critic = update_critics(PlainRun(), critics, opt_d, *step)
 #     by_term = update_generators(PlainRun(), critics, opt_g, *step)
-#     rows.append({"method": name} | by_critic | by_term)
-# show.table(rows, "losses of the first step: a critic that knows nothing has 2 log 2")
+#     both = by_critic | by_term
+#     rows.append({"method": name} | {k: value.item() for k, value in both.items()})
+# show.table(rows, "first step: critics that know nothing have 2 log 2, the pairs more")
 
 # %% [markdown]
 # # The toy: what is learned when nothing couples the two?
