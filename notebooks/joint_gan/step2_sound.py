@@ -134,7 +134,7 @@ def upsample_slow(
 
 
 # %%
-class SoundGenerator(nn.Module):
+class SoundLayers(nn.Module):
     """G_a: noise (B, 100) → waveforms (B, 1, 16384) (Sec. 3; WaveGAN's generator).
 
     `width` is d, 64 in the paper. `upsample` is "transposed", or "nearest" as in the
@@ -153,6 +153,11 @@ class SoundGenerator(nn.Module):
         self.filter = nn.Conv1d(1, 1, taps) if taps else None
         with torch.no_grad():  # the first sounds are about as loud as music
             self.ups[-1].weight *= 0.2
+
+
+# %%
+class SoundGenerator(SoundLayers):
+    """G_a, with the arguments of SoundLayers: how its layers are run."""
 
     def begin(self, noise: Float[Tensor, "b z"]) -> Float[Tensor, "b c 64"]:
         """The linear layer and the first layer up: 64 places of 16 ms."""

@@ -149,7 +149,7 @@ def count_doublings(size: int) -> int:
 
 
 # %%
-class PictureGenerator(nn.Module):
+class PictureLayers(nn.Module):
     """G_I with its motion GRU: noise → videos (Sec. 3; MoCoGAN's generator).
 
     `width` is g, 64 in the paper; `content` and `motion` are the sizes of the codes.
@@ -168,6 +168,11 @@ class PictureGenerator(nn.Module):
             for a, b in itertools.pairwise(widths)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(w) for w in widths[:-1])
+
+
+# %%
+class PictureGenerator(PictureLayers):
+    """G_I, with the arguments of PictureLayers: how its layers are run."""
 
     def move(
         self, noise: Float[Tensor, "b t m"], start: Float[Tensor, "b m"]

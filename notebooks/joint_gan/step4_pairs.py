@@ -56,6 +56,8 @@ from avnb_notebooks.joint_gan.step3_picture import (
     draw_picture_noise,
     pick_frames,
 )
+
+# %%
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -292,7 +294,7 @@ def pool_frames(x: Float[Tensor, "b c length"], frames: int) -> Tensor:
 
 
 # %%
-class PairNetwork(nn.Module):
+class PairLayers(nn.Module):
     """Sees a sound and a video: `columns` logits. `form` is "pooled" or "timed"."""
 
     def __init__(
@@ -309,6 +311,11 @@ class PairNetwork(nn.Module):
         kernel = 3 if self.timed else 1
         self.mixed = nn.Conv1d(512, 256, kernel, padding=kernel // 2)
         self.decision = nn.Conv1d(256, columns, 1)
+
+
+# %%
+class PairNetwork(PairLayers):
+    """How the layers are run; the arguments are those of PairLayers."""
 
     def hear(self, sound: Tensor, video: Tensor) -> Float[Tensor, "b 256 t"]:
         """Maps of the sound, one a frame of the video; one step where pooled."""
@@ -333,7 +340,7 @@ class PairNetwork(nn.Module):
 
 
 # %%
-class PairCritics(nn.Module):
+class PairHalves(nn.Module):
     """D_1 and D_2 as K columns of logits, of one network (shared) or of two.
 
     `columns` are 2 for Eq. 2; 1 without D_2; 3 for a softmax; 4 with a three-way D_2.
@@ -355,6 +362,11 @@ class PairCritics(nn.Module):
     def see(self, video: Tensor) -> Tensor:
         """What each network makes of a video: (networks, B, 256, steps)."""
         return torch.stack([net.see(video) for net in self.networks])
+
+
+# %%
+class PairCritics(PairHalves):
+    """D_1 and D_2, with the arguments of PairHalves, judge pairs."""
 
     def judge(self, heard: Tensor, seen: Tensor) -> Float[Tensor, "b columns"]:
         """The logits of pairs."""
@@ -471,7 +483,7 @@ def list_methods() -> dict[str, Method]:
 
 
 # %%
-class JointGenerator(nn.Module):
+class BothGenerators(nn.Module):
     """G_a and G_I with independent noises (Fig. 2): noise → (sound, video).
 
     `sound_width` is d, `width` is g; sizes of the noises; `size` of a frame.
@@ -485,6 +497,11 @@ class JointGenerator(nn.Module):
         self.sizes = {"sound": noise, "content": content, "motion": motion}
         self.sound = SoundGenerator(sound_width, noise, upsample)
         self.picture = PictureGenerator(width, content, motion, size)
+
+
+# %%
+class JointGenerator(BothGenerators):
+    """G_a and G_I with independent noises; arguments of BothGenerators."""
 
     def draw_noise(
         self, count: int, frames: int, generator: torch.Generator | None = None
@@ -761,6 +778,14 @@ def make_toy_critics(method: Method) -> Critics:
 
 
 # %%
+def reset_layers(network: nn.Module) -> None:
+    """Draw the weights of all linear layers anew, so that the seed decides them."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            layer.reset_parameters()
+
+
+# %%
 def train_toy(
     method: Method,
     generator: nn.Module,
@@ -771,9 +796,7 @@ def train_toy(
     """Play the game on numbers; 500 generated pairs (500, 2) at `looks` moments."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for layer in generator.modules():
-            if isinstance(layer, nn.Linear):
-                layer.reset_parameters()  # so that the seed decides everything
+        reset_layers(generator)
         critics, run, films = make_toy_critics(method), PlainRun(), []
         opt_d, opt_g = (
             torch.optim.Adam(n.parameters(), 1e-3, betas=(0.5, 0.9))
@@ -785,9 +808,8 @@ def train_toy(
             update_critics(run, critics, opt_d, real, fake, frame, method)
             update_generators(run, critics, opt_g, real, fake, frame, method)
             if number * looks % steps < looks:
-                with torch.no_grad():
-                    made = generator(generator.draw_noise(500))
-                films.append(torch.cat(made, dim=1))
+                made = generator(generator.draw_noise(500))
+                films.append(torch.cat(made, dim=1).detach())
     return films
 
 
@@ -892,6 +914,14 @@ def find_best_shares(
 
 
 # %%
+def value_alone(logits: Tensor, p: Tensor, shares: Tensor) -> Float[Tensor, ""]:
+    """Eq. 1's value for sounds and videos; logits (2, classes, points, 2 critics)."""
+    own = torch.stack([logits[0, ..., 0], logits[1, ..., 1]])  # D_a's, and the video's
+    real, made = F.logsigmoid(own).mean(2), F.logsigmoid(-own).mean(2)
+    return (p * real).sum() + (shares * made).sum()
+
+
+# %%
 class MixtureGame:
     """Eq. 2 on two classes of points; the generators choose only their shares."""
 
@@ -914,10 +944,8 @@ class MixtureGame:
         value = (p.diag() * real).sum()
         value = value + sum((w * f).sum() for w, f in zip(weights, fakes, strict=False))
         if self.own:
-            for x, shares, column in ((a, q, 0), (v, r, 1)):
-                logits = self.alone(x)[..., column]
-                value = value + (p * F.logsigmoid(logits).mean(1)).sum()
-                value = value + (shares * F.logsigmoid(-logits).mean(1)).sum()
+            logits = self.alone(torch.stack([a, v]))
+            value = value + value_alone(logits, p, self.scores.softmax(1))
         return value
 
 

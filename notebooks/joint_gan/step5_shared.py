@@ -72,7 +72,7 @@ from torch import Tensor, nn
 
 
 # %%
-class SharedGenerator(JointGenerator):
+class SharedNoise(JointGenerator):
     """Sound and picture share `shared` numbers of their noise; else as JointGenerator.
 
     `noise` and `content` are the whole sizes, with the shared part.
@@ -94,6 +94,11 @@ class SharedGenerator(JointGenerator):
         device = None if generator is None else generator.device
         shared = torch.randn(count, self.shared, generator=generator, device=device)
         return noise | {"shared": shared}
+
+
+# %%
+class SharedGenerator(SharedNoise):
+    """G_a and G_I with a shared latent; arguments of SharedNoise."""
 
     def share(self, noise: dict[str, Tensor]) -> dict[str, Tensor]:
         """ε₀ = (s, e_a) and Z_C = (s, e_v)."""
