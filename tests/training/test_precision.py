@@ -58,7 +58,7 @@ def test_a_part_may_hold_convolutions_of_two_and_three_dimensions(
 ) -> None:
     """The kernels of 3-d convolutions have no channels_last, and stay as they are."""
     part = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Conv3d(2, 3, 3))
-    run = training.Run(tmp_path, precision="float32", live=False)
+    run = Run(tmp_path, precision="float32", live=False)
     run.prepare(part=part)
     assert part[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert part[1].weight.is_contiguous()
