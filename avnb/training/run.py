@@ -40,7 +40,6 @@ from torch import Tensor, nn
 
 from avnb import files
 from avnb.errors import AvnbError, CheckpointError
-from avnb.layers import use_channels_last
 from avnb.media import write_audio
 from avnb.training.checkpoints import (
     delete_old,
@@ -178,7 +177,10 @@ class Run:
                 )
             if isinstance(part, nn.Module):
                 part.to(self.device)
-                use_channels_last(part)
+                for module in part.modules():
+                    # One by one: the kernels of 3-d convolutions have no such format.
+                    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 broadcast_from_first(self.accelerator, part.state_dict().values())
             self._parts[name] = part
         found = tuple(parts.values())

@@ -140,7 +140,7 @@ def test_frame_is_the_first_of_its_chunk(sub_urmp, monkeypatch):
     settings = {key: value for key, value in SET.items() if key != "workers"}
     other = sub_urmp.parent / "again"
     part = sub_urmp_layout.plan_recordings(SET["songs"], SET["seed"])["violin00"]
-    sub_urmp_layout._write_recording(other, settings, ("violin00", part))
+    sub_urmp_layout.write_recording(other, settings, ("violin00", part))
     performance = taken[0][0]
     view = choose_view(performance)
     assert [t for _, t in taken] == pytest.approx([0.0, 0.4, 0.8, 1.2])
