@@ -97,7 +97,8 @@ class WantedClips:
             if value not in allowed:
                 # `g` shows 16000.0 as people write it.
                 right = " or ".join(f"{one:g}" for one in allowed)
-                wrong.append(f"{name} is {value:g}, and must be {right}")
+                found = "not set" if value is None else f"{value:g}"
+                wrong.append(f"{name} is {found}, and must be {right}")
         # Whole seconds are told by samples and frames, which are whole themselves.
         seconds = round(clips.seconds)
         if self.whole_seconds and (

@@ -1,5 +1,6 @@
 """The options of a run: the kind of data, seeds, overrides, and what it prints."""
 
+import dataclasses
 import inspect
 import io
 import shutil
@@ -60,10 +61,18 @@ def test_a_series_wants_its_own_embedded_data(series: str) -> None:
     given = {w[2:].replace("-", "_"): v for w, v in pairwise(words)}
     fields = {"seconds": float, "fps": float, "size": int, "sample_rate": int}
     default = scripts.load_script(words[2]).SETTINGS
-    made = ClipSettings(
-        **{f: kind(given.get(f, getattr(default, f))) for f, kind in fields.items()}
-    )
+    asked = {
+        field: kind(given[field]) for field, kind in fields.items() if field in given
+    }
+    made = dataclasses.replace(default, **asked)
     assert wanted.find_misfits(made, held) == []
+
+
+def test_clips_without_a_hop_of_their_own_are_told_so() -> None:
+    wanted = load_series("joint_gan").WANTED
+    clips = ClipSettings(seconds=1.024, fps=25.0, size=64, sample_rate=16000)
+    told = wanted.find_misfits(clips, {"train": 1, "test": 1})
+    assert told == ["hop is not set, and must be 1"]
 
 
 @pytest.mark.parametrize(
