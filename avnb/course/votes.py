@@ -19,7 +19,7 @@ from typing import Any
 from avnb import files
 from avnb.course.report import CSS
 from avnb.errors import LessonError
-from avnb.metrics import Measure, MethodScores, human_scores
+from avnb.metrics import MethodScores, human_scores
 from avnb.viz import show
 from avnb.viz.polls import KEY, PAGE, VOTES, draw_answers
 
@@ -98,7 +98,7 @@ def merge_votes(folder: Path, votes: Path | None = None) -> Result:
         if question["compares"]:
             preferences[question["name"]] = _compare_pairs(records)
     result = Result(key["title"], len(people), scores, preferences, left_out, joined)
-    files.write_json(folder / NUMBERS, files.to_jsonable(_as_dict(result)))
+    files.write_json(folder / NUMBERS, files.to_jsonable(result))
     files.write_bytes(folder / RESULT, _render(result, key).encode())
     return result
 
@@ -339,25 +339,6 @@ def describe(result: Result) -> str:
     lines += [f"not counted: {line}" for line in result.left_out]
     lines += [f"joined: {line}" for line in result.joined]
     return "\n".join(lines)
-
-
-def _as_dict(result: Result) -> dict[str, Any]:
-    """The result in plain values: measures as results.json holds them."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Measure):
-            return value.as_dict()
-        if isinstance(value, MethodScores):
-            parts = (value.mean, value.mean_elsewhere, value.fractions)
-            names = ("mean", "mean_elsewhere", "fractions")
-            return {name: plain(part) for name, part in zip(names, parts, strict=True)}
-        if isinstance(value, Mapping):
-            return {name: plain(part) for name, part in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(part) for part in value]
-        return value
-
-    return {name: plain(getattr(result, name)) for name in result.__dataclass_fields__}
 
 
 def _render(result: Result, key: Mapping[str, Any]) -> str:

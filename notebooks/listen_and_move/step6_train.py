@@ -244,7 +244,7 @@ def start_run(name: str, config: ModelConfig, method: dict) -> tuple:
     width, norm = settings.base_critics, method["norm"]
     D_I = make_image_critic(size, width, norm).apply(init_weights)
     D_V = make_video_critic(size, width, norm).apply(init_weights)
-    fixed = {k: v for k, v in settings.as_dict().items() if k not in FREE}
+    fixed, _ = settings.fix(*FREE)
     run = training.Run(
         lesson.run_dir / name, seed=lesson.seed, precision=settings.precision,
         settings=fixed | asdict(config) | method,
