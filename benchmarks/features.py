@@ -1,10 +1,11 @@
-"""Log-mel of 1,000 half-second clips at 44.1 kHz against a loop over librosa.
+"""Log-mel and CQT of half-second clips at 44.1 kHz against loops over librosa.
 
     python benchmarks/features.py
 
 librosa's loop, the module on one thread and the module on all take turns in one run;
 medians go to benchmarks/results/features.json with the hardware, the load and the
-date. The largest difference from librosa is measured too.
+date. The largest difference from librosa is measured too: in decibels for log-mel, and
+as a part of the largest value for the CQT.
 """
 
 import datetime
@@ -14,15 +15,34 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import librosa
 import numpy as np
 import torch
 
 from avnb.course.provenance import describe_hardware
-from avnb.features import LogMel
+from avnb.features import CQT, LogMel
 
-CLIPS, SAMPLES, RATE, ROUNDS = 1000, 22050, 44100, 3
+SAMPLES, RATE, ROUNDS = 22050, 44100, 3
+
+
+def compute_log_mel(clip: np.ndarray) -> np.ndarray:
+    mel = librosa.feature.melspectrogram(
+        y=clip, sr=RATE, n_fft=2048, hop_length=512, n_mels=128
+    )
+    return librosa.power_to_db(mel)
+
+
+def compute_cqt(clip: np.ndarray) -> np.ndarray:
+    return np.abs(librosa.cqt(clip, sr=RATE))
+
+
+def make_clips(count: int) -> np.ndarray:
+    noise = np.random.default_rng(0).standard_normal((count, SAMPLES))
+    # a falling spectrum, as sounds have
+    clips = np.cumsum(noise, axis=1).astype(np.float32)
+    return clips / np.abs(clips).max(axis=1, keepdims=True)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -31,34 +51,23 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    noise = np.random.default_rng(0).standard_normal((CLIPS, SAMPLES))
-    # a falling spectrum, as sounds have
-    clips = np.cumsum(noise, axis=1).astype(np.float32)
-    clips /= np.abs(clips).max(axis=1, keepdims=True)
-    batch, log_mel = torch.from_numpy(clips), LogMel()
+def compare(
+    module: torch.nn.Module, theirs: Callable[[np.ndarray], np.ndarray], count: int
+) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """Time `module` on a batch and `theirs` in a loop; return both results too."""
+    clips = make_clips(count)
+    batch, threads = torch.from_numpy(clips), torch.get_num_threads()
 
     def loop() -> np.ndarray:
-        return np.stack(
-            [
-                librosa.power_to_db(
-                    librosa.feature.melspectrogram(
-                        y=clip, sr=RATE, n_fft=2048, hop_length=512, n_mels=128
-                    )
-                )
-                for clip in clips
-            ]
-        )
-
-    expected, found = loop(), log_mel(batch).numpy()  # and warm up
-    assert found.shape == (CLIPS, 128, 44)
-    threads = torch.get_num_threads()
+        return np.stack([theirs(clip) for clip in clips])
 
     def avnb(use: int) -> None:
         torch.set_num_threads(use)
-        log_mel(batch)
+        module(batch)
         torch.set_num_threads(threads)
 
+    expected, found = loop(), module(batch).numpy()  # and warm up
+    assert found.shape == expected.shape
     work: dict[str, Callable[[], object]] = {
         "librosa": loop,
         "avnb, 1 thread": lambda: avnb(1),
@@ -69,14 +78,25 @@ def main() -> None:
         for name, run in work.items():
             times[name].append(seconds(run))
     median = {name: statistics.median(values) for name, values in times.items()}
+    faster = {name: median["librosa"] / median[name] for name in list(work)[1:]}
     result = {
-        "what": f"log-mel of {CLIPS} clips of {SAMPLES} samples -> 128x44, seconds",
+        "what": f"{count} clips of {SAMPLES} samples -> {found.shape[1:]}, seconds",
         "median_seconds": median,
         "seconds": times,
-        "times_faster_than_librosa": {
-            name: median["librosa"] / median[name] for name in list(work)[1:]
-        },
-        "largest_difference_db": float(np.abs(found - expected).max()),
+        "times_faster_than_librosa": faster,
+    }
+    return result, found, expected
+
+
+def main() -> None:
+    log_mel, found, expected = compare(LogMel(), compute_log_mel, 1000)
+    log_mel["largest_difference_db"] = float(np.abs(found - expected).max())
+    cqt, found, expected = compare(CQT(), compute_cqt, 200)
+    largest = float(np.abs(found - expected).max() / expected.max())
+    cqt["largest_difference"] = largest
+    result = {
+        "log-mel": log_mel,
+        "CQT": cqt,
         "hardware": describe_hardware(),
         "load_average": os.getloadavg()[0],
         "torch": torch.__version__,

@@ -20,6 +20,7 @@ from avnb.features.spectrograms import (
 
 SOXR_REACH = 96  # outputs before and after, beyond which soxr_hq's taps are below 1e-7
 SOXR_EARLY = 4  # times the factor: first inputs that soxr_hq treats otherwise
+BLOCK = 128  # outputs of the decimation that one column of a matrix product makes
 
 
 class CQT(nn.Module):
@@ -72,7 +73,8 @@ class CQT(nn.Module):
         # One filter for each way of decimating, shared by the octaves that use it.
         for factor in {factor for factor, _ in self.steps} - {1}:
             taps, head = _measure_soxr_filter(factor)
-            self.register_buffer(f"taps{factor}", taps, persistent=False)
+            shifted = _shift_taps(taps, factor)
+            self.register_buffer(f"taps{factor}", shifted, persistent=False)
             self.register_buffer(f"head{factor}", head, persistent=False)
 
     def _add_octaves(
@@ -181,13 +183,35 @@ def _measure_soxr_filter(factor: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(taps).float(), torch.from_numpy(head).float()
 
 
+def _shift_taps(taps: Tensor, factor: int) -> Tensor:
+    """BLOCK copies of the taps, each `factor` samples after the one before.
+
+    One output of the decimation is a convolution with one filter, which no library
+    computes fast. BLOCK outputs at once are a convolution with BLOCK filters and
+    a stride of BLOCK * factor: one matrix product, ten times faster on a CPU.
+
+    Returns:
+        (BLOCK, 1, len(taps) + (BLOCK - 1) * factor).
+    """
+    shifted = torch.zeros(BLOCK, 1, len(taps) + (BLOCK - 1) * factor)
+    for row in range(BLOCK):
+        shifted[row, 0, row * factor : row * factor + len(taps)] = taps
+    return shifted
+
+
 def _decimate(
-    rows: Float[Tensor, "rows samples"], taps: Tensor, head: Tensor, factor: int
+    rows: Float[Tensor, "rows samples"], shifted: Tensor, head: Tensor, factor: int
 ) -> Float[Tensor, "rows fewer"]:
     """(rows, samples) -> (rows, ceil(samples / factor)), as librosa.resample."""
     n = rows.shape[-1]
-    weight = taps.to(rows.dtype)[None, None]
-    out = F.conv1d(rows[:, None], weight, stride=factor, padding=len(taps) // 2)[:, 0]
+    fewer = -(-n // factor)
+    stride = BLOCK * factor
+    before = SOXR_REACH * factor  # the first output's filter is centred on sample 0
+    after = (-(-fewer // BLOCK) - 1) * stride + shifted.shape[-1] - before - n
+    padded = F.pad(rows[:, None], (before, after))
+    out = F.conv1d(padded, shifted.to(rows.dtype), stride=stride)
+    # (rows, BLOCK, blocks) -> (rows, blocks * BLOCK), in the order of time
+    out = out.mT.flatten(1)[:, :fewer]
     # A short sound has fewer outputs and inputs than the head corrects.
     head = head[: out.shape[-1], :n].to(rows.dtype)
     start = rows[:, : head.shape[1]] @ head.T
