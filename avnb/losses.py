@@ -85,6 +85,40 @@ def generator_loss(fake: Scores) -> Scalar:
     return -fake.mean()
 
 
+def log_critic_loss(real: Scores, *fakes: Scores) -> Scalar:
+    """Compute the loss of a critic that says with which probability an input is real.
+
+    That is −E[log D(real)] − Σ E[log(1 − D(fake))] over the kinds of fake, where D is
+    the sigmoid of a logit: minus the value of Goodfellow et al. 2014, Eq. 1.
+
+    Args:
+        real: logits of real items, of any shape; the mean over patches is taken.
+        fakes: logits of each kind of fake.
+
+    Raises:
+        ValueError: no fakes are given.
+    """
+    if not fakes:
+        raise ValueError("log_critic_loss: give at least one kind of fake logits")
+    # log σ(s) = −softplus(−s) and log(1 − σ(s)) = −softplus(s), which never overflow.
+    terms = [F.softplus(fake).mean() for fake in fakes]
+    return F.softplus(-real).mean() + torch.stack(terms).sum()
+
+
+def log_generator_loss(fake: Scores, *, saturating: bool = False) -> Scalar:
+    """Compute the loss of a generator whose critic gives logits.
+
+    Args:
+        fake: logits of what it made.
+        saturating: minimise E[log(1 − D(fake))], as the game is written. Its gradient
+            vanishes where the critic is sure. By default −E[log D(fake)] is minimised,
+            which wants the same and has its largest gradient there.
+
+    Source: Goodfellow et al. 2014, Eq. 1 and the end of Sec. 3.
+    """
+    return -F.softplus(fake).mean() if saturating else F.softplus(-fake).mean()
+
+
 def shuffle_time(
     video: Shaped[Tensor, "items time ..."],
     *,

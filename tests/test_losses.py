@@ -12,6 +12,8 @@ from avnb.losses import (
     critic_loss,
     generator_loss,
     gradient_penalty,
+    log_critic_loss,
+    log_generator_loss,
     perceptual_loss,
     shuffle_time,
 )
@@ -190,3 +192,28 @@ def test_perceptual_loss_is_the_mean_square_of_the_features(
     assert fake.grad.abs().sum() > 0
     with pytest.raises(ValueError, match="its own"):
         perceptual_loss(network, real[:1], fake)
+
+
+# --- The losses of a critic that gives probabilities ------------------------------
+
+
+def test_log_losses_are_those_of_probabilities() -> None:
+    torch.manual_seed(0)
+    real, one, other = torch.randn(3, 5, 2, 2)
+    p, q, r = (x.sigmoid() for x in (real, one, other))
+    by_hand = -(p.log().mean() + (1 - q).log().mean() + (1 - r).log().mean())
+    torch.testing.assert_close(log_critic_loss(real, one, other), by_hand)
+    torch.testing.assert_close(log_generator_loss(one), -q.log().mean())
+    saturating = log_generator_loss(one, saturating=True)
+    torch.testing.assert_close(saturating, (1 - q).log().mean())
+    with pytest.raises(ValueError, match="one kind of fake"):
+        log_critic_loss(real)
+
+
+def test_log_losses_do_not_overflow_and_pull_the_same_way() -> None:
+    sure = torch.tensor([-200.0], requires_grad=True)
+    assert log_critic_loss(torch.tensor([200.0]), sure).item() == 0
+    for saturating, size in ((False, 1.0), (True, 0.0)):
+        loss = log_generator_loss(sure, saturating=saturating)
+        (slope,) = torch.autograd.grad(loss, sure)
+        assert slope.item() == pytest.approx(-size, abs=1e-6)

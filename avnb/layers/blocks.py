@@ -96,7 +96,7 @@ def _upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-class _Conv3d(nn.Conv3d):
+class Conv3d(nn.Conv3d):
     """A 3-d convolution that computes in float32 on a CPU, whatever autocast asks.
 
     A bug of torch 2.11: in bfloat16 on a CPU the gradient of the weights is read from
@@ -148,7 +148,7 @@ class DownBlock(nn.Module):
         colours: int = 3,
     ) -> None:
         super().__init__()
-        conv = nn.Conv2d if dims == 2 else _Conv3d
+        conv = nn.Conv2d if dims == 2 else Conv3d
         self.from_rgb = conv(colours, in_channels, 1)
         self.conv1 = conv(in_channels, out_channels, 3, padding=1)
         self.conv2 = conv(out_channels, out_channels, 3, padding=1)
@@ -212,7 +212,7 @@ class PatchHead(nn.Module):
 
     def __init__(self, channels: int, *, dims: Literal[2, 3] = 2) -> None:
         super().__init__()
-        conv = nn.Conv2d if dims == 2 else _Conv3d
+        conv = nn.Conv2d if dims == 2 else Conv3d
         # No activation follows, because the score of a WGAN critic has no bounds.
         self.decision = conv(channels, 1, 1)
 

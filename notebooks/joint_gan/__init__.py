@@ -1,0 +1,1 @@
+"""Kurmi et al. 2021, Collaborative Learning to Generate Audio-Video Jointly."""
