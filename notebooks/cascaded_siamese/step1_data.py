@@ -1,9 +1,23 @@
 # %% [markdown]
 # # Step 1 · Data: a first frame, a song, and 32 frames
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/cascaded_siamese/step1_data.ipynb)
+#
 # Each item is a short video and its sound. The words of this series are those of the
 # paper: a **video** is the whole item of 32 frames, a **clip** is a
 # quarter of it, 8 frames, and a **segment** is the sound that belongs to one frame.
+
+# %% tags=["active-ipynb"]
+# import importlib.util
+# import subprocess
+# import sys
+#
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 from __future__ import annotations

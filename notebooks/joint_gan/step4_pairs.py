@@ -784,7 +784,10 @@ def count_corners(made: Float[Tensor, "n 2"]) -> dict[str, float]:
     """The share of pairs in each corner; the first number is the sound."""
     signs = {"−": -1, "+": 1}
     return {
-        f"({a}, {b})": ((made * torch.tensor([x, y]) > 0.5).all(1)).float().mean().item()
+        f"({a}, {b})": ((made * torch.tensor([x, y]) > 0.5).all(1))
+        .float()
+        .mean()
+        .item()
         for a, x in signs.items()
         for b, y in signs.items()
     }

@@ -20,7 +20,6 @@
 # %%
 import torch
 from avnb_notebooks.joint_gan.step4_pairs import (
-    BOTH_MADE,
     RATE,
     JointGenerator,
     Method,
