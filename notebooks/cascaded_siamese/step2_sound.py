@@ -1,8 +1,6 @@
 # %% [markdown]
 # # Step 2 · Sound: one segment a frame, and a memory for eight of them
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/cascaded_siamese/step2_sound.ipynb)
-#
 # Everything that moves in these videos moves to a song or a sentence. This notebook
 # turns the sound into what the generator hears: 32 **segments**, one a frame, each a
 # small picture of 64 × 20 numbers; and a recurrent network that reads the eight
@@ -20,19 +18,8 @@
 # **Letters.** B videos · T frames (32) · n segments of a clip (8) · M mel bands (64) ·
 # A columns of a segment (20) · H numbers of the code (256).
 
-# %% tags=["active-ipynb"]
-# import importlib.util
-# import subprocess
-# import sys
-#
-# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
-#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
-#     print("Installing avnb takes about two minutes ...")
-#     source = "avnb @ git+https://github.com/avnb/avnb"
-#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
-#     importlib.invalidate_caches()
-
 # %%
+import numpy as np
 import torch
 from avnb_notebooks.cascaded_siamese.step1_data import (
     BESIDE,
@@ -46,20 +33,11 @@ from torch import Tensor, nn
 
 from avnb.errors import AvnbError
 from avnb.features import Mel
+from data_scripts import bandstand
 
 # %% tags=["active-ipynb"]
-# import numpy as np
-#
 # from avnb import course
 # from avnb.viz import show
-# from data_scripts import bandstand
-#
-# take = bandstand.record_take("speaking", player=3, seconds=4, seed=0)
-# begin = int(1.0 * SAMPLE_RATE)  # the waveform starts here, the video 3 frames later
-# speech = torch.from_numpy(take.synthesise(SAMPLE_RATE))[begin : begin + SAMPLES].float()
-# times = 1.0 + (BESIDE + np.arange(FRAMES)) / FPS
-# frames = np.stack([take.draw(float(t), 48) for t in times])
-# show.film_strip(frames[::4], times[::4], title="every fourth frame of a video")
 
 # %%
 MELS = 64
@@ -71,6 +49,33 @@ WINDOW = SAMPLE_RATE // 40  # samples that one column sees: 25 ms
 FLOOR = 1e-5  # added to the energy before the logarithm
 CLIP = 8  # frames of a clip, and segments of its sound
 
+
+# %% [markdown]
+# ## Something to look at and to listen to
+#
+# A drawn head speaks syllables that mean nothing. Its jaw and lips move with them.
+
+
+# %%
+def film_speaker(
+    player: int, size: int = 32
+) -> tuple[Float[Tensor, "3 t n n"], Float[Tensor, " samples"]]:
+    """A video of a drawn speaking head, and its sound from 3 frames before it on."""
+    take = bandstand.record_take("speaking", player=player, seconds=3, seed=player)
+    sound = torch.from_numpy(take.synthesise(SAMPLE_RATE))
+    times = 1 + (BESIDE + np.arange(FRAMES)) / FPS  # the waveform begins at 1 s
+    drawn = np.stack([take.draw(float(t), size) for t in times])
+    video = torch.from_numpy(drawn).permute(3, 0, 1, 2).float() / 127.5 - 1
+    return video, sound[SAMPLE_RATE : SAMPLE_RATE + SAMPLES].float()
+
+
+# %% tags=["active-ipynb"]
+# video, speech = film_speaker(3, size=48)
+# frames, times = (video.permute(1, 2, 3, 0) + 1) / 2, np.arange(FRAMES) / FPS
+# show.film_strip(frames[::4], times[::4], title="every fourth frame of a video")
+
+# %% tags=["active-ipynb"]
+# show.listen([speech], SAMPLE_RATE, ["from 0.12 s before the video to 0.12 s behind it"])
 
 # %% [markdown]
 # ## Three descriptions of one thing
@@ -178,10 +183,7 @@ class SegmentCutter(nn.Module):
 # assert torch.equal(segments[0], cut_segments_slow(columns))
 # shown = (8, 9, 10, 16)
 # show.spectrograms(
-#     segments[0, list(shown)],
-#     hop=0.01,
-#     captions=[f"frame {t}" for t in shown],
-#     unit="log",
+#     segments[0, list(shown)], hop=0.01, captions=[f"frame {t}" for t in shown], unit="log"
 # )
 
 # %% [markdown]
@@ -264,9 +266,7 @@ class SoundEncoder(nn.Module):
 # assert torch.equal(last, states[:, -1])
 # values = segments.flatten() / 6 + 1
 # low, middle, high = values.quantile(torch.tensor([0.01, 0.5, 0.99])).tolist()
-# print(
-#     f"inputs of the GRU: 1 % below {low:.2f}, median {middle:.2f}, 99 % below {high:.2f}"
-# )
+# print(f"inputs of the GRU: 1 % below {low:.2f}, median {middle:.2f}, 99 % below {high:.2f}")
 
 # %% [markdown]
 # ## Reset or carried?
