@@ -20,6 +20,9 @@ from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings
 from avnb.errors import LessonError
 
+# What a series may choose at each scale of how its clips are cut.
+CLIP_OPTIONS = ("size", "fps")
+
 
 def identify_embedded_data(scale: str, series: str, seed: int) -> dict[str, Any] | None:
     """What the embedded data of a run depend on; None where its series has none.
@@ -104,10 +107,10 @@ def _choose_settings(
     module: ModuleType, options: dict[str, Any], seed: int
 ) -> tuple[ClipSettings, dict[str, Any]]:
     """How the clips are cut, and the script's own options."""
-    # `size` is a setting of the clips. All other options are the script's own.
-    given = {name: value for name, value in options.items() if name != "size"}
-    size = options.get("size", module.SETTINGS.size)
-    return dataclasses.replace(module.SETTINGS, size=size, seed=seed), given
+    # These two are settings of the clips. All other options are the script's own.
+    settings = {name: options[name] for name in CLIP_OPTIONS if name in options}
+    given = {name: one for name, one in options.items() if name not in CLIP_OPTIONS}
+    return dataclasses.replace(module.SETTINGS, **settings, seed=seed), given
 
 
 def _make(

@@ -145,6 +145,8 @@ def plan_clips(source: Source, settings: ClipSettings) -> ClipPlan:
     Raises:
         MediaError: a file cannot be read, or the picture or the sound is missing.
     """
+    if source.pictures:
+        return ClipPlan(1, 0.0)
     lengths = []
     # One look at a separate sound file: of a file of half a second, opening it takes
     # the most time.
@@ -219,6 +221,9 @@ def cut_clips(
     Raises:
         MediaError: a file cannot be read.
     """
+    if source.pictures:
+        yield 0.0, _read_pictures(source, settings), _join_pieces(source, settings)
+        return
     if source.video.suffix.lower() in IMAGE_SUFFIXES:
         if source.audio is None:
             raise MediaError(
@@ -248,6 +253,62 @@ def cut_clips(
     # k * step, as media computes it: a running sum would drift from the sound
     for k, clip in enumerate(islice(found, whole)):
         yield first + k * settings.step, clip.frames, clip.waveform
+
+
+def _read_pictures(source: Source, settings: ClipSettings) -> NDArray[np.uint8]:
+    """The frames of a clip that is a file a frame: (T, H, W, 3)."""
+    if len(source.pictures) != settings.frames:
+        raise MediaError(
+            source.video,
+            f"{len(source.pictures)} pictures for a clip of {settings.frames} frames",
+            "Give one a frame",
+        )
+    return np.stack(
+        [
+            media.read_image(path, size=settings.size, crop=source.crop)
+            for path in source.pictures
+        ]
+    )
+
+
+def _join_pieces(source: Source, settings: ClipSettings) -> NDArray[np.float32]:
+    """The sound of a clip whose sound lies in parts of several files: (1, S)."""
+    joined: list[NDArray[np.float32]] = []
+    rates = set()
+    for piece in source.pieces:
+        part, rate = media.read_audio(
+            piece.path,
+            start=piece.start,
+            duration=piece.duration,
+            channel=settings.channel,
+        )
+        rates.add(rate)
+        # A sample may be missing by rounding; more would be a hole in the sound.
+        if part.shape[1] < round(piece.duration * rate) - 1:
+            raise MediaError(
+                piece.path,
+                f"it ends before {piece.start + piece.duration:g} s",
+                "Fetch it again",
+            )
+        joined.append(part)
+    if len(rates) != 1:
+        raise MediaError(
+            source.pieces[0].path,
+            f"the parts of its clip have {sorted(rates)} Hz",
+            "Give parts of one rate",
+        )
+    # Joined first: a resampler takes what is before and after a part for silence.
+    waveform = media.resample(
+        np.concatenate(joined, axis=1), rates.pop(), settings.sample_rate
+    )
+    if waveform.shape[1] < settings.samples:
+        raise MediaError(
+            source.pieces[0].path,
+            f"the parts of its clip last {waveform.shape[1]} samples of "
+            f"{settings.samples}",
+            "Give more of them",
+        )
+    return waveform[:, : settings.samples]
 
 
 def _cut_sound(

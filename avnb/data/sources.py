@@ -27,8 +27,26 @@ SLACK_SHARE = 0.01  # of a video's clip: one that was cut as 10 s may have 9.95 
 
 
 @dataclass(frozen=True)
+class SoundPiece:
+    """A part of a sound file.
+
+    Attributes:
+        path: the file.
+        start: where the part begins, s of the file.
+        duration: s.
+    """
+
+    path: Path
+    start: float
+    duration: float
+
+
+@dataclass(frozen=True)
 class Source:
     """One media file, or one picture and one sound file, of a recording.
+
+    With `pictures` and `pieces` it is one clip that a data set holds in many files: a
+    file a frame, and parts of sounds that follow each other.
 
     Attributes:
         name: unique: the file's path inside its data set. Reports and rows show it.
@@ -51,6 +69,9 @@ class Source:
             is outside.
         cut_in_time: whether this is a part (``start`` and ``duration``) of a file whose
             other parts may lie in another split: see ``split_in_time``.
+        pictures: the frames of one clip, in order; ``video`` is the first of them.
+        pieces: the sound of that clip, at least as long as it; ``audio`` is the first
+            one's file.
     """
 
     name: str
@@ -68,11 +89,15 @@ class Source:
     span: tuple[float, float] | None = None
     cut_in_time: bool = False
     unit: str | None = None
+    pictures: tuple[Path, ...] = ()
+    pieces: tuple[SoundPiece, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that the source is read from."""
-        return tuple(p for p in (self.video, self.audio, self.truth) if p is not None)
+        whole = [p for p in (self.video, self.audio, self.truth) if p is not None]
+        parts = [*self.pictures[1:], *(piece.path for piece in self.pieces[1:])]
+        return (*whole, *parts)
 
 
 @dataclass(frozen=True)

@@ -146,22 +146,27 @@ def _leak(place: str, one: Source, other: Source) -> LeakError:
     )
 
 
-def split_in_time(source: Source, settings: ClipSettings) -> list[Source]:
+def split_in_time(
+    source: Source, settings: ClipSettings, gap: float = 0.0
+) -> list[Source]:
     """Cut one recording in two: its first part trains, its last is tested on.
 
     The one exception to the rule that no recording is in two splits, for papers that
-    learn a single video (Redondo 2024, Sec. 5: the last 20 %). The cut falls between
-    two whole clips, so that no clip of one part shares a moment with the other.
+    learn a single video (Redondo 2024, Sec. 5: the last 20 %), or that have only one of
+    a class. The cut falls between two whole clips, so that no clip of one part shares a
+    moment with the other.
 
     Args:
         source: it says where it starts and how long it is.
-        settings: of the clips, which must not overlap.
+        settings: of the clips, which must not overlap, or by no more than the gap.
+        gap: s that are left out between the parts, at least: two neighbouring moments
+            are alike.
 
     Returns:
         The part to train on and the part to test on.
 
     Raises:
-        ClipsError: the recording is shorter than two clips, or the clips overlap.
+        ClipsError: the recording is too short for two clips, or the clips overlap.
     """
     if source.duration is None:
         raise ClipsError(
@@ -169,32 +174,37 @@ def split_in_time(source: Source, settings: ClipSettings) -> list[Source]:
             "it needs its duration, or it cannot be cut in time",
             "Give the source a duration",
         )
-    if settings.step != settings.seconds:
+    overlap = settings.seconds - settings.step
+    if not -1e-9 <= overlap <= gap + 1e-9:  # differences of floats
         raise ClipsError(
             "hop",
             f"it is {settings.hop}, but the clips of a recording that is cut in time "
             "must follow each other",
             f"Leave it out, or give {settings.seconds}",
         )
-    first = source.start or 0.0
+    first, step = source.start or 0.0, settings.step
     # The same slack as when the clips are cut, or the last one would be lost.
-    clips = math.floor((source.duration + SLACK) / settings.seconds)
+    clips = math.floor((source.duration + SLACK - overlap) / step)
+    # Clips that begin in the gap, or reach into it, are in neither part.
+    skipped = math.ceil((gap + overlap) / step - 1e-6)
+    clips -= skipped
     if clips < 2:
+        between = f" and {gap:g} s between them" if gap else ""
         raise ClipsError(
             source.name,
             f"{source.duration:.2f} s are shorter than two clips of "
-            f"{settings.seconds} s, one to train on and one to test on",
+            f"{settings.seconds} s, one to train on and one to test on{between}",
             "Give a longer recording, or shorter clips with --seconds",
         )
     tested = min(max(round(settings.test_fraction * clips), 1), clips - 1)
     trained = clips - tested
     return [
-        _cut_part(source, "train", first, trained * settings.seconds),
+        _cut_part(source, "train", first, trained * step + overlap),
         _cut_part(
             source,
             "test",
-            first + trained * settings.seconds,
-            tested * settings.seconds,
+            first + (trained + skipped) * step,
+            tested * step + overlap,
         ),
     ]
 

@@ -105,6 +105,7 @@ class Conv3d(nn.Conv3d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        """What `nn.Conv3d` gives; on a CPU in the weights' precision."""
         if input.device.type != "cpu":
             return super().forward(input)
         with torch.autocast("cpu", enabled=False):

@@ -37,6 +37,7 @@ from avnb.media.reading import (
     read_frames,
     read_image,
 )
+from avnb.media.sounds import resample
 from avnb.media.writing import write_audio, write_clip, write_frames
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "read_clip",
     "read_frames",
     "read_image",
+    "resample",
     "write_audio",
     "write_clip",
     "write_frames",

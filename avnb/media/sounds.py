@@ -174,6 +174,11 @@ def resample_blocks(blocks: Iterator[Block], rate: int, wanted: int) -> Iterator
         yield _run_resamplers(resamplers, [None] * len(resamplers))
 
 
+def resample(waveform: Block, rate: int, wanted: int) -> Block:
+    """A whole sound (channels, samples) at another rate."""
+    return np.concatenate([*resample_blocks(iter([waveform]), rate, wanted)], axis=1)
+
+
 def _run_resamplers(resamplers: list[Any], frames: list[Any]) -> Block:
     """One frame a channel through one resampler a channel: (channels, samples)."""
     empty = np.zeros((1, 0), np.float32)  # a resampler may have nothing to give yet

@@ -179,8 +179,10 @@ class Run:
                 )
             if isinstance(part, nn.Module):
                 part.to(self.device)
-                if any(isinstance(m, _CONV) for m in part.modules()):
-                    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                for module in part.modules():
+                    # One by one: the kernels of 3-d convolutions have no such format.
+                    if isinstance(module, _CONV):
+                        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 broadcast_from_first(self.accelerator, part.state_dict().values())
             self._parts[name] = part
         found = tuple(parts.values())

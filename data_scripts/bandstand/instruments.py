@@ -158,6 +158,33 @@ def _draw_viol_neck(canvas: Canvas, b: Real, wood: Colour) -> None:
         canvas.stroke([(x * b, 0), (x * b, s * 0.085 * b)], EBONY, 0.018 * b)
 
 
+ERHU_NUT, ERHU_BOW = 50.0, 11.0  # along the neck from the box: nut and bow, cm
+
+
+def draw_erhu(canvas: Canvas, wood: Colour, loudness: Real) -> None:
+    """Draw an erhu: box and skin at (0, 0), the neck along +x with its two pegs."""
+    dark = darken(wood, 0.45)
+    canvas.draw_pipe([(-6, 0), (77, 0)], darken(wood, 0.3), 2.0)
+    curl = [(77, 0), (80, 0.6), (81, 2.6), (79, 3.6)]
+    canvas.stroke(smooth_path(curl, closed=False), dark, 2.4)
+    for x in (64.0, 71.0):  # two long pegs, both on one side
+        canvas.stroke([(x, 0), (x, 11)], dark, 2.2)
+        canvas.fill(ellipse(x, 11.5, 1.7, 2.4), darken(wood, 0.2), edge=dark)
+    # A hexagon of wood, with the python's skin in its face.
+    box = [(-6.5, -4.0), (-6.5, 4.0), (0, 7.6), (6.5, 4.0), (6.5, -4.0), (0, -7.6)]
+    canvas.fill(polygon(box), wood, edge=dark, width=0.9)
+    skin = [(x * 0.76, y * 0.76) for x, y in box]
+    canvas.fill(polygon(skin), (0.78, 0.70, 0.52), edge=dark, width=0.4)
+    for x, y in ((-2.6, -1.8), (-2.6, 1.8), (1.2, -3.0), (1.2, 3.0), (3.2, 0)):
+        canvas.fill(ellipse(x, y, 1.1, 0.8), (0.35, 0.28, 0.2), alpha=0.8)
+    canvas.stroke([(0, -1.6), (0, 1.6)], PALE, 1.2)
+    blur = 1.0 + 1.2 * loudness  # a string that vibrates looks thicker
+    for y in (-0.8, 0.8):
+        canvas.stroke([(0, y), (ERHU_NUT, 0.5 * y)], (0.95, 0.94, 0.9), 0.45 * blur)
+    nut = [(ERHU_NUT, -1.6), (ERHU_NUT, 1.6)]
+    canvas.stroke(nut, PALE, 1.0)
+
+
 def draw_bow(canvas: Canvas, frog: np.ndarray, tip: np.ndarray, thick: Real) -> None:
     """Stick, hair and frog between two points of the outer coordinates."""
     along = tip - frog

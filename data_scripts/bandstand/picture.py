@@ -96,7 +96,10 @@ def _draw_bowed(
     draw_arm(canvas, look, body.shoulder_left, hold.left, 1.0)
     if not bare:
         with canvas.at(hold.matrix):
-            made.draw_viol(canvas, made.VIOLS[name], look.wood, motion.loudness)
+            if name == "erhu":
+                made.draw_erhu(canvas, look.wood, motion.loudness)
+            else:
+                made.draw_viol(canvas, made.VIOLS[name], look.wood, motion.loudness)
     draw_hand(canvas, look, hold.left, hold.left_degrees, _lift_fingers(motion))
     if not bare:
         # A thin bow would vanish in the wide views of the large instruments.
@@ -193,7 +196,7 @@ def draw(
         uint8 (size, size, 3)
     """
     view = view or frame_portrait(performance)
-    behind = _get_room(view.room, size, size)
+    behind = get_room(view.room, size, size)
     paint = _make_painter(performance, t, view, without)
     return render(paint, performance.player, performance.seed, t, size, behind)
 
@@ -234,8 +237,8 @@ def render(
     """
     if behind is None:
         # Rooms are drawn once and kept; a frame is composed over a copy of it.
-        behind = _get_room(get_look(player).room, size, size)
-    return _expose(_composite(paint, behind), player, seed, t)
+        behind = get_room(get_look(player).room, size, size)
+    return _expose(composite(paint, behind), player, seed, t)
 
 
 def find_camera(performance: Performance) -> np.ndarray:
@@ -272,12 +275,13 @@ def locate_joints(
 
 
 @lru_cache(maxsize=64)
-def _get_room(room: int, width: int, height: int) -> np.ndarray:
+def get_room(room: int, width: int, height: int) -> np.ndarray:
+    """A room, drawn once: float32 (height, width, 3), 0..255."""
     # float32, because light and blending follow. Nobody may write into a cached array.
     return draw_room(room, width, height).astype(np.float32)
 
 
-def _composite(paint: Callable[[Canvas], None], behind: np.ndarray) -> np.ndarray:
+def composite(paint: Callable[[Canvas], None], behind: np.ndarray) -> np.ndarray:
     """Composite what is painted over a square background, float32 (size, size, 3)."""
     size = behind.shape[0]
     canvas = Canvas(size, size, affine(scale=float(size)))
@@ -352,11 +356,11 @@ def draw_row(
     width = height * len(performances)
     views = views or [frame_portrait(performance) for performance in performances]
     # A copy: the players are composed into it, and the room itself is cached.
-    picture = _get_room(views[0].room, width, height).copy()
+    picture = get_room(views[0].room, width, height).copy()
     for i, (performance, view) in enumerate(zip(performances, views, strict=True)):
         cell = slice(i * height, (i + 1) * height)
         paint = _make_painter(performance, t, view)
-        picture[:, cell] = _composite(paint, picture[:, cell])
+        picture[:, cell] = composite(paint, picture[:, cell])
     first = performances[0]
     return _expose(picture, first.player, first.seed, t)
 

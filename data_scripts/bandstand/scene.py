@@ -34,6 +34,7 @@ FRAMES = {
     "cello": (1.0, 36.0, 161.0),
     "clarinet": (-5.0, 16.0, 115.0),
     "double_bass": (0.0, 51.0, 194.0),
+    "erhu": (0.0, 20.0, 140.0),
     "flute": (-18.0, 14.0, 112.0),
     "horn": (-5.0, 17.5, 118.0),
     "oboe": (-1.0, 14.5, 111.0),
@@ -50,6 +51,7 @@ HEADS = {
     "viola": (0.75, 8.0, 2.0),
     "cello": (0.2, -4.0, -2.5),
     "double_bass": (0.35, -3.0, -1.5),
+    "erhu": (0.25, -2.0, -1.0),
     "flute": (-0.55, -5.0, -1.0),
     "trumpet": (-0.6, 0.0, -1.0),
     "trombone": (-0.75, 0.0, -1.0),
@@ -61,12 +63,13 @@ UPRIGHT = (-0.1, 0.0, 0.0)  # of all others
 HEAD_HEIGHT = 17.0  # of its middle above the neck's root, cm
 # To which side of the head the instrument reaches farther: 1 is the viewer's right.
 SIDES = {
-    "bassoon": 1, "cello": 1, "clarinet": -1, "double_bass": 1, "flute": -1, "horn": -1,
+    "bassoon": 1, "cello": 1, "clarinet": -1, "double_bass": 1, "erhu": -1, "flute": -1,
+    "horn": -1,
     "oboe": -1, "sax": -1, "trombone": -1, "trumpet": -1, "tuba": 1, "viola": 1,
     "violin": 1,
 }  # fmt: skip
 # These instruments rest on the knees or on the floor before a chair.
-ALWAYS_SEATED = ("bassoon", "cello", "horn", "tuba")
+ALWAYS_SEATED = ("bassoon", "cello", "erhu", "horn", "tuba")
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,14 @@ def frame_portrait(performance: Performance) -> View:
 
 
 def choose_view(performance: Performance) -> View:
-    """Choose a view at random, from one distribution for all instruments.
+    """Choose a view of a musician at random, as `sample_view` does."""
+    head = _locate_head(performance.instrument)
+    side = SIDES[performance.instrument]
+    return sample_view(head, side, performance.player, performance.seed)
+
+
+def sample_view(head: Point, side: int, player: int, seed: int) -> View:
+    """Draw a view at random, from one distribution for all instruments.
 
     Where the head is, how large it is and what is behind it therefore tell nothing of
     the instrument. Half of the pictures are mirrored: otherwise the empty side of the
@@ -225,16 +235,21 @@ def choose_view(performance: Performance) -> View:
     player's other side would show something else, which flat drawings cannot; left-
     handed players are rare; but front cameras mirror, and Reed et al. 2016, whose
     network Chen et al. train, mirror half of their pictures as well.
+
+    Args:
+        head: where the head is on the stage while the body does not move, cm.
+        side: to which side of the head the instrument reaches farther, -1 or 1.
+        player: who plays.
+        seed: of what is played.
     """
-    seed, player = performance.seed, performance.player
     # all who play one piece are seen by one camera, or by one that mirrors
     mirror = bool(make_generator("mirror", seed).random() < 0.5)
     rng = make_generator("view", player, seed)
     # the head leaves at least half of the picture to the instrument's longer side
     space = float(rng.uniform(0.5, 0.67))
-    to_right = SIDES[performance.instrument] * (-1 if mirror else 1) > 0
+    to_right = side * (-1 if mirror else 1) > 0
     return View(
-        point=_locate_head(performance.instrument),
+        point=head,
         place=(1 - space if to_right else space, float(rng.uniform(0.18, 0.34))),
         height=float(rng.uniform(126, 156)),
         tilt=float(rng.uniform(-3, 3)),
@@ -437,6 +452,35 @@ def _hold_bowed(performance: Performance, body: Body, motion: Motion) -> Hold:
     )
 
 
+def _hold_erhu(body: Body, motion: Motion) -> Hold:
+    """Hands and bow of an erhu, whose box stands on the left thigh.
+
+    The left hand goes down the neck with the pitch, and the bow, which runs between the
+    two strings, lies just above the box.
+    """
+    degrees = -82.0 + 1.2 * motion.sway
+    matrix = affine((12.0, 52.0), degrees)
+    along = motion.height**0.85
+    finger = made.ERHU_NUT - 2.0 - along * (made.ERHU_NUT - 20.0)
+    lift = np.array([-5.0, -3.0]) * motion.rest
+    contact = transform(matrix, (made.ERHU_BOW, 0.0)) + lift
+    # The stroke -1..1 uses the middle 80 % of the bow.
+    share = 0.5 + 0.40 * motion.stroke
+    tilt = math.radians(7.0)
+    direction = np.array([math.cos(tilt), math.sin(tilt)])
+    frog = contact - direction * share * 62.0
+    return Hold(
+        matrix=matrix,
+        centre=transform(matrix, (0.0, 0.0)),
+        right=frog + (-1.5, 0.5),
+        left=transform(matrix, (finger, 0.0)) + (4.0, 0.5),
+        right_degrees=15.0,
+        left_degrees=186.0,
+        along=along,
+        bow=(frog, frog + direction * 62.0),
+    )
+
+
 def _hold_wind(
     performance: Performance, look: Look, body: Body, motion: Motion
 ) -> Hold:
@@ -490,6 +534,8 @@ def build_scene(performance: Performance, t: Real, view: View | None = None) -> 
     body = _pose_body(performance, look, motion)
     if performance.instrument in made.VIOLS:
         hold = _hold_bowed(performance, body, motion)
+    elif performance.instrument == "erhu":
+        hold = _hold_erhu(body, motion)
     else:
         hold = _hold_wind(performance, look, body, motion)
     view = view or frame_portrait(performance)

@@ -27,6 +27,8 @@ class Instrument:
         attack: how long a note takes to its full loudness, s.
         release: how long it takes to fade, s.
         vibrato: the usual half-width, cents.
+        glide: s of a slide from one note to the next, where it is the instrument's
+            manner; 0: as its family does.
     """
 
     family: str
@@ -35,6 +37,7 @@ class Instrument:
     attack: float
     release: float
     vibrato: float
+    glide: float = 0.0
 
 
 ORCHESTRA: dict[str, Instrument] = {
@@ -42,6 +45,7 @@ ORCHESTRA: dict[str, Instrument] = {
     "cello": Instrument("string", 36, 76, 0.070, 0.14, 18.0),
     "clarinet": Instrument("reed", 50, 88, 0.035, 0.07, 0.0),
     "double_bass": Instrument("string", 28, 55, 0.080, 0.18, 13.0),
+    "erhu": Instrument("string", 62, 91, 0.055, 0.12, 36.0, glide=0.12),
     "flute": Instrument("flute", 60, 96, 0.055, 0.08, 15.0),
     "horn": Instrument("brass", 41, 77, 0.060, 0.09, 0.0),
     "oboe": Instrument("reed", 58, 88, 0.025, 0.05, 11.0),
@@ -52,7 +56,8 @@ ORCHESTRA: dict[str, Instrument] = {
     "viola": Instrument("string", 48, 81, 0.060, 0.12, 20.0),
     "violin": Instrument("string", 55, 93, 0.050, 0.10, 22.0),
 }
-INSTRUMENTS: tuple[str, ...] = tuple(sorted(ORCHESTRA))
+# Those of URMP and Sub-URMP. The erhu is of another data set, see `data_scripts.hmmd`.
+INSTRUMENTS: tuple[str, ...] = tuple(sorted(set(ORCHESTRA) - {"erhu"}))
 
 # Semitones above the tonic.
 MODES = {
@@ -179,7 +184,7 @@ def perform(
     seed share tempo, key and phrases, so that they can be heard together.
 
     Args:
-        instrument: one of `INSTRUMENTS`.
+        instrument: a key of `ORCHESTRA`.
         player: any integer: whose instrument and habits.
         seconds: length, above 0.
         seed: of the score.
@@ -190,7 +195,9 @@ def perform(
         ValueError: for an unknown instrument, or a length that is not positive.
     """
     if instrument not in ORCHESTRA:
-        raise ValueError(f"no instrument {instrument!r}: give one of {INSTRUMENTS}")
+        raise ValueError(
+            f"no instrument {instrument!r}: give one of {tuple(ORCHESTRA)}"
+        )
     if not seconds > 0:
         raise ValueError(f"seconds = {seconds}: a performance has a positive length")
     seconds = float(seconds)
@@ -378,7 +385,8 @@ def _play_pitch(
     kind = ORCHESTRA[instrument]
     rng = make_generator("intonation", instrument, player, len(notes))
     # a finger or a slide moves along the string or tube; a valve is there at once
-    glide = 0.03 if kind.family == "string" or instrument == "trombone" else 0.012
+    slides = kind.family == "string" or instrument == "trombone"
+    glide = kind.glide or (0.03 if slides else 0.012)
     cents = np.zeros_like(time)
     # Angular, and a little off the player's own rate in each performance.
     rate = 2 * np.pi * own.vibrato_rate * (1 + 0.04 * rng.normal())

@@ -15,6 +15,93 @@ from torch.nn import functional as F
 
 from avnb.course.exercises import Exercise, assert_close, require_answer, to_array
 
+# --- Step 1: data ----------------------------------------------------------------
+
+
+def find_clip_starts(
+    numbers: list[int], frames: int = 10, step: int = 100
+) -> list[int]:
+    """Walk through the numbers; at a gap go on behind it."""
+    there, starts = set(numbers), []
+    now = numbers[0]
+    while now is not None:
+        needed = range(now, now + frames * step, step)
+        missing = [number for number in needed if number not in there]
+        if not missing:
+            starts.append(now)
+            now += frames * step
+        bound = missing[0] if missing else now
+        now = next((number for number in numbers if number >= bound), None)
+    return starts
+
+
+def check_find_clip_starts(answer: Callable) -> None:
+    """Compare with runs that are cut out first, each into whole clips."""
+    random = np.random.default_rng(4)
+    for case in range(8):
+        kept = random.random(90) > (0.0 if case == 0 else 0.03 * case)
+        numbers = [500 + 100 * k for k in np.flatnonzero(kept).tolist()]
+        runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 100) + 1)
+        right = [int(run[i]) for run in runs for i in range(0, len(run) - 9, 10)]
+        mine = require_answer(answer(list(numbers)), "list of starts")
+        what = f"{len(numbers)} numbers in {len(runs)} runs"
+        found = [int(number) for number in mine]
+        there = set(numbers)
+        for start in found:
+            holes = set(range(start, start + 1000, 100)) - there
+            assert not holes, f"{what}: the clip at {start} lacks {min(holes)}"
+        assert found == right, f"{what}: {found[:5]}… and not {right[:5]}…"
+
+
+FIND_CLIP_STARTS = Exercise(
+    "clips between gaps",
+    "Where do clips of ten frames begin among numbers with gaps?",
+    check_find_clip_starts,
+    find_clip_starts,
+    (
+        "A set tells at once whether a number is there.",
+        "If one of the ten is missing, go on with the first number behind it.",
+        "After a whole clip go on 1000 ms later, if that number is there.",
+    ),
+)
+
+
+def cut_in_time(clips: int, share: float, gap: int) -> tuple[list[int], list[int]]:
+    """The first clips train, the last ones test."""
+    left = clips - gap
+    tested = min(max(round(share * left), 1), left - 1)
+    return list(range(left - tested)), list(range(clips - tested, clips))
+
+
+def check_cut_in_time(answer: Callable) -> None:
+    """Check the sizes, the order and the gap, not the way."""
+    for clips, share, gap in ((454, 0.2, 5), (10, 0.5, 0), (9, 0.05, 3), (8, 0.99, 6)):
+        what = f"{clips} clips, {share} of them, a gap of {gap}"
+        train, test = require_answer(answer(clips, share, gap), "two lists")
+        train, test = [int(k) for k in train], [int(k) for k in test]
+        assert not set(train) & set(test), f"{what}: a clip is in both parts"
+        tested = min(max(round(share * (clips - gap)), 1), clips - gap - 1)
+        assert len(test) == tested, f"{what}: {len(test)} clips test, not {tested}"
+        assert test == sorted(test), f"{what}: the test part is not in order"
+        assert test[-1] == clips - 1, f"{what}: the test part is not the last"
+        left = min(test) - max(train) - 1
+        assert left == gap, f"{what}: {left} clips lie between the parts"
+        assert train == list(range(len(train))), f"{what}: training begins with clip 0"
+
+
+CUT_IN_TIME = Exercise(
+    "one video, cut in time",
+    "Which clips train and which test, with a gap between?",
+    check_cut_in_time,
+    cut_in_time,
+    (
+        "Take the gap away first: that many clips are in neither part.",
+        "The last clips test: range(clips - tested, clips).",
+        "Both parts need a clip, whatever the share.",
+    ),
+)
+
+
 # --- Step 2: sound ---------------------------------------------------------------
 
 

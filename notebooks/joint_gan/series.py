@@ -12,10 +12,10 @@ STRUCK = "acoustic_guitar,ghatam,tabla,xylophone"
 EMBEDDED = (
     "hands",
     {
-        "smoke": {"classes": STRUCK, "videos": 3, "length": 3.0, "fps": 10.0},
-        "laptop": {"classes": STRUCK, "videos": 40, "length": 18.0, "fps": 10.0},
-        "reference": {"videos": 40, "length": 24.0, "fps": 10.0},
-        "gpu": {"videos": 40, "length": 24.0},
+        "smoke": {"classes": STRUCK, "videos": 3, "length": 3, "fps": 10.0},
+        "laptop": {"classes": STRUCK, "videos": 40, "length": 14, "fps": 10.0},
+        "reference": {"videos": 40, "length": 24, "fps": 10.0},
+        "gpu": {"videos": 40, "length": 24},
         "paper": {"table2": True},
     },
 )

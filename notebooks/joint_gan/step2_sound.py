@@ -134,7 +134,7 @@ def upsample_slow(
 
 
 # %%
-class SoundGenerator(nn.Module):
+class SoundLayers(nn.Module):
     """G_a: noise (B, 100) → waveforms (B, 1, 16384) (Sec. 3; WaveGAN's generator).
 
     `width` is d, 64 in the paper. `upsample` is "transposed", or "nearest" as in the
@@ -153,6 +153,11 @@ class SoundGenerator(nn.Module):
         self.filter = nn.Conv1d(1, 1, taps) if taps else None
         with torch.no_grad():  # the first sounds are about as loud as music
             self.ups[-1].weight *= 0.2
+
+
+# %%
+class SoundGenerator(SoundLayers):
+    """G_a, with the arguments of SoundLayers: how its layers are run."""
 
     def begin(self, noise: Float[Tensor, "b z"]) -> Float[Tensor, "b c 64"]:
         """The linear layer and the first layer up: 64 places of 16 ms."""
@@ -256,8 +261,9 @@ def measure_lines(sound: Float[Tensor, "b 1 samples"]) -> dict[int, float]:
 
 # %% tags=["active-ipynb", "lines"]
 # rows = [
-#     {"upsampling": kind} | {f"{hz} Hz [dB]": db for hz, db in measure_lines(s).items()}
-#     for kind, s in untrained.items()
+#     {"upsampling": kind}
+#     | {f"{hz} Hz [dB]": db for hz, db in measure_lines(sounds).items()}
+#     for kind, sounds in untrained.items()
 # ]
 # show.table(rows, "how far the layers' own tones stand out of their neighbours")
 
@@ -276,9 +282,10 @@ def measure_lines(sound: Float[Tensor, "b 1 samples"]) -> dict[int, float]:
 # %% [markdown]
 # With transposed convolutions, horizontal lines stand in the spectrogram at 4,000 and
 # 1,000 Hz, for each noise at the same place. Training makes them weaker. (Copies leave
-# a gap at 4,000 Hz: the four equal samples of a copy cancel such a tone.) The lines also
-# come always with the same **phase**, since the layers start to count at sample 0. This
-# is where the paper's argument begins: the critic "needs to learn this trivial policy".
+# a gap at 4,000 Hz: the four equal samples of a copy cancel such a tone.) The lines
+# also come always with the same **phase**, since the layers start to count at sample 0.
+# This is where the paper's argument begins: the critic "needs to learn this trivial
+# policy".
 #
 # ## The critic
 #
@@ -403,7 +410,8 @@ def shuffle_phase_slow(
 
 # %% tags=["active-ipynb"]
 # most = 2 * sum(4**m for m in range(1, LAYERS)) / RATE
-# moved = layers.shuffle_phase(cello[None, None], torch.tensor([int(most * RATE)]))[0, 0]
+# steps = torch.tensor([int(most * RATE)])
+# moved = layers.shuffle_phase(cello[None, None], steps)[0, 0]
 # print(f"largest shift: {1000 * most:.1f} ms")
 # show.listen([cello, moved], RATE, ["as it is", f"{1000 * most:.1f} ms later"])
 
@@ -490,8 +498,8 @@ def learn_phase(period: int, shuffle: int, steps: int = 80, seed: int = 0) -> fl
 # it maximises the difference of their means, and a penalty holds its slope near 1
 # (`losses.critic_loss`, `losses.gradient_penalty`). One of the PyTorch versions keeps a
 # sigmoid at the end of that critic. The first author of our paper reported that it gave
-# "noise only" on URMP, with saturated losses. The next cell trains both on numbers: real
-# ones are near 4, generated ones near -4. How much does the score change at the
+# "noise only" on URMP, with saturated losses. The next cell trains both on numbers:
+# real ones are near 4, generated ones near -4. How much does the score change at the
 # generated numbers? This slope is all that the generator learns from.
 
 
@@ -524,7 +532,8 @@ def train_wasserstein_critic(
 # rows = []
 # for name, bounded in (("scores as they are", False), ("with a sigmoid", True)):
 #     gap, slope = train_wasserstein_critic(bounded)
-#     rows.append({"critic": name, "D(real) − D(fake)": gap, "slope at the fakes": slope})
+#     row = {"critic": name, "D(real) − D(fake)": gap}
+#     rows.append(row | {"slope at the fakes": slope})
 # show.table(rows, "the Wasserstein distance of these numbers is 8")
 
 # %% [markdown]
@@ -556,7 +565,7 @@ def train_wasserstein_critic(
 #
 #
 # def shuffle_batch(x, shifts):
-#     """Phase shuffle of x (B, C, L): item b moves by shifts[b] steps, with a mirror."""
+#     """Phase shuffle of x (B, C, L): item b moves by shifts[b] steps, mirrored."""
 #     ...  # your code
 #
 #

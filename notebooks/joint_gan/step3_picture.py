@@ -69,7 +69,8 @@ SLOPE = 0.2  # of every LeakyReLU of the critics
 # the motion code itself, the frames would have nothing to do with each other. A **GRU**
 # therefore keeps a state $h$, which the noise only changes. Two gates decide how much:
 #
-# $$r = \sigma(W_r\epsilon_k + U_r h + b_r),\quad u = \sigma(W_u\epsilon_k + U_u h + b_u),$$
+# $$r = \sigma(W_r\epsilon_k + U_r h + b_r),\quad u = \sigma(W_u\epsilon_k + U_u h +
+# b_u),$$
 # $$n = \tanh(W_n\epsilon_k + b_n + r\odot(U_n h + c_n)),\quad
 #   h' = (1 - u)\odot n + u\odot h .$$
 #
@@ -122,12 +123,12 @@ def move_slowly(
 #
 # ## The generator of frames
 #
-# The content code $Z_C\sim\mathcal N(0, I)$ is put beside the motion code of each frame:
-# 90 + 10 numbers, the paper's "100-dim noise vector". Transposed convolutions make 4×4
-# maps of it and double them until they have the size of a frame. Each is followed by a
-# batch norm and a ReLU, the last by a tanh. There is **one** generator, $I_G$, for all
-# frames. The loop over frames is therefore a matter of the batch: B videos of T frames
-# are B · T pictures.
+# The content code $Z_C\sim\mathcal N(0, I)$ is put beside the motion code of each
+# frame: 90 + 10 numbers, the paper's "100-dim noise vector". Transposed convolutions
+# make 4×4 maps of it and double them until they have the size of a frame. Each is
+# followed by a batch norm and a ReLU, the last by a tanh. There is **one** generator,
+# $I_G$, for all frames. The loop over frames is therefore a matter of the batch: B
+# videos of T frames are B · T pictures.
 #
 # `content (B, Z), noise (B, T, M), start (B, M) → video (B, 3, T, N, N)`
 
@@ -148,7 +149,7 @@ def count_doublings(size: int) -> int:
 
 
 # %%
-class PictureGenerator(nn.Module):
+class PictureLayers(nn.Module):
     """G_I with its motion GRU: noise → videos (Sec. 3; MoCoGAN's generator).
 
     `width` is g, 64 in the paper; `content` and `motion` are the sizes of the codes.
@@ -167,6 +168,11 @@ class PictureGenerator(nn.Module):
             for a, b in itertools.pairwise(widths)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(w) for w in widths[:-1])
+
+
+# %%
+class PictureGenerator(PictureLayers):
+    """G_I, with the arguments of PictureLayers: how its layers are run."""
 
     def move(
         self, noise: Float[Tensor, "b t m"], start: Float[Tensor, "b m"]
@@ -497,8 +503,9 @@ def locate_discs(video: Float[Tensor, "b 3 t n n"]) -> Float[Tensor, "b t"]:
 #
 #
 # def make_codes(cell, content, noise, start):
-#     """All codes (B, T, Z + M) from an nn.GRUCell, content (B, Z), noise (B, T, M)
-#     and the first state (B, M).
+#     """All codes (B, T, Z + M) of a video, by an nn.GRUCell.
+#
+#     content (B, Z), noise (B, T, M), and the first state start (B, M).
 #     """
 #     ...  # your code
 #

@@ -56,6 +56,8 @@ from avnb_notebooks.joint_gan.step3_picture import (
     draw_picture_noise,
     pick_frames,
 )
+
+# %%
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -79,14 +81,22 @@ REAL, SOUND_MADE, PICTURE_MADE, BOTH_MADE = 0, 1, 2, 3  # kinds of pair
 # %% tags=["active-ipynb", "figure2"]
 # given = "#eeeeee"
 # boxes = {
-#     "e0": (0.05, 0.85, "ε₀"), "Ga": (0.2, 0.85, "Gₐ\nstep 2"),
-#     "a^": (0.36, 0.85, "â"), "a": (0.36, 0.62, "a"), "v": (0.36, 0.38, "v"),
-#     "v^": (0.36, 0.15, "v̂"), "GI": (0.2, 0.15, "G_I\nstep 3"),
-#     "eK": (0.05, 0.15, "ε₁ … ε_T\nZ_C"), "Da": (0.62, 0.9, "Dₐ"),
-#     "DV": (0.62, 0.1, "D_I, D_V"), "p1": (0.62, 0.7, "(â, v)"),
-#     "p0": (0.62, 0.5, "(a, v)"), "p2": (0.62, 0.3, "(a, v̂)"),
-#     "D1": (0.88, 0.62, "D₁: recorded?"), "D2": (0.88, 0.3, "D₂: which is made?"),
-# }  # fmt: skip
+#     "e0": (0.05, 0.85, "ε₀"),
+#     "Ga": (0.2, 0.85, "Gₐ\nstep 2"),
+#     "a^": (0.36, 0.85, "â"),
+#     "a": (0.36, 0.62, "a"),
+#     "v": (0.36, 0.38, "v"),
+#     "v^": (0.36, 0.15, "v̂"),
+#     "GI": (0.2, 0.15, "G_I\nstep 3"),
+#     "eK": (0.05, 0.15, "ε₁ … ε_T\nZ_C"),
+#     "Da": (0.62, 0.9, "Dₐ"),
+#     "DV": (0.62, 0.1, "D_I, D_V"),
+#     "p1": (0.62, 0.7, "(â, v)"),
+#     "p0": (0.62, 0.5, "(a, v)"),
+#     "p2": (0.62, 0.3, "(a, v̂)"),
+#     "D1": (0.88, 0.62, "D₁: recorded?"),
+#     "D2": (0.88, 0.3, "D₂: which is made?"),
+# }
 # arrows = [("e0", "Ga"), ("Ga", "a^"), ("eK", "GI"), ("GI", "v^"), ("a^", "Da")]
 # arrows += [("a", "Da"), ("v^", "DV"), ("v", "DV"), ("a^", "p1"), ("v", "p1")]
 # arrows += [("a", "p0"), ("v", "p0"), ("a", "p2"), ("v^", "p2"), ("p0", "D1")]
@@ -95,9 +105,9 @@ REAL, SOUND_MADE, PICTURE_MADE, BOTH_MADE = 0, 1, 2, 3  # kinds of pair
 # show.diagram(boxes, [(*a, "") for a in arrows], fills=fills, width=9.5, height=4.2)
 
 # %% [markdown]
-# Look at what is missing. The noises $\epsilon_0$ and $(\epsilon_1\dots\epsilon_T, Z_C)$
-# are drawn independently, and **no critic ever sees the pair (â, v̂)**. Keep this in
-# mind.
+# Look at what is missing. The noises $\epsilon_0$ and $(\epsilon_1\dots\epsilon_T,
+# Z_C)$ are drawn independently, and **no critic ever sees the pair (â, v̂)**. Keep this
+# in mind.
 #
 # ## Eq. 2, read right
 #
@@ -147,8 +157,9 @@ def equation_2_slow(
 def log_kinds(
     logits: Float[Tensor, "b columns"], softmax: bool = False
 ) -> Float[Tensor, "b kinds"]:
-    """The log-probability of each kind of pair: real, sound made, picture made, …"""
-    logits = logits.float()  # bfloat16 has too few digits for a logarithm
+    """The log-probability of each kind of pair: real, sound made, picture made."""
+    if logits.dtype == torch.bfloat16:  # it has too few digits for a logarithm
+        logits = logits.float()
     if softmax:
         return F.log_softmax(logits, dim=1)
     d1, d2 = logits[:, :1], logits[:, 1:]
@@ -185,17 +196,19 @@ def pair_critic_loss(
 # assert torch.allclose(ones, torch.ones(6))
 # print(f"C_M = {value.item():.4f} = minus the three-way cross-entropy")
 # extreme = 200 * yes
-# print(f"as printed, with sure critics: {equation_2_slow(extreme, no_a, no_v):.1f};",
-#       f"with log_kinds: {-pair_critic_loss(extreme, {}):.1f} (first term)")  # fmt: skip
+# by_probabilities = equation_2_slow(extreme, no_a, no_v)
+# print(f"with sure critics: by probabilities {by_probabilities:.1f}")
+# fakes = {SOUND_MADE: no_a, PICTURE_MADE: no_v}
+# print(f"by their logarithms {-pair_critic_loss(extreme, fakes):.1f}")
 
 # %% [markdown]
 # ## What the generators minimise: two gradients side by side
 #
 # $G_a$ and $G_I$ lower $C_M$. Written that way, the gradient **saturates**: where the
 # critics are sure of a fake, $\log(1 - D_1)$ is flat. Triangle-GAN's code therefore
-# does what most do. $G_a$ wants $D_1(\hat a, v)\to 1$ and $D_2(\hat a, v)\to 0$, each by
-# its own logarithm, and $G_I$ wants $D_1(a, \hat v)\to 1$ and $D_2(a, \hat v)\to 1$. For
-# $D_2$ with more answers: "not this kind".
+# does what most do. $G_a$ wants $D_1(\hat a, v)\to 1$ and $D_2(\hat a, v)\to 0$, each
+# by its own logarithm, and $G_I$ wants $D_1(a, \hat v)\to 1$ and $D_2(a, \hat v)\to 1$.
+# For $D_2$ with more answers: "not this kind".
 
 
 # %%
@@ -244,9 +257,9 @@ def pair_generator_loss(
 #
 # The paper does not say how they look inside. Ours have the convolutions of $D_a$ (16
 # wide, **without** phase shuffle, because it would blur the timing) and of $D_V$. The
-# first form, `pooled`, averages both over time: it can judge whether a sound and a video
-# are of the same *kind*. The second, `timed`, keeps T steps of both on one clock and
-# compares them step by step: it can also judge *when*. The paper published no such
+# first form, `pooled`, averages both over time: it can judge whether a sound and a
+# video are of the same *kind*. The second, `timed`, keeps T steps of both on one clock
+# and compares them step by step: it can also judge *when*. The paper published no such
 # comparison; step 7 makes it.
 #
 # `sound → heard`, `video → seen`, `(heard, seen) → logits (B, K)`
@@ -281,7 +294,7 @@ def pool_frames(x: Float[Tensor, "b c length"], frames: int) -> Tensor:
 
 
 # %%
-class PairNetwork(nn.Module):
+class PairLayers(nn.Module):
     """Sees a sound and a video: `columns` logits. `form` is "pooled" or "timed"."""
 
     def __init__(
@@ -298,6 +311,11 @@ class PairNetwork(nn.Module):
         kernel = 3 if self.timed else 1
         self.mixed = nn.Conv1d(512, 256, kernel, padding=kernel // 2)
         self.decision = nn.Conv1d(256, columns, 1)
+
+
+# %%
+class PairNetwork(PairLayers):
+    """How the layers are run; the arguments are those of PairLayers."""
 
     def hear(self, sound: Tensor, video: Tensor) -> Float[Tensor, "b 256 t"]:
         """Maps of the sound, one a frame of the video; one step where pooled."""
@@ -322,7 +340,7 @@ class PairNetwork(nn.Module):
 
 
 # %%
-class PairCritics(nn.Module):
+class PairHalves(nn.Module):
     """D_1 and D_2 as K columns of logits, of one network (shared) or of two.
 
     `columns` are 2 for Eq. 2; 1 without D_2; 3 for a softmax; 4 with a three-way D_2.
@@ -344,6 +362,11 @@ class PairCritics(nn.Module):
     def see(self, video: Tensor) -> Tensor:
         """What each network makes of a video: (networks, B, 256, steps)."""
         return torch.stack([net.see(video) for net in self.networks])
+
+
+# %%
+class PairCritics(PairHalves):
+    """D_1 and D_2, with the arguments of PairHalves, judge pairs."""
 
     def judge(self, heard: Tensor, seen: Tensor) -> Float[Tensor, "b columns"]:
         """The logits of pairs."""
@@ -379,8 +402,8 @@ class PairCritics(nn.Module):
 # show.table(rows)
 
 # %% [markdown]
-# For the first control (below) there must be as many critics that see **no** pairs. They
-# have the same trunks, and a sound and a video get logits of their own:
+# For the first control (below) there must be as many critics that see **no** pairs.
+# They have the same trunks, and a sound and a video get logits of their own:
 
 
 # %%
@@ -460,7 +483,7 @@ def list_methods() -> dict[str, Method]:
 
 
 # %%
-class JointGenerator(nn.Module):
+class BothGenerators(nn.Module):
     """G_a and G_I with independent noises (Fig. 2): noise → (sound, video).
 
     `sound_width` is d, `width` is g; sizes of the noises; `size` of a frame.
@@ -474,6 +497,11 @@ class JointGenerator(nn.Module):
         self.sizes = {"sound": noise, "content": content, "motion": motion}
         self.sound = SoundGenerator(sound_width, noise, upsample)
         self.picture = PictureGenerator(width, content, motion, size)
+
+
+# %%
+class JointGenerator(BothGenerators):
+    """G_a and G_I with independent noises; arguments of BothGenerators."""
 
     def draw_noise(
         self, count: int, frames: int, generator: torch.Generator | None = None
@@ -675,8 +703,9 @@ class PlainRun:
 #     step = (real, fake, frame, method)
 #     by_critic = update_critics(PlainRun(), critics, opt_d, *step)
 #     by_term = update_generators(PlainRun(), critics, opt_g, *step)
-#     rows.append({"method": name} | by_critic | by_term)
-# show.table(rows, "losses of the first step: a critic that knows nothing has 2 log 2")
+#     both = by_critic | by_term
+#     rows.append({"method": name} | {k: value.item() for k, value in both.items()})
+# show.table(rows, "first step: critics that know nothing have 2 log 2, the pairs more")
 
 # %% [markdown]
 # # The toy: what is learned when nothing couples the two?
@@ -749,6 +778,14 @@ def make_toy_critics(method: Method) -> Critics:
 
 
 # %%
+def reset_layers(network: nn.Module) -> None:
+    """Draw the weights of all linear layers anew, so that the seed decides them."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            layer.reset_parameters()
+
+
+# %%
 def train_toy(
     method: Method,
     generator: nn.Module,
@@ -759,9 +796,7 @@ def train_toy(
     """Play the game on numbers; 500 generated pairs (500, 2) at `looks` moments."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for layer in generator.modules():
-            if isinstance(layer, nn.Linear):
-                layer.reset_parameters()  # so that the seed decides everything
+        reset_layers(generator)
         critics, run, films = make_toy_critics(method), PlainRun(), []
         opt_d, opt_g = (
             torch.optim.Adam(n.parameters(), 1e-3, betas=(0.5, 0.9))
@@ -773,9 +808,8 @@ def train_toy(
             update_critics(run, critics, opt_d, real, fake, frame, method)
             update_generators(run, critics, opt_g, real, fake, frame, method)
             if number * looks % steps < looks:
-                with torch.no_grad():
-                    made = generator(generator.draw_noise(500))
-                films.append(torch.cat(made, dim=1))
+                made = generator(generator.draw_noise(500))
+                films.append(torch.cat(made, dim=1).detach())
     return films
 
 
@@ -794,7 +828,8 @@ def count_corners(made: Float[Tensor, "n 2"]) -> dict[str, float]:
 
 
 # %% tags=["active-ipynb", "corners"]
-# games = {"BL: no joint critics": Method(pairs="none"), "JM, Eq. 2 as printed": Method()}
+# games = {"BL: no joint critics": Method(pairs="none")}
+# games |= {"JM, Eq. 2 as printed": Method()}
 # games |= {"JM, non-saturating": Method(saturating=False)}
 # films = {name: train_toy(m, ToyGenerator()) for name, m in games.items()}
 # data = torch.cat(draw_pairs(500), dim=1)
@@ -823,11 +858,11 @@ def count_corners(made: Float[Tensor, "n 2"]) -> dict[str, float]:
 # wrong, and $G_a$ can do nothing about it. It has to choose $\hat a$ *before* it knows
 # v. And about $(\hat a, \hat v)$ nobody ever says a word.
 #
-# The third row is a warning. With the non-saturating gradient, the critics' sure "no" at
-# the wrong corners pulls hard at both generators. Each half of a pair is drawn to where
-# the *other* half would have fitted, and all samples end in **one corner, a wrong one**.
-# With Eq. 2 as printed, a sure critic has no pull. So for the pairs our default is the
-# printed, saturating form.
+# The third row is a warning. With the non-saturating gradient, the critics' sure "no"
+# at the wrong corners pulls hard at both generators. Each half of a pair is drawn to
+# where the *other* half would have fitted, and the samples collapse into **a wrong
+# corner**. With Eq. 2 as printed, a sure critic has no pull. So for the pairs our
+# default is the printed, saturating form.
 #
 # # How far do the critics bend the marginals?
 #
@@ -836,8 +871,8 @@ def count_corners(made: Float[Tensor, "n 2"]) -> dict[str, float]:
 # random video. With the common class it fits four times out of five, with the rare one
 # once. **Common classes are safer**, so the joint critic pushes q away from p, even at
 # the optimum. How far can be computed. At the critics' optimum each says
-# $D = \text{its kind's density} / \text{sum of all}$. The derivative of the game's value
-# with respect to $q(a)$ is then (the critics' own change drops out there)
+# $D = \text{its kind's density} / \text{sum of all}$. The derivative of the game's
+# value with respect to $q(a)$ is then (the critics' own change drops out there)
 #
 # $$s(a) = \sum_v p(v)\,\log\frac{q(a)\,p(v)}{p(a,v) + q(a)p(v) + p(a)q(v)}
 #   \;\Big[{}+ \log\frac{q(a)}{p(a) + q(a)}\Big] ,$$
@@ -879,6 +914,14 @@ def find_best_shares(
 
 
 # %%
+def value_alone(logits: Tensor, p: Tensor, shares: Tensor) -> Float[Tensor, ""]:
+    """Eq. 1's value for sounds and videos; logits (2, classes, points, 2 critics)."""
+    own = torch.stack([logits[0, ..., 0], logits[1, ..., 1]])  # D_a's, and the video's
+    real, made = F.logsigmoid(own).mean(2), F.logsigmoid(-own).mean(2)
+    return (p * real).sum() + (shares * made).sum()
+
+
+# %%
 class MixtureGame:
     """Eq. 2 on two classes of points; the generators choose only their shares."""
 
@@ -901,10 +944,8 @@ class MixtureGame:
         value = (p.diag() * real).sum()
         value = value + sum((w * f).sum() for w, f in zip(weights, fakes, strict=False))
         if self.own:
-            for x, shares, column in ((a, q, 0), (v, r, 1)):
-                logits = self.alone(x)[..., column]
-                value = value + (p * F.logsigmoid(logits).mean(1)).sum()
-                value = value + (shares * F.logsigmoid(-logits).mean(1)).sum()
+            logits = self.alone(torch.stack([a, v]))
+            value = value + value_alone(logits, p, self.scores.softmax(1))
         return value
 
 
@@ -931,29 +972,36 @@ def train_mixture(
 
 # %% tags=["active-ipynb", "bent"]
 # games = {
-#     "D₁ alone": (False, False), "D₁ and Dₐ": (False, True),
-#     "Eq. 2 alone": (True, False), "Eq. 2 and both own critics": (True, True),
-# }  # fmt: skip
+#     "D₁ alone": (False, False),
+#     "D₁ and Dₐ": (False, True),
+#     "Eq. 2 alone": (True, False),
+#     "Eq. 2 and both own critics": (True, True),
+# }
 # paths = {name: train_mixture((0.8, 0.2), *g)[:, 0] for name, g in games.items()}
 # best = {name: find_best_shares([0.8, 0.2], *g)[0] for name, g in games.items()}
 # rows = [
-#     {"game": name, "closed form [%]": 100 * best[name],
-#      "trained: mean of the last 100 steps [%]": 100 * path[-100:].mean().item()}
+#     {
+#         "game": name,
+#         "closed form [%]": 100 * best[name],
+#         "trained: mean of the last 100 steps [%]": 100 * path[-100:].mean().item(),
+#     }
 #     for name, path in paths.items()
-# ]  # fmt: skip
-# show.table(rows, "share of the common class in the generated sounds; 80 % in the data")
+# ]
+# show.table(rows, "share of the common class among generated sounds; in the data 80 %")
 
 # %% tags=["active-ipynb"]
 # show.curves(
-#     paths, x="step", y="share of the common class", lines={"the data": 0.8},
+#     paths,
+#     x="step",
+#     y="share of the common class",
+#     lines={"the data": 0.8},
 #     percent=True,
-# )  # fmt: skip
+# )
 
 # %% [markdown]
 # The trained critics push the shares to where the formula says. It is not a lack of
 # training: at the best critics the generators *want* to drop the rare class. Here it is
 # for Table 1's thirteen classes with $D_1$ and $D_a$:
-
 
 # %%
 TABLE_1 = {
@@ -1002,7 +1050,7 @@ TABLE_1 = {
 #
 #
 # def three_kinds(d1, d2):
-#     """log p (B, 3) of real, sound made, picture made, from the two logits (B,)."""
+#     """Log p (B, 3) of real, sound made, picture made, from the two logits (B,)."""
 #     ...  # your code
 #
 #

@@ -1,9 +1,11 @@
 # %% [markdown]
 # # Step 5 · What couples them: a shared latent, and a shared clock
 #
-# In step 4 the model learned sounds and videos, and nothing about which belong together.
-# The paper ends there. This notebook is **ours**: two changes that make coupling
-# possible, with networks of the same size and the same number of steps.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/joint_gan/step5_shared.ipynb)
+#
+# In step 4 the model learned sounds and videos, and nothing about which belong
+# together. The paper ends there. This notebook is **ours**: two changes that make
+# coupling possible, with networks of the same size and the same number of steps.
 #
 # **You will learn**
 #
@@ -14,8 +16,20 @@
 #
 # **Time:** about a minute. **Before you start:** step 4.
 #
-# **Letters.** s shared latent (50 numbers) · e_a, e_v each side's own noise · T frames ·
-# M motion code · C channels of the sound's maps · γ, β scale and shift.
+# **Letters.** s shared latent (50 numbers) · e_a, e_v each side's own noise · T frames
+# · M motion code · C channels of the sound's maps · γ, β scale and shift.
+
+# %% tags=["active-ipynb"]
+# import importlib.util
+# import subprocess
+# import sys
+#
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import torch
@@ -29,8 +43,10 @@ from avnb_notebooks.joint_gan.step4_pairs import (
 from jaxtyping import Float
 from torch import Tensor, nn
 
+
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.joint_gan.step4_pairs import (
+#     BOTH_MADE,
 #     PICTURE_MADE,
 #     SOUND_MADE,
 #     ToyGenerator,
@@ -50,12 +66,13 @@ from torch import Tensor, nn
 #
 # $$\epsilon_0 = (s, e_a),\qquad Z_C = (s, e_v),\qquad s\sim\mathcal N(0, I_{50}) .$$
 #
-# s can say *what* is played: it is in the sound, and it is in the content of all frames.
-# Its size comes out of the noise that was there, so the networks stay as large as JM's.
+# s can say *what* is played: it is in the sound, and it is in the content of all
+# frames. Its size comes out of the noise that was there, so the networks stay as large
+# as JM's.
 
 
 # %%
-class SharedGenerator(JointGenerator):
+class SharedNoise(JointGenerator):
     """Sound and picture share `shared` numbers of their noise; else as JointGenerator.
 
     `noise` and `content` are the whole sizes, with the shared part.
@@ -78,6 +95,11 @@ class SharedGenerator(JointGenerator):
         shared = torch.randn(count, self.shared, generator=generator, device=device)
         return noise | {"shared": shared}
 
+
+# %%
+class SharedGenerator(SharedNoise):
+    """G_a and G_I with a shared latent; arguments of SharedNoise."""
+
     def share(self, noise: dict[str, Tensor]) -> dict[str, Tensor]:
         """ε₀ = (s, e_a) and Z_C = (s, e_v)."""
         whole = {
@@ -94,9 +116,9 @@ class SharedGenerator(JointGenerator):
 # %% [markdown]
 # ## The pair that nobody had seen
 #
-# A shared latent alone changes nothing. The critics see $(\hat a, v)$ and $(a, \hat v)$,
-# where the other half comes from a recording that knows nothing of s. So s would be
-# noise like any other. They must see the pair $(\hat a, \hat v)$ as well. $D_1$ must
+# A shared latent alone changes nothing. The critics see $(\hat a, v)$ and $(a, \hat
+# v)$, where the other half comes from a recording that knows nothing of s. So s would
+# be noise like any other. They must see the pair $(\hat a, \hat v)$ as well. $D_1$ must
 # call it made, both generators want it to be called real, and $D_2$ has three answers:
 #
 # $$C'_M = C_M(D_1, D_2) + \mathbb E[\log((1-D_1(\hat a,\hat v))\,
@@ -166,9 +188,9 @@ class ToySharedGenerator(nn.Module):
 
 # %% [markdown]
 # Only both changes together find the **two** corners of the data. With independent
-# noises nothing connects the two sides: the only way to please the new critic is to make
-# always the same, and the toy gives up one of the two clusters. With a shared latent and
-# no critic of $(\hat a, \hat v)$ nothing asks for a connection.
+# noises nothing connects the two sides: the only way to please the new critic is to
+# make always the same, and the toy gives up one of the two clusters. With a shared
+# latent and no critic of $(\hat a, \hat v)$ nothing asks for a connection.
 #
 # (The new term is not in Eq. 2, and both its halves may move. So the generators follow
 # its usual, non-saturating gradient: a sure "no" is useful here.)
@@ -236,7 +258,7 @@ def modulate(
 
 # %%
 class TimedGenerator(SharedGenerator):
-    """The motion GRU's states drive each frame and, by FiLM, the sound. As its parent."""
+    """The motion GRU's states drive each frame and, by FiLM, the sound."""
 
     def __init__(
         self, sound_width: int = 64, width: int = 64, size: int = 64, noise: int = 100,
@@ -286,7 +308,9 @@ def make_generator(method: Method, **sizes) -> JointGenerator:
 # for coupling in ("none", "latent", "time"):
 #     for width in (16, 64):
 #         with torch.device("meta"):
-#             G = make_generator(Method(coupling=coupling), sound_width=width, width=width)
+#             G = make_generator(
+#                 Method(coupling=coupling), sound_width=width, width=width
+#             )
 #         count = sum(p.numel() for p in G.parameters())
 #         rows.append({"coupling": coupling, "width": width, "weights": count})
 # show.table(rows, "the coupled generators are as large as JM's")
@@ -295,8 +319,9 @@ def make_generator(method: Method, **sizes) -> JointGenerator:
 # ## Who depends on whom?
 #
 # Before any training we can ask an untrained generator which of its noises reaches
-# which of its outputs. We change one noise and compare. The motion noise is changed from
-# the sixth frame on, that is from 0.5 s on. (For this test FiLM gets random weights.)
+# which of its outputs. We change one noise and compare. The motion noise is changed
+# from the sixth frame on, that is from 0.5 s on. (For this test FiLM gets random
+# weights.)
 
 
 # %%
@@ -342,9 +367,12 @@ def measure_reach(
 # %% tags=["active-ipynb", "reach-in-time"]
 # heard, seen = measure_reach(G, "motion")
 # show.curves(
-#     {"sound": heard, "picture": seen}, x="frame", y="change", mark=5,
+#     {"sound": heard, "picture": seen},
+#     x="frame",
+#     y="change",
+#     mark=5,
 #     title="time-coupled: the motion noise is changed from frame 5 on",
-# )  # fmt: skip
+# )
 
 # %% [markdown]
 # Without coupling each noise reaches one side. The shared latent reaches both. In the
@@ -356,8 +384,8 @@ def measure_reach(
 #
 # - Coupling needs two things: something shared, and a critic of $(\hat a, \hat v)$. The
 #   toy finds the two corners with both, and with neither of them alone.
-# - A shared vector can say what is played. For the moment of a strike the two sides need
-#   a shared clock: the GRU's states, through FiLM.
+# - A shared vector can say what is played. For the moment of a strike the two sides
+#   need a shared clock: the GRU's states, through FiLM.
 # - Both variants have (nearly) the weights of JM.
 #
 # ## Exercises

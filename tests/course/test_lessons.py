@@ -19,7 +19,7 @@ from toy import Toy, toy  # noqa: F401  (a fixture)
 
 from avnb import course, files
 from avnb.course import exercises, kernels
-from avnb.course.embedded import make_embedded_data
+from avnb.course.embedded import CLIP_OPTIONS, make_embedded_data
 from avnb.course.folders import default_run_dir
 from avnb.course.series import list_series, load_series
 from avnb.course.settings import Settings
@@ -473,7 +473,10 @@ WITH_DATA = [s for s in sorted(list_series()) if hasattr(load_series(s), "EMBEDD
 def test_a_series_data_is_made_by_a_script_that_takes_its_options(name: str) -> None:
     script, scales = load_series(name).EMBEDDED
     assert tuple(scales) == course.SCALES
-    known = {"size", *inspect.signature(load_script(script).find_sources).parameters}
+    known = {
+        *CLIP_OPTIONS,
+        *inspect.signature(load_script(script).find_sources).parameters,
+    }
     for options in scales.values():
         assert set(options) <= known
 

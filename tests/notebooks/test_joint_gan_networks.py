@@ -163,7 +163,10 @@ def test_a_video_is_its_frames_painted_one_by_one(size: int) -> None:
             torch.testing.assert_close(video[:, :, k], x.tanh(), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("frames", "parents", "padded"), [(10, 0, 3), (16, 1, 9), (25, 10, 18), (32, 17, 25)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("frames", "parents", "padded"),
+    [(10, 0, 3), (16, 1, 9), (25, 10, 18), (32, 17, 25)],
+)
 def test_the_video_critic_by_clip_length(
     frames: int, parents: int, padded: int
 ) -> None:
@@ -222,7 +225,9 @@ def test_content_paints_colour_and_motion_moves() -> None:
     with torch.no_grad():
         films = G(content[which[:, 0]], noise[which[:, 1]], start[which[:, 1]])
     place, colour = picture.locate_discs(films), films.mean(dim=(2, 3, 4))
-    assert (colour[0] - colour[1]).abs().max() < 0.3 * (colour[0] - colour[2]).abs().max()
+    assert (colour[0] - colour[1]).abs().max() < 0.3 * (
+        colour[0] - colour[2]
+    ).abs().max()
     moved = (place[0] - place[1]).abs().mean()
     assert (place[0] - place[2]).abs().mean() < 0.5 * moved
 
@@ -332,7 +337,9 @@ def test_film_is_a_loop_over_places() -> None:
         torch.testing.assert_close(shared.modulate(film, x, codes), slow)
 
 
-@pytest.mark.parametrize("kind", ["JointGenerator", "SharedGenerator", "TimedGenerator"])
+@pytest.mark.parametrize(
+    "kind", ["JointGenerator", "SharedGenerator", "TimedGenerator"]
+)
 def test_a_generator_is_saved_and_built_again(kind: str, tmp_path) -> None:
     cls = getattr(shared, kind)
     torch.manual_seed(0)

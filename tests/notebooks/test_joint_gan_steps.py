@@ -38,7 +38,9 @@ def test_equation_2_is_a_three_way_cross_entropy() -> None:
     assert not torch.allclose(pairs.pair_critic_loss(real, swapped), loss)
 
 
-@pytest.mark.parametrize(("columns", "softmax"), [(1, False), (2, False), (4, False), (3, True)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("columns", "softmax"), [(1, False), (2, False), (4, False), (3, True)]
+)
 def test_kinds_are_probabilities(columns: int, softmax: bool) -> None:
     log_p = pairs.log_kinds(3 * random(20, columns), softmax)
     torch.testing.assert_close(log_p.exp().sum(1), torch.ones(20))
@@ -97,7 +99,9 @@ def naive_critic_losses(method, critics, real, fake, frame) -> dict[str, Tensor]
     (a, v), (b, w) = real, (x.detach() for x in fake)
 
     def game(critic, yes, no):
-        return -(critic(yes).sigmoid().log().mean() + (1 - critic(no).sigmoid()).log().mean())  # fmt: skip
+        return -(
+            critic(yes).sigmoid().log().mean() + (1 - critic(no).sigmoid()).log().mean()
+        )
 
     def frames(video):
         return torch.stack([video[i, :, k] for i, k in enumerate(frame.tolist())])
@@ -113,7 +117,9 @@ def naive_critic_losses(method, critics, real, fake, frame) -> dict[str, Tensor]
     yes = D(a, v if method.matched else torch.cat([v[-1:], v[:-1]]))
     if method.pairs == "softmax":
         every = [yes, D(b, v), D(a, w)]
-        terms["pairs"] = -sum(x.softmax(1)[:, k].log().mean() for k, x in enumerate(every))  # fmt: skip
+        terms["pairs"] = -sum(
+            x.softmax(1)[:, k].log().mean() for k, x in enumerate(every)
+        )
     elif method.pairs == "one":
         no = [(1 - D(*x).sigmoid()).log().mean() for x in ((b, v), (a, w))]
         terms["pairs"] = -(yes.sigmoid().log().mean() + sum(no))
@@ -123,7 +129,10 @@ def naive_critic_losses(method, critics, real, fake, frame) -> dict[str, Tensor]
         value = yes[:, 0].sigmoid().log().mean()
         for k, pair in enumerate(((b, v), (a, w), (b, w))):
             x = D(*pair)
-            value = value + ((1 - x[:, 0].sigmoid()) * x[:, 1:].softmax(1)[:, k]).log().mean()  # fmt: skip
+            value = (
+                value
+                + ((1 - x[:, 0].sigmoid()) * x[:, 1:].softmax(1)[:, k]).log().mean()
+            )
         terms["pairs"] = -value
     return terms
 
@@ -143,7 +152,9 @@ def test_a_step_of_the_critics_lowers_their_losses(name: str) -> None:
     method, G, critics, real, fake, frame = make_step(name)
     before = [w.detach().clone() for w in G.parameters()]
     adam = torch.optim.Adam(critics.parameters(), 1e-3)
-    first = pairs.update_critics(pairs.PlainRun(), critics, adam, real, fake, frame, method)  # fmt: skip
+    first = pairs.update_critics(
+        pairs.PlainRun(), critics, adam, real, fake, frame, method
+    )
     for _ in range(3):
         pairs.update_critics(pairs.PlainRun(), critics, adam, real, fake, frame, method)
     after = pairs.critic_terms(critics, real, fake, frame, method)
@@ -167,7 +178,9 @@ def test_a_step_of_the_generators_raises_the_critics_opinion(name: str) -> None:
     with torch.no_grad():
         old = [critics.sound(G(noise)[0]).mean(), critics.video(G(noise)[1]).mean()]
     adam = torch.optim.Adam(G.parameters(), 1e-3)
-    first = pairs.update_generators(pairs.PlainRun(), critics, adam, real, G(noise), *step)  # fmt: skip
+    first = pairs.update_generators(
+        pairs.PlainRun(), critics, adam, real, G(noise), *step
+    )
     for _ in range(3):
         pairs.update_generators(pairs.PlainRun(), critics, adam, real, G(noise), *step)
     after = pairs.generator_terms(critics, real, G(noise), *step)
@@ -203,7 +216,7 @@ def test_an_update_of_jm_by_hand() -> None:
 
 
 def test_the_weight_scales_the_pairs_term_alone() -> None:
-    method, G, critics, real, fake, frame = make_step("JM")
+    method, _, critics, real, fake, frame = make_step("JM")
     one = pairs.generator_terms(critics, real, fake, frame, method)
     ten = pairs.generator_terms(critics, real, fake, frame, pairs.Method(weight=10.0))
     torch.testing.assert_close(ten["pairs"], 10 * one["pairs"], atol=1e-4, rtol=1e-4)
@@ -220,9 +233,11 @@ def test_extra_critics_are_about_as_large_as_the_joint_ones() -> None:
 
 
 GAMES = {
-    (False, False): 0.9415, (False, True): 0.855,
-    (True, False): 0.830, (True, True): 0.818,
-}  # fmt: skip
+    (False, False): 0.9415,
+    (False, True): 0.855,
+    (True, False): 0.830,
+    (True, True): 0.818,
+}
 
 
 @pytest.mark.parametrize(("ternary", "own"), GAMES)
@@ -248,7 +263,9 @@ def test_the_best_shares_minimise_the_value() -> None:
 
     grid = [k / 10000 for k in range(1, 10000)]
     best = min(grid, key=value)
-    assert pairs.find_best_shares([0.8, 0.2], False, False)[0] == pytest.approx(best, abs=1e-3)  # fmt: skip
+    assert pairs.find_best_shares([0.8, 0.2], False, False)[0] == pytest.approx(
+        best, abs=1e-3
+    )
 
 
 def test_thirteen_classes_of_table_1() -> None:

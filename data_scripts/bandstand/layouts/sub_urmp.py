@@ -212,7 +212,7 @@ def write_sub_urmp(
         "validation": sum(part.held_out for part in plan.values()),
     }
     jobs: dict[str, Job] = {name: (name, part) for name, part in plan.items()}
-    written = write_missing(Path(folder), settings, jobs, _write_recording, workers)
+    written = write_missing(Path(folder), settings, jobs, write_recording, workers)
     players = {name: f"player {part.player}" for name, part in plan.items()}
     write_units(Path(folder), players)
     return written
@@ -243,7 +243,7 @@ def _check(
         )
 
 
-def _write_recording(root: Path, settings: Settings, job: Job) -> None:
+def write_recording(root: Path, settings: Settings, job: Job) -> None:
     """Write all pairs of one recording, and its truth."""
     name, part = job
     split = "validation" if part.held_out else "train"
