@@ -52,7 +52,7 @@ CUT_SEGMENTS = Exercise(
     (
         "Frame t of the video begins with cell frame * (t + beside).",
         "Its segment begins `around` cells earlier and has frame + 2 * around cells.",
-        "A loop and torch.stack will do; tensor.unfold(1, size, step) is the fast form.",
+        "A loop and torch.stack will do; tensor.unfold(1, size, step) is faster.",
     ),
 )
 
@@ -72,16 +72,18 @@ def check_find_heard_samples(answer: Callable) -> None:
     for t, hop, window, frame, around, beside in (
         (0, 160, 400, 4, 8, 3), (31, 160, 400, 4, 8, 3), (2, 10, 30, 2, 1, 1),
     ):  # fmt: skip
-        got = require_answer(answer(t, hop, window, frame, around, beside), "two samples")
+        got = answer(t, hop, window, frame, around, beside)
+        require_answer(got, "two samples")
+        own = frame * (t + beside)  # the first cell of the frame itself
         heard = {
             hop * c + hop // 2 + s
-            for c in range(frame * (t + beside) - around, frame * (t + beside + 1) + around)
+            for c in range(own - around, own + frame + around)
             for s in range(-window // 2, window // 2)
         }
         right = (min(heard), max(heard) + 1)
         assert tuple(got) == right, (
-            f"Frame {t}, hop {hop}, window {window}: you say {tuple(got)}. It hears the "
-            f"samples from {right[0]} to before {right[1]}"
+            f"Frame {t}, hop {hop}, window {window}: you say {tuple(got)}. It hears "
+            f"the samples from {right[0]} to before {right[1]}"
         )
 
 
@@ -111,18 +113,20 @@ def join_maps(h: torch.Tensor, skip: torch.Tensor, label: torch.Tensor) -> torch
 def check_join_maps(answer: Callable) -> None:
     """Look at each place of the result."""
     random = torch.Generator().manual_seed(3)
-    h, skip = (torch.randn(s, generator=random) for s in ((2, 3, 4, 5, 5), (2, 2, 5, 5)))
+    shapes = (2, 3, 4, 5, 5), (2, 2, 5, 5)
+    h, skip = (torch.randn(shape, generator=random) for shape in shapes)
     label = F.one_hot(torch.tensor([1, 0]), 3).float()
     got = require_answer(answer(h, skip, label), "joined maps")
     assert got.shape == (2, 8, 4, 5, 5), (
-        f"The shape is {tuple(got.shape)}. It should be (2, 8, 4, 5, 5): 3 maps, 2 of the "
-        "skip, 3 classes"
+        f"The shape is {tuple(got.shape)}. It should be (2, 8, 4, 5, 5): 3 maps, 2 of "
+        "the skip, 3 classes"
     )
     assert_close(got[:, :3], h, "the maps themselves, which come first")
     for t in range(4):
         assert_close(got[:, 3:5, t], skip, f"the skip in frame {t}")
         for y, x in itertools.product(range(5), repeat=2):
-            assert_close(got[:, 5:, t, y, x], label, f"the class in frame {t}, [{y}, {x}]")
+            place = f"frame {t}, [{y}, {x}]"
+            assert_close(got[:, 5:, t, y, x], label, f"the class in {place}")
 
 
 JOIN_MAPS = Exercise(
@@ -159,8 +163,8 @@ def check_count_block_weights(answer: Callable) -> None:
             ]  # fmt: skip
         one, two, whole = (layer.weight.numel() for layer in layers)
         assert tuple(got) == (one + two, whole), (
-            f"{a} → {m} → {b} channels, kernels of {t} and {s}×{s}: you say {tuple(got)}. "
-            f"It should be {(one + two, whole)}"
+            f"{a} → {m} → {b} channels, kernels of {t} and {s}×{s}: you say "
+            f"{tuple(got)}. It should be {(one + two, whole)}"
         )
 
 
@@ -198,8 +202,8 @@ def check_find_start(answer: Callable) -> None:
             given = shown[at - 1] if at else CLIP * clip
             right = (given, CLIP * clip - 1 if clip else None)
             assert tuple(got) == right, (
-                f"Clip {clip} of the order {order}: you say {tuple(got)}. It starts from "
-                f"frame {right[0]}, and before it truly comes {right[1]}"
+                f"Clip {clip} of the order {order}: you say {tuple(got)}. It starts "
+                f"from frame {right[0]}, and before it truly comes {right[1]}"
             )
 
 
@@ -239,7 +243,7 @@ def check_restore_order(answer: Callable) -> None:
     )
     for b, row in enumerate(order.tolist()):
         assert (got[b, 0, :, 0, 0] == np.arange(32)).all(), (
-            f"Order {row}: the frames come as {got[b, 0, ::CLIP, 0, 0]} … in steps of 8. "
+            f"Order {row}: every eighth frame is {got[b, 0, ::CLIP, 0, 0]}. "
             "They should be 0, 8, 16, 24"
         )
 
@@ -328,5 +332,98 @@ VOTE_ON_CLIPS = Exercise(
         "(logits > 0).float().mean(dim=1) is the share of clips that vote real.",
         "A share of exactly 0.5 is a tie.",
         "In a tie, look at the sign of logits.mean(dim=1).",
+    ),
+)
+
+# --- Step 6: baselines -----------------------------------------------------------
+
+
+def attend(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, along: str
+) -> torch.Tensor:
+    """Bring the axis that looks to the last but one place, and back."""
+    b, _, t, h, w = v.shape
+    order = (0, 3, 4, 2, 1) if along == "time" else (0, 2, 3, 4, 1)
+    count = t if along == "time" else h * w
+    q, k, v = (x.permute(order).reshape(-1, count, x.shape[1]) for x in (q, k, v))
+    seen = (q @ k.mT).softmax(dim=2) @ v
+    if along == "time":
+        return seen.reshape(b, h, w, t, -1).permute(0, 4, 3, 1, 2)
+    return seen.reshape(b, t, h, w, -1).permute(0, 4, 1, 2, 3)
+
+
+def check_attend(answer: Callable) -> None:
+    """Try a uniform attention, then compare with loops over every place."""
+    random = torch.Generator().manual_seed(6)
+    v = torch.randn(2, 3, 4, 2, 5, generator=random)
+    q, k = (torch.randn(2, 2, 4, 2, 5, generator=random) for _ in range(2))
+    zero = torch.zeros_like(q)
+    for along, axes in (("time", (2,)), ("space", (3, 4))):
+        got = require_answer(answer(zero, zero, v, along), "maps")
+        assert got.shape == v.shape, (
+            f"along {along}: the shape is {tuple(got.shape)}. It should stay "
+            f"{tuple(v.shape)}"
+        )
+        even = v.mean(dim=axes, keepdim=True).expand_as(v)
+        assert_close(got, even, f"along {along}, where all look everywhere alike")
+        right = torch.zeros_like(v)
+        for b, t, y, x in itertools.product(range(2), range(4), range(2), range(5)):
+            if along == "time":
+                weight = (q[b, :, t, y, x] @ k[b, :, :, y, x]).softmax(dim=0)
+                right[b, :, t, y, x] = v[b, :, :, y, x] @ weight
+            else:
+                weight = (q[b, :, t, y, x] @ k[b, :, t].flatten(1)).softmax(dim=0)
+                right[b, :, t, y, x] = v[b, :, t].flatten(1) @ weight
+        assert_close(answer(q, k, v, along), right, f"along {along}")
+
+
+ATTEND = Exercise(
+    "factorised attention",
+    "Let each pixel look along time, or each frame look over its own pixels.",
+    check_attend,
+    attend,
+    (
+        "Rows along time are (B · H · W, T, channels), along space (B · T, H · W, ·).",
+        "seen = (q @ k.mT).softmax(dim=2) @ v has the axes of v's rows.",
+        "einops: rearrange(seen, '(b h w) t c -> b c t h w', b=..., h=..., w=...).",
+    ),
+)
+
+
+def count_frames(
+    steps: int, kernels: list[int], strides: list[int], paddings: list[int]
+) -> int:
+    """A transposed convolution makes (t - 1) stride + kernel - 2 padding."""
+    for kernel, stride, padding in zip(kernels, strides, paddings, strict=True):
+        steps = (steps - 1) * stride + kernel - 2 * padding
+    return steps
+
+
+def check_count_frames(answer: Callable) -> None:
+    """Run torch's own layers without memory."""
+    g3an = ([4, 4, 4], [1, 2, 2], [0, 1, 1])
+    imaginator = ([2, 4, 4, 4, 4], [1, 2, 2, 2, 2], [0, 1, 1, 1, 1])
+    for steps, (kernels, strides, paddings) in (
+        (1, g3an), (5, g3an), (1, imaginator), (3, ([3, 5], [2, 3], [1, 2])),
+    ):  # fmt: skip
+        x = torch.empty(1, 1, steps, device="meta")
+        for geometry in zip(kernels, strides, paddings, strict=True):
+            x = torch.nn.ConvTranspose1d(1, 1, *geometry, device="meta")(x)
+        got = require_answer(answer(steps, kernels, strides, paddings), "number")
+        assert got == x.shape[2], (
+            f"{steps} steps, kernels {kernels}, strides {strides}, paddings "
+            f"{paddings}: you say {got}. torch makes {x.shape[2]} frames"
+        )
+
+
+COUNT_FRAMES = Exercise(
+    "how many frames?",
+    "Compute how many frames a row of transposed convolutions makes.",
+    check_count_frames,
+    count_frames,
+    (
+        "With stride s the t inputs stand (t - 1) · s + 1 places apart in all.",
+        "A kernel of k places makes this longer by k - 1.",
+        "Padding p takes p frames away at both ends.",
     ),
 )

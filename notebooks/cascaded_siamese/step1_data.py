@@ -20,8 +20,6 @@
 #     importlib.invalidate_caches()
 
 # %%
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

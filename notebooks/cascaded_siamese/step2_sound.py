@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Step 2 · Sound: one segment a frame, and a memory for eight of them
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/cascaded_siamese/step2_sound.ipynb)
+#
 # Everything that moves in these videos moves to a song or a sentence. This notebook
 # turns the sound into what the generator hears: 32 **segments**, one a frame, each a
 # small picture of 64 × 20 numbers; and a recurrent network that reads the eight
@@ -17,6 +19,18 @@
 #
 # **Letters.** B videos · T frames (32) · n segments of a clip (8) · M mel bands (64) ·
 # A columns of a segment (20) · H numbers of the code (256).
+
+# %% tags=["active-ipynb"]
+# import importlib.util
+# import subprocess
+# import sys
+#
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import numpy as np
@@ -75,7 +89,7 @@ def film_speaker(
 # show.film_strip(frames[::4], times[::4], title="every fourth frame of a video")
 
 # %% tags=["active-ipynb"]
-# show.listen([speech], SAMPLE_RATE, ["from 0.12 s before the video to 0.12 s behind it"])
+# show.listen([speech], SAMPLE_RATE, ["the video, and 0.12 s more on both sides"])
 
 # %% [markdown]
 # ## Three descriptions of one thing
@@ -84,21 +98,22 @@ def film_speaker(
 #
 # | where | what |
 # |---|---|
-# | Sec. 3.1 | "overlapping equal segments of the same number as the number of clips" |
-# | Sec. 4.1 | "the number of audio segments is 32, and every audio segment corresponds to one frame"; each is 64 × 20 |
-# | Sec. 4.1 | "we divided the aligned audio signal of the 32-frames into four segments" |
+# | Sec. 3.1 | "overlapping equal segments", as many as there are clips |
+# | Sec. 4.1 | "every audio segment corresponds to one frame": 32, each 64 × 20 |
+# | Sec. 4.1 | "we divided the aligned audio signal … into four segments" |
 #
-# They fit together in one way only: each *frame* has a segment of 64 × 20, and the sound
-# of a *clip* is the row of its eight segments. So "four segments" are four groups of
-# eight. A segment cannot be shorter than its frame, and at 25 frames a second a frame
-# lasts 40 ms. The paper gives no rate, so we choose the usual one: a column every 10 ms.
-# Then 20 columns last 200 ms, which is five frames, and neighbours overlap by 80 %.
+# They fit together in one way only: each *frame* has a segment of 64 × 20, and the
+# sound of a *clip* is the row of its eight segments. So "four segments" are four
+# groups of eight. A segment cannot be shorter than its frame, and at 25 frames a
+# second a frame lasts 40 ms. The paper gives no rate, so we choose the usual one: a
+# column every 10 ms. Then 20 columns last 200 ms, which is five frames, and
+# neighbours overlap by 80 %.
 #
 # ## Columns
 #
 # A column is the energy in 64 mel bands, seen through a window of 25 ms. The cells of
-# 10 ms are numbered from the beginning of the waveform, which is three frames before the
-# video. We want column c in the **middle** of cell c, at 10 c + 5 ms. The transform of
+# 10 ms are numbered from the beginning of the waveform, three frames before the video.
+# We want column c in the **middle** of cell c, at 10 c + 5 ms. The transform of
 # `avnb.features` centres its columns on multiples of the hop, so we give it the sound
 # without its first half hop.
 #
@@ -182,9 +197,8 @@ class SegmentCutter(nn.Module):
 # assert segments.shape == (1, FRAMES, MELS, COLUMNS)
 # assert torch.equal(segments[0], cut_segments_slow(columns))
 # shown = (8, 9, 10, 16)
-# show.spectrograms(
-#     segments[0, list(shown)], hop=0.01, captions=[f"frame {t}" for t in shown], unit="log"
-# )
+# captions = [f"frame {t}" for t in shown]
+# show.spectrograms(segments[0, list(shown)], hop=0.01, captions=captions, unit="log")
 
 # %% [markdown]
 # The segments of frames 8, 9 and 10 are the same picture, moved by four columns. That
@@ -192,11 +206,11 @@ class SegmentCutter(nn.Module):
 #
 # ## What a frame hears of the future
 #
-# A segment ends 80 ms behind its frame, and its last column looks half a window beyond
-# its middle, at 12.5 − 5 = 7.5 ms. So a frame hears the sound up to **87.5 ms** after
-# its own end, and 87.5 ms before its beginning. A live system would have to wait for it.
-# The next cell does not believe this: it puts a click at one moment into silence, and
-# asks which segments change.
+# A segment ends 80 ms behind its frame, and its last column looks half a window
+# beyond its middle, at 12.5 − 5 = 7.5 ms. So a frame hears the sound up to **87.5
+# ms** after its own end, and 87.5 ms before its beginning. A live system would have
+# to wait for it. The next cell does not believe this: it puts a click at one moment
+# into silence, and asks which segments change.
 
 
 # %%
@@ -216,15 +230,15 @@ def find_hearing_frames(moment: float, frames: int = FRAMES) -> list[int]:
 # change = (SegmentCutter()(click) - SegmentCutter()(silence)).abs().amax(dim=(0, 2, 3))
 # changed = torch.nonzero(change)[:, 0].tolist()
 # assert changed == find_hearing_frames(moment)
-# print(f"a click at {moment} s, in frame {int(moment * FPS)}, changes frames", *changed)
+# print(f"a click in frame {int(moment * FPS)} changes the segments of", *changed)
 # show.curves({"largest change of the segment": change}, x="frame")
 
 # %% [markdown]
 # ## A memory for eight segments
 #
 # The eight segments of a clip go into a **GRU**, each as 64 · 20 = 1,280 numbers. Its
-# state after the last one is the code of the clip's sound. (Step 3 of `joint_gan` writes
-# the GRU out line by line.)
+# state after the last one is the code of the clip's sound. (Step 3 of `joint_gan`
+# writes the GRU out line by line.)
 #
 # $$h_k = \mathrm{GRU}(s_k, h_{k-1}),\quad k = 1 \dots 8,\qquad a = h_8 .$$
 #
@@ -266,7 +280,7 @@ class SoundEncoder(nn.Module):
 # assert torch.equal(last, states[:, -1])
 # values = segments.flatten() / 6 + 1
 # low, middle, high = values.quantile(torch.tensor([0.01, 0.5, 0.99])).tolist()
-# print(f"inputs of the GRU: 1 % below {low:.2f}, median {middle:.2f}, 99 % below {high:.2f}")
+# print(f"the GRU's inputs, 98 % of them: {low:.2f} … {high:.2f}, median {middle:.2f}")
 
 # %% [markdown]
 # ## Reset or carried?
@@ -311,11 +325,11 @@ def encode_clips(
 #     rows.append({"state": name} | {
 #         f"clip {c}": difference[0, k].item() for k, c in enumerate(order)
 #     })  # fmt: skip
-# show.table(rows, "how much a clip's code changes where its place changes (1: its size)")
+# show.table(rows, "change of a clip's code in another place; 1 is the size of a code")
 
 # %% [markdown]
-# With a reset state the code of a clip is the same wherever it stands: 0 in all columns.
-# With a carried one it depends on what came before.
+# With a reset state the code of a clip is the same wherever it stands: 0 in all
+# columns. With a carried one it depends on what came before.
 #
 # ## What came out
 #
@@ -348,8 +362,8 @@ def encode_clips(
 # def find_heard_samples(t, hop, window, frame, around, beside):
 #     """The first sample that the segment of frame t sees, and the one after its last.
 #
-#     Counted in the waveform. `hop` and `window` are in samples, `frame` and `around` in
-#     cells of a hop, `beside` in frames; column c is centred in cell c.
+#     Counted in the waveform. `hop` and `window` are in samples, `frame` and `around`
+#     in cells of a hop, `beside` in frames; column c is centred in cell c.
 #     """
 #     ...  # your code
 #

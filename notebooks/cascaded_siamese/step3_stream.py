@@ -18,23 +18,9 @@
 #
 # **Time:** about two minutes. **Before you start:** step 2.
 #
-# **Letters.** B items · N side of a frame · T frames of a clip (8) · I code of the image
-# (100) · H code of the sound (256) · C classes (26 letters, or 43 persons) · w width (64
-# in the paper) · L layers that halve the image (4 at 64 pixels, 3 at 32).
-
-# %% tags=["parameters"]
-SCALE = "laptop"  # how large everything is: one of the scales below
-DATA = ""  # "" is the embedded data; or a folder of clips, see `avnb prepare --help`
-SEED = 0  # of every random number: a whole number; each seed has a run of its own
-RUN_DIR = ""  # "" is the usual folder of this run, below runs/cascaded_siamese/
-OVERRIDES = {}  # {"field": value} of the table of settings below: your own values
-# scale      for                                        the whole series took
-# smoke      tests: every line runs, nothing is learned not measured yet
-# laptop     two cores, no GPU: the networks do learn   not measured yet
-# reference  two cores for hours: until curves are flat not measured yet
-# gpu        a GPU with 16 GB, as in Colab              not measured yet
-# paper      the paper's own setting, as far as known   not measured yet
-# `avnb check` measures the GFLOP/s of your machine, and says how long it will take.
+# **Letters.** B items · N side of a frame · T frames of a clip (8) · I code of the
+# image (100) · H code of the sound (256) · C classes (26 letters, or 43 persons) · w
+# width (64 in the paper) · L layers that halve the image (4 at 64 pixels, 3 at 32).
 
 # %% tags=["active-ipynb"]
 # import importlib.util
@@ -62,12 +48,14 @@ from avnb.errors import AvnbError
 
 # %% tags=["active-ipynb"]
 # import numpy as np
-# from avnb_notebooks.cascaded_siamese.step2_sound import film_speaker
+# from avnb_notebooks.cascaded_siamese.step2_sound import SegmentCutter, film_speaker
 #
 # from avnb import course
 # from avnb.viz import show
 #
-# video, segments = film_speaker(3)
+# cutter = SegmentCutter()
+# video, sound = film_speaker(3)
+# segments = cutter(sound[None])[0]
 # show.image_grid([(video[:, :8].permute(1, 2, 3, 0) + 1) / 2], title="the first clip")
 
 # %%
@@ -84,7 +72,7 @@ HEIGHT = 4  # of the smallest maps; a last 4×4 convolution makes the code of th
 # either makes the code of 100 numbers. What is special is that the maps on the way are
 # kept. They hold *where* things are, which 100 numbers cannot.
 #
-# `image (B, 3, N, N) → code (B, I), skips: (B, w 2^l, N / 2^(l + 1), ·), smallest first`
+# `image (B, 3, N, N) → code (B, I), skips (B, w 2^l, ·, ·) from 4×4 to N/2 × N/2`
 
 
 # %%
@@ -261,9 +249,10 @@ class Decoder(nn.Module):
 # rows = []
 # for frames, size in ((8, 64), (32, 64), (8, 32), (32, 32)):
 #     times = np.cumprod(plan_blocks(frames, size))
-#     rows.append({"clip": f"{frames} frames of {size} px"} | {
-#         f"block {k + 1}": f"{t} × {min(4 << k, size)}²" for k, t in enumerate(times)
-#     })  # fmt: skip
+#     row = {"clip": f"{frames} frames of {size} px"}
+#     for k, t in enumerate(times):
+#         row[f"block {k + 1}"] = f"{t} × {4 << k}²"
+#     rows.append(row)
 # show.table(rows, "frames × pixels after each block; the last block gives the colours")
 
 # %% [markdown]
@@ -330,6 +319,26 @@ class Stream(nn.Module):
 # frames) is in the last row, with the number of weights of its released code. Half of
 # them are in its first block, where the middle width is 4,096. Would a block without
 # factorising be larger? Exercise 2 asks.
+
+# %% tags=["active-ipynb", "stream-weights"]
+# def count_weights(network):
+#     """The number of trained numbers."""
+#     return sum(p.numel() for p in network.parameters())
+#
+#
+# with torch.device("meta"):  # shapes only: no memory
+#     nets = {
+#         "image encoder": ImageEncoder(),
+#         "sound's GRU": SoundEncoder(),
+#         "stream, 8 frames": Stream(26),
+#         "stream, 8 frames, with noise": Stream(26, noise=512),
+#         "stream, 8 frames, all states": Stream(26, timed=True),
+#         "one stream of 32 frames": Stream(26, frames=32),
+#     }
+#     parts = nn.ModuleList([ImageEncoder(), Decoder(512 + IMAGE_CODE, 6, frames=32)])
+#     nets["ImaGINator as released"] = parts
+# rows = [{"network": name, "weights": count_weights(n)} for name, n in nets.items()]
+# show.table(rows, "at the paper's width of 64")
 
 # %% [markdown]
 # Four streams share their weights ("siamese"). So the cascade of step 4 has as many as
@@ -401,8 +410,10 @@ def learn_clips(
 #
 #
 # def join_maps(h, skip, label):
-#     """Maps (B, c + s + C, t, n, n): h (B, c, t, n, n), then the skip (B, s, n, n) in
-#     every frame, then the one-hot class (B, C) in every frame and pixel.
+#     """Maps (B, c + s + C, t, n, n) of h (B, c, t, n, n) and what joins it.
+#
+#     First h, then the skip (B, s, n, n) in every frame, then the one-hot class (B, C)
+#     in every frame and pixel.
 #     """
 #     ...  # your code
 #
@@ -413,8 +424,8 @@ def learn_clips(
 # def count_block_weights(before, middle, after, kernel_time, kernel_space):
 #     """Two numbers of weights, without biases and norms.
 #
-#     Of the factorised block (time: before → middle, then space: middle → after), and of
-#     one transposed convolution before → after over time and space at once.
+#     Of the factorised block (time: before → middle, then space: middle → after), and
+#     of one transposed convolution before → after over time and space at once.
 #     """
 #     ...  # your code
 #

@@ -1,11 +1,13 @@
 # %% [markdown]
 # # Step 4 · The cascade: four streams, shuffled clips, and where each begins
 #
-# A video has 32 frames, a stream makes eight. So four streams stand in a row. They share
-# their weights ("siamese"), and each begins with the last frame of the one before
-# ("cascaded"). In training the four clips are **shuffled**, sound and picture alike.
-# Here the paper leaves a question open that decides what its network can learn: *which
-# image does a shuffled clip start from?*
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/cascaded_siamese/step4_cascade.ipynb)
+#
+# A video has 32 frames, a stream makes eight. So four streams stand in a row. They
+# share their weights ("siamese"), and each begins with the last frame of the one
+# before ("cascaded"). In training the four clips are **shuffled**, sound and picture
+# alike. Here the paper leaves a question open that decides what its network can
+# learn: *which image does a shuffled clip start from?*
 #
 # **You will learn**
 #
@@ -19,6 +21,18 @@
 #
 # **Letters.** B videos · S clips or streams (4) · T frames of a clip (8) · π an order:
 # the stream k makes clip π[k].
+
+# %% tags=["active-ipynb"]
+# import importlib.util
+# import subprocess
+# import sys
+#
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
 
 # %%
 import itertools
@@ -41,7 +55,6 @@ from avnb.errors import AvnbError
 #
 # from avnb import course
 # from avnb.viz import show
-#
 #
 # films = [film_speaker(player) for player in (3, 8)]
 # video, sound = (torch.stack(parts) for parts in zip(*films, strict=True))
@@ -80,15 +93,15 @@ STARTS = {  # which image a stream begins with, in words
 #
 # ## Orders
 #
-# Four clips have 4! = 24 orders. Step 5's order head says which one it sees, so each has
-# a number: its place in the list in lexicographic order. "4! shuffled orders were
-# provided" for each video (Sec. 4.1). All 24 in each step would cost 24 times as much,
-# so we draw one at random.
+# Four clips have 4! = 24 orders. Step 5's order head says which one it sees, so each
+# has a number: its place in the list in lexicographic order. "4! shuffled orders were
+# provided" for each video (Sec. 4.1). All 24 in each step would cost 24 times as
+# much, so we draw one at random.
 
 
 # %%
 def list_orders(clips: int = CLIPS) -> Int64[Tensor, "orders clips"]:
-    """All orders of the clips; the first is 0, 1, 2, …"""
+    """All orders of the clips, from 0, 1, 2, … on."""
     return torch.tensor(list(itertools.permutations(range(clips))))
 
 
@@ -171,15 +184,16 @@ def shuffle_segments(
 # clip 3 is the last frame of **clip 2**. So the network must begin clip 3 from an image
 # that is 16 frames older. Three things are open:
 #
-# 1. **Identity frame.** Stream 1 makes clip 2. Does it get the first frame of clip 2 (we
-#    say `"shuffled"`), or the first frame of the video (`"video"`)? "The initial frame is
-#    encoded" (Sec. 3.1) says neither. Default: `"shuffled"`.
+# 1. **Identity frame.** Stream 1 makes clip 2. Does it get the first frame of clip 2
+#    (we say `"shuffled"`), or the first frame of the video (`"video"`)? "The initial
+#    frame is encoded" (Sec. 3.1) says neither. Default: `"shuffled"`.
 # 2. **Free or teacher.** Does a stream get the frame that the one before has *made*
 #    (`"free"`), or the *real* one (`"teacher"`)? The text says "the last frame of the
-#    generated clip", so the default is `"free"`. For comparison there are `"before"`, the
-#    frame that would be right, and `"identity"`: no cascade at all (Table 3, row 3).
-# 3. **Detached or not.** Does the loss of a clip also train the clip before it, through
-#    that frame? Default: detached.
+#    generated clip", so the default is `"free"`. For comparison there are `"before"`,
+#    the frame that would be right, and `"identity"`: no cascade at all (Table 3, row
+#    3).
+# 3. **Detached or not.** Does the loss of a clip also train the clip before it,
+#    through that frame? Default: detached.
 
 
 # %%
@@ -211,14 +225,15 @@ def find_starts(
 #     """A row of the table."""
 #     row = {"order": str(order), "identity": identity, "link": link}
 #     for k, start in enumerate(find_starts(order, identity, link)):
-#         row[f"stream {k + 1}: clip {order[k]}"] = f"{start} ({start - CLIP * order[k]:+d})"
+#         away = start - CLIP * order[k]
+#         row[f"stream {k + 1}: clip {order[k]}"] = f"{start} ({away:+d})"
 #     return row
 #
 #
 # settings = [(i, link) for i in ("shuffled", "video") for link in STARTS]
 # show.table(
 #     [describe_starts(ORDER, *setting) for setting in settings],
-#     "frame of the video that a stream starts from (frames away from its clip's first)",
+#     "the frame that a stream starts from (frames away from its clip's first)",
 # )
 
 # %% tags=["active-ipynb", "switches-ordered"]
@@ -234,11 +249,11 @@ def find_starts(
 #
 # ## L1 asks for a jump
 #
-# What does this mean for the loss? L1 compares a generated clip with the real one. If a
-# stream starts from an image that is far from its clip, the best it can do is to jump in
-# its first frame. The next cell measures the distance between the image that is given
-# and the real first frame of the clip, over all 24 orders, on real videos. This is what
-# the network is asked to jump.
+# What does this mean for the loss? L1 compares a generated clip with the real one. If
+# a stream starts from an image that is far from its clip, the best it can do is to
+# jump in its first frame. The next cell measures the distance between the image that
+# is given and the real first frame of the clip, over all 24 orders, on real videos.
+# This is what the network is asked to jump.
 
 
 # %%
@@ -357,9 +372,10 @@ class Cascade(nn.Module):
 
 
 # %% [markdown]
-# A check: with `teacher` the batch and the loop give the same numbers. (In training mode
-# they would not: a batch norm sees the four clips together in the batch, and one by one
-# in the loop. So we compare in evaluation mode.) And which way do gradients flow?
+# A check: with `teacher` the batch and the loop give the same numbers. (In training
+# mode they would not: a batch norm sees the four clips together in the batch, and one
+# by one in the loop. So we compare in evaluation mode.) And which way do gradients
+# flow?
 
 # %% tags=["active-ipynb", "batch"]
 # torch.manual_seed(0)
@@ -374,7 +390,8 @@ class Cascade(nn.Module):
 #     in_turn = cascade.make_in_turn(starts[:, 0], sounds, label, starts)
 #     end = time.perf_counter()
 # assert torch.allclose(at_once, in_turn, atol=1e-5)
-# print(f"as one batch {1e3 * (middle - began):.0f} ms, in turn {1e3 * (end - middle):.0f} ms")
+# seconds = {"as one batch": middle - began, "in turn": end - middle}
+# print(*(f"{name}: {1e3 * value:.0f} ms" for name, value in seconds.items()))
 
 # %% tags=["active-ipynb", "gradients"]
 # rows = []
@@ -384,16 +401,16 @@ class Cascade(nn.Module):
 #     made = net(first, segments, label)
 #     (flow,) = torch.autograd.grad(made[:, :, -1].sum(), first, allow_unused=True)
 #     size = 0.0 if flow is None else flow.abs().sum().item()
-#     rows.append({"detached": str(detached), "last frame's gradient at the first": size})
+#     rows.append({"detached": str(detached), "the last frame's gradient there": size})
 # show.table(rows)
 
 # %% [markdown]
 # ## Longer than in training
 #
-# The order in training is random; at test it is the true one, and any number of streams
-# may follow. (All videos that the authors published have 41 to 88 frames, not 32. How
-# they were made is not said.) Each stream sees only the last frame of the one before, so
-# errors add up. Step 8 measures this drift.
+# The order in training is random; at test it is the true one, and any number of
+# streams may follow. (All videos that the authors published have 41 to 88 frames, not
+# 32. How they were made is not said.) Each stream sees only the last frame of the one
+# before, so errors add up. Step 8 measures this drift.
 
 # %% tags=["active-ipynb", "longer"]
 # for count in (1, 4, 7):
@@ -407,8 +424,8 @@ class Cascade(nn.Module):
 #
 # - Shuffling moves clips and their sound together; each order has a number.
 # - Under shuffling the cascade starts a clip from an image 8 to 25 frames away.
-# - L1 then asks for a jump that is several times the usual step between two frames. With
-#   the true frame before each clip it asks for one step.
+# - L1 then asks for a jump that is several times the usual step between two frames.
+#   With the true frame before each clip it asks for one step.
 # - With real starts four streams run as one batch; free ones run in turn.
 #
 # ## Exercises
@@ -422,9 +439,11 @@ class Cascade(nn.Module):
 #
 #
 # def find_start(order, clip):
-#     """Two frames of the true video: where `clip` starts from in the cascade with this
-#     order, and the frame just before it. The first stream starts from the first frame of
-#     its own clip. Nothing comes before frame 0: then the second answer is None.
+#     """Two frames of the true video: where `clip` starts from, and the right one.
+#
+#     In the cascade with this order it starts from one, and truly before it comes the
+#     other. The first stream starts from the first frame of its own clip. Nothing comes
+#     before frame 0: there the second is None.
 #     """
 #     ...  # your code
 #
@@ -433,7 +452,10 @@ class Cascade(nn.Module):
 
 # %% tags=["active-ipynb"]
 # def restore_order(video, order):
-#     """The video (B, 3, S · T, N, N) in its true order; at place k stands order[b, k]."""
+#     """The video (B, 3, S · 8, N, N) in its true order.
+#
+#     Clip order[b, k] stands at place k.
+#     """
 #     ...  # your code
 #
 #
