@@ -140,7 +140,9 @@ def find_sources(
         sources.append(source)
     for name in sorted(labels.keys() - {path.stem for path in films}):
         remedy = "Copy the film into the folder, or delete its line"
-        problems.append(Problem(name, f"{LABELS} names it, but it is not there", remedy))
+        problems.append(
+            Problem(name, f"{LABELS} names it, but it is not there", remedy)
+        )
     return (repeat_as_test(sources) if split == "none" else sources), problems
 
 

@@ -79,7 +79,9 @@ def choose_style(rng: np.random.Generator) -> Style:
     elif ground == "white":
         near = far = (1.0, 1.0, 1.0)
     # Half way round the circle of colours, so that the letter stands out.
-    ink = _mix_hue(hue + float(rng.uniform(0.4, 0.6)), 0.85, float(rng.uniform(0.35, 0.6)))
+    ink = _mix_hue(
+        hue + float(rng.uniform(0.4, 0.6)), 0.85, float(rng.uniform(0.35, 0.6))
+    )
     return Style(
         font=FONTS[rng.integers(len(FONTS))],
         small=bool(rng.random() < 0.3),

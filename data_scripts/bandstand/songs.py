@@ -128,12 +128,16 @@ def sing(
     sung = (name, IS, FOR, word.phones, name, name, word.phones)
     starts = [begin + beat * place for place in RHYTHMS[style.rhythm]]
     # Each goes on to the next, but no longer than a breath.
-    ends = [min(b, a + LONGEST * beat) for a, b in zip(starts, starts[1:], strict=False)]
+    ends = [
+        min(b, a + LONGEST * beat) for a, b in zip(starts, starts[1:], strict=False)
+    ]
     ends.append(starts[-1] + LONGEST * beat)
     # `trace_speech` knows no time before 0, so what is cut off is left out.
     phones: list[SpokenPhone] = []
     pitches: list[tuple[float, float]] = []
-    for place, (syllables, start, end) in enumerate(zip(sung, starts, ends, strict=True)):
+    for place, (syllables, start, end) in enumerate(
+        zip(sung, starts, ends, strict=True)
+    ):
         stress = 1.0 if place in (3, 6) else 0.8
         phones += _time_phones(syllables, start, 0.94 * (end - start), stress)
         midi = style.note + SCALE[style.tune[place]]
