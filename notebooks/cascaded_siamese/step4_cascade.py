@@ -261,7 +261,7 @@ def measure_jumps(
 #             row = {"identity": identity, "link": link, "detached": detached}
 #             row |= describe_starts(ORDER, identity, link)
 #             rows.append(row | {"first jump": jumps[0], "other jumps": jumps[-1]})
-# show.table(rows, "where the streams start for (2, 0, 3, 1), and the jump of all orders")
+# show.table(rows, "where the streams start, and the jump that L1 asks for")
 
 # %% tags=["active-ipynb", "switches-ordered"]
 # rows = [{"link": k} | describe_starts((0, 1, 2, 3), "shuffled", k) for k in STARTS]
@@ -287,7 +287,7 @@ def measure_jumps(
 # pictures = [(video[1, :, t].permute(1, 2, 0) + 1) / 2 for t in shown]
 # show.image_grid([pictures], columns=names, size=1.2)
 
-#
+# %% [markdown]
 # ## The cascade as code
 #
 # `segments (B, S T, M, A), first (B, 3, N, N) → video (B, 3, S T, N, N)`
