@@ -576,9 +576,9 @@ def fit_videos(
 # show.table(rows, "weights; all inputs: first frame, sound, 26 letters")
 
 # %% [markdown]
-# The cascade has about ten times as many weights as MoCoGAN's generator, and its largest
-# block comes from ImaGINator. Table 1 compares networks of very different size. So
-# this series compares twice: as published, and at equal numbers of weights.
+# The cascade has about ten times as many weights as MoCoGAN's generator, and its
+# largest block comes from ImaGINator. Table 1 compares networks of very different size.
+# So this series compares twice: as published, and at equal numbers of weights.
 # `match_width` finds the width at which a network has as many weights as another.
 
 
