@@ -592,18 +592,15 @@ def fit_videos(
 
 # %%
 def match_width(make, wanted: int, **options) -> int:
-    """The width, a multiple of 4, whose number of weights is nearest to `wanted`."""
+    """The width below 256 whose number of weights is nearest to `wanted`."""
 
     def count(width: int) -> int:
         with torch.device("meta"):
             network = make(width=width, **options)
         return sum(p.numel() for p in network.parameters())
 
-    widths = range(4, 257, 4)
-    above = bisect.bisect_left(widths, wanted, key=count)  # the first that is as large
-    return min(
-        widths[max(0, above - 1) : above + 1], key=lambda w: abs(count(w) - wanted)
-    )
+    above = bisect.bisect_left(range(256), wanted, lo=1, key=count)
+    return min(max(1, above - 1), above, key=lambda width: abs(count(width) - wanted))
 
 
 # %% tags=["active-ipynb", "equal-weights"]

@@ -300,6 +300,7 @@ def test_siamese_streams_are_one_and_unshared_ones_are_four() -> None:
 # --- Step 5: critics -------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_critics_are_as_large_as_their_parents() -> None:
     with torch.device("meta"):
         assert count(critics.ImageCritic()) == 2_764_737
@@ -392,6 +393,7 @@ def layer(before: int, after: int, *kernel: int, norm: bool = True) -> int:
     return before * after * int(np.prod(kernel)) + after + 2 * after * norm
 
 
+@pytest.mark.slow
 def test_parents_are_as_large_as_released() -> None:
     """Closed forms of the released lists of layers, and the facts' numbers."""
     with torch.device("meta"):
@@ -423,30 +425,26 @@ def test_parents_are_as_large_as_released() -> None:
 @pytest.mark.parametrize("size", [32, 64])
 def test_each_baseline_uses_first_frame_sound_and_class(name: str, size: int) -> None:
     torch.manual_seed(0)
-    net = baselines.BASELINES[name](3, width=1, size=size, hidden=4).eval()
-    image, heard, label = random(1, 3, size, size), random(1, 32, 64, 20), one_hot(0)
+    # In training mode: with running means the maps of so narrow a network may die.
+    net = baselines.BASELINES[name](3, width=1, size=size, hidden=4)
+    image, heard = random(2, 3, size, size), random(2, 32, 64, 20)
+    label, other = one_hot(0, 1), one_hot(0, 2)
 
     def make(*inputs: Tensor) -> Tensor:
         torch.manual_seed(1)  # ImaGINator draws noise
-        with torch.no_grad():
-            return net(*inputs)
+        made: Tensor = net(*inputs)
+        return made
 
     made = make(image, heard, label)
-    assert made.shape == (1, 3, 32, size, size)
+    assert made.shape == (2, 3, 32, size, size)
     assert made.abs().max() <= 1
-    others = (
+    for inputs in (
         (-image, heard, label),
-        (image, 2 - heard, label),
-        (image, heard, one_hot(1)),
-    )
-    for other in others:
-        assert not torch.equal(make(*other), made)
-    weights = list(net.parameters())
-    net.train()
-    slopes = torch.autograd.grad(
-        net(image.repeat(2, 1, 1, 1), heard.repeat(2, 1, 1, 1), one_hot(0, 1)).sum(),
-        weights, allow_unused=True,
-    )  # fmt: skip
+        (image, -heard, label),
+        (image, heard, other),
+    ):
+        assert (make(*inputs) - made).abs().max() > 1e-4
+    slopes = torch.autograd.grad(made.sum(), list(net.parameters()), allow_unused=True)
     assert all(slope is not None for slope in slopes)  # no weight is dead
 
 
@@ -509,6 +507,7 @@ def test_attention_is_torchs(along: str) -> None:
         torch.testing.assert_close(net(x), 0.7 * seen + x)
 
 
+@pytest.mark.slow
 def test_a_width_is_found_for_equal_weights() -> None:
     with torch.device("meta"):
         wanted = count(streams.Stream(26, width=16, size=32))
