@@ -375,8 +375,7 @@ class Cascade(nn.Module):
 # %% [markdown]
 # A check: with `teacher` the batch and the loop give the same numbers. (In training
 # mode they would not: a batch norm sees the four clips together in the batch, and one
-# by one in the loop. So we compare in evaluation mode.) And which way do gradients
-# flow?
+# by one in the loop. So we compare in evaluation mode.)
 
 # %% tags=["active-ipynb", "batch"]
 # torch.manual_seed(0)
@@ -393,6 +392,10 @@ class Cascade(nn.Module):
 # assert torch.allclose(at_once, in_turn, atol=1e-5)
 # seconds = {"as one batch": middle - began, "in turn": end - middle}
 # print(*(f"{name}: {1e3 * value:.0f} ms" for name, value in seconds.items()))
+
+# %% [markdown]
+# On a CPU both take about as long, because the work is the same. On a GPU, which waits
+# for the next call most of the time at this size, a batch is faster. Now the gradients:
 
 # %% tags=["active-ipynb", "gradients"]
 # rows = []

@@ -96,6 +96,9 @@ SLOPE = 0.2  # of every LeakyReLU
 # show.curves(largest, y="largest singular value", lines={"1": 1.0})
 
 # %% [markdown]
+# The raw weights grow and the normalised ones stay near 1. Where another direction
+# becomes the largest, the estimate needs some steps to find it.
+#
 # ## The image critic
 #
 # As ImaGINator's: convolutions of 4×4 with stride 2 down to 4×4, then one that gives a
