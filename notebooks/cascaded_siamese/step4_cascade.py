@@ -201,59 +201,23 @@ def find_starts(
     order: tuple[int, ...], identity: str = "shuffled", link: str = "free"
 ) -> list[int]:
     """The frame of the true video that each stream begins with, or should resemble."""
+    if link == "before":  # nothing comes before clip 0: its own first frame
+        return [max(0, CLIP * c - 1) for c in order]
     first = CLIP * order[0] if identity == "shuffled" else 0
     starts = [first]
-    for k in range(1, len(order)):
-        if link == "identity":
-            starts.append(first)
-        elif link == "before":  # nothing comes before clip 0: its own first frame
-            starts.append(max(0, CLIP * order[k] - 1))
-        else:
-            starts.append(CLIP * order[k - 1] + CLIP - 1)
-    if link == "before":
-        starts[0] = max(0, CLIP * order[0] - 1)
+    for previous in order[:-1]:
+        starts.append(first if link == "identity" else CLIP * (previous + 1) - 1)
     return starts
 
 
 # %% [markdown]
-# The table has all of it: for each setting, the frame that each stream starts from, and
-# (in brackets) how many frames away it is from the beginning of its clip. The right
-# start is one frame before, −1. A video that is not shuffled comes last.
-
-# %% tags=["active-ipynb", "switches"]
-# def describe_starts(order, identity, link):
-#     """A row of the table."""
-#     row = {"order": str(order), "identity": identity, "link": link}
-#     for k, start in enumerate(find_starts(order, identity, link)):
-#         away = start - CLIP * order[k]
-#         row[f"stream {k + 1}: clip {order[k]}"] = f"{start} ({away:+d})"
-#     return row
-#
-#
-# settings = [(i, link) for i in ("shuffled", "video") for link in STARTS]
-# show.table(
-#     [describe_starts(ORDER, *setting) for setting in settings],
-#     "the frame that a stream starts from (frames away from its clip's first)",
-# )
-
-# %% tags=["active-ipynb", "switches-ordered"]
-# show.table(
-#     [describe_starts((0, 1, 2, 3), "shuffled", link) for link in STARTS],
-#     "the same without shuffling, as at test time",
-# )
-
-# %% [markdown]
-# At test time `free`, `teacher` and `before` agree. In training they do not: there the
-# cascade is given images that are 8, 17 or 25 frames away, and at test always the frame
-# just before. **Training and test differ, and the paper does not discuss it.**
-#
 # ## L1 asks for a jump
 #
-# What does this mean for the loss? L1 compares a generated clip with the real one. If
-# a stream starts from an image that is far from its clip, the best it can do is to
-# jump in its first frame. The next cell measures the distance between the image that
-# is given and the real first frame of the clip, over all 24 orders, on real videos.
-# This is what the network is asked to jump.
+# What does this mean for the loss? L1 compares a generated clip with the real one. If a
+# stream starts from an image that is far from its clip, the best it can do is to jump
+# in its first frame. We measure this jump on real videos: the difference between the
+# image that is given and the real first frame of the clip, as a mean over all 24
+# orders.
 
 
 # %%
@@ -270,23 +234,60 @@ def measure_jumps(
     return torch.stack(jumps).mean(dim=0)
 
 
-# %% tags=["active-ipynb", "jumps"]
+# %% [markdown]
+# The table has all three switches, with our defaults first. For each stream it says
+# which frame of the true video it starts from for π = (2, 0, 3, 1), and in brackets how
+# many frames that is away from the beginning of its clip: −1 would be right. The last
+# columns have the jump over all orders, of the first stream and of the others. Its unit
+# is the mean difference of two neighbouring frames.
+
+# %% tags=["active-ipynb", "switches"]
+# def describe_starts(order, identity, link):
+#     """The start of each stream, as a frame and as a distance."""
+#     starts = find_starts(order, identity, link)
+#     return {
+#         f"clip {c}": f"{start} ({start - CLIP * c:+d})"
+#         for c, start in zip(order, starts, strict=True)
+#     }
+#
+#
 # step = (video[:, :, 1:] - video[:, :, :-1]).abs().mean().item()
 # rows = []
-# for identity, link in settings:
-#     jumps = measure_jumps(video, identity, link)
-#     row = {"identity": identity, "link": link}
-#     row |= {f"stream {k + 1}": (j / step).item() for k, j in enumerate(jumps)}
-#     rows.append(row)
-# show.table(rows, "the jump that L1 asks for; 1 is the mean difference of two frames")
+# for identity in ("shuffled", "video"):
+#     for link in STARTS:
+#         jumps = (measure_jumps(video, identity, link) / step).tolist()
+#         # Only a frame that a stream has made carries a gradient.
+#         for detached in ("yes", "no") if link == "free" else ("–",):
+#             row = {"identity": identity, "link": link, "detached": detached}
+#             row |= describe_starts(ORDER, identity, link)
+#             rows.append(row | {"first jump": jumps[0], "other jumps": jumps[-1]})
+# show.table(rows, "where the streams start, and the jump that L1 asks for")
+
+# %% tags=["active-ipynb", "switches-ordered"]
+# rows = [{"link": k} | describe_starts((0, 1, 2, 3), "shuffled", k) for k in STARTS]
+# show.table(rows, "the same without shuffling, as at test time")
 
 # %% [markdown]
-# With `before` each stream has to make one step, as at test time. With `free` and
-# `teacher` it has to jump several times as far. So coherent motion *within* clips is
-# what can survive in the paper's training; motion *across* their borders is what L1
-# trains against. The claims `borders` and `cascade_needed` of this series ask what
-# remains of it.
+# At test time `free`, `teacher` and `before` agree: each stream starts one frame before
+# its clip. In training they do not. There the cascade gives images from 17 frames
+# before to 31 frames after the clip's beginning. **Training and test differ, and the
+# paper does not discuss it.**
 #
+# The jumps say what follows. With `before` each stream has to make about one step, as
+# at test time. With `free` and `teacher` it has to jump several times as far. So
+# coherent motion *within* clips can survive this training; motion *across* their
+# borders is what L1 trains against. The claims `borders` and `cascade_needed` of this
+# series ask what remains of it. The next cell shows one case.
+
+# %% tags=["active-ipynb", "one-jump"]
+# place = ORDER.index(3)
+# given, right = find_starts(ORDER)[place], find_starts(ORDER, link="before")[place]
+# shown = [given, right, 24, 25, 26]
+# names = [f"given: {given}", f"right: {right}", "clip 3: 24", "25", "26"]
+# pictures = [(video[1, :, t].permute(1, 2, 0) + 1) / 2 for t in shown]
+# show.image_grid([pictures], columns=names, size=1.2)
+
+# %% [markdown]
 # ## The cascade as code
 #
 # `segments (B, S T, M, A), first (B, 3, N, N) → video (B, 3, S T, N, N)`
@@ -374,8 +375,7 @@ class Cascade(nn.Module):
 # %% [markdown]
 # A check: with `teacher` the batch and the loop give the same numbers. (In training
 # mode they would not: a batch norm sees the four clips together in the batch, and one
-# by one in the loop. So we compare in evaluation mode.) And which way do gradients
-# flow?
+# by one in the loop. So we compare in evaluation mode.)
 
 # %% tags=["active-ipynb", "batch"]
 # torch.manual_seed(0)
@@ -392,6 +392,10 @@ class Cascade(nn.Module):
 # assert torch.allclose(at_once, in_turn, atol=1e-5)
 # seconds = {"as one batch": middle - began, "in turn": end - middle}
 # print(*(f"{name}: {1e3 * value:.0f} ms" for name, value in seconds.items()))
+
+# %% [markdown]
+# On a CPU both take about as long, because the work is the same. On a GPU, which waits
+# for the next call most of the time at this size, a batch is faster. Now the gradients:
 
 # %% tags=["active-ipynb", "gradients"]
 # rows = []
@@ -423,7 +427,7 @@ class Cascade(nn.Module):
 # ## What came out
 #
 # - Shuffling moves clips and their sound together; each order has a number.
-# - Under shuffling the cascade starts a clip from an image 8 to 25 frames away.
+# - Under shuffling the cascade starts a clip from an image up to 31 frames away.
 # - L1 then asks for a jump that is several times the usual step between two frames.
 #   With the true frame before each clip it asks for one step.
 # - With real starts four streams run as one batch; free ones run in turn.

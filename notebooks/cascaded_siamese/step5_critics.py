@@ -85,13 +85,20 @@ SLOPE = 0.2  # of every LeakyReLU
 # %% tags=["active-ipynb", "spectral"]
 # torch.manual_seed(0)
 # layer = spectral_norm(nn.Linear(20, 30))
-# values = []
-# for _ in range(15):
-#     layer(torch.zeros(1, 20))  # each forward pass improves the estimate
-#     values.append(torch.linalg.svdvals(layer.weight.detach())[0].item())
-# show.curves({"largest singular value": values}, x="forward pass", lines={"1": 1.0})
+# raw = layer.parametrizations.weight.original  # what the optimiser changes
+# largest = {"raw weights": [], "normalised": []}
+# for _ in range(30):
+#     with torch.no_grad():
+#         raw += 0.05 * torch.randn_like(raw)  # as if by training
+#     layer(torch.zeros(1, 20))  # one step of the power iteration
+#     for name, W in (("raw weights", raw), ("normalised", layer.weight)):
+#         largest[name].append(torch.linalg.svdvals(W.detach())[0].item())
+# show.curves(largest, y="largest singular value", lines={"1": 1.0})
 
 # %% [markdown]
+# The raw weights grow and the normalised ones stay near 1. Where another direction
+# becomes the largest, the estimate needs some steps to find it.
+#
 # ## The image critic
 #
 # As ImaGINator's: convolutions of 4×4 with stride 2 down to 4×4, then one that gives a
