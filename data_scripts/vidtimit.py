@@ -30,8 +30,8 @@ __all__ = ["ABOUT", "NAME", "SETTINGS", "find_sources"]
 NAME = "vidtimit"
 ABOUT = """
 VidTIMIT (Sanderson and Lovell 2009): 43 persons speak 10 sentences each, two of which
-everybody speaks. One zip file a person, from the set's own page at conradsanderson.id.au.
-Unpack them into one folder:
+everybody speaks. One zip file a person, from the set's own page,
+conradsanderson.id.au/vidtimit. Unpack them into one folder:
 
 FOLDER/{person}/video/{sentence}/001, 002, ...: a JPEG a frame, without suffix, 25 a
 second, 512 x 384. FOLDER/{person}/audio/{sentence}.wav: mono, 32 kHz.

@@ -96,7 +96,8 @@ WORDS: dict[str, tuple[Word, ...]] = {
     "B": (
         _word(
             "ball", "b o l",
-            "e red 0 0 40 40", "s white -16 -36 0 -40 14 -36 10 0 14 36 0 40 -16 36 -8 0",
+            "e red 0 0 40 40",
+            "s white -16 -36 0 -40 14 -36 10 0 14 36 0 40 -16 36 -8 0",
             "e yellow 0 0 9 9",
         ),
         _word(
@@ -187,7 +188,8 @@ WORDS: dict[str, tuple[Word, ...]] = {
         ),
         _word(
             "heart", "h a r t",
-            "s red 0 42 -32 12 -42 -12 -30 -34 -10 -32 0 -16 10 -32 30 -34 42 -12 32 12",
+            "s red 0 42 -32 12 -42 -12 -30 -34 -10 -32 0 -16 10 -32 "
+            "30 -34 42 -12 32 12",
             "e pink -24 -16 6 8",
         ),
         _word(
@@ -209,7 +211,8 @@ WORDS: dict[str, tuple[Word, ...]] = {
         ),
         _word(
             "mug", "m a g",
-            "c green 8 22 -12 42 -14 42 18 22 18", "p green -30 -30 26 -30 26 36 -30 36",
+            "c green 8 22 -12 42 -14 42 18 22 18",
+            "p green -30 -30 26 -30 26 36 -30 36",
             "e brown -2 -30 28 6", "p yellow -30 -4 26 -4 26 8 -30 8",
         ),
         _word(
@@ -245,7 +248,8 @@ WORDS: dict[str, tuple[Word, ...]] = {
     "T": (
         _word(
             "tree", "t r i",
-            "p brown -7 14 7 14 9 46 -9 46", "e leaf 0 -14 24 28", "e green -18 2 20 17",
+            "p brown -7 14 7 14 9 46 -9 46", "e leaf 0 -14 24 28",
+            "e green -18 2 20 17",
             "e green 18 2 20 17", "e green 0 -24 19 18",
         ),
         _word(
@@ -256,7 +260,8 @@ WORDS: dict[str, tuple[Word, ...]] = {
         _word(
             "tie", "t a i",
             "p purple -12 -44 12 -44 7 -26 -7 -26",
-            "p purple -7 -26 7 -26 18 26 0 46 -18 26", "p pink -9 -6 11 -12 13 -3 -11 4",
+            "p purple -7 -26 7 -26 18 26 0 46 -18 26",
+            "p pink -9 -6 11 -12 13 -3 -11 4",
             "p pink -13 12 15 5 17 14 -16 22",
         ),
         _word(

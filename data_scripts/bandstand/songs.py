@@ -8,6 +8,7 @@ what is seen: an object enters where its word begins.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -129,7 +130,7 @@ def sing(
     starts = [begin + beat * place for place in RHYTHMS[style.rhythm]]
     # Each goes on to the next, but no longer than a breath.
     ends = [
-        min(b, a + LONGEST * beat) for a, b in zip(starts, starts[1:], strict=False)
+        min(b, a + LONGEST * beat) for a, b in itertools.pairwise(starts)
     ]
     ends.append(starts[-1] + LONGEST * beat)
     # `trace_speech` knows no time before 0, so what is cut off is left out.

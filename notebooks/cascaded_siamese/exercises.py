@@ -15,6 +15,80 @@ from torch.nn import functional as F
 
 from avnb.course.exercises import Exercise, assert_close, require_answer, to_array
 
+# --- Step 1: data ----------------------------------------------------------------
+
+
+def find_own_start(frames: torch.Tensor, near: int = 10) -> int:
+    """The frame after the last cut that is near the start."""
+    changed = (frames[1:].float() - frames[:-1].float()).abs() > 8
+    cuts = 1 + (changed.float().mean((1, 2)) > 0.4).nonzero()[:, 0]
+    early = cuts[cuts <= near]
+    return int(early[-1]) if len(early) else 0
+
+
+def check_find_own_start(answer: Callable) -> None:
+    """Films whose grounds change at known frames, and one with a moving thing."""
+    for cuts, right in (((), 0), ((3,), 3), ((2, 5), 5), ((14,), 0), ((4, 17), 4)):
+        frames = torch.full((24, 12, 12), 200.0)
+        for k, at in enumerate(cuts):
+            frames[at:] = 60.0 + 50 * k
+        for t in range(24):  # a thing that moves covers a ninth of the picture
+            frames[t, 4:8, t % 8 : t % 8 + 4] = 20.0
+        got = require_answer(answer(frames), "number")
+        assert int(got) == right, (
+            f"cuts at {cuts}: your film begins with frame {int(got)}, and should with "
+            f"{right}"
+        )
+
+
+FIND_OWN_START = Exercise(
+    "the finder of borders",
+    "Find the first frame of a film's own slide.",
+    check_find_own_start,
+    find_own_start,
+    (
+        "Compare each frame with the one before, pixel by pixel.",
+        "The mean of a comparison such as `difference > 8` is a share of the pixels.",
+        "A change from frame k to k + 1 is a cut at frame k + 1.",
+    ),
+)
+
+
+def hold_last(
+    frames: torch.Tensor, count: int = 32
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """An index that stops at the last frame takes it again and again."""
+    index = torch.arange(count).clamp(max=len(frames) - 1)
+    return frames[index], torch.arange(count) >= len(frames)
+
+
+def check_hold_last(answer: Callable) -> None:
+    """Films that are shorter, as long, and longer."""
+    for n in (1, 14, 32, 40):
+        frames = torch.arange(float(n))[:, None, None, None].expand(n, 2, 2, 3)
+        given = require_answer(answer(frames, 32), "pair")
+        assert len(given) == 2, "two answers are wanted: the frames and the mask"
+        got, mask = to_array(given[0], "frames"), to_array(given[1], "mask")
+        assert got.shape == (32, 2, 2, 3), f"{n} frames: the shape is {got.shape}"
+        right = np.array([min(t, n - 1) for t in range(32)])
+        assert_close(got[:, 0, 0, 0], right, f"frames of a film of {n}")
+        held = np.array([t >= n for t in range(32)])
+        assert_close(mask.astype(float), held.astype(float), f"mask of a film of {n}")
+
+
+HOLD_LAST = Exercise(
+    "the holder of the last frame",
+    "Fill a video from a film of any length, and say which frames are held.",
+    check_hold_last,
+    hold_last,
+    (
+        "An index may name the last frame many times.",
+        "torch.arange(count).clamp(max=...) is such an index.",
+        "Frame t is held where t is not below the number of frames.",
+    ),
+)
+
+
 # --- Step 2: sound ---------------------------------------------------------------
 
 

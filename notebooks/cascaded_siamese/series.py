@@ -5,10 +5,17 @@ from typing import Any
 from avnb.course.series import Claim, WantedClips
 
 # The script that draws the embedded data (the slides of Phonics), and its options at
-# each scale. Until the slides are drawn, the speaking head stands in for them.
+# each scale. `paper` has about as many films as the paper's set, of fewer letters. The
+# other world, the speaking heads, is drawn by `avnb prepare heads` and given as DATA.
 EMBEDDED = (
-    "performer",
-    {scale: {} for scale in ("smoke", "laptop", "reference", "gpu", "paper")},
+    "slides",
+    {
+        "smoke": {"letters": "ABC", "sources": 2, "alphabets": 1, "films": 1},
+        "laptop": {"sources": 6, "alphabets": 8, "films": 4},
+        "reference": {"sources": 16, "alphabets": 16, "films": 6},
+        "gpu": {"sources": 16, "alphabets": 16, "films": 6},
+        "paper": {"sources": 28, "alphabets": 28, "films": 6},
+    },
 )
 
 # Prepared clips that the notebooks can use: the 32 frames of a video, and 3 more on
@@ -24,7 +31,7 @@ WANTED = WantedClips(
 )
 
 # What a whole run on the embedded data must have recorded.
-RECORDED: tuple[str, ...] = ()
+RECORDED: tuple[str, ...] = ("counts", "shortcuts", "oracles", "entrances")
 
 # The entries with which the report opens.
 HIGHLIGHTS: tuple[str, ...] = ()
