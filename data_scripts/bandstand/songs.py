@@ -129,9 +129,7 @@ def sing(
     sung = (name, IS, FOR, word.phones, name, name, word.phones)
     starts = [begin + beat * place for place in RHYTHMS[style.rhythm]]
     # Each goes on to the next, but no longer than a breath.
-    ends = [
-        min(b, a + LONGEST * beat) for a, b in itertools.pairwise(starts)
-    ]
+    ends = [min(b, a + LONGEST * beat) for a, b in itertools.pairwise(starts)]
     ends.append(starts[-1] + LONGEST * beat)
     # `trace_speech` knows no time before 0, so what is cut off is left out.
     phones: list[SpokenPhone] = []
