@@ -104,8 +104,8 @@ def find_sources(
             before them.
 
     Returns:
-        The sources, and the problems: what cannot be used, and films that are used
-        but are short, or stills, or leak.
+        The sources, with a remark where a film is short, or a still, or leaks; and the
+        problems: what cannot be used.
 
     Raises:
         ClipsError: there is no folder, no ``labels.csv``, or no table in it; or words
@@ -126,10 +126,13 @@ def find_sources(
                 f"it has no word for {path.stem}, so that words cannot be split",
                 "Fill its column word, or give --split source",
             )
-        found = _check_film(path, settings, problems)
+        found = _check_film(path, problems)
         if found is None or (stills == "leave" and found.still):
             continue
-        source = _make_source(folder, path, label, split)
+        source = dataclasses.replace(
+            _make_source(folder, path, label, split),
+            remarks=_describe_film(path, found, settings),
+        )
         if leaks == "cut" and (found.first or found.last is not None):
             end = math.inf if found.last is None else found.last
             source = dataclasses.replace(
@@ -156,6 +159,7 @@ def repeat_as_test(sources: list[Source]) -> list[Source]:
             recording=f"{one.recording} [again]",
             split="test",
             repeated=True,
+            remarks=(),  # said once
         )
         for one in train
     ]
@@ -296,33 +300,35 @@ def inspect_frames(frames: UInt8[np.ndarray, "T H W 3"], fps: float) -> Film:
     )
 
 
-def _check_film(
-    path: Path, settings: ClipSettings, problems: list[Problem]
-) -> Film | None:
-    """Look through a film, and say what a reader should know; None if unreadable."""
+def _check_film(path: Path, problems: list[Problem]) -> Film | None:
+    """Look through a film; None, and a problem, where it cannot be used."""
     try:
-        if "audio" not in media.list_tracks(path):
-            problem, remedy = "it has no sound", "Take a film with sound"
-            problems.append(Problem(path.name, problem, remedy))
-            return None
-        found = inspect_frames(*media.read_frames(path, size=32))
+        if "audio" in media.list_tracks(path):
+            return inspect_frames(*media.read_frames(path, size=32))
+        problem, remedy = "it has no sound", "Take a film with sound"
     except MediaError as error:
-        what = error.problem.replace(str(path), path.name)
-        problems.append(Problem(path.name, what, error.remedy))
-        return None
+        problem = error.problem.replace(str(path), path.name)
+        remedy = error.remedy
+    problems.append(Problem(path.name, problem, remedy))
+    return None
+
+
+def _describe_film(
+    path: Path, film: Film, settings: ClipSettings
+) -> tuple[Problem, ...]:
+    """What a reader should know of a film that is used all the same."""
     known: list[tuple[str, str]] = []
-    if found.still:
+    if film.still:
         known.append(("it is a still: nothing moves", "--stills leave leaves it out"))
-    if found.first or found.last is not None:
+    if film.first or film.last is not None:
         what = "frames of another slide at its border"
         known.append((what, "--leaks cut cuts them off"))
     # Half a frame may be missing, as in `avnb.media`.
-    if found.seconds < settings.seconds - 0.5 / settings.fps:
-        what = f"{found.seconds:.2f} s, shorter than a clip of {settings.seconds} s"
+    if film.seconds < settings.seconds - 0.5 / settings.fps:
+        what = f"{film.seconds:.2f} s, shorter than a clip of {settings.seconds} s"
         remedy = "Its last frame is held and masked; leave it out if you mind"
         known.append((what, remedy))
-    problems += [Problem(path.name, what, remedy) for what, remedy in known]
-    return found
+    return tuple(Problem(path.name, what, remedy) for what, remedy in known)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ def find_sources(
 
     Returns:
         A source for each clip, and the problems: folders that are left out, and why.
+        Folders of turning heads, and short sentences, are remarks.
 
     Raises:
         ClipsError: no such folder, or another rate of frames.
@@ -91,9 +92,6 @@ def find_sources(
         sentences = _find_sentences(folder, person, settings, silent, problems)
         if sentences:
             found[person.name] = sentences
-    if silent:
-        what = f"{len(silent)} folders of turning heads, which have no sound, left out"
-        problems.append(Problem(shorten_list(silent), what, "Nothing to do"))
     if not found:
         what = "no folder of a person with video/ and audio/ in it"
         problems.append(
@@ -106,6 +104,12 @@ def find_sources(
         for part in [_choose_split(found, person, sentence, split, settings)]
         for one in clips
     ]
+    if silent and sources:
+        what = f"{len(silent)} folders of turning heads, which have no sound, left out"
+        remark = Problem(shorten_list(silent), what, "Nothing to do")
+        sources[0] = dataclasses.replace(
+            sources[0], remarks=(remark, *sources[0].remarks)
+        )
     return (repeat_as_test(sources) if split == "none" else sources), problems
 
 
@@ -240,15 +244,17 @@ def _cut_sentence(
     # frames; a clip ends with the shorter.
     whole = min(len(numbered), math.floor((heard or math.inf) * RATE + 0.5))
     frames = [numbered[k] for k in range(first, first + whole)]
+    remarks: tuple[Problem, ...] = ()
     if whole < settings.frames:
         what = f"it has {whole} frames, and a clip has {settings.frames}"
-        problems.append(Problem(name, what, "Its last frame is held and masked"))
+        remarks = (Problem(name, what, "Its last frame is held and masked"),)
     step = round(settings.step * RATE)
     starts = range(0, max(1, whole - settings.frames + 1), step)
-    return [
+    clips = [
         _make_clip(folder, person.name, name, sound, frames, k, settings)
         for k in starts
     ]
+    return [dataclasses.replace(clips[0], remarks=remarks), *clips[1:]]
 
 
 def _make_clip(

@@ -151,6 +151,7 @@ def prepare(
     # The order matters: what is readable decides the split, and the split decides
     # where each shard goes.
     sources = _keep_readable(sources, report)
+    report.remarks += [remark for one in sources for remark in one.remarks]
     recordings, report.notes = split_recordings(sources, settings)
     jobs = [
         dataclasses.replace(job, time_limit=time_limit, caller=os.getpid())

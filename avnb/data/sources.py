@@ -77,6 +77,8 @@ class Source:
             1 in the frames that were added, and 0 in the others.
         repeated: whether this is a source of another split once more, on purpose: to
             show what a test on training data says.
+        remarks: what whoever found it noticed, and somebody should look at. They join
+            the report's remarks.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Source:
     pieces: tuple[SoundPiece, ...] = ()
     hold: bool = False
     repeated: bool = False
+    remarks: tuple[Problem, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:

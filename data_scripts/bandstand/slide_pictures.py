@@ -252,19 +252,20 @@ def _read_drawing(drawing: str) -> tuple[tuple[str, Colour, Path, float], ...]:
 def _write_word(canvas: Canvas, word: str, style: Style, moment: Moment) -> None:
     """As many letters of the word as are written; those that come keep their room."""
     count = min(int(moment.written + 1e-6), len(word))
+    if not count:
+        return
     whole, _ = _shape_text(word, style.font)
     wide = float(np.ptp(whole.vertices[:, 0]))
     fit = min(0.34, 84 / wide)
     # The left end of the whole word: what is written does not move as more comes.
     left = 50 - fit * wide / 2
-    if count:
-        part, _ = _shape_text(word[:count], style.font)
-        first = float(part.vertices[:, 0].min())
-        # All parts stand on one line: the foot of the letters without a tail.
-        foot = 88 - fit * _find_foot(word[:count], style.font)
-        matrix = affine((left - fit * first, foot), 0, fit)
-        placed = Path(transform(matrix, part.vertices), part.codes)
-        canvas.fill(placed, style.ink, edge=darken(style.ink, 0.5), width=0.5)
+    part, _ = _shape_text(word[:count], style.font)
+    first = float(part.vertices[:, 0].min())
+    # All parts stand on one line, the foot of the letters that have no tail.
+    foot = 88 - fit * _find_foot(word[:count], style.font)
+    matrix = affine((left - fit * first, foot), 0, fit)
+    outline = Path(transform(matrix, part.vertices), part.codes)
+    canvas.fill(outline, style.ink, edge=darken(style.ink, 0.5), width=0.5)
 
 
 @lru_cache(maxsize=256)

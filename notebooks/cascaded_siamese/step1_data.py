@@ -104,14 +104,14 @@ from avnb.errors import ClipsError
 # ## Slides
 #
 # The ten films of Phonics that the authors released are **slides** for children, and
-# hold no faces. A letter stands on a ground, often with eyes. A song says "A is for ant,
-# A, A, ant". The object enters as its word is sung, the word is written, and things
-# wobble to the music. Nobody outside has the other 1,560 films, so the embedded data is
-# a drawn world of such slides.
+# hold no faces. A letter stands on a ground, often with eyes. A song says "A is for
+# ant, A, A, ant". The object enters as its word is sung, the word is written, and
+# things wobble to the music. Nobody outside has the other 1,560 films, so the embedded
+# data is a drawn world of such slides.
 #
 # Sound and picture come from one list of moments. The **object enters where its word
-# begins**, the word is written letter by letter while it is sung, and the letter moves on
-# the **beat** of the tune.
+# begins**, the word is written letter by letter while it is sung, and the letter moves
+# on the **beat** of the tune.
 
 # %% tags=["active-ipynb", "world"]
 # plan = plan_films("".join(WORDS), 1, 0, 1, SEED)
@@ -158,16 +158,16 @@ from avnb.errors import ClipsError
 # %% [markdown]
 # As in the paper's set, some films are **stills** (the paper's Sec. 4.6 blames them for
 # static results), and some begin or end with a few frames of **another slide**, because
-# somebody cut them a little too early or too late. Films have five frame rates and 14 to
-# 128 frames. A **source video** is about one letter or about the whole alphabet, and all
-# films of one source video share font, ground, voice and tune.
+# somebody cut them a little too early or too late. Films have five frame rates and 14
+# to 128 frames. A **source video** is about one letter or about the whole alphabet, and
+# all films of one source video share font, ground, voice and tune.
 #
 # ## From files to 32 frames
 #
-# Every film is read at 25 frames a second and 16 kHz. A video has 32 frames, 1.28 s. Its
-# first frame also hears what comes before it, and its last one what comes after (step 2
-# says how much). So a prepared clip has **3 frames more on both sides**: 38 frames, 1.52
-# s. Videos of one film follow each other without a gap.
+# Every film is read at 25 frames a second and 16 kHz. A video has 32 frames, 1.28 s.
+# Its first frame also hears what comes before it, and its last one what comes after
+# (step 2 says how much). So a prepared clip has **3 frames more on both sides**: 38
+# frames, 1.52 s. Videos of one film follow each other without a gap.
 #
 # `frames (N, 38, H, W, 3) → (N, 32, H, W, 3)` · `waveforms (N, 24320)`
 #
@@ -221,8 +221,8 @@ class Clips:
 
 
 # %% [markdown]
-# `load_clips` reads a split of prepared clips and takes the 3 frames on both sides away.
-# It refuses clips of another length or rate, and says what would be right.
+# `load_clips` reads a split of prepared clips and takes the 3 frames on both sides
+# away. It refuses clips of another length or rate, and says what would be right.
 
 
 # %%
@@ -280,10 +280,10 @@ def load_clips(
 # lesson.table("counts", rows, "What the two splits hold")
 
 # %% [markdown]
-# A unit is what is independent of all others: a source video here, a person in the set of
-# heads. The script that prepares the films finds stills and borders **without the truth**,
-# from the frames alone: in a still the mean difference of neighbouring frames is below
-# 0.05 grey levels, and a cut changes more than 40 % of the pixels at once.
+# A unit is what is independent of all others: a source video here, a person in the set
+# of heads. The script that prepares the films finds stills and borders **without the
+# truth**, from the frames alone: in a still the mean difference of neighbouring frames
+# is below 0.05 grey levels, and a cut changes more than 40 % of the pixels at once.
 #
 # Here are videos of the training part, every fourth frame.
 
@@ -300,11 +300,11 @@ def load_clips(
 # ## Heads
 #
 # VidTIMIT is a folder of numbered JPEG files, one a frame, and a sound file a sentence.
-# Our drawn heads are written in the same way, and the script of the real set reads them.
-# Each person says two sentences that everybody says (`sa1`, `sa2`), and some of their
-# own. The mouth follows the phones: it opens with the vowels and shuts for m, b and p. The
-# folders `head`, `head2` and `head3` show a person who turns the head. They have no
-# sound, and the script leaves them out and says so.
+# Our drawn heads are written in the same way, and the script of the real set reads
+# them. Each person says two sentences that everybody says (`sa1`, `sa2`), and some of
+# their own. The mouth follows the phones: it opens with the vowels and shuts for m, b
+# and p. The folders `head`, `head2` and `head3` show a person who turns the head. They
+# have no sound, and the script leaves them out and says so.
 
 # %% tags=["active-ipynb", "heads"]
 # folder = lesson.run_dir / "step1" / "heads"
@@ -342,9 +342,9 @@ def load_clips(
 # %% [markdown]
 # ## Splits, and what leaks
 #
-# The paper states **no split** at all, for either set. With about three films a word, and
-# all films of a source video alike, a network can then give training films back. These
-# are the splits that the scripts know:
+# The paper states **no split** at all, for either set. With about three films a word,
+# and all films of a source video alike, a network can then give training films back.
+# These are the splits that the scripts know:
 #
 # | set | `--split` | never in two splits |
 # |---|---|---|
@@ -355,11 +355,11 @@ def load_clips(
 # | heads | `person` | a person; the class, which names the person, means nothing then |
 # | heads | `none` | nothing |
 #
-# What does the **ground** say of the letter? We cut the four corners of the first frame,
-# and a reader looks for the video with the most similar corners. Once it may look among
-# all other *films*, as it could after a split by film; once among films of other *source
-# videos* alone. Other readers see the loudness, and the whole first frame, in which the
-# letter stands.
+# What does the **ground** say of the letter? We cut the four corners of the first
+# frame, and a reader looks for the video with the most similar corners. Once it may
+# look among all other *films*, as it could after a split by film; once among films of
+# other *source videos* alone. Other readers see the loudness, and the whole first
+# frame, in which the letter stands.
 
 
 # %%
@@ -396,22 +396,24 @@ def cut_corners(
 #     for text, others in (("among films", films), ("among source videos", units)):
 #         row[text] = read_by_nearest_neighbour(x, labels, others, name=name, seed=SEED)
 #     rows.append(row)
-# caption = f"The right class by the nearest video (chance {1 / len(train.classes):.0%})"
+# chance = 1 / len(train.classes)
+# caption = f"The right class by the nearest video (chance {chance:.0%})"
 # lesson.table("shortcuts", rows, caption)
 
 # %% [markdown]
-# Among films, the ground names the letter: another film of the same source video has the
-# same ground. Among other source videos it should be near chance, because the ground is
-# drawn without a look at the letter. So the split by source is ours, and a split by film
-# (or none) tells nothing of what a network has understood. The first frame may tell the
-# letter: it shows it, and the paper's model is given the letter besides.
+# Among films, the ground names the letter: another film of the same source video has
+# the same ground. Among other source videos it should be near chance, because the
+# ground is drawn without a look at the letter. So the split by source is ours, and a
+# split by film (or none) tells nothing of what a network has understood. The first
+# frame may tell the letter: it shows it, and the paper's model is given the letter
+# besides.
 #
 # ## What the sound says of the picture
 #
-# A generator can only be asked for what its inputs hold. An **oracle** says how much that
-# is: a regression from the sound about a frame to what is seen in it, fitted on the
-# training part and judged on the other. Beside its correlation r stands that of the same
-# answers shifted by whole videos: what luck would give.
+# A generator can only be asked for what its inputs hold. An **oracle** says how much
+# that is: a regression from the sound about a frame to what is seen in it, fitted on
+# the training part and judged on the other. Beside its correlation r stands that of the
+# same answers shifted by whole videos: what luck would give.
 #
 # `waveforms (N, S) → (N · T, d)`
 
@@ -489,10 +491,10 @@ def take_videos(clips: Clips, count: int) -> Clips:
 # lesson.table("oracles", rows, "What 0.48 s of sound say of the frame within it")
 
 # %% [markdown]
-# Where r is well above its shifted control, a network that listens can know the quantity
-# for a letter, voice and tune that it has never met. How much of the object has entered
-# depends also on what happened before the video began, which neither the sound of half a
-# second nor the first frame of a later clip says.
+# Where r is well above its shifted control, a network that listens can know the
+# quantity for a letter, voice and tune that it has never met. How much of the object
+# has entered depends also on what happened before the video began, which neither the
+# sound of half a second nor the first frame of a later clip says.
 #
 # ## The entrance, by the sound alone
 #
@@ -537,9 +539,8 @@ def find_entrances(clips: Clips) -> Int64[Tensor, " N"]:
 # moves = take_videos(test, 4)
 # for name, one in (("slide", moves), ("head", heads["test"])):
 #     span = slice(BESIDE * SAMPLE_RATE // FPS, (BESIDE + FRAMES) * SAMPLE_RATE // FPS)
-#     film = show.encode_mp4(
-#         one.frames[0].numpy(), one.waveforms[0, span].numpy(), FPS, SAMPLE_RATE, zoom=4
-#     )
+#     heard = one.waveforms[0, span].numpy()
+#     film = show.encode_mp4(one.frames[0].numpy(), heard, FPS, SAMPLE_RATE, zoom=4)
 #     path = lesson.run_dir / "step1" / f"{name}.mp4"
 #     path.parent.mkdir(exist_ok=True)
 #     path.write_bytes(film)
@@ -548,9 +549,9 @@ def find_entrances(clips: Clips) -> Int64[Tensor, " N"]:
 # %% [markdown]
 # ## Your own films
 #
-# Name films after the video that they were cut from, `62_5.mp4`, and write their letters
-# into `labels.csv` beside them. For persons, unpack VidTIMIT, or lay out your own
-# recordings in its folders.
+# Name films after the video that they were cut from, `62_5.mp4`, and write their
+# letters into `labels.csv` beside them. For persons, unpack VidTIMIT, or lay out your
+# own recordings in its folders.
 #
 # ```
 # avnb prepare phonics --source my_films --out my_clips
@@ -558,21 +559,24 @@ def find_entrances(clips: Clips) -> Int64[Tensor, " N"]:
 # avnb run cascaded_siamese --scale laptop --data my_clips
 # ```
 #
-# The report names each film or folder that was left out, and why: no sound, a letter that
-# is none, frames missing in the middle. It counts stills, short films and leaking borders.
+# The report names each film or folder that was left out, and why: no sound, a letter
+# that is none, frames missing in the middle. It counts stills, short films and leaking
+# borders.
 #
 # ## What came out
 #
-# - A slide's object enters where its word is sung, and things move on the beat. A head's
-#   mouth follows the phones.
+# - A slide's object enters where its word is sung, and things move on the beat. A
+#   head's mouth follows the phones.
 # - A video has 32 frames of 25 a second. Its sound begins 3 frames earlier and ends 3
 #   frames later. Short films are held and masked.
 # - Split by film, the ground names the letter. Split by source video, it does not.
-# - The sound says when the word is sung, where the beat is, and how far a mouth is open.
+# - The sound says when the word is sung, where the beat is, and how far a mouth is
+#   open.
 #
 # ## Exercises
 #
-# 1. Some films begin with frames of another slide. Find the first frame of the film's own.
+# 1. Some films begin with frames of another slide. Find the first frame of the film's
+#    own.
 # 2. A film of n frames must fill a video: hold its last frame, and say which are held.
 
 # %% tags=["active-ipynb"]

@@ -7,7 +7,7 @@ import pytest
 
 from avnb.data.clips import load_clips
 from avnb.data.shards import prepare
-from avnb.data.sources import Source, format_problems
+from avnb.data.sources import Problem, Source, format_problems
 from avnb.data.splits import split_recordings
 from avnb.errors import ClipsError, LeakError
 from avnb.media import write_frames
@@ -44,6 +44,10 @@ def write_labels(folder: Path, *lines: str) -> None:
     (folder / "labels.csv").write_text("\n".join(("clip,letter,word", *lines)) + "\n")
 
 
+def list_remarks(found: list[Source]) -> list[Problem]:
+    return [remark for one in found for remark in one.remarks]
+
+
 def test_a_clip_holds_a_video_and_what_is_heard_beside() -> None:
     assert SETTINGS.frames == 32 + 2 * 3
     assert SETTINGS.samples == 38 * 640
@@ -59,12 +63,14 @@ def test_films_of_several_rates_and_lengths(tmp_path: Path) -> None:
     found, problems = phonics.find_sources(folder)
     assert [one.recording for one in found] == ["62_5", "70_1", "83_0"]
     assert [one.label for one in found] == ["A", "B", "C"]
-    (short,) = problems
+    assert not problems
+    (short,) = list_remarks(found)
     assert short.file == "62_5.mp4"
     assert "0.56 s, shorter" in short.problem
     report = prepare(found, tmp_path / "out", SETTINGS, workers=1)
     # A clip each 1.28 s, of 1.52 s: one of the held film, one, and two.
     assert report.written == {"62_5": 1, "70_1": 1, "83_0": 2}
+    assert report.remarks == [short]
     clips = load_clips(tmp_path / "out", "train")
     at = clips.recordings.index("62_5")
     held = clips.truth["held"][at].numpy()
@@ -88,11 +94,13 @@ def test_stills_and_leaking_borders_are_found_and_counted(tmp_path: Path) -> Non
     write_labels(tmp_path, *(f"1_{k},A," for k in range(4)))
     found, problems = phonics.find_sources(tmp_path)
     assert len(found) == 4
-    named = {(one.file, one.problem) for one in problems}
+    assert not problems
+    remarks = list_remarks(found)
+    named = {(one.file, one.problem) for one in remarks}
     still, border = "it is a still: nothing moves", "another slide at its border"
     assert {file for file, what in named if what == still} == {"1_0.mp4", "1_1.mp4"}
     assert {file for file, what in named if border in what} == {"1_2.mp4"}
-    assert format_problems(problems)[0].startswith("2 times: it is a still")
+    assert format_problems(remarks)[0].startswith("2 times: it is a still")
     kept, _ = phonics.find_sources(tmp_path, stills="leave", leaks="cut")
     assert [one.recording for one in kept] == ["1_2", "1_3"]
     assert kept[0].start == pytest.approx(4 / 25)

@@ -65,7 +65,8 @@ def test_numbered_frames_become_clips(tmp_path: Path) -> None:
 def test_a_short_sentence_is_held(tmp_path: Path) -> None:
     write_sentence(tmp_path / "in", "fadg0", "sa1", 20)
     found, problems = vidtimit.find_sources(tmp_path / "in", SETTINGS)
-    assert "20 frames" in problems[0].problem
+    assert not problems
+    assert "20 frames" in found[0].remarks[0].problem
     prepare(found, tmp_path / "out", SETTINGS, workers=1)
     clips = load_clips(tmp_path / "out", "train")
     assert np.array_equal(clips.truth["held"][0].numpy(), np.arange(38) >= 20)
@@ -100,8 +101,8 @@ def test_what_cannot_be_used_is_a_named_skip(tmp_path: Path) -> None:
     assert named["mbdg0"] == "its video/ holds no frames"
     assert named["mccs0"] == "it has no folder video/"
     assert "fadg0/sx200" in named
-    heads = [one for one in problems if "turning heads" in one.problem]
-    assert heads[0].problem.startswith("3 folders")
+    (heads,) = found[0].remarks
+    assert heads.problem.startswith("3 folders of turning heads")
 
 
 def test_other_frame_rates_and_empty_folders(tmp_path: Path) -> None:
