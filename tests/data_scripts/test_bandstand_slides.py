@@ -240,9 +240,9 @@ def test_a_plan_of_nothing_is_refused(
 @pytest.mark.slow
 def test_films_are_written_as_the_released_ones(tmp_path: Path) -> None:
     plan = {
-        "62_0": replace(FILM, frames=40),
-        "62_1": replace(FILM, frames=50, still=True),
-        "1_0": replace(FILM, source=1, frames=45, leak=5, neighbour="A"),
+        "62_0": replace(FILM, frames=60),
+        "62_1": replace(FILM, frames=60, still=True),
+        "1_0": replace(FILM, source=1, frames=60, leak=5, neighbour="A"),
     }
     assert write_phonics(tmp_path, plan, size=64, workers=1) == 3
     assert write_phonics(tmp_path, plan, size=64, workers=1) == 0

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from avnb import media
 from avnb.data.clips import load_clips
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings
@@ -141,3 +142,35 @@ def test_splits_by_sentence_by_person_and_none(tmp_path: Path) -> None:
     assert not people["train"] & people["test"]
     parts = list_parts("none")
     assert {name.removesuffix(" [again]") for name in parts["test"]} == parts["train"]
+
+
+# ------------------------------------------------------------- real recordings
+
+
+@pytest.mark.slow
+def test_sentences_of_grid_laid_out_as_vidtimit(
+    media_folder: Path, tmp_path: Path
+) -> None:
+    films = sorted((media_folder / "talking" / "grid").glob("*.mpg"))
+    assert len(films) >= 5
+    for k, film in enumerate(films[:4]):
+        person, sentence = f"g{k // 2}", film.stem
+        frames, fps = media.read_frames(film, size=64)
+        assert fps == 25
+        video = tmp_path / "in" / person / "video" / sentence
+        video.mkdir(parents=True)
+        for number, frame in enumerate(frames, start=1):
+            Image.fromarray(frame).save(video / f"{number:03d}", format="JPEG")
+        sound, rate = media.read_audio(film)
+        (tmp_path / "in" / person / "audio").mkdir(exist_ok=True)
+        path = tmp_path / "in" / person / "audio" / f"{sentence}.wav"
+        soundfile.write(path, sound[0], rate)
+    found, problems = vidtimit.find_sources(tmp_path / "in", SETTINGS)
+    assert not problems
+    report = prepare(found, tmp_path / "out", SETTINGS, workers=1)
+    assert not report.problems
+    # 3 s give two clips of 1.52 s, 1.28 s apart.
+    assert set(report.written.values()) == {2}
+    loaded = {s: load_clips(tmp_path / "out", s) for s in ("train", "test")}
+    assert {s: len(one) for s, one in loaded.items()} == {"train": 4, "test": 4}
+    assert loaded["test"].waveform.abs().max() > 500
