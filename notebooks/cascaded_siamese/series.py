@@ -11,7 +11,7 @@ EMBEDDED = (
     "slides",
     {
         "smoke": {"letters": "ABC", "sources": 2, "alphabets": 1, "films": 1},
-        "laptop": {"sources": 6, "alphabets": 8, "films": 4},
+        "laptop": {"sources": 8, "alphabets": 10, "films": 4},
         "reference": {"sources": 16, "alphabets": 16, "films": 6},
         "gpu": {"sources": 16, "alphabets": 16, "films": 6},
         "paper": {"sources": 28, "alphabets": 28, "films": 6},

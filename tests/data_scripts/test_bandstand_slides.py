@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.signal
+import torch
 
 from avnb.errors import ClipsError
 from avnb.media import probe
+from avnb.metrics.shortcuts import read_by_nearest_neighbour
 from data_scripts import phonics
 from data_scripts.bandstand import slide_pictures, songs
 from data_scripts.bandstand.layouts.phonics import SHARES, plan_films, write_phonics
@@ -218,6 +220,27 @@ def test_shares_of_stills_leaks_and_short_films() -> None:
     assert {choose_source_style(k, 1).fps for k in range(60)} == set(RATES)
     grounds = {choose_source_style(k, 1).look.ground for k in range(60)}
     assert grounds == set(slide_pictures.GROUNDS)
+
+
+@pytest.mark.slow
+def test_the_ground_tells_the_letter_within_a_source_video_alone() -> None:
+    plan = plan_films("ABCFHMST", 8, 10, 3, seed=3)
+    takes = [SlideTake(film) for film in plan.values()]
+    frames = np.stack([take.draw(0.6, 32) for take in takes])
+    # The corners hold the ground, and nothing else.
+    corners = [frames[:, y : y + 3, x : x + 3] for y in (0, 29) for x in (0, 29)]
+    seen = torch.tensor(np.stack([c.mean((1, 2)) for c in corners], 1)).flatten(1)
+    length = torch.tensor([[take.duration] for take in takes])
+    level = torch.tensor([[take.style.song.level] for take in takes])
+    labels = torch.tensor([ord(film.letter) for film in plan.values()])
+    sources = [str(film.source) for film in plan.values()]
+    films = [*plan]
+    for name, x in (("ground", seen), ("length", length), ("level", level)):
+        # Chance is 1/8. A source video's own films are not asked.
+        told = read_by_nearest_neighbour(x, labels, sources, name=name)
+        assert told.value < 0.25, f"{name}: {told.value}"
+    within = read_by_nearest_neighbour(seen, labels, films, name="ground")
+    assert within.value > 0.4
 
 
 @pytest.mark.parametrize(
