@@ -88,6 +88,8 @@ def make_rows(
     times = np.arange(settings.frames) / settings.fps  # (T,), s of the clip
     truth = read_truth(source, problems)
     for at, frames, waveform in cut_clips(source, settings):
+        own = len(frames)  # fewer than a clip has, where the last one is to be held
+        frames, waveform = _hold_last(frames, waveform, settings)
         start = round(source.offset + at, 6)  # sums of floats: 0.1 + 0.2 is not 0.3
         # (1, S). "<i2": the same bytes on a machine with the other byte order.
         samples = np.round(np.clip(waveform, -1, 1) * INT16_PEAK).astype("<i2")
@@ -110,7 +112,10 @@ def make_rows(
         if quantities:
             row["truth_time"] = times.tolist()
         for name in quantities:
-            if name == "event" and source.span is not None:
+            values: NDArray[Any]
+            if name == "held":
+                values = (np.arange(settings.frames) >= own) * 1.0
+            elif name == "event" and source.span is not None:
                 first, last = source.span
                 # Derived here, not sampled: rows of a truth file are too coarse for
                 # the exact second of its beginning.
@@ -146,7 +151,7 @@ def plan_clips(source: Source, settings: ClipSettings) -> ClipPlan:
         MediaError: a file cannot be read, or the picture or the sound is missing.
     """
     if source.pictures:
-        return ClipPlan(1, 0.0)
+        return ClipPlan(1, 0.0)  # a `hold` may have fewer pictures than a clip
     lengths = []
     # One look at a separate sound file: of a file of half a second, opening it takes
     # the most time.
@@ -172,7 +177,9 @@ def plan_clips(source: Source, settings: ClipSettings) -> ClipPlan:
         span = min(span, source.duration)
     count = math.floor((span - settings.seconds + tail) / settings.step) + 1
     if count < 1:
-        return ClipPlan(0, 0.0)
+        # Held, it fills one clip, if it has at least a frame.
+        whole = source.hold and span * settings.fps >= 0.5
+        return ClipPlan(int(whole), 0.0)
     used = (count - 1) * settings.step + settings.seconds
     return ClipPlan(count, max(0.0, span - used))
 
@@ -216,7 +223,8 @@ def cut_clips(
     """Read a source, and yield the start, the frames and the waveform of each clip.
 
     Yields:
-        s of the file, (T, H, W, 3) uint8, and (1, S) in [-1, 1].
+        s of the file, (T, H, W, 3) uint8, and (1, S) in [-1, 1]. Where a recording is
+        shorter than a clip and is to be held, what there is of both.
 
     Raises:
         MediaError: a file cannot be read.
@@ -237,6 +245,22 @@ def cut_clips(
         return
     first = source.start or 0.0
     whole = plan_clips(source, settings).count
+    if source.hold and whole == 1:
+        # As much as there is: one clip, whole or not.
+        length = min(settings.seconds, source.duration or math.inf)
+        clip = media.read_clip(
+            source.video,
+            start=first,
+            duration=length,
+            fps=settings.fps,
+            size=settings.size,
+            sample_rate=settings.sample_rate,
+            crop=source.crop,
+            audio=source.audio,
+            channel=settings.channel,
+        )
+        yield first, clip.frames, clip.waveform
+        return
     found = media.iter_clips(
         source.video,
         seconds=settings.seconds,
@@ -255,9 +279,24 @@ def cut_clips(
         yield first + k * settings.step, clip.frames, clip.waveform
 
 
+def _hold_last(
+    frames: NDArray[np.uint8], waveform: NDArray[np.float32], settings: ClipSettings
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Repeat the last frame, and add silence, up to the length of a clip."""
+    if len(frames) >= settings.frames and waveform.shape[1] >= settings.samples:
+        return frames, waveform
+    more = max(0, settings.frames - len(frames))
+    silent = max(0, settings.samples - waveform.shape[1])
+    return (
+        np.concatenate([frames, np.repeat(frames[-1:], more, axis=0)]),
+        np.pad(waveform, ((0, 0), (0, silent))),
+    )
+
+
 def _read_pictures(source: Source, settings: ClipSettings) -> NDArray[np.uint8]:
     """The frames of a clip that is a file a frame: (T, H, W, 3)."""
-    if len(source.pictures) != settings.frames:
+    few = source.hold and 0 < len(source.pictures) < settings.frames
+    if len(source.pictures) != settings.frames and not few:
         raise MediaError(
             source.video,
             f"{len(source.pictures)} pictures for a clip of {settings.frames} frames",
@@ -301,7 +340,7 @@ def _join_pieces(source: Source, settings: ClipSettings) -> NDArray[np.float32]:
     waveform = media.resample(
         np.concatenate(joined, axis=1), rates.pop(), settings.sample_rate
     )
-    if waveform.shape[1] < settings.samples:
+    if waveform.shape[1] < settings.samples and not source.hold:
         raise MediaError(
             source.pieces[0].path,
             f"the parts of its clip last {waveform.shape[1]} samples of "

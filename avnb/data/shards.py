@@ -151,6 +151,7 @@ def prepare(
     # The order matters: what is readable decides the split, and the split decides
     # where each shard goes.
     sources = _keep_readable(sources, report)
+    report.remarks += [remark for one in sources for remark in one.remarks]
     recordings, report.notes = split_recordings(sources, settings)
     jobs = [
         dataclasses.replace(job, time_limit=time_limit, caller=os.getpid())
@@ -231,6 +232,8 @@ def _plan_jobs(
     quantities = set(chain.from_iterable(known.values()))
     if any(source.span is not None for source in sources):
         quantities.add("event")
+    if any(source.hold for source in sources):
+        quantities.add("held")
     names = tuple(sorted(quantities))
     jobs = []
     # Sorted, so that the order in which a folder is listed changes nothing.
@@ -286,7 +289,10 @@ def _describe_source(source: Source) -> list[Any]:
     longer than preparing does.
     """
     stats = [path.stat() for path in source.files]
+    # Only where it is so: the fingerprints of older clips stay right.
+    held = ["held"] if source.hold else []
     return [
+        *held,
         source.name,
         source.recording,
         source.label,

@@ -72,6 +72,13 @@ class Source:
         pictures: the frames of one clip, in order; ``video`` is the first of them.
         pieces: the sound of that clip, at least as long as it; ``audio`` is the first
             one's file.
+        hold: whether a recording that is shorter than a clip gives one all the same:
+            its last frame is held, and silence follows. The known quantity ``held`` is
+            1 in the frames that were added, and 0 in the others.
+        repeated: whether this is a source of another split once more, on purpose: to
+            show what a test on training data says.
+        remarks: what whoever found it noticed, and somebody should look at. They join
+            the report's remarks.
     """
 
     name: str
@@ -91,6 +98,9 @@ class Source:
     unit: str | None = None
     pictures: tuple[Path, ...] = ()
     pieces: tuple[SoundPiece, ...] = ()
+    hold: bool = False
+    repeated: bool = False
+    remarks: tuple[Problem, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -112,6 +112,8 @@ def _check_files(sources: Sequence[Source], recordings: Mapping[str, str]) -> No
     """No file is in two splits, be it under two recordings' names."""
     seen: dict[tuple[Path, Crop | None], list[Source]] = defaultdict(list)
     for source in sources:
+        if source.repeated:
+            continue
         # With another crop, a video shows another player, and may go elsewhere.
         for path, crop in ((source.video, source.crop), (source.audio, None)):
             if path is None:

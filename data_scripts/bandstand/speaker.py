@@ -175,7 +175,7 @@ def speak(player: int, *, seconds: float | int, seed: int) -> Speech:
     time = np.arange(math.ceil(seconds * CONTROL_RATE)) / CONTROL_RATE
     # No word begins in the last 0.6 s. A long one may still reach beyond the end: what
     # lies there has no rows in the curves, so it is neither heard nor seen.
-    return _trace_speech(player, seed, float(seconds), phones, onsets, phrases, time)
+    return trace_speech(player, seed, float(seconds), phones, onsets, phrases, time)
 
 
 def _add_syllable(
@@ -208,7 +208,7 @@ def _add_syllable(
     return now
 
 
-def _trace_speech(
+def trace_speech(
     player: int,
     seed: int,
     seconds: float,

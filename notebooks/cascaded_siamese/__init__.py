@@ -1,0 +1,1 @@
+"""Aldausari et al. 2022, Cascaded Siamese Self-supervised Audio to Video GAN."""

@@ -1,0 +1,433 @@
+# %% [markdown]
+# # Step 3 · One stream: a first frame and eight segments become eight frames
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/cascaded_siamese/step3_stream.ipynb)
+#
+# The paper's generator is a row of four **streams**. Each makes a clip of eight frames
+# from an image, the sound of the clip, and a class. This notebook builds one stream. It
+# follows ImaGINator (Wang et al. 2020), which "shares a similar architecture as one of
+# our streams" (Sec. 4).
+#
+# **You will learn**
+#
+# 1. how an image becomes a code **and** maps at four sizes, the skips,
+# 2. how a factorised block doubles time first and space second,
+# 3. how a decoder of eight frames differs from one of 32,
+# 4. what the skips are for: you watch two streams learn, one without,
+# 5. why this "GAN" has no noise, and how to give it some.
+#
+# **Time:** about two minutes. **Before you start:** step 2.
+#
+# **Letters.** B items · N side of a frame · T frames of a clip (8) · I code of the
+# image (100) · H code of the sound (256) · C classes (26 letters, or 43 persons) · w
+# width (64 in the paper) · L layers that halve the image (4 at 64 pixels, 3 at 32).
+
+# %% tags=["active-ipynb"]
+# import importlib.util
+# import subprocess
+# import sys
+#
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
+
+# %%
+import itertools
+
+import torch
+from avnb_notebooks.cascaded_siamese.step2_sound import CLIP, SoundEncoder
+from avnb_notebooks.joint_gan.step3_picture import count_doublings
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from avnb.errors import AvnbError
+
+# %% tags=["active-ipynb"]
+# import numpy as np
+# from avnb_notebooks.cascaded_siamese.step2_sound import SegmentCutter, film_speaker
+#
+# from avnb import course
+# from avnb.viz import show
+#
+# cutter = SegmentCutter()
+# video, sound = film_speaker(3)
+# segments = cutter(sound[None])[0]
+# show.image_grid([(video[:, :8].permute(1, 2, 3, 0) + 1) / 2], title="the first clip")
+
+# %%
+SLOPE = 0.2  # of every LeakyReLU
+IMAGE_CODE = 100
+HEIGHT = 4  # of the smallest maps; a last 4×4 convolution makes the code of them
+
+
+# %% [markdown]
+# ## The image encoder
+#
+# Convolutions of 4×4 with stride 2 halve the image until it is 4×4, and double the
+# channels. Each is followed by a batch norm and a LeakyReLU. A last convolution without
+# either makes the code of 100 numbers. What is special is that the maps on the way are
+# kept. They hold *where* things are, which 100 numbers cannot.
+#
+# `image (B, 3, N, N) → code (B, I), skips (B, w 2^l, ·, ·) from 4×4 to N/2 × N/2`
+
+
+# %%
+class ImageEncoder(nn.Module):
+    """An image → its code and its maps of every size (ImaGINator's encoder).
+
+    `width` is w, 64 in the paper; `size` is N; `code` is I.
+    """
+
+    def __init__(self, width: int = 64, size: int = 64, code: int = IMAGE_CODE) -> None:
+        super().__init__()
+        self.size = size
+        widths = [3] + [width * 2**i for i in range(count_doublings(size))]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, 4, 2, 1) for a, b in itertools.pairwise(widths)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(w) for w in widths[1:])
+        self.code = nn.Conv2d(widths[-1], code, HEIGHT)
+
+    def forward(self, image: Float[Tensor, "b 3 n n"]) -> tuple[Tensor, list[Tensor]]:
+        """The code (B, I) and the skips, from 4×4 to N / 2."""
+        if tuple(image.shape[1:]) != (3, self.size, self.size):
+            shape = " × ".join(map(str, image.shape[1:]))
+            raise AvnbError(
+                "the first frame", f"it is {shape}, not 3 × {self.size} × {self.size}",
+                "Give a picture of three colours without alpha, scaled to this size",
+            )  # fmt: skip
+        skips, x = [], image
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = F.leaky_relu(norm(conv(x)), SLOPE)
+            skips.append(x)
+        return self.code(x).flatten(1), skips[::-1]
+
+
+# %% tags=["active-ipynb"]
+# torch.manual_seed(0)
+# encoder = ImageEncoder(width=4, size=32)
+# with torch.no_grad():
+#     code, skips = encoder(video[None, :, 0])
+# assert code.shape == (1, 100)
+# show.feature_maps(
+#     {"image": (3, 32, 32)}
+#     | {f"skip {k}": tuple(s.shape[1:]) for k, s in reversed(list(enumerate(skips)))}
+#     | {"code": (100, 1, 1)}
+# )
+
+# %% [markdown]
+# ## A block of the decoder
+#
+# The decoder runs the other way, and it makes time as well. A transposed convolution
+# over time and space at once would have kernels of 4·4·4 = 64 weights. ImaGINator
+# **factorises** it: first one over time alone, kernel $(k_t, 1, 1)$, to a middle width;
+# then one over space alone, kernel $(1, 4, 4)$. Both with batch norm and LeakyReLU.
+# Then the skip of the same size joins, repeated for each frame, and so does the class.
+#
+# `h (B, c, t, n, n) → (B, out + skip + C, t', 2 n, 2 n)`
+
+
+# %%
+def join_skip(
+    h: Float[Tensor, "b c t n n"],
+    skip: Float[Tensor, "b s n n"],
+    label: Float[Tensor, "b classes"],
+) -> Float[Tensor, "b joined t n n"]:
+    """Maps | the skip, the same in all frames | the class, the same everywhere."""
+    t, n = h.shape[2:4]
+    still = skip[:, :, None].expand(-1, -1, t, -1, -1)
+    named = label[:, :, None, None, None].expand(-1, -1, t, n, n)
+    return torch.cat([h, still, named], dim=1)
+
+
+# %%
+class FactorisedBlock(nn.Module):
+    """Time, then space: (B, in, t, n, n) → (B, out, t', 2 n, 2 n).
+
+    `times` is t' / t. The first block makes 4×4 maps of a single place. The last one
+    ends in a tanh (`last`). `start` makes `times` frames of one frame, without stride.
+    """
+
+    def __init__(
+        self, widths: tuple[int, int, int], times: int, start=False, last=False
+    ) -> None:
+        super().__init__()
+        before, middle, after = widths
+        self.last = last
+        kernel, stride = (times, 1) if start else (4, 2) if times == 2 else (1, 1)
+        over_time = (kernel, 1, 1), (stride, 1, 1), ((kernel - stride) // 2, 0, 0)
+        if start:
+            over_time = (kernel, 1, 1), 1, 0
+        over_space = (1, 4, 4), (1, 1, 1) if start else (1, 2, 2)
+        self.time = nn.ConvTranspose3d(before, middle, *over_time)
+        self.space = nn.ConvTranspose3d(
+            middle, after, *over_space, 0 if start else (0, 1, 1)
+        )
+        self.norm_time = nn.BatchNorm3d(middle)
+        self.norm_space = nn.Identity() if last else nn.BatchNorm3d(after)
+
+    def forward(self, h: Float[Tensor, "b c t n n"]) -> Tensor:
+        """The block without what joins it."""
+        h = F.leaky_relu(self.norm_time(self.time(h)), SLOPE)
+        h = self.norm_space(self.space(h))
+        return torch.tanh(h) if self.last else F.leaky_relu(h, SLOPE)
+
+
+# %% [markdown]
+# ## The decoder: where do eight frames come from?
+#
+# ImaGINator doubles time in all five blocks: 1 → 2 → 4 → 8 → 16 → 32. A stream makes
+# eight frames, and the paper does not say which blocks stop doubling. We let the first
+# three double, where maps are small, and leave time alone in the others. So motion is
+# decided at low resolution and refined at high resolution. The table is computed:
+
+
+# %%
+def plan_blocks(frames: int, size: int) -> list[int]:
+    """How many times as many frames each block makes, the first block first.
+
+    Raises:
+        AvnbError: the number of frames is not 2, 4, 8, …
+    """
+    blocks = count_doublings(size) + 1
+    if frames < 2 or frames & (frames - 1):
+        raise AvnbError("a clip", f"{frames} frames", "Give 2, 4, 8, 16 or 32 frames")
+    # Where there are more doublings than blocks, the first block makes the rest.
+    first = max(2, frames >> (blocks - 1))
+    doublings = (frames // first).bit_length() - 1
+    return [first] + [2] * doublings + [1] * (blocks - 1 - doublings)
+
+
+# %%
+class Decoder(nn.Module):
+    """Codes → a clip (B, 3, T, N, N), with the image's skips (ImaGINator's decoder).
+
+    `code` counts the numbers that come in, without the class; `width` is w.
+    `timed` adds channels that say something of each frame, at every size (step 2's
+    states). `skips=False` leaves the skips out.
+    """
+
+    def __init__(
+        self, code: int, classes: int, width: int = 64, frames: int = CLIP,
+        size: int = 64, timed: int = 0, skips: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.skips = skips
+        plan = plan_blocks(frames, size)
+        outs = [width * 2**i for i in reversed(range(len(plan) - 1))]
+        # ImaGINator's middle widths are 8 times the block's output, then 12 times.
+        middles = [8 * outs[0]] + [12 * out for out in [*outs[1:], 3]]
+        joined = [(2 if skips else 1) * out + classes + timed for out in outs]
+        befores = [code + classes, *joined]
+        widths = zip(befores, middles, [*outs, 3], strict=True)
+        self.blocks = nn.ModuleList(
+            FactorisedBlock(w, times, start=k == 0, last=k == len(plan) - 1)
+            for k, (w, times) in enumerate(zip(widths, plan, strict=True))
+        )
+
+    def forward(
+        self, code: Float[Tensor, "b code"], label: Float[Tensor, "b classes"],
+        skips: list[Tensor], timed: Float[Tensor, "b h n"] | None = None,
+    ) -> Float[Tensor, "b 3 t n n"]:  # fmt: skip
+        """All blocks; what joins after each but the last."""
+        h = torch.cat([code, label], dim=1)[:, :, None, None, None]
+        for block, skip in zip(self.blocks[:-1], skips, strict=True):
+            h = join_skip(block(h), skip if self.skips else skip[:, :0], label)
+            if timed is not None:
+                steps = F.adaptive_avg_pool1d(timed, h.shape[2])
+                steps = steps[..., None, None].expand(-1, -1, -1, *h.shape[3:])
+                h = torch.cat([h, steps], dim=1)
+        clip: Tensor = self.blocks[-1](h)
+        return clip
+
+
+# %% tags=["active-ipynb", "plan"]
+# rows = []
+# for frames, size in ((8, 64), (32, 64), (8, 32), (32, 32)):
+#     times = np.cumprod(plan_blocks(frames, size))
+#     row = {"clip": f"{frames} frames of {size} px"}
+#     for k, t in enumerate(times):
+#         row[f"block {k + 1}"] = f"{t} × {4 << k}²"
+#     rows.append(row)
+# show.table(rows, "frames × pixels after each block; the last block gives the colours")
+
+# %% [markdown]
+# ## A stream
+#
+# Image code, sound code and class enter the decoder. **No noise does**: the paper
+# writes G(i, c, a). With the same inputs it always makes the same clip, so it has one
+# answer even where many are right (which object enters?). ImaGINator has 512 numbers of
+# noise. We keep the paper's form, and offer `noise=512`.
+
+
+# %%
+class Stream(nn.Module):
+    """G(i, c, a): an image, a class and segments → a clip (Sec. 3.1).
+
+    `width` is w; `noise` counts z; `timed` gives the decoder all eight states of the
+    sound besides the last; `hidden` is H.
+    """
+
+    def __init__(
+        self, classes: int, width: int = 64, size: int = 64, frames: int = CLIP,
+        hidden: int = 256, noise: int = 0, timed: bool = False, skips: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.noise, self.timed, self.frames = noise, timed, frames
+        self.look = ImageEncoder(width, size)
+        self.listen = SoundEncoder(hidden)
+        self.draw = Decoder(
+            hidden + IMAGE_CODE + noise, classes, width, frames, size,
+            timed=hidden if timed else 0, skips=skips,
+        )  # fmt: skip
+
+    def forward(
+        self, image: Float[Tensor, "b 3 n n"], segments: Float[Tensor, "b t m a"],
+        label: Float[Tensor, "b classes"], z: Float[Tensor, "b z"] | None = None,
+        state: Float[Tensor, "b h"] | None = None,
+    ) -> tuple[Float[Tensor, "b 3 t n n"], Float[Tensor, "b h"]]:  # fmt: skip
+        """The clip, and the state of the sound's GRU after it."""
+        code, skips = self.look(image)
+        last, states = self.listen(segments, state)
+        parts = [last, code]
+        if self.noise:
+            drawn = torch.randn(len(image), self.noise, device=image.device)
+            parts.append(drawn if z is None else z)
+        timed = states.transpose(1, 2) if self.timed else None
+        clip = self.draw(torch.cat(parts, dim=1), label, skips, timed)
+        return clip, last
+
+
+# %% tags=["active-ipynb", "shapes"]
+# torch.manual_seed(0)
+# stream = Stream(classes=26, width=4, size=32)
+# label = F.one_hot(torch.tensor([0]), 26).float()
+# with torch.no_grad():
+#     clip, _ = stream(video[None, :, 0], segments[None, :CLIP], label)
+#     assert clip.shape == (1, 3, 8, 32, 32)
+#     again, _ = stream(video[None, :, 0], segments[None, :CLIP], label)
+# print("the same inputs, the same clip:", torch.equal(clip, again))
+
+# %% [markdown]
+# ## How large?
+#
+# At the paper's width. ImaGINator itself (noise instead of sound, six classes, 32
+# frames) is in the last row, with the number of weights of its released code. Half of
+# them are in its first block, where the middle width is 4,096. Would a block without
+# factorising be larger? Exercise 2 asks.
+
+# %% tags=["active-ipynb", "stream-weights"]
+# def count_weights(network):
+#     """The number of trained numbers."""
+#     return sum(p.numel() for p in network.parameters())
+#
+#
+# with torch.device("meta"):  # shapes only: no memory
+#     nets = {
+#         "image encoder": ImageEncoder(),
+#         "sound's GRU": SoundEncoder(),
+#         "stream, 8 frames": Stream(26),
+#         "stream, 8 frames, with noise": Stream(26, noise=512),
+#         "stream, 8 frames, all states": Stream(26, timed=True),
+#         "one stream of 32 frames": Stream(26, frames=32),
+#     }
+#     parts = nn.ModuleList([ImageEncoder(), Decoder(512 + IMAGE_CODE, 6, frames=32)])
+#     nets["ImaGINator as released"] = parts
+# rows = [{"network": name, "weights": count_weights(n)} for name, n in nets.items()]
+# show.table(rows, "at the paper's width of 64")
+
+# %% [markdown]
+# Four streams share their weights ("siamese"). So the cascade of step 4 has as many as
+# one stream.
+#
+# ## What are the skips for?
+#
+# Two small streams learn to make one clip of each of four speakers, from the mean
+# absolute error alone, for as many steps. One has skips. Without them the whole picture
+# must pass through 100 numbers.
+
+
+# %%
+def learn_clips(
+    stream: Stream, clips: Tensor, segments: Tensor, label: Tensor, steps: int = 40
+) -> list[float]:
+    """Fit a stream to clips (B, 3, 8, N, N) by L1; the error at each step."""
+    adam = torch.optim.Adam(stream.parameters(), 2e-3, betas=(0.5, 0.999))
+    errors = []
+    for _ in range(steps):
+        made, _ = stream(clips[:, :, 0], segments, label)
+        loss = F.l1_loss(made, clips)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        errors.append(loss.item())
+    return errors
+
+
+# %% tags=["active-ipynb", "skips"]
+# films = [film_speaker(player) for player in (3, 5, 8, 13)]
+# clips = torch.stack([film[:, :CLIP] for film, _ in films])
+# sounds = torch.stack([cutter(sound[None])[0, :CLIP] for _, sound in films])
+# labels = F.one_hot(torch.arange(4), 4).float()
+# history, made = {}, {}
+# for name, skips in (("with skips", True), ("without", False)):
+#     torch.manual_seed(0)
+#     net = Stream(4, width=4, size=32, hidden=16, skips=skips)
+#     history[name] = learn_clips(net, clips, sounds, labels)
+#     with torch.no_grad():
+#         made[name] = net(clips[:, :, 0], sounds, labels)[0]
+# show.curves(history, y="mean absolute error")
+
+# %% tags=["active-ipynb", "skips-seen"]
+# last = {"real": clips} | made
+# pictures = [(x[:, :, -1].permute(0, 2, 3, 1) + 1) / 2 for x in last.values()]
+# show.image_grid(pictures, rows=list(last), title="the last frame of each clip")
+
+# %% [markdown]
+# This is the paper's reason why ImaGINator and its own model look better than the
+# others (Sec. 4.2). It is also a danger: where skips make it easy to repeat the first
+# frame, a network may do nothing else. Step 8 therefore has a row "first frame held
+# still" in each of its tables.
+#
+# ## What came out
+#
+# - An image becomes a code and maps at each size. The maps join the decoder again.
+# - Time is doubled in the first three of five blocks: 8 frames instead of 32.
+# - The factorised blocks have ImaGINator's weights, to the last number.
+# - With skips a stream keeps the picture from the first steps on.
+#
+# ## Exercises
+#
+# 1. Join skip and class to the maps.
+# 2. Compute whether factorising saves weights.
+
+# %% tags=["active-ipynb"]
+# from avnb_notebooks.cascaded_siamese import exercises
+#
+#
+# def join_maps(h, skip, label):
+#     """Maps (B, c + s + C, t, n, n) of h (B, c, t, n, n) and what joins it.
+#
+#     First h, then the skip (B, s, n, n) in every frame, then the one-hot class (B, C)
+#     in every frame and pixel.
+#     """
+#     ...  # your code
+#
+#
+# course.try_exercise(exercises.JOIN_MAPS, join_maps)
+
+# %% tags=["active-ipynb"]
+# def count_block_weights(before, middle, after, kernel_time, kernel_space):
+#     """Two numbers of weights, without biases and norms.
+#
+#     Of the factorised block (time: before → middle, then space: middle → after), and
+#     of one transposed convolution before → after over time and space at once.
+#     """
+#     ...  # your code
+#
+#
+# course.try_exercise(exercises.COUNT_BLOCK_WEIGHTS, count_block_weights)
