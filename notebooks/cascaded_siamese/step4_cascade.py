@@ -316,7 +316,7 @@ def pick_starts(
 class SiameseStreams(nn.Module):
     """Streams that make clips, all at once or one after the other."""
 
-    def __init__(self, streams, detached: bool, carried: bool) -> None:
+    def __init__(self, streams: list[Stream], detached: bool, carried: bool) -> None:
         super().__init__()
         self.streams, self.detached = nn.ModuleList(streams), detached
         self.carried = carried
