@@ -76,8 +76,8 @@ HEIGHT = 4  # of the smallest maps; a last 4×4 convolution makes the code of th
 
 
 # %%
-class ImageEncoder(nn.Module):
-    """An image → its code and its maps of every size (ImaGINator's encoder).
+class ImageEncoderLayers(nn.Module):
+    """The layers of the image encoder.
 
     `width` is w, 64 in the paper; `size` is N; `code` is I.
     """
@@ -91,6 +91,11 @@ class ImageEncoder(nn.Module):
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(w) for w in widths[1:])
         self.code = nn.Conv2d(widths[-1], code, HEIGHT)
+
+
+# %%
+class ImageEncoder(ImageEncoderLayers):
+    """An image → its code and its maps of every size (ImaGINator's encoder)."""
 
     def forward(self, image: Float[Tensor, "b 3 n n"]) -> tuple[Tensor, list[Tensor]]:
         """The code (B, I) and the skips, from 4×4 to N / 2."""
@@ -145,8 +150,8 @@ def join_skip(
 
 
 # %%
-class FactorisedBlock(nn.Module):
-    """Time, then space: (B, in, t, n, n) → (B, out, t', 2 n, 2 n).
+class FactorisedBlockLayers(nn.Module):
+    """The layers of a block: widths are (in, middle, out).
 
     `times` is t' / t. The first block makes 4×4 maps of a single place. The last one
     ends in a tanh (`last`). `start` makes `times` frames of one frame, without stride.
@@ -169,6 +174,11 @@ class FactorisedBlock(nn.Module):
         )
         self.norm_time = nn.BatchNorm3d(middle)
         self.norm_space = nn.Identity() if last else nn.BatchNorm3d(after)
+
+
+# %%
+class FactorisedBlock(FactorisedBlockLayers):
+    """Time, then space: (B, in, t, n, n) → (B, out, t', 2 n, 2 n)."""
 
     def forward(self, h: Float[Tensor, "b c t n n"]) -> Tensor:
         """The block without what joins it."""
@@ -203,8 +213,8 @@ def plan_blocks(frames: int, size: int) -> list[int]:
 
 
 # %%
-class Decoder(nn.Module):
-    """Codes → a clip (B, 3, T, N, N), with the image's skips (ImaGINator's decoder).
+class DecoderLayers(nn.Module):
+    """The blocks of ImaGINator's decoder, for T frames.
 
     `code` counts the numbers that come in, without the class; `width` is w.
     `timed` adds channels that say something of each frame, at every size (step 2's
@@ -228,6 +238,11 @@ class Decoder(nn.Module):
             FactorisedBlock(w, times, start=k == 0, last=k == len(plan) - 1)
             for k, (w, times) in enumerate(zip(widths, plan, strict=True))
         )
+
+
+# %%
+class Decoder(DecoderLayers):
+    """Codes → a clip (B, 3, T, N, N), with the image's skips."""
 
     def forward(
         self, code: Float[Tensor, "b code"], label: Float[Tensor, "b classes"],
@@ -265,8 +280,8 @@ class Decoder(nn.Module):
 
 
 # %%
-class Stream(nn.Module):
-    """G(i, c, a): an image, a class and segments → a clip (Sec. 3.1).
+class StreamLayers(nn.Module):
+    """The three networks of a stream.
 
     `width` is w; `noise` counts z; `timed` gives the decoder all eight states of the
     sound besides the last; `hidden` is H.
@@ -284,6 +299,11 @@ class Stream(nn.Module):
             hidden + IMAGE_CODE + noise, classes, width, frames, size,
             timed=hidden if timed else 0, skips=skips,
         )  # fmt: skip
+
+
+# %%
+class Stream(StreamLayers):
+    """G(i, c, a): an image, a class and segments → a clip (Sec. 3.1)."""
 
     def forward(
         self, image: Float[Tensor, "b 3 n n"], segments: Float[Tensor, "b t m a"],

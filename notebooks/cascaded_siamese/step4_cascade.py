@@ -313,63 +313,64 @@ def pick_starts(
 
 
 # %%
-class Cascade(nn.Module):
-    """Siamese streams in a row (Fig. 1); any number of them.
+class SiameseStreams(nn.Module):
+    """Streams that make clips, all at once or one after the other."""
 
-    Args:
-        stream: makes a clip of an image, segments and a class.
-        link: how a stream begins, a key of `STARTS`.
-        detached: no gradient flows from a clip into the one before it.
-        carried: the sound's GRU keeps its state from clip to clip.
-        unshared: how many streams have weights of their own (not siamese); 0: none.
-    """
-
-    def __init__(
-        self, stream: Stream, link: str = "free", detached: bool = True,
-        carried: bool = False, unshared: int = 0, make_stream=None,
-    ) -> None:  # fmt: skip
+    def __init__(self, streams: list[Stream], detached: bool, carried: bool) -> None:
         super().__init__()
-        if link not in STARTS:
-            raise AvnbError("link", f"{link!r}", f"Give one of {', '.join(STARTS)}")
-        others = [make_stream() for _ in range(unshared - 1)]
-        self.streams = nn.ModuleList([stream, *others])
-        self.link, self.detached, self.carried = link, detached, carried
-
-    def forward(
-        self, first: Float[Tensor, "b 3 n n"], segments: Float[Tensor, "b t m a"],
-        label: Float[Tensor, "b classes"], starts: Tensor | None = None,
-    ) -> Float[Tensor, "b 3 t n n"]:  # fmt: skip
-        """One clip for each eight segments.
-
-        `starts` (B, S, 3, N, N) of `pick_starts` replace `first` and the links, where
-        the link needs real frames. Without them, as at test time, the cascade is free.
-        """
-        sounds = segments.unflatten(1, (-1, CLIP))
-        if self.link == "identity" and starts is None:
-            starts = first[:, None].expand(-1, sounds.shape[1], -1, -1, -1)
-        batched = self.link != "free" and starts is not None
-        if batched and len(self.streams) == 1 and not self.carried:
-            return self.make_at_once(starts, sounds, label)
-        return self.make_in_turn(first, sounds, label, starts if batched else None)
+        self.streams, self.detached = nn.ModuleList(streams), detached
+        self.carried = carried
 
     def make_at_once(self, starts: Tensor, sounds: Tensor, label: Tensor) -> Tensor:
-        """All streams as one batch of B · S items."""
-        count = starts.shape[:2]
-        labels = label[:, None].expand(-1, count[1], -1).flatten(0, 1)
+        """All streams as one batch of B · S items; they share their weights."""
+        labels = label.repeat_interleave(starts.shape[1], dim=0)
         made, _ = self.streams[0](starts.flatten(0, 1), sounds.flatten(0, 1), labels)
-        return made.unflatten(0, count).transpose(1, 2).flatten(2, 3)
+        return made.unflatten(0, starts.shape[:2]).transpose(1, 2).flatten(2, 3)
 
     def make_in_turn(self, image, sounds, label, starts=None) -> Tensor:
-        """One stream after the other."""
+        """Each from the last frame of the one before, or from its own of `starts`."""
         clips, state = [], None
         for k, sound in enumerate(sounds.unbind(1)):
             image = image if starts is None else starts[:, k]
             stream = self.streams[k % len(self.streams)]
-            clip, state = stream(image, sound, label, state=state)
-            state = state if self.carried else None
+            clip, last = stream(image, sound, label, state=state)
+            state = last if self.carried else None
             clips.append(clip)
-            image = clip[:, :, -1].detach() if self.detached else clip[:, :, -1]
+            image = (clip.detach() if self.detached else clip)[:, :, -1]
         return torch.cat(clips, dim=2)
+
+
+# %% [markdown]
+# `Cascade` decides which of the two it is. Without the real `starts`, as at test time,
+# it is free in any case.
+
+
+# %%
+class Cascade(SiameseStreams):
+    """Siamese streams in a row (Fig. 1); `link` is a key of `STARTS`.
+
+    `detached`: no gradient flows into the clip before. `carried`: the sound's GRU keeps
+    its state. `others`: streams with weights of their own for the clips that follow.
+    """
+
+    def __init__(
+        self, stream, link="free", detached=True, carried=False, others=()
+    ) -> None:
+        if link not in STARTS:
+            raise AvnbError("link", f"{link!r}", f"Give one of {', '.join(STARTS)}")
+        super().__init__([stream, *others], detached, carried)
+        self.link = link
+
+    def forward(self, first, segments, label, starts=None) -> Tensor:
+        """One clip for each eight segments; `starts` are those of `pick_starts`."""
+        sounds = segments.unflatten(1, (-1, CLIP))
+        if self.link == "identity":
+            starts = first[:, None].expand(-1, sounds.shape[1], -1, -1, -1)
+        if self.link == "free" or starts is None:
+            return self.make_in_turn(first, sounds, label)
+        if len(self.streams) > 1 or self.carried:
+            return self.make_in_turn(first, sounds, label, starts)
+        return self.make_at_once(starts, sounds, label)
 
 
 # %% [markdown]

@@ -149,7 +149,7 @@ class ImageCritic(nn.Module):
 
 
 # %%
-class ClipTrunk(nn.Module):
+class ClipTrunkLayers(nn.Module):
     """The convolutions of D_V; `left` is how many frames the last maps have.
 
     `frames` of a clip: 8 for the cascade, 32 for one stream. `classes` may be 0.
@@ -170,6 +170,11 @@ class ClipTrunk(nn.Module):
             joined = classes if k == 1 else 0
             self.convs.append(spectral_norm(Conv3d(a + joined, b, *geometry)))
         self.channels = widths[-1]
+
+
+# %%
+class ClipTrunk(ClipTrunkLayers):
+    """Clips → the last maps of D_V."""
 
     def forward(
         self, clip: Float[Tensor, "b 3 t n n"], label: Float[Tensor, "b c"]
@@ -286,8 +291,8 @@ class Verdict:
 
 
 # %%
-class VideoCritic(nn.Module):
-    """The clip critic for each clip, and the order head on its trunk.
+class VideoCriticLayers(nn.Module):
+    """The networks of the video critic.
 
     `head` is "shared", "own" (a trunk of its own) or "none". `frames` of a clip: with
     32 there is one clip a video, and no order.
@@ -305,6 +310,11 @@ class VideoCritic(nn.Module):
         self.order = None if head == "none" else OrderHead(self.clip.trunk.channels)
         self.own = ClipTrunk(width, **options) if head == "own" else None
         self.frames = frames
+
+
+# %%
+class VideoCritic(VideoCriticLayers):
+    """The clip critic for each clip, and the order head on its trunk."""
 
     def forward(self, video: Float[Tensor, "b 3 t n n"], label: Tensor) -> Verdict:
         """All clips of all videos as one batch."""

@@ -210,8 +210,8 @@ class G3Block(nn.Module):
 
 
 # %%
-class AxisAttention(nn.Module):
-    """Self-attention along time or along space of maps (B, C, T, H, W).
+class AxisAttentionLayers(nn.Module):
+    """The layers of an attention along time or along space.
 
     `along` is "time" or "space". γ begins at 0, so that the layer begins as nothing.
     """
@@ -225,6 +225,11 @@ class AxisAttention(nn.Module):
         )
         self.strength = nn.Parameter(torch.zeros(1))  # γ
         self.rows = "(b h w) t c" if along == "time" else "(b t) (h w) c"
+
+
+# %%
+class AxisAttention(AxisAttentionLayers):
+    """Each place looks at those of its row: y = γ softmax(QᵀK) V + x."""
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
         """Each row of places looks at itself."""
@@ -301,8 +306,8 @@ def make_identity(attention: AxisAttention, channels: int) -> None:
 
 
 # %%
-class G3AN(nn.Module):
-    """G3AN's generator: appearance (B, a), motion (B, K, m) → video.
+class G3ANLayers(nn.Module):
+    """The blocks of G3AN's generator.
 
     `width` is w. `attention` puts both attentions before the last block.
     """
@@ -316,18 +321,21 @@ class G3AN(nn.Module):
         outs = [width * 2 ** min(3, blocks - 1 - k) for k in range(blocks)]
         before = [(appearance, appearance + motion, motion)]
         before += [(w, 2 * w, w) for w in outs[:-1]]
-        first = (4, 1, 0), (4, 1, 0)
-        doubling, still = ((4, 2, 1), (4, 2, 1)), ((1, 1, 0), (4, 2, 1))
+        first, doubling = ((4, 1, 0),) * 2, ((4, 2, 1),) * 2  # time, space
+        still = (1, 1, 0), (4, 2, 1)
         kinds = [first, doubling, doubling] + [still] * (blocks - 3)
         self.blocks = nn.ModuleList(
             G3Block((*w, out), *kind)
             for w, out, kind in zip(before, outs, kinds, strict=True)
         )
-        self.attention = nn.Sequential()
-        if attention:
-            two = (AxisAttention(2 * outs[-2], along) for along in ("time", "space"))
-            self.attention = nn.Sequential(*two)
+        axes = ("time", "space") if attention else ()
+        self.attention = nn.Sequential(*(AxisAttention(2 * outs[-2], a) for a in axes))
         self.colour = nn.Conv3d(2 * outs[-1], 3, (1, 3, 3), 1, (0, 1, 1))
+
+
+# %%
+class G3AN(G3ANLayers):
+    """Appearance (B, a) and motion (B, K, m), noise or codes → a video."""
 
     def forward(self, appearance: Tensor, motion: Tensor) -> Tensor:
         """Noise or codes → a video of 4 (K + 3) frames in [-1, 1]."""
@@ -458,8 +466,8 @@ class SoundImaGINator(nn.Module):
 
 
 # %%
-class PhonicsGAN(nn.Module):
-    """After PhonicsGAN's abstract: sound's GRU | image code | class → a 3-D CNN."""
+class PhonicsGANLayers(nn.Module):
+    """The networks of PhonicsGAN, as far as its abstract tells."""
 
     def __init__(
         self, classes: int, width: int = 64, size: int = 64, hidden: int = 256
@@ -477,6 +485,11 @@ class PhonicsGAN(nn.Module):
         ]
         self.ups = nn.ModuleList([first, *doubling])
         self.norms = nn.ModuleList(nn.BatchNorm3d(w) for w in widths[1:-1])
+
+
+# %%
+class PhonicsGAN(PhonicsGANLayers):
+    """After PhonicsGAN's abstract: sound's GRU | image code | class → a 3-D CNN."""
 
     def forward(
         self, first: Tensor, segments: Tensor, label: Tensor, starts=None

@@ -289,7 +289,7 @@ def test_siamese_streams_are_one_and_unshared_ones_are_four() -> None:
 
     torch.manual_seed(0)
     shared = cascades.Cascade(make())
-    own = cascades.Cascade(make(), unshared=4, make_stream=make).eval()
+    own = cascades.Cascade(make(), others=[make() for _ in range(3)]).eval()
     assert count(own) == 4 * count(shared)
     image, segments, label = random(1, 3, 32, 32), random(1, 8, 64, 20), one_hot(1)
     own.link = "identity"
