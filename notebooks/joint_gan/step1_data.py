@@ -28,6 +28,20 @@
 # **Letters.** N clips · T frames of a clip · H, W pixels · S = 16,384 samples · fps
 # frames a second.
 
+# %% tags=["parameters"]
+SCALE = "laptop"  # how large everything is: one of the scales below
+DATA = ""  # "" is the embedded data; or a folder of clips, see `avnb prepare --help`
+SEED = 0  # of every random number: a whole number; each seed has a run of its own
+RUN_DIR = ""  # "" is the usual folder of this run, below runs/joint_gan/
+OVERRIDES = {}  # {"field": value} of the table of settings below: your own values
+# scale      for                                        the whole series took
+# smoke      tests: every line runs, nothing is learned not measured yet
+# laptop     two cores, no GPU: the networks do learn   not measured yet
+# reference  two cores for hours: until curves are flat not measured yet
+# gpu        a GPU with 16 GB, as in Colab              not measured yet
+# paper      the paper's own setting, as far as known   not measured yet
+# `avnb check` measures the GFLOP/s of your machine, and says how long it will take.
+
 # %% tags=["active-ipynb"]
 # import importlib.util
 # import subprocess
@@ -51,13 +65,6 @@ from torch.nn import functional as F
 
 from avnb.data import clips as prepared
 from avnb.errors import ClipsError
-
-# %% tags=["parameters"]
-SCALE = "laptop"
-DATA = ""
-SEED = 0
-RUN_DIR = ""
-OVERRIDES = {}
 
 # %% tags=["active-ipynb"]
 # import numpy as np
