@@ -112,7 +112,7 @@ def compare_bins(
         return np.bincount(place[kept[0]], minlength=bins)
 
     def measure_different(kept: list[np.ndarray]) -> float:
-        return count_different_bins(expected, count(kept))
+        return float(count_different_bins(expected, count(kept)))
 
     def measure_divergence(kept: list[np.ndarray]) -> float:
         return compute_divergence(expected, count(kept))

@@ -71,6 +71,7 @@ from avnb_notebooks.joint_gan.step4_pairs import (
     PlainRun,
     generator_terms,
     list_methods,
+    log_kinds,
     make_critics,
     update_critics,
     update_generators,
@@ -193,11 +194,6 @@ JUDGES = {
     "judge_video": ("the judge that sees", metrics.VideoJudge, Clips.get_frames,
                     jitter_videos, 2000),
 }  # fmt: skip
-
-
-def take_inputs(clips: Clips, take, index: Tensor) -> tuple[Tensor, Tensor]:
-    """What a judge gets of some clips, and their classes."""
-    return take(clips, index), clips.labels[index]
 
 
 # %%
@@ -435,8 +431,28 @@ def describe(sounds: Tensor, videos: Tensor) -> dict[str, Tensor]:
 known = describe(test.get_waveforms(held_out), test.get_frames(held_out))
 
 
+# %% [markdown]
+# $D_1$ and $D_2$ are measured as well: how often do they tell the three kinds of pair
+# apart, when the real halves are held-out clips? A third is chance.
+
+
 # %%
-def watch(run: training.Run, G: JointGenerator) -> None:
+@torch.no_grad()
+def name_kinds(pairs: nn.Module, method: Method, a, v, made_a, made_v) -> Tensor:
+    """The share of pairs whose kind D_1 and D_2 name: real, sound or picture made."""
+    right, was_training = [], pairs.training
+    pairs.eval()
+    for kind, x, y in ((0, a, v), (1, made_a, v), (2, a, made_v)):
+        for part in zip(x.split(16), y.split(16), strict=True):
+            logits = pairs(*(half.to(device) for half in part))
+            named = log_kinds(logits, method.pairs == "softmax")[:, :3].argmax(1)
+            right.append(named == kind)
+    pairs.train(was_training)
+    return torch.cat(right).float().mean()
+
+
+# %%
+def watch(run: training.Run, G: JointGenerator, critics: Critics, method) -> None:
     """Measure the averaged generators on fixed noise, and keep some samples."""
     with torch.random.fork_rng():  # measuring must not change the training's draws
         sounds, videos = generate_clips(G, settings.measured, frames, lesson.seed)
@@ -446,6 +462,11 @@ def watch(run: training.Run, G: JointGenerator) -> None:
             run.log(**{f"distance {what}": far.value})
         pairs = (made["class of the sound"], made["class of the video"])
         run.log(coupling=metrics.class_agreement(*pairs, classes).gain.value)
+        if method.pairs in ("two", "softmax"):
+            few = held_out[:64]
+            real = test.get_waveforms(few), test.get_frames(few)
+            made = sounds[: len(few)], videos[: len(few)]
+            run.log(kinds=name_kinds(critics.pairs, method, *real, *made))
     pictures = (videos[:8, :, frames // 2] + 1) / 2
     run.log_sample(pictures.clamp(0, 1), "fixed", columns=8)
     run.log_sample(sounds[:4, 0].flatten(), "fixed", sample_rate=RATE)
@@ -469,7 +490,7 @@ def train_network(name: str) -> training.Run:
                 log |= measure_pulls(critics, batch, fake, method)
         run.log(**log)
         if step.is_due(every):
-            watch(run, ema.module)
+            watch(run, ema.module, critics, method)
     run.require_finished()
     training.save_model(models / f"{name}.safetensors", ema.module, **sizes)
     return run
@@ -598,6 +619,8 @@ for name, run in runs.items():
     for what, values in last.items():
         tail = values[-max(len(values) // 4, 1) :]
         row[f"{what}: first"], row[f"{what}: last quarter"] = values[0], tail.mean()
+    if len(kinds := run.read_log("kinds")[1]):
+        row["D₁ and D₂ right: first"], row["last"] = kinds[0], kinds[-1]
     rows.append(row)
 lesson.table("networks", rows, "Distances to held-out clips, and coupling")
 
