@@ -121,8 +121,8 @@ def compare_bins(
     note = f"K = {bins}, {len(training)} training items; jackknife over {over}"
     found = []
     for name, statistic, most, unit in (
-        ("NDB", measure_different, bins, ""),
-        ("JSD", measure_divergence, 1, "bits"),
+        ("NDB", measure_different, float(bins), ""),
+        ("JSD", measure_divergence, 1.0, "bits"),
     ):
         value, low, high = jackknife_interval(
             statistic, (len(place),), None if units is None else (units,), seed=seed

@@ -123,8 +123,9 @@ class VideoJudge(Judge):
         """Maps of the video, one for each frame: it brings its own number of them."""
         change = torch.cat([torch.zeros_like(x[:, :, :1]), x.diff(dim=2)], dim=2)
         both = torch.cat([x, change], dim=1).transpose(1, 2)
-        maps: Tensor = self.body(both.flatten(0, 1)).amax((2, 3))
-        return maps.unflatten(0, both.shape[:2]).transpose(1, 2)
+        maps = self.body(both.flatten(0, 1)).amax((2, 3))
+        each: Tensor = maps.unflatten(0, both.shape[:2]).transpose(1, 2)
+        return each
 
     def features(self, video: Float[Tensor, "b 3 t n n"]) -> Float[Tensor, "b f"]:
         """The vector before the last layer, for distances."""
