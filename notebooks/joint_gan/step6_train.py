@@ -652,7 +652,8 @@ pulls = {
     for critic in ("D_a", "D_I", "D_V", "pairs")
 }
 pulls = {name: curve for name, curve in pulls.items() if len(curve[0])}
-figure = show.curves(pulls, y="norm of the gradient", logarithmic=True, smooth=5)
+few = max(1, len(next(iter(pulls.values()))[0]) // 20)  # neighbours to be averaged
+figure = show.curves(pulls, y="norm of the gradient", logarithmic=True, smooth=few)
 lesson.figure("pulls_through_training", figure, f"Gradients of each term: {main}.")
 
 # %%
@@ -660,7 +661,7 @@ losses = {k: runs[main].read_log(k) for k in ("loss D_a", "loss D_I", "loss D_V"
 losses |= {"loss pairs": runs[main].read_log("loss pairs")}
 losses = {name: curve for name, curve in losses.items() if len(curve[0])}
 lines = {"knows nothing": 2 * np.log(2)}
-figure = show.curves(losses, y="loss", lines=lines, smooth=20)
+figure = show.curves(losses, y="loss", lines=lines, smooth=max(1, settings.steps // 40))
 lesson.figure("losses", figure, f"The losses of the critics: {main}.")
 
 

@@ -228,7 +228,7 @@ for ax, what in zip(axes[0], JUDGED, strict=True):
         ax.bar(np.arange(classes) + i * width, shares, width, label=name)
     ax.set_xticks(np.arange(classes) + 0.4, train.classes, rotation=20, fontsize=7)
     ax.set(title=f"by the {what}", ylabel="share")
-axes[0, 1].legend(fontsize=6)
+axes[0, 1].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.01, 1.0))
 lesson.figure("class_histogram", figure, "Which classes are generated.")
 
 
