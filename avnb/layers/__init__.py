@@ -1,6 +1,12 @@
 """Layers that several lessons share; each runs on CPU and GPU."""
 
-from avnb.layers.blocks import Conv3d, DownBlock, PatchHead, UpBlock
+from avnb.layers.blocks import (
+    Conv3d,
+    DownBlock,
+    PatchHead,
+    UpBlock,
+    use_channels_last,
+)
 from avnb.layers.conditional import AudioConditionalInstanceNorm, NoiseInjection
 from avnb.layers.prediction import (
     ConvGRU,
@@ -27,4 +33,5 @@ __all__ = [
     "UpConv1d",
     "VideoPrediction",
     "shuffle_phase",
+    "use_channels_last",
 ]

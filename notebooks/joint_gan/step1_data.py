@@ -68,7 +68,6 @@ from avnb.errors import ClipsError
 
 # %% tags=["active-ipynb"]
 # import numpy as np
-# from IPython.display import display
 #
 # from avnb import course
 # from avnb.data.shards import prepare
@@ -351,10 +350,9 @@ def require_clips(clips: Clips, count: int) -> None:
 # ]
 # counted = {f"{split} clips": len(c) for split, c in data.items()}
 # rows.append({"class": "all"} | counted)
-# lesson.record("counts", rows, "Clips of each class")
+# lesson.table("counts", rows, "Clips of each class")
 # silent = {split: c.silent for split, c in data.items()}
 # print(f"{train.fps} frames of {size} a clip; left out as silent: {silent}")
-# show.table(rows)
 
 # %% [markdown]
 # ## What the paper counts
@@ -385,9 +383,8 @@ def require_clips(clips: Clips, count: int) -> None:
 #     | {"clips": clips, "ours, clips": ours[name, "clips"]}
 #     for name, (videos, clips) in hmmd.TABLE_2.items()
 # ]
-# lesson.record("table1", table1, "Sub-URMP-Video: Table 1 and our plan of it")
-# lesson.record("table2", table2, "HMMD: Table 2 and our plan of it")
-# display(show.table(table1, "Table 1"), show.table(table2, "Table 2"))
+# lesson.table("table1", table1, "Sub-URMP-Video: Table 1 and our plan of it")
+# lesson.table("table2", table2, "HMMD: Table 2 and our plan of it")
 
 # %% [markdown]
 # Neither set is balanced. A generator that makes only what is common lowers many of the
@@ -523,8 +520,7 @@ def match_clock(
 #             row["hand's height there"] = float(height[here[:, None] & right].mean())
 #             row["elsewhere"] = float(height[here[:, None] & ~right].mean())
 #         rows.append(row)
-#     lesson.record("clock", rows, "One clock: heard and seen in the same frame")
-#     display(show.table(rows))
+#     lesson.table("clock", rows, "One clock: heard and seen in the same frame")
 
 # %% [markdown]
 # The hand's height is in shares of the picture. Where it strikes it is 0: the hand
@@ -584,8 +580,7 @@ def name_by_nearest(
 #     {"split": "by clip", "right class from the corners": by_clip},
 #     {"split": "chance", "right class from the corners": 1 / len(train.classes)},
 # ]
-# lesson.record("splits", rows, "What the room alone tells of the class, in two splits")
-# show.table(rows)
+# lesson.table("splits", rows, "What the room alone tells of the class, in two splits")
 
 # %% [markdown]
 # Split by clip, the wallpaper names the instrument. Nothing that is measured on such a
@@ -632,10 +627,9 @@ def name_by_nearest(
 #     grid = [pictures[:: max(1, len(some) // 8)][:8] for pictures in redrawn.values()]
 #     figure = show.image_grid(grid, rows=[*redrawn], size=0.95)
 #     lesson.figure("left_out", figure, "Drawn again, with something left out.")
-# caption = "The nearest clip of another player, in one property"
-# lesson.record("shortcuts", rows, caption)
 # share = 1 / len(test.classes)
-# show.table(rows, f"Chance: {share:.0%}")
+# caption = f"The nearest clip of another player, in one property (chance {share:.0%})"
+# lesson.table("shortcuts", rows, caption)
 
 # %% [markdown]
 # Where only the instrument is left out, the player still sits on the floor behind a
@@ -732,8 +726,7 @@ def take_clips(clips: Clips, count: int) -> Clips:
 #     own = plain.read(level[1])[row["quantity"]]
 #     r = np.corrcoef(own.numpy(), known[1][row["quantity"]].numpy())[0, 1]
 #     row["r, loudness alone"] = float(r)
-# lesson.record("oracles", rows, "What 0.5 s of sound says of the frame in its middle")
-# show.table(rows)
+# lesson.table("oracles", rows, "What 0.5 s of sound says of the frame in its middle")
 
 # %% [markdown]
 # Where r is well above its shifted control, sound and picture share something that a

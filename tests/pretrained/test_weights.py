@@ -708,3 +708,11 @@ def test_unpublished_networks_are_fetched_from_nowhere(monkeypatch) -> None:
     network = weights.load_network("vgg16", published=False)
     assert not network.training
     assert not any(p.requires_grad for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", weights.SOURCES)
+def test_every_network_is_laid_out_for_speed(name: str) -> None:
+    network = weights.load_network(name, published=False)
+    kernels = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert all(k.is_contiguous(memory_format=torch.channels_last) for k in kernels)
+    assert not any(p.requires_grad for p in network.parameters())
