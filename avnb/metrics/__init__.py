@@ -15,6 +15,14 @@ from avnb.metrics.baselines import (
     retrieve_nearest,
     shuffle_within,
 )
+from avnb.metrics.bins import BinComparison, compare_bins
+from avnb.metrics.coupling import (
+    PairGain,
+    class_agreement,
+    compare_pairs,
+    curve_match,
+    event_match,
+)
 from avnb.metrics.distances import (
     frechet_distance,
     inception_score,
@@ -23,6 +31,7 @@ from avnb.metrics.distances import (
 )
 from avnb.metrics.human import MethodScores, human_scores
 from avnb.metrics.inception import fid, fvd, kid
+from avnb.metrics.judges import Features, SoundJudge, VideoJudge
 from avnb.metrics.latents import (
     active_units,
     latent_information,
@@ -47,6 +56,7 @@ from avnb.metrics.memorisation import (
     manifold_recall,
 )
 from avnb.metrics.pictures import lpips, lpips_distance, ssim
+from avnb.metrics.pitches import find_pitch_bins, pitch_entropy
 from avnb.metrics.pose import pose_error, pose_rows
 from avnb.metrics.retrieval import mean_reciprocal_rank, random_mrr, reciprocal_ranks
 from avnb.metrics.shortcuts import (
@@ -56,8 +66,13 @@ from avnb.metrics.shortcuts import (
 )
 
 __all__ = [
+    "BinComparison",
+    "Features",
     "Measure",
     "MethodScores",
+    "PairGain",
+    "SoundJudge",
+    "VideoJudge",
     "accuracy",
     "active_units",
     "authenticity",
@@ -65,12 +80,18 @@ __all__ = [
     "average_class",
     "blur_pictures",
     "chance",
+    "class_agreement",
     "class_shares",
+    "compare_bins",
+    "compare_pairs",
     "constant_answers",
+    "curve_match",
     "diversity",
+    "event_match",
     "event_spans",
     "fid",
     "find_nearest",
+    "find_pitch_bins",
     "frechet_distance",
     "fvd",
     "human_scores",
@@ -93,6 +114,7 @@ __all__ = [
     "pair_distance",
     "paired_difference",
     "peak_agreement",
+    "pitch_entropy",
     "pose_error",
     "pose_rows",
     "random_mrr",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from avnb.course.exercises import Exercise, assert_close, require_answer, to_array
 
@@ -450,5 +451,211 @@ CHANCE_AGREEMENT = Exercise(
     (
         "Both are of class k with probability q[k] r[k].",
         "Add these up over the classes.",
+    ),
+)
+
+
+# --- Step 6: training ------------------------------------------------------------
+
+
+def measure_pull(critic: Callable, fake: torch.Tensor) -> torch.Tensor:
+    """The sum of the clips' losses: each clip's gradient is its own."""
+    fake = fake.detach().requires_grad_()
+    loss = -F.logsigmoid(critic(fake)).sum()
+    (slope,) = torch.autograd.grad(loss, fake)
+    return slope.flatten(1).norm(dim=1).mean()
+
+
+def check_measure_pull(answer: Callable) -> None:
+    """A linear critic has a gradient that can be written down."""
+    random = torch.Generator().manual_seed(7)
+    weight = torch.randn(2, 5, generator=random)
+    fake = torch.randn(4, 2, 5, generator=random)
+
+    def critic(x: torch.Tensor) -> torch.Tensor:
+        return (x * weight).sum((1, 2))
+
+    unsure = torch.zeros(3, 2, 5)
+    assert_close(answer(critic, unsure), weight.norm() / 2, "logits of 0")
+    right = ((1 - critic(fake).sigmoid()) * weight.norm()).mean()
+    assert_close(answer(critic, fake), right, "a linear critic")
+
+
+MEASURE_PULL = Exercise(
+    "the pull of a critic",
+    "Compute the mean norm of a loss's gradient at generated clips.",
+    check_measure_pull,
+    measure_pull,
+    (
+        "torch.autograd.grad(loss, fake) needs fake.requires_grad_().",
+        "Add the clips' losses up: a mean would divide each gradient by B.",
+    ),
+)
+
+
+def count_flops(inputs: int, outputs: int, weights: int, length: int) -> int:
+    """Each output number needs inputs · weights products and as many additions."""
+    return 2 * inputs * outputs * weights * length
+
+
+def check_count_flops(answer: Callable) -> None:
+    """Compare with torch's own counter."""
+    for inputs, outputs, weights, longer in ((1, 1, 1, 5), (3, 4, 25, 40)):
+        conv = torch.nn.Conv1d(inputs, outputs, weights, bias=False)
+        x = torch.zeros(1, inputs, longer)
+        with FlopCounterMode(display=False) as counter:
+            length = conv(x).shape[2]
+        what = f"{inputs} to {outputs} channels, {weights} weights"
+        assert_close(
+            answer(inputs, outputs, weights, length),
+            float(counter.get_total_flops()), what,
+        )  # fmt: skip
+
+
+COUNT_FLOPS = Exercise(
+    "the operations of a convolution",
+    "Count the multiplications and additions of a 1-d convolution.",
+    check_count_flops,
+    count_flops,
+    (
+        "One number of the result needs inputs · weights multiplications.",
+        "There are outputs · length numbers in the result.",
+    ),
+)
+
+
+# --- Step 7: judging -------------------------------------------------------------
+
+
+def count_different(first: torch.Tensor, second: torch.Tensor) -> int:
+    """A two-sided test of two proportions in each bin, at 5 %."""
+    n, m = first.sum(), second.sum()
+    p = (first + second) / (n + m)
+    error = (p * (1 - p) * (1 / n + 1 / m)).sqrt()
+    return int(((first / n - second / m).abs() > 1.96 * error).sum())
+
+
+def check_count_different(answer: Callable) -> None:
+    """Equal histograms, a missing bin, and one that is empty on both sides."""
+    even = torch.full((4,), 100.0)
+    assert_close(answer(even, 2 * even), 0.0, "equal shares")
+    gone = torch.tensor([0.0, 100.0, 100.0, 200.0])
+    assert_close(answer(even, gone), 2.0, "one bin lost, one of twice the size")
+    empty = torch.tensor([50.0, 50.0, 0.0])
+    assert_close(answer(empty, empty), 0.0, "a bin that is empty in both")
+    few = torch.tensor([2.0, 3.0])
+    assert_close(answer(few, torch.tensor([3.0, 2.0])), 0.0, "5 items against 5")
+
+
+COUNT_DIFFERENT = Exercise(
+    "NDB",
+    "Count the bins in which two histograms differ significantly.",
+    check_count_different,
+    count_different,
+    (
+        "The pooled share of a bin is p = (first + second) / (n + m).",
+        "The difference of two shares has the variance p (1 - p) (1 / n + 1 / m).",
+        "It is significant at 5 % where it is more than 1.96 standard deviations.",
+    ),
+)
+
+
+def split_entropy(pitches: list[torch.Tensor]) -> tuple[float, float]:
+    """Of all pitches together, and the mean of each sound's own."""
+
+    def entropy(one: torch.Tensor) -> torch.Tensor:
+        p = torch.unique(one, return_counts=True)[1] / len(one)
+        return -(p * p.log2()).sum()
+
+    each = torch.stack([entropy(one) for one in pitches]).mean()
+    return float(entropy(torch.cat(pitches))), float(each)
+
+
+def check_split_entropy(answer: Callable) -> None:
+    """One pitch a sound, all pitches in each sound, and a mixture."""
+    steady = [torch.full((5,), k) for k in range(8)]
+    assert_close(
+        torch.tensor(answer(steady)), torch.tensor([3.0, 0.0]), "one pitch each"
+    )
+    gliding = [torch.arange(8) for _ in range(3)]
+    assert_close(torch.tensor(answer(gliding)), torch.tensor([3.0, 3.0]), "glides")
+    mixed = [torch.tensor([1, 1, 2, 2]), torch.tensor([1, 1, 1, 1])]
+    p = torch.tensor([0.75, 0.25])
+    together = float(-(p * p.log2()).sum())
+    assert_close(
+        torch.tensor(answer(mixed)), torch.tensor([together, 0.5]), "two sounds"
+    )
+
+
+SPLIT_ENTROPY = Exercise(
+    "two pitch entropies",
+    "Compute the entropy of the pitches of all sounds, and the mean of each sound's.",
+    check_split_entropy,
+    split_entropy,
+    (
+        "torch.unique(x, return_counts=True) counts each pitch.",
+        "Entropy in bits is -Σ p log2 p.",
+        "Join the sounds with torch.cat before you count, for the first of the two.",
+    ),
+)
+
+
+# --- Step 8: playing -------------------------------------------------------------
+
+
+def keep_sound(
+    noise: dict[str, torch.Tensor], other: dict[str, torch.Tensor], picture: set[str]
+) -> dict[str, torch.Tensor]:
+    """Take what the picture alone uses from the other noise."""
+    return {name: other[name] if name in picture else x for name, x in noise.items()}
+
+
+def check_keep_sound(answer: Callable) -> None:
+    """With and without a shared part."""
+    one = {name: torch.zeros(2, 3) for name in ("sound", "content", "motion", "shared")}
+    two = {name: torch.ones(2, 3) for name in one}
+    found = answer(one, two, {"content", "motion"})
+    for name, new in (("sound", 0), ("content", 1), ("motion", 1), ("shared", 0)):
+        assert_close(found[name], torch.full((2, 3), float(new)), f'noise["{name}"]')
+    assert_close(one["content"], torch.zeros(2, 3), "the first noise, afterwards")
+
+
+KEEP_SOUND = Exercise(
+    "keep the sound",
+    "Draw anew only what the picture alone depends on.",
+    check_keep_sound,
+    keep_sound,
+    (
+        "Make a new dict: the two that come in must stay as they are.",
+        "What is shared belongs to the sound as well, so it must stay.",
+    ),
+)
+
+
+def walk_noise(start: torch.Tensor, end: torch.Tensor, steps: int) -> torch.Tensor:
+    """Cos and sin: their squares add up to one."""
+    angle = torch.linspace(0, torch.pi / 2, steps).view(-1, *[1] * start.ndim)
+    return angle.cos() * start + angle.sin() * end
+
+
+def check_walk_noise(answer: Callable) -> None:
+    """The ends, and the length in the middle."""
+    random = torch.Generator().manual_seed(8)
+    a, b = torch.randn(2, 4000, generator=random)
+    walk = answer(a, b, 5)
+    assert_close(walk[0], a, "the beginning")
+    assert_close(walk[-1], b, "the end", 1e-3)
+    lengths = torch.stack([x.norm() for x in walk]) / 4000**0.5
+    assert_close(lengths, torch.ones(5), "lengths on the way, per √size", 0.1)
+
+
+WALK_NOISE = Exercise(
+    "a walk between two noises",
+    "Go from one normal noise to another without leaving the usual length.",
+    check_walk_noise,
+    walk_noise,
+    (
+        "A straight line is too short in the middle: two halves have length √½.",
+        "cos² + sin² = 1, so cos · a + sin · b has the variance of a and b.",
     ),
 )

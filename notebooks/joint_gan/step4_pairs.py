@@ -538,13 +538,19 @@ class Critics(nn.Module):
 def make_critics(
     method: Method, sound_width: int, width: int, pair_width: int = 16,
     size: int = 64, sigma: float = 0.0, shuffle: int = 2, shared: bool = True,
+    pair_shuffle: int = 0,
 ) -> Critics:  # fmt: skip
-    """D_a, D_I, D_V and what the method has beside them."""
+    """D_a, D_I, D_V and what the method has beside them.
+
+    `shuffle` is the radius of D_a's phase shuffle, `pair_shuffle` that of the pairs'.
+    """
     pairs: nn.Module | None = None
     if method.pairs == "alone":
         pairs = AloneCritics(method.columns, pair_width)
     elif method.pairs != "none":
-        pairs = PairCritics(method.columns, pair_width, method.form, shared)
+        pairs = PairCritics(
+            method.columns, pair_width, method.form, shared, pair_shuffle
+        )
     return Critics(
         SoundCritic(sound_width, shuffle),
         ImageCritic(width, sigma),

@@ -32,6 +32,8 @@
 #     importlib.invalidate_caches()
 
 # %%
+from pathlib import Path
+
 import torch
 from avnb_notebooks.joint_gan.step4_pairs import (
     RATE,
@@ -42,6 +44,8 @@ from avnb_notebooks.joint_gan.step4_pairs import (
 )
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from avnb import training
 
 
 # %% tags=["active-ipynb"]
@@ -301,6 +305,39 @@ def make_generator(method: Method, **sizes) -> JointGenerator:
     """The generators of a method; `sizes` are the arguments of JointGenerator."""
     kinds = {"none": JointGenerator, "latent": SharedGenerator, "time": TimedGenerator}
     return kinds[method.coupling](**sizes)
+
+
+# %% [markdown]
+# ## From a trained generator to clips
+#
+# The steps that follow load a generator from its file and let it make clips. The noise
+# comes from a generator of random numbers with a seed of its own, so that networks with
+# noise of the same sizes answer the same noise.
+
+
+# %%
+def load_generator(path: Path, method: Method) -> JointGenerator:
+    """The generators of a method, as step 6 has saved them, in eval mode."""
+    kinds = {"none": JointGenerator, "latent": SharedGenerator, "time": TimedGenerator}
+    return training.load_model(path, kinds[method.coupling])
+
+
+@torch.no_grad()
+def generate_clips(
+    generator: JointGenerator, count: int, frames: int, seed: int = 0, batch: int = 16
+) -> tuple[Tensor, Tensor]:
+    """Sounds (count, 1, samples) and videos (count, 3, T, N, N), on the CPU."""
+    device = next(generator.parameters()).device
+    random, parts = torch.Generator().manual_seed(seed), []
+    was_training = generator.training
+    generator.eval()
+    for start in range(0, count, batch):
+        noise = generator.draw_noise(min(batch, count - start), frames, random)
+        made = generator({name: x.to(device) for name, x in noise.items()})
+        parts.append([x.float().cpu() for x in made])
+    generator.train(was_training)
+    sounds, videos = (torch.cat(x) for x in zip(*parts, strict=True))
+    return sounds, videos
 
 
 # %% tags=["active-ipynb", "same-size"]

@@ -315,6 +315,14 @@ def test_unknown_network() -> None:
         weights.load_network("resnet")
 
 
+@pytest.mark.parametrize("name", ["i3d", "inception"])
+def test_networks_load_without_their_weights(name: str) -> None:
+    """I3D has kernels of five dimensions, for which there is no channels_last."""
+    network = weights.load_network(name, published=False)
+    assert not network.training
+    assert not any(p.requires_grad for p in network.parameters())
+
+
 # --- files that mean harm
 
 
