@@ -174,7 +174,7 @@ def _draw_letter(
         scale = 1 + 0.16 * style.size * moment.pulse
     shape, height = _shape_text(text, style.font)
     # Two letters must share the room of one.
-    fit = scale * min(46 / height, 44 / float(np.ptp(shape.vertices[:, 0])))
+    fit = scale * min(46 / height, 44 / shape.get_extents().width)
     with canvas.at(affine((x, 38 - lift), degrees, fit)):
         canvas.fill(shape, style.ink, edge=darken(style.ink, 0.5), width=1.2 / fit)
     if style.eyes:
@@ -255,12 +255,12 @@ def _write_word(canvas: Canvas, word: str, style: Style, moment: Moment) -> None
     if not count:
         return
     whole, _ = _shape_text(word, style.font)
-    wide = float(np.ptp(whole.vertices[:, 0]))
+    wide = whole.get_extents().width
     fit = min(0.34, 84 / wide)
     # The left end of the whole word: what is written does not move as more comes.
     left = 50 - fit * wide / 2
     part, _ = _shape_text(word[:count], style.font)
-    first = float(part.vertices[:, 0].min())
+    first = part.get_extents().x0
     # All parts stand on one line, the foot of the letters that have no tail.
     foot = 88 - fit * _find_foot(word[:count], style.font)
     matrix = affine((left - fit * first, foot), 0, fit)

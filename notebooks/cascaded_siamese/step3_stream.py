@@ -232,8 +232,8 @@ class DecoderLayers(nn.Module):
         # ImaGINator's middle widths are 8 times the block's output, then 12 times.
         middles = [8 * outs[0]] + [12 * out for out in [*outs[1:], 3]]
         joined = [(2 if skips else 1) * out + classes + timed for out in outs]
-        befores = [code + classes, *joined]
-        widths = zip(befores, middles, [*outs, 3], strict=True)
+        inputs = [code + classes, *joined]
+        widths = zip(inputs, middles, [*outs, 3], strict=True)
         self.blocks = nn.ModuleList(
             FactorisedBlock(w, times, start=k == 0, last=k == len(plan) - 1)
             for k, (w, times) in enumerate(zip(widths, plan, strict=True))

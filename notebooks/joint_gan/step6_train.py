@@ -62,6 +62,12 @@ from itertools import pairwise
 import matplotlib.image
 import numpy as np
 import torch
+from IPython.display import display
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+# %%
 from avnb_notebooks.joint_gan.step1_data import Clips, load_clips, require_clips
 from avnb_notebooks.joint_gan.step2_sound import RATE
 from avnb_notebooks.joint_gan.step3_picture import set_instance_noise
@@ -83,10 +89,6 @@ from avnb_notebooks.joint_gan.step5_shared import (
     load_generator,
     make_generator,
 )
-from IPython.display import display
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 # %%
 from avnb import course, metrics, training
