@@ -314,8 +314,8 @@ ear, eye = judges["judge_sound"], judges["judge_video"]
 # %% [markdown]
 # ## What is trained
 #
-# A network is a `Method` (step 4) and, for two ablations, another phase shuffle. Beside
-# the rows above you can name the ablations in `methods`:
+# A network is a `Method` (step 4). Two ablations have another phase shuffle as well.
+# Beside the rows above you can name these ablations in `methods`:
 
 # %%
 CATALOGUE = {n: (m, {}) for n, m in (list_methods() | list_coupled_methods()).items()}
@@ -325,6 +325,7 @@ CATALOGUE |= {
     "JM, weight 0.1": (Method(weight=0.1), {}),
     "JM, weight 10": (Method(weight=10.0), {}),
     "JM, shuffled pairs": (Method(), {"pair_shuffle": 2}),
+    "BL, Wasserstein sound": (Method(pairs="none", sound_game="wasserstein"), {}),
     "BL, no shuffle": (Method(pairs="none"), {"shuffle": 0}),
     "BL, shuffle 4": (Method(pairs="none"), {"shuffle": 4}),
 }
