@@ -99,9 +99,9 @@ settings
 # ## The clips that are judged
 #
 # Each network makes equally many clips, from noise that it has not met. Beside them
-# stand **held-out real clips**, of players that nobody has met, and three rows that
-# keep the numbers honest: *training clips, drawn again* (a copier), *one training clip,
-# repeated*, and *noise*.
+# stand **held-out real clips**, of players that nobody has met, and four rows that keep
+# the numbers honest: *training clips, drawn again* (a copier), *one training clip,
+# repeated*, *noise*, and *silence* with a grey picture.
 
 # %%
 device = training.get_device()
@@ -120,7 +120,7 @@ drawn = torch.randint(len(train), (count,), generator=random)
 
 # %%
 REAL, AGAIN = "real, held out", "training clips, drawn again"
-ONE, NOISE = "one training clip, repeated", "noise"
+ONE, NOISE, SILENCE = "one training clip, repeated", "noise", "silence, grey"
 clips: dict[str, tuple[Tensor, Tensor]] = {}
 clips[REAL] = test.get_waveforms(picked), test.get_frames(picked)
 for name, method in methods.items():
@@ -131,6 +131,7 @@ clips[ONE] = tuple(x[:1].expand(count, *x.shape[1:]) for x in clips[AGAIN])
 clips[NOISE] = tuple(
     0.3 * torch.randn(x.shape, generator=random).clamp(-3, 3) for x in clips[REAL]
 )
+clips[SILENCE] = tuple(torch.zeros_like(x) for x in clips[REAL])
 units = {name: None for name in clips} | {
     REAL: [test.units[i] for i in picked.tolist()]
 }
@@ -335,6 +336,13 @@ lesson.table(
 # clip, and FVD is that of I3D. The paper has IS only, and by it real videos are *worse*
 # than generated ones (1.42 against 1.88 and 1.91). That says what the score is worth:
 # it rewards sure answers and variety, right or wrong.
+#
+# The paper compares with four other models in words. All of them are **conditional**,
+# so they have no row here. Chen et al. 2017 make a picture from a sound and a sound
+# from a picture (the series `deep_cross_modal` builds it). CMC-GAN does both in a cycle
+# that must come back to where it began. SA-CMGAN adds self-attention and the class.
+# Triangle-GAN translates between two kinds of data with few pairs, by the two critics
+# that became $D_1$ and $D_2$.
 
 
 # %%
