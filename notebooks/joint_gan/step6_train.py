@@ -318,12 +318,15 @@ ear, eye = judges["judge_sound"], judges["judge_video"]
 # Beside the rows above you can name these ablations in `methods`:
 
 # %%
-CATALOGUE = {n: (m, {}) for n, m in (list_methods() | list_coupled_methods()).items()}
+COUPLED = list_coupled_methods()
+CATALOGUE = {name: (method, {}) for name, method in (list_methods() | COUPLED).items()}
 CATALOGUE |= {
     "JM, timed critics": (Method(form="timed"), {}),
     "JM, non-saturating": (Method(saturating=False), {}),
     "JM, weight 0.1": (Method(weight=0.1), {}),
     "JM, weight 10": (Method(weight=10.0), {}),
+    "shared, weight 10": (replace(COUPLED["shared"], weight=10.0), {}),
+    "timed, weight 10": (replace(COUPLED["timed"], weight=10.0), {}),
     "JM, shuffled pairs": (Method(), {"pair_shuffle": 2}),
     "BL, Wasserstein sound": (Method(pairs="none", sound_game="wasserstein"), {}),
     "BL, no shuffle": (Method(pairs="none"), {"shuffle": 0}),
