@@ -72,6 +72,7 @@ from avnb.training import Run
 
 # %%
 SLOPE = 0.2  # of every LeakyReLU of the critics
+PENALTY = 10.0  # weight of the gradient penalty in WaveGAN's own game
 REAL, SOUND_MADE, PICTURE_MADE, BOTH_MADE = 0, 1, 2, 3  # kinds of pair
 
 
@@ -456,6 +457,7 @@ class Method:
     weight: float = 1.0  # of the pairs' term in the generators' loss
     form: str = "pooled"  # or timed
     coupling: str = "none"  # of the generators: none, latent, time (step 5)
+    sound_game: str = "log"  # of D_a: Eq. 1, or "wasserstein", WaveGAN's own (step 2)
 
     @property
     def columns(self) -> int:
@@ -594,13 +596,24 @@ def judge_fakes(
 
 
 # %%
+def play_sound(
+    critic: nn.Module, real: Tensor, made: Tensor, game: str
+) -> Float[Tensor, ""]:
+    """The loss of D_a in Eq. 1, or in WaveGAN's own game, which is WGAN-GP."""
+    both = critic(torch.cat([real, made])).chunk(2)
+    if game == "log":
+        return losses.log_critic_loss(*both)
+    penalty = losses.gradient_penalty(critic, real, made)
+    return losses.critic_loss(*both) + PENALTY * penalty
+
+
+# %%
 def critic_terms(
     critics: Critics, real: tuple, fake: tuple, frame: Tensor, method: Method
 ) -> dict[str, Float[Tensor, ""]]:
     """The loss of each critic. `real`, `fake`: sounds and videos; S_1 takes `frame`."""
     (a, v), (made_a, made_v) = real, (x.detach() for x in fake)
-    both = critics.sound(torch.cat([a, made_a])).chunk(2)
-    terms = {"D_a": losses.log_critic_loss(*both)}
+    terms = {"D_a": play_sound(critics.sound, a, made_a, method.sound_game)}
     if critics.image is not None:
         images = (critics.image(pick_frames(x, frame)) for x in (v, made_v))
         terms["D_I"] = losses.log_critic_loss(*images)
@@ -636,6 +649,8 @@ def generator_terms(
     if critics.image is not None:
         logits["D_I"] = critics.image(pick_frames(made_v, frame))
     terms = {name: losses.log_generator_loss(x) for name, x in logits.items()}
+    if method.sound_game == "wasserstein":
+        terms["D_a"] = losses.generator_loss(logits["D_a"])
     if critics.pairs is None:
         return terms
     made = judge_halves(critics.pairs, made_a, made_v)

@@ -56,7 +56,7 @@ OVERRIDES = {}  # {"field": value} of the table of settings below: your own valu
 
 # %%
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import matplotlib.image
@@ -92,6 +92,7 @@ from avnb_notebooks.joint_gan.step5_shared import (
 
 # %%
 from avnb import course, metrics, training
+from avnb.course import reference
 from avnb.course.speed import measure_speed
 from avnb.viz import show
 
@@ -107,30 +108,28 @@ lesson = course.start(
 )
 
 # %%
-EVERY = tuple(list_methods() | list_coupled_methods())
+# Of each kind of critic and of generator one; tests train all others.
+FEW = ("BL", "JM", "shared", "timed")
 STUDIED = ("BL", "JM", "alone", "mismatched", "shared", "timed")
 
 # %%
 settings = lesson.settings(
     dict(
-        #          smoke laptop reference gpu paper
-        methods=(EVERY, ("JM", "shared"), STUDIED, STUDIED, ("BL", "JM")),
-        steps=(2, 800, 4000, 20000, 100000),  # of each network
+        #        smoke laptop reference gpu paper
+        weights=("train", "reference", "train", "train", "train"),  # of the judges
+        methods=(FEW, ("JM", "shared"), STUDIED, STUDIED, ("BL", "JM")),
+        steps=(2, 500, 1600, 20000, 100000),  # of each network
         batch=(4, 8, 8, 16, 16),  # over all processes
-        sound_width=(2, 16, 16, 32, 64),  # d, of G_a and D_a
-        width=(2, 16, 16, 32, 64),  # of G_I, D_I and D_V
-        pair_width=(2, 8, 8, 16, 16),  # of the pairs' critics
+        sound_width=(2, 12, 16, 32, 64),  # d, of G_a and D_a
+        width=(2, 8, 16, 32, 64),  # of G_I, D_I and D_V
+        pair_width=(2, 4, 8, 16, 16),  # of the pairs' critics
         trunks=("shared", "shared", "shared", "shared", "separate"),  # of D_1 and D_2
-        upsample=("transposed",) * 5,  # or nearest (step 2)
         shuffle=(2, 2, 2, 2, 2),  # radius of the phase shuffle in D_a
         content=(90, 90, 90, 90, 90),  # numbers of Z_C
-        motion=(10, 10, 10, 10, 10),  # numbers of each ε_k
-        sigma=(0.1, 0.1, 0.1, 0.1, 0.1),  # of the instance noise at the beginning
-        noisy_steps=(2, 400, 2000, 10000, 50000),  # until it has fallen to 0
-        lr=(2e-4, 4e-4, 2e-4, 2e-4, 2e-4),  # of Adam
-        weight_decay=(1e-5, 1e-5, 1e-5, 1e-5, 1e-5),
+        noisy_steps=(2, 250, 800, 10000, 50000),  # until instance noise is gone
+        lr=(2e-4, 4e-4, 4e-4, 2e-4, 2e-4),  # of Adam
         ema_decay=(0.5, 0.99, 0.995, 0.999, 0.0),  # 0: no average, as the parents
-        judge_steps=(4, 250, 1500, 3000, 6000),  # of each judge
+        judge_steps=(4, 250, 1200, 3000, 6000),  # of each judge
         judge_width=(4, 16, 16, 32, 32),
         points=(2, 8, 16, 24, 50),  # moments at which each network is measured
         measured=(8, 96, 256, 512, 900),  # clips that are generated for it
@@ -141,6 +140,13 @@ settings = lesson.settings(
 
 # %%
 settings
+
+# %% [markdown]
+# Two numbers are MoCoGAN's at every scale:
+
+# %%
+SIGMA = 0.1  # deviation of the instance noise at the beginning
+WEIGHT_DECAY = 1e-5  # of Adam
 
 # %% [markdown]
 # ## Load the data
@@ -164,7 +170,10 @@ print(f"{frames} frames of {size}×{size}; held out: {len(set(test.units))} unit
 # have no such truth, and then step 7 finds onsets and motion without a network.
 #
 # Both judges learn from the training part and are measured on players that they have
-# not met. Their features also give the distances below.
+# not met. Their features also give the distances below. Every generator is measured by
+# them, so they should be good ones, and the demo has better things to do than to train
+# them: at scale `laptop` this notebook takes those of the reference run, which has the
+# same data.
 
 # %%
 display(course.show_source(metrics.SoundJudge, metrics.VideoJudge))
@@ -220,27 +229,35 @@ def judge_loss(judge: nn.Module, x: Tensor, index: Tensor) -> Tensor:
 # %%
 fixed = torch.Generator().manual_seed(lesson.seed)
 held_out = torch.randperm(len(test), generator=fixed)[: settings.measured].to(device)
-FREE = {"steps", "methods", "judge_steps", "points", "measured", "pulls_every"}
-kept = {k: v for k, v in settings.as_dict().items() if k not in FREE}
+# What may change in a training that goes on: how long it is, and how it is looked at.
+FREE = ("weights", "methods", "steps", "judge_steps", "points", "measured")
+kept, changed = settings.fix(*FREE, "pulls_every", "precision")
 balanced = 1 / torch.bincount(train.labels.cpu(), minlength=classes)[train.labels.cpu()]
+judge_batch = 32 if len(train) >= 32 else settings.batch
+
+
+# %%
+def start_judge(file: str, config: dict) -> tuple:
+    """The run of one judge, the judge, its optimizer and its batches."""
+    _, kind, *_, offset = JUDGES[file]
+    run = training.Run(
+        lesson.run_dir / f"{file}{changed}", seed=lesson.seed + offset, settings=kept,
+        precision=settings.precision,
+    )  # fmt: skip
+    judge = kind(**config)
+    adam = torch.optim.AdamW(judge.parameters(), 2e-3, weight_decay=0.05)
+    batches = training.BatchSampler(
+        len(train), judge_batch, seed=lesson.seed + offset, weights=balanced
+    )
+    return run, *run.prepare(judge=judge, adam=adam), batches
 
 
 # %%
 def train_judge(file: str) -> training.Run:
     """Train one judge on jittered training clips, and save it."""
-    _, kind, take, jitter, offset = JUDGES[file]
-    run = training.Run(
-        lesson.run_dir / file, seed=lesson.seed + offset, settings=kept,
-        precision=settings.precision,
-    )  # fmt: skip
+    _, _, take, jitter, _ = JUDGES[file]
     config = {"classes": classes, "width": settings.judge_width}
-    judge = kind(**config)
-    adam = torch.optim.AdamW(judge.parameters(), 2e-3, weight_decay=0.05)
-    judge, adam = run.prepare(judge=judge, adam=adam)
-    batch = min(32, len(train)) if len(train) >= 32 else settings.batch
-    batches = training.BatchSampler(
-        len(train), batch, seed=lesson.seed + offset, weights=balanced
-    )
+    run, judge, adam, batches = start_judge(file, config)
     every = max(1, settings.judge_steps // settings.points)
     for step in run.steps(settings.judge_steps):
         index = batches[step.number].to(device)
@@ -258,11 +275,15 @@ def train_judge(file: str) -> training.Run:
 
 
 # %%
+wanted = settings.weights == "reference" and not lesson.chosen_data
+taken = wanted and reference.copy_models(lesson, *JUDGES)
 for file, (name, *_) in JUDGES.items():
+    if taken:
+        continue
     run = train_judge(file)
     lesson.record_training(
         name,
-        epochs=run.steps_done * min(32, len(train)) / len(train),
+        epochs=run.steps_done * judge_batch / len(train),
         steps=run.steps_done,
         held_out=np.transpose(run.read_log("held_out")),
         training=np.transpose(run.read_log("loss")),
@@ -293,17 +314,21 @@ ear, eye = judges["judge_sound"], judges["judge_video"]
 # %% [markdown]
 # ## What is trained
 #
-# A network is a `Method` (step 4) and, for two ablations, another phase shuffle. Beside
-# the rows above you can name the ablations in `methods`:
+# A network is a `Method` (step 4). Two ablations have another phase shuffle as well.
+# Beside the rows above you can name these ablations in `methods`:
 
 # %%
-CATALOGUE = {n: (m, {}) for n, m in (list_methods() | list_coupled_methods()).items()}
+COUPLED = list_coupled_methods()
+CATALOGUE = {name: (method, {}) for name, method in (list_methods() | COUPLED).items()}
 CATALOGUE |= {
     "JM, timed critics": (Method(form="timed"), {}),
     "JM, non-saturating": (Method(saturating=False), {}),
     "JM, weight 0.1": (Method(weight=0.1), {}),
     "JM, weight 10": (Method(weight=10.0), {}),
+    "shared, weight 10": (replace(COUPLED["shared"], weight=10.0), {}),
+    "timed, weight 10": (replace(COUPLED["timed"], weight=10.0), {}),
     "JM, shuffled pairs": (Method(), {"pair_shuffle": 2}),
+    "BL, Wasserstein sound": (Method(pairs="none", sound_game="wasserstein"), {}),
     "BL, no shuffle": (Method(pairs="none"), {"shuffle": 0}),
     "BL, shuffle 4": (Method(pairs="none"), {"shuffle": 4}),
 }
@@ -323,8 +348,7 @@ def make_networks(method: Method, more: dict) -> tuple[JointGenerator, Critics, 
     """Generators and critics of a method, and the generators' arguments."""
     sizes = {
         "sound_width": settings.sound_width, "width": settings.width, "size": size,
-        "content": settings.content, "motion": settings.motion,
-        "upsample": settings.upsample,
+        "content": settings.content,
     }  # fmt: skip
     critics = make_critics(
         method, settings.sound_width, settings.width, settings.pair_width, size,
@@ -336,9 +360,8 @@ def make_networks(method: Method, more: dict) -> tuple[JointGenerator, Critics, 
 def make_optimizer(network: nn.Module) -> torch.optim.Adam:
     """Adam as in MoCoGAN, with its small weight decay."""
     return torch.optim.Adam(
-        network.parameters(), settings.lr, (0.5, 0.999),
-        weight_decay=settings.weight_decay,
-    )  # fmt: skip
+        network.parameters(), settings.lr, (0.5, 0.999), weight_decay=WEIGHT_DECAY
+    )
 
 
 # %%
@@ -347,7 +370,7 @@ def start_run(name: str) -> tuple:
     method, more = chosen[name]
     training.seed_everything(lesson.seed)
     run = training.Run(
-        lesson.run_dir / "networks" / name, seed=lesson.seed,
+        lesson.run_dir / "networks" / f"{name}{changed}", seed=lesson.seed,
         precision=settings.precision, settings=kept | asdict(method) | more,
     )  # fmt: skip
     G, critics, sizes = make_networks(method, more)
@@ -483,7 +506,7 @@ def train_network(name: str) -> training.Run:
     every = max(1, settings.steps // settings.points)
     for step in run.steps(settings.steps, save_every=every):
         left = max(0.0, 1 - step.number / settings.noisy_steps)
-        set_instance_noise(critics, settings.sigma * left)
+        set_instance_noise(critics, SIGMA * left)
         batch = draw_batch(G, batches[step.number].to(device), run.generator)
         fake, log = take_step(run, G, critics, (opt_g, opt_d), batch, method)
         ema.update_parameters(G)
@@ -510,7 +533,8 @@ def train_network(name: str) -> training.Run:
 # %%
 def measure_step(name: str) -> dict:
     """GFLOP of one step, its seconds (the best of two), and weights of the networks."""
-    method, more = chosen[name]
+    # torch cannot count the gradient of a gradient: D_a is counted in Eq. 1's game.
+    method, more = replace(chosen[name][0], sound_game="log"), chosen[name][1]
     torch.manual_seed(lesson.seed)
     G, critics, _ = (part for part in make_networks(method, more))
     G, critics = G.to(device), critics.to(device)
@@ -563,26 +587,16 @@ def average_between(run: training.Run, name: str, at: np.ndarray) -> list:
 
 
 # %%
+# What is measured: (in the log, which way is better, what it is, whose loss beside it)
+FAR = "kernel distance of the {}'s features"
+AGREE = "agreement of ear and eye above chance"
 CURVES = {
-    "sound": (
-        "distance sound",
-        "lower",
-        "kernel distance of the ear's features",
-        "D_a",
-    ),
-    "picture": (
-        "distance video",
-        "lower",
-        "kernel distance of the eye's features",
-        "D_V",
-    ),
-    "coupling": (
-        "coupling",
-        "higher",
-        "agreement of ear and eye above chance",
-        "pairs",
-    ),
+    "sound": ("distance sound", "lower", FAR.format("ear"), "D_a"),
+    "picture": ("distance video", "lower", FAR.format("eye"), "D_V"),
+    "coupling": ("coupling", "higher", AGREE, "pairs"),
 }
+
+# %%
 for name, run in runs.items():
     for what, (key, better, unit, critic) in CURVES.items():
         at, values = run.read_log(key)

@@ -117,6 +117,7 @@ ear = load_judge("judge_sound", metrics.SoundJudge)
 eye = load_judge("judge_video", metrics.VideoJudge)
 
 
+# %%
 @torch.no_grad()
 def make_clips(G: JointGenerator, noise: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The sounds (N, 1, S) and videos (N, 3, T, H, W) of a noise, on the CPU."""
@@ -221,7 +222,7 @@ for name, G in networks.items():
 # another class than before.
 
 
-# %% tags=["knobs"]
+# %%
 @torch.no_grad()
 def name_classes(sounds: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
     """The probabilities of the classes, (N, K), of the sounds and of the videos."""
@@ -230,6 +231,7 @@ def name_classes(sounds: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(heard), torch.cat(seen)
 
 
+# %%
 def measure_knob(G: JointGenerator, knob: str) -> dict:
     """What changes when one knob is turned."""
     noise, other = draw(G, settings.varied, 4), draw(G, settings.varied, 5)
@@ -248,6 +250,7 @@ def measure_knob(G: JointGenerator, knob: str) -> dict:
     return row
 
 
+# %% tags=["knobs"]
 rows = [
     {"network": name, "knob": KNOBS[knob]} | measure_knob(G, knob)
     for name, G in networks.items()
@@ -349,7 +352,8 @@ def make_questions(
     return asked
 
 
-every = torch.arange(min(len(test), max(8, settings.varied)))
+random = torch.Generator().manual_seed(lesson.seed)
+every = torch.randperm(len(test), generator=random)[: max(8, settings.varied)]
 quiz = {"real": (test.get_waveforms(every), test.get_frames(every))}
 quiz |= {n: make_clips(G, draw(G, len(every), 10)) for n, G in networks.items()}
 questions = {n: make_questions(*clips, settings.questions) for n, clips in quiz.items()}
@@ -385,7 +389,7 @@ display(widgets.Album(open_page, pages))
 # same class is largest, plus the $F_1$ of starts that are heard and seen (step 7).
 
 
-# %% tags=["game"]
+# %%
 @torch.no_grad()
 def find_starts(judge: nn.Module, x: Tensor) -> list[np.ndarray]:
     """When something starts in each clip, as a judge hears or sees it, in s."""
@@ -393,6 +397,7 @@ def find_starts(judge: nn.Module, x: Tensor) -> list[np.ndarray]:
     return [(np.flatnonzero(row > 0) + 0.5) / frames for row in torch.cat(logits)]
 
 
+# %%
 def score_pairs(sounds: Tensor, videos: Tensor) -> np.ndarray:
     """How well each sound fits each video, (N, N)."""
     heard, seen = name_classes(sounds, videos)
@@ -405,6 +410,7 @@ def score_pairs(sounds: Tensor, videos: Tensor) -> np.ndarray:
     return score
 
 
+# %% tags=["game"]
 rows = []
 for name, clips in quiz.items():
     score = score_pairs(*clips)

@@ -9,7 +9,15 @@ from avnb_notebooks.joint_gan import step5_shared as shared
 from torch import Tensor
 from torch.nn import functional as F
 
+from avnb import losses
+
 METHODS = pairs.list_methods() | shared.list_coupled_methods()
+METHODS |= {
+    "non-saturating": pairs.Method(saturating=False),
+    "weight 3": pairs.Method(weight=3.0),
+    "timed critics": pairs.Method(form="timed"),
+    "Wasserstein sound": pairs.Method(pairs="none", sound_game="wasserstein"),
+}
 MADE = (pairs.SOUND_MADE, pairs.PICTURE_MADE, pairs.BOTH_MADE)
 
 
@@ -107,6 +115,11 @@ def naive_critic_losses(method, critics, real, fake, frame) -> dict[str, Tensor]
         return torch.stack([video[i, :, k] for i, k in enumerate(frame.tolist())])
 
     terms = {"D_a": game(critics.sound, a, b), "D_V": game(critics.video, v, w)}
+    if method.sound_game == "wasserstein":
+        torch.manual_seed(7)  # of the places between real and made
+        penalty = losses.gradient_penalty(critics.sound, a, b)
+        gap = critics.sound(a).mean() - critics.sound(b).mean()
+        terms["D_a"] = 10 * penalty - gap
     terms["D_I"] = game(critics.image, frames(v), frames(w))
     D = critics.pairs
     if method.pairs == "none":
@@ -140,8 +153,56 @@ def naive_critic_losses(method, critics, real, fake, frame) -> dict[str, Tensor]
 @pytest.mark.parametrize("name", METHODS)
 def test_the_critics_losses_are_the_plain_ones(name: str) -> None:
     method, _, critics, real, fake, frame = make_step(name)
+    torch.manual_seed(7)
     terms = pairs.critic_terms(critics, real, fake, frame, method)
     plain = naive_critic_losses(method, critics, real, fake, frame)
+    assert set(terms) == set(plain)
+    for key, value in plain.items():
+        torch.testing.assert_close(terms[key], value, atol=1e-4, rtol=1e-4)
+
+
+def naive_generator_losses(method, critics, real, fake, frame) -> dict[str, Tensor]:
+    """What G_a and G_I want of each critic, in probabilities."""
+    (a, v), (b, w) = real, fake
+
+    def fool(logits):
+        return -logits.sigmoid().log().mean()
+
+    picked = torch.stack([w[i, :, k] for i, k in enumerate(frame.tolist())])
+    terms = {"D_a": fool(critics.sound(b)), "D_V": fool(critics.video(w))}
+    terms["D_I"] = fool(critics.image(picked))
+    if method.sound_game == "wasserstein":
+        terms["D_a"] = -critics.sound(b).mean()
+    D = critics.pairs
+    if method.pairs == "none":
+        return terms
+    if method.pairs == "alone":
+        return terms | {"pairs": fool(D.hear(b, v)) + fool(D.see(w))}
+    fakes = [D(b, v), D(a, w)]
+    if method.pairs == "one":
+        loss = sum((1 - x.sigmoid()).log().mean() for x in fakes)
+    elif method.pairs == "softmax":
+        kinds = enumerate(fakes, start=1)
+        loss = sum(x.softmax(1)[:, k].log().mean() for k, x in kinds)
+    else:
+        loss = 0.0
+        for k, x in enumerate([*fakes, D(b, w)][: 3 if method.both_made else 2]):
+            made = 1 - x[:, 0].sigmoid()
+            # D2's answers: sound made, picture made, and both where there are three
+            d2 = x[:, 1:] if x.shape[1] > 2 else torch.cat([x[:, 1:], 0 * x[:, 1:]], 1)
+            own = d2.softmax(1)[:, k]
+            if method.saturating and k < 2:
+                loss = loss + (made * own).log().mean()
+            else:
+                loss = loss - (1 - made).log().mean() - (1 - own).log().mean()
+    return terms | {"pairs": method.weight * loss}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_generators_losses_are_the_plain_ones(name: str) -> None:
+    method, _, critics, real, fake, frame = make_step(name)
+    terms = pairs.generator_terms(critics, real, fake, frame, method)
+    plain = naive_generator_losses(method, critics, real, fake, frame)
     assert set(terms) == set(plain)
     for key, value in plain.items():
         torch.testing.assert_close(terms[key], value, atol=1e-4, rtol=1e-4)

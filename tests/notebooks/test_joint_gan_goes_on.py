@@ -1,0 +1,109 @@
+"""Step 6 of joint_gan: a training that was cut off ends with the same weights."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from avnb_notebooks import joint_gan
+from test_joint_gan_data import prepare_noise
+
+from avnb import files, training
+from avnb.data.sources import ClipSettings
+from avnb.errors import ClipsError, LessonError
+
+TINY = {"methods": ("timed",), "steps": 6, "points": 2, "measured": 8}
+SETTINGS = ClipSettings(1.024, hop=1.0, fps=10.0, size=32, sample_rate=16000)
+
+
+def run_step(step: str, run_dir: Path, data: Path, **overrides: Any) -> dict[str, Any]:
+    """What a step records at scale smoke, its text half run as a script."""
+    text = (Path(joint_gan.__path__[0]) / f"{step}.py").read_text()
+    given = {"SCALE": "smoke", "RUN_DIR": str(run_dir), "DATA": str(data)}
+    for name, value in (given | {"OVERRIDES": overrides}).items():
+        text, found = re.subn(rf"^{name} = .*", f"{name} = {value!r}", text, flags=re.M)
+        assert found == 1
+    exec(compile(text, step, "exec"), {"__name__": step})
+    result = json.loads((run_dir / "results" / f"{step}.json").read_text())
+    assert result["finished"]
+    return {e["name"]: e["value"] for e in result["entries"] if e["kind"] == "value"}
+
+
+def read_steps(folder: Path) -> list[int]:
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    return [int(json.loads(line)["step"]) for line in lines]
+
+
+class PowerCut(Exception):
+    """What ends the training in the middle of a step."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of noise, five clips each in either split."""
+    root = tmp_path_factory.mktemp("noise")
+    return prepare_noise(root, levels=[0.1, 0.2, 0.1, 0.3], settings=SETTINGS)
+
+
+@pytest.mark.slow
+def test_a_training_cut_off_midway_ends_with_equal_weights(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run_step("step6_train", whole, data, **TINY)
+    average, calls = training.EMA.update_parameters, []
+
+    def fail_once(self: Any, model: Any) -> None:
+        calls.append(1)
+        if len(calls) == 5:  # after the checkpoint of step 3, before that of step 6
+            raise PowerCut
+        average(self, model)
+
+    monkeypatch.setattr(training.EMA, "update_parameters", fail_once)
+    with pytest.raises(PowerCut):
+        run_step("step6_train", cut, data, **TINY)
+    assert not (cut / "models" / "timed.safetensors").exists()
+    results = run_step("step6_train", cut, data, **TINY)
+    # It went on from step 3: three more calls, and none of the first steps again.
+    assert len(calls) == 5 + 3
+    name = Path("networks") / "timed"
+    assert read_steps(cut / name) == read_steps(whole / name) == [*range(6)]
+    for model in ("timed", "judge_sound", "judge_video"):
+        path = Path("models") / f"{model}.safetensors"
+        assert files.hash_file(cut / path) == files.hash_file(whole / path), model
+    assert results["networks"][0]["steps"] == 6
+
+    # More steps go on; a setting that changes the training begins beside it.
+    run_step("step6_train", cut, data, **(TINY | {"steps": 8}))
+    assert read_steps(cut / name) == [*range(8)]
+    run_step("step6_train", cut, data, **(TINY | {"steps": 2, "lr": 1e-3}))
+    assert read_steps(cut / f"{name},lr=0.001") == [0, 1]
+    assert read_steps(cut / name) == [*range(8)]
+
+
+@pytest.mark.slow
+def test_what_step_6_cannot_train_on_is_an_error(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ClipsError, match="fewer than a batch of 999"):
+        run_step("step6_train", tmp_path / "a", data, batch=999)
+    with pytest.raises(LessonError, match="no network is called XM"):
+        run_step("step6_train", tmp_path / "b", data, judge_steps=2, methods=("XM",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"sample_rate": 8000}, "8000"),
+        ({"fps": 5.0}, "5"),
+        ({"size": 16}, "16"),
+    ],
+)
+def test_prepared_clips_of_another_kind_are_refused_at_once(
+    settings: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    made = {"hop": 1.0, "fps": 10.0, "size": 32, "sample_rate": 16000} | settings
+    data = prepare_noise(
+        tmp_path, levels=[0.1, 0.1], settings=ClipSettings(1.024, **made)
+    )
+    with pytest.raises(LessonError, match=rf"{problem}(.|\n)*avnb prepare hmmd"):
+        run_step("step6_train", tmp_path / "run", data)
