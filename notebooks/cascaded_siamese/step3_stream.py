@@ -385,15 +385,22 @@ class Stream(StreamLayers):
         state: Float[Tensor, "b h"] | None = None,
     ) -> tuple[Float[Tensor, "b 3 t n n"], Float[Tensor, "b h"]]:  # fmt: skip
         """The clip, and the state of the sound's GRU after it."""
-        code, skips = self.look(image)
         last, states = self.listen(segments, state)
+        return self.paint(image, last, states, label, z), last
+
+    def paint(
+        self, image: Tensor, last: Tensor, states: Tensor, label: Tensor,
+        z: Tensor | None = None,
+    ) -> Float[Tensor, "b 3 t n n"]:  # fmt: skip
+        """The clip, of a sound that is encoded already: its last state and all."""
+        code, skips = self.look(image)
         parts = [last, code]
         if self.noise:
             drawn = torch.randn(len(image), self.noise, device=image.device)
             parts.append(drawn if z is None else z)
         timed = states.transpose(1, 2) if self.timed else None
-        clip = self.draw(torch.cat(parts, dim=1), label, skips, timed)
-        return clip, last
+        clip: Tensor = self.draw(torch.cat(parts, dim=1), label, skips, timed)
+        return clip
 
 
 # %% tags=["active-ipynb", "shapes"]
