@@ -170,10 +170,11 @@ class OurStep(Step):
         of_G = critics.sum_generator_losses(made, fake, b, weights)
         of_D = critics.sum_critic_losses(real, fake, b, weights)
         both = [*self.D_I.parameters(), *self.D_V.parameters()]
-        slopes = critics.find_slopes(of_G, [*self.G.parameters()], keep=True)
-        slopes += critics.find_slopes(of_D, both)
-        sums = {"G": of_G, "D": of_D}
-        return {k: sum(v.values()).item() for k, v in sums.items()}, slopes
+        sums = {k: sum(v.values()) for k, v in (("G", of_G), ("D", of_D))}
+        nets = [*self.G.parameters()]
+        slopes = torch.autograd.grad(sums["G"], nets, retain_graph=True)
+        slopes += torch.autograd.grad(sums["D"], both)
+        return {k: v.item() for k, v in sums.items()}, [*slopes]
 
     def __call__(self) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
