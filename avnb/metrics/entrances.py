@@ -152,14 +152,12 @@ def _correlate_moments(
     return Measure("r", value, low, high, len(found), note=note, **about)
 
 
-def _average_error(
-    apart: np.ndarray, units: Units, frames: int, seed: int
-) -> Measure:
-    """The mean absolute error in frames; the largest possible one where none entered."""
+def _average_error(apart: np.ndarray, units: Units, frames: int, seed: int) -> Measure:
+    """The mean absolute error in frames; the largest possible one without entrances."""
     about: dict[str, Any] = {"counted": "videos", "unit": "frames", "seed": seed}
     if not len(apart):
-        note = "nothing enters in any video"
-        return Measure("error", float(frames), frames, frames, 0, note=note, **about)
+        most, note = float(frames), "nothing enters in any video"
+        return Measure("error", most, most, most, 0, note=note, **about)
     low, high = bootstrap_interval(apart, units, seed=seed)
     note = f"bootstrap over {len(set(units))} units"
     return Measure(

@@ -52,6 +52,7 @@ OVERRIDES = {}  # {"field": value} of the table of settings below: your own valu
 # %%
 import itertools
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -95,6 +96,7 @@ from avnb.pretrained import networks, weights
 from avnb.viz import show
 from avnb.viz.polls import Item, Medium, Poll, Question, write_poll
 from data_scripts.bandstand.sentences import NAMES
+from data_scripts.bandstand.speaker import VOWELS
 
 # %%
 lesson = course.start(
@@ -111,15 +113,17 @@ lesson = course.start(
 settings = lesson.settings(
     dict(
         #          smoke laptop reference gpu paper
-        videos=(8, 64, 256, 512, 900),  # judged in each part of the data, at most
-        asked=(8, 160, 400, 400, 400),  # with an entrance that is asked for, at most
-        reader_steps=(4, 400, 2000, 3000, 3000),  # of the reader of frames
+        videos=(8, 64, 256, 512, 512),  # judged in each part of the data, at most
+        asked=(4, 160, 400, 400, 400),  # with an entrance that is asked for, at most
+        reader_steps=(4, 800, 2000, 3000, 3000),  # of the reader of frames
         reader_width=(4, 16, 16, 32, 32),
         order_steps=(2, 150, 1500, 3000, 3000),  # of the judge of orders
         order_width=(2, 8, 16, 32, 32),
         spread=(2, 6, 8, 8, 8),  # first frames, and sounds, that are all combined
-        filmed=(4, 24, 192, 512, 900),  # videos for FVD, at most
-        pictured=(8, 64, 256, 512, 900),  # frames for FID and KID, at most
+        filmed=(8, 24, 192, 512, 512),  # videos for FVD, at most
+        film_frames=(9, 16, 32, 32, 32),  # of each, from the first on
+        pictured=(8, 48, 256, 512, 512),  # frames for FID and KID, at most
+        compared=(("the cascade",), (), (), (), ()),  # by FID, KID, FVD; () is all
         voted=(2, 8, 26, 26, 26),  # videos on the voting page
         pretrained=("random", *["published"] * 4),  # weights of AlexNet, Inception, I3D
     ),
@@ -302,6 +306,7 @@ lesson.record_training(
     negligible=0.01,
 )
 
+
 # %% [markdown]
 # What the reader can do, on real held-out videos. This is the **ceiling** of everything
 # that it reads from generated ones.
@@ -335,7 +340,9 @@ lesson.table("reader", rows, "The reader on real held-out videos: r within a vid
 figure, axes = show.subplots(1, min(3, len(index)), width=2.6, height=1.6)
 main = quantities[:1] or quantities
 for k, place in enumerate(axes[0]):
-    for name, colour in zip(quantities[:1] + quantities[-1:], ("C0", "C1"), strict=False):
+    for name, colour in zip(
+        quantities[:1] + quantities[-1:], ("C0", "C1"), strict=False
+    ):
         place.plot(test.truth[name][index[k]], color=colour, linestyle="--")
         place.plot(curves[name][k], color=colour, label=name)
     place.set(xlabel="frame", ylim=(-1.2, 1.3))
@@ -378,7 +385,6 @@ def summarise_sound(clips: Clips, index: Tensor) -> Tensor:
 heard = summarise_sound(train, torch.arange(len(train)))
 means = metrics.average_class(train.labels.unique(), train.frames, train.labels)
 mean_of = dict(zip(train.labels.unique().tolist(), means, strict=True))
-
 
 # %%
 Answer = Callable[[str, Tensor, Tensor], Tensor]  # part, videos, videos that are heard
@@ -425,6 +431,13 @@ answers |= {title: ask_network(key) for key, title in TITLES.items()}
 main = TITLES.get("cascade", next(iter(TITLES.values())))
 
 
+@cache
+def make_held_out(name: str) -> Tensor:
+    """The judged held-out videos of one answer: every section looks at them."""
+    index = judged["held out"]
+    return answers[name]("held out", index, index)
+
+
 # %% [markdown]
 # ## 1 · The entrance
 #
@@ -441,13 +454,13 @@ main = TITLES.get("cascade", next(iter(TITLES.values())))
 # 3. **foreign sound, its onset**: the same video, compared with the onset in the sound
 #    that was heard. A network that listens follows it.
 #
-# $r$ is Pearson's correlation over videos in which something enters; *near* is the share
-# of **all** that are at most two frames off. So a network gains nothing by letting
-# nothing enter where it is not sure.
+# $r$ is Pearson's correlation over videos in which something enters; *near* is the
+# share of **all** that are at most two frames off. So a network gains nothing by
+# letting nothing enter where it is not sure.
 
 
 # %%
-def pair_sounds(name: str, index: Tensor) -> Tensor:
+def pair_sounds(index: Tensor) -> Tensor:
     """For each video another one, whose sound it hears: a cycle through all."""
     random = np.random.default_rng(lesson.seed)
     order = random.permutation(len(index))
@@ -459,7 +472,7 @@ def pair_sounds(name: str, index: Tensor) -> Tensor:
 def judge_entrances(name: str, part: str) -> dict[str, metrics.MomentMatch]:
     """The three comparisons of one answer."""
     index = asked[part]
-    foreign, onset = pair_sounds(part, index), find_entrances(parts[part])
+    foreign, onset = pair_sounds(index), find_entrances(parts[part])
     own, other = (
         metrics.find_entrances(read_videos(answers[name](part, index, s))[1]["shown"])
         for s in (index, foreign)
@@ -505,13 +518,13 @@ if held:
 
 # %% tags=["entrance-scatter"]
 if enough:
-    part, index = "held out", asked["held out"]
+    some = asked["held out"]
     figure, axes = show.subplots(1, 3, width=2.3, height=2.3)
     for place, name in zip(axes[0], (REAL, main, NEAREST), strict=True):
-        _, read = read_videos(answers[name](part, index, index))
+        _, read = read_videos(answers[name]("held out", some, some))
         moment = metrics.find_entrances(read["shown"])
         place.plot([0, FRAMES], [0, FRAMES], color="0.7", linewidth=0.8)
-        onset = find_entrances(test)[index]
+        onset = find_entrances(test)[some]
         place.plot(onset, moment, "o", markersize=3, alpha=0.5)
         place.set(title=name, xlabel="onset of the word", ylim=(-2, FRAMES))
     axes[0, 0].set_ylabel("entrance (-1: none)")
@@ -530,41 +543,43 @@ if enough:
 MOVING = [q for q in ("pulse", "tilt", "mouth_open", "mouth_width") if q in quantities]
 
 
-def find_moving(name: str) -> Tensor:
-    """Those of the judged videos in which something moves."""
-    index, clips = judged[name], parts[name]
-    return index[clips.truth["still"][index, 0] == 0] if "still" in clips.truth else index
+index = judged["held out"]
+moving = torch.ones(len(index), dtype=torch.bool)  # of the judged held-out videos
+if "still" in test.truth:
+    moving = test.truth["still"][index, 0] == 0
+units = list_units("held out", index)
+units_moving = list_units("held out", index[moving])
 
 
-def read_phones(read: Tensor, phones: Tensor) -> np.ndarray:
-    """Of each video the opening on vowels minus that on m, b and p; nan without."""
-    closed = [NAMES.index(x) for x in ("m", "b", "p")]
-    vowels = [NAMES.index(x) for x in NAMES if x in "aeiou" or x in ("ae", "uh")]
-    shut, wide = (torch.isin(phones.long(), torch.tensor(x)) for x in (closed, vowels))
-    mean = [(read * m).sum(1) / m.sum(1) for m in (wide, shut)]
-    return (mean[0] - mean[1]).double().numpy()
+def read_phones(read: Tensor, phones: Tensor) -> float:
+    """The mean opening on vowels minus that on m, b and p, over the videos with both."""
+    sides = []
+    for names in (VOWELS, ("m", "b", "p")):
+        numbers = torch.tensor([NAMES.index(x) for x in names])
+        here = torch.isin(phones.long(), numbers)
+        sides.append((read * here).sum(1) / here.sum(1))
+    return float((sides[0] - sides[1]).nanmean())
 
 
 # %% tags=["motion"]
 motion = []
-part = "held out"
-index = find_moving(part)
-for name in answers if MOVING and len(index) > 1 else ():
-    _, read = read_videos(answers[name](part, index, index))
+for name in answers if MOVING and moving.sum() > 1 else ():
+    _, read = read_videos(make_held_out(name)[moving])
     for quantity in MOVING:
-        true = list(test.truth[quantity][index].double().numpy())
+        true = test.truth[quantity][index[moving]].double().numpy()
         pair = metrics.curve_match(
-            true, list(read[quantity].double().numpy()), list_units(part, index),
+            list(true), list(read[quantity].double().numpy()), units_moving,
             name="r", seed=lesson.seed,
         )  # fmt: skip
         row = {"quantity": quantity, "videos": name} | pair.as_row()
         if quantity == "mouth_open" and "phone" in test.truth:
-            gap = read_phones(read[quantity], test.truth["phone"][index])
-            row["vowels minus m, b, p"] = float(np.nanmean(gap))
+            phones = test.truth["phone"][index[moving]]
+            row["vowels minus m, b, p"] = read_phones(read[quantity], phones)
         motion.append(row)
 motion.sort(key=lambda row: MOVING.index(row["quantity"]))
 if motion:
     lesson.table("motion", motion, "Held out: what is read, against the truth")
+
 
 # %% [markdown]
 # Without a truth, as in real recordings, something can be said as well: does the
@@ -572,21 +587,18 @@ if motion:
 
 
 # %% tags=["loudness"]
-def trace_videos(videos: Tensor, index: Tensor) -> tuple[list, list]:
+def trace_videos(name: str) -> tuple[list, list]:
     """Loudness [dB] and motion of each video, from the second frame on."""
     wave = test.get_waveforms(index).cpu().unflatten(1, (-1, SAMPLE_RATE // FPS))
     power = wave.square().mean(2)[:, BESIDE + 1 : BESIDE + FRAMES]
     loudness = 10 * (power + 1e-6).log10()
-    moved = metrics.measure_changes(videos)
+    moved = metrics.measure_changes(make_held_out(name))
     return list(loudness.double().numpy()), list(moved.numpy())
 
 
 rows = []
-index = judged["held out"]
-for name in answers:
-    curves = trace_videos(answers[name]("held out", index, index), index)
-    of = list_units("held out", index)
-    pair = metrics.curve_match(*curves, of, seed=lesson.seed)
+for name in answers if len(index) > 1 else ():
+    pair = metrics.curve_match(*trace_videos(name), units, seed=lesson.seed)
     rows.append({"videos": name} | pair.as_row())
 lesson.table("loudness", rows, "Held out: motion and loudness, r within a video")
 
@@ -617,39 +629,44 @@ LOOKED = slice(3, None, 4)  # frames that are compared one by one
 
 
 # %%
-def measure_distances(name: str, part: str, videos: Tensor) -> dict:
-    """FID, KID and FVD against the real videos; of these, their own floor."""
+DISTANCES = {"FID": metrics.fid, "KID": metrics.kid, "FVD": metrics.fvd}
+
+
+def show_network(key: str, videos: Tensor, index: Tensor) -> Tensor:
+    """What a distance's network sees: a film, or one frame of each video."""
+    if key == "FVD":
+        return videos[: settings.filmed, : settings.film_frames]
+    # Another frame of each, the same of real and of generated videos.
+    return videos[torch.arange(len(videos)), index % FRAMES][: settings.pictured]
+
+
+def measure_distance(key: str, name: str, part: str, videos: Tensor) -> dict:
+    """A distance to the real videos; of these, their own floor."""
     index = judged[part]
-    real, of = take_real(part, index), list_units(part, index)
-    few, found = len(set(of)) < 2, {}
-    for key, distance, network, n in (
-        ("FID", metrics.fid, inception, settings.pictured),
-        ("KID", metrics.kid, inception, settings.pictured),
-        ("FVD", metrics.fvd, i3d, settings.filmed),
-    ):
-        one, two = (
-            x if key == "FVD" else x[torch.arange(len(x)), index % FRAMES]
-            for x in (real[:n], videos[:n])
-        )
-        how = {"seed": lesson.seed, "units": None if few else of[:n]}
-        if name == REAL:
-            if len(one) < 8:
-                continue  # no halves of 4
-            found[key] = metrics.real_against_real(distance, one, network, **how)
-            continue
-        how["units"] = None if few else (of[:n], of[:n])
-        found[key] = distance(one, two, network, **how)
-    return found
+    network = i3d if key == "FVD" else inception
+    one, two = (show_network(key, x, index) for x in (take_real(part, index), videos))
+    of = list_units(part, index)[: len(one)]
+    how = {"seed": lesson.seed, "units": None if len(set(of)) < 2 else of}
+    if name == REAL:
+        enough = len(one) >= 8 and len(set(of)) != 1  # two halves of 4
+        floor = metrics.real_against_real
+        return {key: floor(DISTANCES[key], one, network, **how)} if enough else {}
+    how["units"] = how["units"] and (of, of)
+    return {key: DISTANCES[key](one, two, network, **how)}
 
 
 # %%
 def measure_videos(name: str, part: str) -> dict:
     """A row of Table 1: one answer on one part of the data."""
     index, row = judged[part], {"videos": name, "part": part}
-    videos, real = answers[name](part, index, index), take_real(part, index)
-    of, seed = list_units(part, index), lesson.seed
-    if len(index) >= 4:
-        row |= measure_distances(name, part, videos)
+    if part == "held out":
+        videos = make_held_out(name)
+    else:
+        videos = answers[name](part, index, index)
+    real, of, seed = take_real(part, index), list_units(part, index), lesson.seed
+    if len(index) >= 4 and name in (REAL, *(settings.compared or answers)):
+        for key in DISTANCES:
+            row |= measure_distance(key, name, part, videos)
     pair = real[:, LOOKED], videos[:, LOOKED]
     row["SSIM"] = metrics.ssim(*pair, of, seed=seed)
     row["LPIPS"] = metrics.lpips(*pair, alexnet, of, seed=seed)
@@ -706,25 +723,30 @@ lesson.table(
 # %% [markdown]
 # ## 4 · FVD cannot hear
 #
-# We give real held-out videos the sounds of others. Nothing is seen of it, so FVD is the
-# same number, to the last digit. The entrance is not.
+# We give real held-out videos the sounds of others. Nothing is seen of it, so FVD is
+# the same number, to the last digit. The entrance is not.
+
 
 # %% tags=["deaf"]
-part, index = "held out", judged["held out"]
-half = len(index) // 2
-real, swapped = take_real(part, index), pair_sounds(part, index)
+def score_pairs(videos: Tensor, sounds: Tensor) -> dict:
+    """FVD of pairs; whatever their sounds are, it takes the videos alone."""
+    if len(videos) < 8:
+        return {}
+    return measure_distance("FVD", REAL, "held out", videos)
+
+
+real, others = take_real("held out", index), pair_sounds(index)
 deaf = []
-for name, sounds in (("own sounds", index), ("sounds of others", swapped)):
-    row = {"real videos with": name}
-    if half >= 4:  # one half against the other
-        row["FVD"] = metrics.fvd(real[:half], real[half:], i3d).value
+for name, sounds in (("own sounds", index), ("sounds of others", others)):
+    row = {"real videos with": name} | score_pairs(real, test.get_waveforms(sounds))
     row["pairs that are right"] = float((sounds == index).float().mean())
-    moments = [row for row in entrances if (row["videos"], row["part"]) == (REAL, part)]
-    for one in moments:
-        key = "r, own sound" if sounds is index else "r, foreign sound, its onset"
-        row["r of entrance and onset"] = one[key]
+    for one in entrances:
+        if (one["videos"], one["part"]) == (REAL, "held out"):
+            key = "own sound" if sounds is index else "foreign sound, its onset"
+            row["r of entrance and onset"] = one[f"r, {key}"]
     deaf.append(row)
 lesson.table("deaf", deaf, "What FVD and the entrance say of swapped sounds")
+
 
 # %% [markdown]
 # ## 5 · Table 3: what each part brings
@@ -747,7 +769,9 @@ def train_order_judge() -> VideoCritic:
     """Train step 5's critic on Eq. 3 alone, on real training videos that move."""
     steps = settings.order_steps
     run = training.Run(
-        lesson.run_dir / "orders", seed=lesson.seed, settings={"w": settings.order_width}
+        lesson.run_dir / "orders",
+        seed=lesson.seed,
+        settings={"w": settings.order_width},
     )
     net = VideoCritic(settings.order_width, 0, size)
     adam = torch.optim.Adam(net.parameters(), 1e-3, (0.5, 0.999))
@@ -770,7 +794,6 @@ def train_order_judge() -> VideoCritic:
 
 # %% tags=["order"]
 order_judge = train_order_judge()
-index = find_moving("held out")
 
 
 @torch.no_grad()
@@ -783,15 +806,11 @@ def read_orders(videos: Tensor) -> metrics.Measure:
         none = torch.zeros(len(part), 0, device=device)
         named.append(order_judge(part.to(device), none).orders.argmax(1).cpu())
     right = torch.cat(named) == number_order(order)
-    of = list_units("held out", index)
-    return mean_score(right.double().numpy(), of, name="order", seed=lesson.seed)
+    score = right.double().numpy()
+    return mean_score(score, units_moving, name="order", seed=lesson.seed)
 
 
-orders = {
-    name: read_orders(answers[name]("held out", index, index))
-    for name in answers
-    if len(index)
-}
+orders = {n: read_orders(make_held_out(n)[moving]) for n in answers if moving.any()}
 
 # %% tags=["table3"]
 rows3 = [TITLES[k] for k in (*TABLE3, *MISSING) if k in TITLES]
@@ -817,6 +836,7 @@ lesson.table(
     "paper_table3", rows, "Table 3 as printed; Table 1 has 95.13 for the last row"
 )
 
+
 # %% [markdown]
 # ## 6 · New words, new sources
 #
@@ -826,14 +846,13 @@ lesson.table(
 
 
 # %% tags=["heldout"]
-def split_words(part: str) -> dict[str, Tensor]:
+def split_words() -> dict[str, Tensor]:
     """Which of the judged videos have a word of the training part, and which not."""
     if "word" not in test.truth:
         return {}
-    known = set(zip(train.labels.tolist(), train.truth["word"][:, 0].tolist()))
-    index = judged[part]
-    words = zip(test.labels[index].tolist(), test.truth["word"][index, 0].tolist())
-    met = torch.tensor([word in known for word in words], dtype=torch.bool)
+    # A word's number counts among its letter's words, of which there are less than 100.
+    words = 100 * test.labels[index] + test.truth["word"][index, 0]
+    met = torch.isin(words, 100 * train.labels + train.truth["word"][:, 0])
     return {"words met": met, "new words": ~met}
 
 
@@ -842,15 +861,11 @@ for name in [STILL, NEAREST, *TITLES.values()]:
     row = {"videos": name}
     for part in parts:
         row[f"LPIPS, {part}"] = TOLD[name][part]["LPIPS"]
-    index = judged["held out"]
-    for text, mask in split_words("held out").items():
-        if mask.sum() == 0:
-            continue
-        some = index[mask]
-        pair = take_real("held out", some), answers[name]("held out", some, some)
-        pair = tuple(x[:, LOOKED] for x in pair)
-        of = list_units("held out", some)
-        row[f"LPIPS, {text}"] = metrics.lpips(*pair, alexnet, of, seed=lesson.seed)
+    for text, mask in split_words().items():
+        if mask.any():
+            pair = real[mask][:, LOOKED], make_held_out(name)[mask][:, LOOKED]
+            of = list_units("held out", index[mask])
+            row[f"LPIPS, {text}"] = metrics.lpips(*pair, alexnet, of, seed=lesson.seed)
     heldout.append(row)
 lesson.table("heldout", heldout, f"Trained on, and not{note}")
 
@@ -955,14 +970,14 @@ lesson.figure("figure7", figure, "Fig. 7: Table 3's rows, every third frame.")
 # %% tags=["borders"]
 figure, axes = show.subplots(1, 1, width=7.0, height=2.2)
 for name in [REAL, *rows3[:5]]:
-    index = find_moving("held out")
-    change = metrics.measure_changes(answers[name]("held out", index, index))
+    change = metrics.measure_changes(make_held_out(name)[moving])
     axes[0, 0].plot(range(1, FRAMES), change.mean(0), label=name, linewidth=1)
 for t in range(CLIP, FRAMES, CLIP):
     axes[0, 0].axvline(t, color="0.8", zorder=0)
 axes[0, 0].set(xlabel="frame", ylabel="change [grey levels]")
 axes[0, 0].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 lesson.figure("borders", figure, "Change to each frame; grey: the borders of clips.")
+
 
 # %% [markdown]
 # ## Longer than in training
@@ -981,8 +996,11 @@ def measure_sharpness(videos: Tensor) -> float:
 
 drift = []
 if "cascade" in TITLES:
-    index = judged["held out"][:32]
-    net, first = load_generator(lesson, "cascade", device), test.get_frames(index)[:, :, 0]
+    index = index[:32]
+    net, first = (
+        load_generator(lesson, "cascade", device),
+        test.get_frames(index)[:, :, 0],
+    )
     twice = cut_sound(test, index).repeat(1, 2, 1, 1)
     made = as_bytes(generate(net, first, twice, test.labels[index]).clamp(-1, 1))
     made = made.transpose(1, 2)
@@ -990,9 +1008,13 @@ if "cascade" in TITLES:
     for k in range(made.shape[1] // CLIP):
         clip = made[:, k * CLIP : (k + 1) * CLIP]
         named, _ = read_videos(clip)
-        right = metrics.accuracy(named, test.labels[index], list_units("held out", index))
+        right = metrics.accuracy(
+            named, test.labels[index], list_units("held out", index)
+        )
         row = {"stream": k + 1, "class kept": right}
-        drift.append(row | {"sharpness, of the first frame's": measure_sharpness(clip) / still})
+        drift.append(
+            row | {"sharpness, of the first frame's": measure_sharpness(clip) / still}
+        )
     lesson.table("drift", drift, "Held out: the cascade, stream by stream")
 
 # %% [markdown]
@@ -1006,7 +1028,11 @@ if "cascade" in TITLES:
 
 # %%
 NINE = {k: "" for k in range(1, 10)} | {1: "not well at all", 9: "extremely well"}
-SEVEN = {k: "" for k in range(-3, 4)} | {-3: "the left", 0: "no preference", 3: "the right"}
+SEVEN = {k: "" for k in range(-3, 4)} | {
+    -3: "the left",
+    0: "no preference",
+    3: "the right",
+}
 asked_of_people = {
     "quality": "Which has the better pictures?",
     "music": "Which fits the song better?",
@@ -1016,11 +1042,14 @@ asked_of_people = {
 
 def encode_video(name: str, i: int) -> Medium:
     """Held-out video i of an answer, as a film with its sound."""
-    index = judged["held out"][i : i + 1]
-    video = answers[name]("held out", index, index)[0].movedim(1, -1).numpy()
+    video = make_held_out(name)[i].movedim(1, -1).numpy()
     begin = BESIDE * SAMPLE_RATE // FPS
-    wave = test.get_waveforms(index)[0, begin : begin + FRAMES * SAMPLE_RATE // FPS]
-    film = show.encode_mp4(video, wave.cpu().numpy(), FPS, SAMPLE_RATE, zoom=192 // size)
+    wave = test.get_waveforms(judged["held out"][i : i + 1])[
+        0, begin : begin + FRAMES * SAMPLE_RATE // FPS
+    ]
+    film = show.encode_mp4(
+        video, wave.cpu().numpy(), FPS, SAMPLE_RATE, zoom=192 // size
+    )
     return Medium.of_film(film)
 
 
@@ -1043,9 +1072,11 @@ print("People's answers: not measured.")
 
 # %% tags=["paper-table2"]
 PAPER2 = {
-    "MoCoGAN": ((67, 20), (52, 31), (60, 35)), "PhonicsGAN": ((63, 4), (64, 14), (70, 14)),
-    "G3AN": ((54, 6), (43, 25), (50, 31)), "ImaGINator": ((54, 22), (56, 27), (56, 22)),
-}  # fmt: skip
+    "MoCoGAN": ((67, 20), (52, 31), (60, 35)),
+    "PhonicsGAN": ((63, 4), (64, 14), (70, 14)),
+    "G3AN": ((54, 6), (43, 25), (50, 31)),
+    "ImaGINator": ((54, 22), (56, 27), (56, 22)),
+}
 rows = []
 for rival, cells in PAPER2.items():
     row = {"the cascade against": rival}
@@ -1053,7 +1084,9 @@ for rival, cells in PAPER2.items():
         none = 100 - for_it - against  # the paper does not print it
         row[f"{question} [%]"] = f"{for_it} / {none} / {against}"
     rows.append(row)
-lesson.table("paper_table2", rows, "Table 2 as printed: for it / no preference / against")
+lesson.table(
+    "paper_table2", rows, "Table 2 as printed: for it / no preference / against"
+)
 
 # %% [markdown]
 # ## The paper's claims
@@ -1080,7 +1113,9 @@ for row in held:
         )
 worse = TOLD[main]["held out"]["LPIPS"].value - TOLD[main]["train"]["LPIPS"].value
 still = TOLD[STILL]["held out"]["LPIPS"].value
-print(f"{main}: LPIPS {TOLD[main]['held out']['LPIPS'].value:.3f} held out, {worse:+.3f}")
+print(
+    f"{main}: LPIPS {TOLD[main]['held out']['LPIPS'].value:.3f} held out, {worse:+.3f}"
+)
 print(f"against training videos; the first frame held still has {still:.3f}.{note}")
 
 # %% [markdown]

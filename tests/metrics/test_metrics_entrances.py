@@ -31,7 +31,7 @@ def test_entrances_are_those_of_a_plain_loop() -> None:
 
 
 def test_thresholds_in_the_wrong_order_are_refused() -> None:
-    with pytest.raises(ValueError, match="outside = 0.6 must be below inside = 0.3"):
+    with pytest.raises(ValueError, match=r"outside = 0\.6 must be below inside = 0\.3"):
         metrics.find_entrances(torch.zeros(1, 4), 0.6, 0.3)
     assert metrics.find_entrances(torch.zeros(0, 4)).tolist() == []
 
@@ -136,7 +136,9 @@ def test_a_reader_of_frames_learns_a_place_and_a_class() -> None:
 
 def test_a_reader_takes_the_sizes_of_its_halvings() -> None:
     for size in (8, 32, 64):
-        logits, curves = metrics.FrameReader(4, 2, 2, size)(torch.zeros(1, 3, 5, size, size))
+        logits, curves = metrics.FrameReader(4, 2, 2, size)(
+            torch.zeros(1, 3, 5, size, size)
+        )
         assert logits.shape == (1, 4)
         assert curves.shape == (1, 2, 5)
     for size in (4, 48):
