@@ -42,7 +42,7 @@ from pathlib import Path
 
 import torch
 from avnb_notebooks.cascaded_siamese.step1_data import FRAMES
-from avnb_notebooks.cascaded_siamese.step2_sound import SoundEncoder
+from avnb_notebooks.cascaded_siamese.step2_sound import CLIP, SoundEncoder
 from avnb_notebooks.cascaded_siamese.step3_stream import (
     IMAGE_CODE,
     ImageEncoder,
@@ -50,6 +50,8 @@ from avnb_notebooks.cascaded_siamese.step3_stream import (
     plan_blocks,
 )
 from avnb_notebooks.cascaded_siamese.step4_cascade import CLIPS, Cascade
+from avnb_notebooks.cascaded_siamese.step5_critics import Verdict, VideoCritic
+from avnb_notebooks.joint_gan import step3_picture as mocogan
 from avnb_notebooks.joint_gan.step3_picture import PictureGenerator, count_doublings
 from einops import rearrange
 from jaxtyping import Float
@@ -64,7 +66,6 @@ from avnb.layers import Conv3d
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.cascaded_siamese.step2_sound import SegmentCutter, film_speaker
 # from avnb_notebooks.cascaded_siamese.step5_critics import ClipCritic, ImageCritic
-# from avnb_notebooks.joint_gan import step3_picture as mocogan
 #
 # from avnb import course
 # from avnb.viz import show
@@ -747,6 +748,51 @@ class Generator(nn.Module):
         """First frame (B, 3, N, N), sound, class → video."""
         made: Tensor = self.network(first, segments, label, starts)
         return made
+
+
+# %% [markdown]
+# The paper does not say how the four parents were trained. Here all have the same
+# image critic and the same four terms of loss (no order without an order head), and
+# MoCoGAN and G3AN keep their own video critics. `equal` rows have another width, so
+# that their generators have as many weights as the cascade.
+
+
+# %%
+class ParentCritic(nn.Module):
+    """A parent's own video critic, with the signature of ours; it knows no class."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, video: Float[Tensor, "b 3 t n n"], label: Tensor) -> Verdict:
+        """Its logits, as many as it has places in time."""
+        return Verdict(self.network(video), None)
+
+
+def make_video_critic(key: str, classes: int, width: int, size: int) -> nn.Module:
+    """The video critic of a method: `ParentCritic` or `VideoCritic`."""
+    method = METHODS[key]
+    if method.critic == "g3an":
+        return ParentCritic(G3Critic(width, size))
+    if method.critic == "mocogan":
+        return ParentCritic(mocogan.VideoCritic(width, size=size, time_padding=0))
+    frames = CLIP if method.critic == "clips" else FRAMES
+    return VideoCritic(width, classes, size, frames, method.head)
+
+
+# %%
+def choose_width(key: str, width: int, **options) -> int:
+    """The width of a method's generator; the cascade has `width`.
+
+    `options` are `classes`, `size` and `hidden`.
+    """
+    if not METHODS[key].equal:
+        return width
+    with torch.device("meta"):  # shapes only
+        cascade = Generator("cascade", width=width, **options)
+        wanted = sum(p.numel() for p in cascade.parameters())
+        return match_width(Generator, wanted, key=key, **options)
 
 
 # %% [markdown]
