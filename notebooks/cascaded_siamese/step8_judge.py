@@ -337,17 +337,15 @@ for name, found in curves.items():
 lesson.table("reader", rows, "The reader on real held-out videos: r within a video")
 
 # %% tags=["read-curves"]
+drawn = [q for q in ("shown", "pulse", "mouth_open") if q in quantities]
 figure, axes = show.subplots(1, min(3, len(index)), width=2.6, height=1.6)
-main = quantities[:1] or quantities
 for k, place in enumerate(axes[0]):
-    for name, colour in zip(
-        quantities[:1] + quantities[-1:], ("C0", "C1"), strict=False
-    ):
+    for name, colour in zip(drawn, ("C0", "C1"), strict=False):
         place.plot(test.truth[name][index[k]], color=colour, linestyle="--")
         place.plot(curves[name][k], color=colour, label=name)
-    place.set(xlabel="frame", ylim=(-1.2, 1.3))
-if quantities:
-    axes[0, -1].legend(fontsize=6)
+    place.set(xlabel="frame", ylim=(-0.4, 1.4))
+if drawn:
+    axes[0, -1].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 lesson.figure("read_curves", figure, "The truth (dashed), and what is read.")
 
 # %% [markdown]
@@ -526,7 +524,8 @@ if enough:
         place.plot([0, FRAMES], [0, FRAMES], color="0.7", linewidth=0.8)
         onset = find_entrances(test)[some]
         place.plot(onset, moment, "o", markersize=3, alpha=0.5)
-        place.set(title=name, xlabel="onset of the word", ylim=(-2, FRAMES))
+        place.set(xlabel="onset of the word", ylim=(-2, FRAMES))
+        place.set_title(name, fontsize=7)
     axes[0, 0].set_ylabel("entrance (-1: none)")
     lesson.figure("entrance_scatter", figure, "Each held-out video, in frames.")
 
@@ -551,14 +550,15 @@ units = list_units("held out", index)
 units_moving = list_units("held out", index[moving])
 
 
-def read_phones(read: Tensor, phones: Tensor) -> float:
-    """The mean opening on vowels minus that on m, b and p, over the videos with both."""
+def read_phones(read: Tensor, phones: Tensor) -> float | None:
+    """The mean opening on vowels minus that on m, b, p, over the videos with both."""
     sides = []
     for names in (VOWELS, ("m", "b", "p")):
         numbers = torch.tensor([NAMES.index(x) for x in names])
         here = torch.isin(phones.long(), numbers)
-        sides.append((read * here).sum(1) / here.sum(1))
-    return float((sides[0] - sides[1]).nanmean())
+        sides.append((read * here).sum(1) / here.sum(1))  # nan without such phones
+    apart = (sides[0] - sides[1]).nanmean()
+    return float(apart) if apart.isfinite() else None
 
 
 # %% tags=["motion"]
@@ -626,7 +626,6 @@ inception, i3d = (
     for x in ("inception", "i3d")
 )
 LOOKED = slice(3, None, 4)  # frames that are compared one by one
-
 
 # %%
 DISTANCES = {"FID": metrics.fid, "KID": metrics.kid, "FVD": metrics.fvd}
@@ -719,6 +718,7 @@ rows = [{"the paper": k} | dict(zip(heads, v, strict=True)) for k, v in PAPER1.i
 lesson.table(
     "paper_table1", rows, "Table 1 as printed: n, split and frames are not said"
 )
+
 
 # %% [markdown]
 # ## 4 · FVD cannot hear

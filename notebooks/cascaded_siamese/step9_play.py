@@ -199,7 +199,7 @@ for k, i in enumerate(own[:2]):
 # %% [markdown]
 # ## A card and a song that never were
 #
-# Draw a card: a letter in a font and on a ground that no training video has. Sing to
+# Draw a card: a letter in colours and on a ground that no training video has. Sing to
 # it: choose a word of the list, or write one of your own in phones. The voice and the
 # tune are new, too. The object of your word is in no training video. What enters, and
 # when?
@@ -246,7 +246,7 @@ def sing_phrase(letter: str, word: str, phones: str, source: int) -> np.ndarray:
 # heads or your own recordings, held-out first frames and sounds take their places.
 
 # %% tags=["cards"]
-ASKED = (("A", "banana", "b a n a n a"), ("B", "balloon", "b a l u n"))
+ASKED = (("A", "album", "ae l b u m"), ("B", "balloon", "b a l u n"))
 singable = [(k, w, p) for k, w, p in ASKED if k in classes]
 slides = "shown" in test.truth and bool(singable)
 cards: dict[str, tuple[np.ndarray, str]] = {}
