@@ -503,6 +503,85 @@ COUNT_FRAMES = Exercise(
 )
 
 
+# --- Step 7 ----------------------------------------------------------------------
+
+
+def describe_listening(own: Tensor, other: Tensor, still: Tensor) -> str:
+    """Compare the means with the still, then count videos."""
+    if own.mean() >= still.mean():
+        return "worse than a still"
+    return "listens" if (own < other).float().mean() > 0.75 else "deaf"
+
+
+def check_describe_listening(answer: Callable) -> None:
+    """Each of the three answers, and a case in which the mean would mislead."""
+    still = torch.full((8,), 10.0)
+    better, worse = torch.full((8,), 6.0), torch.full((8,), 12.0)
+    one_loud = torch.full((8,), 6.0)
+    one_loud[3] = 40.0  # a larger mean, but one video only
+    for own, other, right in (
+        (worse, worse + 5, "worse than a still"),
+        (still, still + 5, "worse than a still"),
+        (better, better + 1, "listens"),
+        (better, better, "deaf"),
+        (better, one_loud, "deaf"),
+    ):
+        got = require_answer(answer(own, other, still), "one of three answers")
+        assert got == right, (
+            f"own {own.tolist()}, other {other.tolist()}, still {still.tolist()}: you "
+            f"say {got!r}. It is {right!r}"
+        )
+
+
+DESCRIBE_LISTENING = Exercise(
+    "does it listen?",
+    "Say of a network whether it is worse than a still picture, deaf, or listens.",
+    check_describe_listening,
+    describe_listening,
+    (
+        "Ask about the still first, by means.",
+        "(own < other).float().mean() is the share of videos.",
+    ),
+)
+
+
+def measure_pull(term: Callable[[Tensor], Tensor], made: Tensor) -> float:
+    """The gradient of a mean has 1 / B of each video's own."""
+    made = made.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(term(made), made)
+    return float(len(made) * slope.flatten(1).norm(dim=1).mean())
+
+
+def check_measure_pull(answer: Callable) -> None:
+    """A linear term, whose gradient is known, for batches of several sizes."""
+    for count in (1, 2, 5):
+        random = torch.Generator().manual_seed(count)
+        made = torch.randn(count, 3, 2, 4, generator=random)
+        slope = torch.randn(3, 2, 4, generator=random)
+
+        def term(x: Tensor, slope: Tensor = slope) -> Tensor:
+            return (x * slope).flatten(1).sum(dim=1).mean()
+
+        got = require_answer(answer(term, made), "norm")
+        assert abs(float(got) - slope.norm().item()) < 1e-4, (
+            f"a batch of {count}: you say {float(got):.4f}. Each video's own gradient "
+            f"has the norm {slope.norm().item():.4f}"
+        )
+
+
+MEASURE_PULL = Exercise(
+    "how hard does a term pull?",
+    "Measure the norm of one term's gradient at the videos that were made.",
+    check_measure_pull,
+    measure_pull,
+    (
+        "made must be a leaf: made.detach().requires_grad_().",
+        "torch.autograd.grad(term(made), made) gives the gradient of the mean.",
+        "Multiply by the number of videos, and take the norm of each video apart.",
+    ),
+)
+
+
 # --- Step 8: judge ---------------------------------------------------------------
 
 

@@ -10,9 +10,15 @@ from avnb.course.series import Claim, WantedClips
 EMBEDDED = (
     "slides",
     {
-        "smoke": {"letters": "ABC", "sources": 2, "alphabets": 1, "films": 1},
-        "laptop": {"sources": 8, "alphabets": 10, "films": 4},
-        "reference": {"sources": 16, "alphabets": 16, "films": 6},
+        "smoke": {
+            "letters": "ABC",
+            "sources": 2,
+            "alphabets": 1,
+            "films": 1,
+            "size": 32,
+        },
+        "laptop": {"sources": 8, "alphabets": 10, "films": 4, "size": 32},
+        "reference": {"sources": 16, "alphabets": 16, "films": 6, "size": 32},
         "gpu": {"sources": 16, "alphabets": 16, "films": 6},
         "paper": {"sources": 28, "alphabets": 28, "films": 6},
     },

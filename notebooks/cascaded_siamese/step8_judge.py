@@ -144,7 +144,7 @@ parts["held out"] = load_clips(lesson.data, "test")
 train, test = parts.values()
 size, classes = train.frames.shape[2], len(train.classes)
 models = lesson.need("models", "step7_train")
-trained = [key for key in METHODS if (models / f"{key}.safetensors").is_file()]
+trained = [*lesson.load_results("step7_train")["methods"]]
 print("trained:", *(METHODS[key].title for key in trained), sep="\n  ")
 
 
