@@ -95,7 +95,7 @@ def test_few_units_have_no_interval() -> None:
     assert few.r.value == pytest.approx(1)
     assert (few.r.low, few.r.high) == (-1, 1)
     with pytest.raises(ValueError, match="give pairs"):
-        metrics.moment_match(torch.arange(3), torch.arange(2))
+        metrics.moment_match(torch.arange(0), torch.arange(0))
 
 
 @pytest.mark.slow
