@@ -16,6 +16,7 @@ from avnb.metrics.baselines import (
     shuffle_within,
 )
 from avnb.metrics.bins import BinComparison, compare_bins
+from avnb.metrics.borders import border_jump, measure_changes
 from avnb.metrics.coupling import (
     PairGain,
     class_agreement,
@@ -29,9 +30,10 @@ from avnb.metrics.distances import (
     kernel_distance,
     real_against_real,
 )
+from avnb.metrics.entrances import MomentMatch, find_entrances, moment_match
 from avnb.metrics.human import MethodScores, human_scores
 from avnb.metrics.inception import fid, fvd, kid
-from avnb.metrics.judges import Features, SoundJudge, VideoJudge
+from avnb.metrics.judges import Features, FrameReader, SoundJudge, VideoJudge
 from avnb.metrics.latents import (
     active_units,
     latent_information,
@@ -68,8 +70,10 @@ from avnb.metrics.shortcuts import (
 __all__ = [
     "BinComparison",
     "Features",
+    "FrameReader",
     "Measure",
     "MethodScores",
+    "MomentMatch",
     "PairGain",
     "SoundJudge",
     "VideoJudge",
@@ -79,6 +83,7 @@ __all__ = [
     "av_align",
     "average_class",
     "blur_pictures",
+    "border_jump",
     "chance",
     "class_agreement",
     "class_shares",
@@ -90,6 +95,7 @@ __all__ = [
     "event_match",
     "event_spans",
     "fid",
+    "find_entrances",
     "find_nearest",
     "find_pitch_bins",
     "frechet_distance",
@@ -110,7 +116,9 @@ __all__ = [
     "manifold_recall",
     "mean_over_seeds",
     "mean_reciprocal_rank",
+    "measure_changes",
     "modality_share",
+    "moment_match",
     "pair_distance",
     "paired_difference",
     "peak_agreement",

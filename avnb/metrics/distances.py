@@ -164,13 +164,14 @@ def _measure_distance(
         )
     a = extract_features(network, real, batch)
     b = extract_features(network, generated, batch)
+
     # The features are computed once; the jackknife only selects among them.
-    value, low, high = jackknife_interval(
-        lambda kept: distance(a[kept[0]], b[kept[1]], seed),
-        (len(a), len(b)),
-        units,
-        seed=seed,
-    )
+    def measure(kept: list[np.ndarray]) -> float:
+        # A single item has no covariance, and NaN says that too little is left.
+        few = min(map(len, kept)) < 2
+        return math.nan if few else distance(a[kept[0]], b[kept[1]], seed)
+
+    value, low, high = jackknife_interval(measure, (len(a), len(b)), units, seed=seed)
     over = "items" if units is None else "units"
     return Measure(
         name,

@@ -137,6 +137,51 @@ class VideoJudge(Judge):
         return logits
 
 
+class FrameReader(nn.Module):
+    """Reads each frame by itself: which class it shows, and known quantities of it.
+
+    Such as how much of an object has entered, or how far a mouth is open. No frame
+    knows of the others, so what is read of a moment is seen at that moment. The place
+    in the picture is kept until the last layers, because a quantity may be a place.
+
+    Args:
+        classes: how many there are.
+        quantities: how many are read.
+        width: of the first layer.
+        size: pixels a side of the frames: 4 times a power of two.
+    """
+
+    def __init__(
+        self, classes: int, quantities: int, width: int = 16, size: int = 32
+    ) -> None:
+        super().__init__()
+        halvings = (size // 4).bit_length() - 1
+        if halvings < 1 or size != 4 << halvings:
+            raise ValueError(f"size = {size}: give 8, 16, 32, 64, …")
+        widths = [3] + [width * min(4, 2**k) for k in range(halvings)]
+        self.body = make_blocks(widths, [2] * halvings)
+        self.hidden = nn.Linear(16 * widths[-1], 8 * width)
+        self.classes = nn.Linear(8 * width, classes)
+        self.quantities = nn.Linear(8 * width, quantities)
+
+    def read(
+        self, frames: Float[Tensor, "b 3 n n"]
+    ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b q"]]:
+        """The logits of the classes and the quantities of single frames."""
+        maps = self.body(frames).flatten(1)
+        seen = F.relu(self.hidden(F.dropout(maps, 0.2, self.training)))
+        return self.classes(seen), self.quantities(seen)
+
+    def forward(
+        self, video: Float[Tensor, "b 3 t n n"]
+    ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b q t"]]:
+        """The logits of each video, the mean over its frames, and its curves."""
+        frames = video.transpose(1, 2)
+        logits, values = self.read(frames.flatten(0, 1))
+        logits, values = (x.unflatten(0, frames.shape[:2]) for x in (logits, values))
+        return logits.mean(1), values.transpose(1, 2)
+
+
 class Features(nn.Module):
     """A judge without its last layer, as the distances want a network.
 

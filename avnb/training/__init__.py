@@ -4,7 +4,7 @@ The lesson keeps its losses and its updates in sight; :class:`Run` does the rest
 """
 
 from avnb.training.checkpoints import load_weights
-from avnb.training.devices import get_device
+from avnb.training.devices import get_device, keep_freed_memory
 from avnb.training.models import load_model, save_model
 from avnb.training.processes import share_batch_norms
 from avnb.training.run import Run, TrainingStep
@@ -16,6 +16,7 @@ __all__ = [
     "Run",
     "TrainingStep",
     "get_device",
+    "keep_freed_memory",
     "load_model",
     "load_weights",
     "save_model",

@@ -192,7 +192,13 @@ class Run:
             self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
         )
 
-    def step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    def step(
+        self,
+        optimizer: torch.optim.Optimizer,
+        loss: Tensor,
+        *,
+        retain_graph: bool = False,
+    ) -> None:
         """Zero the gradients, go backward and update the optimiser's weights.
 
         Gradients of other weights stay as they are. Compute a loss after the update of
@@ -201,6 +207,8 @@ class Run:
         Args:
             optimizer: one of the parts given to `prepare`.
             loss: a single number.
+            retain_graph: whether another loss will go back through the same pass. It
+                must not go through the weights that are updated here.
 
         Raises:
             FloatingPointError: the loss is not finite (on a GPU within `log_every`
@@ -213,7 +221,7 @@ class Run:
         optimizer.zero_grad(set_to_none=True)
         # `inputs`: a GAN's generator loss goes through the critic, whose gradients
         # would be computed for nothing and added to those of its own loss.
-        self.accelerator.backward(loss, inputs=weights)
+        self.accelerator.backward(loss, inputs=weights, retain_graph=retain_graph)
         average_gradients(self.accelerator, weights)
         optimizer.step()
 

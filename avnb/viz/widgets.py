@@ -23,6 +23,7 @@ from avnb.viz.colab import enable_colab_widgets
 from avnb.viz.polls import draw_answers
 
 FILM_WIDTH = 320  # pixels of a film's player
+MAX_UPLOAD = 64 * 2**20  # bytes of a file that is uploaded
 
 # Chen et al. 2017, Table 4.
 MEANINGS = {
@@ -386,6 +387,84 @@ class SoundToFilm(_SoundChoice):
             self.button.disabled = False
 
 
+class PictureAndSoundToFilm(SoundToFilm):
+    """Pick or upload a first frame and a sound, choose a class, make the film.
+
+    An uploaded picture may have any size and may be transparent: its central square is
+    taken, on white.
+
+    Args:
+        generate: (waveform (samples,) float32, picture (size, size, 3) uint8, class,
+            seed) -> frames (T, H, W, 3).
+        sounds: name -> waveform (samples,), the bundled ones.
+        pictures: name -> (picture (size, size, 3) uint8, its class).
+        classes: the names that may be chosen. They are not checked against a picture.
+        rate: the sample rate of the sounds, Hz.
+        fps: frames a second of what `generate` gives.
+        seconds: how long a film may be; longer sounds are cut.
+        seed: the first seed of the slider.
+    """
+
+    def __init__(
+        self,
+        generate: Callable[[np.ndarray, np.ndarray, str, int], Any],
+        sounds: Mapping[str, Any],
+        pictures: Mapping[str, tuple[np.ndarray, str]],
+        classes: Sequence[str],
+        rate: int,
+        *,
+        fps: float | int,
+        seconds: float | int = 20.0,
+        seed: int = 0,
+    ) -> None:
+        # All of it before the parent, which shows its first choice at once.
+        self.make, self.pictures = generate, dict(pictures)
+        self.frame = ui.Dropdown(options=list(pictures), description="first frame")
+        self.label = ui.Dropdown(options=list(classes), description="class")
+        self.look, self.preview = ui.FileUpload(accept="image/*"), ui.HBox()
+        super().__init__(
+            lambda sound, number: self.make(
+                sound, self.picture, self.label.value, number
+            ),
+            sounds, rate, fps=fps, seconds=seconds, seed=seed,
+        )  # fmt: skip
+        self.frame.observe(lambda _: self._show_frame(), names="value")
+        self.look.observe(lambda _: self._take_picture(), names="value")
+        bring = ui.HBox([self.look, ui.Label("your own picture")])
+        beside = ui.VBox([self.frame, self.preview, bring, self.label])
+        self.children = (ui.HBox([beside, *self.children[0].children]), self.message)
+        self._show_frame()
+
+    @property
+    def picture(self) -> np.ndarray:
+        """The chosen first frame."""
+        return self.pictures[self.frame.value][0]
+
+    def _show_frame(self) -> None:
+        picture, label = self.pictures[self.frame.value]
+        self.message.value, self.label.value = "", label
+        self.preview.children = (_enlarge(picture, f"first frame: {self.frame.value}"),)
+
+    def _take_picture(self) -> None:
+        if not self.look.value:
+            return
+        name, content = read_file_upload(self.look.value)
+        size = len(self.picture)
+        try:
+            picture = read_picture_upload(content, name, size)
+        except UploadError as error:
+            self._show_message(str(error))
+            return
+        own = f"{name} (yours)"
+        # Nobody knows its class: the one that is chosen stays.
+        self.pictures[own] = picture, self.label.value
+        self.frame.options = list(self.pictures)
+        self.frame.value = own
+        self._show_message(
+            f"{name}: its central square, {size} × {size}. Choose its class."
+        )
+
+
 class PictureToSound(Playground):
     """Pick a picture, slide the noise, hear the sound.
 
@@ -516,6 +595,7 @@ def read_upload(
     """
     from avnb import media
 
+    _check_upload(content, name)
     # FFmpeg wants a file: some formats are read from their end.
     with tempfile.TemporaryDirectory() as folder:
         # Of the name only the suffix is used: it comes from outside, and may be a path.
@@ -529,6 +609,38 @@ def read_upload(
     if not waveform.size:
         raise UploadError(name, "its sound has no length", "Record it again")
     return _mix_to_mono(waveform)
+
+
+def read_picture_upload(content: bytes, name: str, size: int) -> np.ndarray:
+    """The picture of an uploaded file, (size, size, 3) uint8.
+
+    Its central square, scaled; what is transparent lies on white.
+
+    Args:
+        content: the bytes of the file.
+        name: its name.
+        size: pixels a side.
+
+    Raises:
+        UploadError: what is wrong with the file and what to do.
+    """
+    from avnb import media
+
+    _check_upload(content, name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "upload"
+        path.write_bytes(content)
+        try:
+            return media.read_image(path, size=size)
+        except MediaError as error:
+            problem = error.problem.replace(str(path), name)
+            raise UploadError(name, problem, error.remedy) from error
+
+
+def _check_upload(content: bytes, name: str) -> None:
+    if len(content) > MAX_UPLOAD:
+        have, most = (round(size / 2**20) for size in (len(content), MAX_UPLOAD))
+        raise UploadError(name, f"it has {have} MB", f"Give at most {most} MB")
 
 
 def _mix_to_mono(waveform: Any) -> np.ndarray:

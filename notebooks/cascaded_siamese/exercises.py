@@ -501,3 +501,251 @@ COUNT_FRAMES = Exercise(
         "Padding p takes p frames away at both ends.",
     ),
 )
+
+
+# --- Step 7 ----------------------------------------------------------------------
+
+
+def describe_listening(
+    own: torch.Tensor, other: torch.Tensor, still: torch.Tensor
+) -> str:
+    """Compare the means with the still, then count videos."""
+    if own.mean() >= still.mean():
+        return "worse than a still"
+    return "listens" if (own < other).float().mean() > 0.75 else "deaf"
+
+
+def check_describe_listening(answer: Callable) -> None:
+    """Each of the three answers, and a case in which the mean would mislead."""
+    still = torch.full((8,), 10.0)
+    better, worse = torch.full((8,), 6.0), torch.full((8,), 12.0)
+    one_loud = torch.full((8,), 6.0)
+    one_loud[3] = 40.0  # a larger mean, but one video only
+    for own, other, right in (
+        (worse, worse + 5, "worse than a still"),
+        (still, still + 5, "worse than a still"),
+        (better, better + 1, "listens"),
+        (better, better, "deaf"),
+        (better, one_loud, "deaf"),
+    ):
+        got = require_answer(answer(own, other, still), "one of three answers")
+        assert got == right, (
+            f"own {own.tolist()}, other {other.tolist()}, still {still.tolist()}: you "
+            f"say {got!r}. It is {right!r}"
+        )
+
+
+DESCRIBE_LISTENING = Exercise(
+    "does it listen?",
+    "Say of a network whether it is worse than a still picture, deaf, or listens.",
+    check_describe_listening,
+    describe_listening,
+    (
+        "Ask about the still first, by means.",
+        "(own < other).float().mean() is the share of videos.",
+    ),
+)
+
+
+def measure_pull(
+    term: Callable[[torch.Tensor], torch.Tensor], made: torch.Tensor
+) -> float:
+    """The gradient of a mean has 1 / B of each video's own."""
+    made = made.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(term(made), made)
+    return float(len(made) * slope.flatten(1).norm(dim=1).mean())
+
+
+def check_measure_pull(answer: Callable) -> None:
+    """A linear term, whose gradient is known, for batches of several sizes."""
+    for count in (1, 2, 5):
+        random = torch.Generator().manual_seed(count)
+        made = torch.randn(count, 3, 2, 4, generator=random)
+        slope = torch.randn(3, 2, 4, generator=random)
+
+        def term(x: torch.Tensor, slope: torch.Tensor = slope) -> torch.Tensor:
+            return (x * slope).flatten(1).sum(dim=1).mean()
+
+        got = require_answer(answer(term, made), "norm")
+        assert abs(float(got) - slope.norm().item()) < 1e-4, (
+            f"a batch of {count}: you say {float(got):.4f}. Each video's own gradient "
+            f"has the norm {slope.norm().item():.4f}"
+        )
+
+
+MEASURE_PULL = Exercise(
+    "how hard does a term pull?",
+    "Measure the norm of one term's gradient at the videos that were made.",
+    check_measure_pull,
+    measure_pull,
+    (
+        "made must be a leaf: made.detach().requires_grad_().",
+        "torch.autograd.grad(term(made), made) gives the gradient of the mean.",
+        "Multiply by the number of videos, and take the norm of each video apart.",
+    ),
+)
+
+
+# --- Step 8: judge ---------------------------------------------------------------
+
+
+def find_entrance(
+    curve: torch.Tensor, outside: float = 0.3, inside: float = 0.6
+) -> int:
+    """Remember the last frame in which nothing was there."""
+    last = None
+    for t, value in enumerate(curve.tolist()):
+        if value < outside:
+            last = t
+        elif value >= inside and last is not None:
+            return last + 1
+    return -1
+
+
+def check_find_entrance(answer: Callable) -> None:
+    """Try curves that enter, that tremble, and that are there already."""
+    for values, right, about in (
+        ([0, 0, 0.1, 0.5, 0.9, 1], 3, "it rises from frame 3 on"),
+        ([0.1, 0.4, 0.2, 0.5, 0.7, 1], 3, "it trembles below 0.6 before it enters"),
+        ([1, 1, 1, 1], -1, "it is there from the beginning and stays"),
+        ([1, 0.9, 0.1, 0.2, 0.8, 1], 4, "it leaves, and comes back"),
+        ([0, 0.1, 0.5, 0.5, 0.4], -1, "it never reaches 0.6"),
+        ([0.4, 0.5, 0.7, 0.8], -1, "it was never below 0.3"),
+        ([0, 1, 0, 1], 1, "it enters twice: the first time counts"),
+    ):
+        got = require_answer(answer(torch.tensor(values)), "number")
+        assert int(got) == right, (
+            f"{values}: you say {int(got)}, and it is {right}: {about}"
+        )
+
+
+FIND_ENTRANCE = Exercise(
+    "the finder of entrances",
+    "Find the frame in which something enters, from a curve that trembles.",
+    check_find_entrance,
+    find_entrance,
+    (
+        "Go through the curve and remember the last frame below `outside`.",
+        "At the first frame that reaches `inside`, look whether there was such a one.",
+        "The answer is the frame after it.",
+    ),
+)
+
+
+def measure_jump(video: torch.Tensor, every: int) -> float:
+    """Split the changes by the frame that they lead to."""
+    change = (video[1:] - video[:-1]).abs().mean((1, 2))
+    at = torch.arange(1, len(video)) % every == 0
+    return float(change[at].mean() / change[~at].mean())
+
+
+def check_measure_jump(answer: Callable) -> None:
+    """Compare with a loop, on videos that jump at known frames."""
+    random = torch.Generator().manual_seed(2)
+    for count, every, jump in ((32, 8, 0.0), (32, 8, 3.0), (24, 6, 1.0)):
+        video = torch.rand(count, 5, 5, generator=random)
+        video = video + jump * (torch.arange(count) // every)[:, None, None]
+        sums = {True: [], False: []}
+        for t in range(1, count):
+            change = (video[t] - video[t - 1]).abs().mean().item()
+            sums[t % every == 0].append(change)
+        right = np.mean(sums[True]) / np.mean(sums[False])
+        got = float(require_answer(answer(video, every), "number"))
+        assert abs(got - right) < 1e-3 * right, (
+            f"{count} frames in parts of {every}: you say {got:.3f}, and it is "
+            f"{right:.3f}"
+        )
+
+
+MEASURE_JUMP = Exercise(
+    "the jump at borders",
+    "Compare the change at the borders of clips with the change elsewhere.",
+    check_measure_jump,
+    measure_jump,
+    (
+        "video[1:] - video[:-1] are all changes; the first leads to frame 1.",
+        "A change is at a border if the number of its frame divides by `every`.",
+        "A mask (T - 1,) selects them; ~mask selects the others.",
+    ),
+)
+
+# --- Step 9: play ----------------------------------------------------------------
+
+
+def fill_sound(sound: torch.Tensor, frame: int, clip: int, beside: int) -> torch.Tensor:
+    """Round the number of frames up to whole clips."""
+    count = clip * max(1, -(-len(sound) // (frame * clip)))
+    missing = count * frame - len(sound)
+    return F.pad(sound, (beside * frame, missing + beside * frame))
+
+
+def check_fill_sound(answer: Callable) -> None:
+    """Sounds that are shorter than a clip, that fit, and that are one sample longer."""
+    for length, frame, clip, beside in (
+        (0, 4, 2, 1), (3, 4, 2, 1), (16, 4, 2, 3), (17, 4, 2, 3), (50, 5, 8, 2),
+    ):  # fmt: skip
+        sound = torch.arange(1.0, length + 1)
+        got = require_answer(answer(sound, frame, clip, beside), "sound")
+        clips = 1
+        while clips * clip * frame < length:
+            clips += 1
+        right = (clips * clip + 2 * beside) * frame
+        assert len(got) == right, (
+            f"{length} samples, {frame} a frame, {clip} frames a clip: your sound has "
+            f"{len(got)} samples. It should have {right}: {clips} clips, and {beside} "
+            "frames on both sides"
+        )
+        wanted = torch.zeros(right)
+        wanted[beside * frame : beside * frame + length] = sound
+        assert_close(got, wanted, "silence, the sound, silence")
+
+
+FILL_SOUND = Exercise(
+    "whole clips",
+    "Fill a sound of any length up to whole clips, with silence beside it.",
+    check_fill_sound,
+    fill_sound,
+    (
+        "How many clips? -(-a // b) divides and rounds up.",
+        "Even an empty sound gets one clip.",
+        "F.pad(sound, (before, behind)) adds zeros.",
+    ),
+)
+
+
+def split_causes(moments: torch.Tensor) -> tuple[float, float]:
+    """The mean variance of the rows, and of the columns."""
+    x = moments.double()
+    return float(x.var(1, correction=0).mean()), float(x.var(0, correction=0).mean())
+
+
+def check_split_causes(answer: Callable) -> None:
+    """Tables in which only the sound decides, only the frame, and neither alone."""
+    sound = torch.tensor([4.0, 10.0, 25.0]).expand(3, 3)
+    random = torch.rand(3, 3, generator=torch.Generator().manual_seed(1)) * 30
+    for moments, about in (
+        (sound, "only the sound decides"),
+        (sound.T, "only the first frame decides"),
+        (random, "both do"),
+    ):
+        got = require_answer(answer(moments), "two numbers")
+        table = moments.tolist()
+        over_sounds = np.mean([np.var(row) for row in table])
+        over_frames = np.mean([np.var(column) for column in zip(*table, strict=True)])
+        assert np.allclose([float(x) for x in got], [over_sounds, over_frames]), (
+            f"Where {about}: you say {tuple(map(float, got))}. It should be "
+            f"{over_sounds:.2f} over sounds and {over_frames:.2f} over first frames"
+        )
+
+
+SPLIT_CAUSES = Exercise(
+    "who decides?",
+    "Say how much entrances vary over sounds, and over first frames.",
+    check_split_causes,
+    split_causes,
+    (
+        "moments[i] holds the entrances of first frame i with all sounds.",
+        "The variance of a row is over sounds.",
+        "tensor.var(dim, correction=0) divides by K.",
+    ),
+)

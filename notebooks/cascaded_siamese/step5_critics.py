@@ -259,25 +259,28 @@ def vote(logits: Float[Tensor, "b s"]) -> Bool[Tensor, " b"]:
 # ## The order head, Fig. 2
 #
 # It "shares weights with the clip discriminators" (Sec. 3.3): the trunk's maps of each
-# clip are averaged over time and place, the four results are put side by side, and two
-# fully connected layers give 24 logits. `shared=False` gives it a trunk of its own, an
-# ablation that the paper does not have.
+# clip are averaged over place, the four results are put side by side, and two fully
+# connected layers give 24 logits. `head="own"` gives it a trunk of its own, an ablation
+# that the paper does not have.
 #
-# `maps of S clips (B, S, 8 w) → logits (B, 24)`
+# A critic of 32 frames sees the four clips at once. Its last maps still have two
+# moments (four at 32 pixels), which stand in for the clips: Table 3's rows 2 and 3.
+#
+# `maps of S clips (B, S, 8 w, t, 4, 4) → logits (B, 24)`
 
 
 # %%
 class OrderHead(nn.Module):
     """Which order are the clips in? (Fig. 2); 512 hidden numbers are ours."""
 
-    def __init__(self, channels: int, clips: int = CLIPS, hidden: int = 512) -> None:
+    def __init__(self, channels: int, moments: int = CLIPS, hidden: int = 512) -> None:
         super().__init__()
-        self.hidden = nn.Linear(clips * channels, hidden)
-        self.decision = nn.Linear(hidden, math.factorial(clips))
+        self.hidden = nn.Linear(moments * channels, hidden)
+        self.decision = nn.Linear(hidden, math.factorial(CLIPS))
 
     def forward(self, maps: Float[Tensor, "b s channels t h w"]) -> Tensor:
-        """24 logits of the maps of four clips."""
-        pooled = maps.mean(dim=(3, 4, 5)).flatten(1)
+        """24 logits of the maps of all clips; S · t moments."""
+        pooled = maps.mean(dim=(4, 5)).flatten(1)
         return self.decision(F.leaky_relu(self.hidden(pooled), SLOPE))
 
 
@@ -295,7 +298,7 @@ class VideoCriticLayers(nn.Module):
     """The networks of the video critic.
 
     `head` is "shared", "own" (a trunk of its own) or "none". `frames` of a clip: with
-    32 there is one clip a video, and no order.
+    32 there is one clip a video, and the order is read within it.
     """
 
     def __init__(
@@ -307,7 +310,9 @@ class VideoCriticLayers(nn.Module):
             raise AvnbError("head", f"{head!r}", "Give shared, own or none")
         options = {"classes": classes, "frames": frames, "size": size}
         self.clip = ClipCritic(width, **options)
-        self.order = None if head == "none" else OrderHead(self.clip.trunk.channels)
+        trunk = self.clip.trunk
+        moments = trunk.left * CLIPS * CLIP // frames  # that the last maps have
+        self.order = None if head == "none" else OrderHead(trunk.channels, moments)
         self.own = ClipTrunk(width, **options) if head == "own" else None
         self.frames = frames
 
@@ -404,7 +409,11 @@ def reconstruction_loss(
 # %%
 @dataclass
 class Batch:
-    """What a training step needs: shuffled videos, and what belongs to them."""
+    """What a training step needs: shuffled videos, and what belongs to them.
+
+    With `late` the generator makes its videos in their true order, from sounds and
+    starts in that order, and they are shuffled for the critics alone (Table 3, row 2).
+    """
 
     real: Float[Tensor, "b 3 t n n"]
     segments: Float[Tensor, "b t m a"]
@@ -412,22 +421,31 @@ class Batch:
     order: Int64[Tensor, "b s"]
     starts: Float[Tensor, "b s 3 n n"]
     held: Bool[Tensor, "b t"] | None = None
+    late: bool = False
 
 
 # %%
 def shuffle_batch(
     video: Tensor, segments: Tensor, label: Tensor, order: Tensor,
     held: Tensor | None = None, identity: str = "shuffled", link: str = "free",
+    late: bool = False,
 ) -> Batch:  # fmt: skip
     """Videos in their true order → a batch in the given orders."""
     if held is not None:
         item = torch.arange(len(held), device=held.device)[:, None]
         parts = held.unflatten(1, (-1, CLIP))
         held = parts[item, order.to(held.device)].flatten(1)
-    return Batch(
-        shuffle_clips(video, order), shuffle_segments(segments, order), label, order,
-        pick_starts(video, order, identity, link), held,
-    )  # fmt: skip
+    true_order = torch.arange(order.shape[1]).expand_as(order)
+    starts = pick_starts(video, true_order if late else order, identity, link)
+    sounds = segments if late else shuffle_segments(segments, order)
+    real = shuffle_clips(video, order)
+    return Batch(real, sounds, label, order, starts, held, late)
+
+
+def make_videos(G: nn.Module, batch: Batch) -> Float[Tensor, "b 3 t n n"]:
+    """The generator's videos, in the order of the batch."""
+    made: Tensor = G(batch.starts[:, 0], batch.segments, batch.label, batch.starts)
+    return shuffle_clips(made, batch.order) if batch.late else made
 
 
 # %%
@@ -449,57 +467,81 @@ def draw_frames(video: Float[Tensor, "b 3 t n n"]) -> Float[Tensor, "b 3 n n"]:
 
 
 # %%
+@dataclass
+class Judgement:
+    """What all critics say of a batch of videos."""
+
+    image: Float[Tensor, " b"]
+    video: Verdict
+
+
+def judge_videos(
+    videos: Tensor, label: Tensor, D_I: nn.Module, D_V: nn.Module
+) -> Judgement:
+    """Both critics, on one frame of each video and on all of its clips."""
+    return Judgement(D_I(draw_frames(videos)), D_V(videos, label))
+
+
+# %%
 def sum_generator_losses(
-    made: Tensor, batch: Batch, D_I: nn.Module, D_V: VideoCritic, weights: Weights
+    made: Tensor, said: Judgement, batch: Batch, weights: Weights
 ) -> dict[str, Tensor]:
-    """What the generator minimises, each term with its weight."""
-    verdict = D_V(made, batch.label)
+    """What the generator minimises, each term with its weight; `said` of `made`."""
     terms = {
         "L1": weights.reconstruction
         * reconstruction_loss(batch.real, made, batch.held),
-        "image": weights.image * losses.log_generator_loss(D_I(draw_frames(made))),
-        "clip": weights.clip * losses.log_generator_loss(verdict.clips),
+        "image": weights.image * losses.log_generator_loss(said.image),
+        "clip": weights.clip * losses.log_generator_loss(said.video.clips),
     }
-    if verdict.orders is not None:
-        terms["order"] = weights.order * order_loss(verdict.orders, batch.order)
+    if said.video.orders is not None:
+        terms["order"] = weights.order * order_loss(said.video.orders, batch.order)
     return terms
 
 
 # %%
 def sum_critic_losses(
-    made: Tensor, batch: Batch, D_I: nn.Module, D_V: VideoCritic, weights: Weights
+    real: Judgement, fake: Judgement, batch: Batch, weights: Weights
 ) -> dict[str, Tensor]:
-    """What the critics minimise; `made` needs no gradient."""
-    made = made.detach()
-    real, fake = D_V(batch.real, batch.label), D_V(made, batch.label)
+    """What the critics minimise, of what they say of real and of made videos."""
     terms = {
-        "image": losses.log_critic_loss(
-            D_I(draw_frames(batch.real)), D_I(draw_frames(made))
-        ),
-        "clip": losses.log_critic_loss(real.clips, fake.clips),
+        "image": losses.log_critic_loss(real.image, fake.image),
+        "clip": losses.log_critic_loss(real.video.clips, fake.video.clips),
     }
-    if real.orders is not None:  # the head learns from real clips alone
-        terms["order"] = weights.order * order_loss(real.orders, batch.order)
+    if real.video.orders is not None:  # the head learns from real clips alone
+        terms["order"] = weights.order * order_loss(real.video.orders, batch.order)
     return terms
+
+
+# %% [markdown]
+# The critics do not change between the generator's step and theirs, and they see the
+# same videos. So one pass through them serves both: each side takes the gradients of
+# its own loss, for its own weights alone.
 
 
 # %%
 def train_step(
-    G: nn.Module, D_I: nn.Module, D_V: VideoCritic, batch: Batch,
+    G: nn.Module, D_I: nn.Module, D_V: nn.Module, batch: Batch,
     of_G: Optimizer, of_D: Optimizer, weights: Weights,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, Tensor]:  # fmt: skip
     """One step of the generator, then one of all critics; the losses before them."""
-    made = G(batch.starts[:, 0], batch.segments, batch.label, batch.starts)
-    terms = sum_generator_losses(made, batch, D_I, D_V, weights)
-    of_G.zero_grad()
-    torch.stack(list(terms.values())).sum().backward()
-    of_G.step()
-    log = {f"G {name}": value.item() for name, value in terms.items()}
-    terms = sum_critic_losses(made, batch, D_I, D_V, weights)
-    of_D.zero_grad()  # also what the generator's loss left in the critics
-    torch.stack(list(terms.values())).sum().backward()
-    of_D.step()
-    return log | {f"D {name}": value.item() for name, value in terms.items()}
+    made = make_videos(G, batch)
+    real = judge_videos(batch.real, batch.label, D_I, D_V)
+    fake = judge_videos(made, batch.label, D_I, D_V)
+    of_each = {
+        "G": sum_generator_losses(made, fake, batch, weights),
+        "D": sum_critic_losses(real, fake, batch, weights),
+    }
+    for who, optimizer in (("G", of_G), ("D", of_D)):
+        own = [w for group in optimizer.param_groups for w in group["params"]]
+        loss = torch.stack(list(of_each[who].values())).sum()
+        optimizer.zero_grad()
+        loss.backward(inputs=own, retain_graph=who == "G")
+        optimizer.step()
+    return {
+        f"{who} {name}": value.detach()
+        for who, terms in of_each.items()
+        for name, value in terms.items()
+    }
 
 
 # %% [markdown]
@@ -541,7 +583,8 @@ def measure_step(
 # def generator_terms():
 #     """The generator's losses of this batch."""
 #     made = G(batch.starts[:, 0], batch.segments, label)
-#     return sum_generator_losses(made, batch, D_I, D_V, Weights())
+#     said = judge_videos(made, label, D_I, D_V)
+#     return sum_generator_losses(made, said, batch, Weights())
 #
 #
 # with torch.no_grad():
@@ -550,7 +593,8 @@ def measure_step(
 #
 # def critic_terms():
 #     """The critics' losses of this batch."""
-#     return sum_critic_losses(made, batch, D_I, D_V, Weights())
+#     said = [judge_videos(x, label, D_I, D_V) for x in (batch.real, made)]
+#     return sum_critic_losses(*said, batch, Weights())
 
 # %% tags=["active-ipynb", "one-step"]
 # rows = []

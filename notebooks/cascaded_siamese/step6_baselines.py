@@ -37,16 +37,21 @@
 # %%
 import itertools
 import math
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from avnb_notebooks.cascaded_siamese.step1_data import FRAMES
-from avnb_notebooks.cascaded_siamese.step2_sound import SoundEncoder
+from avnb_notebooks.cascaded_siamese.step2_sound import CLIP, SoundEncoder
 from avnb_notebooks.cascaded_siamese.step3_stream import (
     IMAGE_CODE,
     ImageEncoder,
     Stream,
     plan_blocks,
 )
+from avnb_notebooks.cascaded_siamese.step4_cascade import CLIPS, Cascade
+from avnb_notebooks.cascaded_siamese.step5_critics import Verdict, VideoCritic
+from avnb_notebooks.joint_gan import step3_picture as mocogan
 from avnb_notebooks.joint_gan.step3_picture import PictureGenerator, count_doublings
 from einops import rearrange
 from jaxtyping import Float
@@ -54,14 +59,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from avnb import training
 from avnb.errors import AvnbError
 from avnb.layers import Conv3d
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.cascaded_siamese.step2_sound import SegmentCutter, film_speaker
-# from avnb_notebooks.cascaded_siamese.step4_cascade import Cascade
 # from avnb_notebooks.cascaded_siamese.step5_critics import ClipCritic, ImageCritic
-# from avnb_notebooks.joint_gan import step3_picture as mocogan
 #
 # from avnb import course
 # from avnb.viz import show
@@ -629,6 +633,223 @@ def match_width(make, wanted: int, **options) -> int:
 #         n = count_weights(make(26, width=width, size=32))
 #     rows.append({"network": name, "width": width, "weights": n, "share": n / wanted})
 # show.table(rows, f"the cascade has {wanted:,} at 32 px and width 16")
+
+# %% [markdown]
+# ## Every network by its name
+#
+# Steps 7 to 9 train, judge and play with these networks. A **method** says how each is
+# built and trained. Table 3 adds one part after the other to "one stream". Three rows
+# of ours fill the cells that Table 3 leaves out, and two change what the paper leaves
+# open: all states of the sound's GRU in place of the last one (step 3), and the true
+# frame before each clip in place of the cascade's (step 4).
+#
+# Row 2, shuffling "as introduced in [20]", shuffles what the **critic** sees: the
+# generator makes its video in the true order, and its clips are then put in another
+# order, as those of the real video are. The order head reads them.
+
+
+# %%
+@dataclass(frozen=True)
+class Method:
+    """How a network is built and trained.
+
+    Attributes:
+        title: as tables call it.
+        network: "cascade", "stream" (32 frames at once), or a key of `BASELINES`.
+        link: which image a stream of the cascade starts from, a key of `STARTS`.
+        shuffled: "both" (what the generator makes, and so what the critics see),
+            "critics" (only what they see) or "none".
+        critic: "clips" (8 frames), "video" (32 frames), or a parent's own: "mocogan",
+            "g3an".
+        head: of the orders: "shared", "own" or "none".
+        siamese: whether the streams share their weights.
+        timed: whether the decoder gets all states of the sound's GRU.
+        equal: whether its width is chosen for as many weights as the cascade has.
+    """
+
+    title: str
+    network: str = "cascade"
+    link: str = "free"
+    shuffled: str = "both"
+    critic: str = "clips"
+    head: str = "shared"
+    siamese: bool = True
+    timed: bool = False
+    equal: bool = False
+
+
+# %%
+WHOLE = {"shuffled": "none", "head": "none"}  # a video that nobody shuffles
+TABLE1 = {
+    "mocogan": Method("MoCoGAN", "MoCoGAN", critic="mocogan", **WHOLE),
+    "phonicsgan": Method(
+        "PhonicsGAN (after)", "PhonicsGAN (after)", critic="video", **WHOLE
+    ),
+    "g3an": Method("G3AN", "G3AN", critic="g3an", **WHOLE),
+    "imaginator": Method("ImaGINator", "ImaGINator", critic="video", **WHOLE),
+}
+EQUAL = {
+    f"{key}_equal": replace(method, title=f"{method.title}, equal weights", equal=True)
+    for key, method in TABLE1.items()
+}
+TABLE3 = {
+    "one_stream": Method("one stream", "stream", critic="video", **WHOLE),
+    "shuffled_critic": Method(
+        "+ shuffling", "stream", shuffled="critics", critic="video"
+    ),
+    "streams": Method("+ several generators", link="identity", critic="video"),
+    "clip_critics": Method("+ several critics", link="identity"),
+    "cascade": Method("the cascade"),
+}
+
+# %%
+MISSING = {  # cells that Table 3 does not have
+    "cascade_unshuffled": Method("cascade, not shuffled", **WHOLE),
+    "cascade_no_order": Method("cascade, no order head", head="none"),
+    "cascade_own_weights": Method("cascade, weights not shared", siamese=False),
+    "cascade_timed": Method("cascade, all states of the sound", timed=True),
+    "cascade_before": Method("cascade, true frame before", link="before"),
+}
+METHODS = TABLE3 | MISSING | TABLE1 | EQUAL
+
+
+# %%
+class Generator(nn.Module):
+    """The generator of a method; all take (first frame, segments, class).
+
+    `key` is one of `METHODS`, `width` is w, `hidden` is H.
+    """
+
+    def __init__(
+        self, key: str, classes: int, width: int = 64, size: int = 64, hidden: int = 256
+    ) -> None:
+        if key not in METHODS:
+            raise AvnbError(
+                "a network", f"{key!r}", f"Give one of {', '.join(METHODS)}"
+            )
+        super().__init__()
+        self.classes = classes
+        method, options = METHODS[key], (classes, width, size)
+        if method.network in BASELINES:
+            self.network = BASELINES[method.network](*options, hidden=hidden)
+            return
+        if method.network == "stream":
+            self.network = SoundImaGINator(*options, hidden=hidden, noise=0)
+            return
+        streams = [
+            Stream(*options, hidden=hidden, timed=method.timed)
+            for _ in range(1 if method.siamese else CLIPS)
+        ]
+        self.network = Cascade(streams[0], method.link, others=streams[1:])
+
+    def forward(
+        self, first: Tensor, segments: Tensor, label: Tensor, starts=None
+    ) -> Float[Tensor, "b 3 t n n"]:
+        """First frame (B, 3, N, N), sound, class → video."""
+        made: Tensor = self.network(first, segments, label, starts)
+        return made
+
+
+# %% [markdown]
+# The paper does not say how the four parents were trained. Here all have the same
+# image critic and the same four terms of loss (no order without an order head), and
+# MoCoGAN and G3AN keep their own video critics. `equal` rows have another width, so
+# that their generators have as many weights as the cascade.
+
+
+# %%
+class ParentCritic(nn.Module):
+    """A parent's own video critic, with the signature of ours; it knows no class."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, video: Float[Tensor, "b 3 t n n"], label: Tensor) -> Verdict:
+        """Its logits, as many as it has places in time."""
+        return Verdict(self.network(video), None)
+
+
+def make_video_critic(key: str, classes: int, width: int, size: int) -> nn.Module:
+    """The video critic of a method: `ParentCritic` or `VideoCritic`."""
+    method = METHODS[key]
+    if method.critic == "g3an":
+        return ParentCritic(G3Critic(width, size))
+    if method.critic == "mocogan":
+        return ParentCritic(mocogan.VideoCritic(width, size=size, time_padding=0))
+    frames = CLIP if method.critic == "clips" else FRAMES
+    return VideoCritic(width, classes, size, frames, method.head)
+
+
+# %%
+def choose_width(key: str, width: int, **options) -> int:
+    """The width of a method's generator; the cascade has `width`.
+
+    `options` are `classes`, `size` and `hidden`.
+    """
+    if not METHODS[key].equal:
+        return width
+    with torch.device("meta"):  # shapes only
+        cascade = Generator("cascade", width=width, **options)
+        wanted = sum(p.numel() for p in cascade.parameters())
+        return match_width(Generator, wanted, key=key, **options)
+
+
+# %% [markdown]
+# ## From a trained network to videos
+
+
+# %%
+def load_generator(run, key: str, device: torch.device | str = "cpu") -> Generator:
+    """A generator that step 7 has saved, in eval mode.
+
+    Args:
+        run: a lesson, or the folder of a run.
+        key: of the method, one of `METHODS`.
+        device: that holds it.
+    """
+    folder = Path(getattr(run, "run_dir", run))
+    loaded = training.load_model(folder / "models" / f"{key}.safetensors", Generator)
+    return loaded.to(device).eval()
+
+
+# %%
+@torch.no_grad()
+def generate(
+    net: Generator, frame: Tensor, sound: Tensor, letter: Tensor,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "b 3 t n n"]:  # fmt: skip
+    """Videos (N, 3, T, H, W) in [-1, 1], on the CPU.
+
+    Args:
+        net: from `load_generator`.
+        frame: (N, 3, H, W) first frames in [-1, 1].
+        sound: (N, T, 64, 20), the segments of step 2. A cascade takes any multiple of
+            8 frames, the other networks 32.
+        letter: (N,) numbers of the classes.
+        generator: of random numbers, for networks with noise.
+    """
+    parts = zip(*(x.split(16) for x in (frame, sound, letter)), strict=True)
+    with torch.random.fork_rng(enabled=generator is not None):
+        if generator is not None:  # those with noise draw from torch's own
+            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        videos = torch.cat([run_generator(net, *part) for part in parts])
+    if videos.shape[2] != (asked := sound.shape[1]):
+        have = f"{asked} segments for a network of {videos.shape[2]} frames"
+        raise AvnbError("the sound", have, f"Give {videos.shape[2]} segments")
+    return videos
+
+
+# %%
+def run_generator(
+    net: Generator, frame: Tensor, sound: Tensor, letter: Tensor
+) -> Float[Tensor, "b 3 t n n"]:
+    """One batch, on the network's device and back on the CPU."""
+    device = next(net.parameters()).device
+    label = F.one_hot(letter.to(device), net.classes).float()
+    made: Tensor = net(frame.to(device), sound.to(device), label)
+    return made.float().cpu()
+
 
 # %% [markdown]
 # ## What came out

@@ -1,5 +1,6 @@
 """Things to play with: their buttons pressed, what comes of it looked at."""
 
+import io
 import json
 import re
 from datetime import UTC, datetime
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from IPython.display import HTML
 from ipywidgets import __version__ as ipywidgets_version
+from PIL import Image
 
 from avnb import media
+from avnb.errors import UploadError
 from avnb.viz import show, widgets
 
 RNG = np.random.default_rng(0)
@@ -276,6 +279,93 @@ def test_what_goes_wrong_while_making_is_seen() -> None:
     assert not play.button.disabled
     play.choice.value = "cello"
     assert not play.message.value
+
+
+# --- First frame and sound to film ------------------------------------------------
+
+
+def slides() -> tuple[widgets.PictureAndSoundToFilm, list]:
+    calls: list = []
+
+    def generate(
+        sound: np.ndarray, picture: np.ndarray, label: str, seed: int
+    ) -> np.ndarray:
+        calls.append((sound, picture, label, seed))
+        return np.repeat(picture[None], len(sound) * 20 // RATE, 0)
+
+    pictures = {"red": (RED, "A"), "black": (RED * 0, "B")}
+    sounds = {"low": tone(0.5), "high": tone(0.5, 880)}
+    play = widgets.PictureAndSoundToFilm(
+        generate, sounds, pictures, ["A", "B", "C"], RATE, fps=20, seconds=1.0
+    )
+    return play, calls
+
+
+def show_picture(
+    play: widgets.PictureAndSoundToFilm, name: str, content: bytes
+) -> None:
+    file = {"name": name, "type": "image/png", "size": len(content)}
+    if int(ipywidgets_version.partition(".")[0]) >= 8:
+        now = datetime.now(UTC)
+        play.look.value = ({**file, "content": content, "last_modified": now},)
+    else:
+        play.look.set_trait("value", {name: {"metadata": file, "content": content}})
+
+
+def test_first_frame_sound_and_class_make_the_film() -> None:
+    play, calls = slides()
+    assert not calls
+    play.button.click()
+    sound, picture, label, seed = calls[-1]
+    assert (label, seed, len(sound)) == ("A", 0, RATE // 2)
+    assert np.array_equal(picture, RED)
+    play.frame.value, play.choice.value = "black", "high"
+    play.button.click()
+    assert calls[-1][2] == "B"  # the class follows the frame
+    play.label.value = "C"  # until somebody chooses another one
+    play.button.click()
+    assert calls[-1][2] == "C"
+    assert not calls[-1][1].any()
+    assert np.allclose(calls[-1][0], tone(0.5, 880), atol=1e-6)
+
+
+def test_an_uploaded_first_frame_is_cut_scaled_and_laid_on_white() -> None:
+    play, calls = slides()
+    wide = np.zeros((30, 90, 4), np.uint8)
+    wide[:, 30:60] = (0, 0, 255, 255)  # a blue middle; the rest is clear
+    content = io.BytesIO()
+    Image.fromarray(wide, "RGBA").save(content, "PNG")
+    play.label.value = "C"
+    show_picture(play, "mine<.png", content.getvalue())
+    assert play.frame.value == "mine<.png (yours)"
+    assert "mine&lt;.png: its central square, 8 × 8" in play.message.value
+    play.button.click()
+    assert calls[-1][1].shape == (8, 8, 3)
+    assert np.abs(calls[-1][1].astype(int) - [0, 0, 255]).max() < 12
+    assert calls[-1][2] == "C"
+    clear = io.BytesIO()
+    Image.fromarray(np.zeros((20, 20, 4), np.uint8), "RGBA").save(clear, "PNG")
+    assert widgets.read_picture_upload(clear.getvalue(), "clear.png", 8).min() > 250
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF nothing", b"\x89PNG\r\n\x1a\n123"])
+def test_an_upload_that_is_no_picture_is_told(content: bytes) -> None:
+    play, _ = slides()
+    show_picture(play, "no<.png", content)
+    if content:  # an empty file is no upload to some browsers
+        assert "no&lt;.png" in play.message.value
+    assert play.frame.value == "red"
+    with pytest.raises(UploadError, match=r"no<\.png: ") as told:
+        widgets.read_picture_upload(content, "no<.png", 8)
+    assert "/tmp" not in str(told.value)
+
+
+def test_too_large_an_upload_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(widgets, "MAX_UPLOAD", 2**20)
+    with pytest.raises(UploadError, match=r"big.wav: it has 2 MB. Give at most 1 MB"):
+        widgets.read_upload(bytes(2**21), "big.wav", RATE)
+    with pytest.raises(UploadError, match="it has 2 MB"):
+        widgets.read_picture_upload(bytes(2**21), "big.png", 8)
 
 
 # --- Cards and albums ----------------------------------------------------------

@@ -1,0 +1,691 @@
+# %% [markdown]
+# # Step 7 · Train: the cascade, its ablations and its four rivals
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/cascaded_siamese/step7_train.ipynb)
+#
+# All parts are ready: the videos (step 1), their sound (step 2), one stream (step 3),
+# the cascade and its orders (step 4), the critics and one training step (step 5), the
+# rivals and a name for every network (step 6). This notebook trains the networks of the
+# list `methods`, all with the same data, the same widths and equally many steps. Most
+# names are rows of the paper's tables:
+#
+# | table | names |
+# |---|---|
+# | 1 | `mocogan`, `phonicsgan`, `g3an`, `imaginator`, `cascade` |
+# | 1, equal weights | `mocogan_equal`, and so on |
+# | 3 | `one_stream`, `shuffled_critic`, `streams`, `clip_critics`, `cascade` |
+# | missing in 3 | `cascade_unshuffled`, `cascade_no_order`, `cascade_own_weights` |
+# | ours | `cascade_timed`, `cascade_before` |
+#
+# **You will learn** how to see whether a generator listens at all, which of its losses
+# it follows, whether the order head knows more than luck, and what a training step
+# costs.
+#
+# **Time:** this is the longest notebook of the series; the table of settings says how
+# many steps it makes. **Before you start:** steps 1 to 6.
+#
+# **Letters.** B videos of a batch · T frames (32) · N side of a frame.
+
+# %% tags=["parameters"]
+SCALE = "laptop"  # how large everything is: one of the scales below
+DATA = ""  # "" is the embedded data; or a folder of clips, see `avnb prepare --help`
+SEED = 0  # of every random number: a whole number; each seed has a run of its own
+RUN_DIR = ""  # "" is the usual folder of this run, below runs/cascaded_siamese/
+OVERRIDES = {}  # {"field": value} of the table of settings below: your own values
+# scale      for                                        the whole series took
+# smoke      tests: every line runs, nothing is learned not measured yet
+# laptop     two cores, no GPU: the networks do learn   not measured yet
+# reference  two cores for hours: until curves are flat not measured yet
+# gpu        a GPU with 16 GB, as in Colab              not measured yet
+# paper      the paper's own setting, as far as known   not measured yet
+# `avnb check` measures the GFLOP/s of your machine, and says how long it will take.
+
+# %% tags=["active-ipynb"]
+# import importlib.util
+# import subprocess
+# import sys
+#
+# if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
+#     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
+#     print("Installing avnb takes about two minutes ...")
+#     source = "avnb @ git+https://github.com/avnb/avnb"
+#     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+#     importlib.invalidate_caches()
+
+# %%
+import time
+from dataclasses import asdict
+from itertools import pairwise
+
+import matplotlib.image
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+# %%
+from avnb_notebooks.cascaded_siamese.step1_data import (
+    BESIDE,
+    FPS,
+    FRAMES,
+    SAMPLE_RATE,
+    load_clips,
+)
+from avnb_notebooks.cascaded_siamese.step2_sound import SegmentCutter
+from avnb_notebooks.cascaded_siamese.step4_cascade import (
+    CLIPS,
+    draw_orders,
+    number_order,
+    shuffle_clips,
+)
+from avnb_notebooks.cascaded_siamese.step5_critics import (
+    Batch,
+    ImageCritic,
+    Weights,
+    judge_videos,
+    make_videos,
+    shuffle_batch,
+    sum_critic_losses,
+    sum_generator_losses,
+)
+from avnb_notebooks.cascaded_siamese.step6_baselines import (
+    METHODS,
+    MISSING,
+    TABLE1,
+    TABLE3,
+    Generator,
+    Method,
+    choose_width,
+    generate,
+    load_generator,
+    make_video_critic,
+)
+from torch.nn import functional as F
+
+# %%
+from avnb import course, training
+from avnb.course import reference
+from avnb.course.speed import measure_speed
+from avnb.viz import show
+
+# %%
+lesson = course.start(
+    "cascaded_siamese",
+    "step7_train",
+    scale=SCALE,
+    data=DATA,
+    seed=SEED,
+    run_dir=RUN_DIR,
+    overrides=OVERRIDES,
+)
+
+# %%
+EVERY = tuple(METHODS)
+# Each way of building and of training once.
+QUICK = (*TABLE1, *TABLE3, "mocogan_equal", "cascade_own_weights", "cascade_timed")
+OURS = ("cascade", "cascade_timed")
+
+# %%
+settings = lesson.settings(
+    dict(
+        #        smoke laptop reference gpu paper
+        methods=(QUICK, OURS, EVERY, EVERY, EVERY),
+        weights=("train", "reference", "train", "train", "train"),  # see below
+        steps=(2, 1500, 5000, 15000, 120000),  # of each network
+        batch=(2, 8, 8, 16, 32),  # over all processes
+        width=(2, 8, 8, 32, 64),  # w, of generators and critics
+        hidden=(8, 64, 64, 256, 256),  # H, of the sound's GRU
+        lr=(1e-3, 2e-3, 1e-3, 2e-4, 2e-4),  # of the generator, Adam
+        lr_critics=(2e-4,) * 5,
+        losses=((100.0, 1.0, 1.0, 1.0),) * 5,  # weights of Eq. 4, 1, 2 and 3
+        ema_decay=(0.5, 0.99, 0.995, 0.999, 0.999),
+        points=(2, 8, 20, 24, 50),  # moments at which each network is measured
+        measured=(4, 64, 128, 256, 256),  # held-out videos for it
+        pulls_every=(1, 25, 50, 100, 500),  # steps between two looks at the gradients
+        precision=("float32", "auto", "auto", "auto", "auto"),
+    ),
+)
+
+# %%
+settings
+
+# %% [markdown]
+# ## Load the data
+
+# %%
+device = training.get_device()
+training.keep_freed_memory()
+train, test = (load_clips(lesson.data, split, device) for split in ("train", "test"))
+size, classes = train.frames.shape[2], len(train.classes)
+cutter = SegmentCutter().to(device)
+models = lesson.run_dir / "models"
+if len(train) < settings.batch:
+    raise course.LessonError(
+        lesson.data,
+        f"{len(train)} training videos are fewer than a batch of {settings.batch}",
+        "Prepare more films, or give a smaller batch",
+    )
+print(f"{len(train)} training and {len(test)} held-out videos of {classes} classes,")
+print(f"{FRAMES} frames of {size}×{size}; held out: {len(set(test.units))} units")
+
+# %% [markdown]
+# ## What is trained
+
+# %%
+if unknown := set(settings.methods) - set(METHODS):
+    raise course.LessonError(
+        "methods",
+        f"no network is called {min(unknown)}",
+        f"Give some of {[*METHODS]}",
+    )
+chosen = {key: METHODS[key] for key in settings.methods}
+rows = [{"key": key} | asdict(method) for key, method in chosen.items()]
+show.table(rows, "what is trained")
+
+# %% [markdown]
+# With `weights="reference"` the rivals of Table 1 are those of the reference run, once
+# it is published: they only serve comparison.
+
+# %%
+asked = [key for key in TABLE1 if key not in chosen]
+wanted = settings.weights == "reference" and not lesson.chosen_data
+wanted = wanted and reference.load_reference(lesson.series) is not None
+taken = asked if wanted and reference.copy_models(lesson, *asked) else []
+
+
+# %%
+def make_networks(key: str) -> tuple[Generator, nn.ModuleDict, dict]:
+    """Generator and critics of a method, and the generator's arguments."""
+    sizes = {"classes": classes, "size": size, "hidden": settings.hidden}
+    config = {"key": key, "width": choose_width(key, settings.width, **sizes)} | sizes
+    critics = {
+        "image": ImageCritic(settings.width, size),
+        "video": make_video_critic(key, classes, settings.width, size),
+    }
+    return Generator(**config), nn.ModuleDict(critics), config
+
+
+# %%
+FREE = {"steps", "methods", "weights", "points", "measured", "pulls_every"}
+kept, _ = settings.fix(*FREE)
+
+
+# %%
+def start_run(key: str) -> tuple:
+    """The run of one network: generator, critics, the average, two optimizers."""
+    training.seed_everything(lesson.seed)
+    run = training.Run(
+        lesson.run_dir / "networks" / key,
+        seed=lesson.seed,
+        precision=settings.precision,
+        settings=kept | asdict(METHODS[key]),
+    )
+    G, critics, config = make_networks(key)
+    training.share_batch_norms(G)
+    betas = (0.5, 0.999)
+    return (
+        run,
+        config,
+        *run.prepare(
+            G=G,
+            critics=critics,
+            ema=training.EMA(G, settings.ema_decay),
+            opt_g=torch.optim.Adam(G.parameters(), settings.lr, betas),
+            opt_d=torch.optim.Adam(critics.parameters(), settings.lr_critics, betas),
+        ),
+    )
+
+
+# %% [markdown]
+# ## One step
+#
+# A batch is B videos with their segments, and an order for each. The step is that of
+# step 5: one pass of the generator, one of the critics over made and real videos, and
+# then each side follows its own loss. `held` frames count in no loss.
+
+
+# %%
+def draw_batch(index: Tensor, method: Method, random: torch.Generator) -> Batch:
+    """Videos of the training part, shuffled as the method wants it."""
+    order = torch.arange(CLIPS).expand(len(index), -1)
+    if method.shuffled != "none":
+        order = draw_orders(len(index), generator=random)
+    return shuffle_batch(
+        train.get_frames(index),
+        cutter(train.get_waveforms(index)),
+        F.one_hot(train.labels[index], classes).float(),
+        order,
+        train.held[index],
+        link=method.link,
+        late=method.shuffled == "critics",
+    )
+
+
+# %%
+weights = Weights(*settings.losses)
+
+
+# %%
+def take_step(run, G, critics, optimizers: tuple, batch: Batch) -> tuple:
+    """One step of the generator and of the critics: what was made, terms, log."""
+    with run.autocast():
+        made = make_videos(G, batch).float()
+        real, fake = (
+            judge_videos(x, batch.label, critics["image"], critics["video"])
+            for x in (batch.real, made)
+        )
+        terms = sum_generator_losses(made, fake, batch, weights)
+        of_critics = sum_critic_losses(real, fake, batch, weights)
+    opt_g, opt_d = optimizers
+    log = {f"G {name}": value.detach() for name, value in terms.items()}
+    log |= {f"D {name}": value.detach() for name, value in of_critics.items()}
+    loss_g, loss_d = (torch.stack([*t.values()]).sum() for t in (terms, of_critics))
+    run.step(opt_g, loss_g, retain_graph=True)
+    run.step(opt_d, loss_d)
+    return made, log
+
+
+# %% [markdown]
+# Which loss does the generator follow? The norm of each term's gradient at the made
+# videos says it. We look now and then, since it costs one more pass.
+
+
+# %%
+def measure_pulls(G, critics, batch: Batch) -> dict[str, Tensor]:
+    """The norm of each term's gradient at the made videos, a video."""
+    with torch.no_grad():
+        made = make_videos(G, batch).float()
+    made.requires_grad_()
+    said = judge_videos(made, batch.label, critics["image"], critics["video"])
+    terms = sum_generator_losses(made, said, batch, weights)
+    pulls = {}
+    for name, term in terms.items():
+        (slope,) = torch.autograd.grad(term, made, retain_graph=True)
+        # A term is a mean over the batch, so that each video has 1 / B of it.
+        pulls[f"pull of {name}"] = len(made) * slope.flatten(1).norm(dim=1).mean()
+    return pulls
+
+
+# %% [markdown]
+# ## Does it listen yet?
+#
+# At some moments the averaged generator makes **held-out** videos from their first
+# frame: once with their own sound, and once with the sound of another video. Where the
+# two errors separate, the sound reaches the picture, and in the right way. The error is
+# taken where something moves in the real video. The dashed line holds the first frame
+# still: a network that does not move at all has this error.
+
+
+# %%
+def pick_held_out() -> Tensor:
+    """Held-out videos that move and are whole, evenly over the split."""
+    moves = ~test.held.any(1)
+    if "still" in test.truth:
+        moves &= test.truth["still"][:, 0] == 0
+    index = moves.nonzero()[:, 0] if moves.any() else torch.arange(len(test))
+    places = torch.linspace(0, len(index) - 1, min(settings.measured, len(index)))
+    return index[places.round().long().to(index.device)]
+
+
+held_out = pick_held_out()
+known = test.get_frames(held_out).cpu()
+sounds = cutter(test.get_waveforms(held_out)).cpu()
+letters = test.labels[held_out].cpu()
+moving = ((known - known[:, :, :1]).abs().amax(dim=(1, 2)) > 0.1)[:, None, None]
+# The video whose frames are kept through the training: its object enters in the middle.
+entrance = test.truth.get("onset_entrance", torch.zeros(len(test), FRAMES))[held_out]
+shown = [int(entrance[:, FRAMES // 4 : -FRAMES // 4].any(1).float().argmax())]
+
+
+# %%
+def measure_errors(videos: Tensor) -> Tensor:
+    """The mean absolute error of each video where it moves, in grey levels."""
+    error = 127.5 * (videos - known).abs() * moving
+    return error.sum(dim=(1, 2, 3, 4)) / (
+        3 * FRAMES * moving.sum(dim=(1, 2, 3, 4)).clamp(min=1)
+    )
+
+
+# Half the list away: another film, and another song.
+other_sounds = sounds.roll(max(1, len(sounds) // 2), dims=0)
+still_error = measure_errors(known[:, :, :1].expand_as(known)).mean().item()
+
+
+# %%
+@torch.no_grad()
+def name_orders(critics: nn.ModuleDict, videos: Tensor) -> float:
+    """How often the order head names the order of shuffled held-out videos."""
+    random = torch.Generator().manual_seed(lesson.seed)
+    order, right = draw_orders(len(videos), generator=random), []
+    was_training = critics.training
+    critics.eval()
+    for part in torch.arange(len(videos)).split(16):
+        shuffled = shuffle_clips(videos[part], order[part]).to(device)
+        label = F.one_hot(letters[part], classes).float().to(device)
+        said = critics["video"](shuffled, label).orders.argmax(1).cpu()
+        right.append(said == number_order(order[part]))
+    critics.train(was_training)
+    return torch.cat(right).float().mean().item()
+
+
+# %%
+def watch(run: training.Run, G: Generator, critics: nn.ModuleDict) -> None:
+    """Measure the averaged generator on held-out videos, and keep some frames."""
+    random = torch.Generator().manual_seed(lesson.seed)
+    G.eval()
+    with torch.random.fork_rng():  # measuring must not change the training's draws
+        own, other = (
+            generate(G, known[:, :, 0], heard, letters, random)
+            for heard in (sounds, other_sounds)
+        )
+        run.log(
+            own_sound=measure_errors(own).mean(),
+            other_sound=measure_errors(other).mean(),
+        )
+        if getattr(critics["video"], "order", None) is not None:
+            for name, videos in (("real", known), ("made", own)):
+                run.log(**{f"order of {name}": name_orders(critics, videos)})
+    videos = torch.cat([x[shown] for x in (known, own, other)])
+    strips = videos[:, :, ::4].transpose(1, 2).flatten(0, 1)
+    run.log_sample((strips + 1) / 2, "real_own_other", columns=FRAMES // 4)
+
+
+# %%
+def train_network(key: str) -> training.Run:
+    """Train one network, and save its averaged generator."""
+    run, config, G, critics, ema, opt_g, opt_d = start_run(key)
+    batches = training.BatchSampler(len(train), settings.batch, seed=lesson.seed)
+    every = max(1, settings.steps // settings.points)
+    for step in run.steps(settings.steps, save_every=every):
+        index = batches[step.number].to(device)
+        batch = draw_batch(index, METHODS[key], run.generator)
+        _, log = take_step(run, G, critics, (opt_g, opt_d), batch)
+        ema.update_parameters(G)
+        if step.is_due(settings.pulls_every):
+            with torch.random.fork_rng():
+                log |= measure_pulls(G, critics, batch)
+        run.log(**log)
+        if step.is_due(every):
+            watch(run, ema.module, critics)
+    run.require_finished()
+    training.save_model(models / f"{key}.safetensors", ema.module, **config)
+    return run
+
+
+# %% [markdown]
+# ## What a step costs
+#
+# torch counts the floating-point operations of one step. Divided by its time and by the
+# speed of a large matrix product on this machine, they give the part of the machine's
+# peak that is used. `benchmarks/cascaded_siamese.py` compares the step with one that is
+# written with the parents' modules, and four streams with one of 32 frames.
+
+
+# %%
+class PlainRun:
+    """Steps without a run around them: float32, one process, nothing is kept."""
+
+    def autocast(self) -> torch.autocast:
+        """No autocast."""
+        return torch.autocast(device.type, enabled=False)
+
+    def step(self, optimizer, loss: Tensor, *, retain_graph: bool = False) -> None:
+        """The gradients of the optimiser's weights, and its step."""
+        own = [w for group in optimizer.param_groups for w in group["params"]]
+        optimizer.zero_grad()
+        loss.backward(inputs=own, retain_graph=retain_graph)
+        optimizer.step()
+
+
+# %%
+def measure_step(key: str) -> dict:
+    """GFLOP of one step, its seconds (the better of two), and the networks' weights."""
+    torch.manual_seed(lesson.seed)
+    nets = [net.to(device) for net in make_networks(key)[:2]]
+    optimizers = tuple(torch.optim.Adam(net.parameters(), 1e-4) for net in nets)
+    random = torch.Generator(device).manual_seed(lesson.seed)
+    index = torch.arange(settings.batch, device=device)
+    batch, seconds = draw_batch(index, METHODS[key], random), []
+    with FlopCounterMode(display=False) as counter:
+        take_step(PlainRun(), *nets, optimizers, batch)
+    for _ in range(2):
+        began = time.perf_counter()
+        take_step(PlainRun(), *nets, optimizers, batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    counts = [sum(p.numel() for p in net.parameters()) for net in nets]
+    row = {"network": METHODS[key].title, "weights of G": counts[0]}
+    row |= {"of the critics": counts[1]}
+    gflop = counter.get_total_flops() / 1e9
+    return row | {"GFLOP a step": gflop, "s a step": min(seconds)}
+
+
+# %% tags=["cost"]
+peak, rows = measure_speed(), []
+for key in chosen:
+    row = measure_step(key)
+    speed = row["GFLOP a step"] / row["s a step"]
+    rows.append(row | {"GFLOP/s": speed})
+    if device.type == "cpu":  # the peak is that of the processor
+        rows[-1]["part of the peak"] = speed / peak
+lesson.table(
+    "cost",
+    rows,
+    f"A step of {settings.batch} videos; a product reaches {peak:.0f} GFLOP/s",
+)
+
+# %% [markdown]
+# ## Train
+
+# %%
+runs = {key: train_network(key) for key in chosen}
+
+
+# %%
+def average_between(run: training.Run, name: str, at: np.ndarray) -> list:
+    """Pairs (step, mean of a logged value since the step before) for some steps."""
+    steps, values = run.read_log(name)
+    places = np.searchsorted(steps, at, "right")
+    ends = pairwise([0, *places])
+    return [(s, values[a:b].mean()) for s, (a, b) in zip(at, ends, strict=True)]
+
+
+# %%
+for key, run in runs.items():
+    at, errors = run.read_log("own_sound")
+    lesson.record_training(
+        METHODS[key].title,
+        epochs=run.steps_done * settings.batch / len(train),
+        steps=run.steps_done,
+        held_out=list(zip(at, errors, strict=True)),
+        training=average_between(run, "G L1", at),
+        better="lower",
+        unit="error where held-out videos move [grey levels]",
+        training_unit="loss L1, with its weight",
+    )
+lesson.record("methods", {key: asdict(METHODS[key]) for key in (*chosen, *taken)})
+lesson.record("networks_taken", taken)
+
+# %% tags=["listening"]
+GROUPS = {
+    "table1": [*TABLE1, "cascade"],
+    "equal": [key for key in METHODS if METHODS[key].equal] + ["cascade"],
+    "table3": [*TABLE3],
+    "ours": ["cascade", *MISSING],
+}
+for group, keys in GROUPS.items():
+    errors, gains = {}, {}
+    for key in (key for key in keys if key in runs):
+        at, own = runs[key].read_log("own_sound")
+        errors[METHODS[key].title] = (at, own)
+        other = runs[key].read_log("other_sound")[1]
+        gains[METHODS[key].title] = (at, other - own)
+    if set(keys) & set(runs) <= {"cascade"} and group != "ours":
+        continue  # nothing to compare it with
+    lines, y = {"first frame held": still_error}, "error [grey levels]"
+    figure = show.curves(errors, y=y, lines=lines)
+    lesson.figure(f"held_out_{group}", figure, "Error where held-out videos move.")
+    figure = show.curves(gains, y="what its own sound gains", lines={"deaf": 0})
+    lesson.figure(f"gain_{group}", figure, "Error by another's sound minus by its own.")
+
+# %% [markdown]
+# The first figure is the error where something moves. The second says by how much the
+# error is smaller with the video's own sound than with another's. A network that is
+# deaf stays at 0, however good its pictures are.
+
+# %% tags=["networks"]
+rows = []
+for key, run in runs.items():
+    row = {"network": METHODS[key].title, "steps": run.steps_done}
+    last = {k: run.read_log(k)[1] for k in ("own_sound", "other_sound")}
+    tail = max(len(last["own_sound"]) // 4, 1)
+    row["error, own sound"] = last["own_sound"][-tail:].mean()
+    row["error, another's"] = last["other_sound"][-tail:].mean()
+    for name in ("real", "made"):
+        if len(values := run.read_log(f"order of {name}")[1]):
+            row[f"order of {name} clips named"] = values[-tail:].mean()
+    rows.append(row)
+rows.append({"network": "first frame held still", "error, own sound": still_error})
+rows.append({"network": "chance", "order of real clips named": 1 / 24})
+lesson.table("networks", rows, "Held-out videos, means over the last quarter")
+
+# %% [markdown]
+# ## Which loss does the generator follow?
+
+# %% tags=["pulls"]
+TERMS = ("L1", "image", "clip", "order")
+main = next(key for key in ("cascade", *runs) if key in runs)
+pulls = {name: runs[main].read_log(f"pull of {name}") for name in TERMS}
+pulls = {name: curve for name, curve in pulls.items() if len(curve[0])}
+few = max(1, len(pulls["L1"][0]) // 20)  # neighbours to be averaged
+figure = show.curves(pulls, y="norm of the gradient", logarithmic=True, smooth=few)
+title = METHODS[main].title
+lesson.figure("pulls", figure, f"Gradients of each term at the videos: {title}.")
+rows = []
+for key, run in runs.items():
+    row = {"network": METHODS[key].title}
+    for name in TERMS:
+        _, values = run.read_log(f"pull of {name}")
+        if len(values):
+            row[name] = values[-max(len(values) // 4, 1) :].mean()
+    total = sum(v for k, v in row.items() if k != "network")
+    rows.append(row | {"L1, of all [%]": 100 * row["L1"] / total})
+lesson.table("pulls_table", rows, "Norms of the terms' gradients, last quarter")
+
+# %% [markdown]
+# The sound reaches a frame through the generator alone, and only L1 and the critics
+# tell the generator what was right. L1 compares with the very video that was heard. The
+# critics never hear: they can ask for a likely video, and not for the right one.
+
+# %% tags=["losses"]
+names = [f"D {name}" for name in ("image", "clip", "order")]
+losses = {name: runs[main].read_log(name) for name in names}
+losses = {name: curve for name, curve in losses.items() if len(curve[0])}
+lines = {"knows nothing": 2 * np.log(2), "no order": np.log(24)}
+smooth = max(1, settings.steps // 40)
+figure = show.curves(losses, y="loss", lines=lines, smooth=smooth)
+lesson.figure("losses", figure, f"The losses of the critics: {title}.")
+
+
+# %% [markdown]
+# ## One video through the training
+#
+# Each row is a moment of the training: the real video, what the network makes of its
+# own sound, and what it makes of another's. Every fourth frame.
+
+
+# %% tags=["progress"]
+def draw_progress(key: str, most: int = 4) -> show.Plot:
+    """The kept frames at some moments, one block a moment."""
+    paths = sorted((runs[key].folder / "samples").glob("real_own_other_*.png"))
+    places = np.linspace(0, len(paths) - 1, most).round().astype(int)
+    picked = [paths[i] for i in dict.fromkeys(places.tolist())]
+    figure, axes = show.subplots(len(picked), 1, width=6.0, height=2.3)
+    for ax, path in zip(axes[:, 0], picked, strict=True):
+        ax.imshow(matplotlib.image.imread(path))
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+        step = int(path.stem.rpartition("_")[2])
+        ax.set_ylabel(f"step {step}")
+    return figure
+
+
+caption = f"{title}: real, by its own sound, by another's."
+lesson.figure("progress", draw_progress(main), caption)
+
+# %% tags=["samples"]
+first, heard, letter = known[shown, :, 0], sounds[shown], letters[shown]
+strips = {"real": known[shown]}
+for key in (*chosen, *taken):
+    net = load_generator(lesson, key, device)
+    random = torch.Generator().manual_seed(lesson.seed)
+    strips[METHODS[key].title] = generate(net, first, heard, letter, random)
+grid = [(x[0, :, ::4].permute(1, 2, 3, 0) + 1) / 2 for x in strips.values()]
+columns = [f"frame {t}" for t in range(0, FRAMES, 4)]
+figure = show.image_grid(grid, rows=list(strips), columns=columns, size=0.85)
+lesson.figure("samples", figure, "One held-out video by each network.")
+
+# %% tags=["film"]
+films = [x[0].permute(1, 2, 3, 0) for x in list(strips.values())[:2]]
+both = (torch.cat(films, dim=2).clamp(-1, 1) + 1) / 2
+sound = test.get_waveforms(held_out[shown])[0].cpu().numpy()
+beside = BESIDE * SAMPLE_RATE // FPS
+heard_now = sound[beside:-beside]
+film = show.encode_mp4(both.numpy(), heard_now, FPS, SAMPLE_RATE, zoom=4)
+path = lesson.run_dir / "step7" / "film.mp4"
+path.parent.mkdir(exist_ok=True)
+path.write_bytes(film)
+lesson.video("film", path, f"real, and {list(strips)[1]}")
+
+# %% [markdown]
+# ## What came out
+
+# %% tags=["summary"]
+for key, run in runs.items():
+    own, other = (run.read_log(k)[1][-1] for k in ("own_sound", "other_sound"))
+    print(
+        f"{METHODS[key].title}, {run.steps_done} steps: error {own:.1f} grey levels, "
+        f"by another's sound {other:.1f}; first frame held {still_error:.1f}"
+    )
+
+# %% [markdown]
+# - The averaged generators are in `models/`, one file a method.
+# - The error with another video's sound says whether a network listens. Its losses do
+#   not.
+# - The order head's accuracy is to be read beside chance, 1 / 24.
+#
+# ## Exercises
+#
+# 1. Say of a network whether it is worse than a still, deaf, or listens.
+# 2. Measure how hard one term pulls at the videos.
+
+# %% tags=["active-ipynb"]
+# from avnb_notebooks.cascaded_siamese import exercises
+#
+#
+# def describe_listening(own, other, still):
+#     """One of "worse than a still", "deaf" and "listens", of errors (N,) of N videos.
+#
+#     own, other: by the right and by another's sound; still: of the first frame held.
+#     If the mean of own is not below that of still, it is worse. Else it listens if
+#     more than 75 % of the videos have a smaller error by their own sound.
+#     """
+#     ...  # your code
+#
+#
+# course.try_exercise(exercises.DESCRIBE_LISTENING, describe_listening)
+
+# %% tags=["active-ipynb"]
+# def measure_pull(term, made):
+#     """The mean norm, over the videos, of the gradient of term(made) at made (B, …).
+#
+#     term(made) is a mean over the videos: count each video's own part of it.
+#     """
+#     ...  # your code
+#
+#
+# course.try_exercise(exercises.MEASURE_PULL, measure_pull)
+
+# %%
+lesson.finish()

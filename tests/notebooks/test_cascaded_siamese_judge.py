@@ -1,0 +1,110 @@
+"""cascaded_siamese: the claims' numbers of a run's records, and what they compare."""
+
+from typing import Any
+
+import pytest
+from avnb_notebooks.cascaded_siamese import series
+from avnb_notebooks.cascaded_siamese import step6_baselines as baselines
+
+REAL = "real videos"
+TABLE1 = [*series.RIVALS, series.CASCADE]
+TABLE3 = [series.ONE, series.SHUFFLED, series.GENERATORS, series.CASCADE]
+# The further down, the better: each is by 1 better than the one before.
+ORDER = [*TABLE3[:-1], series.NO_ORDER, *series.RIVALS, series.CASCADE]
+
+
+def number(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 1, "high": value + 1}
+
+
+def make_results() -> dict[str, dict[str, Any]]:
+    """Records of a run in which the order of quality is that of `ORDER`."""
+    rank = {name: number(float(len(ORDER) - k)) for k, name in enumerate(ORDER)}
+    table1, kept, heldout, entrances = [], [], [], []
+    for name in [REAL, series.STILL, *TABLE1]:
+        level = rank.get(name, number(20.0))
+        row = {f"{c}, held out": level for c in ("FVD", "KID", "LPIPS")}
+        table1.append({"videos": name} | row | {f"{c}, train": level for c in ("FVD",)})
+        motion = 4.0 if name == REAL else 3.0
+        about = {"class kept, held out": number(0.75), "motion, held out": motion}
+        kept.append({"videos": name} | about)
+        lpips = {"LPIPS, train": number(level["value"] - 0.5), "LPIPS, held out": level}
+        heldout.append({"videos": name} | lpips)
+        for part, shift in (("train", 0.3), ("held out", 0.0)):
+            row = {"videos": name, "part": part, "r, own sound": number(0.6 + shift)}
+            row["r, foreign sound, own onset"] = number(0.1)
+            entrances.append(row | {"near": number(0.5), "error": number(2.0)})
+    table3 = [
+        {"videos": name, "FVD": rank[name], "jump": rank[name]}
+        | {"order read right": number(0.25)}
+        for name in [*TABLE3, series.NO_ORDER]
+    ]
+    deaf = [{"real videos with": k, "FVD": 7.0} for k in ("own", "others")]
+    mouth = {"quantity": "mouth_open", "videos": series.CASCADE, "pairs": number(0.45)}
+    judge = {"table1": table1, "table3": table3, "kept": kept, "heldout": heldout}
+    judge |= {"entrances_made": entrances, "deaf": deaf, "motion": [mouth]}
+    return {"step8_judge": judge}
+
+
+def test_the_claims_numbers_have_the_right_signs() -> None:
+    found = series.evidence(make_results())
+    wanted = {
+        "best": 1.0,  # the best rival is the last before the cascade
+        "best_kid": 1.0,
+        "skips": 2.5,  # ranks 5, 4, 3 without skips, 2 and 1 with
+        "shuffle_alone": 1.0,
+        "cascade_needed": 7.0,
+        "gens_hurt": -2.0,  # here several generators are better than one stream
+        "order": 5.0,
+        "follows_sound": 0.5,
+        "enters": 0.6,
+        "fvd_is_sync": 0.0,
+        "heldout": -0.5,
+        "beats_still": 19.0,
+        "kept": 0.75,
+        "mouth": 0.45,
+        "borders": 6.0,
+        "static": 0.25,
+    }
+    assert found == pytest.approx(wanted)
+    assert set(found) == {claim.name for claim in series.CLAIMS}
+
+
+def test_fvd_that_does_not_change_fails_its_claim() -> None:
+    (claim,) = (one for one in series.CLAIMS if one.name == "fvd_is_sync")
+    value = series.evidence(make_results())["fvd_is_sync"]
+    assert value is not None
+    assert value < claim.above
+    assert claim.budget  # no network is trained for it, so none must be flat
+
+
+def test_what_was_not_trained_or_is_not_known_has_no_number() -> None:
+    results = make_results()
+    judge = results["step8_judge"]
+    for table in ("table1", "table3", "kept", "heldout"):
+        kept = (REAL, series.STILL, series.CASCADE)
+        judge[table] = [row for row in judge[table] if row["videos"] in kept]
+    del judge["entrances_made"], judge["motion"]  # as with real recordings
+    judge["deaf"] = [{"real videos with": k} for k in ("own", "others")]  # too few
+    found = series.evidence(results)
+    known = {name for name, value in found.items() if value is not None}
+    assert known == {"heldout", "beats_still", "kept", "static"}
+    series.headlines(results)
+
+
+def test_headlines_are_numbers_with_units() -> None:
+    found = series.headlines(make_results())
+    assert found[f"{series.CASCADE}, r"] == 0.6  # held out, not the 0.9 of the training
+    assert found[f"{series.CASCADE}, foreign sound, r"] == 0.1
+    assert found[f"{series.ONE}, jump"] == 9.0
+    assert all(isinstance(value, float) for value in found.values())
+    ends = [name.rpartition(", ")[2] for name in found]
+    assert set(series.UNITS) <= set(ends)
+
+
+def test_titles_are_those_of_the_methods() -> None:
+    titles = {method.title for method in baselines.METHODS.values()}
+    named = {series.CASCADE, series.ONE, series.SHUFFLED, series.GENERATORS}
+    assert named | {series.NO_ORDER, *series.RIVALS} <= titles
+    assert {network for c in series.CLAIMS for network in c.networks} <= titles
+    assert {m.title for m in baselines.TABLE1.values()} == set(series.RIVALS)
