@@ -110,20 +110,24 @@ lesson = course.start(
 )
 
 # %%
+FEW = ("the cascade", "first frame, held still")
+ALL = ("every row",)
+
+# %%
 settings = lesson.settings(
     dict(
         #          smoke laptop reference gpu paper
         videos=(8, 64, 256, 512, 512),  # judged in each part of the data, at most
-        asked=(4, 160, 400, 400, 400),  # with an entrance that is asked for, at most
+        asked=(4, 96, 400, 400, 400),  # with an entrance that is asked for, at most
         reader_steps=(4, 800, 2000, 3000, 3000),  # of the reader of frames
         reader_width=(4, 16, 16, 32, 32),
         order_steps=(2, 150, 1500, 3000, 3000),  # of the judge of orders
         order_width=(2, 8, 16, 32, 32),
         spread=(2, 6, 8, 8, 8),  # first frames, and sounds, that are all combined
-        filmed=(8, 24, 192, 512, 512),  # videos for FVD, at most
-        film_frames=(9, 16, 32, 32, 32),  # of each, from the first on
-        pictured=(8, 48, 256, 512, 512),  # frames for FID and KID, at most
-        compared=(("the cascade",), (), (), (), ()),  # by FID, KID, FVD; () is all
+        filmed=(8, 16, 96, 256, 512),  # videos for FVD, at most
+        film_frames=(9, 16, 16, 32, 32),  # of each, from the first on
+        pictured=(8, 32, 256, 512, 512),  # frames for FID and KID, at most
+        compared=(FEW, FEW, ALL, ALL, ALL),  # rows with FID, KID and FVD
         voted=(2, 8, 26, 26, 26),  # videos on the voting page
         pretrained=("random", *["published"] * 4),  # weights of AlexNet, Inception, I3D
     ),
@@ -427,6 +431,8 @@ answers: dict[str, Answer] = {REAL: lambda part, index, _: take_real(part, index
 answers |= {STILL: hold_first, MEAN: show_mean, NEAREST: retrieve}
 answers |= {title: ask_network(key) for key, title in TITLES.items()}
 main = TITLES.get("cascade", next(iter(TITLES.values())))
+rows1 = [REAL, STILL, MEAN, NEAREST]
+rows1 += [TITLES[key] for key in (*TABLE1, "cascade") if key in TITLES]
 
 
 @cache
@@ -655,6 +661,16 @@ def measure_distance(key: str, name: str, part: str, videos: Tensor) -> dict:
 
 
 # %%
+def is_compared(name: str, part: str) -> bool:
+    """Whether a row has FID, KID and FVD, which take most of the time."""
+    if len(judged[part]) < 4:
+        return False
+    if settings.compared != ALL:
+        return name in (REAL, *settings.compared)
+    # Those of Table 1 on training videos as well.
+    return part == "held out" or name in rows1
+
+
 def measure_videos(name: str, part: str) -> dict:
     """A row of Table 1: one answer on one part of the data."""
     index, row = judged[part], {"videos": name, "part": part}
@@ -663,9 +679,8 @@ def measure_videos(name: str, part: str) -> dict:
     else:
         videos = answers[name](part, index, index)
     real, of, seed = take_real(part, index), list_units(part, index), lesson.seed
-    if len(index) >= 4 and name in (REAL, *(settings.compared or answers)):
-        for key in DISTANCES:
-            row |= measure_distance(key, name, part, videos)
+    for key in DISTANCES if is_compared(name, part) else ():
+        row |= measure_distance(key, name, part, videos)
     pair = real[:, LOOKED], videos[:, LOOKED]
     row["SSIM"] = metrics.ssim(*pair, of, seed=seed)
     row["LPIPS"] = metrics.lpips(*pair, alexnet, of, seed=seed)
@@ -694,11 +709,9 @@ def tabulate(names: list[str], columns: tuple[str, ...]) -> list[dict]:
 
 
 # %% tags=["table1"]
-first = [REAL, STILL, MEAN, NEAREST]
-compared = [TITLES[k] for k in (*TABLE1, "cascade") if k in TITLES]
 equal = [TITLES[k] for k in EQUAL if k in TITLES]
 columns = ("FID", "KID", "FVD", "SSIM", "LPIPS")
-table1 = tabulate(first + compared + equal, columns)
+table1 = tabulate(rows1 + equal, columns)
 lesson.table("table1", table1, f"Table 1, {count} videos of each part{note}")
 
 # %% tags=["kept"]
@@ -874,7 +887,7 @@ lesson.table("heldout", heldout, f"Trained on, and not{note}")
 
 # %% tags=["figure4"]
 example = (asked if enough else judged)["held out"][:1]
-names4 = [REAL, STILL, *compared]
+names4 = [REAL, STILL, *rows1[4:]]
 films = {name: answers[name]("held out", example, example)[0] for name in names4}
 strips = [list(v[::3].movedim(1, -1).numpy()) for v in films.values()]
 times = [f"{t}" for t in range(0, FRAMES, 3)]
@@ -1057,7 +1070,7 @@ def encode_video(name: str, i: int) -> Medium:
 number = min(settings.voted, count)
 rated = [Item(f"{n}, {i}", {n: [encode_video(n, i)]}, unit=str(i))
          for i in range(number) for n in (REAL, main, STILL)]  # fmt: skip
-rivals = [name for name in compared if name != main] or [STILL]
+rivals = [name for name in rows1[4:] if name != main] or [STILL]
 pairs = [Item(f"{n}, {i}", {m: [encode_video(m, i)] for m in (main, n)}, unit=str(i))
          for n in rivals for i in range(max(1, number // 2))]  # fmt: skip
 text = "How well is the object's movement coordinated with the song's rhythm?"

@@ -196,6 +196,7 @@ for k, i in enumerate(own[:2]):
     both = np.concatenate([real, animate(sound, real[0], name)], axis=2)
     save_film(f"own_{k}", both, sound, f"{name}: left real, right made.")
 
+
 # %% [markdown]
 # ## A card and a song that never were
 #
@@ -204,14 +205,8 @@ for k, i in enumerate(own[:2]):
 # tune are new, too. The object of your word is in no training video. What enters, and
 # when?
 
+
 # %%
-print("phones:", *songs.PHONES)
-print(
-    *(f"{k}: {', '.join(w.text for w in words)}" for k, words in WORDS.items()),
-    sep="\n",
-)
-
-
 def draw_card(letter: str, source: int) -> np.ndarray:
     """The slide of a letter before anything has entered."""
     look = choose_source_style(-100 - source, lesson.seed).look
@@ -249,6 +244,11 @@ def sing_phrase(letter: str, word: str, phones: str, source: int) -> np.ndarray:
 ASKED = (("A", "album", "ae l b u m"), ("B", "balloon", "b a l u n"))
 singable = [(k, w, p) for k, w, p in ASKED if k in classes]
 slides = "shown" in test.truth and bool(singable)
+if slides:
+    print("phones:", *songs.PHONES)
+    print(
+        *(f"{k}: {', '.join(w.text for w in ws)}" for k, ws in WORDS.items()), sep="\n"
+    )
 cards: dict[str, tuple[np.ndarray, str]] = {}
 sounds: dict[str, np.ndarray] = {}
 if slides:
