@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from avnb_notebooks import joint_gan
+from avnb_notebooks.joint_gan import series
 from test_joint_gan_data import prepare_noise
 
 from avnb import files, training
@@ -80,6 +81,22 @@ def test_a_training_cut_off_midway_ends_with_equal_weights(
     run_step("step6_train", cut, data, **(TINY | {"steps": 2, "lr": 1e-3}))
     assert read_steps(cut / f"{name},lr=0.001") == [0, 1]
     assert read_steps(cut / name) == [*range(8)]
+
+
+@pytest.mark.slow
+def test_clips_without_truth_are_judged_and_played(data: Path, tmp_path: Path) -> None:
+    """As real recordings: nobody knows when something starts in them."""
+    run_step("step6_train", tmp_path, data, **(TINY | {"steps": 2}))
+    found = run_step("step7_judge", tmp_path, data, compared=("timed",), clips=8)
+    names = [row["sounds"] for row in found["table3"]]
+    assert {"real, held out", "timed", "noise", "silence, grey"} <= set(names)
+    measures = {row["measure"] for row in found["coupling"]}
+    assert {series.AGREEMENT, series.STRIKES} <= measures
+    assert (tmp_path / "vote" / "vote.html").is_file()
+    found = run_step("step8_play", tmp_path, data)
+    rows = {row["clips"]: row["the judges are right"] for row in found["game"]}
+    assert set(rows) == {"real", "timed", "chance"}
+    assert rows["chance"]["value"] == 0.25
 
 
 @pytest.mark.slow

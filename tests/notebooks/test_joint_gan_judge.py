@@ -1,5 +1,7 @@
 """joint_gan: clips of saved generators, and the claims' numbers of a run's records."""
 
+import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ from avnb_notebooks.joint_gan import series
 from avnb_notebooks.joint_gan import step4_pairs as pairs
 from avnb_notebooks.joint_gan import step5_shared as shared
 
-from avnb import training
+from avnb import metrics, training
+from avnb.course.series import step_files
+from avnb.course.settings import SCALES
+from avnb.course.steps import read_step
 from avnb.errors import CheckpointError
 
 SIZES: dict[str, Any] = {"sound_width": 2, "width": 2, "size": 16}
@@ -118,3 +123,51 @@ def test_headlines_are_numbers_with_units() -> None:
     assert found["JM, sound recognisable"] == 4.0
     assert f"JM, {series.STRIKES}, gain" in found
     assert all(isinstance(value, float) for value in found.values())
+
+
+# --- What the reference run publishes ---------------------------------------------
+
+
+def find_step_6() -> Path:
+    return next(p for p in step_files("joint_gan") if p.stem == "step6_train")
+
+
+def read_settings(scale: str) -> dict[str, Any]:
+    """What of step 6's settings at a scale can be read without running it."""
+    table, column = read_step(find_step_6()).table, SCALES.index(scale)
+    return {name: row[column] for name, row in table.items() if row}
+
+
+def read_studied() -> set[str]:
+    """The networks of step 6 at scale `reference`."""
+    text = find_step_6().read_text()
+    assert re.search(r"methods=\(FEW, .*\), STUDIED, STUDIED, ", text)
+    return set(ast.literal_eval(re.search(r"^STUDIED = (.+)$", text, re.M)[1]))
+
+
+def test_the_published_networks_are_small_enough_and_all_made() -> None:
+    """Their matrices in float16, at the widths of scale `reference`."""
+    chosen = read_settings("reference")
+    methods = pairs.list_methods() | shared.list_coupled_methods()
+    names = {Path(pattern).stem for pattern in series.PUBLISHED}
+    assert names - {"judge_sound", "judge_video"} <= read_studied()
+    sizes = {"sound_width": chosen["sound_width"], "width": chosen["width"], "size": 64}
+    networks = [metrics.SoundJudge(4, chosen["judge_width"])]
+    networks += [metrics.VideoJudge(4, chosen["judge_width"])]
+    networks += [shared.make_generator(methods[n], **sizes) for n in names & {*methods}]
+    weights = sum(p.numel() for net in networks for p in net.state_dict().values())
+    assert 2 * weights < 16 * 2**20
+
+
+def test_the_demo_has_the_players_of_the_reference_run() -> None:
+    """It takes the judges of that run, which must not have met its held-out players."""
+    assert series.EMBEDDED[1]["laptop"] == series.EMBEDDED[1]["reference"]
+    assert read_settings("laptop")["weights"] == "reference"
+    assert read_settings("reference")["weights"] == "train"
+
+
+def test_all_networks_of_the_claims_are_trained_at_reference() -> None:
+    trained = read_studied()
+    asked = {n.rpartition(", ")[0] for c in series.CLAIMS for n in c.networks}
+    # Phase shuffle is an ablation: `--set step6.methods=…` trains it.
+    assert asked - trained == {"BL, no shuffle"}
