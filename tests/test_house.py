@@ -160,6 +160,19 @@ def without_docstrings(text: str) -> str:
     return "\n".join(lines)
 
 
+def test_what_takes_seconds_to_import_is_imported_where_it_is_used() -> None:
+    # Every notebook and every command imports these rooms.
+    rooms = "avnb.course, avnb.metrics, avnb.training, avnb.viz.show"
+    slow = {
+        *("jsonschema", "nbformat", "papermill", "pandas", "scipy.stats", "sklearn"),
+        *("torch._dynamo", "torchmetrics", "torchvision"),
+    }
+    program = f"import sys, {rooms}; print(*({slow!r} & set(sys.modules)))"
+    run = [sys.executable, "-c", program]
+    found = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert found.split() == []
+
+
 def test_no_seed_reaches_a_generator_that_is_not_put_back() -> None:
     """`torch.manual_seed` seeds every GPU; `fork_rng([])` puts back the CPU's alone."""
     found = []

@@ -1,13 +1,12 @@
 """The notebooks of a series, read without running them: cells, tables, overrides."""
 
 import ast
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import nbformat
 
 from avnb.course.fingerprint import parse_cells
 from avnb.course.settings import parse_value
@@ -58,9 +57,25 @@ def read_step(path: Path) -> SeriesStep:
 
 
 def read_code_cells(notebook: Path) -> tuple[str, ...]:
-    """The texts of the code cells of an .ipynb file."""
-    nb = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
-    return tuple(cell.source for cell in nb.cells if cell.cell_type == "code")
+    """The texts of the code cells of an .ipynb file.
+
+    Raises:
+        LessonError: the file is damaged.
+    """
+    # Every kernel and every command reads the notebooks of its series. To import
+    # nbformat takes as long as all else that they import, so plain JSON is read here.
+    try:
+        cells = json.loads(notebook.read_text("utf-8"))["cells"]
+        # The text of a cell is a list of lines, or one text.
+        return tuple(
+            "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise LessonError(
+            notebook,
+            f"it is no notebook that can be read: {error!r}",
+            "Write it from the text half with `make notebooks`, or install avnb again",
+        ) from error
 
 
 def find_table(cells: Sequence[str]) -> dict[str, tuple[Any, ...]]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 from IPython.display import display
-from scipy import stats
 
 from avnb import files, metrics
 from avnb.course import report, runner
@@ -118,8 +118,10 @@ def count_seeds(
         return 2 if distance > 0 else None
     n = np.arange(2, MOST_SEEDS + 1)
     # (n,): the probabilities of all numbers of seeds at once
-    critical = stats.t.ppf(0.975, n - 1)
-    reached = stats.nct.sf(critical, n - 1, np.sqrt(n) * distance / spread) >= power
+    critical = scipy.stats.t.ppf(0.975, n - 1)
+    reached = (
+        scipy.stats.nct.sf(critical, n - 1, np.sqrt(n) * distance / spread) >= power
+    )
     return int(n[reached.argmax()]) if reached.any() else None
 
 

@@ -9,8 +9,8 @@ Source: Richardson & Weiss 2018, On GANs and GMMs, Sec. 3.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy import stats
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
@@ -54,7 +54,7 @@ def count_different_bins(first: Counts, second: Counts) -> int:
     # A bin that holds nothing, or everything, of both sets has no error and no
     # difference.
     apart = np.abs(first / n - second / m)
-    return int((apart > stats.norm.ppf(1 - ALPHA / 2) * error).sum())
+    return int((apart > scipy.stats.norm.ppf(1 - ALPHA / 2) * error).sum())
 
 
 def compute_divergence(first: Counts, second: Counts) -> float:
@@ -63,7 +63,7 @@ def compute_divergence(first: Counts, second: Counts) -> float:
     middle = (p + q) / 2
 
     def entropy(shares: Float[np.ndarray, " _"]) -> float:
-        return float(stats.entropy(shares, base=2))
+        return float(scipy.stats.entropy(shares, base=2))
 
     return max(0.0, entropy(middle) - (entropy(p) + entropy(q)) / 2)
 

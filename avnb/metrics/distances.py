@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
-from torchmetrics.image.inception import InceptionScore
-from torchmetrics.image.kid import KernelInceptionDistance
 
 from avnb.metrics.intervals import Units, jackknife_interval, number_groups
 from avnb.metrics.measure import Measure
@@ -110,6 +108,9 @@ def _factor_covariance(features: Tensor) -> Tensor:
 
 
 def _compute_kernel(real: Tensor, generated: Tensor, seed: int) -> float:
+    # Here, since torchmetrics takes seconds to import, which most notebooks can save.
+    from torchmetrics.image.kid import KernelInceptionDistance
+
     size = min(len(real), len(generated), SUBSET)
     # One subset with everything is the whole estimator; else torchmetrics draws a
     # hundred subsets and takes their mean. It draws from the global generator, hence
@@ -133,6 +134,8 @@ def _compute_kernel(real: Tensor, generated: Tensor, seed: int) -> float:
 
 
 def _compute_inception_score(logits: Tensor) -> float:
+    from torchmetrics.image.inception import InceptionScore
+
     # torchmetrics shuffles the items with the global generator, hence the fork. In a
     # single split their order does not matter.
     with warnings.catch_warnings(), torch.random.fork_rng([]):

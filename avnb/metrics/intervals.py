@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
-from scipy import stats
+import scipy  # its `stats` is imported where it is first used: that takes a second
 
 LEVEL = 0.95  # the probability that an interval holds the true value
 Interval = tuple[float, float]  # low, high
@@ -33,7 +33,7 @@ def wilson_interval(successes: int, n: int) -> Interval:
     """
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} of {n}: need 0 <= successes <= n and n >= 1")
-    found = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
+    found = scipy.stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     # Rounding must not push a proportion of 0 or 1 out of its own interval.
     p = successes / n
     return min(p, float(found.low)), max(p, float(found.high))
@@ -50,7 +50,7 @@ def t_interval(values: Sequence[float] | np.ndarray) -> Interval:
             f"{len(values)} value: an interval over seeds needs at least 2, better 3"
         )
     return _scale_t_interval(
-        float(np.mean(values)), float(stats.sem(values)), len(values) - 1
+        float(np.mean(values)), float(scipy.stats.sem(values)), len(values) - 1
     )
 
 
@@ -58,7 +58,7 @@ def _scale_t_interval(value: float, error: float, freedom: int) -> Interval:
     """The t-interval around a value with this standard error."""
     if error == 0:  # SciPy gives NaN for a distribution without spread
         return value, value
-    low, high = stats.t.interval(LEVEL, freedom, loc=value, scale=error)
+    low, high = scipy.stats.t.interval(LEVEL, freedom, loc=value, scale=error)
     return float(low), float(high)
 
 
@@ -114,7 +114,7 @@ def bootstrap_interval(
     count = len(sums)
     if count == 1:
         return -math.inf, math.inf
-    means = stats.bootstrap(
+    means = scipy.stats.bootstrap(
         (sums, sizes),
         # Units differ in size: the mean over clips is a ratio of two sums.
         lambda total, items, axis: total.sum(axis) / items.sum(axis),
@@ -129,8 +129,10 @@ def bootstrap_interval(
 
 def _expand_percentiles(means: np.ndarray, count: int, mean: float) -> Interval:
     """The expanded percentile interval of drawn means; `count` units were drawn."""
-    wide = math.sqrt(count / (count - 1)) * stats.t.ppf((1 + LEVEL) / 2, count - 1)
-    tail = stats.norm.cdf(-wide)  # 0.025 for many units, less for few
+    wide = math.sqrt(count / (count - 1)) * scipy.stats.t.ppf(
+        (1 + LEVEL) / 2, count - 1
+    )
+    tail = scipy.stats.norm.cdf(-wide)  # 0.025 for many units, less for few
     low, high = np.quantile(means, [tail, 1 - tail])
     # Where all units are alike, rounding could push the mean out.
     return min(float(low), mean), max(float(high), mean)

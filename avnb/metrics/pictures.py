@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from avnb.metrics.intervals import bootstrap_interval
 from avnb.metrics.measure import Measure
@@ -107,6 +106,8 @@ def ssim(
 
     Source: Wang et al. 2004, Image Quality Assessment.
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     if min(real.shape[-2:]) < 11:
         raise ValueError(f"frames of {tuple(real.shape[-2:])}: SSIM needs 11 × 11")
 

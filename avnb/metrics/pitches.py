@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import librosa
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy import stats
 from torch import Tensor
 
 from avnb.metrics.intervals import Units, bootstrap_interval, jackknife_interval
@@ -48,7 +48,7 @@ def find_pitch_bins(waveform: Float[Tensor, " samples"], sample_rate: int) -> Bi
 def compute_entropy(bins: Bins) -> float:
     """The entropy of the histogram of bins, in bits; 0 where there are none."""
     counts = np.bincount(bins, minlength=BINS)
-    return float(stats.entropy(counts, base=2)) if len(bins) else 0.0
+    return float(scipy.stats.entropy(counts, base=2)) if len(bins) else 0.0
 
 
 def pitch_entropy(

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from avnb.metrics.accuracy import mean_score
 from avnb.metrics.intervals import Units, number_groups
@@ -71,6 +70,8 @@ def blur_pictures(
         pictures: to be blurred.
         share: the standard deviation of the blur, in picture heights.
     """
+    from torchvision.transforms.functional import gaussian_blur
+
     sigma = share * pictures.shape[1]
     # an odd width that holds two standard deviations a side, within the picture
     size = 2 * min(int(2 * sigma), (min(pictures.shape[1:3]) - 1) // 2) + 1

@@ -125,11 +125,11 @@ def alexnet() -> StagedFeatures:
     pool = partial(nn.MaxPool2d, 3, 2)
     widths = (64, 192, 384, 256, 256)
     stages = [
-        nn.Sequential(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU()),
-        nn.Sequential(pool(), nn.Conv2d(64, 192, 5, padding=2), nn.ReLU()),
-        nn.Sequential(pool(), nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
-        nn.Sequential(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
-        nn.Sequential(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(inplace=True)),
+        nn.Sequential(pool(), nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(inplace=True)),
+        nn.Sequential(pool(), nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(inplace=True)),
+        nn.Sequential(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(inplace=True)),
+        nn.Sequential(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(inplace=True)),
     ]
     return StagedFeatures(stages, widths)
 
@@ -145,7 +145,7 @@ def vgg16() -> StagedFeatures:
     for width, count in zip(widths, (2, 2, 3, 3, 3), strict=True):
         layers: list[nn.Module] = [nn.MaxPool2d(2)] if stages else []
         for _ in range(count):
-            layers += [nn.Conv2d(last, width, 3, padding=1), nn.ReLU()]
+            layers += [nn.Conv2d(last, width, 3, padding=1), nn.ReLU(inplace=True)]
             last = width
         stages.append(nn.Sequential(*layers))
     return StagedFeatures(stages, widths)
@@ -269,7 +269,7 @@ class _MaxPool3dSame(nn.Module):
 def _conv3d_relu(
     into: int, out: int, kernel: int = 1, stride: int = 1
 ) -> nn.Sequential:
-    return nn.Sequential(_Conv3dSame(into, out, kernel, stride), nn.ReLU())
+    return nn.Sequential(_Conv3dSame(into, out, kernel, stride), nn.ReLU(inplace=True))
 
 
 def _inception3d(into: int, *out: int) -> ConcatBranches:
@@ -341,7 +341,7 @@ def _conv_relu(
     padding: str = "same",
 ) -> nn.Sequential:
     convolution = nn.Conv2d(into, out, kernel, stride, padding)
-    return nn.Sequential(convolution, nn.ReLU())
+    return nn.Sequential(convolution, nn.ReLU(inplace=True))
 
 
 def _pool_branch(into: int, out: int, kind: str = "mean") -> nn.Sequential:

@@ -506,7 +506,9 @@ COUNT_FRAMES = Exercise(
 # --- Step 7 ----------------------------------------------------------------------
 
 
-def describe_listening(own: Tensor, other: Tensor, still: Tensor) -> str:
+def describe_listening(
+    own: torch.Tensor, other: torch.Tensor, still: torch.Tensor
+) -> str:
     """Compare the means with the still, then count videos."""
     if own.mean() >= still.mean():
         return "worse than a still"
@@ -545,7 +547,9 @@ DESCRIBE_LISTENING = Exercise(
 )
 
 
-def measure_pull(term: Callable[[Tensor], Tensor], made: Tensor) -> float:
+def measure_pull(
+    term: Callable[[torch.Tensor], torch.Tensor], made: torch.Tensor
+) -> float:
     """The gradient of a mean has 1 / B of each video's own."""
     made = made.detach().requires_grad_()
     (slope,) = torch.autograd.grad(term(made), made)
@@ -559,7 +563,7 @@ def check_measure_pull(answer: Callable) -> None:
         made = torch.randn(count, 3, 2, 4, generator=random)
         slope = torch.randn(3, 2, 4, generator=random)
 
-        def term(x: Tensor, slope: Tensor = slope) -> Tensor:
+        def term(x: torch.Tensor, slope: torch.Tensor = slope) -> torch.Tensor:
             return (x * slope).flatten(1).sum(dim=1).mean()
 
         got = require_answer(answer(term, made), "norm")

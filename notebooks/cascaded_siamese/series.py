@@ -39,9 +39,17 @@ WANTED = WantedClips(
 # What a whole run on the embedded data must have recorded.
 RECORDED: tuple[str, ...] = (
     *("counts", "shortcuts", "oracles", "entrances"),
+    *("cost", "trainings", "methods", "networks", "pulls_table"),
     *("judged", "reader", "entrances_made", "motion", "loudness", "table1", "kept"),
     *("deaf", "table3", "heldout", "spread", "drift", "claims"),
     "reactions",
+)
+
+# What the reference run publishes of its folder, for the demo and the playing notebook:
+# the networks of Table 1. Files of more than 16 MB in all are refused.
+PUBLISHED = tuple(
+    f"models/{key}.safetensors"
+    for key in ("cascade", "mocogan", "phonicsgan", "g3an", "imaginator")
 )
 
 # The entries with which the report opens: what was made, then the main tables.

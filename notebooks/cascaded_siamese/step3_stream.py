@@ -329,7 +329,8 @@ class Decoder(DecoderLayers):
             if timed is not None:
                 steps = F.adaptive_avg_pool1d(timed, h.shape[2])
                 steps = steps[..., None, None].expand(-1, -1, -1, *h.shape[3:])
-                h = torch.cat([h, steps], dim=1)
+                both = [x.movedim(1, -1) for x in (h, steps)]
+                h = torch.cat(both, dim=-1).movedim(-1, 1)
         clip: Tensor = self.blocks[-1](h)
         return clip
 
@@ -358,7 +359,7 @@ class StreamLayers(nn.Module):
     """The three networks of a stream.
 
     `width` is w; `noise` counts z; `timed` gives the decoder all eight states of the
-    sound besides the last; `hidden` is H.
+    sound besides the last, as w numbers a frame; `hidden` is H.
     """
 
     def __init__(
@@ -366,12 +367,13 @@ class StreamLayers(nn.Module):
         hidden: int = 256, noise: int = 0, timed: bool = False, skips: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.noise, self.timed, self.frames = noise, timed, frames
+        self.noise, self.frames = noise, frames
         self.look = ImageEncoder(width, size)
         self.listen = SoundEncoder(hidden)
+        self.tell = nn.Linear(hidden, width) if timed else None
         self.draw = Decoder(
             hidden + IMAGE_CODE + noise, classes, width, frames, size,
-            timed=hidden if timed else 0, skips=skips,
+            timed=width if timed else 0, skips=skips,
         )  # fmt: skip
 
 
@@ -385,15 +387,22 @@ class Stream(StreamLayers):
         state: Float[Tensor, "b h"] | None = None,
     ) -> tuple[Float[Tensor, "b 3 t n n"], Float[Tensor, "b h"]]:  # fmt: skip
         """The clip, and the state of the sound's GRU after it."""
-        code, skips = self.look(image)
         last, states = self.listen(segments, state)
+        return self.paint(image, last, states, label, z), last
+
+    def paint(
+        self, image: Tensor, last: Tensor, states: Tensor, label: Tensor,
+        z: Tensor | None = None,
+    ) -> Float[Tensor, "b 3 t n n"]:  # fmt: skip
+        """The clip, of a sound that is encoded already: its last state and all."""
+        code, skips = self.look(image)
         parts = [last, code]
         if self.noise:
             drawn = torch.randn(len(image), self.noise, device=image.device)
             parts.append(drawn if z is None else z)
-        timed = states.transpose(1, 2) if self.timed else None
-        clip = self.draw(torch.cat(parts, dim=1), label, skips, timed)
-        return clip, last
+        timed = None if self.tell is None else self.tell(states).transpose(1, 2)
+        clip: Tensor = self.draw(torch.cat(parts, dim=1), label, skips, timed)
+        return clip
 
 
 # %% tags=["active-ipynb", "shapes"]

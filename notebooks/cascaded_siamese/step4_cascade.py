@@ -294,7 +294,8 @@ def measure_jumps(
 #
 # Two of its links need nothing that a stream makes: `teacher` and `before` (and
 # `identity`). Then all streams are known at the beginning and run **as one batch** of
-# B · S items. `free` needs a loop.
+# B · S items. `free` needs a loop over pictures. The sounds of all clips are known, so
+# that even there one GRU hears them as one batch.
 
 
 # %%
@@ -330,14 +331,24 @@ class SiameseStreams(nn.Module):
     def make_in_turn(self, image, sounds, label, starts=None) -> Tensor:
         """Each from the last frame of the one before, or from its own of `starts`."""
         clips, state = [], None
+        heard = self.listen_at_once(sounds)
         for k, sound in enumerate(sounds.unbind(1)):
             image = image if starts is None else starts[:, k]
             stream = self.streams[k % len(self.streams)]
-            clip, last = stream(image, sound, label, state=state)
+            last, states = heard[k] if heard else stream.listen(sound, state)
             state = last if self.carried else None
-            clips.append(clip)
-            image = (clip.detach() if self.detached else clip)[:, :, -1]
+            clips.append(stream.paint(image, last, states, label))
+            image = (clips[-1].detach() if self.detached else clips[-1])[:, :, -1]
         return torch.cat(clips, dim=2)
+
+    def listen_at_once(self, sounds: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What one encoder hears in each clip, if no clip needs the one before."""
+        if self.carried or len(self.streams) > 1:
+            return []
+        last, states = self.streams[0].listen(sounds.flatten(0, 1))
+        sizes = sounds.shape[:2]
+        both = (x.unflatten(0, sizes).unbind(1) for x in (last, states))
+        return list(zip(*both, strict=True))
 
 
 # %% [markdown]

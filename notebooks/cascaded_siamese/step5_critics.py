@@ -519,15 +519,6 @@ def sum_critic_losses(
 
 
 # %%
-def find_slopes(
-    terms: dict[str, Tensor], weights: list[Tensor], keep: bool = False
-) -> list[Tensor]:
-    """The gradients of the sum of the terms; `keep` lets others go back there too."""
-    total = torch.stack(list(terms.values())).sum()
-    return list(torch.autograd.grad(total, weights, retain_graph=keep))
-
-
-# %%
 def train_step(
     G: nn.Module, D_I: nn.Module, D_V: nn.Module, batch: Batch,
     of_G: Optimizer, of_D: Optimizer, weights: Weights,
@@ -542,9 +533,9 @@ def train_step(
     }
     for who, optimizer in (("G", of_G), ("D", of_D)):
         own = [w for group in optimizer.param_groups for w in group["params"]]
-        slopes = find_slopes(of_each[who], own, keep=who == "G")
-        for weight, slope in zip(own, slopes, strict=True):
-            weight.grad = slope
+        loss = torch.stack(list(of_each[who].values())).sum()
+        optimizer.zero_grad()
+        loss.backward(inputs=own, retain_graph=who == "G")
         optimizer.step()
     return {
         f"{who} {name}": value.detach()

@@ -239,11 +239,6 @@ def measure_accuracy(generated: Tensor, label: Tensor) -> float:
 
 
 # %%
-def name_folder(name: str, changes: dict, kept: dict) -> str:
-    """Name a training's folder by what was overridden, such as "s2i_c,norm_d=True"."""
-    return ",".join([name, *(f"{k}={v}" for k, v in changes.items() if k in kept)])
-
-
 def choose(changed: dict) -> dict:
     """Return the settings of one run: those of the table, then what is changed."""
     return {
@@ -269,14 +264,15 @@ def prepare_run(name: str, start: str, how: dict) -> tuple:
     D = D.apply(init_weights) if how["norm_d"] else remove_batch_norm(D)
     if start:
         training.load_weights(lesson.run_dir / start, G=G, D=D)
-    # The number of steps is not among the settings: more steps go on from where the
-    # last training ended.
+    # The number of steps is not among them: more steps go on with the same training.
     kept = {k: getattr(v, "__name__", v) for k, v in how.items()}
     kept |= {"ema_decay": settings.ema_decay}
     # Other settings than the table's are another experiment, in a folder of its own.
-    folder = lesson.run_dir / name_folder(name, settings.changes(), kept)
-    precision = settings.precision
-    run = training.Run(folder, seed=lesson.seed, precision=precision, settings=kept)
+    _, changed = settings.fix(*(k for k in settings.as_dict() if k not in kept))
+    run = training.Run(
+        lesson.run_dir / f"{name}{changed}", seed=lesson.seed,
+        precision=settings.precision, settings=kept,
+    )  # fmt: skip
     adam = {"lr": how["learning_rate"], "betas": (0.5, 0.999)}
     opt_g = torch.optim.Adam(G.parameters(), **adam)
     opt_d = torch.optim.Adam(D.parameters(), **adam)

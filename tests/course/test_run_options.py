@@ -8,6 +8,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from rich.console import Console
@@ -17,8 +18,8 @@ from typer.testing import CliRunner
 from avnb import course
 from avnb.course import cli, commands, kernels, runner, speed
 from avnb.course.lesson import check_data
-from avnb.course.series import list_series, load_series
-from avnb.course.steps import SeriesStep, share_overrides
+from avnb.course.series import list_series, load_series, step_files
+from avnb.course.steps import SeriesStep, read_code_cells, share_overrides
 from avnb.data import scripts
 from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings, Source
@@ -246,3 +247,25 @@ def test_a_command_quotes_what_a_shell_would_split() -> None:
     assert line.endswith(
         "run toy --scale smoke --data 'my clips' --seed 1 --set 'sizes=(1, 2)'"
     )
+
+
+# --- reading a notebook ---------------------------------------------------------------
+
+
+def test_code_cells_are_those_that_nbformat_reads() -> None:
+    for series in list_series():
+        for path in step_files(series):
+            read = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+            expected = [c.source for c in read.cells if c.cell_type == "code"]
+            assert list(read_code_cells(path.with_suffix(".ipynb"))) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"cells": [{}]}', '{"cells": 1}']
+)
+def test_a_damaged_notebook_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "step1_data.ipynb"
+    path.write_text(text)
+    with pytest.raises(LessonError, match="make notebooks") as caught:
+        read_code_cells(path)
+    assert str(path) in str(caught.value)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avnb.layers import (
     AudioConditionalInstanceNorm,
+    Conv3d,
     DownBlock,
     NoiseInjection,
     PatchHead,
@@ -348,14 +349,15 @@ def test_down_block_gradients(dims: int) -> None:
     )
 
 
-def test_3d_weights_learn_the_same_in_bfloat16() -> None:
+@pytest.mark.parametrize("items", [1, 2])
+def test_3d_weights_learn_the_same_in_bfloat16(items: int) -> None:
     """torch's own 3-d convolution gives weights of 32 channels and two frames a
     gradient of whatever memory held before."""
     worst = 0.0
     for trial in range(10):
         torch.manual_seed(trial)
         block = DownBlock(32, 64, dims=3, norm="none")
-        picture, x = torch.randn(1, 3, 4, 8, 8), torch.randn(1, 32, 4, 8, 8)
+        picture, x = (torch.randn(items, c, 4, 8, 8) for c in (3, 32))
         exact = torch.autograd.grad(block(picture, x)[0].sum(), block.conv1.weight)[0]
         junk = [torch.full((exact.numel() + 997 * k,), 1e4) for k in range(6)]
         del junk  # what the next tensors find in their memory
@@ -364,6 +366,56 @@ def test_3d_weights_learn_the_same_in_bfloat16() -> None:
         found = torch.autograd.grad(total, block.conv1.weight)[0]
         worst = max(worst, ((found - exact).norm() / exact.norm()).item())
     assert worst < 0.02
+
+
+def double_backward(conv: nn.Module, x: Tensor) -> list[Tensor]:
+    """What comes out, and all gradients of a penalty on the slope and the output."""
+    out = conv(x)
+    (slope,) = torch.autograd.grad(out.sin().sum(), x, create_graph=True)
+    penalty = slope.square().sum() + out.square().sum()
+    return [out, *torch.autograd.grad(penalty, [x, *conv.parameters()])]
+
+
+@pytest.mark.parametrize("items", [1, 2])
+@pytest.mark.parametrize(
+    ("kernel", "settings", "size"),
+    [
+        (3, {"padding": 1}, (7, 9, 8)),
+        (3, {"padding": 1, "bias": False}, (1, 4, 4)),
+        ((2, 3, 4), {"stride": (1, 2, 1), "padding": (1, 0, 2)}, (5, 9, 8)),
+        ((1, 3, 3), {"padding": (0, 1, 1)}, (6, 8, 8)),
+        ((4, 1, 1), {}, (6, 2, 3)),
+        (3, {"stride": 2, "padding": 1}, (7, 9, 8)),
+        (3, {"dilation": 2}, (7, 9, 8)),
+        (3, {"dilation": (1, 2, 2)}, (7, 9, 8)),
+        (3, {"padding": "same"}, (4, 5, 6)),
+        (3, {"padding": 1, "padding_mode": "replicate"}, (4, 5, 6)),
+        (3, {"padding": 1, "groups": 2}, (4, 5, 6)),
+    ],
+)
+def test_conv3d_is_torchs_own(
+    kernel: int | tuple, settings: dict, size: tuple, items: int
+) -> None:
+    """Of one item it is computed by a 2-d convolution, by way of its frames."""
+    conv = Conv3d(4, 6, kernel, **settings).double()
+    theirs = nn.Conv3d(4, 6, kernel, **settings).double()
+    theirs.load_state_dict(conv.state_dict())
+    x = torch.randn(items, 4, *size, dtype=torch.float64, requires_grad=True)
+    for one, other in zip(
+        *(double_backward(c, x) for c in (conv, theirs)), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_conv3d_takes_frames_without_a_batch() -> None:
+    conv = Conv3d(1, 3, 3)
+    x = torch.randn(1, 5, 6, 7)
+    torch.testing.assert_close(conv(x), conv(x[None])[0])
+
+
+def test_conv3d_wants_as_many_frames_as_its_kernel_has() -> None:
+    with pytest.raises(RuntimeError, match="greater than actual input size"):
+        Conv3d(1, 1, 3)(torch.randn(1, 1, 2, 5, 5))
 
 
 def test_unknown_norm() -> None:

@@ -1,5 +1,6 @@
 """The networks of cascaded_siamese: sizes, shapes, and plain loops beside them."""
 
+import copy
 import itertools
 
 import librosa
@@ -156,6 +157,38 @@ def test_a_stream_is_torchs_layers() -> None:
         skip = torch.stack([skips[k]] * t, dim=2)
         h = torch.cat([h, skip, label[:, :, None, None, None].repeat(1, 1, t, n, n)], 1)
     torch.testing.assert_close(net(image, heard, label)[0], h, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    ("widths", "times", "options", "shape"),
+    [
+        ((5, 12, 4), 2, {"start": True}, (1, 1, 1)),
+        ((5, 12, 4), 8, {"start": True}, (1, 1, 1)),
+        ((5, 12, 4), 2, {}, (2, 4, 4)),
+        ((5, 12, 4), 2, {}, (1, 4, 4)),
+        ((5, 12, 4), 1, {}, (8, 3, 3)),
+        ((5, 12, 3), 1, {"last": True}, (8, 4, 4)),
+        ((5, 12, 3), 2, {"last": True}, (3, 4, 4)),
+    ],
+)
+def test_a_fast_block_is_the_slow_one(
+    widths: tuple[int, int, int], times: int, options: dict, shape: tuple, device: str
+) -> None:
+    """Values, gradients of weights and input, and running statistics, in float64."""
+    torch.manual_seed(0)
+    fast = streams.FactorisedBlock(widths, times, **options).double().to(device)
+    slow = copy.deepcopy(fast)
+    x = random(2, 5, *shape).double().to(device).requires_grad_()
+    made, wanted = fast(x), streams.run_block_slow(slow, x)
+    torch.testing.assert_close(made, wanted)
+    weight = torch.randn_like(wanted)
+    slopes = torch.autograd.grad(made, [x, *fast.parameters()], weight)
+    right = torch.autograd.grad(wanted, [x, *slow.parameters()], weight)
+    for one, other in zip(slopes, right, strict=True):
+        torch.testing.assert_close(one, other)
+    for one, other in zip(fast.buffers(), slow.buffers(), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_noise_and_all_states_are_options() -> None:

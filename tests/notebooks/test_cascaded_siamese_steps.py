@@ -1,6 +1,7 @@
 """The losses and the training step of cascaded_siamese: a wrong sign must be seen."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from avnb_notebooks.cascaded_siamese import step6_baselines as baselines
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avnb import losses
+from avnb import losses, training
+from avnb.errors import AvnbError
 
 ORDER = torch.tensor([[2, 0, 3, 1], [1, 0, 2, 3]])
 LABEL = F.one_hot(torch.tensor([0, 2]), 3).float()
@@ -78,7 +80,8 @@ def test_the_terms_of_the_generator_are_those_of_the_equations() -> None:
     made = G(batch.starts[:, 0], batch.segments, LABEL).detach()
     weights = critics.Weights(3.0, 5.0, 7.0, 11.0)
     torch.manual_seed(3)
-    terms = critics.sum_generator_losses(made, batch, D_I, D_V, weights)
+    said = critics.judge_videos(made, LABEL, D_I, D_V)
+    terms = critics.sum_generator_losses(made, said, batch, weights)
     torch.manual_seed(3)
     index = torch.randint(32, (2,))
     frames = made[torch.arange(2), :, index]
@@ -130,9 +133,12 @@ def test_a_step_moves_what_the_loss_stands_for(who: str, name: str, sign: int) -
     batch, (G, D_I, D_V) = make_batch(), make_networks()
 
     def terms() -> dict[str, Tensor]:
-        made = G(batch.starts[:, 0], batch.segments, LABEL)
-        of = critics.sum_generator_losses if who == "G" else critics.sum_critic_losses
-        return of(made, batch, D_I, D_V, critics.Weights())
+        made, weights = critics.make_videos(G, batch), critics.Weights()
+        said = critics.judge_videos(made, LABEL, D_I, D_V)
+        if who == "G":
+            return critics.sum_generator_losses(made, said, batch, weights)
+        real = critics.judge_videos(batch.real, LABEL, D_I, D_V)
+        return critics.sum_critic_losses(real, said, batch, weights)
 
     networks = [G] if who == "G" else [D_I, D_V]
     before = judge(batch, G, D_I, D_V)[f"{who} {name}"]
@@ -148,15 +154,27 @@ def test_a_training_step_trains_each_with_its_own_loss() -> None:
     of_G = torch.optim.SGD(G.parameters(), 0.01)
     of_D = torch.optim.SGD([*D_I.parameters(), *D_V.parameters()], 0.01)
     start = {k: v.clone() for k, v in D_V.state_dict().items()}
-    # The same step by hand: G first, the critics on the videos it made before.
+    # The same step by hand: three passes, the critics' own on videos without gradient.
     G2, I2, V2 = make_networks()
+    made, frames = G2(batch.starts[:, 0], batch.segments, LABEL), []
     torch.manual_seed(5)
-    made = G2(batch.starts[:, 0], batch.segments, LABEL)
-    weights = critics.Weights()
-    loss = sum(critics.sum_generator_losses(made, batch, I2, V2, weights).values())
+    for videos in (batch.real, made):  # the frames that the step will draw, in turn
+        frames.append(videos[torch.arange(2), :, torch.randint(32, (2,))])
+    said, log_sigmoid = V2(made, LABEL), F.logsigmoid
+    right = torch.tensor([13, 6])
+    loss = 100 * critics.reconstruction_loss(batch.real, made, batch.held)
+    loss = loss - log_sigmoid(said.clips).mean() - log_sigmoid(I2(frames[1])).mean()
+    loss = loss + F.cross_entropy(said.orders, right)
     slopes_G = torch.autograd.grad(loss, list(G2.parameters()))
-    loss = sum(critics.sum_critic_losses(made, batch, I2, V2, weights).values())
-    slopes_V = torch.autograd.grad(loss, list(V2.parameters()), allow_unused=True)
+    real, fake = V2(batch.real, LABEL), V2(made.detach(), LABEL)
+    loss = F.cross_entropy(real.orders, right)
+    for yes, no in (
+        (real.clips, fake.clips),
+        (I2(frames[0]), I2(frames[1].detach())),
+    ):
+        loss = loss - log_sigmoid(yes).mean() - log_sigmoid(-no).mean()
+    slopes_D = torch.autograd.grad(loss, [*I2.parameters(), *V2.parameters()])
+    weights = critics.Weights()
     torch.manual_seed(5)
     log = critics.train_step(G, D_I, D_V, batch, of_G, of_D, weights)
     assert log.keys() == {
@@ -165,27 +183,123 @@ def test_a_training_step_trains_each_with_its_own_loss() -> None:
     assert all(math.isfinite(value) for value in log.values())
     for new, old, slope in zip(G.parameters(), G2.parameters(), slopes_G, strict=True):
         torch.testing.assert_close(new, old - 0.01 * slope, atol=1e-6, rtol=1e-4)
-    for new, old, slope in zip(
-        D_V.parameters(), V2.parameters(), slopes_V, strict=True
-    ):
+    after, before = (
+        [*i.parameters(), *v.parameters()] for i, v in ((D_I, D_V), (I2, V2))
+    )
+    for new, old, slope in zip(after, before, slopes_D, strict=True):
         torch.testing.assert_close(new, old - 0.01 * slope, atol=1e-6, rtol=1e-4)
     changed = [k for k, v in D_V.state_dict().items() if not torch.equal(v, start[k])]
     assert any("clip.trunk" in k for k in changed)
     assert any("order" in k for k in changed)
 
 
-@pytest.mark.parametrize("name", list(baselines.BASELINES))
-def test_a_baseline_trains_by_the_same_step(name: str) -> None:
-    """With 32 frames at once and no order, as Table 3's first row."""
+# --- Every method ----------------------------------------------------------------
+
+LATE = [k for k, m in baselines.METHODS.items() if m.shuffled == "critics"]
+
+
+def make_method(key: str) -> tuple[nn.Module, nn.Module, nn.Module]:
     torch.manual_seed(0)
-    batch = make_batch()
-    G = baselines.BASELINES[name](3, width=1, size=32, hidden=4)
-    D_I = critics.ImageCritic(1, 32)
-    D_V = critics.VideoCritic(1, 3, 32, frames=32, head="none")
+    G = baselines.Generator(key, 3, width=2, size=32, hidden=4)
+    D_V = baselines.make_video_critic(key, 3, 2, 32)
+    return G, critics.ImageCritic(2, 32), D_V
+
+
+@pytest.mark.parametrize("key", list(baselines.METHODS))
+def test_a_step_of_each_method_moves_every_network(key: str) -> None:
+    method, (G, D_I, D_V) = baselines.METHODS[key], make_method(key)
+    video, segments = random(2, 3, 32, 32, 32).tanh(), random(2, 32, 64, 20, seed=1)
+    order = ORDER if method.shuffled != "none" else torch.arange(4).expand(2, -1)
+    batch = critics.shuffle_batch(
+        video, segments, LABEL, order, link=method.link, late=key in LATE
+    )
+    before = [[p.clone() for p in net.parameters()] for net in (G, D_I, D_V)]
     of_G = torch.optim.Adam(G.parameters(), 1e-3)
     of_D = torch.optim.Adam([*D_I.parameters(), *D_V.parameters()], 1e-3)
     log = critics.train_step(G, D_I, D_V, batch, of_G, of_D, critics.Weights())
-    assert log.keys() == {"G L1", "G image", "G clip", "D image", "D clip"}
+    names = {"G L1", "G image", "G clip", "D image", "D clip"}
+    assert log.keys() == names | (
+        set() if method.head == "none" else {"G order", "D order"}
+    )
+    assert all(value.isfinite() for value in log.values())
+    for net, old in zip((G, D_I, D_V), before, strict=True):
+        for new, start in zip(net.parameters(), old, strict=True):
+            assert not torch.equal(new, start)  # no weight is left out
+
+
+def test_row_2_shuffles_what_the_critics_see_alone() -> None:
+    assert LATE == ["shuffled_critic"]
+    video, segments = random(2, 3, 32, 8, 8), random(2, 32, 4, 4, seed=1)
+    batch = critics.shuffle_batch(video, segments, LABEL, ORDER, late=True)
+    assert torch.equal(batch.segments, segments)
+    assert torch.equal(batch.starts[:, 0], video[:, :, 0])
+
+    def copy(first: Tensor, heard: Tensor, label: Tensor, starts: Tensor) -> Tensor:
+        assert torch.equal(heard, segments)  # in its true order
+        return video
+
+    made = critics.make_videos(copy, batch)
+    assert torch.equal(made, batch.real)  # shuffled as the real one is
+    assert not torch.equal(made, video)
+    assert critics.reconstruction_loss(batch.real, made) == 0
+
+
+def test_equal_networks_have_as_many_weights_as_the_cascade() -> None:
+    sizes = {"classes": 8, "size": 32, "hidden": 16}
+
+    def count(key: str) -> int:
+        width = baselines.choose_width(key, 8, **sizes)
+        net = baselines.Generator(key, width=width, **sizes)
+        return sum(p.numel() for p in net.parameters())
+
+    wanted = count("cascade")
+    for key, method in baselines.METHODS.items():
+        if method.equal:
+            assert count(key) == pytest.approx(wanted, rel=0.1)
+        else:
+            assert baselines.choose_width(key, 8, **sizes) == 8
+    assert count("cascade_own_weights") == 4 * wanted
+
+
+@pytest.mark.parametrize("key", ["cascade", "imaginator", "g3an_equal"])
+def test_a_saved_generator_makes_the_same_videos(key: str, tmp_path: Path) -> None:
+    config = {"key": key, "classes": 3, "width": 1, "size": 32, "hidden": 4}
+    torch.manual_seed(0)
+    net = baselines.Generator(**config).eval()
+    path = tmp_path / "models" / f"{key}.safetensors"
+    training.save_model(path, net, **config)
+    loaded = baselines.load_generator(tmp_path, key)
+    assert not loaded.training
+    frame, sound = random(3, 3, 32, 32).tanh(), random(3, 32, 64, 20)
+    letter = torch.tensor([2, 0, 1])
+
+    def make(net: nn.Module, seed: int = 5) -> Tensor:
+        source = torch.Generator().manual_seed(seed)
+        return baselines.generate(net, frame, sound, letter, source)
+
+    made = make(loaded)
+    assert made.shape == (3, 3, 32, 32, 32)
+    assert made.abs().max() <= 1
+    assert torch.equal(made, make(net))
+    # Only ImaGINator has noise, and its random numbers are its own.
+    assert torch.equal(make(net, seed=6), made) is (key != "imaginator")
+    if key == "cascade":  # any number of clips
+        assert baselines.generate(net, frame, sound[:, :16], letter).shape[2] == 16
+    if key == "imaginator":
+        with pytest.raises(AvnbError, match="16 segments"):
+            baselines.generate(net, frame, sound[:, :16], letter)
+    with pytest.raises(AvnbError, match="'other'"):
+        baselines.Generator("other", 3)
+
+
+def test_the_order_is_read_within_a_whole_video_too() -> None:
+    torch.manual_seed(0)
+    for size, moments in ((32, 4), (64, 2)):
+        net = critics.VideoCritic(1, 3, size, frames=32)
+        assert net.order.hidden.in_features == moments * net.clip.trunk.channels
+        said = net(random(2, 3, 32, size, size), LABEL)
+        assert said.orders.shape == (2, 24)
+        assert said.clips.shape == (2, 1)
 
 
 @pytest.mark.slow
