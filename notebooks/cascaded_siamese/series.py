@@ -46,10 +46,11 @@ RECORDED: tuple[str, ...] = (
 )
 
 # What the reference run publishes of its folder, for the demo and the playing notebook:
-# the networks of Table 1. Files of more than 16 MB in all are refused.
+# the networks of Table 1 and the reader of frames. Files of more than 16 MB in all are
+# refused.
 PUBLISHED = tuple(
     f"models/{key}.safetensors"
-    for key in ("cascade", "mocogan", "phonicsgan", "g3an", "imaginator")
+    for key in ("cascade", "mocogan", "phonicsgan", "g3an", "imaginator", "reader")
 )
 
 # The entries with which the report opens: what was made, then the main tables.
