@@ -139,6 +139,8 @@ settings = lesson.settings(
         pretrained=("random", *["published"] * 4),  # weights of AlexNet, Inception, I3D
     ),
 )
+
+# %%
 settings
 
 # %% [markdown]
@@ -274,6 +276,15 @@ def read_videos(videos: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 # %%
+@torch.no_grad()
+def name_classes(reader: nn.Module) -> float:
+    """The share of held-out frames, one of each judged video, whose class is right."""
+    some = judged["held out"]
+    logits, _ = reader.read(draw_frames(test, some, some % FRAMES))
+    return (logits.argmax(1).cpu() == test.labels[some]).float().mean().item()
+
+
+# %%
 def train_reader() -> tuple[nn.Module, training.Run]:
     """Train the reader on single frames of the training part, and save it."""
     steps, config = settings.reader_steps, {"classes": classes, "size": size}
@@ -286,18 +297,13 @@ def train_reader() -> tuple[nn.Module, training.Run]:
     draws = torch.Generator().manual_seed(lesson.seed + 4001)
     drawn = torch.randint(len(videos), (steps, 64), generator=draws)
     moments = torch.randint(FRAMES, drawn.shape, generator=draws)
-    some = judged["held out"]
     for step in run.steps(steps):
-        net.train()
         index = videos[drawn[step.number]]
-        loss = reader_loss(net, index, moments[step.number], run.generator)
+        loss = reader_loss(net.train(), index, moments[step.number], run.generator)
         run.step(adam, loss)
         run.log(loss=loss)
         if step.is_due(max(1, steps // 8)):
-            with torch.no_grad():
-                named = net.eval().read(draw_frames(test, some, some % FRAMES))[0]
-            right = named.argmax(1).cpu() == test.labels[some]
-            run.log(held_out=right.float().mean())
+            run.log(held_out=name_classes(net.eval()))
     run.require_finished()
     training.save_model(models / "reader.safetensors", net.eval(), **config)
     return net.eval(), run
@@ -442,6 +448,7 @@ def ask_network(key: str) -> Answer:
     return answer
 
 
+# %%
 TITLES = {key: METHODS[key].title for key in trained}
 answers: dict[str, Answer] = {REAL: lambda part, index, _: take_real(part, index)}
 answers |= {STILL: hold_first, MEAN: show_mean, NEAREST: retrieve}
@@ -661,6 +668,7 @@ def show_network(key: str, videos: Tensor, index: Tensor) -> Tensor:
     return videos[torch.arange(len(videos)), index % FRAMES][: settings.pictured]
 
 
+# %%
 def measure_distance(key: str, name: str, part: str, videos: Tensor) -> dict:
     """A distance to the real videos; of these, their own floor."""
     index = judged[part]
@@ -689,6 +697,7 @@ def is_compared(name: str, part: str) -> bool:
     return part == "held out" or name in rows1
 
 
+# %%
 def measure_videos(name: str, part: str) -> dict:
     """A row of Table 1: one answer on one part of the data."""
     index, row = judged[part], {"videos": name, "part": part}
@@ -794,6 +803,7 @@ def shuffle_real(clips: Clips, index: Tensor, seed: int) -> tuple[Tensor, Tensor
     return shuffle_clips(clips.get_frames(index).cpu(), order), order
 
 
+# %%
 def train_order_judge() -> VideoCritic:
     """Train step 5's critic on Eq. 3 alone, on real training videos that move."""
     steps = settings.order_steps
@@ -958,15 +968,16 @@ figure = show.image_grid(
 lesson.figure("figure6", figure, f"Fig. 6: {main}, one first frame, several sounds.")
 
 
-# %% tags=["spread"]
-def spread_over(moments: Tensor, dim: int) -> float:
+# %%
+def spread_over(moments: Tensor, dim: int) -> float | None:
     """Mean standard deviation of the entrances along one axis, in frames."""
     rows = moments if dim == 1 else moments.T
     known = [row[row >= 0].double() for row in rows]
     spreads = [float(row.std()) for row in known if len(row) > 1]
-    return float(np.mean(spreads)) if spreads else float("nan")
+    return float(np.mean(spreads)) if spreads else None
 
 
+# %% tags=["spread"]
 if enough and K > 1:
     _, read = read_videos(crossed.flatten(0, 1))
     moments = metrics.find_entrances(read["shown"]).view(K, K)
@@ -1016,13 +1027,14 @@ lesson.figure("borders", figure, "Change to each frame; grey: the borders of cli
 # should stay sharp.
 
 
-# %% tags=["drift"]
+# %%
 def measure_sharpness(videos: Tensor) -> float:
     """The mean difference of neighbouring pixels, in grey levels."""
     x = videos.float()
     return float((x.diff(dim=3).abs().mean() + x.diff(dim=4).abs().mean()) / 2)
 
 
+# %% tags=["drift"]
 drift = []
 if "cascade" in TITLES:
     index = index[:32]
