@@ -121,6 +121,8 @@ lesson = course.start(
 
 # %%
 EVERY = tuple(METHODS)
+# At a width of 8 two rivals have as many weights as the cascade anyway.
+STUDIED = tuple(k for k in METHODS if k not in ("g3an_equal", "phonicsgan_equal"))
 # Each way of building and of training once.
 QUICK = (*TABLE1, *TABLE3, "mocogan_equal", "cascade_own_weights", "cascade_timed")
 OURS = ("cascade", "cascade_timed")
@@ -129,9 +131,9 @@ OURS = ("cascade", "cascade_timed")
 settings = lesson.settings(
     dict(
         #        smoke laptop reference gpu paper
-        methods=(QUICK, OURS, EVERY, EVERY, EVERY),
+        methods=(QUICK, OURS, STUDIED, EVERY, EVERY),
         weights=("train", "reference", "train", "train", "train"),  # see below
-        steps=(2, 1500, 5000, 15000, 120000),  # of each network
+        steps=(2, 1500, 3500, 15000, 120000),  # of each network
         batch=(2, 8, 8, 16, 32),  # over all processes
         width=(2, 8, 8, 32, 64),  # w, of generators and critics
         hidden=(8, 64, 64, 256, 256),  # H, of the sound's GRU
