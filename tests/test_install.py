@@ -26,7 +26,7 @@ PACKAGES = {
     "results": "avnb_results",
 }
 HIDDEN = ("avnb", "__editable__", "jupyterlab-", "pip")
-IN_WHEEL = {".html", ".py", ".ipynb", ".md", ".typed"}
+IN_WHEEL = {".pyi", ".html", ".py", ".ipynb", ".md", ".typed"}
 # Of the reference runs.
 IN_WHEEL |= {".json", ".safetensors", ".png", ".wav", ".mp4"}
 

@@ -7,22 +7,11 @@ Most notebooks import this package and nothing below it::
     course.show_source(MSVAE)
     course.try_exercise(exercises.TWO_ADAMS, two_adams)
     lesson.finish()
+
+Its names stand in `__init__.pyi`. Each is imported where it is first used, because the
+command `avnb` lies in this package too, and `avnb --help` must not wait for torch.
 """
 
-from avnb.course.exercises import Exercise, show_hint, try_exercise
-from avnb.course.lesson import Lesson, start
-from avnb.course.settings import SCALES, Settings
-from avnb.course.source_view import show_source
-from avnb.errors import LessonError
+import lazy_loader
 
-__all__ = [
-    "SCALES",
-    "Exercise",
-    "Lesson",
-    "LessonError",
-    "Settings",
-    "show_hint",
-    "show_source",
-    "start",
-    "try_exercise",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

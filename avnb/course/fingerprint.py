@@ -153,7 +153,7 @@ def _follow_name(name: str, folder: Path | None) -> list[str]:
     """Where a package's `__init__` has one of its names from, or all ("*")."""
     package, _, wanted = name.rpartition(".")
     path = _find_file(package, folder) if package else None
-    if path is None or path.name != "__init__.py":
+    if path is None or path.stem != "__init__":
         return []
     found = []
     # Only the top level: what a function imports is not handed on.
@@ -167,8 +167,8 @@ def _follow_name(name: str, folder: Path | None) -> list[str]:
 
 
 def _only_hands_on(path: Path) -> bool:
-    """Whether a file is an `__init__` of nothing but imports and `__all__`."""
-    return path.name == "__init__.py" and all(
+    """Whether a file is an `__init__` (or its stub) of nothing but imports."""
+    return path.stem == "__init__" and all(
         isinstance(node, ast.ImportFrom)
         or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
         or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
@@ -185,7 +185,8 @@ def _find_file(name: str, folder: Path | None) -> Path | None:
     if root is None:
         return None
     path = root.joinpath(*rest)
-    files = [path / "__init__.py", path.with_suffix(".py")]
+    # Where there is a stub, the package itself imports its names only when asked.
+    files = [path / "__init__.pyi", path / "__init__.py", path.with_suffix(".py")]
     return next((file for file in files if file.is_file()), None)
 
 
@@ -200,7 +201,7 @@ def _find_root(top: str) -> Path | None:
 
 
 def _package_of(name: str, path: Path) -> str:
-    return name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return name if path.stem == "__init__" else name.rpartition(".")[0]
 
 
 def _parse(path: Path) -> ast.Module:

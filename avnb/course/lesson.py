@@ -44,7 +44,7 @@ from avnb.course.trainings import (
 )
 from avnb.data.clips import describe_clips
 from avnb.data.sources import Problem, format_problems
-from avnb.errors import LessonError
+from avnb.errors import LessonError as LessonError  # the package hands it on
 from avnb.viz import show
 
 PARAMETERS = ("SCALE", "DATA", "SEED", "RUN_DIR", "OVERRIDES")
