@@ -211,8 +211,9 @@ def make_networks(key: str) -> tuple[Generator, nn.ModuleDict, dict]:
 
 
 # %%
-FREE = {"steps", "methods", "weights", "points", "measured", "pulls_every"}
-kept, _ = settings.fix(*FREE)
+# What may change in a training that goes on: how long it is, and how it is looked at.
+FREE = ("weights", "methods", "steps", "points", "measured", "pulls_every")
+kept, changed = settings.fix(*FREE, "precision")
 
 
 # %%
@@ -220,7 +221,7 @@ def start_run(key: str) -> tuple:
     """The run of one network: generator, critics, the average, two optimizers."""
     training.seed_everything(lesson.seed)
     run = training.Run(
-        lesson.run_dir / "networks" / key,
+        lesson.run_dir / "networks" / f"{key}{changed}",
         seed=lesson.seed,
         precision=settings.precision,
         settings=kept | asdict(METHODS[key]),
