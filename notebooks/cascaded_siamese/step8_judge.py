@@ -128,12 +128,12 @@ settings = lesson.settings(
         ),  # the reader of frames
         reader_steps=(4, 800, 2000, 3000, 3000),  # of the reader of frames
         reader_width=(4, 16, 16, 32, 32),
-        order_steps=(2, 150, 1500, 3000, 3000),  # of the judge of orders
+        order_steps=(2, 150, 1000, 3000, 3000),  # of the judge of orders
         order_width=(2, 8, 16, 32, 32),
         spread=(2, 6, 8, 8, 8),  # first frames, and sounds, that are all combined
         filmed=(8, 16, 96, 256, 512),  # videos for FVD, at most
         film_frames=(9, 16, 16, 32, 32),  # of each, from the first on
-        pictured=(8, 32, 256, 512, 512),  # frames for FID and KID, at most
+        pictured=(8, 32, 128, 512, 512),  # frames for FID and KID, at most
         compared=(FEW, FEW, ALL, ALL, ALL),  # rows with FID, KID and FVD
         voted=(2, 8, 26, 26, 26),  # videos on the voting page
         pretrained=("random", *["published"] * 4),  # weights of AlexNet, Inception, I3D
