@@ -643,9 +643,11 @@ lesson.table("loudness", rows, "Held out: motion and loudness, r within a video"
 # | jump | change at the borders of clips (frames 8, 16, 24) by that elsewhere | 1 |
 #
 # **The floor** of the distances is that of one half of the real videos against the
-# other half, of other units. Every distance of few videos is too large: compare a row
-# with its floor and with nothing else. The inception score is not computed: it is at
-# least 1 by definition, so the printed values (0.0001 to 0.0009) are something else.
+# other half, of other units. A Fréchet distance of few videos is too large, and the
+# halves have half as many as the other rows have. KID has no such bias. The row of the
+# nearest training videos has as many as the others: real videos, but the wrong ones.
+# The inception score is not computed: it is at least 1 by definition, so the printed
+# values (0.0001 to 0.0009) are something else.
 
 # %%
 published = settings.pretrained == "published"
