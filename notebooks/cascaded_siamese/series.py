@@ -72,7 +72,7 @@ UNITS: dict[str, str] = {
 # Settings that a study changes against a single run: none.
 OVERRIDES: dict[str, dict[str, Any]] = {}
 
-# Titles of networks, as `METHODS` of step 6 has them. A test compares.
+# Titles of networks, as `list_methods` of step 6 has them. A test compares.
 CASCADE, ONE, SHUFFLED = "the cascade", "one stream", "+ shuffling"
 GENERATORS, NO_ORDER = "+ several generators", "cascade, no order head"
 WITHOUT_SKIPS = ("MoCoGAN", "PhonicsGAN (after)", "G3AN")

@@ -79,11 +79,11 @@ from avnb_notebooks.cascaded_siamese.step4_cascade import (
 from avnb_notebooks.cascaded_siamese.step5_critics import VideoCritic, order_loss
 from avnb_notebooks.cascaded_siamese.step6_baselines import (
     EQUAL,
-    METHODS,
     MISSING,
     TABLE1,
     TABLE3,
     generate,
+    list_methods,
     load_generator,
 )
 
@@ -158,6 +158,7 @@ train, test = parts.values()
 size, classes = train.frames.shape[2], len(train.classes)
 models = lesson.need("models", "step7_train")
 trained = [*lesson.load_results("step7_train")["methods"]]
+METHODS = list_methods()
 print("trained:", *(METHODS[key].title for key in trained), sep="\n  ")
 
 

@@ -124,7 +124,7 @@ def read_setting(name: str) -> tuple[Any, ...]:
     """The row of a setting in the step's table; names are those of step 6."""
     (row,) = re.findall(rf"^        {name}=(\(.*\)),", read_step(), flags=re.M)
     known = vars(importlib.import_module(networks.__name__)) | vars(training)
-    for line in ("EVERY", "STUDIED", "QUICK", "OURS"):
+    for line in ("METHODS", "EVERY", "STUDIED", "QUICK", "OURS"):
         (text,) = re.findall(rf"^{line} = (.*)$", read_step(), flags=re.M)
         known = known | {line: eval(text, known)}
     return tuple(eval(row, known))
@@ -137,21 +137,23 @@ def test_the_published_networks_are_trained_at_reference_and_small_enough() -> N
     total = 0
     for path in series.PUBLISHED:
         key = Path(path).stem
+        if key == "reader":  # step 8 trains it
+            continue
         assert key in studied
         width = networks.choose_width(key, read_setting("width")[reference], **sizes)
         with torch.device("meta"):
             net = networks.Generator(key, width=width, **sizes)
         total += sum(4 * x.numel() for x in net.state_dict().values())
-    assert total < 0.9 * LARGEST["weights"]  # the judges need some of it
+    assert total < 0.95 * LARGEST["weights"]  # the judges need some of it
 
 
 def test_all_networks_of_the_claims_are_trained_at_reference() -> None:
-    titles = {networks.METHODS[key].title for key in read_setting("methods")[2]}
-    for claim in series.CLAIMS:
-        for name in claim.networks:
-            assert name in titles or name not in {
-                m.title for m in networks.METHODS.values()
-            }
+    known = networks.list_methods()
+    studied = {known[key].title for key in read_setting("methods")[2]}
+    missing = {method.title for method in known.values()} - studied
+    named = {name for claim in series.CLAIMS for name in claim.networks}
+    assert named & studied
+    assert not named & missing
 
 
 def test_the_demo_has_the_sources_of_the_reference_run() -> None:
