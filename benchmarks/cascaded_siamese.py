@@ -225,7 +225,8 @@ def make_steps(asked: argparse.Namespace) -> dict[str, Step]:
         D_I = critics.ImageCritic(w, n)
         if kind is OurStep:
             lay_out(G, D_I, D_V)
-        used = true_order if networks.METHODS[key].shuffled == "none" else order
+        whole = networks.get_method(key).shuffled == "none"
+        used = true_order if whole else order
         one_hot = F.one_hot(label, CLASSES).float()
         return kind(G, D_I, D_V, critics.shuffle_batch(video, sounds, one_hot, used))
 

@@ -520,7 +520,10 @@ def find_entrances(clips: Clips) -> Int64[Tensor, " N"]:
 #         {
 #             "videos with an entrance": len(entered),
 #             "share": len(entered) / len(test),
-#             "error of always the median, frames": (entered - middle).abs().mean(),
+#             "error of always the median, frames": (entered - middle)
+#             .abs()
+#             .mean()
+#             .item(),
 #         }
 #     ]
 #     lesson.table("entrances", rows, "Entrances of the test part")

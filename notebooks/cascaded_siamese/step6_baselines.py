@@ -679,57 +679,83 @@ class Method:
 
 
 # %%
-WHOLE = {"shuffled": "none", "head": "none"}  # a video that nobody shuffles
-TABLE1 = {
-    "mocogan": Method("MoCoGAN", "MoCoGAN", critic="mocogan", **WHOLE),
-    "phonicsgan": Method(
-        "PhonicsGAN (after)", "PhonicsGAN (after)", critic="video", **WHOLE
-    ),
-    "g3an": Method("G3AN", "G3AN", critic="g3an", **WHOLE),
-    "imaginator": Method("ImaGINator", "ImaGINator", critic="video", **WHOLE),
-}
-EQUAL = {
-    f"{key}_equal": replace(method, title=f"{method.title}, equal weights", equal=True)
-    for key, method in TABLE1.items()
-}
-TABLE3 = {
-    "one_stream": Method("one stream", "stream", critic="video", **WHOLE),
-    "shuffled_critic": Method(
-        "+ shuffling", "stream", shuffled="critics", critic="video"
-    ),
-    "streams": Method("+ several generators", link="identity", critic="video"),
-    "clip_critics": Method("+ several critics", link="identity"),
-    "cascade": Method("the cascade"),
-}
+TABLE1 = ("mocogan", "phonicsgan", "g3an", "imaginator")  # and "cascade"
+EQUAL = ("mocogan_equal", "phonicsgan_equal", "g3an_equal", "imaginator_equal")
+TABLE3 = ("one_stream", "shuffled_critic", "streams", "clip_critics", "cascade")
+MISSING = (  # in Table 3
+    "cascade_unshuffled",
+    "cascade_no_order",
+    "cascade_own_weights",
+    "cascade_timed",
+    "cascade_before",
+)
+
 
 # %%
-MISSING = {  # cells that Table 3 does not have
-    "cascade_unshuffled": Method("cascade, not shuffled", **WHOLE),
-    "cascade_no_order": Method("cascade, no order head", head="none"),
-    "cascade_own_weights": Method("cascade, weights not shared", siamese=False),
-    "cascade_timed": Method("cascade, all states of the sound", timed=True),
-    "cascade_before": Method("cascade, true frame before", link="before"),
-}
-METHODS = TABLE3 | MISSING | TABLE1 | EQUAL
+def list_rivals() -> dict[str, Method]:
+    """Table 1 without the cascade, and the same with equal weights."""
+    whole = {"shuffled": "none", "head": "none"}  # a video that nobody shuffles
+    critics = ("mocogan", "video", "g3an", "video")
+    rivals = {
+        key: Method(name, name, critic=critic, **whole)
+        for key, name, critic in zip(TABLE1, BASELINES, critics, strict=True)
+    }
+    for key, method in list(rivals.items()):
+        title = f"{method.title}, equal weights"
+        rivals[f"{key}_equal"] = replace(method, title=title, equal=True)
+    return rivals
+
+
+# %%
+def list_cascades() -> dict[str, Method]:
+    """Table 3, row by row, and what is missing in it."""
+    whole = {"shuffled": "none", "head": "none"}
+    late = {"shuffled": "critics", "critic": "video"}
+    return {
+        "one_stream": Method("one stream", "stream", critic="video", **whole),
+        "shuffled_critic": Method("+ shuffling", "stream", **late),
+        "streams": Method("+ several generators", link="identity", critic="video"),
+        "clip_critics": Method("+ several critics", link="identity"),
+        "cascade": Method("the cascade"),
+        "cascade_unshuffled": Method("cascade, not shuffled", **whole),
+        "cascade_no_order": Method("cascade, no order head", head="none"),
+        "cascade_own_weights": Method("cascade, weights not shared", siamese=False),
+        "cascade_timed": Method("cascade, all states of the sound", timed=True),
+        "cascade_before": Method("cascade, true frame before", link="before"),
+    }
+
+
+# %%
+def list_methods() -> dict[str, Method]:
+    """Every network by its name."""
+    return list_cascades() | list_rivals()
+
+
+def get_method(key: str) -> Method:
+    """The method of this name.
+
+    Raises:
+        AvnbError: there is none.
+    """
+    methods = list_methods()
+    if key not in methods:
+        raise AvnbError("a network", f"{key!r}", f"Give one of {', '.join(methods)}")
+    return methods[key]
 
 
 # %%
 class Generator(nn.Module):
     """The generator of a method; all take (first frame, segments, class).
 
-    `key` is one of `METHODS`, `width` is w, `hidden` is H.
+    `key` is one of `list_methods`, `width` is w, `hidden` is H.
     """
 
     def __init__(
         self, key: str, classes: int, width: int = 64, size: int = 64, hidden: int = 256
     ) -> None:
-        if key not in METHODS:
-            raise AvnbError(
-                "a network", f"{key!r}", f"Give one of {', '.join(METHODS)}"
-            )
         super().__init__()
         self.classes = classes
-        method, options = METHODS[key], (classes, width, size)
+        method, options = get_method(key), (classes, width, size)
         if method.network in BASELINES:
             self.network = BASELINES[method.network](*options, hidden=hidden)
             return
@@ -772,7 +798,7 @@ class ParentCritic(nn.Module):
 
 def make_video_critic(key: str, classes: int, width: int, size: int) -> nn.Module:
     """The video critic of a method: `ParentCritic` or `VideoCritic`."""
-    method = METHODS[key]
+    method = get_method(key)
     if method.critic == "g3an":
         return ParentCritic(G3Critic(width, size))
     if method.critic == "mocogan":
@@ -787,7 +813,7 @@ def choose_width(key: str, width: int, **options) -> int:
 
     `options` are `classes`, `size` and `hidden`.
     """
-    if not METHODS[key].equal:
+    if not get_method(key).equal:
         return width
     with torch.device("meta"):  # shapes only
         cascade = Generator("cascade", width=width, **options)
@@ -805,7 +831,7 @@ def load_generator(run, key: str, device: torch.device | str = "cpu") -> Generat
 
     Args:
         run: a lesson, or the folder of a run.
-        key: of the method, one of `METHODS`.
+        key: of the method, one of `list_methods`.
         device: that holds it.
     """
     folder = Path(getattr(run, "run_dir", run))

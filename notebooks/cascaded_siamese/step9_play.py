@@ -214,6 +214,7 @@ def draw_card(letter: str, source: int) -> np.ndarray:
     return slide_pictures.draw_slide(letter, "", "", look, moment, size)
 
 
+# %%
 def sing_phrase(letter: str, word: str, phones: str, source: int) -> np.ndarray:
     """The phrase “A is for …, A, A, …” with a word of your own: (S,) at 16 kHz.
 
