@@ -186,25 +186,14 @@ SAMPLES = (FRAMES + 2 * BESIDE) * SAMPLE_RATE // FPS  # 24,320: 1.52 s
 # %%
 @dataclass(frozen=True)
 class Clips:
-    """N videos of 32 frames, and their sound from 3 frames before to 3 frames behind.
-
-    Attributes:
-        frames: frame t is seen from t / 25 s on.
-        waveforms: in [-1, 1]; frame t begins at sample (t + 3) · 640.
-        labels: index into ``classes``.
-        classes: names of the letters, or of the persons.
-        units: N names of what is independent: the source video, or the person.
-        held: True where the last frame is held, because the recording is shorter.
-        fps: frames a second.
-        truth: name → what is known at each frame, where it is known.
-    """
+    """N videos of 32 frames. Frame t begins at sample (t + 3) · 640 of the sound."""
 
     frames: UInt8[Tensor, "N T H W 3"]
-    waveforms: Float[Tensor, "N samples"]
-    labels: Int64[Tensor, " N"]
-    classes: tuple[str, ...]
-    units: list[str]
-    held: Bool[Tensor, "N T"]
+    waveforms: Float[Tensor, "N samples"]  # in [-1, 1], with 3 frames more on each side
+    labels: Int64[Tensor, " N"]  # index into `classes`
+    classes: tuple[str, ...]  # names of the letters, or of the persons
+    units: list[str]  # what is independent: the source video, or the person
+    held: Bool[Tensor, "N T"]  # where the last frame is held: the recording is shorter
     fps: int = FPS
     truth: dict[str, Float[Tensor, "N T"]] = field(default_factory=dict)
 
@@ -226,6 +215,25 @@ class Clips:
 
 
 # %%
+def check_length(loaded: prepared.ClipBatch, place: str) -> Float[Tensor, "N samples"]:
+    """Their sound in [-1, 1], if rate and length are as the notebooks want them.
+
+    Raises:
+        ClipsError: they are not.
+    """
+    waveforms = loaded.waveform[:, 0].float() / 32767
+    given = (loaded.sample_rate, waveforms.shape[1], loaded.frames.shape[1])
+    if given != (SAMPLE_RATE, SAMPLES, FRAMES + 2 * BESIDE):
+        raise ClipsError(
+            place,
+            f"its clips have {given[1]} samples at {given[0]} Hz and {given[2]} frames,"
+            f" not {SAMPLES} at {SAMPLE_RATE} Hz and {FRAMES + 2 * BESIDE}",
+            "Prepare them with avnb prepare phonics or vidtimit",
+        )
+    return waveforms
+
+
+# %%
 def load_clips(
     folder: Path | str, split: str, device: torch.device | str | None = None
 ) -> Clips:
@@ -241,28 +249,15 @@ def load_clips(
         ClipsError: clips of another length or rate.
     """
     loaded = prepared.load_clips(folder, split, device or "cpu")
-    waveforms = loaded.waveform[:, 0].float() / 32767
-    given = (loaded.sample_rate, waveforms.shape[1], loaded.frames.shape[1])
-    if given != (SAMPLE_RATE, SAMPLES, FRAMES + 2 * BESIDE):
-        raise ClipsError(
-            f"{folder}/{split}",
-            f"its clips have {given[1]} samples at {given[0]} Hz and {given[2]} frames,"
-            f" not {SAMPLES} at {SAMPLE_RATE} Hz and {FRAMES + 2 * BESIDE}",
-            "Prepare them with avnb prepare phonics or vidtimit",
-        )
+    waveforms = check_length(loaded, f"{folder}/{split}")
     shown = slice(BESIDE, BESIDE + FRAMES)
     truth = {name: values[:, shown] for name, values in loaded.truth.items()}
     frames = loaded.frames[:, shown]
     held = truth.pop("held", torch.zeros(frames.shape[:2], device=frames.device))
     return Clips(
-        frames=frames,
-        waveforms=waveforms,
-        labels=loaded.labels,
-        classes=tuple(loaded.classes),
-        units=loaded.units,
-        held=held == 1,
-        truth=truth,
-    )
+        frames, waveforms, loaded.labels, tuple(loaded.classes), loaded.units,
+        held=held == 1, truth=truth,
+    )  # fmt: skip
 
 
 # %% tags=["active-ipynb", "counts"]

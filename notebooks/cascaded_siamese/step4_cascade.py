@@ -314,8 +314,8 @@ def pick_starts(
 
 
 # %%
-class SiameseStreams(nn.Module):
-    """Streams that make clips, all at once or one after the other."""
+class ParallelStreams(nn.Module):
+    """Streams that make their clips all at once."""
 
     def __init__(self, streams: list[Stream], detached: bool, carried: bool) -> None:
         super().__init__()
@@ -327,6 +327,20 @@ class SiameseStreams(nn.Module):
         labels = label.repeat_interleave(starts.shape[1], dim=0)
         made, _ = self.streams[0](starts.flatten(0, 1), sounds.flatten(0, 1), labels)
         return made.unflatten(0, starts.shape[:2]).transpose(1, 2).flatten(2, 3)
+
+    def listen_at_once(self, sounds: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What one encoder hears in each clip, if no clip needs the one before."""
+        if self.carried or len(self.streams) > 1:
+            return []
+        last, states = self.streams[0].listen(sounds.flatten(0, 1))
+        sizes = sounds.shape[:2]
+        both = (x.unflatten(0, sizes).unbind(1) for x in (last, states))
+        return list(zip(*both, strict=True))
+
+
+# %%
+class SiameseStreams(ParallelStreams):
+    """Streams that make their clips all at once, or one after the other."""
 
     def make_in_turn(self, image, sounds, label, starts=None) -> Tensor:
         """Each from the last frame of the one before, or from its own of `starts`."""
@@ -340,15 +354,6 @@ class SiameseStreams(nn.Module):
             clips.append(stream.paint(image, last, states, label))
             image = (clips[-1].detach() if self.detached else clips[-1])[:, :, -1]
         return torch.cat(clips, dim=2)
-
-    def listen_at_once(self, sounds: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """What one encoder hears in each clip, if no clip needs the one before."""
-        if self.carried or len(self.streams) > 1:
-            return []
-        last, states = self.streams[0].listen(sounds.flatten(0, 1))
-        sizes = sounds.shape[:2]
-        both = (x.unflatten(0, sizes).unbind(1) for x in (last, states))
-        return list(zip(*both, strict=True))
 
 
 # %% [markdown]

@@ -41,6 +41,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+# %%
 from avnb_notebooks.cascaded_siamese.step1_data import FRAMES
 from avnb_notebooks.cascaded_siamese.step2_sound import CLIP, SoundEncoder
 from avnb_notebooks.cascaded_siamese.step3_stream import (
@@ -53,12 +60,8 @@ from avnb_notebooks.cascaded_siamese.step4_cascade import CLIPS, Cascade
 from avnb_notebooks.cascaded_siamese.step5_critics import Verdict, VideoCritic
 from avnb_notebooks.joint_gan import step3_picture as mocogan
 from avnb_notebooks.joint_gan.step3_picture import PictureGenerator, count_doublings
-from einops import rearrange
-from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
+# %%
 from avnb import training
 from avnb.errors import AvnbError
 from avnb.layers import Conv3d
@@ -654,20 +657,18 @@ class Method:
     """How a network is built and trained.
 
     Attributes:
-        title: as tables call it.
         network: "cascade", "stream" (32 frames at once), or a key of `BASELINES`.
         link: which image a stream of the cascade starts from, a key of `STARTS`.
         shuffled: "both" (what the generator makes, and so what the critics see),
             "critics" (only what they see) or "none".
-        critic: "clips" (8 frames), "video" (32 frames), or a parent's own: "mocogan",
-            "g3an".
+        critic: "clips" (8 frames), "video" (32), or a parent's: "mocogan", "g3an".
         head: of the orders: "shared", "own" or "none".
         siamese: whether the streams share their weights.
         timed: whether the decoder gets all states of the sound's GRU.
         equal: whether its width is chosen for as many weights as the cascade has.
     """
 
-    title: str
+    title: str  # as tables call it
     network: str = "cascade"
     link: str = "free"
     shuffled: str = "both"
@@ -744,6 +745,23 @@ def get_method(key: str) -> Method:
 
 
 # %%
+def build_network(
+    method: Method, classes: int, width: int, size: int, hidden: int
+) -> nn.Module:
+    """The network of a method's generator: w is `width`, H is `hidden`."""
+    options = (classes, width, size)
+    if method.network in BASELINES:
+        return BASELINES[method.network](*options, hidden=hidden)
+    if method.network == "stream":
+        return SoundImaGINator(*options, hidden=hidden, noise=0)
+    streams = [
+        Stream(*options, hidden=hidden, timed=method.timed)
+        for _ in range(1 if method.siamese else CLIPS)
+    ]
+    return Cascade(streams[0], method.link, others=streams[1:])
+
+
+# %%
 class Generator(nn.Module):
     """The generator of a method; all take (first frame, segments, class).
 
@@ -755,18 +773,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.classes = classes
-        method, options = get_method(key), (classes, width, size)
-        if method.network in BASELINES:
-            self.network = BASELINES[method.network](*options, hidden=hidden)
-            return
-        if method.network == "stream":
-            self.network = SoundImaGINator(*options, hidden=hidden, noise=0)
-            return
-        streams = [
-            Stream(*options, hidden=hidden, timed=method.timed)
-            for _ in range(1 if method.siamese else CLIPS)
-        ]
-        self.network = Cascade(streams[0], method.link, others=streams[1:])
+        self.network = build_network(get_method(key), classes, width, size, hidden)
 
     def forward(
         self, first: Tensor, segments: Tensor, label: Tensor, starts=None
@@ -856,9 +863,10 @@ def generate(
         generator: of random numbers, for networks with noise.
     """
     parts = zip(*(x.split(16) for x in (frame, sound, letter)), strict=True)
-    with torch.random.fork_rng(enabled=generator is not None):
-        if generator is not None:  # those with noise draw from torch's own
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+    # Networks with noise draw from torch's own generators, which are put back.
+    seed = int(torch.randint(2**31, (), generator=generator))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
         videos = torch.cat([run_generator(net, *part) for part in parts])
     if videos.shape[2] != (asked := sound.shape[1]):
         have = f"{asked} segments for a network of {videos.shape[2]} frames"

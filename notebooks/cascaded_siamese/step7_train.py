@@ -79,6 +79,8 @@ from avnb_notebooks.cascaded_siamese.step4_cascade import (
     number_order,
     shuffle_clips,
 )
+
+# %%
 from avnb_notebooks.cascaded_siamese.step5_critics import (
     Batch,
     ImageCritic,
