@@ -158,7 +158,7 @@ require_clips(train, settings.batch)
 size, frames, classes = train.frames.shape[2], train.fps, len(train.classes)
 models = lesson.run_dir / "models"
 print(f"{len(train)} training and {len(test)} held-out clips of {classes} classes,")
-print(f"{frames} frames of {size}×{size}; held out: {len(set(test.units))} units")
+print(f"{frames} frames of {size}×{size}; units held out: {len(set(test.units))}")
 
 # %% [markdown]
 # ## Two judges
