@@ -20,7 +20,7 @@ from avnb.metrics.measure import Measure
 
 LOWEST, HIGHEST = 32.70, 1975.5  # Hz: CREPE's first bin and pYIN's last, C1 to B6
 BINS, PER_OCTAVE = 360, 60  # of 20 cents
-Bins = Int[np.ndarray, " voiced"]
+Bins = Int[np.ndarray, " _"]  # of the voiced frames: as many as there are
 
 
 def find_pitch_bins(waveform: Float[Tensor, " samples"], sample_rate: int) -> Bins:

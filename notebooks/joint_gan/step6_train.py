@@ -158,7 +158,7 @@ require_clips(train, settings.batch)
 size, frames, classes = train.frames.shape[2], train.fps, len(train.classes)
 models = lesson.run_dir / "models"
 print(f"{len(train)} training and {len(test)} held-out clips of {classes} classes,")
-print(f"{frames} frames of {size}×{size}; held out: {len(set(test.units))} units")
+print(f"{frames} frames of {size}×{size}; units held out: {len(set(test.units))}")
 
 # %% [markdown]
 # ## Two judges
@@ -731,7 +731,7 @@ for name, (method, _) in chosen.items():
 figure = show.image_grid(list(rows.values()), rows=list(rows), size=1.1)
 lesson.figure("samples", figure, "Frames: real ones, and of each network.")
 for name, wave in sounds.items():
-    lesson.audio(f"sounds_{name}", wave.numpy(), RATE, f"six sounds: {name}")
+    lesson.audio(f"sounds_{name}", wave.numpy(), RATE, f"the sounds: {name}")
 
 # %% tags=["spectrograms"]
 window = torch.hann_window(512)

@@ -136,7 +136,7 @@ units = {name: None for name in clips} | {
     REAL: [test.units[i] for i in picked.tolist()]
 }
 few = len(set(units[REAL])) < 2  # then no interval over players can be given
-print(f"{count} clips of each; the real ones are of {len(set(units[REAL]))} units")
+print(f"{count} clips of each; units of the real ones: {len(set(units[REAL]))}")
 
 
 # %% [markdown]
