@@ -445,10 +445,10 @@ class SoundImaGINator(nn.Module):
 
     def __init__(
         self, classes: int, width: int = 64, size: int = 64, hidden: int = 256,
-        noise: int = 512,
+        noise: int = 512, norm: str = "batch",
     ) -> None:  # fmt: skip
         super().__init__()
-        self.stream = Stream(classes, width, size, FRAMES, hidden, noise)
+        self.stream = Stream(classes, width, size, FRAMES, hidden, noise, norm=norm)
 
     def forward(
         self, first: Tensor, segments: Tensor, label: Tensor, starts=None
@@ -721,7 +721,9 @@ def list_cascades() -> dict[str, Method]:
         "cascade_no_order": Method("cascade, no order head", head="none"),
         "cascade_own_weights": Method("cascade, weights not shared", siamese=False),
         "cascade_timed": Method("cascade, all states of the sound", timed=True),
-        "cascade_before": Method("cascade, true frame before", link="before"),
+        "cascade_before": Method(
+            "cascade, all states, true frame before", link="before", timed=True
+        ),
     }
 
 
@@ -747,26 +749,27 @@ def get_method(key: str) -> Method:
 class Generator(nn.Module):
     """The generator of a method; all take (first frame, segments, class).
 
-    `key` is one of `list_methods`, `width` is w, `hidden` is H.
+    `key` is one of `list_methods`, `width` is w, `hidden` is H; `norm` of streams.
     """
 
     def __init__(
-        self, key: str, classes: int, width: int = 64, size: int = 64, hidden: int = 256
-    ) -> None:
+        self, key: str, classes: int, width: int = 64, size: int = 64,
+        hidden: int = 256, norm: str = "batch",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.classes = classes
-        method, options = get_method(key), (classes, width, size)
-        if method.network in BASELINES:
-            self.network = BASELINES[method.network](*options, hidden=hidden)
-            return
+        method, options = get_method(key), (classes, width, size, hidden)
         if method.network == "stream":
-            self.network = SoundImaGINator(*options, hidden=hidden, noise=0)
-            return
-        streams = [
-            Stream(*options, hidden=hidden, timed=method.timed)
-            for _ in range(1 if method.siamese else CLIPS)
-        ]
-        self.network = Cascade(streams[0], method.link, others=streams[1:])
+            self.network = SoundImaGINator(*options, noise=0, norm=norm)
+        elif method.network == "ImaGINator":
+            self.network = SoundImaGINator(*options, norm=norm)
+        elif method.network in BASELINES:
+            self.network = BASELINES[method.network](*options)
+        else:
+            more = {"hidden": hidden, "timed": method.timed, "norm": norm}
+            count = 1 if method.siamese else CLIPS
+            streams = [Stream(*options[:3], **more) for _ in range(count)]
+            self.network = Cascade(streams[0], method.link, others=streams[1:])
 
     def forward(
         self, first: Tensor, segments: Tensor, label: Tensor, starts=None
