@@ -51,7 +51,7 @@ def keep_freed_memory() -> None:
     """Let a CPU's training use the memory that it has freed again.
 
     By default the C library of Linux gives every large tensor back to the system, and
-    the next one has to be cleared page by page: a fifth of the time of a step of
+    the next one has to be cleared page by page: up to a fifth of the time of a step of
     cascaded_siamese. The memory that the process holds then stays at its peak. Nothing
     happens on other systems.
     """

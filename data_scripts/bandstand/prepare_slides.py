@@ -35,6 +35,9 @@ def find_sources(
         int, typer.Option(help="source videos of the whole alphabet")
     ] = 10,
     films: Annotated[int, typer.Option(help="of a source video of one letter")] = 4,
+    words: Annotated[
+        int, typer.Option(help="objects of each letter; 0: all that are drawn")
+    ] = 0,
     split: Annotated[
         Literal["source", "word", "none"],
         typer.Option(help="what is never in two splits; none: all films are in both"),
@@ -57,6 +60,7 @@ def find_sources(
         sources: one-letter source videos of each letter.
         alphabets: whole-alphabet source videos.
         films: of a one-letter source video.
+        words: of each letter; 0: all that are drawn.
         split: see `phonics.find_sources`, and so for `stills` and `leaks`.
         stills: what becomes of films in which nothing moves.
         leaks: what becomes of frames of another slide.
@@ -73,8 +77,9 @@ def find_sources(
     from data_scripts.bandstand.slide_words import WORDS
 
     if not dry_run:
+        chosen = letters or "".join(WORDS)
         plan = layout.plan_films(
-            letters or "".join(WORDS), sources, alphabets, films, settings.seed
+            chosen, sources, alphabets, films, settings.seed, words=words or None
         )
         # H.264 halves the colour's pixels; half as many again make up for it
         layout.write_phonics(folder, plan, size=2 * round(0.75 * settings.size))

@@ -79,17 +79,24 @@ HEIGHT = 4  # of the smallest maps; a last 4×4 convolution makes the code of th
 class ImageEncoderLayers(nn.Module):
     """The layers of the image encoder.
 
-    `width` is w, 64 in the paper; `size` is N; `code` is I.
+    `width` is w, 64 in the paper; `size` is N; `code` is I. `norm` "batch" is
+    ImaGINator's; with "frame" there are none.
     """
 
-    def __init__(self, width: int = 64, size: int = 64, code: int = IMAGE_CODE) -> None:
+    def __init__(
+        self, width: int = 64, size: int = 64, code: int = IMAGE_CODE,
+        norm: str = "batch",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.size = size
         widths = [3] + [width * 2**i for i in range(count_doublings(size))]
         self.convs = nn.ModuleList(
             nn.Conv2d(a, b, 4, 2, 1) for a, b in itertools.pairwise(widths)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(w) for w in widths[1:])
+        batch = norm == "batch"
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(w) if batch else nn.Identity() for w in widths[1:]
+        )
         self.code = nn.Conv2d(widths[-1], code, HEIGHT)
 
 
@@ -133,6 +140,11 @@ class ImageEncoder(ImageEncoderLayers):
 # then one over space alone, kernel $(1, 4, 4)$. Both with batch norm and LeakyReLU.
 # Then the skip of the same size joins, repeated for each frame, and so does the class.
 #
+# Batch norms compare an image with the others of its batch. On slides, whose grounds
+# are plain, a batch of 8 then changes the colour of the ground by chance. So there is a
+# second kind, `norm="frame"`, for small batches: each frame is brought to mean 0 and
+# deviation 1 by itself, in the decoder alone.
+#
 # `h (B, c, t, n, n) → (B, out + skip + C, t', 2 n, 2 n)`
 
 
@@ -152,16 +164,31 @@ def join_skip(
 
 
 # %%
+class FrameNorm(nn.GroupNorm):
+    """Brings each frame to mean 0 and deviation 1, over channels and places."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(1, channels)
+
+    def forward(self, x: Float[Tensor, "b c t n n"]) -> Tensor:
+        """Each frame alone."""
+        frames = super().forward(x.transpose(1, 2).flatten(0, 1))
+        return frames.unflatten(0, (len(x), -1)).transpose(1, 2)
+
+
+# %%
 class FactorisedBlockLayers(nn.Module):
     """The layers of a block: widths are (in, middle, out).
 
     `times` is t' / t. The first block makes 4×4 maps of a single place. The last one
     ends in a tanh (`last`). `start` makes `times` frames of one frame, without stride.
+    `norm` is "batch" or "frame".
     """
 
     def __init__(
-        self, widths: tuple[int, int, int], times: int, start=False, last=False
-    ) -> None:
+        self, widths: tuple[int, int, int], times: int, start=False, last=False,
+        norm: str = "batch",
+    ) -> None:  # fmt: skip
         super().__init__()
         before, middle, after = widths
         self.last = last
@@ -174,8 +201,9 @@ class FactorisedBlockLayers(nn.Module):
         self.space = nn.ConvTranspose3d(
             middle, after, *over_space, 0 if start else (0, 1, 1)
         )
-        self.norm_time = nn.BatchNorm3d(middle)
-        self.norm_space = nn.Identity() if last else nn.BatchNorm3d(after)
+        make = {"batch": nn.BatchNorm3d, "frame": FrameNorm}[norm]
+        self.norm_time = make(middle)
+        self.norm_space = nn.Identity() if last else make(after)
 
 
 # %%
@@ -297,7 +325,7 @@ class DecoderLayers(nn.Module):
 
     def __init__(
         self, code: int, classes: int, width: int = 64, frames: int = CLIP,
-        size: int = 64, timed: int = 0, skips: bool = True,
+        size: int = 64, timed: int = 0, skips: bool = True, norm: str = "batch",
     ) -> None:  # fmt: skip
         super().__init__()
         self.skips = skips
@@ -309,7 +337,7 @@ class DecoderLayers(nn.Module):
         inputs = [code + classes, *joined]
         widths = zip(inputs, middles, [*outs, 3], strict=True)
         self.blocks = nn.ModuleList(
-            FactorisedBlock(w, times, start=k == 0, last=k == len(plan) - 1)
+            FactorisedBlock(w, times, k == 0, k == len(plan) - 1, norm)
             for k, (w, times) in enumerate(zip(widths, plan, strict=True))
         )
 
@@ -365,15 +393,16 @@ class StreamLayers(nn.Module):
     def __init__(
         self, classes: int, width: int = 64, size: int = 64, frames: int = CLIP,
         hidden: int = 256, noise: int = 0, timed: bool = False, skips: bool = True,
+        norm: str = "batch",
     ) -> None:  # fmt: skip
         super().__init__()
         self.noise, self.frames = noise, frames
-        self.look = ImageEncoder(width, size)
+        self.look = ImageEncoder(width, size, norm=norm)
         self.listen = SoundEncoder(hidden)
         self.tell = nn.Linear(hidden, width) if timed else None
         self.draw = Decoder(
             hidden + IMAGE_CODE + noise, classes, width, frames, size,
-            timed=width if timed else 0, skips=skips,
+            timed=width if timed else 0, skips=skips, norm=norm,
         )  # fmt: skip
 
 

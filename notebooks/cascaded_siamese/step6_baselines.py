@@ -448,10 +448,10 @@ class SoundImaGINator(nn.Module):
 
     def __init__(
         self, classes: int, width: int = 64, size: int = 64, hidden: int = 256,
-        noise: int = 512,
+        noise: int = 512, norm: str = "batch",
     ) -> None:  # fmt: skip
         super().__init__()
-        self.stream = Stream(classes, width, size, FRAMES, hidden, noise)
+        self.stream = Stream(classes, width, size, FRAMES, hidden, noise, norm=norm)
 
     def forward(
         self, first: Tensor, segments: Tensor, label: Tensor, starts=None
@@ -722,7 +722,9 @@ def list_cascades() -> dict[str, Method]:
         "cascade_no_order": Method("cascade, no order head", head="none"),
         "cascade_own_weights": Method("cascade, weights not shared", siamese=False),
         "cascade_timed": Method("cascade, all states of the sound", timed=True),
-        "cascade_before": Method("cascade, true frame before", link="before"),
+        "cascade_before": Method(
+            "cascade, all states, true frame before", link="before", timed=True
+        ),
     }
 
 
@@ -745,19 +747,17 @@ def get_method(key: str) -> Method:
 
 
 # %%
-def build_network(
-    method: Method, classes: int, width: int, size: int, hidden: int
-) -> nn.Module:
-    """The network of a method's generator: w is `width`, H is `hidden`."""
-    options = (classes, width, size)
-    if method.network in BASELINES:
-        return BASELINES[method.network](*options, hidden=hidden)
+def build_network(method: Method, options: tuple, norm: str) -> nn.Module:
+    """The network of a method; `options` are (classes, w, size, H)."""
     if method.network == "stream":
-        return SoundImaGINator(*options, hidden=hidden, noise=0)
-    streams = [
-        Stream(*options, hidden=hidden, timed=method.timed)
-        for _ in range(1 if method.siamese else CLIPS)
-    ]
+        return SoundImaGINator(*options, noise=0, norm=norm)
+    if method.network == "ImaGINator":
+        return SoundImaGINator(*options, norm=norm)
+    if method.network in BASELINES:
+        return BASELINES[method.network](*options)
+    more = {"hidden": options[3], "timed": method.timed, "norm": norm}
+    count = 1 if method.siamese else CLIPS
+    streams = [Stream(*options[:3], **more) for _ in range(count)]
     return Cascade(streams[0], method.link, others=streams[1:])
 
 
@@ -765,15 +765,17 @@ def build_network(
 class Generator(nn.Module):
     """The generator of a method; all take (first frame, segments, class).
 
-    `key` is one of `list_methods`, `width` is w, `hidden` is H.
+    `key` is one of `list_methods`, `width` is w, `hidden` is H; `norm` of streams.
     """
 
     def __init__(
-        self, key: str, classes: int, width: int = 64, size: int = 64, hidden: int = 256
-    ) -> None:
+        self, key: str, classes: int, width: int = 64, size: int = 64,
+        hidden: int = 256, norm: str = "batch",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.classes = classes
-        self.network = build_network(get_method(key), classes, width, size, hidden)
+        method, options = get_method(key), (classes, width, size, hidden)
+        self.network = build_network(method, options, norm)
 
     def forward(
         self, first: Tensor, segments: Tensor, label: Tensor, starts=None

@@ -130,7 +130,7 @@ EVERY = tuple(METHODS)
 STUDIED = tuple(k for k in METHODS if k not in ("g3an_equal", "phonicsgan_equal"))
 # Each way of building and of training once.
 QUICK = (*TABLE1, *TABLE3, "mocogan_equal", "cascade_own_weights", "cascade_timed")
-OURS = ("cascade", "cascade_timed")
+OURS = ("cascade", "cascade_before")
 
 # %%
 settings = lesson.settings(
@@ -142,6 +142,7 @@ settings = lesson.settings(
         batch=(2, 8, 8, 16, 32),  # over all processes
         width=(2, 12, 12, 32, 64),  # w, of generators and critics
         hidden=(8, 64, 64, 256, 256),  # H, of the sound's GRU
+        norm=("frame", "frame", "frame", "batch", "batch"),  # of streams (step 3)
         lr=(1e-3, 2e-3, 1e-3, 2e-4, 2e-4),  # of the generator, Adam
         lr_critics=(2e-4,) * 5,
         losses=((100.0, 1.0, 1.0, 1.0),) * 5,  # weights of Eq. 4, 1, 2 and 3
@@ -205,7 +206,8 @@ if taken:
 # %%
 def make_networks(key: str) -> tuple[Generator, nn.ModuleDict, dict]:
     """Generator and critics of a method, and the generator's arguments."""
-    sizes = {"classes": classes, "size": size, "hidden": settings.hidden}
+    sizes = {"classes": classes, "size": size}
+    sizes |= {"hidden": settings.hidden, "norm": settings.norm}
     config = {"key": key, "width": choose_width(key, settings.width, **sizes)} | sizes
     critics = {
         "image": ImageCritic(settings.width, size),

@@ -222,7 +222,7 @@ lesson.table("judged", rows, "The videos of each part")
 # `video (N, 3, T, H, W) → classes (N, K), curves (N, Q, T)`
 
 # %%
-READ = ("shown", "written", "pulse", "tilt", "mouth_open", "mouth_width")
+READ = ("shown", "written", "pulse", "mouth_open", "mouth_width")
 quantities = [name for name in READ if name in train.truth]
 display(course.show_source(metrics.FrameReader))
 
@@ -564,12 +564,12 @@ if enough:
 #
 # Other quantities change in every frame. For each video we correlate what is read with
 # the truth, within the video. **Shuffled**: the same with the truth of another video.
-# In a slide, things wobble on the beat (`pulse` is 1 on the beat and falls, `tilt`
-# swings from side to side; a slide shows one or both). In a head, the mouth opens with
-# the phones.
+# In a slide, things wobble on the beat: `pulse` is 1 on the beat and falls. (To which
+# side a letter leans cannot be read from pictures of this size.) In a head, the mouth
+# opens with the phones. What real videos have is the ceiling.
 
 # %%
-MOVING = [q for q in ("pulse", "tilt", "mouth_open", "mouth_width") if q in quantities]
+MOVING = [q for q in ("pulse", "mouth_open", "mouth_width") if q in quantities]
 
 
 index = judged["held out"]

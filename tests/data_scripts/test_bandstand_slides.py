@@ -205,6 +205,18 @@ def test_a_style_is_the_sources_alone() -> None:
     assert choose_source_style(62, 8) != styles["62_0"]
 
 
+def test_words_of_a_letter_can_be_fewer() -> None:
+    """As many are drawn as are asked for, and no letter has more than it has."""
+    for words in (1, 2, 99):
+        plan = plan_films("AB", 12, 4, 4, seed=3, words=words)
+        for letter in "AB":
+            drawn = {film.word for film in plan.values() if film.letter == letter}
+            assert drawn == set(range(min(words, len(WORDS[letter]))))
+    assert plan == plan_films("AB", 12, 4, 4, seed=3)
+    with pytest.raises(ClipsError, match="words: it is 0"):
+        plan_films("AB", 12, 4, 4, seed=3, words=0)
+
+
 def test_shares_of_stills_leaks_and_short_films() -> None:
     plan = plan_films("".join(WORDS), 20, 20, 5, seed=1).values()
     count = len(plan)

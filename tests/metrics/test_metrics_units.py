@@ -157,3 +157,13 @@ def test_the_floor_shares_no_unit_between_its_halves() -> None:
     assert "jackknife over units" in whole.note
     with pytest.raises(ValueError, match="at least two"):
         real_against_real(frechet_distance, real, Flat(), units=["x"] * len(real))
+
+
+def test_a_distance_of_two_uneven_units_has_no_interval() -> None:
+    """Without the larger unit one item is left, which has no covariance."""
+    real = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    units = ["a"] * 4 + ["b"]
+    for distance in (frechet_distance, kernel_distance):
+        found = distance(real, real + 1, nn.Identity(), units=(units, units))
+        assert np.isfinite(found.value)
+        assert (found.low, found.high) == (-np.inf, np.inf)

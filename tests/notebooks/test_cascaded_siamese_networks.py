@@ -170,6 +170,8 @@ def test_a_stream_is_torchs_layers() -> None:
         ((5, 12, 4), 1, {}, (8, 3, 3)),
         ((5, 12, 3), 1, {"last": True}, (8, 4, 4)),
         ((5, 12, 3), 2, {"last": True}, (3, 4, 4)),
+        ((5, 12, 4), 2, {"norm": "frame"}, (3, 4, 4)),
+        ((5, 12, 3), 1, {"norm": "frame", "last": True}, (8, 4, 4)),
     ],
 )
 def test_a_fast_block_is_the_slow_one(
@@ -189,6 +191,22 @@ def test_a_fast_block_is_the_slow_one(
         torch.testing.assert_close(one, other)
     for one, other in zip(fast.buffers(), slow.buffers(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_a_frame_norm_sees_one_frame_alone() -> None:
+    """And a stream with it gives an item the same clip in any batch, in training."""
+    x = random(2, 5, 3, 4, 4)
+    made = streams.FrameNorm(5)(x)
+    one = x[1, :, 2]
+    wanted = (one - one.mean()) / (one.var(unbiased=False) + 1e-5).sqrt()
+    torch.testing.assert_close(made[1, :, 2], wanted)
+    torch.manual_seed(0)
+    for norm in ("frame", "batch"):
+        net = streams.Stream(3, 2, 32, hidden=4, norm=norm)
+        inputs = random(3, 3, 32, 32), random(3, 8, 64, 20), one_hot(0, 1, 2)
+        alone, _ = net(*(part[:1] for part in inputs))
+        same = torch.allclose(net(*inputs)[0][:1], alone, atol=1e-5)
+        assert same is (norm == "frame")
 
 
 def test_noise_and_all_states_are_options() -> None:

@@ -33,7 +33,13 @@ SHARES = {"short": 0.08, "still": 0.07, "leak": 0.10}
 
 
 def plan_films(
-    letters: str, sources: int, alphabets: int, films: int, seed: int
+    letters: str,
+    sources: int,
+    alphabets: int,
+    films: int,
+    seed: int,
+    *,
+    words: int | None = None,
 ) -> dict[str, Film]:
     """Plan the films of one-letter source videos, and of whole-alphabet ones.
 
@@ -46,6 +52,7 @@ def plan_films(
         alphabets: source videos that hold one film of each letter.
         films: of each one-letter source video.
         seed: of the world.
+        words: of each letter, at most; None: all that are drawn.
 
     Returns:
         The name of each film -> what it shows.
@@ -63,28 +70,30 @@ def plan_films(
         raise ClipsError(
             "films", "there is nothing to draw", "Give a letter and a source or more"
         )
-    if films < 1:
-        raise ClipsError("films", f"it is {films}", "Give 1 or more")
+    for name, count in (("films", films), ("words", 1 if words is None else words)):
+        if count < 1:
+            raise ClipsError(name, f"it is {count}", "Give 1 or more")
+    known = {k: len(WORDS[k]) if words is None else words for k in letters}
     plan = {}
     for number in range(1, alphabets + 1):
         for k, letter in enumerate(letters):
             # Another word of a letter in each alphabet.
-            plan[f"{number}_{k}"] = _plan_film(letters, number, letter, number, k, seed)
+            plan[f"{number}_{k}"] = _plan_film(known, number, letter, number, k, seed)
     number = FIRST_SOURCE
     for letter in letters:
         for _ in range(sources):
             for k in range(films):
-                plan[f"{number}_{k}"] = _plan_film(letters, number, letter, k, k, seed)
+                plan[f"{number}_{k}"] = _plan_film(known, number, letter, k, k, seed)
             number += 1
     return plan
 
 
 def _plan_film(
-    letters: str, source: int, letter: str, word: int, k: int, seed: int
+    known: dict[str, int], source: int, letter: str, word: int, k: int, seed: int
 ) -> Film:
-    """Draw what is one film's own."""
+    """Draw what is one film's own; `known` is how many words each letter has."""
     rng = make_generator("slides", seed, source, k)
-    words = len(WORDS[letter])
+    words = min(known[letter], len(WORDS[letter]))
     # Words are dealt in turn, beginning anywhere.
     word = (word + int(make_generator("words", seed, source).integers(words))) % words
     film = Film(
@@ -92,7 +101,7 @@ def _plan_film(
         frames=int(rng.integers(LONG[0], LONG[1] + 1)),
     )  # fmt: skip
     kind = float(rng.random())
-    leak, others = int(rng.integers(2, 7)), [*letters.replace(letter, "")]
+    leak, others = int(rng.integers(2, 7)), [x for x in known if x != letter]
     length = int(rng.integers(SHORT[0], SHORT[1] + 1))
     if kind < SHARES["short"]:
         return dataclasses.replace(film, frames=length, short=True)
