@@ -178,11 +178,10 @@ class FrameNorm(nn.GroupNorm):
 
 # %%
 class FactorisedBlockLayers(nn.Module):
-    """The layers of a block: widths are (in, middle, out).
+    """The layers of a block: widths are (in, middle, out), `times` is t' / t.
 
-    `times` is t' / t. The first block makes 4×4 maps of a single place. The last one
-    ends in a tanh (`last`). `start` makes `times` frames of one frame, without stride.
-    `norm` is "batch" or "frame".
+    The `start` block makes `times` frames and 4×4 maps of a single place, without
+    stride. The `last` one ends in a tanh. `norm` is "batch" or "frame".
     """
 
     def __init__(
@@ -197,10 +196,9 @@ class FactorisedBlockLayers(nn.Module):
         if start:
             over_time = (kernel, 1, 1), 1, 0
         over_space = (1, 4, 4), (1, 1, 1) if start else (1, 2, 2)
+        around = 0 if start else (0, 1, 1)
         self.time = nn.ConvTranspose3d(before, middle, *over_time)
-        self.space = nn.ConvTranspose3d(
-            middle, after, *over_space, 0 if start else (0, 1, 1)
-        )
+        self.space = nn.ConvTranspose3d(middle, after, *over_space, around)
         make = {"batch": nn.BatchNorm3d, "frame": FrameNorm}[norm]
         self.norm_time = make(middle)
         self.norm_space = nn.Identity() if last else make(after)
