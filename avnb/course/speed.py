@@ -1,8 +1,10 @@
 """How fast this machine computes, and how long a series will take on it."""
 
 import time
+from collections.abc import Callable
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from avnb.course.series import load_series
 from avnb.course.settings import PURPOSES
@@ -24,6 +26,25 @@ def measure_speed() -> float:
         best = min(best, time.perf_counter() - began)
     # One multiplication and one addition for each of SIZE**3 products.
     return 2 * SIZE**3 / best / 1e9
+
+
+def measure_work(
+    work: Callable[[], object], device: torch.device
+) -> tuple[float, float]:
+    """The GFLOP of some work, and its seconds: the better of two times.
+
+    torch counts products and convolutions, but no gradient of a gradient.
+    """
+    with FlopCounterMode(display=False) as counter:
+        work()
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return counter.get_total_flops() / 1e9, min(seconds)
 
 
 def estimate_minutes(series: str, scale: str, speed: float) -> float | None:

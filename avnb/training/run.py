@@ -30,6 +30,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -355,6 +356,21 @@ class Run:
         # NaN at the steps at which it was not logged.
         known = np.isfinite(values)
         return table["step"][known] + 1, values[known]
+
+    def average_log(self, name: str, at: np.ndarray) -> list[tuple[int, float]]:
+        """Average a logged value between moments, as for a curve beside a sparser one.
+
+        Args:
+            name: the value.
+            at: some steps in rising order, counted from 1.
+
+        Returns:
+            (step, mean of what was logged after the step before, up to this one).
+        """
+        steps, values = self.read_log(name)
+        ends = pairwise([0, *np.searchsorted(steps, at, "right")])
+        means = [float(values[first:last].mean()) for first, last in ends]
+        return list(zip(at.tolist(), means, strict=True))
 
     def log_sample(
         self,

@@ -53,16 +53,14 @@ OVERRIDES = {}  # {"field": value} of the table of settings below: your own valu
 #     importlib.invalidate_caches()
 
 # %%
-import time
 from dataclasses import asdict
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 # %%
 from avnb_notebooks.cascaded_siamese.step1_data import (
@@ -104,12 +102,13 @@ from avnb_notebooks.cascaded_siamese.step6_baselines import (
     load_generator,
     make_video_critic,
 )
+from avnb_notebooks.joint_gan.step4_pairs import PlainRun
 from torch.nn import functional as F
 
 # %%
 from avnb import course, training
 from avnb.course import reference
-from avnb.course.speed import measure_speed
+from avnb.course.speed import measure_speed, measure_work
 from avnb.viz import show
 
 # %%
@@ -434,22 +433,6 @@ def train_network(key: str) -> training.Run:
 
 
 # %%
-class PlainRun:
-    """Steps without a run around them: float32, one process, nothing is kept."""
-
-    def autocast(self) -> torch.autocast:
-        """No autocast."""
-        return torch.autocast(device.type, enabled=False)
-
-    def step(self, optimizer, loss: Tensor, *, retain_graph: bool = False) -> None:
-        """The gradients of the optimiser's weights, and its step."""
-        own = [w for group in optimizer.param_groups for w in group["params"]]
-        optimizer.zero_grad()
-        loss.backward(inputs=own, retain_graph=retain_graph)
-        optimizer.step()
-
-
-# %%
 def measure_step(key: str) -> dict:
     """GFLOP of one step, its seconds (the better of two), and the networks' weights."""
     torch.manual_seed(lesson.seed)
@@ -457,20 +440,13 @@ def measure_step(key: str) -> dict:
     optimizers = tuple(torch.optim.Adam(net.parameters(), 1e-4) for net in nets)
     random = torch.Generator(device).manual_seed(lesson.seed)
     index = torch.arange(settings.batch, device=device)
-    batch, seconds = draw_batch(index, METHODS[key], random), []
-    with FlopCounterMode(display=False) as counter:
-        take_step(PlainRun(), *nets, optimizers, batch)
-    for _ in range(2):
-        began = time.perf_counter()
-        take_step(PlainRun(), *nets, optimizers, batch)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
+    batch = draw_batch(index, METHODS[key], random)
+    work = partial(take_step, PlainRun(), *nets, optimizers, batch)
+    gflop, seconds = measure_work(work, device)
     counts = [sum(p.numel() for p in net.parameters()) for net in nets]
     row = {"network": METHODS[key].title, "weights of G": counts[0]}
     row |= {"of the critics": counts[1]}
-    gflop = counter.get_total_flops() / 1e9
-    return row | {"GFLOP a step": gflop, "s a step": min(seconds)}
+    return row | {"GFLOP a step": gflop, "s a step": seconds}
 
 
 # %% tags=["cost"]
@@ -493,16 +469,6 @@ lesson.table(
 # %%
 runs = {key: train_network(key) for key in chosen}
 
-
-# %%
-def average_between(run: training.Run, name: str, at: np.ndarray) -> list:
-    """Pairs (step, mean of a logged value since the step before) for some steps."""
-    steps, values = run.read_log(name)
-    places = np.searchsorted(steps, at, "right")
-    ends = pairwise([0, *places])
-    return [(s, values[a:b].mean()) for s, (a, b) in zip(at, ends, strict=True)]
-
-
 # %%
 for key, run in runs.items():
     at, errors = run.read_log("own_sound")
@@ -511,7 +477,7 @@ for key, run in runs.items():
         epochs=run.steps_done * settings.batch / len(train),
         steps=run.steps_done,
         held_out=list(zip(at, errors, strict=True)),
-        training=average_between(run, "G L1", at),
+        training=run.average_log("G L1", at),
         better="lower",
         unit="error where held-out videos move [grey levels]",
         training_unit="loss L1, with its weight",

@@ -704,11 +704,13 @@ class PlainRun:
         """Everything stays float32."""
         return torch.autocast("cpu", enabled=False)
 
-    def step(self, optimizer: Optimizer, loss: Tensor) -> None:
+    def step(
+        self, optimizer: Optimizer, loss: Tensor, *, retain_graph: bool = False
+    ) -> None:
         """Update the optimizer's weights, and leave all other gradients alone."""
         weights = [w for group in optimizer.param_groups for w in group["params"]]
         optimizer.zero_grad()
-        loss.backward(inputs=weights)
+        loss.backward(inputs=weights, retain_graph=retain_graph)
         optimizer.step()
 
 

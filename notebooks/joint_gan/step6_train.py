@@ -55,9 +55,8 @@ OVERRIDES = {}  # {"field": value} of the table of settings below: your own valu
 #     importlib.invalidate_caches()
 
 # %%
-import time
 from dataclasses import asdict, replace
-from itertools import pairwise
+from functools import partial
 
 import matplotlib.image
 import numpy as np
@@ -65,7 +64,6 @@ import torch
 from IPython.display import display
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 # %%
 from avnb_notebooks.joint_gan.step1_data import Clips, load_clips, require_clips
@@ -93,7 +91,7 @@ from avnb_notebooks.joint_gan.step5_shared import (
 # %%
 from avnb import course, metrics, training
 from avnb.course import reference
-from avnb.course.speed import measure_speed
+from avnb.course.speed import measure_speed, measure_work
 from avnb.viz import show
 
 # %%
@@ -541,19 +539,12 @@ def measure_step(name: str) -> dict:
     optimizers = make_optimizer(G), make_optimizer(critics)
     random = torch.Generator(device).manual_seed(lesson.seed)
     index = torch.arange(settings.batch, device=device)
-    batch, plain, seconds = draw_batch(G, index, random), PlainRun(), []
-    with FlopCounterMode(display=False) as counter:
-        take_step(plain, G, critics, optimizers, batch, method)
-    for _ in range(2):
-        began = time.perf_counter()
-        take_step(plain, G, critics, optimizers, batch, method)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    gflop = counter.get_total_flops() / 1e9
+    batch, plain = draw_batch(G, index, random), PlainRun()
+    work = partial(take_step, plain, G, critics, optimizers, batch, method)
+    gflop, seconds = measure_work(work, device)
     counts = [sum(p.numel() for p in net.parameters()) for net in (G, critics)]
     row = {"network": name, "weights of G": counts[0], "of the critics": counts[1]}
-    return row | {"GFLOP a step": gflop, "s a step": min(seconds)}
+    return row | {"GFLOP a step": gflop, "s a step": seconds}
 
 
 # %% tags=["cost"]
@@ -576,16 +567,6 @@ lesson.table(
 # %%
 runs = {name: train_network(name) for name in chosen}
 
-
-# %%
-def average_between(run: training.Run, name: str, at: np.ndarray) -> list:
-    """Pairs (step, mean of a logged value since the step before) for some steps."""
-    steps, values = run.read_log(name)
-    places = np.searchsorted(steps, at, "right")
-    ends = pairwise([0, *places])
-    return [(s, values[a:b].mean()) for s, (a, b) in zip(at, ends, strict=True)]
-
-
 # %%
 # What is measured: (in the log, which way is better, what it is, whose loss beside it)
 FAR = "kernel distance of the {}'s features"
@@ -607,7 +588,7 @@ for name, run in runs.items():
             epochs=run.steps_done * settings.batch / len(train),
             steps=run.steps_done,
             held_out=list(zip(at, values, strict=True)),
-            training=average_between(run, term, at),
+            training=run.average_log(term, at),
             better=better,
             unit=unit,
             training_unit=term.replace("loss", "loss of"),

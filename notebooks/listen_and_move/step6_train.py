@@ -439,16 +439,6 @@ TITLES |= {"full_model": "All + DirConvGRU", "released": "trained as released"}
 TITLES |= {"l1": "L1 for perceptual", "skip": "skip generator"}
 TITLES |= {"reset": "states reset"}
 
-
-# %%
-def average_between(run: training.Run, name: str, at: np.ndarray) -> list:
-    """Pairs (step, mean of a logged value since the step before) for some steps."""
-    steps, values = run.read_log(name)
-    places = np.searchsorted(steps, at, "right")
-    parts = np.split(values, places[:-1])
-    return [(step, part.mean()) for step, part in zip(at, parts, strict=True)]
-
-
 # %%
 for name, run in runs.items():
     readers = run.settings["readers"]
@@ -458,7 +448,7 @@ for name, run in runs.items():
         epochs=run.steps_done * readers * settings.window / len(train),
         steps=run.steps_done,
         held_out=list(zip(at, errors, strict=True)),
-        training=average_between(run, "reconstruction", at),
+        training=run.average_log("reconstruction", at),
         better="lower",
         unit="RMSE of moving test pixels [grey levels]",
         training_unit="reconstruction loss",

@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from toy import Toy
 from typer.testing import CliRunner
@@ -247,6 +248,13 @@ def test_a_command_quotes_what_a_shell_would_split() -> None:
     assert line.endswith(
         "run toy --scale smoke --data 'my clips' --seed 1 --set 'sizes=(1, 2)'"
     )
+
+
+def test_work_is_counted_as_its_products() -> None:
+    a, b = torch.ones(20, 30), torch.ones(30, 40)
+    gflop, seconds = speed.measure_work(lambda: a @ b, torch.device("cpu"))
+    assert gflop == pytest.approx(2 * 20 * 30 * 40 / 1e9)
+    assert seconds > 0
 
 
 # --- reading a notebook ---------------------------------------------------------------

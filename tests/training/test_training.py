@@ -129,6 +129,8 @@ def test_history_is_every_step_and_values_after_the_loop(tmp_path: Path) -> None
     at, values = run.read_log("accuracy")
     assert (at.tolist(), values.tolist()) == ([5], [0.5])
     assert [len(part) for part in run.read_log("never logged")] == [0, 0]
+    means = run.average_log("number", np.array([2, 3, 5]))
+    assert means == [(2, 0.5), (3, 2.0), (5, 3.5)]
     assert history["accuracy"][4] == 0.5
     assert list((tmp_path / "tensorboard").glob("events*"))
     again = small(tmp_path)
