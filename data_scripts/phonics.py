@@ -74,21 +74,27 @@ class Label:
     word: str
 
 
+# Options of this script, and of the one that draws the slides.
+Split = Annotated[
+    Literal["source", "word", "none"],
+    typer.Option(help="what is never in two splits; none: all films are in both"),
+]
+Stills = Annotated[
+    Literal["keep", "leave"], typer.Option(help="what becomes of stills")
+]
+Leaks = Annotated[
+    Literal["keep", "cut"],
+    typer.Option(help="keep frames of another slide at the ends, or cut them off"),
+]
+
+
 def find_sources(
     folder: Path,
     settings: ClipSettings = SETTINGS,
     *,
-    split: Annotated[
-        Literal["source", "word", "none"],
-        typer.Option(help="what is never in two splits; none: all films are in both"),
-    ] = "source",
-    stills: Annotated[
-        Literal["keep", "leave"], typer.Option(help="what becomes of stills")
-    ] = "keep",
-    leaks: Annotated[
-        Literal["keep", "cut"],
-        typer.Option(help="keep frames of another slide at the ends, or cut them off"),
-    ] = "keep",
+    split: Split = "source",
+    stills: Stills = "keep",
+    leaks: Leaks = "keep",
 ) -> tuple[list[Source], list[Problem]]:
     """Find the films, and what they show.
 

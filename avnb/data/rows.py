@@ -245,20 +245,18 @@ def cut_clips(
         return
     first = source.start or 0.0
     whole = plan_clips(source, settings).count
+    how: dict[str, Any] = {
+        "fps": settings.fps,
+        "size": settings.size,
+        "sample_rate": settings.sample_rate,
+        "crop": source.crop,
+        "audio": source.audio,
+        "channel": settings.channel,
+    }
     if source.hold and whole == 1:
         # As much as there is: one clip, whole or not.
         length = min(settings.seconds, source.duration or math.inf)
-        clip = media.read_clip(
-            source.video,
-            start=first,
-            duration=length,
-            fps=settings.fps,
-            size=settings.size,
-            sample_rate=settings.sample_rate,
-            crop=source.crop,
-            audio=source.audio,
-            channel=settings.channel,
-        )
+        clip = media.read_clip(source.video, start=first, duration=length, **how)
         yield first, clip.frames, clip.waveform
         return
     found = media.iter_clips(
@@ -267,12 +265,7 @@ def cut_clips(
         hop=settings.step,
         start=first,
         duration=source.duration,
-        fps=settings.fps,
-        size=settings.size,
-        sample_rate=settings.sample_rate,
-        crop=source.crop,
-        audio=source.audio,
-        channel=settings.channel,
+        **how,
     )
     # k * step, as media computes it: a running sum would drift from the sound
     for k, clip in enumerate(islice(found, whole)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -38,17 +38,9 @@ def find_sources(
     words: Annotated[
         int, typer.Option(help="objects of each letter; 0: all that are drawn")
     ] = 0,
-    split: Annotated[
-        Literal["source", "word", "none"],
-        typer.Option(help="what is never in two splits; none: all films are in both"),
-    ] = "source",
-    stills: Annotated[
-        Literal["keep", "leave"], typer.Option(help="what becomes of stills")
-    ] = "keep",
-    leaks: Annotated[
-        Literal["keep", "cut"],
-        typer.Option(help="keep frames of another slide at the ends, or cut them off"),
-    ] = "keep",
+    split: phonics.Split = "source",
+    stills: phonics.Stills = "keep",
+    leaks: phonics.Leaks = "keep",
     dry_run: bool = False,
 ) -> tuple[list[Source], list[Problem]]:
     """Write the films of ``settings.seed``, then find their sources.
