@@ -1,16 +1,16 @@
 """Step 7 of cascaded_siamese: it goes on after a cut, and what it cannot train on."""
 
 import importlib
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import step_runs
 import torch
-from avnb_notebooks import cascaded_siamese
 from avnb_notebooks.cascaded_siamese import series
 from avnb_notebooks.cascaded_siamese import step6_baselines as networks
+from step_runs import PowerCut, read_steps
 from test_joint_gan_data import prepare_noise
 
 from avnb import files, training
@@ -23,30 +23,8 @@ TINY = {"methods": ("cascade",), "steps": 6, "points": 2, "measured": 4}
 SETTINGS = ClipSettings(1.52, hop=1.52, fps=25.0, size=32, sample_rate=16000)
 
 
-def read_step() -> str:
-    return (Path(cascaded_siamese.__path__[0]) / f"{STEP}.py").read_text()
-
-
 def run_step(run_dir: Path, data: Path, **overrides: Any) -> dict[str, Any]:
-    """What the step records at scale smoke, its text half run as a script."""
-    text = read_step()
-    given = {"SCALE": "smoke", "RUN_DIR": str(run_dir), "DATA": str(data)}
-    for name, value in (given | {"OVERRIDES": overrides}).items():
-        text, found = re.subn(rf"^{name} = .*", f"{name} = {value!r}", text, flags=re.M)
-        assert found == 1
-    exec(compile(text, STEP, "exec"), {"__name__": STEP})
-    result = json.loads((run_dir / "results" / f"{STEP}.json").read_text())
-    assert result["finished"]
-    return {e["name"]: e["value"] for e in result["entries"] if e["kind"] == "value"}
-
-
-def read_steps(folder: Path) -> list[int]:
-    lines = (folder / "history.jsonl").read_text().splitlines()
-    return [int(json.loads(line)["step"]) for line in lines]
-
-
-class PowerCut(Exception):
-    """What ends the training in the middle of a step."""
+    return step_runs.run_step("cascaded_siamese", STEP, run_dir, data, **overrides)
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +40,8 @@ def test_a_training_cut_off_midway_ends_with_equal_weights(
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run_step(whole, data, **TINY)
-    average, calls = training.EMA.update_parameters, []
-
-    def fail_once(self: Any, model: Any) -> None:
-        calls.append(1)
-        if len(calls) == 5:  # after the checkpoint of step 3, before that of step 6
-            raise PowerCut
-        average(self, model)
-
-    monkeypatch.setattr(training.EMA, "update_parameters", fail_once)
+    # after the checkpoint of step 3, before that of step 6
+    calls = step_runs.cut_power(monkeypatch, 5)
     with pytest.raises(PowerCut):
         run_step(cut, data, **TINY)
     path = Path("models") / "cascade.safetensors"
@@ -122,11 +93,12 @@ def test_prepared_clips_of_another_kind_are_refused_at_once(
 
 def read_setting(name: str) -> tuple[Any, ...]:
     """The row of a setting in the step's table; names are those of step 6."""
-    (row,) = re.findall(rf"^        {name}=(\(.*\)),", read_step(), flags=re.M)
+    text = step_runs.read_text("cascaded_siamese", STEP)
+    (row,) = re.findall(rf"^        {name}=(\(.*\)),", text, flags=re.M)
     known = vars(importlib.import_module(networks.__name__)) | vars(training)
     for line in ("METHODS", "EVERY", "STUDIED", "QUICK", "OURS"):
-        (text,) = re.findall(rf"^{line} = (.*)$", read_step(), flags=re.M)
-        known = known | {line: eval(text, known)}
+        (value,) = re.findall(rf"^{line} = (.*)$", text, flags=re.M)
+        known = known | {line: eval(value, known)}
     return tuple(eval(row, known))
 
 

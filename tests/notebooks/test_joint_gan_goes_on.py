@@ -1,16 +1,15 @@
 """Step 6 of joint_gan: a training that was cut off ends with the same weights."""
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from avnb_notebooks import joint_gan
+import step_runs
 from avnb_notebooks.joint_gan import series
+from step_runs import PowerCut, read_steps
 from test_joint_gan_data import prepare_noise
 
-from avnb import files, training
+from avnb import files
 from avnb.data.sources import ClipSettings
 from avnb.errors import ClipsError, LessonError
 
@@ -19,25 +18,7 @@ SETTINGS = ClipSettings(1.024, hop=1.0, fps=10.0, size=32, sample_rate=16000)
 
 
 def run_step(step: str, run_dir: Path, data: Path, **overrides: Any) -> dict[str, Any]:
-    """What a step records at scale smoke, its text half run as a script."""
-    text = (Path(joint_gan.__path__[0]) / f"{step}.py").read_text()
-    given = {"SCALE": "smoke", "RUN_DIR": str(run_dir), "DATA": str(data)}
-    for name, value in (given | {"OVERRIDES": overrides}).items():
-        text, found = re.subn(rf"^{name} = .*", f"{name} = {value!r}", text, flags=re.M)
-        assert found == 1
-    exec(compile(text, step, "exec"), {"__name__": step})
-    result = json.loads((run_dir / "results" / f"{step}.json").read_text())
-    assert result["finished"]
-    return {e["name"]: e["value"] for e in result["entries"] if e["kind"] == "value"}
-
-
-def read_steps(folder: Path) -> list[int]:
-    lines = (folder / "history.jsonl").read_text().splitlines()
-    return [int(json.loads(line)["step"]) for line in lines]
-
-
-class PowerCut(Exception):
-    """What ends the training in the middle of a step."""
+    return step_runs.run_step("joint_gan", step, run_dir, data, **overrides)
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +34,8 @@ def test_a_training_cut_off_midway_ends_with_equal_weights(
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run_step("step6_train", whole, data, **TINY)
-    average, calls = training.EMA.update_parameters, []
-
-    def fail_once(self: Any, model: Any) -> None:
-        calls.append(1)
-        if len(calls) == 5:  # after the checkpoint of step 3, before that of step 6
-            raise PowerCut
-        average(self, model)
-
-    monkeypatch.setattr(training.EMA, "update_parameters", fail_once)
+    # after the checkpoint of step 3, before that of step 6
+    calls = step_runs.cut_power(monkeypatch, 5)
     with pytest.raises(PowerCut):
         run_step("step6_train", cut, data, **TINY)
     assert not (cut / "models" / "timed.safetensors").exists()

@@ -1,19 +1,13 @@
 """Steps 3 and 6 of ms_vae: more steps go on, a changed setting is a new training."""
 
-import json
 from pathlib import Path
 
 import pytest
 from avnb_notebooks.ms_vae import step2_features as step2
+from step_runs import read_steps
 from test_ms_vae_judge import make_features, run, spans
 
 from avnb import files
-
-
-def read_steps(folder: Path) -> list[int]:
-    """The steps of a run's history, in the order in which they were written."""
-    lines = (folder / "history.jsonl").read_text().splitlines()
-    return [int(json.loads(line)["step"]) for line in lines]
 
 
 def hash_folder(folder: Path) -> dict[str, str]:
