@@ -296,18 +296,18 @@ def test_indexes_without_pip_are_those_of_uv(without_pip, monkeypatch) -> None:
     assert default[0].startswith("https://")
     user = without_pip.parents[1] / "config" / "uv" / "uv.toml"
     user.parent.mkdir(parents=True)
-    user.write_text('extra-index-url = ["https://extra/simple"]')
-    assert ask() == [*default, "https://extra/simple"]
+    user.write_text('extra-index-url = ["https://extra.example/wheels"]')
+    assert ask() == [*default, "https://extra.example/wheels"]
     (without_pip.parent / "pyproject.toml").write_text(
-        '[[tool.uv.index]]\nurl = "https://main/simple"\ndefault = true\n'
-        '[[tool.uv.index]]\nurl = "https://cuda/simple"\nexplicit = true\n'
+        '[[tool.uv.index]]\nurl = "https://main.example/wheels"\ndefault = true\n'
+        '[[tool.uv.index]]\nurl = "https://cuda.example/wheels"\nexplicit = true\n'
     )
-    assert ask() == ["https://main/simple", "https://extra/simple"]
+    assert ask() == ["https://main.example/wheels", "https://extra.example/wheels"]
     for broken in ("not = [toml", 'index = ["no table"]'):
         (without_pip / "uv.toml").write_text(broken)
-        assert ask() == ["https://main/simple", "https://extra/simple"]
-    monkeypatch.setenv("UV_INDEX_URL", "https://variable/simple")
-    assert ask()[0] == "https://variable/simple"
+        assert ask() == ["https://main.example/wheels", "https://extra.example/wheels"]
+    monkeypatch.setenv("UV_INDEX_URL", "https://variable.example/wheels")
+    assert ask()[0] == "https://variable.example/wheels"
 
 
 def test_unknown_network() -> None:
