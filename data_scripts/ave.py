@@ -28,9 +28,9 @@ Annotations.txt as --source. trainSet.txt, valSet.txt and testSet.txt lie beside
 
 Two more families of splits, {train,val,test}_order.h5 and ..._order_match.h5, lie in
 that repository's data/: put them, or that data/, into the same folder. Reading them
-needs h5py (pip install avnb[ave]). `match` is the one that cross-modal localisation is
-judged on: none of its test events fills its video. Where labels.h5 is there too, it is
-compared with the annotations.
+needs h5py (pip install "avnb[ave]"). `match` is the one that cross-modal localisation
+is judged on: none of its test events fills its video. Where labels.h5 is there too, it
+is compared with the annotations.
 
 What is wrong in the set is named in the report, and the rest is prepared. Named are:
 events of no length, ids with two events (two rows), ids in two splits (their training
@@ -452,7 +452,7 @@ def read_h5(path: Path, key: str, dimensions: int) -> np.ndarray:
         raise ClipsError(
             path.name,
             "reading it needs h5py, which is not installed",
-            "Install it (pip install avnb[ave]), or take the Set.txt files with "
+            'Install it (pip install "avnb[ave]"), or take the Set.txt files with '
             "--split-family files",
         ) from error
     try:

@@ -16,12 +16,12 @@ import jupytext
 import nbformat
 from nbformat import v4
 
+from avnb.course.commands import REPOSITORY, REQUIREMENT
 from avnb.course.series import list_series, load_series, series_folder, step_files
 from avnb.course.speed import tabulate_minutes
 from avnb.course.steps import find_calls, find_table, read_step, walk_cells
 
 ROOT = Path(__file__).resolve().parents[1]
-REPOSITORY = "avnb/avnb"
 FIRST_CELL = f"""import importlib.util
 import subprocess
 import sys
@@ -29,7 +29,7 @@ import sys
 if "google.colab" in sys.modules and not importlib.util.find_spec("avnb"):
     # Colab lacks the course. Its own torch is kept, so that no restart is needed.
     print("Installing avnb takes about two minutes ...")
-    source = "avnb @ git+https://github.com/{REPOSITORY}"
+    source = "{REQUIREMENT}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
     importlib.invalidate_caches()"""
 # The first code cell of a notebook that takes parameters. papermill shows the comments

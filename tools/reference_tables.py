@@ -4,7 +4,8 @@ python tools/reference_tables.py    write each block between its markers anew
 
 A block begins with `<!-- reference SERIES WHAT -->` and ends with `<!-- end -->`. WHAT
 is `about` (one line: data, scale, seeds, hardware, date, commit), `claims`, or the name
-of a table that the run recorded.
+of a table that the run recorded. `<!-- reference all minutes -->` says how long each
+series takes.
 """
 
 import re
@@ -14,11 +15,13 @@ from typing import Any
 
 from avnb.course.reference import describe_reference, load_reference
 from avnb.course.report import list_claims, name_column
+from avnb.course.series import list_series, load_series
 from avnb.viz import show
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BLOCK = re.compile(r"(<!-- reference (\w+) (\S+) -->\n).*?(<!-- end -->)", re.S)
 NONE = "The reference run of this series is not published yet.\n"
+UNKNOWN = "not measured yet"
 
 
 def write_blocks(text: str) -> str:
@@ -28,6 +31,8 @@ def write_blocks(text: str) -> str:
 
 def render_block(series: str, what: str) -> str:
     """The Markdown of one block; one sentence where no reference run is published."""
+    if (series, what) == ("all", "minutes"):
+        return render_rows([list_minutes(one) for one in sorted(list_series())])
     found = load_reference(series)
     if found is None:
         return NONE
@@ -46,6 +51,21 @@ def render_block(series: str, what: str) -> str:
     if len(tables) != 1 or not isinstance(tables[0], list):
         raise SystemExit(f"README, block {series} {what}: no such table was recorded")
     return render_rows(tables[0])
+
+
+def list_minutes(series: str) -> dict[str, str]:
+    """How long a whole run takes: at laptop as its series.py says, and as published."""
+    row = {"series": f"`{series}`", "`laptop`": UNKNOWN, "`reference`": UNKNOWN}
+    measured = getattr(load_series(series), "MINUTES", {})
+    if "laptop" in measured:
+        minutes, gflops = measured["laptop"]
+        row["`laptop`"] = f"{minutes:g} minutes at {gflops:g} GFLOP/s"
+    if found := load_reference(series):
+        # Of one seed: several may have been published.
+        minutes = sum(found["minutes"]) / len(found["minutes"])
+        hours = f"{minutes / 60:.1f} hours" if minutes >= 120 else f"{minutes:.0f} minutes"
+        row["`reference`"] = hours
+    return row
 
 
 def render_rows(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
+from avnb.course.commands import REQUIREMENT
 from avnb.course.folders import find_home, require_writable
-from avnb.course.series import INSTALL, list_series, step_files
+from avnb.course.series import NO_SERIES, list_series, step_files
 from avnb.errors import AvnbError
 
 GB = 10**9
@@ -65,8 +66,9 @@ def check_machine() -> list[Finding]:
         except Exception as error:
             found = Finding(
                 f"{check.__name__}: {error!r}",
-                "install avnb again: make .venv/ready in a clone, "
-                "else pip install --force-reinstall avnb",
+                # With all that it needs: a package such as PyTorch may be broken.
+                "install avnb again: make .venv/ready in a clone, else "
+                f"pip install --force-reinstall '{REQUIREMENT}'",
             )
         lines += found if isinstance(found, list) else [found]
     return lines
@@ -103,7 +105,7 @@ def check_series() -> Finding | list[Finding]:
     """The series that are installed, and whether their notebooks are there."""
     known = sorted(list_series())
     if not known:
-        return Finding("series: none is installed", INSTALL)
+        return Finding("series: none is installed", NO_SERIES)
     counted = [f"{name} ({len(step_files(name))} notebooks)" for name in known]
     return Finding(f"series: {', '.join(counted)}")
 

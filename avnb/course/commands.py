@@ -9,6 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+# Where avnb is published. It is on no package index, where another project could take
+# its name: so pip is always given the address of the repository.
+REPOSITORY = "avnb/avnb"
+REQUIREMENT = f"avnb @ git+https://github.com/{REPOSITORY}"
+INSTALL = f"pip install '{REQUIREMENT}'"
+# What avnb needs is left as it is: reinstalling PyTorch, too, would take gigabytes.
+REINSTALL = f"pip install --force-reinstall --no-deps '{REQUIREMENT}'"
+
 # A command of the environment as a remedy names it, not the end of a path.
 _BARE = re.compile(r"(?<![\w/.-])(avnb|pip|papermill|accelerate) [a-z]")
 

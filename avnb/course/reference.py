@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from avnb import files
-from avnb.course.commands import name_command
+from avnb.course.commands import REINSTALL, name_command
 from avnb.course.folders import PACKAGES, default_run_dir, find_clone, find_home
 from avnb.course.lesson import Lesson
 from avnb.course.provenance import shorten_commit
@@ -386,7 +386,7 @@ def _is_named(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _damaged(path: Path, problem: str) -> LessonError:
-    remedy = "Install avnb again: pip install --force-reinstall --no-deps avnb"
+    remedy = f"Install avnb again: {REINSTALL}"
     if (clone := find_clone()) and path.is_relative_to(clone):
         remedy = f"Fetch it again: git -C {clone} checkout -- results"
     return LessonError(path, problem, remedy)

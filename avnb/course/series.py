@@ -27,12 +27,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from avnb.course.commands import INSTALL, REINSTALL
 from avnb.data.sources import ClipSettings
 from avnb.errors import LessonError
 
 # The entry point under which any distribution may declare a series
 GROUP = "avnb.series"
-INSTALL = "No series is installed. Install one, for example: pip install avnb"
+NO_SERIES = f"No series is installed. Install one, for example: {INSTALL}"
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def find_series(series: str) -> str:
         raise LessonError(
             f"series {series!r}",
             "there is no such series",
-            f"Give one of: {', '.join(sorted(known))}" if known else INSTALL,
+            f"Give one of: {', '.join(sorted(known))}" if known else NO_SERIES,
         )
     return known[series]
 
@@ -166,7 +167,7 @@ def series_folder(series: str) -> Path:
             f"series {series!r}",
             f"its package {package} is not installed",
             "Install the distribution that declares it again, for example: "
-            "pip install --force-reinstall avnb",
+            f"{REINSTALL}",
         )
     # Of a package that is spread over several folders, the first one counts.
     return Path(next(iter(spec.submodule_search_locations)))

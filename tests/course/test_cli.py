@@ -7,7 +7,7 @@ import pytest
 from toy import Toy
 from typer.testing import CliRunner
 
-from avnb.course import check, cli, folders
+from avnb.course import check, cli, commands, folders
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +109,7 @@ def test_check_says_that_no_series_is_installed(
     assert "toy (3 notebooks)" in CliRunner().invoke(cli.app, ["check"]).output
     monkeypatch.setattr(check, "list_series", dict)
     told = CliRunner().invoke(cli.app, ["check"]).output
-    assert "Install one, for example: pip install avnb] series: none" in told
+    assert f"Install one, for example: {commands.INSTALL}] series: none" in told
 
 
 def test_check_gives_one_line_a_finding() -> None:

@@ -192,7 +192,7 @@ def test_help_keeps_its_brackets() -> None:
     app = scripts.build_app()
     for name, words in (
         ("single_video", 'pip install "avnb[youtube]"'),
-        ("ave", "pip install avnb[ave]"),
+        ("ave", 'pip install "avnb[ave]"'),
         ("urmp", "a [left, top"),
     ):
         page = CliRunner().invoke(app, [name, "--help"]).output
