@@ -215,6 +215,7 @@ def test_decibel_helpers() -> None:
     assert scale_db(torch.tensor([-30.0, 10.0]), -70.0, 10.0).tolist() == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [0, 7, 12])
 def test_back_to_sound_is_as_close_as_librosas(family: int, media_folder: Path) -> None:
     y = recording(notes(media_folder)[family])[2000:24050]

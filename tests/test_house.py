@@ -169,8 +169,11 @@ SLOW = (
 @pytest.mark.parametrize(
     ("used", "slow"),
     [
-        # What almost every notebook uses
-        ("from avnb import course, metrics, training; course.start", SLOW),
+        pytest.param(  # what almost every notebook uses
+            "from avnb import course, metrics, training; course.start",
+            SLOW,
+            marks=pytest.mark.slow,
+        ),
         # `avnb --help`
         ("import avnb.course.cli", ("torch", "matplotlib", "numpy", *SLOW)),
     ],

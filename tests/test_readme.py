@@ -1,9 +1,13 @@
 """What README and the files beside it promise is there: commands, paths, notebooks."""
 
+import ast
+import dataclasses
 import importlib
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +22,18 @@ from typer.main import get_command
 
 from avnb import media
 from avnb.course import cli
-from avnb.course.series import list_series, step_files
+from avnb.course.series import list_series, load_series, step_files
 from avnb.course.settings import SCALES
 from avnb.course.steps import read_step, share_overrides
 from avnb.data import scripts
+from avnb.data.sources import ClipSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = ["README.md", "CONTRIBUTING.md", "TEACHING.md", "CHANGELOG.md"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = set(PROJECT["optional-dependencies"])
 TARGETS = set(
     re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
 )
@@ -71,27 +78,119 @@ def test_make_has_the_targets_that_are_named(page: str) -> None:
     assert page != "README.md" or {"demo", "test"} <= {w[0] for w in calls_of("make")}
 
 
+def check_call(words: list[str]) -> None:
+    """Assert that a call of avnb has a command, names and options that exist."""
+    known: dict[str, Any] = get_command(cli.app).commands  # type: ignore[attr-defined]
+    name, *rest = words
+    assert name in known, f"avnb {' '.join(words)}"
+    command = known[name]
+    if name == "prepare" and rest and rest[0][0].islower():
+        app = typer.Typer()
+        app.command()(scripts.build_command(scripts.load_script(rest[0])))
+        command = get_command(app)
+    elif rest and name in {"run", "study", "play"} and rest[0][0].islower():
+        assert rest[0] in list_series()
+    given = {word.partition("=")[0] for word in rest if word.startswith("--")}
+    assert given <= options(command), f"avnb {' '.join(words)}"
+    if "--scale" in rest:
+        assert rest[rest.index("--scale") + 1] in SCALES
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_avnb_has_the_commands_and_options_that_are_named(page: str) -> None:
-    known: dict[str, Any] = get_command(cli.app).commands  # type: ignore[attr-defined]
     for words in calls_of("avnb", (ROOT / page).read_text()):
-        name, *rest = words
-        command = known[name]
-        if (
-            name == "prepare"
-            and rest
-            and not rest[0].startswith("-")
-            and rest[0] != "NAME"
-        ):
-            app = typer.Typer()
-            app.command()(scripts.build_command(scripts.load_script(rest[0])))
-            command = get_command(app)
-        elif rest and name in {"run", "study"} and rest[0][0].islower():
-            assert rest[0] in list_series()
-        given = {word.partition("=")[0] for word in rest if word.startswith("--")}
-        assert given <= options(command), f"avnb {' '.join(words)}"
-        if "--scale" in rest:
-            assert rest[rest.index("--scale") + 1] in SCALES
+        check_call(words)
+
+
+def read_remedies(text: str) -> Iterator[str]:
+    """The last argument of each error that a module raises, with X for its values."""
+    tree = ast.parse(text)
+    constants = {
+        ast.unparse(node.targets[0]): node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+    }
+    for call in ast.walk(tree):
+        # An AvnbError has three parts; others, such as ValueError, have one.
+        if not isinstance(call, ast.Call) or len(call.args) < 3:
+            continue
+        if ast.unparse(call.func).endswith("Error"):
+            remedy = constants.get(ast.unparse(call.args[-1]), call.args[-1])
+            parts = getattr(remedy, "values", [remedy])  # of an f-string
+            yield "".join(str(getattr(part, "value", "X")) for part in parts)
+
+
+CALL = re.compile(r"\bavnb (?!again\b)([a-z]+(?: (?:--[a-z-]+|[a-z]+_[a-z_]+|ave))*)")
+
+
+def test_remedies_name_commands_that_exist() -> None:
+    seen = []
+    for room in ("avnb", "data_scripts", "notebooks"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for remedy in read_remedies(path.read_text()):
+                for call in CALL.findall(remedy):
+                    seen.append(call)
+                    check_call(call.split())
+                for target in re.findall(r"`make (\w+)", remedy):
+                    assert target in TARGETS, remedy
+                for extra in re.findall(r"avnb\[(\w+)\]", remedy):
+                    assert extra in EXTRAS, remedy
+    assert {"lab", "prepare single_video", "prepare ave --help"} <= set(seen)
+
+
+def test_the_search_for_remedies_finds_them() -> None:
+    text = """
+AGAIN = "Run avnb prepares, again if need be"
+def f():
+    raise ClipsError(path, "it is bad", f"Give {name}, or avnb lab --prot 3")
+    raise ClipsError(path, "it is bad", AGAIN)
+    raise ValueError("avnb nothing")
+"""
+    found = [call for remedy in read_remedies(text) for call in CALL.findall(remedy)]
+    assert found == ["lab --prot", "prepares"]
+    for call in found:
+        with pytest.raises(AssertionError):
+            check_call(call.split())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_other_programs_are_given_what_exists(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for words in calls_of("python", text):
+        if words[0].endswith(".py"):
+            code = (ROOT / words[0]).read_text()
+            for word in words[1:]:
+                assert word[:2] != "--" or f'"{word}"' in code, words
+    for program in ("pip", "uv"):
+        for words in calls_of(program, text):
+            for group in re.findall(r"\[(.+?)\]", " ".join(words)):
+                assert set(group.split(",")) <= EXTRAS, words
+    for (place,) in calls_of("source", text):
+        assert place == ".venv/bin/activate"
+
+
+def test_each_series_has_clips_that_it_can_use() -> None:
+    """In README's order: which folder is prepared how, and which series gets it."""
+    kinds = {"seconds": float, "fps": float, "size": int, "sample_rate": int}
+    made: dict[str, ClipSettings] = {}
+    served = set()
+    for name, *words in calls_of("avnb"):
+        given = {a[2:].replace("-", "_"): b for a, b in pairwise(words)}
+        if name == "prepare" and "out" in given:
+            asked = {
+                field: kind(given[field])
+                for field, kind in kinds.items()
+                if field in given
+            }
+            default: ClipSettings = scripts.load_script(words[0]).SETTINGS
+            made[given["out"]] = dataclasses.replace(default, **asked)
+        elif name == "run" and "data" in given:
+            wanted = load_series(words[0]).WANTED
+            held = {"train": 1, "test": 1}
+            assert wanted.find_misfits(made[given["data"]], held) == [], words
+            served.add(words[0])
+    needing = {one for one in list_series() if hasattr(load_series(one), "WANTED")}
+    assert served == needing
 
 
 def test_the_settings_that_are_named_exist() -> None:
@@ -114,6 +213,9 @@ def test_papermill_and_imports_name_what_exists() -> None:
         r"^cd notebooks/(\w+)\npapermill (\S+)", README, re.M
     ):
         assert (ROOT / "notebooks" / series / notebook).is_file()
+    for _, target, *_ in calls_of("papermill"):  # what it writes, git does not see
+        place = (ROOT / "notebooks" / "any" / target).resolve()
+        assert place.is_relative_to(ROOT / "runs"), target
     found = re.findall(r"from (avnb_notebooks[\w.]+)\s+import (\w+)", README)
     assert found
     for module, name in found:
@@ -224,6 +326,17 @@ def test_every_notebook_is_named_with_what_it_teaches(series: str, path: Path) -
     assert len(row[1]) > 30
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_steps_that_are_named_by_number_exist(page: str) -> None:
+    text = " ".join((ROOT / page).read_text().split())
+    named = re.findall(r"`(\w+)` steps? ((?:\d+(?:, | and )?)+)", text)
+    named += [(b, a) for a, b in re.findall(r"[Ss]tep (\d+) of `(\w+)`", text)]
+    for series, numbers in named:
+        known = {read_step(path).number for path in step_files(series)}
+        assert {int(number) for number in re.findall(r"\d+", numbers)} <= known
+    assert page != "TEACHING.md" or len(named) > 5
+
+
 # --- What people expect of a repository ----------------------------------------
 
 WORDS = [
@@ -261,3 +374,28 @@ def test_there_are_workflows_and_forms() -> None:
     fault = next(yaml.safe_load(p.read_text()) for p in forms if p.stem == "fault")
     asked = [field["attributes"]["label"] for field in fault["body"] if "id" in field]
     assert any("avnb check" in label for label in asked)
+
+
+def test_every_paper_can_be_cited() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"]
+    known = {(one["authors"][0]["family-names"], one["year"]) for one in cited}
+    papers = set()
+    for series in list_series():
+        about = (ROOT / "notebooks" / series / "__init__.py").read_text()
+        if paper := re.match(r'"""(\w+)(?: et al\.)? (\d{4}), ', about):
+            papers.add((paper[1], int(paper[2])))
+    assert len(papers) >= 5
+    assert papers == known
+
+
+def test_the_hook_for_pairs_chooses_tests_that_exist() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    hooks = {hook["id"]: hook for repo in config["repos"] for hook in repo["hooks"]}
+    words = shlex.split(hooks["pairs"]["entry"])
+    (path,) = (ROOT / word for word in words if word.endswith(".py"))
+    tests = re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    for part in words[words.index("-k") + 1].split(" or "):
+        assert any(part in test for test in tests), part
+    # Published weights are larger than what is else committed.
+    allowed = hooks["check-added-large-files"]["exclude"]
+    assert re.match(allowed, "results/ms_vae/weights/x.safetensors")

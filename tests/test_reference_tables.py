@@ -1,6 +1,7 @@
 """README's numbers are those of the reference runs."""
 
 import re
+import types
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,26 @@ def test_a_block_is_written_between_its_markers(what: str, told: str) -> None:
     written = reference_tables.write_blocks(block(what))
     assert written == block(what, told)
     assert reference_tables.write_blocks(written) == written
+
+
+@pytest.mark.usefixtures("made")
+def test_the_minutes_are_those_of_the_series_and_of_the_published_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = types.SimpleNamespace(MINUTES={"laptop": (22.6, 107.0)})
+    monkeypatch.setattr(reference_tables, "load_series", lambda name: own)
+    monkeypatch.setattr(reference_tables, "list_series", lambda: {"toy": ""})
+    text = "<!-- reference all minutes -->\nold\n<!-- end -->\n"
+    head = "| series | `laptop` | `reference` |\n| --- | --- | --- |\n"
+    row = "| `toy` | 22.6 minutes at 107 GFLOP/s | 60 minutes |\n"
+    assert reference_tables.write_blocks(text) == text.replace("old\n", head + row)
+    del own.MINUTES
+    monkeypatch.setattr(reference_tables, "load_reference", lambda series: None)
+    row = "| `toy` | not measured yet | not measured yet |\n"
+    assert reference_tables.write_blocks(text) == text.replace("old\n", head + row)
+    hours = FOUND | {"minutes": [120.0, 150.0]}
+    monkeypatch.setattr(reference_tables, "load_reference", lambda series: hours)
+    assert reference_tables.list_minutes("toy")["`reference`"] == "2.2 hours"
 
 
 @pytest.mark.usefixtures("made")

@@ -9,6 +9,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -280,7 +281,8 @@ def is_imported(path: Path) -> bool:
     return any(path.stem in imported(other) for other in others)
 
 
-def imported(path: Path) -> set[str]:
+@cache  # each text half is asked about by all others of its folder
+def imported(path: Path) -> frozenset[str]:
     """The modules that a text half imports, its commented cells included."""
     cells = [c.source for c in jupytext.read(path).cells if c.cell_type == "code"]
     names = set()
@@ -289,7 +291,7 @@ def imported(path: Path) -> set[str]:
             names |= {node.module.rpartition(".")[2], *(a.name for a in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def unread_fields(cells: list[str]) -> set[str]:

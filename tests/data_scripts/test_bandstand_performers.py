@@ -356,6 +356,7 @@ def test_settings_out_of_range_are_named(tmp_path, wrong, message):
     assert not list(tmp_path.rglob("*.mp4"))
 
 
+@pytest.mark.slow
 def test_single_video_reads_it(tmp_path):
     """The film of prepared clips: hits lie where the sound rises."""
     options = {"performer": "percussive", "length": 5.2, "player": 6}

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from quick import mark_rest
 
 from avnb.errors import ClipsError
 from avnb.metrics import read_by_nearest_neighbour
@@ -69,6 +70,7 @@ def test_the_camera_does_not_tell_the_instrument() -> None:
     assert read(rows) < MOST
 
 
+@pytest.mark.slow
 def test_the_room_does_not_tell_the_instrument() -> None:
     """Nor does the light: each is drawn without the player, as the camera sees it."""
     rooms = [draw(p, 0.0, 32, view, "player").ravel() for _, p, view in record()]
@@ -149,7 +151,7 @@ def test_the_views_keep_the_hands_in_the_picture() -> None:
 # What is left out of a picture
 
 
-@pytest.mark.parametrize("instrument", INSTRUMENTS)
+@pytest.mark.parametrize("instrument", mark_rest(INSTRUMENTS, every=4))
 def test_only_the_instrument_is_left_out(instrument: str) -> None:
     performance = perform_part(Part(instrument, 7, 3, held_out=False), 3.0)
     whole, bare, empty = (
@@ -170,6 +172,7 @@ def test_only_the_instrument_is_left_out(instrument: str) -> None:
     assert np.abs(empty - whole)[:4, :4].max() < 4
 
 
+@pytest.mark.slow
 def test_the_set_s_own_pictures_are_drawn_again(tmp_path, monkeypatch) -> None:
     """With nothing left out, they are the files' own pixels."""
     from PIL import Image

@@ -428,6 +428,7 @@ def test_music80(media_folder, tmp_path):
     assert next(iter(silent)).startswith("erhu/")
 
 
+@pytest.mark.slow
 def test_events(media_folder, tmp_path):
     sources, problems = folder.find_sources(media_folder / "events")
     assert not problems
@@ -444,6 +445,7 @@ def test_events(media_folder, tmp_path):
 # --------------------------------------------------------------- bandstand
 
 
+@pytest.mark.slow
 def test_bandstand_as_sub_urmp(tmp_path):
     pytest.importorskip("data_scripts.bandstand.layouts")
     given = {"songs": 2, "length": 1.0}
@@ -485,6 +487,7 @@ def test_a_damaged_mark_of_the_bandstand_is_named(tmp_path):
             layouts.check_settings(tmp_path, {})
 
 
+@pytest.mark.slow
 def test_bandstand_as_urmp(tmp_path):
     pytest.importorskip("data_scripts.bandstand.layouts")
     sources, problems = bandstand.find_sources(

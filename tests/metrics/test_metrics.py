@@ -141,6 +141,7 @@ def test_perfect_accuracy_is_not_certain() -> None:
     assert alone.low < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [8, 25])
 def test_bootstrap_covers(count: int) -> None:
     # recordings of unlike sizes and skills around 0.6: the interval holds the truth

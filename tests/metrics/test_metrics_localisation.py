@@ -166,6 +166,7 @@ def test_a_distance_that_says_nothing_is_at_chance_only_when_circular() -> None:
     assert round(100 * localisation(nothing, event).value, 1) == 35.3  # ties: first
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # a busy machine is not an error
 @given(st.integers(0, 10**6))
 def test_distances_at_random_are_at_chance(seed: int) -> None:

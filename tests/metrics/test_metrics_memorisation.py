@@ -64,6 +64,7 @@ def test_a_copier_is_found_even_where_the_training_data_repeat_themselves() -> N
     assert metrics.authenticity(TRAINING + 100, TRAINING).value == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dimensions", "mutual"),
     # The chance that a point's neighbour has it as its neighbour, from the volume of

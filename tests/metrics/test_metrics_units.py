@@ -39,6 +39,7 @@ def cover(intervals: list[tuple[float, float]], truth: float) -> float:
     return float(np.mean([low <= truth <= high for low, high in intervals]))
 
 
+@pytest.mark.slow
 def test_a_mean_over_units_is_covered_and_over_items_is_not() -> None:
     random = np.random.default_rng(0)
     drawn = [draw(random, 1)[:, 0] for _ in range(300)]
@@ -48,6 +49,7 @@ def test_a_mean_over_units_is_covered_and_over_items_is_not() -> None:
     assert cover(over_items, 0.0) < 0.55
 
 
+@pytest.mark.slow
 def test_an_accuracy_over_players_is_covered_and_over_pictures_is_not() -> None:
     """Each player is recognised with a probability of his own, uniform in 0 to 1."""
     random = np.random.default_rng(1)
@@ -123,6 +125,7 @@ class Mean(nn.Module):
         return torch.stack([x[..., :112].mean((1, 2, 3, 4)), x.mean((1, 2, 3, 4))], 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["canonical", "redondo2024"])
 def test_fvd_takes_units_in_both_protocols(protocol: str) -> None:
     random = np.random.default_rng(4)

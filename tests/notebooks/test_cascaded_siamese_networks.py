@@ -14,6 +14,7 @@ from avnb_notebooks.cascaded_siamese import step4_cascade as cascades
 from avnb_notebooks.cascaded_siamese import step5_critics as critics
 from avnb_notebooks.cascaded_siamese import step6_baselines as baselines
 from avnb_notebooks.joint_gan import step3_picture as mocogan
+from quick import mark_rest
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -473,7 +474,7 @@ def test_parents_are_as_large_as_released() -> None:
 
 
 @pytest.mark.parametrize("name", list(baselines.BASELINES))
-@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("size", mark_rest([32, 64], every=2))
 def test_each_baseline_uses_first_frame_sound_and_class(name: str, size: int) -> None:
     torch.manual_seed(0)
     # In training mode: with running means the maps of so narrow a network may die.
@@ -558,6 +559,7 @@ def test_attention_is_torchs(along: str) -> None:
         torch.testing.assert_close(net(x), 0.7 * seen + x)
 
 
+@pytest.mark.slow
 def test_a_width_is_found_for_equal_weights() -> None:
     wanted = count(streams.Stream(26, width=8, size=32, hidden=32))
     for make in baselines.BASELINES.values():

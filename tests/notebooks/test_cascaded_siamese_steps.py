@@ -10,6 +10,7 @@ from avnb_notebooks.cascaded_siamese import step3_stream as streams
 from avnb_notebooks.cascaded_siamese import step4_cascade as cascades
 from avnb_notebooks.cascaded_siamese import step5_critics as critics
 from avnb_notebooks.cascaded_siamese import step6_baselines as baselines
+from quick import mark_rest
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -206,7 +207,7 @@ def make_method(key: str) -> tuple[nn.Module, nn.Module, nn.Module]:
     return G, critics.ImageCritic(2, 32), D_V
 
 
-@pytest.mark.parametrize("key", list(METHODS))
+@pytest.mark.parametrize("key", mark_rest(METHODS, every=4))
 def test_a_step_of_each_method_moves_every_network(key: str) -> None:
     method, (G, D_I, D_V) = METHODS[key], make_method(key)
     video, segments = random(2, 3, 32, 32, 32).tanh(), random(2, 32, 64, 20, seed=1)
@@ -245,6 +246,7 @@ def test_row_2_shuffles_what_the_critics_see_alone() -> None:
     assert critics.reconstruction_loss(batch.real, made) == 0
 
 
+@pytest.mark.slow
 def test_equal_networks_have_as_many_weights_as_the_cascade() -> None:
     sizes = {"classes": 8, "size": 32, "hidden": 16}
 

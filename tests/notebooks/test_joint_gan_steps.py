@@ -6,6 +6,7 @@ import pytest
 import torch
 from avnb_notebooks.joint_gan import step4_pairs as pairs
 from avnb_notebooks.joint_gan import step5_shared as shared
+from quick import mark_rest
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -150,7 +151,7 @@ def naive_critic_losses(method, critics, real, fake, frame) -> dict[str, Tensor]
     return terms
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", mark_rest(METHODS, every=3))
 def test_the_critics_losses_are_the_plain_ones(name: str) -> None:
     method, _, critics, real, fake, frame = make_step(name)
     torch.manual_seed(7)
@@ -198,7 +199,7 @@ def naive_generator_losses(method, critics, real, fake, frame) -> dict[str, Tens
     return terms | {"pairs": method.weight * loss}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", mark_rest(METHODS, every=3))
 def test_the_generators_losses_are_the_plain_ones(name: str) -> None:
     method, _, critics, real, fake, frame = make_step(name)
     terms = pairs.generator_terms(critics, real, fake, frame, method)
@@ -208,7 +209,7 @@ def test_the_generators_losses_are_the_plain_ones(name: str) -> None:
         torch.testing.assert_close(terms[key], value, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", mark_rest(METHODS, every=3))
 def test_a_step_of_the_critics_lowers_their_losses(name: str) -> None:
     method, G, critics, real, fake, frame = make_step(name)
     before = [w.detach().clone() for w in G.parameters()]
@@ -226,7 +227,7 @@ def test_a_step_of_the_critics_lowers_their_losses(name: str) -> None:
         assert new.grad is None
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", mark_rest(METHODS, every=3))
 def test_a_step_of_the_generators_raises_the_critics_opinion(name: str) -> None:
     """The critics have learned a little, so that they have an opinion."""
     method, G, critics, real, _, frame = make_step(name)

@@ -9,6 +9,7 @@ import torch
 from avnb_notebooks.ms_vae import step4_model as model
 from avnb_notebooks.ms_vae import step5_baselines as baselines
 from avnb_notebooks.ms_vae.step2_features import VideoFeatures
+from quick import mark_rest
 from torch import Tensor, nn
 
 from avnb import training
@@ -119,6 +120,7 @@ def test_the_gradient_of_each_term_is_that_of_the_term_alone() -> None:
     assert model.term_gradients(parts(), unused)["kl"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weight", "floor", "collapses"), [(0.02, 0.0, False), (2.0, 0.0, True),
                                        (2.0, 1.0, False)]
@@ -139,8 +141,8 @@ def test_a_large_weight_of_the_kl_collapses_the_latent(
         assert log["error"][-1] < 0.3
 
 
-@pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.parametrize("latent", [True, False])
+@pytest.mark.parametrize("shared", mark_rest([True, False], every=2))
+@pytest.mark.parametrize("latent", mark_rest([True, False], every=2))
 def test_a_released_step_is_the_plain_loops(shared: bool, latent: bool) -> None:
     """Equal in float64 after two epochs: double steps, fresh draws, sums and means."""
     torch.manual_seed(0)

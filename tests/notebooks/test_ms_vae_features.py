@@ -148,6 +148,7 @@ def test_rows_are_scaled_by_their_largest() -> None:
 # --- The audio encoder
 
 
+@pytest.mark.slow
 def test_practice_is_seeded_and_of_every_kind() -> None:
     sounds, kinds, which = features.synthesize_sounds(1, 0, length=2)
     n = len(features.KINDS)

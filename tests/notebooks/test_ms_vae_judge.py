@@ -357,6 +357,7 @@ def test_own_recordings_of_three_seconds_are_judged_and_played(tmp_path: Path) -
     assert len(played["walks"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, 1])
 def test_only_answers_that_are_shown_are_counted(tmp_path: Path, count: int) -> None:
     """Of three videos two can answer, though three answers were asked for."""

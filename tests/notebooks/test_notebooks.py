@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,12 +30,15 @@ each_step = pytest.mark.parametrize(("series", "path"), STEPS)
 each_series = pytest.mark.parametrize("series", SERIES)
 
 
+@cache  # ten tests read each notebook, and the maps name each of them many times
 def notebook(path: Path) -> Any:
     return nbformat.read(path.with_suffix(".ipynb"), as_version=4)
 
 
-def code(path: Path) -> list[str]:
-    return [cell.source for cell in notebook(path).cells if cell.cell_type == "code"]
+@cache
+def code(path: Path) -> tuple[str, ...]:
+    cells = notebook(path).cells
+    return tuple(cell.source for cell in cells if cell.cell_type == "code")
 
 
 @each_step
@@ -289,7 +293,7 @@ def where_column(text: str) -> list[str]:
 
 def has_symbol(path: Path, dotted: str) -> bool:
     """Whether a Python text defines a name (or Class.name) at its top."""
-    body = [n for cell in sources(path) for n in ast.parse(cell).body]
+    body = parse(path)
     for name in dotted.split("."):
         found = [node for node in body if name in defined(node)]
         if not found:
@@ -298,9 +302,12 @@ def has_symbol(path: Path, dotted: str) -> bool:
     return True
 
 
-def sources(path: Path) -> list[str]:
-    """A notebook's code cells, or the one text of a module."""
-    return code(path) if path.with_suffix(".ipynb").is_file() else [path.read_text()]
+@cache
+def parse(path: Path) -> list[ast.stmt]:
+    """The statements of a notebook's code cells, or of a module."""
+    is_notebook = path.with_suffix(".ipynb").is_file()
+    texts = code(path) if is_notebook else (path.read_text(),)
+    return [statement for text in texts for statement in ast.parse(text).body]
 
 
 def defined(node: ast.stmt) -> set[str]:

@@ -289,6 +289,7 @@ def ask() -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the user's folder is another there")
 def test_indexes_without_pip_are_those_of_uv(without_pip, monkeypatch) -> None:
     default = ask()  # what uv tells of itself
@@ -524,6 +525,7 @@ def test_real_i3d_has_the_published_distance() -> None:
     assert float(distance) == pytest.approx(151.39244, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_real_inception_has_its_known_features() -> None:
     """Against the TorchScript of the same file, run once where that was safe."""
     network = real("inception")
@@ -554,6 +556,7 @@ def test_a_judge_that_remembers_is_the_same_judge() -> None:
     assert state_checksum(once) == state_checksum(network)
 
 
+@pytest.mark.slow
 def test_real_vgg19_is_that_loop_of_convolutions() -> None:
     network = real("vgg19")
     torch.manual_seed(0)

@@ -265,6 +265,7 @@ def test_one_pass_serves_two_updates(tmp_path: Path) -> None:
         run.step(opt_d, score)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of Linux's library")
 def test_freed_memory_is_kept_for_the_next_step() -> None:
     """In a process of its own: pages are cleared once, and not for every tensor."""
