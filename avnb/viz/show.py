@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from avnb.viz import letters
@@ -72,8 +73,22 @@ def figure_to_png(figure: Figure) -> bytes:
     # which matplotlib makes when it first draws them.
     with mpl.rc_context(STYLE):
         letters.spell_figure(figure)
-        figure.savefig(buffer, format="png")
+        figure.savefig(buffer, format="png", bbox_inches=_find_overhang(figure))
     return buffer.getvalue()
+
+
+def _find_overhang(figure: Figure) -> Bbox | None:
+    """The box in inches that holds all of a figure, or None where the figure does.
+
+    The layout gives titles no room to the sides. One that is wider than its axes would
+    be cut at the figure's edge.
+    """
+    figure.draw_without_rendering()  # only now everything has its place
+    inner = figure.bbox_inches
+    whole = Bbox.union([inner, figure.get_tightbbox()])
+    # Less than a pixel is rounding.
+    fits = np.allclose(whole.extents, inner.extents, atol=1 / STYLE["savefig.dpi"])
+    return None if fits else whole.padded(0.05)
 
 
 def describe_figure(figure: Figure) -> str:

@@ -12,6 +12,7 @@ import torch
 from avnb_notebooks.ms_vae import step2_features as step2
 from avnb_notebooks.ms_vae.step4_model import MSVAE
 from avnb_notebooks.ms_vae.step5_baselines import MODELS
+from quick import mark_rest
 from torch import Tensor
 
 from avnb import media, training
@@ -357,8 +358,7 @@ def test_own_recordings_of_three_seconds_are_judged_and_played(tmp_path: Path) -
     assert len(played["walks"]) == 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [3, 1])
+@pytest.mark.parametrize("count", mark_rest([3, 1], every=2))
 def test_only_answers_that_are_shown_are_counted(tmp_path: Path, count: int) -> None:
     """Of three videos two can answer, though three answers were asked for."""
     data = own_recordings(tmp_path, ["dog"] * (count + 1))

@@ -66,6 +66,9 @@ def test_a_page_without_widgets_shows_curves_and_sample(
     monkeypatch.setattr(live, "display", shown.append)
     panel = live.Panel("a long name of a run")
     assert panel.title.value == "a long name of a run"
+    for view in panel.views.values():  # a picture is never cut, nor wider than the page
+        assert view.layout.overflow == "visible"
+        assert view.layout.max_width == "100%"
     panel.update(3, 10, {0: {"loss": 1.0}, 1: {"loss": 0.5}}, last=False)
     assert "alt='a long name of a run: curves'" in panel.views["curves"].value
     curves = panel.pictures["curves"]

@@ -35,6 +35,19 @@ def test_png_holds_the_pixels() -> None:
     assert np.array_equal(np.round(read[::2, ::2] * 255).astype(np.uint8), picture)
 
 
+def test_no_title_is_cut_at_the_edge() -> None:
+    """A wide title widens the picture; nothing else changes its size."""
+    figure, axes = show.subplots(width=2.0, height=2.0)
+    axes[0, 0].set_title("short")
+    height, width, _ = show.to_picture(figure).shape
+    assert (height, width) == (220, 220)  # 110 pixels an inch
+    axes[0, 0].set_title("much wider than the two inches of this figure")
+    wide = show.to_picture(figure)
+    assert wide.shape[1] > 1.2 * width
+    for edge in (wide[:, 0], wide[:, -1], wide[0], wide[-1]):
+        assert (edge == 255).all()  # no letter touches it
+
+
 @pytest.mark.filterwarnings("error:Glyph")
 def test_no_label_is_a_row_of_boxes() -> None:
     """Letters of any language, in a title, a legend and at the ticks."""
