@@ -160,6 +160,23 @@ def without_docstrings(text: str) -> str:
     return "\n".join(lines)
 
 
+WORLD = re.compile(r"^ *(?:from|import) data_scripts(?:\.| import .*\b)bandstand", re.M)
+
+
+def test_what_a_real_set_is_lies_with_its_script() -> None:
+    """The drawn world imports it from there, and never the other way round."""
+    world = ROOT / "data_scripts" / "bandstand"
+    for path in sources("data_scripts"):
+        if not path.is_relative_to(world):
+            assert not WORLD.search(path.read_text()), path
+    for line in (
+        "import data_scripts.bandstand",
+        "from data_scripts import a, bandstand",
+    ):
+        assert WORLD.search(f"import re\n    {line}\n")
+    assert not WORLD.search("from data_scripts import ave\n")
+
+
 SLOW = (
     *("jsonschema", "nbformat", "papermill", "pandas", "scipy.stats", "sklearn"),
     *("torch._dynamo", "torchmetrics", "torchvision"),

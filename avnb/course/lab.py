@@ -81,8 +81,12 @@ def build_command(
         command += [f"--port={port}", "--ServerApp.port_retries=0"]
     command += [] if browser else ["--no-browser"]
     command += ["--allow-root"] if allow_root else []
+    # `make lab` activates nothing, and yet a terminal or a cell with `!avnb` is to find
+    # the command.
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     return command, {
         **os.environ,
+        "PATH": os.pathsep.join(places),
         **build_environment(),
         **build_copy_environment(folder),
     }

@@ -20,9 +20,10 @@ NAME = "start.ipynb"
 KEPT = ("**Time", "**Before you start", "**Prerequisites")  # a head's paragraphs
 INTRODUCTION = """# avnb: a course you can run
 
-Each series builds the model of one paper on generating sound and picture together. Its
-notebooks are its steps: begin with step 1 and go on in their order. Only the series
-that stands first here is for everybody; after it take the others in any order.
+Each series is a set of notebooks, its steps: begin with step 1, and go on in their
+order. The series that stands first explains what all others use, so begin there. Each
+of the others builds the model of one paper on generating sound and picture together;
+take these in any order.
 
 - Change what you like. This folder, `course/`, is your own copy of the notebooks. What
   you save here is what the later steps import, and an update never replaces it.

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -277,6 +278,19 @@ def test_jupyterlab_and_its_kernels_import_from_the_copy(copy: Path) -> None:
         check=True,
     )
     assert done.stdout.strip() == str(copy / "__init__.py")
+
+
+def test_a_terminal_of_jupyterlab_finds_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make lab` starts it from an environment that no shell has activated."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    _, given = lab_command.build_command(
+        tmp_path / "course", port=None, browser=True, allow_root=False
+    )
+    found = shutil.which("avnb", path=given["PATH"])
+    assert found == str(Path(sys.executable).with_name("avnb"))
+    assert given["PATH"].endswith(str(tmp_path))  # the reader's own is kept
 
 
 @pytest.mark.slow

@@ -520,6 +520,22 @@ def test_every_script_has_the_same_options_and_says_what_it_is(name):
     assert first[:60] in asked.output
 
 
+def test_another_package_can_add_a_script(tmp_path, monkeypatch):
+    """It declares an entry point, and `avnb prepare` has one command more."""
+    declared = tmp_path / "mine-1.dist-info"
+    declared.mkdir()
+    (declared / "METADATA").write_text("Name: mine\nVersion: 1\n")
+    (declared / "entry_points.txt").write_text("[avnb.prepare]\nmine = my_script\n")
+    (tmp_path / "my_script.py").write_text(
+        "from data_scripts.folder import SETTINGS, find_sources\n"
+        'NAME, ABOUT = "mine", "My own recordings."\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "mine" in scripts.list_scripts()
+    asked = CliRunner().invoke(scripts.build_app(), ["mine", "--help"])
+    assert "My own recordings." in asked.output
+
+
 @pytest.mark.parametrize("name", scripts.list_scripts())
 def test_a_mistyped_source_costs_nothing(name, tmp_path):
     """Every script that reads a data set says so before it touches anything."""
