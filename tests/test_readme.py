@@ -33,7 +33,7 @@ README = (ROOT / "README.md").read_text()
 PAGES = ["README.md", "CONTRIBUTING.md", "TEACHING.md", "CHANGELOG.md"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = set(PROJECT["optional-dependencies"])
+EXTRAS = PROJECT["optional-dependencies"]
 TARGETS = set(
     re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
 )
@@ -135,6 +135,8 @@ def test_remedies_name_commands_that_exist() -> None:
                     assert target in TARGETS, remedy
                 for extra in re.findall(r"avnb\[(\w+)\]", remedy):
                     assert extra in EXTRAS, remedy
+                for wanted in re.findall(r"'([\w-]+>=[\d.]+)'", remedy):
+                    assert wanted in EXTRAS["lab"], remedy
     assert {"lab", "prepare single_video", "prepare ave --help"} <= set(seen)
 
 
@@ -164,7 +166,7 @@ def test_other_programs_are_given_what_exists(page: str) -> None:
     for program in ("pip", "uv"):
         for words in calls_of(program, text):
             for group in re.findall(r"\[(.+?)\]", " ".join(words)):
-                assert set(group.split(",")) <= EXTRAS, words
+                assert set(group.split(",")) <= set(EXTRAS), words
     for (place,) in calls_of("source", text):
         assert place == ".venv/bin/activate"
 

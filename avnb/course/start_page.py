@@ -74,13 +74,15 @@ def _describe_series(folder: Path, series: str, place: Path) -> str:
         if reports
         else f"No run is here yet. `avnb run {series}` makes one."
     )
-    if find_reference(series) is not None:
+    notebooks = _list_notebooks(place)
+    playing = any(path.stem.endswith("_play") for path in notebooks)
+    if playing and find_reference(series) is not None:
         parts.append(f"**Play with trained networks:** `avnb play {series}`")
     beside = (place / "paper_map.md", place / "deviations.md")
     links = [f"[{p.name}]({_link(folder, p)})" for p in beside if p.is_file()]
     if links:
         parts.append(f"**About the paper:** {' · '.join(links)}")
-    for path in _list_notebooks(place):
+    for path in notebooks:
         parts.append(_describe_step(folder, path, runs))
     return "\n\n".join(part for part in parts if part)
 

@@ -64,6 +64,15 @@ def test_links_lead_to_steps_reports_and_executed_notebooks(folder: Path) -> Non
     assert {f"{run}/report.html", f"{run}/notebooks/step4_model.ipynb"} <= set(links)
 
 
+def test_a_series_without_a_playing_notebook_offers_no_play(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start_page, "find_reference", lambda series: folder)
+    offered = re.findall(r"`avnb play (\w+)`", "\n".join(read_page(folder)))
+    playing = {one for one in list_series() if step_files(one)[-1].stem[-5:] == "_play"}
+    assert set(offered) == playing != set(list_series())
+
+
 def test_jupyterlab_opens_it_first(folder: Path) -> None:
     command, _ = build_command(folder, port=None, browser=True, allow_root=False)
     assert "--LabApp.default_url=/lab/tree/course/start.ipynb" in command
