@@ -1,12 +1,14 @@
 """Prepared clips: nothing leaks, nothing stale, nothing half-written."""
 
 import dataclasses
+import functools
 import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from collections import Counter
@@ -18,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 import torch
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -339,6 +342,23 @@ def test_nothing_is_done_twice(pairs, tmp_path):
     assert not again.written
     assert len(again.skipped) == 8
     assert times == {p: p.stat().st_mtime_ns for p in out.glob("*/*.parquet")}
+
+
+def test_two_preparations_of_one_folder_take_turns(pairs, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    call = functools.partial(prepare, pairs, out, SMALL, workers=1)
+    second = threading.Thread(target=call, daemon=True)
+    with FileLock(out / ".lock"):  # the first one is at work
+        second.start()
+        while not (out / "train").is_dir():  # so far both may come
+            time.sleep(0.01)
+        second.join(0.3)
+        assert second.is_alive()
+        assert not list(out.glob("*/*.parquet"))
+    second.join(120)
+    assert not second.is_alive()
+    assert len(list(out.glob("*/*.parquet"))) == 8
 
 
 def test_what_changed_is_made_again(pairs, tmp_path):
