@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -370,12 +369,10 @@ def test_from_a_real_run_to_playing(toy: Toy) -> None:
     runner.run_series("toy", scale="reference", again=True)
     folder = reference.keep_reference("toy")
     assert {p.suffix for p in (folder / "samples").iterdir()} == {".wav"}
-    began = time.monotonic()
     notebook = play.prepare_play("toy")
     papermill.execute_notebook(
         notebook, notebook, kernel_name="python3", language="python"
     )
-    assert time.monotonic() - began < 180
     run = toy.folder / "home" / "runs" / "toy"
     answers = [
         study.read_records(run / name)["step5_play"] for name in ("play", "reference")

@@ -838,9 +838,8 @@ def test_a_file_that_takes_too_long_is_given_up(pairs, tmp_path, monkeypatch):
         yield from real(source, *rest)
 
     monkeypatch.setattr(shards, "make_rows", hang)
-    begun = time.monotonic()
+    # Who waited for the file would write it, and name no problem.
     report = prepare(pairs, tmp_path / "out", SMALL, workers=1, time_limit=3.0)
-    assert time.monotonic() - begun < 50
     assert len(report.written) == 7
     (problem,) = report.problems
     assert (problem.file, "more than 3 s" in problem.problem) == ("dog2.png", True)
