@@ -19,9 +19,7 @@ from typing import Any
 from avnb import files
 
 # What a run measures of the machine, and not of its networks
-MACHINE = re.compile(
-    r"\b(cost|times?|(milli)?seconds?|minutes|hours|memory|GFLOP|MB)\b"
-)
+MACHINE = re.compile(r"\b(cost|(milli)?seconds|minutes|memory)\b")
 
 
 def find_differences(one: Path, other: Path) -> Iterator[str]:
