@@ -850,6 +850,11 @@ display(show.table(aligned))
 # counts as **authentic** if it is further from that one than that one is from the
 # nearest training frame of another second (Alaa et al. 2022). The real test frames show
 # what is usual.
+#
+# **All of it.** Precision is the share of generated frames that lie among the real
+# ones, recall the share of real frames that lie among the generated ones
+# (Kynkäänniemi et al. 2019). The diversity is the mean distance of two generated
+# frames, over that of two real ones. A still picture has neither recall nor diversity.
 
 
 # %%
@@ -920,21 +925,35 @@ lasting = [
 lesson.record("lasting", lasting)
 display(show.table(lasting, f"over {count / fps:g} s of test video"))
 
-# %% tags=["memorisation"]
+# %%
+every = max(count // 200, 1)  # so that about 200 frames are compared
+known, sampled = downsample_frames(train.frames), downsample_frames(real)[::every]
 seconds = (np.arange(len(train)) // round(fps)).tolist()
+unit = (np.arange(len(sampled)) * every // block).tolist()
+
+
+def describe_frames(name: str, frames: Tensor) -> dict:
+    """Are frames copies of training frames, like the real ones, and as varied?"""
+    some, how = downsample_frames(frames)[::every], {"seed": lesson.seed}
+    apart, _ = metrics.find_nearest(some, known)
+    share = metrics.authenticity(some, known, unit, training_units=seconds, **how)
+    row = {"frames": name, "n": len(some), "authentic": share}
+    scale = 255 / some.shape[1] ** 0.5  # RMS over pixels, in grey levels
+    row["nearest training frame [grey levels]"] = float(apart.median() * scale)
+    if frames is real:  # the rest compares with the real frames
+        return row
+    one = torch.zeros(len(some)).long()  # one performer, so one class
+    row["precision"] = metrics.manifold_precision(some, sampled, unit, **how)
+    row["recall"] = metrics.manifold_recall(some, sampled, unit, **how)
+    spread = metrics.diversity(some, one, sampled, one, (unit, unit), **how)
+    return row | {"diversity": spread}
+
+
+# %% tags=["memorisation"]
 pixels = {"its own sound": own_frames, "nearest training sound": retrieved}
-pixels |= {"real test video": real}
-known = downsample_frames(train.frames)
-copies = []
-for name, frames in pixels.items():
-    every = downsample_frames(frames)[:: max(len(frames) // 200, 1)]
-    unit = (np.arange(len(every)) * max(len(frames) // 200, 1) // block).tolist()
-    apart, _ = metrics.find_nearest(every, known)
-    share = metrics.authenticity(every, known, unit, training_units=seconds)
-    row = {"frames": name, "n": len(every), "authentic": share}
-    scale = 255 / every.shape[1] ** 0.5  # RMS over pixels, in grey levels
-    copies.append(row | {"nearest training frame [grey levels]": float(
-        apart.median() * scale)})  # fmt: skip
+pixels["mean training frame"] = videos["mean training frame"][0]
+pixels["real test video"] = real
+copies = [describe_frames(name, frames) for name, frames in pixels.items()]
 lesson.record("memorisation", copies)
 display(show.table(copies, "at 16×16 pixels"))
 
@@ -957,6 +976,11 @@ if drift.low > 0:
     print(f"Its error grows by {drift.value:.2f} grey levels a minute: it degrades.")
 else:
     print("No growth of its error over time is shown.")
+whole = copies[0]
+print(
+    f"Its frames have {whole['diversity'].value:.0%} of the variety of the real ones;"
+)
+print(f"{whole['recall'].value:.0%} of the real frames lie among them.")
 nearest = {row["frames"]: row["nearest training frame [grey levels]"] for row in copies}
 print(*(f"{name}: {d:.1f} grey levels to the nearest" for name, d in nearest.items()))
 
