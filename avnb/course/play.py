@@ -26,8 +26,8 @@ def prepare_play(series: str) -> Path:
 
     It is `runs/SERIES/play`. It gets the published models and what the steps of the
     reference run recorded, so nothing is trained. The clips are the embedded data of
-    the scale and the seed that the series gives as `PLAY_DATA`. By default these are
-    `smoke`, which is drawn in a minute, and `UNSEEN_SEED`.
+    the scale, the seed and the changed options that the series gives as `PLAY_DATA`. By
+    default these are `smoke`, which is drawn in a minute, `UNSEEN_SEED`, and none.
 
     Args:
         series: the series' name.
@@ -82,8 +82,8 @@ def choose_data(series: str) -> str:
     module = load_series(series)
     if not hasattr(module, "EMBEDDED"):
         return ""
-    scale, seed = getattr(module, "PLAY_DATA", ("smoke", UNSEEN_SEED))
-    return str(make_embedded_data(scale, series, seed))
+    scale, seed, *changes = getattr(module, "PLAY_DATA", ("smoke", UNSEEN_SEED))
+    return str(make_embedded_data(scale, series, seed, *changes))
 
 
 def write_notebook(step: SeriesStep, folder: Path, parameters: dict[str, str]) -> Path:

@@ -83,9 +83,9 @@ HIGHLIGHTS = ("heard*", "walk", "dreams", "table1", "table2", "best_trivial")
 # What the reference run publishes of its folder, for the playing notebook.
 PUBLISHED = ("models/audio_encoder.safetensors", "models/ms_vae_w.safetensors")
 
-# What one plays with: videos of another seed, which no network has met. At `smoke` no
-# two test videos are of one kind, so no answer of a retrieval could be right.
-PLAY_DATA = ("laptop", 99)
+# What one plays with: videos of another seed, which no network has met, two of each
+# kind in the test. With the ten of `smoke` no answer of a retrieval could be right.
+PLAY_DATA = ("smoke", 99, {"videos": 86, "test": 56})
 
 # The end of a headline's name -> the unit of its number. The others have none.
 UNITS = {

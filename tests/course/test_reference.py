@@ -353,8 +353,9 @@ def test_playing_has_data_of_the_series_own_choice(
     # Not the seed of the reference run: its world is what the networks have learned.
     assert play.choose_data("toy") == f"('smoke', 'toy', {play.UNSEEN_SEED})"
     assert play.UNSEEN_SEED not in range(20)
-    monkeypatch.setattr(module, "PLAY_DATA", ("laptop", 77), raising=False)
-    assert play.choose_data("toy") == "('laptop', 'toy', 77)"
+    given = ("laptop", 77, {"length": 9})
+    monkeypatch.setattr(module, "PLAY_DATA", given, raising=False)
+    assert play.choose_data("toy") == "('laptop', 'toy', 77, {'length': 9})"
 
 
 def test_what_a_playing_notebook_lacks_is_told(
