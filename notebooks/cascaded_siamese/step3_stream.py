@@ -318,12 +318,13 @@ class DecoderLayers(nn.Module):
 
     `code` counts the numbers that come in, without the class; `width` is w.
     `timed` adds channels that say something of each frame, at every size (step 2's
-    states). `skips=False` leaves the skips out.
+    states). `skips=False` leaves the skips out. `masked` adds a fourth channel.
     """
 
     def __init__(
         self, code: int, classes: int, width: int = 64, frames: int = CLIP,
         size: int = 64, timed: int = 0, skips: bool = True, norm: str = "batch",
+        masked: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.skips = skips
@@ -333,11 +334,13 @@ class DecoderLayers(nn.Module):
         middles = [8 * outs[0]] + [12 * out for out in [*outs[1:], 3]]
         joined = [(2 if skips else 1) * out + classes + timed for out in outs]
         inputs = [code + classes, *joined]
-        widths = zip(inputs, middles, [*outs, 3], strict=True)
+        widths = zip(inputs, middles, [*outs, 3 + masked], strict=True)
         self.blocks = nn.ModuleList(
             FactorisedBlock(w, times, k == 0, k == len(plan) - 1, norm)
             for k, (w, times) in enumerate(zip(widths, plan, strict=True))
         )
+        if masked:  # at first it covers about a tenth: (1 + tanh(-1)) / 2
+            nn.init.constant_(self.blocks[-1].space.bias[3:], -1.0)
 
 
 # %%
@@ -347,7 +350,7 @@ class Decoder(DecoderLayers):
     def forward(
         self, code: Float[Tensor, "b code"], label: Float[Tensor, "b classes"],
         skips: list[Tensor], timed: Float[Tensor, "b h n"] | None = None,
-    ) -> Float[Tensor, "b 3 t n n"]:  # fmt: skip
+    ) -> Float[Tensor, "b colours t n n"]:  # fmt: skip
         """All blocks; what joins after each but the last."""
         h = torch.cat([code, label], dim=1)[:, :, None, None, None]
         for block, skip in zip(self.blocks[:-1], skips, strict=True):
@@ -372,6 +375,42 @@ class Decoder(DecoderLayers):
 # show.table(rows, "frames × pixels after each block; the last block gives the colours")
 
 # %% [markdown]
+# ## Painting over the image
+#
+# On a slide most pixels of a clip are those of its first frame. This decoder has to
+# paint them all anew, through norms and a tanh, in every frame. Copying is the first
+# thing that it must learn, and as long as the copy is worse than what moves, the loss
+# hardly speaks of what moves. (In trials of 500 steps the copy had twice the error of
+# the first frame held still.)
+#
+# VGAN, which the paper cites as [44], has a way out: one network paints, and a **mask**
+# says where. We offer it as `masked=True`. It is ours and no part of the paper's model.
+# A fourth channel $m$ of the decoder, from 0 to 1, chooses between paint and image:
+#
+# $$x_t = m_t \cdot \mathrm{paint}_t + (1 - m_t) \cdot \mathrm{image} .$$
+#
+# `image (B, 3, N, N), painted (B, 4, T, N, N) → clip (B, 3, T, N, N)`
+
+
+# %%
+def lay_over(
+    image: Float[Tensor, "b 3 n n"], painted: Float[Tensor, "b 4 t n n"]
+) -> Float[Tensor, "b 3 t n n"]:
+    """The paint where the mask is 1, the image where it is 0; both in [-1, 1]."""
+    still = image[:, :, None]
+    mask = (1 + painted[:, 3:]) / 2  # it leaves the decoder through the tanh, too
+    return still + mask * (painted[:, :3] - still)
+
+
+# %% tags=["active-ipynb", "mask"]
+# paint = torch.ones(1, 4, 8, 32, 32)  # white, and the mask is 1 …
+# paint[:, 3] = -1.0  # … nowhere
+# for t in range(8):
+#     paint[:, 3, t, 12:20, : 4 * t] = 1.0  # but in a bar that grows
+# over = lay_over(video[None, :, 0, ::2, ::2].repeat(1, 1, 2, 2)[..., :32, :32], paint)
+# show.image_grid([(over[0].permute(1, 2, 3, 0) + 1) / 2], title="paint over an image")
+
+# %% [markdown]
 # ## A stream
 #
 # Image code, sound code and class enter the decoder. **No noise does**: the paper
@@ -385,22 +424,23 @@ class StreamLayers(nn.Module):
     """The three networks of a stream.
 
     `width` is w; `noise` counts z; `timed` gives the decoder all eight states of the
-    sound besides the last, as w numbers a frame; `hidden` is H.
+    sound besides the last, as w numbers a frame; `hidden` is H; `masked` lets it paint
+    over its image (below).
     """
 
     def __init__(
         self, classes: int, width: int = 64, size: int = 64, frames: int = CLIP,
         hidden: int = 256, noise: int = 0, timed: bool = False, skips: bool = True,
-        norm: str = "batch",
+        norm: str = "batch", masked: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.noise, self.frames = noise, frames
+        self.noise, self.frames, self.masked = noise, frames, masked
         self.look = ImageEncoder(width, size, norm=norm)
         self.listen = SoundEncoder(hidden)
         self.tell = nn.Linear(hidden, width) if timed else None
         self.draw = Decoder(
             hidden + IMAGE_CODE + noise, classes, width, frames, size,
-            timed=width if timed else 0, skips=skips, norm=norm,
+            timed=width if timed else 0, skips=skips, norm=norm, masked=masked,
         )  # fmt: skip
 
 
@@ -429,7 +469,7 @@ class Stream(StreamLayers):
             parts.append(drawn if z is None else z)
         timed = None if self.tell is None else self.tell(states).transpose(1, 2)
         clip: Tensor = self.draw(torch.cat(parts, dim=1), label, skips, timed)
-        return clip
+        return lay_over(image, clip) if self.masked else clip
 
 
 # %% tags=["active-ipynb", "shapes"]
