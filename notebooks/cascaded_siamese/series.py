@@ -43,7 +43,8 @@ WANTED = WantedClips(
 # What a whole run on the embedded data must have recorded.
 RECORDED: tuple[str, ...] = (
     *("counts", "shortcuts", "oracles", "entrances"),
-    *("cost", "trainings", "methods", "networks", "equal", "pulls_table"),
+    *("cost", "trainings", "methods", "networks", "equal", "copies"),
+    "pulls_table",
     *("judged", "reader", "entrances_made", "motion", "loudness", "table1", "kept"),
     *("deaf", "table3", "heldout", "spread", "drift", "claims"),
     "reactions",

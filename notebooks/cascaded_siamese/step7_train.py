@@ -22,9 +22,12 @@
 # of the sound (step 3), each clip starts from the true frame before it (step 4), and
 # the stream paints over that frame instead of painting it anew (step 3).
 #
-# **You will learn** how to see whether a generator listens at all, which of its losses
-# it follows, whether the order head knows more than luck, and what a training step
-# costs.
+# **You will learn**
+#
+# 1. how to see whether a generator has learned to copy, and whether it listens at all,
+# 2. which of its losses it follows,
+# 3. whether the order head knows more than luck,
+# 4. what a training step costs.
 #
 # **Time:** this is the longest notebook of the series; the table of settings says how
 # many steps it makes. **Before you start:** steps 1 to 6.
@@ -90,6 +93,7 @@ from avnb_notebooks.cascaded_siamese.step5_critics import (
     Weights,
     judge_videos,
     make_videos,
+    reconstruction_loss,
     shuffle_batch,
     sum_critic_losses,
     sum_generator_losses,
@@ -417,7 +421,14 @@ def choose_training_videos(method: Method) -> Tensor:
         return torch.arange(len(train), device=device)
     # As the script finds them that prepares the films, so that no truth is needed.
     change = metrics.measure_changes(train.frames.movedim(-1, 2)).mean(1)
-    return (change >= STILL).nonzero()[:, 0].to(device)
+    moving = (change >= STILL).nonzero()[:, 0]
+    if len(moving) < settings.batch:
+        raise course.LessonError(
+            lesson.data,
+            f"in {len(moving)} training videos something moves, fewer than a batch",
+            f"Leave {method.title!r} out of methods, or prepare more films that move",
+        )
+    return moving.to(device)
 
 
 # %%
@@ -566,6 +577,43 @@ for key in (key for key in (*TABLE1, "cascade") if key in runs):
 if len(rows) > 1:
     lesson.table("equal", rows, "Error where held-out videos move [grey levels]")
 
+
+# %% [markdown]
+# ## Has it learned to copy?
+#
+# Most pixels of a clip are those of the image that it starts from. So a network must
+# first learn to copy, and only a smaller error than that of a perfect copy shows that
+# it has learned something of what moves. The table has the L1 of the training's last
+# quarter, and beside it the L1 of an answer that **holds each clip's image still**, on
+# some training videos. Without a cascade that is the video's first frame. With one it
+# is the image that the shuffled clip starts from (step 4), which may be far away.
+
+
+# %%
+def measure_copy(method: Method) -> float:
+    """L1, with its weight, of training videos whose streams hold their image still."""
+    index = torch.linspace(0, len(train) - 1, min(settings.measured, len(train)))
+    random = torch.Generator(device).manual_seed(lesson.seed)
+    batch = draw_batch(index.round().long().to(device), method, random)
+    images = batch.starts  # (B, S, 3, N, N)
+    if method.network != "cascade":
+        images = images[:, :1].expand_as(images)
+    still = images.transpose(1, 2).repeat_interleave(FRAMES // CLIPS, dim=2)
+    error = reconstruction_loss(batch.real, still, batch.held)
+    return (weights.reconstruction * error).item()
+
+
+# %% tags=["copies"]
+rows = []
+for key, run in runs.items():
+    values = run.read_log("G L1")[1]
+    row = {"network": METHODS[key].title}
+    row["L1 in training"] = values[-max(len(values) // 4, 1) :].mean()
+    copy = measure_copy(METHODS[key])
+    row["L1 of a copy"] = copy
+    rows.append(row | {"training by copy": row["L1 in training"] / copy})
+lesson.table("copies", rows, "Below 1 it knows something of what moves")
+
 # %% [markdown]
 # ## Which loss does the generator follow?
 
@@ -667,6 +715,8 @@ for key, run in runs.items():
 
 # %% [markdown]
 # - The averaged generators are in `models/`, one file a method.
+# - A network whose L1 is above that of a copy has not learned to copy yet, and what it
+#   has learned of the sound cannot be seen.
 # - The error with another video's sound says whether a network listens. Its losses do
 #   not.
 # - The order head's accuracy is to be read beside chance, 1 / 24.

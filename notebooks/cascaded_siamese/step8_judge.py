@@ -752,6 +752,7 @@ columns = ("FID", "KID", "FVD", "SSIM", "LPIPS")
 table1 = tabulate(rows1, columns)
 lesson.table("table1", table1, f"Table 1, {count} videos of each part{note}")
 
+
 # %% [markdown]
 # Table 1's networks differ in size. Here each held-out number stands twice: at **equal
 # steps**, with the same width for all, and at **equal weights**, where a rival's width
@@ -834,11 +835,11 @@ lesson.table("deaf", deaf, "What FVD and the entrance say of swapped sounds")
 # ## 5 · Table 3: what each part brings
 #
 # Rows 1 to 5 are the paper's. The next five fill its missing cells, or take one thing
-# away for a claim (skips, stills). The last three are ours (step 6). `jump` measures what
-# the paper calls "artefacts around the start/end of clips". The **order** is read by a
-# judge of its own: step 5's critic with its order head, trained here on real clips and
-# nothing else. Chance is 1 in 24. Where a generated video's order can be read as well
-# as a real one's, its clips follow each other as real ones do.
+# away for a claim (skips, stills). The last three are ours (step 6). `jump` measures
+# what the paper calls "artefacts around the start/end of clips". The **order** is read
+# by a judge of its own: step 5's critic with its order head, trained here on real clips
+# and nothing else. Chance is 1 in 24. Where a generated video's order can be read as
+# well as a real one's, its clips follow each other as real ones do.
 
 
 # %%
