@@ -6,8 +6,9 @@
 # All parts are ready: the videos (step 1), their sound (step 2), one stream (step 3),
 # the cascade and its orders (step 4), the critics and one training step (step 5), the
 # rivals and a name for every network (step 6). This notebook trains the networks of the
-# list `methods`, all with the same data, the same widths and equally many steps. Most
-# names are rows of the paper's tables:
+# list `methods`, all with equally many steps. All have the same width, but for those of
+# "equal weights", and the same videos, but for `cascade_no_stills`. Most names are rows
+# of the paper's tables:
 #
 # | table | names |
 # |---|---|
@@ -141,7 +142,7 @@ EVERY = tuple(METHODS)
 STUDIED = tuple(k for k in METHODS if k not in ("g3an_equal", "phonicsgan_equal"))
 # Each way of building and of training once.
 QUICK = (*TABLE1, *TABLE3, "mocogan_equal", "cascade_own_weights", "cascade_masked")
-DEMO = ("cascade", "cascade_masked")
+DEMO = ("cascade_masked",)  # the others come from the reference run
 
 # %%
 settings = lesson.settings(
@@ -203,7 +204,7 @@ show.table(rows, "what is trained")
 
 # %% [markdown]
 # With `weights="reference"` the rivals are those that the reference run publishes, once
-# there is one: they only serve comparison.
+# there is one. They are needed for comparison alone, and nothing is trained for them.
 
 # %%
 wanted = settings.weights == "reference" and not lesson.chosen_data
