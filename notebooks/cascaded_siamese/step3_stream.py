@@ -14,7 +14,7 @@
 # 2. how a factorised block doubles time first and space second,
 # 3. how a decoder of eight frames differs from one of 32,
 # 4. what the skips are for: you watch two streams learn, one without,
-# 5. how a mask saves a stream from painting everything anew,
+# 5. how a stream that gives only what changes need not learn to copy,
 # 6. why this "GAN" has no noise, and how to give it some.
 #
 # **Time:** about two minutes. **Before you start:** step 2.
@@ -319,13 +319,12 @@ class DecoderLayers(nn.Module):
 
     `code` counts the numbers that come in, without the class; `width` is w.
     `timed` adds channels that say something of each frame, at every size (step 2's
-    states). `skips=False` leaves the skips out. `masked` adds a fourth channel.
+    states). `skips=False` leaves the skips out.
     """
 
     def __init__(
         self, code: int, classes: int, width: int = 64, frames: int = CLIP,
         size: int = 64, timed: int = 0, skips: bool = True, norm: str = "batch",
-        masked: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.skips = skips
@@ -335,13 +334,11 @@ class DecoderLayers(nn.Module):
         middles = [8 * outs[0]] + [12 * out for out in [*outs[1:], 3]]
         joined = [(2 if skips else 1) * out + classes + timed for out in outs]
         inputs = [code + classes, *joined]
-        widths = zip(inputs, middles, [*outs, 3 + masked], strict=True)
+        widths = zip(inputs, middles, [*outs, 3], strict=True)
         self.blocks = nn.ModuleList(
             FactorisedBlock(w, times, k == 0, k == len(plan) - 1, norm)
             for k, (w, times) in enumerate(zip(widths, plan, strict=True))
         )
-        if masked:  # at first it covers about a tenth: (1 + tanh(-1)) / 2
-            nn.init.constant_(self.blocks[-1].space.bias[3:], -1.0)
 
 
 # %%
@@ -351,7 +348,7 @@ class Decoder(DecoderLayers):
     def forward(
         self, code: Float[Tensor, "b code"], label: Float[Tensor, "b classes"],
         skips: list[Tensor], timed: Float[Tensor, "b h n"] | None = None,
-    ) -> Float[Tensor, "b colours t n n"]:  # fmt: skip
+    ) -> Float[Tensor, "b 3 t n n"]:  # fmt: skip
         """All blocks; what joins after each but the last."""
         h = torch.cat([code, label], dim=1)[:, :, None, None, None]
         for block, skip in zip(self.blocks[:-1], skips, strict=True):
@@ -376,40 +373,46 @@ class Decoder(DecoderLayers):
 # show.table(rows, "frames × pixels after each block; the last block gives the colours")
 
 # %% [markdown]
-# ## Painting over the image
+# ## Only what changes
 #
 # On a slide most pixels of a clip are those of its first frame. This decoder has to
 # paint them all anew, through norms and a tanh, in every frame. Copying is the first
 # thing that it must learn. While its copy has a larger error than all that moves, the
 # loss says little about what moves. Step 7 measures both errors.
 #
-# VGAN, which the paper cites as [44], has a way out: it paints a moving foreground, and
-# a **mask** says where that covers a background. We offer a mask as `masked=True`. It
-# is no part of the paper's model. The background is the stream's image, and a fourth
-# channel $m$ of the decoder, from 0 to 1, chooses between paint and image:
+# We offer another way, `residual=True`, which is no part of the paper's model: the
+# decoder gives the **change** d, and the image is added to it.
 #
-# $$x_t = m_t \cdot \mathrm{paint}_t + (1 - m_t) \cdot \mathrm{image} .$$
+# $$x_t = \mathrm{clip}_{[-1, 1]}(\mathrm{image} + 2\,d_t)$$
 #
-# `image (B, 3, N, N), painted (B, 4, T, N, N) → clip (B, 3, T, N, N)`
+# The factor 2 lets the tanh reach from black to white. Clipping has a trap: beyond its
+# limits its slope is 0, so a white pixel that the decoder made "whiter" could never
+# become dark again. So the value is clipped, and the gradient passes as if it were not.
+# (A mask that chooses between paint and image, as VGAN has it, would have the same
+# trap: where it is closed, nothing behind it learns.)
+#
+# `image (B, 3, N, N), change (B, 3, T, N, N) → clip (B, 3, T, N, N)`
 
 
 # %%
-def lay_over(
-    image: Float[Tensor, "b 3 n n"], painted: Float[Tensor, "b 4 t n n"]
+def add_change(
+    image: Float[Tensor, "b 3 n n"], change: Float[Tensor, "b 3 t n n"]
 ) -> Float[Tensor, "b 3 t n n"]:
-    """The paint where the mask is 1, the image where it is 0; both in [-1, 1]."""
-    still = image[:, :, None]
-    mask = (1 + painted[:, 3:]) / 2  # it leaves the decoder through the tanh, too
-    return still + mask * (painted[:, :3] - still)
+    """The image and what changes of it, in [-1, 1]; its gradient is that of the sum."""
+    moved = image[:, :, None] + 2 * change
+    # The difference is 0, and has the gradient.
+    return moved.detach().clamp(-1, 1) + (moved - moved.detach())
 
 
-# %% tags=["active-ipynb", "mask"]
-# paint = torch.ones(1, 4, 8, 32, 32)  # white, and the mask is 1 …
-# paint[:, 3] = -1.0  # … nowhere
-# for t in range(8):
-#     paint[:, 3, t, 12:20, : 4 * t] = 1.0  # but in a bar that grows
-# over = lay_over(video[None, :, 0], paint)
-# show.image_grid([(over[0].permute(1, 2, 3, 0) + 1) / 2], title="paint over an image")
+# %% tags=["active-ipynb", "change"]
+# change = torch.zeros(1, 3, 8, 32, 32, requires_grad=True)
+# with torch.no_grad():
+#     for t in range(8):
+#         change[:, :, t, 12:20, : 4 * t] = 1.0  # a white bar grows
+# moved = add_change(video[None, :, 0], change)
+# show.image_grid([(moved[0].detach().permute(1, 2, 3, 0) + 1) / 2])
+# moved.sum().backward()
+# assert (change.grad == 2).all()  # where it is clipped, too
 
 # %% [markdown]
 # ## A stream
@@ -425,24 +428,29 @@ class StreamLayers(nn.Module):
     """The three networks of a stream.
 
     `width` is w; `noise` counts z; `timed` gives the decoder all eight states of the
-    sound besides the last, as w numbers a frame; `hidden` is H; `masked` lets it paint
-    over its image (below).
+    sound besides the last, as w numbers a frame; `hidden` is H; `residual` adds
+    its image to what the decoder gives.
     """
 
     def __init__(
         self, classes: int, width: int = 64, size: int = 64, frames: int = CLIP,
         hidden: int = 256, noise: int = 0, timed: bool = False, skips: bool = True,
-        norm: str = "batch", masked: bool = False,
+        norm: str = "batch", residual: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.noise, self.frames, self.masked = noise, frames, masked
+        self.noise, self.frames, self.residual = noise, frames, residual
         self.look = ImageEncoder(width, size, norm=norm)
         self.listen = SoundEncoder(hidden)
         self.tell = nn.Linear(hidden, width) if timed else None
         self.draw = Decoder(
             hidden + IMAGE_CODE + noise, classes, width, frames, size,
-            timed=width if timed else 0, skips=skips, norm=norm, masked=masked,
+            timed=width if timed else 0, skips=skips, norm=norm,
         )  # fmt: skip
+        if residual:  # little changes at first
+            last = self.draw.blocks[-1].space
+            with torch.no_grad():
+                last.weight.mul_(0.1)
+                last.bias.zero_()
 
 
 # %%
@@ -470,7 +478,7 @@ class Stream(StreamLayers):
             parts.append(drawn if z is None else z)
         timed = None if self.tell is None else self.tell(states).transpose(1, 2)
         clip: Tensor = self.draw(torch.cat(parts, dim=1), label, skips, timed)
-        return lay_over(image, clip) if self.masked else clip
+        return add_change(image, clip) if self.residual else clip
 
 
 # %% tags=["active-ipynb", "shapes"]
@@ -519,8 +527,8 @@ class Stream(StreamLayers):
 #
 # Three small streams learn to make one clip of each of four speakers, from the mean
 # absolute error alone, for as many steps. The first is the paper's. The second has no
-# skips: the whole picture must pass through 100 numbers. The third has skips and a
-# mask. The dashed line is the error of the first frame held still.
+# skips: the whole picture must pass through 100 numbers. The third has skips and gives
+# the change alone. The dashed line is the error of the first frame held still.
 
 
 # %%
@@ -546,7 +554,7 @@ def learn_clips(
 # sounds = torch.stack([cutter(sound[None])[0, :CLIP] for _, sound in films])
 # labels = F.one_hot(torch.arange(4), 4).float()
 # kinds = {"with skips": {}, "without": {"skips": False}}
-# kinds["and a mask"] = {"masked": True}
+# kinds["only the change"] = {"residual": True}
 # history, made = {}, {}
 # for name, options in kinds.items():
 #     torch.manual_seed(0)
@@ -565,8 +573,8 @@ def learn_clips(
 
 # %% [markdown]
 # This is the paper's reason why ImaGINator and its own model look better than the
-# others (Sec. 4.2). With a mask the error begins far lower, because nine tenths of each
-# pixel are the image's from the first step on.
+# others (Sec. 4.2). With the change alone the error begins far lower, because the image
+# is there from the first step on.
 #
 # Both are also a danger: where it is easy to repeat the first frame, a network may do
 # nothing else. Step 8 therefore has a row "first frame held still" in each of its
@@ -577,7 +585,8 @@ def learn_clips(
 # - An image becomes a code and maps at each size. The maps join the decoder again.
 # - Time is doubled in the first three of five blocks: 8 frames instead of 32.
 # - The factorised blocks have ImaGINator's weights, to the last number.
-# - With skips a stream learns the picture sooner. With a mask it need not learn it.
+# - With skips a stream learns the picture sooner. One that gives the change alone need
+#   not learn it.
 #
 # ## Exercises
 #

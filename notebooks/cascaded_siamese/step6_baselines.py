@@ -652,7 +652,7 @@ def match_width(make, wanted: int, **options) -> int:
 # |---|---|---|
 # | `cascade_timed` | the decoder hears all states of the sound's GRU | step 3 |
 # | `cascade_before` | each clip starts from the true frame before it | step 4 |
-# | `cascade_masked` | it paints over that frame, where a mask says so | step 3 |
+# | `cascade_residual` | a stream gives only what changes of that frame | step 3 |
 #
 # Row 2, shuffling "as introduced in [20]", shuffles what the **critic** sees: the
 # generator makes its video in the true order, and its clips are then put in another
@@ -673,7 +673,7 @@ class Method:
         head: of the orders: "shared", "own" or "none".
         siamese: whether the streams share their weights.
         timed: whether the decoder gets all states of the sound's GRU.
-        masked: whether it paints over its image (step 3).
+        residual: whether a stream gives only what changes (step 3).
         skips: whether the decoder has skips.
         stills: whether it is trained on videos in which nothing moves, too.
         equal: whether its width is chosen for as many weights as the cascade has.
@@ -687,7 +687,7 @@ class Method:
     head: str = "shared"
     siamese: bool = True
     timed: bool = False
-    masked: bool = False
+    residual: bool = False
     skips: bool = True
     stills: bool = True
     equal: bool = False
@@ -704,7 +704,7 @@ MISSING = (  # in Table 3, or needed for a claim
     "cascade_no_skips",
     "cascade_no_stills",
 )
-OURS = ("cascade_timed", "cascade_before", "cascade_masked")
+OURS = ("cascade_timed", "cascade_before", "cascade_residual")
 
 
 # %%
@@ -742,8 +742,8 @@ def list_cascades() -> dict[str, Method]:
         "cascade_before": Method(
             "cascade, all states, true frame before", link="before", timed=True
         ),
-        "cascade_masked": Method(
-            "painting cascade (ours)", link="before", timed=True, masked=True
+        "cascade_residual": Method(
+            "residual cascade (ours)", link="before", timed=True, residual=True
         ),
     }
 
@@ -776,7 +776,8 @@ def build_network(method: Method, options: tuple, norm: str) -> nn.Module:
     if method.network in BASELINES:
         return BASELINES[method.network](*options)
     more = {"hidden": options[3], "norm": norm}
-    more |= {"timed": method.timed, "masked": method.masked, "skips": method.skips}
+    more |= {"timed": method.timed, "skips": method.skips}
+    more |= {"residual": method.residual}
     count = 1 if method.siamese else CLIPS
     streams = [Stream(*options[:3], **more) for _ in range(count)]
     return Cascade(streams[0], method.link, others=streams[1:])

@@ -111,7 +111,7 @@ lesson = course.start(
 )
 
 # %%
-FEW = ("the cascade", "painting cascade (ours)", "first frame, held still")
+FEW = ("the cascade", "residual cascade (ours)", "first frame, held still")
 ALL = ("every row",)
 
 # %%
@@ -462,10 +462,10 @@ answers: dict[str, Answer] = {REAL: lambda part, index, _: take_real(part, index
 answers |= {STILL: hold_first, MEAN: show_mean, NEAREST: retrieve}
 answers |= {title: ask_network(key) for key, title in TITLES.items()}
 main = TITLES.get("cascade", next(iter(TITLES.values())))
-ours = TITLES.get("cascade_masked", main)  # the paper's cascade, and ours beside it
+ours = TITLES.get("cascade_residual", main)  # the paper's cascade, and ours beside it
 both = [*dict.fromkeys((main, ours))]
 rows1 = [REAL, STILL, MEAN, NEAREST]
-rows1 += [TITLES[k] for k in (*TABLE1, "cascade", "cascade_masked") if k in TITLES]
+rows1 += [TITLES[k] for k in (*TABLE1, "cascade", "cascade_residual") if k in TITLES]
 
 
 @cache
@@ -1095,7 +1095,7 @@ def measure_drift(key: str, index: Tensor) -> list[dict]:
 
 
 # %% tags=["drift"]
-cascades = [key for key in ("cascade", "cascade_masked") if key in TITLES]
+cascades = [key for key in ("cascade", "cascade_residual") if key in TITLES]
 drift = [row for key in cascades for row in measure_drift(key, index[:32])]
 if drift:
     lesson.table("drift", drift, "Held out: the cascades, stream by stream")

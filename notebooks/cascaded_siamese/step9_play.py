@@ -6,8 +6,8 @@
 # This notebook trains nothing. It gives a cascade of step 7 first frames and sounds
 # that it has never met: a new letter card with a song of your own words, other
 # people's sounds, longer ones, and yours. `network` in the table of settings says which
-# cascade: ours, which paints over its first frame (`cascade_masked`), or the paper's
-# (`cascade`). Try both.
+# cascade: ours, whose streams give only what changes (`cascade_residual`), or the
+# paper's (`cascade`). Try both.
 #
 # **You will learn**
 #
@@ -89,7 +89,7 @@ lesson = course.start(
 settings = lesson.settings(
     dict(
         #          smoke laptop reference gpu paper
-        network=("cascade_masked",) * 5,  # which cascade plays: a name of step 6
+        network=("cascade_residual",) * 5,  # which cascade plays: a name of step 6
         cards=(2, 4, 4, 4, 4),  # first frames, and sounds, that are combined
         seconds=(1.6, 5.0, 5.0, 8.0, 8.0),  # of the long song
         longest=(4.0, 20.0, 20.0, 20.0, 20.0),  # of a sound of yours

@@ -18,7 +18,7 @@ def test_heads_are_trained_on_and_judged_by_their_mouths(tmp_path: Path) -> None
     settings = replace(vidtimit.SETTINGS, size=32)
     clips = tmp_path / "clips"
     prepare(found, clips, settings, problems=problems, workers=1)
-    keys = ("cascade", "cascade_masked", "mocogan")
+    keys = ("cascade", "cascade_residual", "mocogan")
     trained = run_step(
         "cascaded_siamese", "step7_train", tmp_path / "run", clips, methods=keys
     )
@@ -28,14 +28,14 @@ def test_heads_are_trained_on_and_judged_by_their_mouths(tmp_path: Path) -> None
     assert "entrances_made" not in found
     assert "spread" not in found
     videos = {row["videos"] for row in found["motion"]}
-    assert {"the cascade", "painting cascade (ours)", "real videos"} <= videos
+    assert {"the cascade", "residual cascade (ours)", "real videos"} <= videos
     read = {row["quantity"] for row in found["motion"]}
     assert read == {"mouth_open", "mouth_width"}
     opened = [row for row in found["motion"] if row["quantity"] == "mouth_open"]
     assert all("vowels minus m, b, p" in row for row in opened)
     claims = {row["claim"]: row for row in found["claims"]}
     (mouth,) = (row for text, row in claims.items() if "Ours: the mouth" in text)
-    (ours,) = (row for row in opened if row["videos"] == "painting cascade (ours)")
+    (ours,) = (row for row in opened if row["videos"] == "residual cascade (ours)")
     assert mouth["here"]["value"] == pytest.approx(ours["pairs"]["value"])
     (enters,) = (row for text, row in claims.items() if "Ours: the object" in text)
     assert enters["holds"] == "not compared"

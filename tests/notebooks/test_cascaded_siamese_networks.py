@@ -227,33 +227,34 @@ def test_noise_and_all_states_are_options() -> None:
         )
 
 
-def test_a_mask_chooses_between_paint_and_image_pixel_by_pixel() -> None:
-    image, painted = random(2, 3, 4, 5).tanh(), random(2, 4, 3, 4, 5, seed=1).tanh()
-    made = streams.lay_over(image, painted)
-    for b, t, y, x in itertools.product(range(2), range(3), range(4), range(5)):
-        m = (1 + painted[b, 3, t, y, x]) / 2
-        wanted = m * painted[b, :3, t, y, x] + (1 - m) * image[b, :, y, x]
-        torch.testing.assert_close(made[b, :, t, y, x], wanted)
-    painted[:, 3] = -1
-    still = image[:, :, None].expand(-1, -1, 3, -1, -1)
-    torch.testing.assert_close(streams.lay_over(image, painted), still)
-    painted[:, 3] = 1
-    torch.testing.assert_close(streams.lay_over(image, painted), painted[:, :3])
+def test_a_change_is_added_pixel_by_pixel_and_learns_beyond_the_limits() -> None:
+    image, change = random(2, 3, 4, 5).tanh(), random(2, 3, 3, 4, 5, seed=1).tanh()
+    change.requires_grad_()
+    made = streams.add_change(image, change)
+    clipped = 0
+    for place in itertools.product(*map(range, made.shape)):
+        b, c, _, y, x = place
+        wanted = image[b, c, y, x] + 2 * change[place]
+        clipped += wanted.abs() > 1
+        assert made[place].item() == pytest.approx(max(-1, min(1, wanted.item())))
+    assert 0 < clipped < made.numel()
+    made.sum().backward()
+    assert (change.grad == 2).all()  # also where the value is clipped
 
 
-def test_a_stream_with_a_mask_begins_near_its_image() -> None:
+def test_a_residual_stream_begins_near_its_image() -> None:
     image, segments = random(4, 3, 32, 32).tanh(), random(4, 8, 64, 20)
     label, far = one_hot(0, 1, 2, 0), {}
-    for masked in (True, False):
+    for residual in (True, False):
         torch.manual_seed(0)
-        net = streams.Stream(3, 2, 32, hidden=4, norm="frame", masked=masked)
+        net = streams.Stream(3, 2, 32, hidden=4, norm="frame", residual=residual)
         made, _ = net(image, segments, label)
         assert made.shape == (4, 3, 8, 32, 32)
-        far[masked] = (made - image[:, :, None]).abs().mean()
+        assert made.abs().max() <= 1
+        far[residual] = (made - image[:, :, None]).abs().mean()
         made.square().mean().backward()
         assert all(p.grad.abs().sum() > 0 for p in net.parameters())
-    assert far[True] < 0.4 * far[False]
-    assert far[True] > 0  # a mask of 0 would get no gradient for its paint
+    assert 0 < far[True] < 0.4 * far[False]
 
 
 @pytest.mark.parametrize("shape", [(3, 30, 32), (4, 32, 32), (3, 64, 64)])

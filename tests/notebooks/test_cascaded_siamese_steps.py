@@ -271,7 +271,7 @@ def test_a_rival_of_equal_weights_is_its_own_where_it_is_near_enough() -> None:
     assert baselines.pick_equal("g3an", {"g3an": 950}) is None  # no cascade is trained
 
 
-@pytest.mark.parametrize("key", ["cascade", "cascade_masked", "imaginator"])
+@pytest.mark.parametrize("key", ["cascade", "cascade_residual", "imaginator"])
 def test_a_saved_generator_makes_the_same_videos(key: str, tmp_path: Path) -> None:
     config = {"key": key, "classes": 3, "width": 1, "size": 32, "hidden": 4}
     torch.manual_seed(0)
