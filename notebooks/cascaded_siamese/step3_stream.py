@@ -424,6 +424,16 @@ def add_change(
 
 
 # %%
+def begin_still(decoder: Decoder) -> None:
+    """Let a decoder give small numbers at first, so that little changes."""
+    last = decoder.blocks[-1].space
+    with torch.no_grad():
+        # Not 0: then no other layer would have a gradient at the first step.
+        last.weight.mul_(0.1)
+        last.bias.zero_()
+
+
+# %%
 class StreamLayers(nn.Module):
     """The three networks of a stream.
 
@@ -446,11 +456,8 @@ class StreamLayers(nn.Module):
             hidden + IMAGE_CODE + noise, classes, width, frames, size,
             timed=width if timed else 0, skips=skips, norm=norm,
         )  # fmt: skip
-        if residual:  # little changes at first
-            last = self.draw.blocks[-1].space
-            with torch.no_grad():
-                last.weight.mul_(0.1)
-                last.bias.zero_()
+        if residual:
+            begin_still(self.draw)
 
 
 # %%

@@ -662,35 +662,22 @@ def match_width(make, wanted: int, **options) -> int:
 # %%
 @dataclass(frozen=True)
 class Method:
-    """How a network is built and trained.
+    """How a network is built and trained; `title` is what tables call it."""
 
-    Attributes:
-        network: "cascade", "stream" (32 frames at once), or a key of `BASELINES`.
-        link: which image a stream of the cascade starts from, a key of `STARTS`.
-        shuffled: "both" (what the generator makes, and so what the critics see),
-            "critics" (only what they see) or "none".
-        critic: "clips" (8 frames), "video" (32), or a parent's: "mocogan", "g3an".
-        head: of the orders: "shared", "own" or "none".
-        siamese: whether the streams share their weights.
-        timed: whether the decoder gets all states of the sound's GRU.
-        residual: whether a stream gives only what changes (step 3).
-        skips: whether the decoder has skips.
-        stills: whether it is trained on videos in which nothing moves, too.
-        equal: whether its width is chosen for as many weights as the cascade has.
-    """
-
-    title: str  # as tables call it
-    network: str = "cascade"
-    link: str = "free"
+    title: str
+    network: str = "cascade"  # or "stream" (32 frames at once), or one of `BASELINES`
+    link: str = "free"  # which image a stream starts from, a key of `STARTS`
+    # "both": what the generator makes, and so what the critics see; "critics": only
+    # what they see; "none".
     shuffled: str = "both"
-    critic: str = "clips"
-    head: str = "shared"
-    siamese: bool = True
-    timed: bool = False
-    residual: bool = False
-    skips: bool = True
-    stills: bool = True
-    equal: bool = False
+    critic: str = "clips"  # of 8 frames; "video" (32); "mocogan" or "g3an": a parent's
+    head: str = "shared"  # of the orders; "own" or "none"
+    siamese: bool = True  # whether the streams share their weights
+    timed: bool = False  # whether the decoder gets all states of the sound's GRU
+    residual: bool = False  # whether a stream gives only what changes (step 3)
+    skips: bool = True  # whether the decoder has skips
+    stills: bool = True  # whether it is trained on stills as well
+    equal: bool = False  # whether it gets as many weights as the cascade has
 
 
 # %%

@@ -99,6 +99,8 @@ from avnb_notebooks.cascaded_siamese.step5_critics import (
     sum_critic_losses,
     sum_generator_losses,
 )
+
+# %%
 from avnb_notebooks.cascaded_siamese.step6_baselines import (
     EQUAL,
     MISSING,

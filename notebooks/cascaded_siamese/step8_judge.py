@@ -77,6 +77,8 @@ from avnb_notebooks.cascaded_siamese.step4_cascade import (
     shuffle_clips,
 )
 from avnb_notebooks.cascaded_siamese.step5_critics import VideoCritic, order_loss
+
+# %%
 from avnb_notebooks.cascaded_siamese.step6_baselines import (
     MISSING,
     OURS,
