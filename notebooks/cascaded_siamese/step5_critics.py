@@ -423,6 +423,10 @@ def reconstruction_loss(
 # order is known; the generator is trained so that the head finds the right order in
 # **its** clips (this is how SVGAN's puzzle works; the paper does not say on which
 # clips Eq. 3 is).
+#
+# Where the last frame of a short recording is held (step 1), nobody knows what would be
+# right. There the generated video gets the held frames of the real one, so that they
+# count in no loss.
 
 
 # %%
@@ -461,10 +465,19 @@ def shuffle_batch(
     return Batch(real, sounds, label, order, starts, held, late)
 
 
+# %%
 def make_videos(G: nn.Module, batch: Batch) -> Float[Tensor, "b 3 t n n"]:
-    """The generator's videos, in the order of the batch."""
+    """The generator's videos, in the order of the batch; held frames are the real ones.
+
+    The recording says nothing of held frames. As both videos have the same there, no
+    critic can tell them apart by these, and no loss has a gradient.
+    """
     made: Tensor = G(batch.starts[:, 0], batch.segments, batch.label, batch.starts)
-    return shuffle_clips(made, batch.order) if batch.late else made
+    if batch.late:
+        made = shuffle_clips(made, batch.order)
+    if batch.held is None:
+        return made
+    return torch.where(batch.held[:, None, :, None, None], batch.real, made)
 
 
 # %%

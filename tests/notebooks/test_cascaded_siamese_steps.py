@@ -103,7 +103,7 @@ def test_the_terms_of_the_generator_are_those_of_the_equations() -> None:
 def judge(batch: critics.Batch, G: nn.Module, D_I: nn.Module, D_V: nn.Module) -> dict:
     """What each loss stands for, higher is better for the one that is trained."""
     with torch.no_grad():
-        made = G(batch.starts[:, 0], batch.segments, LABEL)
+        made = critics.make_videos(G, batch)
         torch.manual_seed(1)
         image_made = D_I(critics.draw_frames(made)).mean()
         torch.manual_seed(1)
@@ -149,6 +149,30 @@ def test_a_step_moves_what_the_loss_stands_for(who: str, name: str, sign: int) -
         assert (moved > before).item() is (sign == 1)
 
 
+def test_held_frames_count_in_no_loss() -> None:
+    batch, (G, D_I, D_V) = make_batch(), make_networks()
+    made = critics.make_videos(G, batch)
+    here = batch.held[:, None, :, None, None].expand_as(made)
+    assert 0 < here.float().mean() < 1
+    assert torch.equal(made[here], batch.real[here])
+    batch.held = torch.ones_like(batch.held)
+    made = critics.make_videos(G, batch)
+    said = critics.judge_videos(made, LABEL, D_I, D_V)
+    terms = critics.sum_generator_losses(made, said, batch, critics.Weights())
+    assert len(terms) == 4
+    assert not any(term.requires_grad and _pulls(term, G) for term in terms.values())
+    real = critics.judge_videos(batch.real, LABEL, D_I, D_V)
+    assert torch.equal(real.video.clips, said.video.clips)  # nothing to tell apart
+
+
+def _pulls(term: Tensor, G: nn.Module) -> bool:
+    """Whether a loss has a gradient for any weight of a generator."""
+    slopes = torch.autograd.grad(
+        term, list(G.parameters()), retain_graph=True, allow_unused=True
+    )
+    return any(slope is not None and bool(slope.any()) for slope in slopes)
+
+
 def test_a_training_step_trains_each_with_its_own_loss() -> None:
     batch, (G, D_I, D_V) = make_batch(), make_networks()
     of_G = torch.optim.SGD(G.parameters(), 0.01)
@@ -157,6 +181,7 @@ def test_a_training_step_trains_each_with_its_own_loss() -> None:
     # The same step by hand: three passes, the critics' own on videos without gradient.
     G2, I2, V2 = make_networks()
     made, frames = G2(batch.starts[:, 0], batch.segments, LABEL), []
+    made = torch.where(batch.held[:, None, :, None, None], batch.real, made)
     torch.manual_seed(5)
     for videos in (batch.real, made):  # the frames that the step will draw, in turn
         frames.append(videos[torch.arange(2), :, torch.randint(32, (2,))])
