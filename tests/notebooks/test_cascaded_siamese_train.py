@@ -159,3 +159,10 @@ def test_a_training_without_stills_needs_films_that_move(
     few = TINY | {"methods": ("cascade_no_stills",), "steps": 2}
     with pytest.raises(LessonError, match="0 training videos something moves"):
         run_step(tmp_path, data, **few)
+
+
+def test_what_plays_is_trained_at_every_scale_and_published() -> None:
+    text = step_runs.read_text("cascaded_siamese", "step9_play")
+    (key,) = re.findall(r'^        network=\("(\w+)",\) \* 5,', text, flags=re.M)
+    assert all(key in methods for methods in read_setting("methods"))
+    assert f"models/{key}.safetensors" in series.PUBLISHED
