@@ -514,6 +514,7 @@ for key, run in runs.items():
         better="lower",
         unit="error where held-out videos move [grey levels]",
         training_unit="loss L1, with its weight",
+        negligible=0.2,  # grey levels, of about 30
     )
 lesson.record("methods", {key: asdict(METHODS[key]) for key in (*chosen, *taken)})
 lesson.record("networks_taken", taken)
