@@ -228,7 +228,7 @@ def test_noise_and_all_states_are_options() -> None:
 
 
 def test_a_change_is_added_pixel_by_pixel_and_learns_beyond_the_limits() -> None:
-    image, change = random(2, 3, 4, 5).tanh(), random(2, 3, 3, 4, 5, seed=1).tanh()
+    image, change = random(2, 3, 5, 5).tanh(), random(2, 3, 4, 5, 5, seed=1).tanh()
     change.requires_grad_()
     made = streams.add_change(image, change)
     clipped = 0
