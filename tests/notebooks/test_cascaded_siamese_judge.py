@@ -1,8 +1,11 @@
 """cascaded_siamese: the claims' numbers of a run's records, and what they compare."""
 
+import ast
+import re
 from typing import Any
 
 import pytest
+import step_runs
 from avnb_notebooks.cascaded_siamese import series
 from avnb_notebooks.cascaded_siamese import step6_baselines as baselines
 
@@ -129,3 +132,12 @@ def test_titles_are_those_of_the_methods() -> None:
     rivals = {baselines.get_method(key).title for key in baselines.TABLE1}
     assert rivals == set(series.RIVALS)
     assert (*baselines.TABLE1, "cascade") == series.TABLE1
+
+
+def test_rows_that_always_have_distances_are_rows() -> None:
+    text = step_runs.read_text("cascaded_siamese", "step8_judge")
+    (few,) = re.findall(r"^FEW = (.*)$", text, flags=re.M)
+    titles = {method.title for method in baselines.list_methods().values()}
+    names = ast.literal_eval(few)
+    assert set(names) <= titles | {series.STILL}
+    assert {series.CASCADE, series.OURS} <= set(names)
