@@ -263,6 +263,25 @@ def vote(logits: Float[Tensor, "b s"]) -> Bool[Tensor, " b"]:
 # connected layers give 24 logits. `head="own"` gives it a trunk of its own, an ablation
 # that the paper does not have.
 #
+# The drawing has one order, (2, 0, 3, 1), which is number 13. The four boxes "trunk"
+# are one network, that of the clip critic.
+
+# %% tags=["active-ipynb", "figure2"]
+# boxes, arrows = {}, []
+# for k, c in enumerate((2, 0, 3, 1)):
+#     y = 0.86 - 0.24 * k
+#     boxes[f"v{k}"] = (0.06, y, f"clip {c}")
+#     boxes[f"t{k}"] = (0.25, y, "trunk")
+#     boxes[f"m{k}"] = (0.44, y, "mean over\nplaces")
+#     arrows += [(f"v{k}", f"t{k}", ""), (f"t{k}", f"m{k}", ""), (f"m{k}", "all", "")]
+# boxes["all"] = (0.63, 0.5, "side\nby side")
+# boxes["fc"] = (0.79, 0.5, "two\nlayers")
+# boxes["p"] = (0.95, 0.5, "24\nlogits")
+# arrows += [("all", "fc", ""), ("fc", "p", "")]
+# given = {f"v{k}": "#eeeeee" for k in range(4)}
+# show.diagram(boxes, arrows, fills=given, width=9.0, height=3.6)
+
+# %% [markdown]
 # A critic of 32 frames sees the four clips at once. Its last maps still have two
 # moments (four at 32 pixels), which stand in for the clips: Table 3's rows 2 and 3.
 #
@@ -404,6 +423,10 @@ def reconstruction_loss(
 # order is known; the generator is trained so that the head finds the right order in
 # **its** clips (this is how SVGAN's puzzle works; the paper does not say on which
 # clips Eq. 3 is).
+#
+# Where the last frame of a short recording is held (step 1), nobody knows what would be
+# right. There the generated video gets the held frames of the real one, so that they
+# count in no loss.
 
 
 # %%
@@ -442,10 +465,19 @@ def shuffle_batch(
     return Batch(real, sounds, label, order, starts, held, late)
 
 
+# %%
 def make_videos(G: nn.Module, batch: Batch) -> Float[Tensor, "b 3 t n n"]:
-    """The generator's videos, in the order of the batch."""
+    """The generator's videos, in the order of the batch; held frames are the real ones.
+
+    The recording says nothing of held frames. As both videos have the same there, no
+    critic can tell them apart by these, and no loss has a gradient.
+    """
     made: Tensor = G(batch.starts[:, 0], batch.segments, batch.label, batch.starts)
-    return shuffle_clips(made, batch.order) if batch.late else made
+    if batch.late:
+        made = shuffle_clips(made, batch.order)
+    if batch.held is None:
+        return made
+    return torch.where(batch.held[:, None, :, None, None], batch.real, made)
 
 
 # %%

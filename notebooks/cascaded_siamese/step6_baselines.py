@@ -642,9 +642,17 @@ def match_width(make, wanted: int, **options) -> int:
 #
 # Steps 7 to 9 train, judge and play with these networks. A **method** says how each is
 # built and trained. Table 3 adds one part after the other to "one stream". Three rows
-# of ours fill the cells that Table 3 leaves out, and two change what the paper leaves
-# open: all states of the sound's GRU in place of the last one (step 3), and the true
-# frame before each clip in place of the cascade's (step 4).
+# of ours fill the cells that Table 3 leaves out: the cascade without shuffling, without
+# the order head, and with weights of its own for each stream. Two take one thing away
+# that the paper gives a reason for: the skips, and the stills in the training data.
+#
+# The last three are ours, and each adds one part to the one before:
+#
+# | network | what it adds | where |
+# |---|---|---|
+# | `cascade_timed` | the decoder hears all states of the sound's GRU | step 3 |
+# | `cascade_before` | each clip starts from the true frame before it | step 4 |
+# | `cascade_residual` | a stream gives only what changes of that frame | step 3 |
 #
 # Row 2, shuffling "as introduced in [20]", shuffles what the **critic** sees: the
 # generator makes its video in the true order, and its clips are then put in another
@@ -654,42 +662,36 @@ def match_width(make, wanted: int, **options) -> int:
 # %%
 @dataclass(frozen=True)
 class Method:
-    """How a network is built and trained.
+    """How a network is built and trained; `title` is what tables call it."""
 
-    Attributes:
-        network: "cascade", "stream" (32 frames at once), or a key of `BASELINES`.
-        link: which image a stream of the cascade starts from, a key of `STARTS`.
-        shuffled: "both" (what the generator makes, and so what the critics see),
-            "critics" (only what they see) or "none".
-        critic: "clips" (8 frames), "video" (32), or a parent's: "mocogan", "g3an".
-        head: of the orders: "shared", "own" or "none".
-        siamese: whether the streams share their weights.
-        timed: whether the decoder gets all states of the sound's GRU.
-        equal: whether its width is chosen for as many weights as the cascade has.
-    """
-
-    title: str  # as tables call it
-    network: str = "cascade"
-    link: str = "free"
+    title: str
+    network: str = "cascade"  # or "stream" (32 frames at once), or one of `BASELINES`
+    link: str = "free"  # which image a stream starts from, a key of `STARTS`
+    # "both": what the generator makes, and so what the critics see; "critics": only
+    # what they see; "none".
     shuffled: str = "both"
-    critic: str = "clips"
-    head: str = "shared"
-    siamese: bool = True
-    timed: bool = False
-    equal: bool = False
+    critic: str = "clips"  # of 8 frames; "video" (32); "mocogan" or "g3an": a parent's
+    head: str = "shared"  # of the orders; "own" or "none"
+    siamese: bool = True  # whether the streams share their weights
+    timed: bool = False  # whether the decoder gets all states of the sound's GRU
+    residual: bool = False  # whether a stream gives only what changes (step 3)
+    skips: bool = True  # whether the decoder has skips
+    stills: bool = True  # whether it is trained on stills as well
+    equal: bool = False  # whether it gets as many weights as the cascade has
 
 
 # %%
 TABLE1 = ("mocogan", "phonicsgan", "g3an", "imaginator")  # and "cascade"
 EQUAL = ("mocogan_equal", "phonicsgan_equal", "g3an_equal", "imaginator_equal")
 TABLE3 = ("one_stream", "shuffled_critic", "streams", "clip_critics", "cascade")
-MISSING = (  # in Table 3
+MISSING = (  # in Table 3, or needed for a claim
     "cascade_unshuffled",
     "cascade_no_order",
     "cascade_own_weights",
-    "cascade_timed",
-    "cascade_before",
+    "cascade_no_skips",
+    "cascade_no_stills",
 )
+OURS = ("cascade_timed", "cascade_before", "cascade_residual")
 
 
 # %%
@@ -721,9 +723,14 @@ def list_cascades() -> dict[str, Method]:
         "cascade_unshuffled": Method("cascade, not shuffled", **whole),
         "cascade_no_order": Method("cascade, no order head", head="none"),
         "cascade_own_weights": Method("cascade, weights not shared", siamese=False),
+        "cascade_no_skips": Method("cascade, no skips", skips=False),
+        "cascade_no_stills": Method("cascade, no stills in training", stills=False),
         "cascade_timed": Method("cascade, all states of the sound", timed=True),
         "cascade_before": Method(
             "cascade, all states, true frame before", link="before", timed=True
+        ),
+        "cascade_residual": Method(
+            "residual cascade (ours)", link="before", timed=True, residual=True
         ),
     }
 
@@ -755,7 +762,9 @@ def build_network(method: Method, options: tuple, norm: str) -> nn.Module:
         return SoundImaGINator(*options, norm=norm)
     if method.network in BASELINES:
         return BASELINES[method.network](*options)
-    more = {"hidden": options[3], "timed": method.timed, "norm": norm}
+    more = {"hidden": options[3], "norm": norm}
+    more |= {"timed": method.timed, "skips": method.skips}
+    more |= {"residual": method.residual}
     count = 1 if method.siamese else CLIPS
     streams = [Stream(*options[:3], **more) for _ in range(count)]
     return Cascade(streams[0], method.link, others=streams[1:])
@@ -828,6 +837,21 @@ def choose_width(key: str, width: int, **options) -> int:
         cascade = Generator("cascade", width=width, **options)
         wanted = sum(p.numel() for p in cascade.parameters())
         return match_width(Generator, wanted, key=key, **options)
+
+
+# %%
+def pick_equal(key: str, weights: dict[str, int]) -> str | None:
+    """A rival with as many weights as the cascade (± 10 %): its key, or None.
+
+    Args:
+        key: of the rival, one of `TABLE1`. It is its own answer where its number of
+            weights is near enough anyway.
+        weights: of each generator that is trained: key → how many.
+    """
+    if f"{key}_equal" in weights:
+        return f"{key}_equal"
+    wanted = weights.get("cascade", 0)
+    return key if abs(weights[key] - wanted) <= 0.1 * wanted else None
 
 
 # %% [markdown]

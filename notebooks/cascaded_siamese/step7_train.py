@@ -6,8 +6,9 @@
 # All parts are ready: the videos (step 1), their sound (step 2), one stream (step 3),
 # the cascade and its orders (step 4), the critics and one training step (step 5), the
 # rivals and a name for every network (step 6). This notebook trains the networks of the
-# list `methods`, all with the same data, the same widths and equally many steps. Most
-# names are rows of the paper's tables:
+# list `methods`, all with equally many steps. All have the same width, but for those of
+# "equal weights", and the same videos, but for `cascade_no_stills`. Most names are rows
+# of the paper's tables:
 #
 # | table | names |
 # |---|---|
@@ -15,11 +16,19 @@
 # | 1, equal weights | `mocogan_equal`, and so on |
 # | 3 | `one_stream`, `shuffled_critic`, `streams`, `clip_critics`, `cascade` |
 # | missing in 3 | `cascade_unshuffled`, `cascade_no_order`, `cascade_own_weights` |
-# | ours | `cascade_timed`, `cascade_before` |
+# | for two claims | `cascade_no_skips`, `cascade_no_stills` |
+# | ours | `cascade_timed`, `cascade_before`, `cascade_residual` |
 #
-# **You will learn** how to see whether a generator listens at all, which of its losses
-# it follows, whether the order head knows more than luck, and what a training step
-# costs.
+# Each of our three adds one part to the one before: the decoder hears all eight states
+# of the sound (step 3), each clip starts from the true frame before it (step 4), and
+# the stream gives only what changes of that frame (step 3).
+#
+# **You will learn**
+#
+# 1. how to see whether a generator has learned to copy, and whether it listens at all,
+# 2. which of its losses it follows,
+# 3. whether the order head knows more than luck,
+# 4. what a training step costs.
 #
 # **Time:** this is the longest notebook of the series; the table of settings says how
 # many steps it makes. **Before you start:** steps 1 to 6.
@@ -85,13 +94,17 @@ from avnb_notebooks.cascaded_siamese.step5_critics import (
     Weights,
     judge_videos,
     make_videos,
+    reconstruction_loss,
     shuffle_batch,
     sum_critic_losses,
     sum_generator_losses,
 )
+
+# %%
 from avnb_notebooks.cascaded_siamese.step6_baselines import (
     EQUAL,
     MISSING,
+    OURS,
     TABLE1,
     TABLE3,
     Generator,
@@ -101,15 +114,17 @@ from avnb_notebooks.cascaded_siamese.step6_baselines import (
     list_methods,
     load_generator,
     make_video_critic,
+    pick_equal,
 )
 from avnb_notebooks.joint_gan.step4_pairs import PlainRun
 from torch.nn import functional as F
 
 # %%
-from avnb import course, training
+from avnb import course, metrics, training
 from avnb.course import reference
 from avnb.course.speed import measure_speed, measure_work
 from avnb.viz import show
+from data_scripts.phonics import STILL
 
 # %%
 lesson = course.start(
@@ -128,14 +143,14 @@ EVERY = tuple(METHODS)
 # At a width of 12 two rivals have as many weights as the cascade anyway (within 10 %).
 STUDIED = tuple(k for k in METHODS if k not in ("g3an_equal", "phonicsgan_equal"))
 # Each way of building and of training once.
-QUICK = (*TABLE1, *TABLE3, "mocogan_equal", "cascade_own_weights", "cascade_timed")
-OURS = ("cascade", "cascade_before")
+QUICK = (*TABLE1, *TABLE3, "mocogan_equal", "cascade_own_weights", "cascade_residual")
+DEMO = ("cascade_residual",)  # the others come from the reference run
 
 # %%
 settings = lesson.settings(
     dict(
         #        smoke laptop reference gpu paper
-        methods=(QUICK, OURS, STUDIED, EVERY, EVERY),
+        methods=(QUICK, DEMO, STUDIED, EVERY, EVERY),
         weights=("train", "reference", "train", "train", "train"),  # see below
         steps=(2, 1500, 3000, 15000, 120000),  # of each network
         batch=(2, 8, 8, 16, 32),  # over all processes
@@ -191,7 +206,7 @@ show.table(rows, "what is trained")
 
 # %% [markdown]
 # With `weights="reference"` the rivals are those that the reference run publishes, once
-# there is one: they only serve comparison.
+# there is one. They are needed for comparison alone, and nothing is trained for them.
 
 # %%
 wanted = settings.weights == "reference" and not lesson.chosen_data
@@ -272,13 +287,33 @@ def draw_batch(index: Tensor, method: Method, random: torch.Generator) -> Batch:
     )
 
 
+# %% [markdown]
+# Which loss does the generator follow? The norm of each term's gradient at the made
+# videos says it. We look now and then, since it costs one more way back through the
+# critics. It reads the step's own terms: a second pass forward would move the running
+# statistics of batch norms and spectral norms, and so the training that it looks at.
+
+
+# %%
+def measure_pulls(terms: dict[str, Tensor], made: Tensor) -> dict[str, Tensor]:
+    """The norm of each term's gradient at the made videos, a video."""
+    pulls = {}
+    for name, term in terms.items():
+        (slope,) = torch.autograd.grad(term, made, retain_graph=True)
+        # A term is a mean over the batch, so that each video has 1 / B of it.
+        pulls[f"pull of {name}"] = len(made) * slope.flatten(1).norm(dim=1).mean()
+    return pulls
+
+
 # %%
 weights = Weights(*settings.losses)
 
 
 # %%
-def take_step(run, G, critics, optimizers: tuple, batch: Batch) -> tuple:
-    """One step of the generator and of the critics: what was made, terms, log."""
+def take_step(
+    run, G, critics, optimizers: tuple, batch: Batch, looked: bool = False
+) -> dict[str, Tensor]:
+    """One step of the generator and of the critics: what is logged of it."""
     with run.autocast():
         made = make_videos(G, batch).float()
         real, fake = (
@@ -290,31 +325,11 @@ def take_step(run, G, critics, optimizers: tuple, batch: Batch) -> tuple:
     opt_g, opt_d = optimizers
     log = {f"G {name}": value.detach() for name, value in terms.items()}
     log |= {f"D {name}": value.detach() for name, value in of_critics.items()}
+    log |= measure_pulls(terms, made) if looked else {}
     loss_g, loss_d = (torch.stack([*t.values()]).sum() for t in (terms, of_critics))
     run.step(opt_g, loss_g, retain_graph=True)
     run.step(opt_d, loss_d)
-    return made, log
-
-
-# %% [markdown]
-# Which loss does the generator follow? The norm of each term's gradient at the made
-# videos says it. We look now and then, since it costs one more pass.
-
-
-# %%
-def measure_pulls(G, critics, batch: Batch) -> dict[str, Tensor]:
-    """The norm of each term's gradient at the made videos, a video."""
-    with torch.no_grad():
-        made = make_videos(G, batch).float()
-    made.requires_grad_()
-    said = judge_videos(made, batch.label, critics["image"], critics["video"])
-    terms = sum_generator_losses(made, said, batch, weights)
-    pulls = {}
-    for name, term in terms.items():
-        (slope,) = torch.autograd.grad(term, made, retain_graph=True)
-        # A term is a mean over the batch, so that each video has 1 / B of it.
-        pulls[f"pull of {name}"] = len(made) * slope.flatten(1).norm(dim=1).mean()
-    return pulls
+    return log
 
 
 # %% [markdown]
@@ -344,7 +359,8 @@ sounds = cutter(test.get_waveforms(held_out)).cpu()
 letters = test.labels[held_out].cpu()
 moving = ((known - known[:, :, :1]).abs().amax(dim=(1, 2)) > 0.1)[:, None, None]
 # The video whose frames are kept through the training: its object enters in the middle.
-entrance = test.truth.get("onset_entrance", torch.zeros(len(test), FRAMES))[held_out]
+entrance = test.truth.get("onset_entrance", torch.zeros(test.held.shape)).cpu()
+entrance = entrance[held_out.cpu()]
 shown = [int(entrance[:, FRAMES // 4 : -FRAMES // 4].any(1).float().argmax())]
 
 
@@ -402,19 +418,35 @@ def watch(run: training.Run, G: Generator, critics: nn.ModuleDict) -> None:
 
 
 # %%
+def choose_training_videos(method: Method) -> Tensor:
+    """All videos of the training part, or only those in which something moves."""
+    if method.stills:
+        return torch.arange(len(train), device=device)
+    # As the script finds them that prepares the films, so that no truth is needed.
+    change = metrics.measure_changes(train.frames.movedim(-1, 2)).mean(1)
+    moving = (change >= STILL).nonzero()[:, 0]
+    if len(moving) < settings.batch:
+        raise course.LessonError(
+            lesson.data,
+            f"in {len(moving)} training videos something moves, fewer than a batch",
+            f"Leave {method.title!r} out of methods, or prepare more films that move",
+        )
+    return moving.to(device)
+
+
+# %%
 def train_network(key: str) -> training.Run:
     """Train one network, and save its averaged generator."""
     run, config, G, critics, ema, opt_g, opt_d = start_run(key)
-    batches = training.BatchSampler(len(train), settings.batch, seed=lesson.seed)
+    videos = choose_training_videos(METHODS[key])
+    batches = training.BatchSampler(len(videos), settings.batch, seed=lesson.seed)
     every = max(1, settings.steps // settings.points)
     for step in run.steps(settings.steps, save_every=every):
-        index = batches[step.number].to(device)
+        index = videos[batches[step.number].to(device)]
         batch = draw_batch(index, METHODS[key], run.generator)
-        _, log = take_step(run, G, critics, (opt_g, opt_d), batch)
+        looked = step.is_due(settings.pulls_every)
+        log = take_step(run, G, critics, (opt_g, opt_d), batch, looked)
         ema.update_parameters(G)
-        if step.is_due(settings.pulls_every):
-            with torch.random.fork_rng():
-                log |= measure_pulls(G, critics, batch)
         run.log(**log)
         if step.is_due(every):
             watch(run, ema.module, critics)
@@ -450,9 +482,10 @@ def measure_step(key: str) -> dict:
 
 
 # %% tags=["cost"]
-peak, rows = measure_speed(), []
+peak, rows, counts = measure_speed(), [], {}
 for key in chosen:
     row = measure_step(key)
+    counts[key] = row["weights of G"]
     speed = row["GFLOP a step"] / row["s a step"]
     rows.append(row | {"GFLOP/s": speed})
     if device.type == "cpu":  # the peak is that of the processor
@@ -474,13 +507,14 @@ for key, run in runs.items():
     at, errors = run.read_log("own_sound")
     lesson.record_training(
         METHODS[key].title,
-        epochs=run.steps_done * settings.batch / len(train),
+        epochs=run.steps_done * settings.batch / len(train),  # nearly all videos
         steps=run.steps_done,
         held_out=list(zip(at, errors, strict=True)),
         training=run.average_log("G L1", at),
         better="lower",
         unit="error where held-out videos move [grey levels]",
         training_unit="loss L1, with its weight",
+        negligible=0.2,  # grey levels, of about 30
     )
 lesson.record("methods", {key: asdict(METHODS[key]) for key in (*chosen, *taken)})
 lesson.record("networks_taken", taken)
@@ -490,7 +524,8 @@ GROUPS = {
     "table1": [*TABLE1, "cascade"],
     "equal": [*EQUAL, "cascade"],
     "table3": [*TABLE3],
-    "ours": ["cascade", *MISSING],
+    "missing": ["cascade", *MISSING],
+    "ours": ["cascade", *OURS],
 }
 for group, keys in GROUPS.items():
     errors, gains = {}, {}
@@ -527,6 +562,61 @@ for key, run in runs.items():
 rows.append({"network": "first frame held still", "error, own sound": still_error})
 rows.append({"network": "chance", "order of real clips named": 1 / 24})
 lesson.table("networks", rows, "Held-out videos, means over the last quarter")
+
+# %% [markdown]
+# The rivals once more, in two columns: at **equal steps** all networks have the same
+# width, and so their own numbers of weights. At **equal weights** a rival's width is
+# chosen so that it has as many as the cascade (± 10 %), and it makes as many steps.
+
+# %% tags=["equal"]
+errors = {row["network"]: row.get("error, own sound") for row in rows}
+rows = []
+for key in (key for key in (*TABLE1, "cascade") if key in runs):
+    row = {"network": METHODS[key].title}
+    same = key if key == "cascade" else pick_equal(key, counts)
+    for text, one in (("equal steps", key), ("equal weights", same)):
+        row[f"weights, {text}"] = counts.get(one)
+        row[f"error, {text}"] = errors[METHODS[one].title] if one else None
+    rows.append(row)
+if len(rows) > 1:
+    lesson.table("equal", rows, "Error where held-out videos move [grey levels]")
+
+
+# %% [markdown]
+# ## Has it learned to copy?
+#
+# Most pixels of a clip are those of the image that it starts from. So a network must
+# first learn to copy, and only a smaller error than that of a perfect copy shows that
+# it has learned something of what moves. The table has the L1 of the training's last
+# quarter, and beside it the L1 of an answer that **holds each clip's image still**, on
+# some training videos. Without a cascade that is the video's first frame. With one it
+# is the image that the shuffled clip starts from (step 4), which may be far away.
+
+
+# %%
+def measure_copy(method: Method) -> float:
+    """L1, with its weight, of training videos whose streams hold their image still."""
+    index = torch.linspace(0, len(train) - 1, min(settings.measured, len(train)))
+    random = torch.Generator(device).manual_seed(lesson.seed)
+    batch = draw_batch(index.round().long().to(device), method, random)
+    images = batch.starts  # (B, S, 3, N, N)
+    if method.network != "cascade":
+        images = images[:, :1].expand_as(images)
+    still = images.transpose(1, 2).repeat_interleave(FRAMES // CLIPS, dim=2)
+    error = reconstruction_loss(batch.real, still, batch.held)
+    return (weights.reconstruction * error).item()
+
+
+# %% tags=["copies"]
+rows = []
+for key, run in runs.items():
+    values = run.read_log("G L1")[1]
+    row = {"network": METHODS[key].title}
+    row["L1 in training"] = values[-max(len(values) // 4, 1) :].mean()
+    copy = measure_copy(METHODS[key])
+    row["L1 of a copy"] = copy
+    rows.append(row | {"training by copy": row["L1 in training"] / copy})
+lesson.table("copies", rows, "Below 1 it knows something of what moves")
 
 # %% [markdown]
 # ## Which loss does the generator follow?
@@ -629,6 +719,8 @@ for key, run in runs.items():
 
 # %% [markdown]
 # - The averaged generators are in `models/`, one file a method.
+# - A network whose L1 is above that of a copy has not learned to copy yet, and what it
+#   has learned of the sound cannot be seen.
 # - The error with another video's sound says whether a network listens. Its losses do
 #   not.
 # - The order head's accuracy is to be read beside chance, 1 / 24.

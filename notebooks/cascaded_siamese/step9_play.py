@@ -3,9 +3,11 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/cascaded_siamese/step9_play.ipynb)
 #
-# This notebook trains nothing. It gives the cascade of step 7 first frames and sounds
+# This notebook trains nothing. It gives a cascade of step 7 first frames and sounds
 # that it has never met: a new letter card with a song of your own words, other
-# people's sounds, longer ones, and yours.
+# people's sounds, longer ones, and yours. `network` in the table of settings says which
+# cascade: ours, whose streams give only what changes (`cascade_residual`), or the
+# paper's (`cascade`). Try both.
 #
 # **You will learn**
 #
@@ -87,6 +89,7 @@ lesson = course.start(
 settings = lesson.settings(
     dict(
         #          smoke laptop reference gpu paper
+        network=("cascade_residual",) * 5,  # which cascade plays: a name of step 6
         cards=(2, 4, 4, 4, 4),  # first frames, and sounds, that are combined
         seconds=(1.6, 5.0, 5.0, 8.0, 8.0),  # of the long song
         longest=(4.0, 20.0, 20.0, 20.0, 20.0),  # of a sound of yours
@@ -107,8 +110,8 @@ settings
 device = training.get_device()
 train, test = (load_clips(lesson.data, split) for split in ("train", "test"))
 size, classes = test.frames.shape[2], test.classes
-lesson.need("models/cascade.safetensors", "step7_train")
-net = load_generator(lesson, "cascade", device)
+lesson.need("models", "step7_train")
+net = load_generator(lesson, settings.network, device)
 cutter, A_FRAME = SegmentCutter(), SAMPLE_RATE // FPS
 
 

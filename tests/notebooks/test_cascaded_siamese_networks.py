@@ -228,6 +228,36 @@ def test_noise_and_all_states_are_options() -> None:
         )
 
 
+def test_a_change_is_added_pixel_by_pixel_and_learns_beyond_the_limits() -> None:
+    image, change = random(2, 3, 5, 5).tanh(), random(2, 3, 4, 5, 5, seed=1).tanh()
+    change.requires_grad_()
+    made = streams.add_change(image, change)
+    clipped = 0
+    for place in itertools.product(*map(range, made.shape)):
+        b, c, _, y, x = place
+        wanted = image[b, c, y, x] + 2 * change[place]
+        clipped += wanted.abs() > 1
+        assert made[place].item() == pytest.approx(max(-1, min(1, wanted.item())))
+    assert 0 < clipped < made.numel()
+    made.sum().backward()
+    assert (change.grad == 2).all()  # also where the value is clipped
+
+
+def test_a_residual_stream_begins_near_its_image() -> None:
+    image, segments = random(4, 3, 32, 32).tanh(), random(4, 8, 64, 20)
+    label, far = one_hot(0, 1, 2, 0), {}
+    for residual in (True, False):
+        torch.manual_seed(0)
+        net = streams.Stream(3, 2, 32, hidden=4, norm="frame", residual=residual)
+        made, _ = net(image, segments, label)
+        assert made.shape == (4, 3, 8, 32, 32)
+        assert made.abs().max() <= 1
+        far[residual] = (made - image[:, :, None]).abs().mean()
+        made.square().mean().backward()
+        assert all(p.grad.abs().sum() > 0 for p in net.parameters())
+    assert 0 < far[True] < 0.4 * far[False]
+
+
 @pytest.mark.parametrize("shape", [(3, 30, 32), (4, 32, 32), (3, 64, 64)])
 def test_a_first_frame_of_another_size_or_with_alpha(shape: tuple[int, ...]) -> None:
     with pytest.raises(AvnbError, match="the first frame: it is"):

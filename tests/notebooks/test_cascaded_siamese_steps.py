@@ -104,7 +104,7 @@ def test_the_terms_of_the_generator_are_those_of_the_equations() -> None:
 def judge(batch: critics.Batch, G: nn.Module, D_I: nn.Module, D_V: nn.Module) -> dict:
     """What each loss stands for, higher is better for the one that is trained."""
     with torch.no_grad():
-        made = G(batch.starts[:, 0], batch.segments, LABEL)
+        made = critics.make_videos(G, batch)
         torch.manual_seed(1)
         image_made = D_I(critics.draw_frames(made)).mean()
         torch.manual_seed(1)
@@ -150,6 +150,30 @@ def test_a_step_moves_what_the_loss_stands_for(who: str, name: str, sign: int) -
         assert (moved > before).item() is (sign == 1)
 
 
+def test_held_frames_count_in_no_loss() -> None:
+    batch, (G, D_I, D_V) = make_batch(), make_networks()
+    made = critics.make_videos(G, batch)
+    here = batch.held[:, None, :, None, None].expand_as(made)
+    assert 0 < here.float().mean() < 1
+    assert torch.equal(made[here], batch.real[here])
+    batch.held = torch.ones_like(batch.held)
+    made = critics.make_videos(G, batch)
+    said = critics.judge_videos(made, LABEL, D_I, D_V)
+    terms = critics.sum_generator_losses(made, said, batch, critics.Weights())
+    assert len(terms) == 4
+    assert not any(term.requires_grad and _pulls(term, G) for term in terms.values())
+    real = critics.judge_videos(batch.real, LABEL, D_I, D_V)
+    assert torch.equal(real.video.clips, said.video.clips)  # nothing to tell apart
+
+
+def _pulls(term: Tensor, G: nn.Module) -> bool:
+    """Whether a loss has a gradient for any weight of a generator."""
+    slopes = torch.autograd.grad(
+        term, list(G.parameters()), retain_graph=True, allow_unused=True
+    )
+    return any(slope is not None and bool(slope.any()) for slope in slopes)
+
+
 def test_a_training_step_trains_each_with_its_own_loss() -> None:
     batch, (G, D_I, D_V) = make_batch(), make_networks()
     of_G = torch.optim.SGD(G.parameters(), 0.01)
@@ -158,6 +182,7 @@ def test_a_training_step_trains_each_with_its_own_loss() -> None:
     # The same step by hand: three passes, the critics' own on videos without gradient.
     G2, I2, V2 = make_networks()
     made, frames = G2(batch.starts[:, 0], batch.segments, LABEL), []
+    made = torch.where(batch.held[:, None, :, None, None], batch.real, made)
     torch.manual_seed(5)
     for videos in (batch.real, made):  # the frames that the step will draw, in turn
         frames.append(videos[torch.arange(2), :, torch.randint(32, (2,))])
@@ -264,7 +289,16 @@ def test_equal_networks_have_as_many_weights_as_the_cascade() -> None:
     assert count("cascade_own_weights") == 4 * wanted
 
 
-@pytest.mark.parametrize("key", ["cascade", "imaginator", "g3an_equal"])
+def test_a_rival_of_equal_weights_is_its_own_where_it_is_near_enough() -> None:
+    weights = {"cascade": 1000, "g3an": 950, "mocogan": 400, "imaginator": 1900}
+    weights["imaginator_equal"] = 1040
+    keys = ("g3an", "mocogan", "imaginator")
+    found = [baselines.pick_equal(key, weights) for key in keys]
+    assert found == ["g3an", None, "imaginator_equal"]
+    assert baselines.pick_equal("g3an", {"g3an": 950}) is None  # no cascade is trained
+
+
+@pytest.mark.parametrize("key", ["cascade", "cascade_residual", "imaginator"])
 def test_a_saved_generator_makes_the_same_videos(key: str, tmp_path: Path) -> None:
     config = {"key": key, "classes": 3, "width": 1, "size": 32, "hidden": 4}
     torch.manual_seed(0)
@@ -284,9 +318,9 @@ def test_a_saved_generator_makes_the_same_videos(key: str, tmp_path: Path) -> No
     assert made.shape == (3, 3, 32, 32, 32)
     assert made.abs().max() <= 1
     assert torch.equal(made, make(net))
-    # Only ImaGINator has noise, and its random numbers are its own.
+    # Of these only ImaGINator has noise, and its random numbers are its own.
     assert torch.equal(make(net, seed=6), made) is (key != "imaginator")
-    if key == "cascade":  # any number of clips
+    if key != "imaginator":  # any number of clips
         assert baselines.generate(net, frame, sound[:, :16], letter).shape[2] == 16
     if key == "imaginator":
         with pytest.raises(AvnbError, match="16 segments"):
