@@ -250,7 +250,7 @@ class Clips(ClipTensors):
         return self.frames[index].permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
     def get_waveforms(self, index: Tensor) -> Float[Tensor, "B 1 samples"]:
-        """Waveforms in [-1, 1], as the sound's networks take and make them."""
+        """Waveforms in [-1, 1], as the sound's networks take them."""
         return self.waveforms[index][:, None]
 
     def get_onsets(self, hand: str = "") -> Bool[Tensor, "N T"]:
@@ -260,6 +260,11 @@ class Clips(ClipTensors):
             told = "nobody knows it of these clips"
             raise ClipsError(name, told, "Use the embedded data")
         return self.truth[name] == 1
+
+    def find_examples(self) -> dict[str, int]:
+        """The first clip of each class that has one here, to be shown."""
+        labels = self.labels.tolist()
+        return {self.classes[k]: labels.index(k) for k in sorted(set(labels))}
 
 
 # %% [markdown]
@@ -447,10 +452,10 @@ def mark_frames(
 
 
 # %% tags=["active-ipynb", "clock"]
-# figure, axes = show.subplots(2 * len(test.classes), 1, width=9.0, height=0.95)
+# examples = test.find_examples()
+# figure, axes = show.subplots(2 * len(examples), 1, width=9.0, height=0.95)
 # now = np.arange(SAMPLES) / SAMPLE_RATE
-# for k, name in enumerate(test.classes):
-#     one = int((test.labels == k).nonzero()[1 % int((test.labels == k).sum())])
+# for k, (name, one) in enumerate(examples.items()):
 #     known = "onset" in test.truth
 #     marked = test.truth["onset"][one] == 1 if known else torch.zeros(test.fps).bool()
 #     strip = mark_frames(test.frames[one], marked)
@@ -509,8 +514,8 @@ def match_clock(
 #     rise, starts = measure_rise(test.waveforms, test.fps), test.get_onsets()
 #     rows = []
 #     right = test.get_onsets("right")
-#     for k, name in enumerate(test.classes):
-#         here = test.labels == k
+#     for name, one in examples.items():
+#         here = test.labels == test.labels[one]
 #         both = rise[here], starts[here]
 #         row = {"class": name, "heard in its frame": match_clock(*both)}
 #         shifted = [match_clock(*both, shift) for shift in (2, 3, -2, -3)]
@@ -738,8 +743,7 @@ def take_clips(clips: Clips, count: int) -> Clips:
 # One clip of each class, as the critics see and hear it.
 
 # %% tags=["active-ipynb", "films"]
-# for k, name in enumerate(test.classes):
-#     one = int((test.labels == k).nonzero()[0])
+# for name, one in examples.items():
 #     film = show.encode_mp4(
 #         test.frames[one].numpy(),
 #         test.waveforms[one, :SAMPLE_RATE].numpy(),
