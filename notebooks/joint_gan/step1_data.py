@@ -261,10 +261,12 @@ class Clips(ClipTensors):
             raise ClipsError(name, told, "Use the embedded data")
         return self.truth[name] == 1
 
-    def find_examples(self) -> dict[str, int]:
-        """The first clip of each class that has one here, to be shown."""
-        labels = self.labels.tolist()
-        return {self.classes[k]: labels.index(k) for k in sorted(set(labels))}
+
+# %%
+def find_examples(clips: Clips) -> dict[str, int]:
+    """The first clip of each class that has one here, to be shown."""
+    labels = clips.labels.tolist()
+    return {clips.classes[k]: labels.index(k) for k in sorted(set(labels))}
 
 
 # %% [markdown]
@@ -452,7 +454,7 @@ def mark_frames(
 
 
 # %% tags=["active-ipynb", "clock"]
-# examples = test.find_examples()
+# examples = find_examples(test)
 # figure, axes = show.subplots(2 * len(examples), 1, width=9.0, height=0.95)
 # now = np.arange(SAMPLES) / SAMPLE_RATE
 # for k, (name, one) in enumerate(examples.items()):

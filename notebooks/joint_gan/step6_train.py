@@ -74,9 +74,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # %%
-from avnb_notebooks.joint_gan.step1_data import Clips, load_clips, require_clips
+from avnb_notebooks.joint_gan.step1_data import (
+    Clips,
+    find_examples,
+    load_clips,
+    require_clips,
+)
 from avnb_notebooks.joint_gan.step2_sound import RATE
 from avnb_notebooks.joint_gan.step3_picture import set_instance_noise
+
+# %%
 from avnb_notebooks.joint_gan.step4_pairs import (
     Critics,
     Method,
@@ -723,7 +730,7 @@ for name in runs:
 # sounds one after another. A real clip of each class stands above them.
 
 # %% tags=["samples"]
-index = torch.tensor([*test.find_examples().values()][:6], device=device)
+index = torch.tensor([*find_examples(test).values()][:6], device=device)
 rows = {"real": list(test.frames[index, frames // 2].cpu().numpy())}
 sounds = {"real": test.waveforms[index].flatten().cpu()}
 for name, (method, _) in chosen.items():

@@ -51,7 +51,7 @@ OVERRIDES = {}  # {"field": value} of the table of settings below: your own valu
 # %%
 import numpy as np
 import torch
-from avnb_notebooks.joint_gan.step1_data import load_clips, measure_motion
+from avnb_notebooks.joint_gan.step1_data import Clips, load_clips, measure_motion
 from avnb_notebooks.joint_gan.step2_sound import RATE
 from avnb_notebooks.joint_gan.step4_pairs import Method
 from avnb_notebooks.joint_gan.step5_shared import generate_clips, load_generator
@@ -119,20 +119,43 @@ count = min(settings.clips, len(test), len(train))
 picked = torch.randperm(len(test), generator=random)[:count]
 drawn = torch.randint(len(train), (count,), generator=random)
 
+# %% [markdown]
+# All videos are kept as bytes, as the real ones are. Floats would take four times the
+# memory, and a distance must not see that some pixels are rounded and others are not.
+
+
+# %%
+def to_bytes(videos: Tensor) -> Tensor:
+    """Videos (N, 3, T, H, W) in [-1, 1] as bytes, time first: (N, T, 3, H, W)."""
+    return ((videos + 1) * 127.5).round().clamp(0, 255).byte().transpose(1, 2)
+
+
+def to_floats(videos: Tensor) -> Tensor:
+    """The way back."""
+    return videos.transpose(1, 2).float() / 127.5 - 1
+
+
+def take_clips(data: Clips, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Real sounds (N, 1, samples) and videos, as bytes."""
+    return data.get_waveforms(index), data.frames[index].movedim(-1, 2)
+
+
 # %%
 REAL, AGAIN = "real, held out", "training clips, drawn again"
 ONE, NOISE, SILENCE = "one training clip, repeated", "noise", "silence, grey"
-clips: dict[str, tuple[Tensor, Tensor]] = {}
-clips[REAL] = test.get_waveforms(picked), test.get_frames(picked)
+clips: dict[str, tuple[Tensor, Tensor]] = {REAL: take_clips(test, picked)}
 for name, method in methods.items():
     G = load_generator(models / f"{name}.safetensors", method).to(device)
-    clips[name] = generate_clips(G, count, frames, lesson.seed + 1)
-clips[AGAIN] = train.get_waveforms(drawn), train.get_frames(drawn)
+    made = generate_clips(G, count, frames, lesson.seed + 1)
+    clips[name] = made[0], to_bytes(made[1])
+clips[AGAIN] = take_clips(train, drawn)
 clips[ONE] = tuple(x[:1].expand(count, *x.shape[1:]) for x in clips[AGAIN])
-clips[NOISE] = tuple(
-    0.3 * torch.randn(x.shape, generator=random).clamp(-3, 3) for x in clips[REAL]
-)
-clips[SILENCE] = tuple(torch.zeros_like(x) for x in clips[REAL])
+sizes = clips[REAL][0].shape, (count, 3, frames, *test.frames.shape[2:4])
+noise, snow = (0.3 * torch.randn(s, generator=random).clamp(-3, 3) for s in sizes)
+clips[NOISE] = noise, to_bytes(snow)
+clips[SILENCE] = torch.zeros_like(noise), to_bytes(torch.zeros_like(snow))
+
+# %%
 # What is independent: a generated clip, and the player of a real one.
 units = {name: None for name in clips} | {
     REAL: [test.units[i] for i in picked.tolist()],
@@ -162,7 +185,9 @@ eye = load_judge("judge_video", metrics.VideoJudge)
 @torch.no_grad()
 def ask_judge(judge: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """Features, logits of the classes, and logits of a start in each frame."""
-    maps = torch.cat([judge.look(part.to(device), frames) for part in x.split(32)])
+    parts = (part.to(device) for part in x.split(32))
+    given = (to_floats(p) if p.dtype == torch.uint8 else p for p in parts)
+    maps = torch.cat([judge.look(part, frames) for part in given])
     features = judge.pool(maps)
     found = {"features": features, "logits": judge.classes(features)}
     return {
@@ -175,10 +200,10 @@ heard = {name: ask_judge(ear, sound) for name, (sound, _) in clips.items()}
 seen = {name: ask_judge(eye, video) for name, (_, video) in clips.items()}
 every = torch.arange(len(train))
 known = {
-    "sound": ask_judge(ear, train.get_waveforms(every))["features"],
-    "video": torch.cat(
-        [ask_judge(eye, train.get_frames(part))["features"] for part in every.split(64)]
-    ),
+    what: ask_judge(judge, x)["features"]
+    for what, judge, x in zip(
+        ("sound", "video"), (ear, eye), take_clips(train, every), strict=True
+    )
 }
 JUDGED = {"sound": (heard, ear, "the ear"), "video": (seen, eye, "the eye")}
 
@@ -245,7 +270,7 @@ lesson.figure("class_histogram", figure, "Which classes are generated.")
 #
 # | column | what it is | the best value |
 # |---|---|---|
-# | NDB / K | share of k-means bins that differ from the training clips' | 5 %, see below |
+# | NDB / K | share of k-means bins unlike those of training | 5 %, see below |
 # | JSD | divergence of the two histograms of bins | about 0 |
 # | FD, KD | Fréchet and kernel distance of the ear's features | that of real clips |
 # | IS | inception score of the ear's classes | the number of classes |
@@ -355,11 +380,6 @@ lesson.table(
 
 
 # %%
-def to_bytes(videos: Tensor) -> Tensor:
-    """Videos as bytes, time first: (N, T, 3, H, W)."""
-    return ((videos + 1) * 127.5).round().clamp(0, 255).byte().transpose(1, 2)
-
-
 published = settings.pretrained == "published"
 # Cached: FID and KID share a network, and all rows share the real clips.
 inception, i3d = (
@@ -369,15 +389,15 @@ inception, i3d = (
 
 
 def take_middle(videos: Tensor) -> Tensor:
-    """The frame in the middle of each video, as bytes (N, 3, H, W)."""
-    return to_bytes(videos[:, :, frames // 2 : frames // 2 + 1])[:, 0]
+    """The frame in the middle of each video, (N, 3, H, W)."""
+    return videos[:, frames // 2]
 
 
 # name: (distance, what it sees of videos, network, of how many clips)
 PRETRAINED = {
     "FID": (metrics.fid, take_middle, inception, settings.pictured),
     "KID": (metrics.kid, take_middle, inception, settings.pictured),
-    "FVD": (metrics.fvd, to_bytes, i3d, settings.filmed),
+    "FVD": (metrics.fvd, nn.Identity(), i3d, settings.filmed),
 }
 
 
@@ -450,7 +470,7 @@ def find_starts(name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
             for asked in (heard, seen)
         )
     sounds, videos = clips[name]
-    moves = [find_motion_peaks(video, frames) for video in to_bytes(videos)]
+    moves = [find_motion_peaks(video, frames) for video in videos]
     return [find_onsets(sound[0, :RATE], RATE) for sound in sounds], moves
 
 
@@ -458,7 +478,7 @@ def trace_clips(name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The loudness [dB] and the motion of each clip, frame by frame from the second."""
     sounds, videos = clips[name]
     power = sounds[:, 0, :RATE].unflatten(1, (frames, -1)).square().mean(2)
-    motion = measure_motion(to_bytes(videos).movedim(2, -1))
+    motion = measure_motion(videos.movedim(2, -1))
     loudness = 10 * (power + 1e-6).log10()
     return tuple(list(x[:, 1:].double().numpy()) for x in (loudness, motion))
 
@@ -517,9 +537,9 @@ lesson.table("memorisation", rows, "Features of the judges against all training 
 pictures = []
 for name in methods:
     _, index = metrics.find_nearest(seen[name]["features"][:6], known["video"])
-    made = (clips[name][1][:6, :, frames // 2].permute(0, 2, 3, 1) + 1) / 2
+    made = clips[name][1][:6, frames // 2].permute(0, 2, 3, 1)
     near = train.frames[index, frames // 2]
-    pictures += [list(made.clamp(0, 1).numpy()), list(near.numpy())]
+    pictures += [list(made.numpy()), list(near.numpy())]
 labels = [text for name in methods for text in (name, "nearest training clip")]
 figure = show.image_grid(pictures, rows=labels)
 lesson.figure(
@@ -542,7 +562,7 @@ voted = [name for name in (REAL, *settings.compared) if name in clips]
 def encode_film(name: str, i: int, sound: bool) -> Medium:
     """Clip i of a set as a film, with its sound or silent."""
     wave = clips[name][0][i, 0, :RATE].numpy() * sound
-    pictures = to_bytes(clips[name][1][i : i + 1])[0].movedim(1, -1).numpy()
+    pictures = clips[name][1][i].movedim(1, -1).numpy()
     return Medium.of_film(show.encode_mp4(pictures, wave, frames, RATE, zoom=3))
 
 

@@ -221,14 +221,12 @@ for name, G in networks.items():
         rows[KNOBS[knob]] = make_clips(G, turn(noise, other, knob))
     lesson.figure(f"knobs_{name}", draw_rows(rows), f"{name}: one knob after another.")
 
-
 # %% [markdown]
 # ## Keep one side, change the other
 #
 # The same to watch and hear. In the first film of each network the noise of the sound
 # stays, and that of the picture is new in each second. In the second film the content
 # stays, and the motion is new.
-
 
 # %% tags=["kept"]
 KEPT = {
@@ -250,6 +248,7 @@ for name, G in networks.items():
     for k, (text, knobs) in enumerate(KEPT.items(), 1):
         made = make_clips(G, vary(G, knobs, settings.shown))
         save_film(f"kept_{k}_{name}", *made, f"{name}: {text}.")
+
 
 # %% [markdown]
 # In JM and in the shared latent you hear the same sound in each second. In the
@@ -279,6 +278,7 @@ def play_knobs(G: JointGenerator, places: dict[str, int]) -> HTML:
 for name, G in networks.items():
     knobs = {knob: settings.positions for knob in KNOBS if knob in draw(G, 1, 0)}
     display(HTML(f"<b>{name}</b>"), widgets.Knobs(partial(play_knobs, G), knobs))
+
 
 # %% [markdown]
 # ## How far does each knob reach?
