@@ -394,7 +394,9 @@ def require_clips(clips: Clips, count: int) -> None:
 # lesson.table("table2", table2, "HMMD: Table 2 and our plan of it")
 
 # %% [markdown]
-# Neither set is balanced. A generator that makes only what is common lowers many of the
+# Neither set is balanced, and the test part is not proportional to the training part: a
+# trumpet has 100 clips to train on and 49 to be tested on, a trombone 787 and 77. A
+# generator that makes only what is common lowers many of the
 # paper's measures, and step 4 shows that the critics of pairs even push it there. So
 # the smaller scales of this course use as many clips of each class, and any class that
 # is missing among the samples can be seen.
@@ -530,8 +532,11 @@ def match_clock(
 #     lesson.table("clock", rows, "One clock: heard and seen in the same frame")
 
 # %% [markdown]
-# The hand's height is in shares of the picture. Where it strikes it is 0: the hand
-# touches in that very frame.
+# Compare the first two numbers of each row. The sound alone, without the picture, leads
+# to a frame in which something starts far more often than the shifted sound does.
+# (Where strokes are frequent, a shifted sound meets another stroke now and then.) The
+# hand's height is in shares of the picture. Where it strikes it is 0: the hand touches
+# in that very frame.
 #
 # ## Splits, and how a split by clip leaks
 #

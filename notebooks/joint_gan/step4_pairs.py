@@ -261,8 +261,8 @@ def pair_generator_loss(
 # wide, **without** phase shuffle, because it would blur the timing) and of $D_V$. The
 # first form, `pooled`, averages both over time: it can judge whether a sound and a
 # video are of the same *kind*. The second, `timed`, keeps T steps of both on one clock
-# and compares them step by step: it can also judge *when*. The paper published no such
-# comparison; step 7 makes it.
+# and compares them step by step: it can also judge *when*. Nobody has compared the two
+# forms; the network `JM, timed critics` of step 6 is there for it.
 #
 # `sound → heard`, `video → seen`, `(heard, seen) → logits (B, K)`
 

@@ -351,7 +351,7 @@ def generate_clips(
 #             )
 #         count = sum(p.numel() for p in G.parameters())
 #         rows.append({"coupling": coupling, "width": width, "weights": count})
-# show.table(rows, "the coupled generators are as large as JM's")
+# show.table(rows, "the coupled generators are about as large as JM's")
 
 # %% [markdown]
 # ## Who depends on whom?

@@ -134,8 +134,8 @@ settings = lesson.settings(
     dict(
         #        smoke laptop reference gpu paper
         weights=("train", "reference", "train", "train", "train"),  # of the judges
-        methods=(FEW, ("JM", "shared"), STUDIED, STUDIED, ("BL", "JM")),
-        steps=(2, 500, 1600, 20000, 100000),  # of each network
+        methods=(FEW, ("JM", "shared"), STUDIED, FEW, ("BL", "JM")),
+        steps=(2, 500, 1600, 2000, 100000),  # of each network
         batch=(4, 8, 8, 16, 16),  # over all processes
         sound_width=(2, 12, 16, 32, 64),  # d, of G_a and D_a
         width=(2, 8, 16, 32, 64),  # of G_I, D_I and D_V
@@ -143,14 +143,14 @@ settings = lesson.settings(
         trunks=("shared", "shared", "shared", "shared", "separate"),  # of D_1 and D_2
         shuffle=(2, 2, 2, 2, 2),  # radius of the phase shuffle in D_a
         content=(90, 90, 90, 90, 90),  # numbers of Z_C
-        noisy_steps=(2, 250, 800, 10000, 50000),  # until instance noise is gone
-        lr=(2e-4, 4e-4, 4e-4, 2e-4, 2e-4),  # of Adam
-        ema_decay=(0.5, 0.99, 0.995, 0.999, 0.0),  # 0: no average, as the parents
+        noisy_steps=(2, 250, 800, 1000, 50000),  # until instance noise is gone
+        lr=(2e-4, 4e-4, 4e-4, 4e-4, 2e-4),  # of Adam
+        ema_decay=(0.5, 0.99, 0.995, 0.995, 0.0),  # 0: no average, as the parents
         judge_steps=(4, 250, 1200, 3000, 6000),  # of each judge
         judge_width=(4, 16, 16, 32, 32),
-        points=(2, 8, 16, 24, 50),  # moments at which each network is measured
+        points=(2, 8, 16, 16, 50),  # moments at which each network is measured
         measured=(8, 96, 256, 512, 900),  # clips that are generated for it
-        pulls_every=(1, 20, 50, 100, 500),  # steps between two looks at the gradients
+        pulls_every=(1, 20, 50, 50, 500),  # steps between two looks at the gradients
         precision=("float32", "auto", "auto", "auto", "auto"),
     ),
 )

@@ -119,6 +119,7 @@ count = min(settings.clips, len(test), len(train))
 picked = torch.randperm(len(test), generator=random)[:count]
 drawn = torch.randint(len(train), (count,), generator=random)
 
+
 # %% [markdown]
 # All videos are kept as bytes, as the real ones are. Floats would take four times the
 # memory, and a distance must not see that some pixels are rounded and others are not.
@@ -225,10 +226,11 @@ def measure_confidence(found: dict[str, Tensor]) -> Tensor:
 rows = []
 for name in clips:
     row = {"clips": name}
-    for what, (asked, *_) in JUDGED.items():
+    for what, (asked, judge, judge_name) in JUDGED.items():
         bound = measure_confidence(asked[REAL]).quantile(0.1)
         sure = (measure_confidence(asked[name]) > bound).double().numpy()
-        row[f"{what} recognisable"] = mean_score(sure, units[name])
+        share = mean_score(sure, units[name], name="recognisable")
+        row[f"{what} recognisable"] = share.annotate_network(judge, judge_name)
         shares = asked[name]["logits"].argmax(1).bincount(minlength=classes)
         data = train.labels.bincount(minlength=classes)
         jsd = compute_divergence(data.numpy(), shares.numpy())
@@ -271,13 +273,14 @@ lesson.figure("class_histogram", figure, "Which classes are generated.")
 # | column | what it is | the best value |
 # |---|---|---|
 # | NDB / K | share of k-means bins unlike those of training | 5 %, see below |
-# | JSD | divergence of the two histograms of bins | about 0 |
+# | JSD | divergence of the two histograms of bins, in bits | about 0 |
 # | FD, KD | Fréchet and kernel distance of the ear's features | that of real clips |
 # | IS | inception score of the ear's classes | the number of classes |
 # | PE, all | entropy of the pitches of all sounds together | that of real clips |
 # | PE, each | mean entropy of each sound's own pitches | that of real clips |
 #
-# Pitches are counted in CREPE's 360 bins, and found by pYIN. The test of NDB takes
+# The bins are clusters of the ear's features of all training clips. Pitches are counted
+# in CREPE's 360 bins, and found by pYIN. The test of NDB takes
 # clips as independent. Those of one player are not, so that even real clips of other
 # players have more than 5 % different bins: read each row beside theirs.
 #
@@ -337,7 +340,8 @@ for name in clips:
         found = metrics.compare_bins(
             known["sound"], heard[name]["features"], k, units[name], seed=lesson.seed
         )
-        row |= {f"NDB/K, K = {bins}": found.share, f"JSD, K = {bins}": found.divergence}
+        for column, value in (("NDB/K", found.share), ("JSD", found.divergence)):
+            row[f"{column}, K = {bins}"] = value.annotate_network(ear, "the ear")
     row["FD (ear)"] = measure_distance(metrics.frechet_distance, "sound", name)
     row["KD (ear)"] = measure_distance(metrics.kernel_distance, "sound", name)
     row["IS (ear)"] = score_classes("sound", name)
@@ -359,7 +363,6 @@ lesson.table(
     "paper_table3", rows, "Table 3 as printed; K and FID's network are not said"
 )
 
-
 # %% [markdown]
 # The printed numbers cannot be compared with ours: other data, an unnamed network and
 # an unknown K. What can be compared is the order of BL and JM.
@@ -377,7 +380,6 @@ lesson.table(
 # that must come back to where it began. SA-CMGAN adds self-attention and the class.
 # Triangle-GAN translates between two kinds of data with few pairs, by the two critics
 # that became $D_1$ and $D_2$.
-
 
 # %%
 published = settings.pretrained == "published"
@@ -608,7 +610,7 @@ for row in coupling:
     gain = row["gain"]
     told = "above shuffled pairs" if gain.low > 0 else "not shown to be above shuffled"
     points = [f"{100 * x:.0f}" for x in (gain.value, gain.low, gain.high)]
-    if row["measure"] != "motion and loudness":
+    if row["measure"] == "class agreement" or "shuffled" in row["measure"]:
         print(
             f"{row['measure']}, {row['clips']}: {points[0]} points "
             f"[{points[1]}, {points[2]}]: {told}."

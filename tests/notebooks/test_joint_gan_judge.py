@@ -140,7 +140,7 @@ def read_settings(scale: str) -> dict[str, Any]:
 def read_studied() -> set[str]:
     """The networks of step 6 at scale `reference`."""
     text = find_step_6().read_text()
-    assert re.search(r"methods=\(FEW, .*\), STUDIED, STUDIED, ", text)
+    assert re.search(r"methods=\(FEW, .*\), STUDIED, FEW, ", text)
     return set(
         re.findall(r'"(.+?)"', re.search(r"^STUDIED = \((.+?)^\)", text, FLAGS)[1])
     )
