@@ -137,7 +137,7 @@ def compare_pairs(
     n = len(heard)
     if n != len(seen) or n < 2:
         raise ValueError(f"{n} sounds and {len(seen)} pictures: give pairs, 2 or more")
-    group_of = [None] * n if groups is None else list(groups)
+    group_of: list[Hashable] = [None] * n if groups is None else list(groups)
     if len(group_of) != n:
         raise ValueError(f"{len(group_of)} groups for {n} pairs: one each is needed")
     circles: dict[Hashable, list[int]] = {}
