@@ -335,8 +335,8 @@ ear, eye = judges["judge_sound"], judges["judge_video"]
 # ## What is trained
 #
 # A network is a `Method` (step 4). Some ablations have another phase shuffle as well.
-# All networks of one seed begin with equal generators and equal critics of their own,
-# so that a difference is not that of their first weights. Beside the rows above you can
+# All networks of one seed begin with equal $G_a$, $G_I$, $D_a$, $D_I$ and $D_V$, so
+# that a difference is not that of their first weights. Beside the rows above you can
 # name these ablations in `methods`:
 
 # %%
@@ -559,8 +559,19 @@ def train_network(name: str) -> training.Run:
 
 
 # %%
+def count_weights(name: str) -> dict:
+    """How many weights each network of a method has."""
+    with torch.device("meta"):  # shapes only
+        G, critics, _ = make_networks(*chosen[name])
+    parts = {"Gₐ": G.sound, "G_I": G.picture, "Dₐ": critics.sound}
+    parts |= {"D_I": critics.image, "D_V": critics.video, "of pairs": critics.pairs}
+    parts["FiLM"] = getattr(G, "film", None)
+    there = {part: net for part, net in parts.items() if net is not None}
+    return {k: sum(p.numel() for p in net.parameters()) for k, net in there.items()}
+
+
 def measure_step(name: str) -> dict:
-    """GFLOP of one step, its seconds (the best of two), and weights of the networks."""
+    """GFLOP of one step, and its seconds (the best of two)."""
     # torch cannot count the gradient of a gradient: D_a is counted in Eq. 1's game.
     method, more = replace(chosen[name][0], sound_game="log"), chosen[name][1]
     torch.manual_seed(lesson.seed)
@@ -572,10 +583,12 @@ def measure_step(name: str) -> dict:
     batch, plain = draw_batch(G, index, random), PlainRun()
     work = partial(take_step, plain, G, critics, optimizers, batch, method)
     gflop, seconds = measure_work(work, device)
-    counts = [sum(p.numel() for p in net.parameters()) for net in (G, critics)]
-    row = {"network": name, "weights of G": counts[0], "of the critics": counts[1]}
-    return row | {"GFLOP a step": gflop, "s a step": seconds}
+    return {"network": name, "GFLOP a step": gflop, "s a step": seconds}
 
+
+# %% tags=["weights"]
+rows = [{"network": name} | count_weights(name) for name in chosen]
+lesson.table("weights", rows, "Weights; those of the parents stand in steps 2 and 3")
 
 # %% tags=["cost"]
 peak, rows = measure_speed(), []
