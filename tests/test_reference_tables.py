@@ -71,8 +71,8 @@ def test_readme_holds_what_the_reference_runs_found() -> None:
         ("table1", "| who | x |\n| --- | --- |\n| A | 23.2 [9.5, 37] points |\n"),
         (
             "about",
-            "Source: the embedded data, scale reference, seeds 0, 1, 121 minutes, x, "
-            "2026-01-02, commit cccccccccccc.\n",
+            "Source: the embedded data, scale reference, seeds 0, 1, at least 121 "
+            "minutes, x, 2026-01-02, commit cccccccccccc.\n",
         ),
     ],
 )

@@ -6,6 +6,7 @@ python tools/notebook_tools.py defining  print the notebooks that run on their o
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -83,6 +84,7 @@ where. Colab's file browser, on the left, opens and downloads them.""",
     "where": """print(folder)""",
 }
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+OLD_BADGES = re.compile(r"\n*\[!\[Open\s+in\s+Colab\]\([^)]*\)\]\([^)]*\)")
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 NO_HEADER = {
     "jupytext": {
@@ -216,7 +218,8 @@ def stamp_badge(notebook: Any, path: Path) -> None:
     title, *rest = first.source.splitlines()
     if first.cell_type != "markdown" or not title.startswith("# "):
         raise ValueError(f"{path}: its first cell must begin with a title, `# ...`")
-    text = "\n".join(line for line in rest if not line.startswith(BADGE)).strip("\n")
+    # An older one may have been wrapped: its words may stand on two lines.
+    text = OLD_BADGES.sub("", "\n".join(rest)).strip("\n")
     first.source = "\n\n".join(filter(None, [title, badge(path), text]))
 
 

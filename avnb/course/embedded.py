@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,31 +24,42 @@ from avnb.errors import LessonError
 CLIP_OPTIONS = ("size", "fps")
 
 
-def identify_embedded_data(scale: str, series: str, seed: int) -> dict[str, Any] | None:
+def identify_embedded_data(
+    scale: str, series: str, seed: int, changes: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
     """What the embedded data of a run depend on; None where its series has none.
 
     Two equal answers mean the same data, so this stands in the fingerprint of a step.
     """
     if getattr(load_series(series), "EMBEDDED", None) is None:
         return None
-    _, module, options = _find_declared(scale, series)
+    _, module, options = _find_declared(scale, series, changes)
     source = hash_module(module.__name__)
     return {"options": options, "seed": seed, "source": source}
 
 
-def make_embedded_data(scale: str, series: str, seed: int) -> Path:
+def make_embedded_data(
+    scale: str, series: str, seed: int, changes: Mapping[str, Any] | None = None
+) -> Path:
     """A series' embedded data at a scale, made when absent or out of date.
 
     Another seed is another world: other people, scores, cameras and rooms. So the
     spread over the seeds of a study is that of the data as well as of the training.
 
+    Args:
+        scale: of the data.
+        series: whose data.
+        seed: of the data.
+        changes: options that differ from those of the scale.
+
     Raises:
         LessonError: unknown series or scale, a series without embedded data, or data
             that did not come out whole.
     """
-    script, module, options = _find_declared(scale, series)
-    out = require_writable(find_home() / "data") / f"{script}-{scale}-seed{seed}"
-    wanted = identify_embedded_data(scale, series, seed)
+    script, module, options = _find_declared(scale, series, changes)
+    name = f"{script}-{scale}-seed{seed}{'-changed' if changes else ''}"
+    out = require_writable(find_home() / "data") / name
+    wanted = identify_embedded_data(scale, series, seed, changes)
     # The processes of `accelerate launch` all come here at once: one makes the data,
     # and the others wait and find them made.
     with FileLock(out.with_name(f".{out.name}.lock")):
@@ -89,7 +100,9 @@ def redraw_embedded(
     return np.asarray(drawn)
 
 
-def _find_declared(scale: str, series: str) -> tuple[str, ModuleType, dict[str, Any]]:
+def _find_declared(
+    scale: str, series: str, changes: Mapping[str, Any] | None = None
+) -> tuple[str, ModuleType, dict[str, Any]]:
     """The script's name, its module and its options, as `EMBEDDED` declares them."""
     check_scale(scale)
     declared = getattr(load_series(series), "EMBEDDED", None)
@@ -100,7 +113,7 @@ def _find_declared(scale: str, series: str) -> tuple[str, ModuleType, dict[str, 
             "Give DATA, a folder of prepared clips",
         )
     script, scales = declared
-    return script, load_script(script), scales[scale]
+    return script, load_script(script), scales[scale] | dict(changes or {})
 
 
 def _choose_settings(

@@ -16,6 +16,9 @@ from avnb.course.steps import SeriesStep, read_code_cells, read_step
 from avnb.errors import LessonError
 
 WRITTEN = "play.json"  # says what the notebook was when it was written
+# A world of the same seed is the same at every scale, as far as it goes: with the seed
+# of the reference run the reader would play what its networks were trained on.
+UNSEEN_SEED = 99
 
 
 def prepare_play(series: str) -> Path:
@@ -23,8 +26,8 @@ def prepare_play(series: str) -> Path:
 
     It is `runs/SERIES/play`. It gets the published models and what the steps of the
     reference run recorded, so nothing is trained. The clips are the embedded data of
-    the scale and the seed that the series gives as `PLAY_DATA`. By default these are
-    `smoke`, which is drawn in a minute, and the first seed of the reference run.
+    the scale, the seed and the changed options that the series gives as `PLAY_DATA`. By
+    default these are `smoke`, which is drawn in a minute, `UNSEEN_SEED`, and none.
 
     Args:
         series: the series' name.
@@ -39,7 +42,7 @@ def prepare_play(series: str) -> Path:
     """
     everything = [read_step(path) for path in step_files(series)]
     step = find_playing_step(series, everything)
-    _, found = require_reference(series)  # before anything is written
+    require_reference(series)  # before anything is written
     folder = require_writable(find_home() / "runs" / series / "play")
     # What an older reference run left must not stand for what this one lacks.
     shutil.rmtree(folder / "results", ignore_errors=True)
@@ -53,7 +56,7 @@ def prepare_play(series: str) -> Path:
             f"{', '.join(one.name for one in missing)}",
             "Name the files in PUBLISHED of its series.py, and publish it again",
         )
-    data = choose_data(series, found["seeds"][0])
+    data = choose_data(series)
     parameters = {"SCALE": SCALE, "RUN_DIR": str(folder), "DATA": data}
     return write_notebook(step, folder, parameters)
 
@@ -74,18 +77,13 @@ def find_playing_step(series: str, everything: list[SeriesStep]) -> SeriesStep:
     return found[-1]
 
 
-def choose_data(series: str, seed: int) -> str:
-    """The clips to play with; empty where the series has no embedded data.
-
-    Args:
-        series: the series' name.
-        seed: of the data, where the series does not say.
-    """
+def choose_data(series: str) -> str:
+    """The clips to play with; empty where the series has no embedded data."""
     module = load_series(series)
     if not hasattr(module, "EMBEDDED"):
         return ""
-    scale, seed = getattr(module, "PLAY_DATA", ("smoke", seed))
-    return str(make_embedded_data(scale, series, seed))
+    scale, seed, *changes = getattr(module, "PLAY_DATA", ("smoke", UNSEEN_SEED))
+    return str(make_embedded_data(scale, series, seed, *changes))
 
 
 def write_notebook(step: SeriesStep, folder: Path, parameters: dict[str, str]) -> Path:

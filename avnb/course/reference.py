@@ -142,9 +142,12 @@ def describe_reference(found: Mapping[str, Any]) -> str:
     made = found["provenance"]
     # The code may have been updated between two steps.
     commits = [shorten_commit(step["commit"]) for step in found["steps"].values()]
+    # A training that was stopped goes on from its checkpoint, and the step then counts
+    # the minutes since alone. Runs of hours are stopped often.
+    minutes = f"at least {sum(found['minutes']):.0f} minutes"
     return (
         f"the embedded data, scale {SCALE}, {_count('seed', found['seeds'])}, "
-        f"{sum(found['minutes']):.0f} minutes, {made['hardware']}, {made['date']}, "
+        f"{minutes}, {made['hardware']}, {made['date']}, "
         f"{_count('commit', dict.fromkeys(commits))}"
     )
 

@@ -11,7 +11,8 @@ The module `series` of that package holds what the course asks of it: `CLAIMS`,
 `OVERRIDES` of its study, `EMBEDDED` (its embedded data), `RECORDED` (what a whole run
 must have recorded) and `HIGHLIGHTS` (the entries with which its report opens). It may
 hold `PUBLISHED` (the files of a run that its reference run publishes, as patterns) and
-`PLAY_DATA` (the scale and the seed of the data to play with, see `avnb.course.play`),
+`PLAY_DATA` (the scale, the seed and changed options of the data to play with, see
+`avnb.course.play`),
 `WANTED` (which prepared clips it can use, see :class:`WantedClips`; without it the
 series refuses any), `FIRST = True` (the start page begins with it) and `MINUTES` (scale
 -> how many minutes a whole run was measured to take, and the GFLOP/s of the machine

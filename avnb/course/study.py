@@ -24,11 +24,14 @@ from avnb.course.provenance import collect_provenance
 from avnb.course.records import select_values
 from avnb.course.reference import describe_reference, load_reference
 from avnb.course.series import load_series
-from avnb.course.trainings import explain_no_verdict, find_trainings
+from avnb.course.trainings import (
+    explain_no_verdict,
+    explain_not_compared,
+    find_trainings,
+)
 from avnb.errors import LessonError
 from avnb.viz import show
 
-NOT_COMPARED = "not compared"
 POWER = 0.8  # the usual probability with which a planned study is to decide
 MOST_SEEDS = 1000  # of a number that is larger, nobody makes use
 
@@ -48,7 +51,8 @@ def judge_claims(
 
     One run gives the number alone, and says "here yes" or "here no". Two or more give
     its mean over seeds, Student's 95 % interval, and by that interval "holds", "fails"
-    or "undecided". A claim on which a run has no evidence is "not compared". A claim
+    or "undecided". A claim on which a run has no evidence is "not compared", and the
+    row says which networks were not trained, see `explain_not_compared`. A claim
     whose networks were not trained until their curves were flat gets no such word: the
     row says for how many epochs they were trained, see `explain_no_verdict`.
 
@@ -67,7 +71,7 @@ def judge_claims(
         here: Any
         # Evidence is None where a run trained its variants unequally.
         if None in values:
-            here, holds = "", NOT_COMPARED
+            here, holds = "", explain_not_compared(claim, trainings)
         elif len(values) == 1:
             here = {"value": values[0], "unit": claim.unit}
             # One run has no interval, so it gets no verdict.
@@ -75,7 +79,7 @@ def judge_claims(
         else:
             here = metrics.mean_over_seeds(values, name=claim.name, unit=claim.unit)
             holds = metrics.verdict(here, claim.above)
-        if holds != NOT_COMPARED:
+        if None not in values:
             holds = explain_no_verdict(claim, trainings) or holds
         row |= {"here": here, "needed": f"> {claim.above:g}", "holds": holds}
         if holds == "undecided":

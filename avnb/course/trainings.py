@@ -14,6 +14,7 @@ TRAININGS = "trainings"  # the name under which a step records them
 MOST_POINTS = 400  # of a curve that is kept; a longer one is kept as means
 MARKED = {"marker": "o", "markersize": 3}
 NO_TRAINING = "no training recorded, no verdict"
+NOT_COMPARED = "not compared"
 
 Curve = Sequence[Any] | np.ndarray  # numbers, or pairs (step, number)
 Trainings = Mapping[str, Mapping[str, Any]]  # network -> its row
@@ -165,6 +166,25 @@ def explain_no_verdict(claim: Claim, runs: Sequence[Trainings]) -> str:
     least, most = (f"{number:.{digits}g}" for number in (lengths[0], lengths[-1]))
     length = least if least == most else f"{least} to {most}"
     return f"trained for {length} {counted}, no verdict"
+
+
+def explain_not_compared(claim: Claim, runs: Sequence[Trainings]) -> str:
+    """Say why a claim has no number: which of its networks were not trained.
+
+    A scale may train fewer networks than the claims of its series compare, because each
+    takes hours. Where all were trained, something else is missing, such as a truth.
+
+    Args:
+        claim: the claim, which names its networks.
+        runs: the trainings of each run, see `find_trainings`.
+    """
+    absent = [name for name in claim.networks if any(name not in run for run in runs)]
+    if not absent:
+        return NOT_COMPARED
+    named = (
+        f"{len(absent)} of its networks" if len(absent) > 2 else " and ".join(absent)
+    )
+    return f"{NOT_COMPARED}: no training of {named} is recorded"
 
 
 def _tell_length(row: Mapping[str, Any]) -> str:

@@ -62,14 +62,6 @@ HIGHLIGHTS = (
     *("table5", "memorisation", "i2s"),
 )
 
-# What it plays with: the scale and the seed of drawn people whom no reference run has
-# seen, since it has other seeds.
-PLAY_DATA = ("smoke", 99)
-
-# What it plays with: the scale and the seed of drawn people whom no reference run has
-# seen, since it has other seeds.
-PLAY_DATA = ("smoke", 99)
-
 # The end of a headline's name -> the unit of its number.
 UNITS = {"": "fraction"}
 

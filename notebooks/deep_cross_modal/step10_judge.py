@@ -309,7 +309,8 @@ lesson.figure("confusion", figure, f"EvalClassifier on the pictures of {main}.")
 # - **Authenticity** (Alaa et al. 2022): the share of pictures that are farther from
 #   their nearest training picture than that one is from its own nearest neighbour. A
 #   copier has 0 %. That neighbour shows another person, because the pictures of one
-#   recording are almost equal. Real pictures of unheard people have 30 to 50 %.
+#   recording are almost equal. The last row of the table has what real pictures of
+#   unheard people get.
 # - **Precision** (Kynkäänniemi et al. 2019): the share of generated pictures that lie
 #   among the real ones, that is within the distance of some real picture to its k-th
 #   nearest real neighbour. Noise has 0 %.
@@ -772,12 +773,12 @@ lesson.figure("i2s_classes", figure, "Class histogram of the generated sounds.")
 # ## The paper's claims, one by one
 #
 # A difference between two variants in a single run may come from the seed. So a study
-# tests the claims over several seeds (`avnb study deep_cross_modal`), and its results
-# are in the repository under `results/`. A claim **holds** when the whole 95 % interval
-# over seeds is on the claimed side. It **fails** when the interval is on the other
-# side, and it is **undecided** otherwise. There is a verdict only where the held-out
-# curves of all the networks that a claim compares are flat. A network that is still
-# learning says nothing about what it can do.
+# tests the claims over several seeds (`avnb study deep_cross_modal`). What the
+# reference run found stands below, once it is published. A claim **holds** when the
+# whole 95 % interval over seeds is on the claimed side. It **fails** when the interval
+# is on the other side, and it is **undecided** otherwise. There is a verdict only where
+# the held-out curves of all the networks that a claim compares are flat. A network that
+# is still learning says nothing about what it can do.
 
 # %% tags=["claims"]
 study.show_claims(lesson)

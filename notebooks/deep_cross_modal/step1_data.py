@@ -98,9 +98,9 @@ from avnb.data import clips
 #
 # The embedded data come from **the bandstand**, a program that draws musicians and
 # synthesises their sound. They move *because* of what they play: the bow changes its
-# direction with each note, and the left hand moves with the pitch. The program knows
-# the true pose in every frame, which no recording of real people tells us. Here is one
-# recording before any cutting.
+# direction with each stroke that is heard, and the left hand moves with the pitch. The
+# program knows the true pose in every frame, which no recording of real people tells
+# us. Here is one recording before any cutting.
 
 # %% tags=["active-ipynb"]
 # recital = bandstand.perform("violin", 8, seconds=settings.recital_seconds, seed=SEED)
@@ -575,13 +575,24 @@ def find_nearest_distances(
 # The distances of the random split are smaller: its test items have near copies in the
 # training set. A score on such a test set says little about new recordings.
 #
-# ## Summary
+# ## What came out
 #
 # You now have pairs of a picture and half a second of sound, without silence, split by
-# player, and a table of what else could name the instrument. `load_pairs` loads them,
-# `compute_sample_weights` balances the classes. Step 2 turns the sound into a picture
-# that a convolutional network can read.
-#
+# player. `load_pairs` loads them, `compute_sample_weights` balances the classes. Step 2
+# turns the sound into a picture that a convolutional network can read. The next cell
+# says what else could name the instrument here. At `smoke` there are too few players to
+# tell.
+
+# %% tags=["active-ipynb", "came-out"]
+# print(f"Chance is {chance.value:.1%}. What names the instrument more often than")
+# print("that, by its whole interval:")
+# above = {name: found for name, found in read.items() if found.low > chance.value}
+# for name, found in above.items():
+#     print(f"- {name}: {found.value:.1%}")
+# if not above:
+#     print("- nothing of what was asked.")
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. A recording with one loud accident (a cough, a dropped bow) has a large peak, so

@@ -3,9 +3,6 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step2_sound.ipynb)
 #
-# [![Open in
-# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step2_sound.ipynb)
-#
 # A convolutional network reads a picture. There are many ways to turn half a second of
 # sound into one. The paper compares five of them (Fig. 3) by how well a classifier
 # recognises the instrument (Table 1). The second-to-last layer of the best classifier

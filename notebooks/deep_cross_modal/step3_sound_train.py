@@ -176,8 +176,9 @@ lesson.figure("representations", figure, caption)
 # `points` moments each network names the instrument of some training sounds and of some
 # **held-out** sounds. The held-out curve chooses nothing: it only tells whether the
 # network was trained long enough. It counts as flat where the last quarter of its
-# points is better than the quarter before by less than 2 % of the whole gain
-# (`avnb.course.convergence`). Where it is not flat, there is no verdict.
+# points is better than the quarter before by less than 2 % of the whole gain, or by
+# less than one point (`avnb.course.convergence`). Where it is not flat, there is no
+# verdict.
 
 # %%
 fixed = torch.Generator().manual_seed(lesson.seed)
@@ -213,6 +214,9 @@ def record_curve(name: str, run: training.Run) -> None:
         training=np.transpose(run.read_log("train")),
         better="higher",
         unit="accuracy",
+        # At its first measurement a network may be nearly as good as at its end. Its
+        # gain since then is no more than its noise: one point counts for nothing.
+        negligible=0.01,
     )
 
 

@@ -178,8 +178,13 @@ def compute_outputs(net: nn.Module, pictures: Tensor) -> Tensor:
 
 
 # %%
-def record_curve(network: str, run: training.Run, better: str, unit: str) -> None:
-    """Record how long a network was trained, with its curves on both splits."""
+def record_curve(
+    network: str, run: training.Run, better: str, unit: str, negligible: float
+) -> None:
+    """Record how long a network was trained, with its curves on both splits.
+
+    `negligible` is a difference that nobody would call a gain: see step 3.
+    """
     lesson.record_training(
         network,
         epochs=run.steps_done * settings.batch / len(train),
@@ -188,6 +193,7 @@ def record_curve(network: str, run: training.Run, better: str, unit: str) -> Non
         training=np.transpose(run.read_log("train")),
         better=better,
         unit=unit,
+        negligible=negligible,
     )
 
 
@@ -239,7 +245,7 @@ for name, (network, cls, config, offset) in CLASSIFIERS.items():
     net = cls(**config)
     how = dict(seed=seed, steps=settings.steps, shift=settings.shift)
     run = train_on_pictures(name, net, classification_loss, measure_accuracies, **how)
-    record_curve(network, run, "higher", "accuracy")
+    record_curve(network, run, "higher", "accuracy", 0.01)
     training.save_model(models / f"{name}.safetensors", net, **config)
 
 # %%
@@ -348,7 +354,7 @@ if truth["train"] is not None and not taken:
     net = PoseEstimator(points=points)
     how = dict(seed=seed, steps=settings.pose_steps, shift=0)
     run = train_on_pictures("pose_estimator", net, pose_loss, measure_errors, **how)
-    record_curve("pose estimator", run, "lower", "error [picture widths]")
+    record_curve("pose estimator", run, "lower", "error [picture widths]", 0.001)
     training.save_model(path, net, points=points)
 
 # %% [markdown]

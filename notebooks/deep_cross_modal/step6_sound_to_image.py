@@ -3,9 +3,6 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step6_sound_to_image.ipynb)
 #
-# [![Open in
-# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step6_sound_to_image.ipynb)
-#
 # The input is half a second of sound, the output a picture of somebody who plays it.
 # This notebook defines both networks, their losses and the sampler of wrong pairs. Step
 # 7 trains them.

@@ -3,9 +3,6 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step8_image_to_sound.ipynb)
 #
-# [![Open in
-# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/avnb/avnb/blob/main/notebooks/deep_cross_modal/step8_image_to_sound.ipynb)
-#
 # Now the direction is reversed. The input is a picture of a musician, the output is
 # half a second of sound, as a log-mel spectrogram. The losses are those of step 6. The
 # wrong pairs now have a wrong *sound* (Eq. 7), and the networks must handle a picture

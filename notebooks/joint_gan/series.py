@@ -55,10 +55,6 @@ PUBLISHED = tuple(
     for name in ("JM", "shared", "timed", "judge_sound", "judge_video")
 )
 
-# What it plays with: the scale and the seed of drawn people whom no reference run has
-# seen, since it has other seeds.
-PLAY_DATA = ("smoke", 99)
-
 # The end of a headline's name -> the unit of its number. The others have none.
 UNITS = {
     "recognisable": "fraction",

@@ -60,6 +60,10 @@ HIGHLIGHTS = ("films", "frames", "own", "control", "table1", "hand", "turns")
 # What the reference run publishes of its folder, for the playing notebook.
 PUBLISHED = ("models/full_model.safetensors", "models/audio_features.safetensors")
 
+# What one plays with: the same player's music of another seed, which no network has
+# heard. Of the 8 s of `smoke` the test part would be 1.6 s.
+PLAY_DATA = ("smoke", 99, {"length": 40.0})
+
 # The end of a headline's name -> the unit of its number. The others have none.
 UNITS = {
     "RMSE of moving pixels": "grey levels",

@@ -479,8 +479,9 @@ def measure_sensitivity(
 #   *values* are passed on. The gradient stops at the border (`detach`).
 #
 # The paper calls carrying the state "critical for convergence". It has a price: windows
-# must come one after another, so a batch is **a single sequence**. A larger batch would
-# need several videos, or several starting points in the same video.
+# must come one after another, so a batch is **a single sequence**. A larger batch needs
+# several videos, or several starting points in the same video. Step 6 does the second:
+# its *readers* each go through a part of their own.
 
 
 # %%

@@ -515,8 +515,8 @@ def generate_video(
 # - A ConvGRU is the GRU of step 2 with convolutions. The plain loops and
 #   `avnb.layers.VideoPrediction` give the same output, and the table shows how much
 #   faster the second one is.
-# - The mask learns to keep the frame where something moves and to use the prediction
-#   where nothing does.
+# - In the example above the mask has learned to keep the frame where something moves,
+#   and to use the prediction where nothing does.
 # - Videos of any length are generated window by window.
 #
 # ## Exercises

@@ -619,7 +619,8 @@ def update_model(
 # - Shuffled real frames make $D_V$ look at the motion. The real video must count once
 #   against each fake.
 # - The perceptual loss punishes blur far more than a change of brightness.
-# - Batch norm does not fit into WGAN-GP. Step 6 trains one model with another norm.
+# - Batch norm does not fit into WGAN-GP. Step 6 trains with layer norm, and beside it
+#   one network as released, with batch norm.
 #
 # ## Exercises
 #

@@ -496,7 +496,7 @@ print(
 # %% tags=["gradients"]
 TERMS = {"reconstruction": "reconstruction × α", "D_I": "image critic"}
 TERMS |= {"D_V": "video critic"}
-rows = []
+pulls = []
 for name in [n for n in ("full_model", "released") if n in runs]:
     curves = {label: runs[name].read_log(f"grad_{key}") for key, label in TERMS.items()}
     figure = show.curves(
@@ -514,9 +514,9 @@ for name in [n for n in ("full_model", "released") if n in runs]:
         for label, (_, y) in curves.items()
     }
     shares = {f"{k} [%]": 100 * v / sum(norms.values()) for k, v in norms.items()}
-    rows.append({"network": TITLES[name]} | norms | shares)
-lesson.record("gradients", rows)
-display(show.table(rows, "means over the last quarter of the training"))
+    pulls.append({"network": TITLES[name]} | norms | shares)
+lesson.record("gradients", pulls)
+display(show.table(pulls, "means over the last quarter of the training"))
 
 # %% [markdown]
 # By the released code's balance the critics are hardly heard: the penalty holds the
@@ -646,22 +646,22 @@ if others:
 
 # %% tags=["summary"]
 used = rows[-1]["follows the sound"]
-print(
-    f"After {settings.steps} steps the full model's error on test frames is {used:.1f} "
-    f"grey levels smaller with the right sound than with another moment's."
-)
+print(f"After {settings.steps} steps another moment's sound changes the full model's")
+print(f"error on test frames by {used:+.1f} grey levels: so it ", end="")
+print("follows the sound." if used > 0 else "does not follow the sound.")
+against = f"{own:.1f} against {still_error:.1f} grey levels"
 if own < still_error:
-    print("It is also below that of the still picture: the motion is mostly right.")
+    print(f"Its error is below that of the still picture ({against}).")
 else:
-    print(
-        f"It is not below that of the still picture ({own:.1f} against "
-        f"{still_error:.1f}): the motion is not precise enough yet."
-    )
+    print(f"Its error is not below that of the still picture ({against}):")
+    print("the motion is not precise enough yet.")
+for row in pulls:
+    strong = max(TERMS.values(), key=row.get)
+    print(f"{row['network']}: R and G follow most the {strong}, whose gradient has")
+    print(f"{row[f'{strong} [%]']:.0f} % of the norms.")
 
 # %% [markdown]
-# - The trained networks are in `models/`, with the module for their sound features.
-# - The gradients' norms show which terms R and G follow, and the gaps what the critics
-#   have learned.
+# The trained networks are in `models/`, with the module for their sound features.
 #
 # ## Exercises
 #

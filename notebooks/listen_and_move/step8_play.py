@@ -364,10 +364,31 @@ print(f"one pass and two windows differ by at most {difference} of 255")
 # %% [markdown]
 # ## What came out
 #
-# - Any sound gives a video. Whether the performer follows it can be seen in the strips
-#   above and read from the table: compare "from silence" with "from other noise".
-# - The video has no length limit, and the borders of the windows are invisible.
-#
+# The next cell reads the table of reactions in words. Its numbers say how much the
+# video reacts, and not whether the reaction is right.
+
+# %% tags=["came-out"]
+found = {row["video"]: row for row in rows}
+moved, still = (found[name]["change"].value for name in ("its own", "silence"))
+print(f"From frame to frame a pixel changes by {moved:.2f} grey levels with its own")
+print(
+    f"music, by {still:.2f} in silence, and by {found['the real one']['change']:.2f} in"
+)
+print("the real video.")
+heard, drawn = (found["its own"][f"from {what}"] for what in ("silence", "other noise"))
+more = "more" if heard.value > drawn else "no more"
+print(
+    f"Its own music takes the video {heard.value:.2f} grey levels from the silent one,"
+)
+print(
+    f"and other noise takes it {drawn:.2f} from itself: the sound decides {more} than"
+)
+print("the noise.")
+far = {name: found[name]["from silence"].value for name in list(sounds)[2:-1]}
+strong = ", ".join(name for name in far if far[name] >= heard.value) or "none"
+print(f"Foreign sounds that take it as far as its own music: {strong}.")
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Measure how much a model reacts to a sound, compared with silence.

@@ -475,8 +475,9 @@ if locating:
         {"MS-VAE + W against": name, "more right by": measure_gain(name, w - other)}
         for name, other in against.items()
     ]
+    words = {"holds": "yes", "fails": "no, less", "undecided": "not shown"}
     for row in gains:
-        row["more right"] = metrics.verdict(row["more right by"])
+        row["more right"] = words[metrics.verdict(row["more right by"])]
     lesson.record("gains", gains)
     display(show.table(gains))
 
@@ -1017,8 +1018,8 @@ display(show.table(cheaters))
 # its side. It **fails** if the whole interval lies on the other side, and it is
 # **undecided** otherwise. A single run has one seed and no interval. Where a claim is
 # undecided, the table says how many seeds its spread asks for. `avnb study ms_vae`
-# trains everything once for each seed. The last two lines are not claims of the paper.
-# They are questions that it does not ask. MS-VAE means the corrected mode in all
+# trains everything once for each seed. The lines that say so are not claims of the
+# paper, but questions that it does not ask. MS-VAE means the corrected mode in all
 # claims.
 
 # %% tags=["claims"]

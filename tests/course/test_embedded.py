@@ -52,6 +52,19 @@ def test_each_seed_is_a_world_of_its_own(
 
 
 @pytest.mark.slow
+def test_changed_options_lie_beside_the_data_of_the_scale(small: Path) -> None:
+    """As what one plays with, which no run may take for its own."""
+    own = make_embedded_data("smoke", SERIES, 0)
+    longer = make_embedded_data("smoke", SERIES, 0, {"length": 1.0})
+    assert longer != own
+    assert len(load(longer)) == 2 * len(load(own))
+    assert make_embedded_data("smoke", SERIES, 0) == own
+    assert load_series(SERIES).EMBEDDED[1]["smoke"]["length"] == 0.5
+    changed = identify_embedded_data("smoke", SERIES, 0, {"length": 1.0})
+    assert changed != identify_embedded_data("smoke", SERIES, 0)
+
+
+@pytest.mark.slow
 def test_a_lesson_draws_its_pictures_again(small: Path, tmp_path: Path) -> None:
     lesson = Lesson(SERIES, "step1_data", "smoke", 1, tmp_path / "run", {})
     held = load(lesson.data)

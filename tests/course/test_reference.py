@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +149,10 @@ def test_a_run_is_published_beside_its_series_with_all_that_proves_it(
     (rows,) = (e["value"] for e in curve if e["name"] == "trainings")
     assert rows["net"]["held_out"][-1] == [90.0, 0.9]
     told = reference.describe_reference(found)
-    for text in ("reference", "seed 0", "90 minutes", "2026-01-02", "commit cccccc"):
+    for text in ("reference", "seed 0", "2026-01-02", "commit cccccc"):
         assert text in told
+    # What was computed before a stop is not counted.
+    assert "at least 90 minutes" in told
     found["steps"]["step3_use"]["commit"] = "d" * 40 + "+changes"
     assert "commits cccccccccccc, dddddddddddd+changes" in reference.describe_reference(
         found
@@ -347,11 +348,14 @@ def test_playing_has_data_of_the_series_own_choice(
 ) -> None:
     monkeypatch.setattr(play, "make_embedded_data", lambda *given: given)
     module = load_series("toy")
-    assert play.choose_data("toy", 3) == ""
+    assert play.choose_data("toy") == ""
     monkeypatch.setattr(module, "EMBEDDED", ("bandstand", {}), raising=False)
-    assert play.choose_data("toy", 3) == "('smoke', 'toy', 3)"
-    monkeypatch.setattr(module, "PLAY_DATA", ("laptop", 7), raising=False)
-    assert play.choose_data("toy", 3) == "('laptop', 'toy', 7)"
+    # Not the seed of the reference run: its world is what the networks have learned.
+    assert play.choose_data("toy") == f"('smoke', 'toy', {play.UNSEEN_SEED})"
+    assert play.UNSEEN_SEED not in range(20)
+    given = ("laptop", 77, {"length": 9})
+    monkeypatch.setattr(module, "PLAY_DATA", given, raising=False)
+    assert play.choose_data("toy") == "('laptop', 'toy', 77, {'length': 9})"
 
 
 def test_what_a_playing_notebook_lacks_is_told(
@@ -370,12 +374,10 @@ def test_from_a_real_run_to_playing(toy: Toy) -> None:
     runner.run_series("toy", scale="reference", again=True)
     folder = reference.keep_reference("toy")
     assert {p.suffix for p in (folder / "samples").iterdir()} == {".wav"}
-    began = time.monotonic()
     notebook = play.prepare_play("toy")
     papermill.execute_notebook(
         notebook, notebook, kernel_name="python3", language="python"
     )
-    assert time.monotonic() - began < 180
     run = toy.folder / "home" / "runs" / "toy"
     answers = [
         study.read_records(run / name)["step5_play"] for name in ("play", "reference")

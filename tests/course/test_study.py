@@ -97,6 +97,25 @@ def test_variants_of_unequal_training_are_not_compared() -> None:
     assert mixed["c_over_n"] == "not compared"
 
 
+def test_networks_that_were_not_trained_are_named() -> None:
+    run = run_of(0.8, 0.2)
+    judged = run["step10_judge"]
+    judged["table5"] = [r for r in judged["table5"] if r["pictures"] == "S2I-C"]
+    for values in run.values():
+        for name in ("S2I-N", "S2I-A"):
+            values.get("trainings", {}).pop(name, None)
+    found = verdicts([run])
+    no = "not compared: no training of"
+    assert found["c_over_n"] == f"{no} S2I-N is recorded"
+    assert found["n_over_a"] == f"{no} S2I-N and S2I-A is recorded"
+    assert found["i2s_above_chance"] == "here yes"
+    run["step3_sound_train"]["table1"].clear()
+    for values in run.values():
+        for name in [n for n in values.get("trainings", {}) if n.endswith("layers")]:
+            del values["trainings"][name]
+    assert verdicts([run])["lms_best"] == f"{no} 5 of its networks is recorded"
+
+
 @pytest.mark.parametrize("scale", ["laptop", "reference"])
 def test_a_study_trains_all_that_its_claims_compare(scale: str) -> None:
     module = load_series(SERIES)

@@ -109,7 +109,10 @@ def pick(rows: list[dict[str, Any]], **wanted: str) -> dict[str, Any]:
 
 
 def test_a_perfect_generator(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = judge(make_generator(folder), folder, tmp_path, monkeypatch)
     own = pick(found["control"], frames="its own sound")
@@ -142,6 +145,14 @@ def test_a_perfect_generator(
     assert copies["nearest training sound"][near] == pytest.approx(0, abs=1e-6)
     assert copies["nearest training sound"]["authentic"]["value"] == 0
     assert copies["its own sound"][near] == copies["real test video"][near] > 0
+    for name in ("precision", "recall", "diversity"):
+        assert copies["its own sound"][name]["value"] == pytest.approx(1, abs=1e-5)
+    told = capsys.readouterr().out
+    assert "the frames follow the sound" in told
+    assert "the motion is more precise than none" in " ".join(told.split())
+    assert found["table1"][0]["the paper's cello: SSIM · LPIPS · FVD"].startswith(
+        "0.87"
+    )
     results = {"step7_judge": found}
     evidence = series.evidence(results)
     for name in ("follows_sound", "hand_follows", "bow_turns", "sharper"):
@@ -166,9 +177,18 @@ def test_a_late_generator_does_not_follow(
 
 
 def test_a_still_picture_is_neither_sharp_nor_moving(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = judge(make_still(folder), folder, tmp_path, monkeypatch)
+    told = capsys.readouterr().out
+    assert "the frames are not shown to follow the sound" in told
+    assert "the motion is no more precise than none" in " ".join(told.split())
+    same = pick(found["memorisation"], frames="its own sound")
+    assert same["diversity"]["value"] == pytest.approx(0, abs=1e-5)
+    assert same["recall"]["value"] < 0.2
     assert found["gain"]["value"] == pytest.approx(0, abs=1e-6)
     own = pick(found["hand"], quantity="along", video="its own sound")
     assert own["r"]["value"] == 0

@@ -57,7 +57,11 @@ def test_step_6_goes_on_with_more_epochs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_step_3_goes_on_with_more_steps(tmp_path: Path) -> None:
-    run("step3_extract", tmp_path)
+    (row,) = run("step3_extract", tmp_path)["trainings"].values()
+    # Two measurements on unheard sounds of each kind, shares of 3 x 28 seconds.
+    assert [step for step, _ in row["held_out"]] == [1, 2]
+    assert all(share * 84 == pytest.approx(round(share * 84)) for _, share in
+               row["held_out"])  # fmt: skip
     assert read_steps(tmp_path / "audio_encoder")[-1] == 1
     run("step3_extract", tmp_path, overrides={"encoder_steps": 5, "encoder_unseen": 2})
     assert [p.name for p in tmp_path.glob("audio_encoder*")] == ["audio_encoder"]

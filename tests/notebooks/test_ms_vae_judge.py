@@ -167,7 +167,7 @@ def test_table_2_and_the_two_slips(judged: tuple) -> None:
         assert as_released[name] == pytest.approx(np.mean(within))
     assert as_released["A-V"] == pytest.approx(np.mean(across))
     assert max(np.mean(within), np.mean(across)) < 1
-    assert all(row["holds"] != "not compared" for row in results["claims"])
+    assert not any("not compared" in row["holds"] for row in results["claims"])
 
 
 @pytest.mark.slow
@@ -349,7 +349,7 @@ def test_own_recordings_of_three_seconds_are_judged_and_played(tmp_path: Path) -
     assert {"A-V", "V-A"} <= set(row)
     assert "A-A" not in row
     holds = [claim["holds"] for claim in results["claims"]]
-    assert holds.count("not compared") == 5
+    assert sum(verdict.startswith("not compared") for verdict in holds) == 5
 
     played = run("step8_play", tmp_path, data)
     assert played["both answers right"] == 0

@@ -123,7 +123,7 @@ def test_the_title_is_followed_by_the_badge_of_colab(series: str, path: Path) ->
     )
     assert page, badge
     assert (ROOT / page[1]).samefile(path.with_suffix(".ipynb"))
-    assert first.source.count(tools.BADGE) == 1
+    assert first.source.count("colab-badge") == 1, "make notebooks"
 
 
 @each_series
@@ -144,6 +144,12 @@ def test_the_badge_is_put_in_once_and_renewed() -> None:
     tools.stamp_badge(book, path)
     assert book.cells[0].source == once
     book.cells[0].source = once.replace("/blob/main/", "/blob/old/")
+    tools.stamp_badge(book, path)
+    assert book.cells[0].source == once
+    wrapped = tools.badge(path).replace("Open in Colab", "Open in\nColab")
+    book.cells[0].source = once.replace(
+        "\n\nWhat", f"\n\n{wrapped}\n\n{wrapped}\n\nWhat"
+    )
     tools.stamp_badge(book, path)
     assert book.cells[0].source == once
     alone = v4.new_notebook(cells=[v4.new_markdown_cell("# Step 1")])
