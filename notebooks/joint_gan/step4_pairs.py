@@ -1024,10 +1024,11 @@ def train_mixture(
 # The trained critics push the shares to where the formula says. It is not a lack of
 # training: at the best critics the generators *want* to drop the rare class.
 #
-# It also follows that **this game cannot be won**. If the generators were perfect, the
-# three kinds of pair would be equally distributed, and the critics could only guess.
-# How far apart are they at best? Their divergence (Jensen and Shannon's) is the mean of
-# $\log(\text{own density} / \text{mean of the three})$. It is 0 where all three agree:
+# It also follows that **this game cannot be won**. If each generated half fitted the
+# real half that it meets, the three kinds of pair would be distributed alike, and the
+# critics could only guess. How far apart do the kinds stay at best? Their divergence
+# (Jensen and Shannon's) is the mean of $\log(\text{own density} / \text{mean of the
+# three})$. It is 0 where all three agree:
 
 
 # %%

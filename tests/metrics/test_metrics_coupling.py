@@ -125,8 +125,8 @@ def test_bad_pairs() -> None:
 
 
 def draw_beats(fast: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
-    """Six strokes in the second of a fast player, two in that of a slow one."""
-    counts = np.where(fast, 6, 2)
+    """Eight strokes in the second of a fast player, one in that of a slow one."""
+    counts = np.where(fast, 8, 1)
     return [np.sort(random.random(count)) for count in counts]
 
 
