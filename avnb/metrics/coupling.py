@@ -5,7 +5,7 @@ with each other agree now and then. So each measure comes with the value of shuf
 pairs, the sound of one item with the picture of another, and only the gain counts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -109,9 +109,15 @@ def compare_pairs(
     *,
     name: str,
     unit: str = "",
+    groups: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> PairGain:
     """Score pairs, and each sound with pictures of other items.
+
+    Two sides that share nothing but their class can score above shuffled pairs: fast
+    players meet fast ones. With `groups` a sound meets only pictures of its own
+    picture's group. Then what the group tells is in both scores, and the gain is what a
+    pair has beyond it.
 
     Args:
         score: of one sound and one picture.
@@ -120,22 +126,28 @@ def compare_pairs(
         units: the unit of each item, for the interval.
         name: of the measure.
         unit: of the score.
+        groups: of each picture, such as the class that it shows. A picture that is
+            alone in its group meets its own sound again, and adds nothing to the gain.
         seed: of the shuffled order and of the bootstrap.
 
     Raises:
-        ValueError: there are fewer than 2 pairs, or not as many sounds as pictures.
+        ValueError: there are fewer than 2 pairs, or not as many sounds, pictures and
+            groups.
     """
     n = len(heard)
     if n != len(seen) or n < 2:
         raise ValueError(f"{n} sounds and {len(seen)} pictures: give pairs, 2 or more")
-    order = np.random.default_rng(seed).permutation(n)
+    group_of: list[Hashable] = [None] * n if groups is None else list(groups)
+    if len(group_of) != n:
+        raise ValueError(f"{len(group_of)} groups for {n} pairs: one each is needed")
+    circles: dict[Hashable, list[int]] = {}
+    for i in np.random.default_rng(seed).permutation(n).tolist():
+        circles.setdefault(group_of[i], []).append(i)
     own, others = np.empty(n), np.empty(n)
-    # In a shuffled circle: with each step every sound meets another item's picture.
-    steps = np.unique(np.linspace(1, n - 1, min(PARTNERS, n - 1)).round().astype(int))
-    for place, i in enumerate(order):
-        own[i] = score(heard[i], seen[i])
-        partners = [order[(place + step) % n] for step in steps]
-        others[i] = np.mean([score(heard[i], seen[j]) for j in partners])
+    for circle in circles.values():
+        for i, partners in _list_partners(circle):
+            own[i] = score(heard[i], seen[i])
+            others[i] = np.mean([score(heard[i], seen[j]) for j in partners])
 
     def measure(what: str, values: np.ndarray, of: str) -> Measure:
         low, high = bootstrap_interval(values, units, seed=seed)
@@ -151,6 +163,17 @@ def compare_pairs(
     )
 
 
+def _list_partners(circle: list[int]) -> list[tuple[int, list[int]]]:
+    """Each item of a shuffled circle with the others whose pictures it meets."""
+    size = len(circle)
+    # With each step round the circle every sound meets another item's picture.
+    steps = np.linspace(1, size - 1, min(PARTNERS, size - 1)).round().astype(int)
+    return [
+        (i, [circle[(place + step) % size] for step in np.unique(steps)] or [i])
+        for place, i in enumerate(circle)
+    ]
+
+
 def event_match(
     heard: Sequence[Times],
     seen: Sequence[Times],
@@ -158,12 +181,14 @@ def event_match(
     units: Units | None = None,
     *,
     name: str = "F1 of onsets and strikes",
+    groups: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> PairGain:
     """Match the onsets of each sound with the strikes of its picture, one to one.
 
-    The score of a pair is F1 = 2 · matched / (onsets + strikes). A pair without any
-    event scores 1, and so does a shuffled one: it adds nothing to the gain.
+    The score of a pair, or of a shuffled one, is F1 = 2 · matched / (onsets + strikes),
+    and 1 where nothing starts on either side. So clips in which nothing ever starts
+    have no gain.
 
     Args:
         heard: of each sound, when something starts, in s and in order.
@@ -171,6 +196,8 @@ def event_match(
         window: how far apart the two of a match may be, in s.
         units: the unit of each item, for the interval.
         name: of the measure.
+        groups: see `compare_pairs`. Without them a picture of the right class alone
+            brings a gain, since each class has its own number of strokes a second.
         seed: of the shuffled order and of the bootstrap.
     """
 
@@ -179,7 +206,7 @@ def event_match(
         return 2 * len(match_events(onsets, strikes, window)) / both if both else 1.0
 
     return compare_pairs(
-        score, heard, seen, units, name=name, unit="fraction", seed=seed
+        score, heard, seen, units, name=name, unit="fraction", groups=groups, seed=seed
     )
 
 

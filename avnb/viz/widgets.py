@@ -558,6 +558,37 @@ class Album(Playground):
         self.shown.value = self.page(self.choice.value).data
 
 
+class Knobs(Playground):
+    """Sliders with names, and what comes out at their positions.
+
+    Args:
+        make: positions (name -> number, from 1) -> what is shown. It is called when a
+            slider is let go.
+        knobs: name -> how many positions it has.
+    """
+
+    def __init__(
+        self, make: Callable[[dict[str, int]], HTML], knobs: Mapping[str, int]
+    ) -> None:
+        self.make = make
+        self.sliders = {
+            # Not while the slider moves: the network may take longer than the hand.
+            name: ui.IntSlider(
+                1, min=1, max=count, description=name, continuous_update=False
+            )
+            for name, count in knobs.items()
+        }
+        self.shown = ui.HTML()
+        for slider in self.sliders.values():
+            slider.observe(lambda _: self._update(), names="value")
+        super().__init__([*self.sliders.values(), self.shown])
+        self._update()
+
+    def _update(self) -> None:
+        places = {name: slider.value for name, slider in self.sliders.items()}
+        self.shown.value = self.make(places).data
+
+
 def mix_sounds(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     """Two waveforms (samples,) at once, `share` of the second, none cut short."""
     # The shorter one ends in silence.

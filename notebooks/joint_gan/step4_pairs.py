@@ -17,7 +17,8 @@
 # 4. why the model learns both marginals and **no coupling**,
 # 5. that the joint critics even bend the marginals, and by how much.
 #
-# **Time:** about a minute. **Before you start:** steps 2 and 3.
+# **Time:** about 40 minutes to read. The cells run in about a minute.
+# **Before you start:** steps 2 and 3.
 #
 # **Letters.** a, v real sound and video · â, v̂ generated ones · B items · T frames ·
 # K columns of logits · p class shares of the data · q, r those of generated sounds and
@@ -260,8 +261,8 @@ def pair_generator_loss(
 # wide, **without** phase shuffle, because it would blur the timing) and of $D_V$. The
 # first form, `pooled`, averages both over time: it can judge whether a sound and a
 # video are of the same *kind*. The second, `timed`, keeps T steps of both on one clock
-# and compares them step by step: it can also judge *when*. The paper published no such
-# comparison; step 7 makes it.
+# and compares them step by step: it can also judge *when*. Nobody has compared the two
+# forms; the network `JM, timed critics` of step 6 is there for it.
 #
 # `sound → heard`, `video → seen`, `(heard, seen) → logits (B, K)`
 
@@ -546,6 +547,9 @@ def make_critics(
 
     `shuffle` is the radius of D_a's phase shuffle, `pair_shuffle` that of the pairs'.
     """
+    # The pairs' critics come last, so that a seed gives the others equal weights.
+    own = [SoundCritic(sound_width, shuffle), ImageCritic(width, sigma)]
+    own.append(VideoCritic(width, sigma, size))
     pairs: nn.Module | None = None
     if method.pairs == "alone":
         pairs = AloneCritics(method.columns, pair_width)
@@ -553,12 +557,7 @@ def make_critics(
         pairs = PairCritics(
             method.columns, pair_width, method.form, shared, pair_shuffle
         )
-    return Critics(
-        SoundCritic(sound_width, shuffle),
-        ImageCritic(width, sigma),
-        VideoCritic(width, sigma, size),
-        pairs,
-    )
+    return Critics(*own, pairs)
 
 
 # %% [markdown]
@@ -1023,8 +1022,41 @@ def train_mixture(
 
 # %% [markdown]
 # The trained critics push the shares to where the formula says. It is not a lack of
-# training: at the best critics the generators *want* to drop the rare class. Here it is
-# for Table 1's thirteen classes with $D_1$ and $D_a$:
+# training: at the best critics the generators *want* to drop the rare class.
+#
+# It also follows that **this game cannot be won**. If each generated half fitted the
+# real half that it meets, the three kinds of pair would be distributed alike, and the
+# critics could only guess. How far apart do the kinds stay at best? Their divergence
+# (Jensen and Shannon's) is the mean of $\log(\text{own density} / \text{mean of the
+# three})$. It is 0 where all three agree:
+
+
+# %%
+def measure_kinds(p: list[float], q: list[float]) -> float:
+    """How far apart the three kinds of pair are, in nats, if â and v̂ have shares q."""
+    total = 0.0
+    for a in range(len(p)):
+        for v in range(len(p)):
+            real = p[a] if a == v else 0.0
+            kinds = (real, q[a] * p[v], p[a] * q[v])
+            mean = sum(kinds) / 3
+            total += sum(x * math.log(x / mean) for x in kinds if x) / 3
+    return total
+
+
+# %% tags=["active-ipynb", "floor"]
+# p = [0.8, 0.2]
+# shares = {"as the data": p, "the best": find_best_shares(p, True, False)}
+# rows = [
+#     {"made": name, "common class [%]": 100 * q[0], "nats": measure_kinds(p, q)}
+#     for name, q in shares.items()
+# ]
+# show.table(rows, "how far apart the three kinds of pair stay at the best critics")
+
+# %% [markdown]
+# No generator with independent noise comes below the last number, however long it is
+# trained. So the joint critics always have something to object to, and what they push
+# at are the shares. For Table 1's thirteen classes, $D_1$ and $D_a$ push them here:
 
 # %%
 TABLE_1 = {
@@ -1059,7 +1091,7 @@ TABLE_1 = {
 # - The non-saturating form of the pairs' loss is worse: it collapses into a wrong
 #   corner.
 # - The joint critics bend the marginals towards common classes; a closed form says how
-#   far, and the trained toy meets it.
+#   far, and the trained toy meets it. Their game cannot be won.
 #
 # Step 5 couples the two.
 #

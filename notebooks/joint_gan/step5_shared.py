@@ -14,7 +14,8 @@
 # 3. how one recurrent network can drive each frame and the sound, by FiLM,
 # 4. how to check who depends on whom before anything is trained.
 #
-# **Time:** about a minute. **Before you start:** step 4.
+# **Time:** about 20 minutes to read. The cells run in about a minute.
+# **Before you start:** step 4.
 #
 # **Letters.** s shared latent (50 numbers) · e_a, e_v each side's own noise · T frames
 # · M motion code · C channels of the sound's maps · γ, β scale and shift.
@@ -350,7 +351,7 @@ def generate_clips(
 #             )
 #         count = sum(p.numel() for p in G.parameters())
 #         rows.append({"coupling": coupling, "width": width, "weights": count})
-# show.table(rows, "the coupled generators are as large as JM's")
+# show.table(rows, "the coupled generators are about as large as JM's")
 
 # %% [markdown]
 # ## Who depends on whom?

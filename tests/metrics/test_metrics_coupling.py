@@ -122,3 +122,43 @@ def test_bad_pairs() -> None:
         metrics.class_agreement(nothing, nothing, 2)
     with pytest.raises(ValueError, match="2 or more"):
         metrics.event_match([np.array([0.1])], [np.array([0.1])], 0.1)
+
+
+def draw_beats(fast: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
+    """Eight strokes in the second of a fast player, one in that of a slow one."""
+    counts = np.where(fast, 8, 1)
+    return [np.sort(random.random(count)) for count in counts]
+
+
+def test_within_a_class_tempo_is_no_coupling() -> None:
+    """Both sides know who is fast, and nothing of each other's moments."""
+    random = np.random.default_rng(5)
+    fast = random.random(600) < 0.5
+    heard, seen = draw_beats(fast, random), draw_beats(fast, random)
+    plain = metrics.event_match(heard, seen, 0.05)
+    assert plain.gain.low > 0.02  # the class alone
+    within = metrics.event_match(heard, seen, 0.05, groups=fast.tolist())
+    assert within.gain.low < 0 < within.gain.high
+    assert within.own.value == plain.own.value
+    # And where the moments agree, the gain stays.
+    same = metrics.event_match(heard, heard, 0.05, groups=fast.tolist())
+    assert same.gain.low > 0.3
+
+
+def test_partners_are_of_the_same_group_and_never_oneself() -> None:
+    groups = ["a"] * 5 + ["b"] * 20 + ["c"]
+    met: dict[int, set[int]] = {i: set() for i in range(26)}
+
+    def score(i: int, j: int) -> float:
+        met[i].add(j)
+        return float(i == j)
+
+    items = list(range(26))
+    found = metrics.compare_pairs(score, items, items, name="x", groups=groups)
+    for i, partners in met.items():
+        assert {groups[j] for j in partners} == {groups[i]}
+    assert met[25] == {25}  # alone: nothing to compare with
+    assert all(len(met[i]) == 5 for i in range(5))
+    assert found.gain.value == pytest.approx(25 / 26)
+    with pytest.raises(ValueError, match="2 groups for 26 pairs"):
+        metrics.compare_pairs(score, items, items, name="x", groups=["a", "b"])

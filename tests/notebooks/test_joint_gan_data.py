@@ -1,6 +1,7 @@
 """Step 1 of joint_gan: what its clips hold, what it refuses, and its readers."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from avnb_notebooks.joint_gan.step1_data import (
     SAMPLES,
     Clips,
     cut_corners,
+    find_examples,
     find_frame,
     hear_frames,
     list_quantities,
@@ -76,6 +78,14 @@ def test_onsets_are_those_of_the_truth() -> None:
     assert torch.equal(clips.get_onsets(), clips.truth["onset"] == 1)
     with pytest.raises(ClipsError, match=r"onset_left: nobody knows it"):
         clips.get_onsets("left")
+
+
+def test_examples_are_the_first_clips_of_the_classes_that_are_there() -> None:
+    """All clips of a class may be silent, or of people of the other split."""
+    clips = make_clips(6)
+    assert find_examples(clips) == {"ghatam": 0, "tabla": 1}
+    lone = replace(clips, labels=torch.ones(6, dtype=torch.int64))
+    assert find_examples(lone) == {"tabla": 0}
 
 
 def prepare_noise(

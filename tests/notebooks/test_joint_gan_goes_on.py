@@ -49,6 +49,12 @@ def test_a_training_cut_off_midway_ends_with_equal_weights(
         assert files.hash_file(cut / path) == files.hash_file(whole / path), model
     assert results["networks"][0]["steps"] == 6
 
+    # Looking at the gradients less often changes no draw of the training.
+    seldom = tmp_path / "seldom"
+    run_step("step6_train", seldom, data, **(TINY | {"pulls_every": 5}))
+    path = Path("models") / "timed.safetensors"
+    assert files.hash_file(seldom / path) == files.hash_file(whole / path)
+
     # More steps go on; a setting that changes the training begins beside it.
     run_step("step6_train", cut, data, **(TINY | {"steps": 8}))
     assert read_steps(cut / name) == [*range(8)]
@@ -65,12 +71,17 @@ def test_clips_without_truth_are_judged_and_played(data: Path, tmp_path: Path) -
     names = [row["sounds"] for row in found["table3"]]
     assert {"real, held out", "timed", "noise", "silence, grey"} <= set(names)
     measures = {row["measure"] for row in found["coupling"]}
-    assert {series.AGREEMENT, series.STRIKES} <= measures
+    assert {series.AGREEMENT, series.STRIKES, series.TIMING} <= measures
+    # Training clips that are drawn again are clips of few people, not of many.
+    shown = {row["clips"]: row["sound recognisable"] for row in found["recognisable"]}
+    assert "2 units" in shown["training clips, drawn again"]["note"]
+    assert shown["timed"]["network"] == "the ear"
     assert (tmp_path / "vote" / "vote.html").is_file()
     found = run_step("step8_play", tmp_path, data)
     rows = {row["clips"]: row["the judges are right"] for row in found["game"]}
     assert set(rows) == {"real", "timed", "chance"}
     assert rows["chance"]["value"] == 0.25
+    assert "units" in rows["real"]["note"]  # people, and not questions
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import pytest
+import scipy
 import torch
 from avnb_notebooks.joint_gan import step4_pairs as pairs
 from avnb_notebooks.joint_gan import step5_shared as shared
@@ -254,6 +256,20 @@ def test_a_step_of_the_generators_raises_the_critics_opinion(name: str) -> None:
         assert torch.equal(was, is_)
 
 
+def test_a_seed_gives_all_methods_equal_generators_and_own_critics() -> None:
+    """As step 6 makes them: a difference is not that of their first weights."""
+    found = []
+    for method in METHODS.values():
+        torch.manual_seed(3)
+        G = shared.make_generator(method, sound_width=1, width=2, size=16, content=60)
+        torch.manual_seed(4)
+        critics = pairs.make_critics(method, 1, 2, 2, size=16)
+        own = [G.sound, G.picture, critics.sound, critics.image, critics.video]
+        found.append(torch.cat([w.flatten() for n in own for w in n.parameters()]))
+    for name, weights in zip(METHODS, found, strict=True):
+        assert torch.equal(weights, found[0]), name
+
+
 def test_an_update_of_jm_by_hand() -> None:
     """Gₐ gets the gradients of D_a and of C_M at (â, v), and of nothing else."""
     method, G, critics, real, fake, frame = make_step("JM")
@@ -330,6 +346,24 @@ def test_the_best_shares_minimise_the_value() -> None:
     )
 
 
+def test_the_floor_of_equation_2_is_at_the_best_shares() -> None:
+    """On a grid: no share brings the kinds of pair nearer, and none to 0."""
+    p = [0.8, 0.2]
+    grid = [k / 1000 for k in range(1, 1000)]
+    best = min(grid, key=lambda q: pairs.measure_kinds(p, [q, 1 - q]))
+    assert best == pytest.approx(pairs.find_best_shares(p, True, False)[0], abs=1e-3)
+    # The number of the facts, in nats.
+    assert pairs.measure_kinds(p, [best, 1 - best]) == pytest.approx(0.117, abs=5e-4)
+    # SciPy's two-sided divergence of three densities over the four pairs of classes.
+    kinds = np.array(
+        [[0.8, 0, 0, 0.2], [0.72, 0.18, 0.08, 0.02], [0.72, 0.08, 0.18, 0.02]]
+    )
+    apart = scipy.stats.entropy(kinds.T, kinds.mean(0)[:, None]).mean()
+    assert pairs.measure_kinds(p, [0.9, 0.1]) == pytest.approx(apart)
+    # With one class there is nothing to tell apart.
+    assert pairs.measure_kinds([1.0], [1.0]) == pytest.approx(0)
+
+
 def test_thirteen_classes_of_table_1() -> None:
     counts = pairs.TABLE_1
     assert (len(counts), sum(counts.values())) == (13, 6496)
@@ -360,6 +394,16 @@ def test_jm_fills_four_corners_and_the_shared_latent_two() -> None:
     two = pairs.count_corners(pairs.train_toy(both, toy)[-1])
     assert min(two["(−, −)"], two["(+, +)"]) > 0.3, two
     assert two["(−, +)"] + two["(+, −)"] < 0.05, two
+
+
+@pytest.mark.slow
+def test_without_a_shared_latent_the_pair_of_both_costs_a_cluster() -> None:
+    both = pairs.Method(both_made=True)
+    made = pairs.count_corners(pairs.train_toy(both, pairs.ToyGenerator())[-1])
+    assert sum(share < 0.05 for share in made.values()) >= 2, made
+    alone = shared.ToySharedGenerator()
+    made = pairs.count_corners(pairs.train_toy(pairs.Method(), alone)[-1])
+    assert min(made.values()) > 0.08, made
 
 
 @pytest.mark.slow

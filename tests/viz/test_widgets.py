@@ -423,3 +423,19 @@ def test_an_album_opens_pages_only_when_asked() -> None:
     book.choice.value = "three"
     assert opened == ["one", "three"]
     assert book.shown.value == "<p>three</p>"
+
+
+def test_knobs_show_what_comes_out_at_their_positions() -> None:
+    turned: list[dict[str, int]] = []
+
+    def make(places: dict[str, int]) -> HTML:
+        turned.append(places)
+        return HTML(f"<p>{places}</p>")
+
+    knobs = widgets.Knobs(make, {"sound": 3, "motion": 8})
+    assert turned == [{"sound": 1, "motion": 1}]
+    knobs.sliders["motion"].value = 5
+    assert turned[1:] == [{"sound": 1, "motion": 5}]
+    assert knobs.shown.value == "<p>{'sound': 1, 'motion': 5}</p>"
+    knobs.sliders["sound"].value = 99  # a slider ends at its last position
+    assert turned[-1] == {"sound": 3, "motion": 5}
