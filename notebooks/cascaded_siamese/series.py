@@ -296,7 +296,7 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
         if row["quantity"] == "mouth_open"
     }
 
-    def apart(one: str, other: str, column: str = "FVD") -> float | None:
+    def find_gap(one: str, other: str, column: str = "FVD") -> float | None:
         return _subtract(*(_number(table3.get(x), column) for x in (one, other)))
 
     return {
@@ -307,10 +307,10 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
             _average(table1, WITHOUT_SKIPS, "LPIPS, held out"),
             _average(table1, ("ImaGINator", CASCADE), "LPIPS, held out"),
         ),
-        "shuffle_alone": apart(ONE, SHUFFLED),
-        "cascade_needed": apart(SHUFFLED, CASCADE),
-        "gens_hurt": apart(GENERATORS, ONE),
-        "order": apart(NO_ORDER, CASCADE),
+        "shuffle_alone": find_gap(ONE, SHUFFLED),
+        "cascade_needed": find_gap(SHUFFLED, CASCADE),
+        "gens_hurt": find_gap(GENERATORS, ONE),
+        "order": find_gap(NO_ORDER, CASCADE),
         "follows_sound": _subtract(own, foreign),
         "enters": own,
         "fvd_is_sync": _subtract(deaf[1], deaf[0]),
@@ -320,7 +320,7 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
         "beats_still": _subtract(lpips.get(STILL), lpips.get(CASCADE)),
         "kept": keeps.get(CASCADE),
         "mouth": mouth.get(CASCADE),
-        "borders": apart(GENERATORS, CASCADE, "jump"),
+        "borders": find_gap(GENERATORS, CASCADE, "jump"),
         "static": _subtract(motion.get(NO_STILLS), motion.get(CASCADE)),
         "calm": _find_missing_motion(motion.get(CASCADE), motion.get(real)),
         "enters_ours": own_ours,

@@ -242,7 +242,9 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
     )
     classes = "JSD of the sound's classes [bits]"
 
-    def apart(rows: dict[str, Any], column: str, one: str, other: str) -> float | None:
+    def find_gap(
+        rows: dict[str, Any], column: str, one: str, other: str
+    ) -> float | None:
         if any(column not in rows.get(name, {}) for name in (one, other)):
             return None
         return _number(rows[one][column]) - _number(rows[other][column])
@@ -251,24 +253,24 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
     trained = _by_name(results["step6_train"]["networks"])
     kinds = trained.get("JM", {}).get("D₁ and D₂ right: last")
     return {
-        "ndb": apart(sounds, ndb, "BL", "JM"),
-        "fid": apart(sounds, "FD (ear)", "BL", "JM"),
-        "kid": apart(sounds, "KD (ear)", "BL", "JM"),
-        "is_sound": apart(sounds, "IS (ear)", "JM", "BL"),
-        "pe": apart(sounds, "PE, all", "BL", "JM"),
-        "is_video": apart(videos, "IS (eye)", "JM", "BL"),
-        "fvd": apart(videos, "FVD", "BL", "JM"),
+        "ndb": find_gap(sounds, ndb, "BL", "JM"),
+        "fid": find_gap(sounds, "FD (ear)", "BL", "JM"),
+        "kid": find_gap(sounds, "KD (ear)", "BL", "JM"),
+        "is_sound": find_gap(sounds, "IS (ear)", "JM", "BL"),
+        "pe": find_gap(sounds, "PE, all", "BL", "JM"),
+        "is_video": find_gap(videos, "IS (eye)", "JM", "BL"),
+        "fvd": find_gap(videos, "FVD", "BL", "JM"),
         "belongs": _find_gain(judge, "JM", AGREEMENT),
         "belongs_shared": _find_gain(judge, "shared", AGREEMENT),
         "sync": _find_gain(judge, "JM", TIMING),
         "sync_timed": _find_gain(judge, "timed", TIMING),
-        "marginals": apart(shown, classes, "BL", "JM"),
-        "not_more_critics": apart(sounds, "KD (ear)", "alone", "JM"),
-        "right_pairs": apart(sounds, "KD (ear)", "mismatched", "JM"),
-        "two_critics": apart(sounds, "KD (ear)", "one", "JM"),
-        "phase": apart(sounds, jsd, "BL, no shuffle", "BL"),
+        "marginals": find_gap(shown, classes, "BL", "JM"),
+        "not_more_critics": find_gap(sounds, "KD (ear)", "alone", "JM"),
+        "right_pairs": find_gap(sounds, "KD (ear)", "mismatched", "JM"),
+        "two_critics": find_gap(sounds, "KD (ear)", "one", "JM"),
+        "phase": find_gap(sounds, jsd, "BL, no shuffle", "BL"),
         "ternary": None if kinds is None else kinds - 1 / 3,
-        "real_is_worse": apart(videos, "IS (eye)", "JM", real),
+        "real_is_worse": find_gap(videos, "IS (eye)", "JM", real),
     }
 
 
