@@ -92,7 +92,7 @@ settings = lesson.settings(
         width=(4, 16, 16, 32, 32),  # channels of the first convolution
         table_steps=(2, 60, 4800, 4800, 10000),  # for each classifier of Table 1
         steps=(3, 500, 4800, 4800, 20000),  # for the encoder and the EvalClassifier
-        autoencoder_steps=(2, 100, 400, 1000, 5000),  # for each of the four stacks
+        autoencoder_steps=(2, 100, 2000, 2000, 5000),  # for each of the four stacks
         points=(2, 8, 16, 16, 16),  # measurements of each held-out curve
         monitored=(16, 512, 512, 512, 2048),  # sounds of each split that they use
         learning_rate=(1e-3, 1e-3, 1e-3, 1e-3, 1e-3),
@@ -403,7 +403,9 @@ def train_autoencoder() -> None:
     config = dict(rows=rows, frames=frames, width=settings.width)
     net, each = StackedAutoencoder(**config), settings.autoencoder_steps
     optimizer = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
-    run, _, batches = prepare_run("autoencoder", net, optimizer, lesson.seed)
+    # Other steps a stack are another training: which stack is trained depends on them.
+    folder = f"autoencoder_{each}"
+    run, _, batches = prepare_run(folder, net, optimizer, lesson.seed)
     # One loop trains all stacks in order, so that a resumed run knows where it was.
     for step in run.steps(len(net.stacks) * each):
         level = step.number // each
