@@ -8,7 +8,6 @@ lie in memory.
 """
 
 import argparse
-import hashlib
 import math
 import re
 import sys
@@ -34,9 +33,7 @@ def find_differences(one: Path, other: Path) -> Iterator[str]:
 def hash_weights(run_dir: Path) -> dict[str, str]:
     """A hash of each trained network of a run; equal networks have equal bytes."""
     return {
-        path.relative_to(run_dir).as_posix(): hashlib.sha256(
-            path.read_bytes()
-        ).hexdigest()
+        path.relative_to(run_dir).as_posix(): files.hash_file(path)
         for path in run_dir.rglob("*.safetensors")
     }
 
