@@ -242,13 +242,17 @@ class ImageClassifier(nn.Module):
 # show.image_grid([show_maps(one) for one in x], rows=PLAYED, columns=columns)
 
 # %% [markdown]
-# ## Augmentation by jitter
+# ## Augmentation: jitter and mirror
 #
 # A few recordings of each class show few people in few rooms, and a network soon
 # memorises them. **Jitter** moves each picture by some pixels and changes its
-# brightness and contrast, differently each time. It does not flip pictures, because a
-# flipped violinist would be left-handed. The classifiers train on jittered pictures.
-# Step 6 uses jitter for a second purpose, for which it must be differentiable.
+# brightness and contrast, differently each time. Step 6 uses jitter for a second
+# purpose, for which it must be differentiable.
+#
+# The EvalClassifier below, which must be right about people whom it has not seen, also
+# gets each picture **mirrored** half of the time. A camera that mirrors makes a
+# left-handed violinist, but the instrument stays a violin, and half of the cameras of
+# the embedded data mirror, as those of telephones do.
 
 
 # %%
@@ -279,13 +283,21 @@ def jitter(
     return (moved - mean) * (1 + contrast) + mean + brightness
 
 
+# %%
+def mirror_half(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Exchange left and right in about half of the pictures, chosen at random."""
+    chosen = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
+    return torch.where(chosen, x.flip(-1), x)
+
+
 # %% tags=["active-ipynb"]
 # grey = torch.zeros(2, 3, 64, 64, requires_grad=True)
 # jitter(grey, 8, 0.3).sum().backward()
 # assert grey.grad.abs().sum() > 0
 # six = normalize_pictures(drawings[:1]).repeat(6, 1, 1, 1)
-# jittered = denormalize_pictures(jitter(six, 8, 0.3))
-# show.image_grid([jittered], title="one picture, jittered six times")
+# augmented = denormalize_pictures(jitter(mirror_half(six), 8, 0.3))
+# title = "one picture six times, mirrored by lot and jittered"
+# show.image_grid([augmented], title=title)
 
 # %% [markdown]
 # ## Why Γ must not evaluate alone

@@ -60,6 +60,7 @@ from avnb_notebooks.deep_cross_modal.step4_image import (
     ImageClassifier,
     PoseEstimator,
     jitter,
+    mirror_half,
     normalize_pictures,
 )
 from IPython.display import display
@@ -96,8 +97,10 @@ settings = lesson.settings(
         learning_rate=(1e-3, 1e-3, 1e-3, 1e-3, 1e-3),
         weight_decay=(0.05, 0.05, 0.05, 0.05, 0.05),
         ema_decay=(0.5, 0.98, 0.99, 0.99, 0.999),  # of the weights that are measured
-        shift=(4, 4, 4, 4, 4),  # of jitter, in pixels
+        shift=(4, 4, 4, 4, 4),  # of Γ's jitter, in pixels
+        shift_eval=(4, 8, 8, 8, 8),  # of the EvalClassifier's
         light=(0.1, 0.1, 0.1, 0.1, 0.1),  # of jitter, as a share
+        light_eval=(0.1, 0.3, 0.3, 0.3, 0.3),  # of the EvalClassifier's
         precision=("float32", "auto", "auto", "auto", "auto"),
     ),
 )
@@ -121,11 +124,11 @@ monitored = {
 }
 
 # %%
-KEPT = ("batch", "width", "learning_rate", "weight_decay", "light", "ema_decay")
+KEPT = ("batch", "width", "learning_rate", "weight_decay", "ema_decay")
 
 
 def prepare_run(
-    name: str, net: nn.Module, seed: int
+    name: str, net: nn.Module, seed: int, augmentation: dict
 ) -> tuple[training.Run, nn.Module, training.EMA, torch.optim.Optimizer]:
     """Make the average, the optimiser, and a run with checkpoints in folder `name`."""
     # More steps go on from where a training ended. Other settings than these cannot.
@@ -136,28 +139,32 @@ def prepare_run(
         lesson.run_dir / name,
         seed=seed,
         precision=settings.precision,
-        settings={name: getattr(settings, name) for name in KEPT},
+        settings={name: getattr(settings, name) for name in KEPT} | augmentation,
     )
     ema = training.EMA(net, settings.ema_decay)
     return run, *run.prepare(net=net, ema=ema, optimizer=optimizer)
 
 
 # %%
+def augment(x: Tensor, light: float, shift: int = 0, mirror: bool = False) -> Tensor:
+    """Jitter pictures by `shift` pixels, and mirror half of them if `mirror`."""
+    return jitter(mirror_half(x) if mirror else x, shift, light)
+
+
 def train_on_pictures(
-    name: str, net: nn.Module, compute_loss, measure, *, seed, steps, shift
+    name: str, net: nn.Module, compute_loss, measure, *, seed, steps, augmentation
 ) -> training.Run:
-    """Train `net` on jittered training pictures.
+    """Train `net` on training pictures; `augmentation` holds arguments of `augment`.
 
     `compute_loss(output, index)` gives the loss of the outputs for the pairs `index`.
     `measure(net)` gives a number for each split. The average of the weights is kept.
     """
-    run, net, ema, optimizer = prepare_run(name, net, seed)
+    run, net, ema, optimizer = prepare_run(name, net, seed, augmentation)
     how = dict(seed=seed, weights=sample_weights)
     batches = training.BatchSampler(len(train), settings.batch, **how)
     for step in run.steps(steps):
         index = batches[step.number].to(device)
-        picture = normalize_pictures(train.pictures[index])
-        picture = jitter(picture, shift, settings.light)
+        picture = augment(normalize_pictures(train.pictures[index]), **augmentation)
         with run.autocast():
             loss = compute_loss(net(picture), index)
         run.step(optimizer, loss)
@@ -201,9 +208,10 @@ def record_curve(
 # ## Γ and the EvalClassifier
 #
 # Both learn the instrument in the picture, with cross entropy. They start from
-# different seeds, and the EvalClassifier is another network. At `points` moments each
-# names the instrument in some training pictures and in some pictures of unheard people.
-# That curve chooses nothing. It tells whether the network was trained long enough.
+# different seeds, and the EvalClassifier is another network, which sees more
+# augmentation (step 4). At `points` moments each names the instrument in some training
+# pictures and in some pictures of unheard people. That curve chooses nothing. It tells
+# whether the network was trained long enough.
 
 
 # %%
@@ -223,27 +231,30 @@ def measure_accuracies(net: nn.Module) -> dict[str, float]:
 
 
 # %%
-# file: (name, class, its arguments, what is added to the seed)
-eval_config = dict(classes=classes, channels=3)
-gamma_config = dict(classes=classes, width=settings.width)
-CLASSIFIERS = {
-    "image_encoder": ("Γ", ImageClassifier, gamma_config, 0),
+SEEDS = {"image_encoder": lesson.seed, "image_eval_classifier": lesson.seed + 1000}
+CLASSIFIERS = {  # file: (name, class, its arguments, augmentation)
+    "image_encoder": (
+        "Γ",
+        ImageClassifier,
+        dict(classes=classes, width=settings.width),
+        dict(light=settings.light, shift=settings.shift),
+    ),
     "image_eval_classifier": (
         "EvalClassifier for pictures",
         EvalClassifier,
-        eval_config,
-        1000,
+        dict(classes=classes, channels=3),
+        dict(light=settings.light_eval, shift=settings.shift_eval, mirror=True),
     ),
 }
 
 # %%
-for name, (network, cls, config, offset) in CLASSIFIERS.items():
+for name, (network, cls, config, augmentation) in CLASSIFIERS.items():
     if taken:
         continue
-    seed = lesson.seed + offset
+    seed = SEEDS[name]
     training.seed_everything(seed)
     net = cls(**config)
-    how = dict(seed=seed, steps=settings.steps, shift=settings.shift)
+    how = dict(seed=seed, steps=settings.steps, augmentation=augmentation)
     run = train_on_pictures(name, net, classification_loss, measure_accuracies, **how)
     record_curve(network, run, "higher", "accuracy", 0.01)
     training.save_model(models / f"{name}.safetensors", net, **config)
@@ -352,7 +363,8 @@ if truth["train"] is not None and not taken:
     training.seed_everything(seed)
     points = len(POSE_FIELDS) // 2  # x and y of each
     net = PoseEstimator(points=points)
-    how = dict(seed=seed, steps=settings.pose_steps, shift=0)
+    augmentation = dict(light=settings.light)  # unmoved: the points would move, too
+    how = dict(seed=seed, steps=settings.pose_steps, augmentation=augmentation)
     run = train_on_pictures("pose_estimator", net, pose_loss, measure_errors, **how)
     record_curve("pose estimator", run, "lower", "error [picture widths]", 0.001)
     training.save_model(path, net, points=points)

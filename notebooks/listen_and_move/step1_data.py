@@ -102,9 +102,25 @@ from avnb.metrics.oracles import fit_oracle, judge_oracle
 # end of the bow that the hand holds) the tone is bright and the hair hisses; near the
 # tip it is dark and clean. A down-bow begins with a bite, an up-bow begins softly, and
 # a **slurred** note, which shares the bow of the note before, has no attack at all. A
-# phrase begins with a down-bow at the frog. You can use your own video instead: run
-# `avnb prepare single_video --source FILE` and set `DATA` to the folder that it writes.
-# `load_recording` joins the prepared clips to one video without gaps.
+# phrase begins with a down-bow at the frog. Here are four seconds of it, drawn now.
+
+# %% tags=["active-ipynb", "world"]
+# take = bandstand.record_take("melodic", player=6, seconds=settings.seconds, seed=SEED)
+# times = np.linspace(0, settings.seconds, 8, endpoint=False)
+# frames = [take.draw(t, 160) for t in times]
+# lesson.figure(
+#     "world",
+#     show.film_strip(frames, times),
+#     "The hand and the bow follow the music that is heard below.",
+# )
+# lesson.audio("world", take.synthesise(16000), 16000, "What the cellist plays")
+
+# %% [markdown]
+# The embedded data is such a video of some minutes, in the small size that the networks
+# see. It is drawn and written to a file once, which takes about a minute. You can use
+# your own video instead: run `avnb prepare single_video --source FILE` and set `DATA`
+# to the folder that it writes. `load_recording` joins the prepared clips to one video
+# without gaps.
 
 # %% tags=["active-ipynb"]
 # recording = clips.load_recording(lesson.data, "train")

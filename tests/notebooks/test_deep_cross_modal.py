@@ -487,6 +487,28 @@ def test_lms_to_waveform_brings_a_tone_back() -> None:
 # --- Pixels and frames -----------------------------------------------------------
 
 
+def test_half_of_the_pictures_are_mirrored_each_by_its_own_lot() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(400, 3, 4, 5)
+    out = image.mirror_half(x)
+    same = (out == x).flatten(1).all(dim=1)
+    backwards = torch.from_numpy(x.numpy()[..., ::-1].copy())
+    mirrored = (out == backwards).flatten(1).all(dim=1)
+    assert (same ^ mirrored).all()
+    assert 160 <= mirrored.sum() <= 240  # four standard deviations
+
+
+def test_jitter_moves_and_never_mirrors() -> None:
+    ramp = torch.arange(8.0).expand(64, 3, 8, 8) / 8
+    torch.manual_seed(0)
+    moved = image.jitter(ramp, shift=2, light=0.0)
+    steps = moved.diff(dim=-1)
+    assert (steps >= -1e-6).all()  # left to right stays left to right
+    starts = (moved[:, 0, 0, 0] * 8).round()
+    assert set(starts.tolist()) == {0.0, 1.0, 2.0}
+    torch.testing.assert_close(image.jitter(ramp, shift=0, light=0.0), ramp)
+
+
 def test_bytes_come_back_unchanged() -> None:
     every = torch.arange(64 * 64 * 3) % 256
     picture = every.to(torch.uint8).view(1, 64, 64, 3)

@@ -67,6 +67,15 @@ def test_parameters_stand_first_and_colab_second(series: str, path: Path) -> Non
 
 
 @each_series
+def test_something_is_seen_or_heard_before_the_data_are_made(series: str) -> None:
+    """To draw and prepare the embedded data takes minutes: `lesson.data` does it."""
+    first = next(step.values[1] for step in STEPS if step.values[0] == series)
+    text = "\n".join(code(first))
+    made = text.find("lesson.data")
+    assert 0 <= text.find("lesson.figure(") < (made if made > 0 else len(text))
+
+
+@each_series
 def test_the_parameters_say_what_may_be_changed(series: str, tmp_path: Path) -> None:
     lines = tools.parameters_cell(series).splitlines()
     assert max(map(len, lines)) <= 88
