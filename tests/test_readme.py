@@ -273,6 +273,16 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_lines_are_short(page: str) -> None:
+    """Rows of tables, pictures and long links cannot be broken into lines."""
+    text = (ROOT / page).read_text()
+    text = re.sub(r"<!-- reference.*?<!-- end -->", "", text, flags=re.S)
+    free = re.compile(r"\||!?\[.*\]\(.*\)( ·|\.)?$")
+    long = [x for x in text.splitlines() if len(x) > 88 and not free.match(x)]
+    assert not long
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text())
     for link in links:
