@@ -70,10 +70,7 @@ def check_same_run(
     changes += _list_changes(saved["parts"], parts)
     if changes:
         run = checkpoint.parent.parent
-        remedy = (
-            "Set RUN_DIR to a new folder (--run-dir at the command line), or delete "
-            f"{run} to begin anew"
-        )
+        remedy = f"Set RUN_DIR to a new folder, or delete {run} to begin anew"
         begun = saved["settings"].get("precision")
         if begun != settings.get("precision"):
             # "auto" chooses bfloat16 only where the hardware has it.

@@ -462,8 +462,8 @@ class Run:
             raise CheckpointError(
                 newest,
                 f"it has done {done} steps, and {total} are asked for",
-                f"Ask for {done} steps or more, set RUN_DIR to a new folder (--run-dir "
-                f"at the command line), or delete {self.folder} to begin anew",
+                f"Ask for {done} steps or more, set RUN_DIR to a new folder, or delete "
+                f"{self.folder} to begin anew",
             )
 
     def _clear_folder(self) -> None:
