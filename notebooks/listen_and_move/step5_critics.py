@@ -632,8 +632,8 @@ def update_model(
 # print("brighter one, although their pixels have the same mean square error.")
 # for row in rows:
 #     shares = (f"{row[name] / row['reconstruction']:.1%}" for name in ("D_I", "D_V"))
-#     print(f"With the {row['patches']} of the patches, the gradients of D_I and D_V are")
-#     print(" and ".join(shares), "of that of the perceptual loss.")
+#     print(f"With the {row['patches']} of the patches, D_I's and D_V's gradients are")
+#     print(" and ".join(shares), "of the gradient of the perceptual loss.")
 
 # %% [markdown]
 # ## Exercises
