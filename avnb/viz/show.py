@@ -36,7 +36,8 @@ from avnb.viz import letters
 # Okabe and Ito's colours: readers who are colour-blind can tell them apart too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 STYLE: Any = {
-    "axes.prop_cycle": cycler(color=COLOURS),
+    # Where the colours are used up, they come again with another kind of line.
+    "axes.prop_cycle": cycler(linestyle=["-", "--", ":", "-."]) * cycler(color=COLOURS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -405,9 +406,9 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str = "") -> Plot:
     with mpl.rc_context(STYLE):
         place.imshow(shares, vmin=0, vmax=1, cmap="Blues")
         place.grid(False)
-        ticks = range(len(classes))
-        place.set_xticks(ticks, classes, rotation=90)
-        place.set_yticks(ticks, classes)
+        names = [name.replace("_", " ") for name in classes]
+        place.set_xticks(range(len(names)), names, rotation=90)
+        place.set_yticks(range(len(names)), names)
         # Less would be printed as 0.
         for r, c in np.argwhere(shares >= 0.005):
             colour = "white" if shares[r, c] > 0.5 else "black"
