@@ -189,9 +189,13 @@ def test_smooth_curves_are_means_of_neighbours(points: int, smooth: int) -> None
 
 def test_no_two_curves_look_alike() -> None:
     many = {f"network {k}": [0.0, float(k)] for k in range(20)}
-    lines = show.curves(many).axes[0].lines
-    looks = {(line.get_color(), line.get_linestyle()) for line in lines}
+    figure = show.curves(many)
+    place = figure.axes[0]
+    looks = {(line.get_color(), line.get_linestyle()) for line in place.lines}
     assert len(looks) == len(many)
+    # So many names stand beside the curves, not on them.
+    figure.draw_without_rendering()
+    assert place.get_legend().get_window_extent().x0 >= place.bbox.x1
 
 
 def test_a_confusion_matrix_names_classes_in_words() -> None:
