@@ -364,6 +364,24 @@ WORDS = [
 ]
 
 
+def test_contributors_are_told_the_names_that_are_read() -> None:
+    """Of a series' module, as `avnb.course.series` lists them, and of a data script."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    told = {
+        what: re.split(r"^##", text.split(f"### Add a {what}\n")[1], flags=re.M)[0]
+        for what in ("series", "data set")
+    }
+    names = re.compile(r"`([A-Z_]{4,}|evidence|headlines)`")
+    listed = importlib.import_module("avnb.course.series").__doc__ or ""
+    read = set(names.findall(listed.replace(" = True", "")))
+    assert set(names.findall(told["series"])) == read
+    functions = re.findall(r"`(\w+)\(", told["data set"])
+    assert {"find_sources", "download"} == set(functions)
+    for name in ("NAME", "ABOUT", "SETTINGS", "find_sources"):
+        assert f"`{name}" in told["data set"]
+        assert hasattr(scripts.load_script("folder"), name)
+
+
 def test_the_glossary_explains_our_words() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text().partition("## Glossary")[2]
     assert [word for word in WORDS if f"**{word}**" not in text.lower()] == []
