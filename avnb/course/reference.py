@@ -158,8 +158,8 @@ def describe_length(found: Mapping[str, Any]) -> str:
     minutes = sum(found["minutes"]) / len(found["minutes"])
     long = minutes >= 120
     took = f"{minutes / 60:.1f} hours" if long else f"{minutes:.0f} minutes"
-    # A training that was stopped goes on from its checkpoint, and the step then counts
-    # the minutes since alone. Runs of hours are stopped often.
+    # A training that was killed goes on from its checkpoint: what came after that is
+    # not counted. Runs of hours are stopped often.
     return f"at least {took}"
 
 
