@@ -243,7 +243,6 @@ train_pictures = normalize_pictures(pairs["train"].pictures).cpu()
 shown = generated | {where: train_pictures[at] for where, at in picked.items()}
 shown |= {("real", split): real[split] for split in pairs}
 
-
 # %% [markdown]
 # ## Table 5: is it the right instrument?
 #
@@ -251,7 +250,6 @@ shown |= {("real", split): real[split] for split in pairs}
 # of the sound. Two classifiers are used. The **EvalClassifier** was not used in
 # training. Γ is the paper's way, but Γ has also chosen the best epoch, so we do not
 # know what its accuracy means. The intervals come from resampling people.
-
 
 # %% tags=["table5"]
 PAPER = {  # Table 5
