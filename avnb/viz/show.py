@@ -190,9 +190,9 @@ def _tile(pictures: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
 
     The picture is that of torchvision's `make_grid`, whose import takes over a second.
     """
-    if len(pictures) == 1:
-        return pictures[0]
     count, height, width, _ = pictures.shape
+    if count == 1:
+        return pictures.reshape(height, width, 3)  # alone it needs no lines
     columns = min(columns, count)
     # Each tile has its lines above and to the left. Two last lines close the grid.
     down, across = height + gap, width + gap
