@@ -206,11 +206,11 @@ class SegmentCutter(nn.Module):
 #
 # ## What a frame hears of the future
 #
-# A segment ends 80 ms behind its frame, and its last column looks half a window
-# beyond its middle, at 12.5 − 5 = 7.5 ms. So a frame hears the sound up to **87.5
-# ms** after its own end, and 87.5 ms before its beginning. A live system would have
-# to wait for it. The next cell does not believe this: it puts a click at one moment
-# into silence, and asks which segments change.
+# A segment ends 80 ms after its frame. The middle of its last column lies 5 ms before
+# that end, and the column's window reaches 12.5 ms beyond its middle. So a frame hears
+# the sound up to 80 − 5 + 12.5 = **87.5 ms** after its own end, and as far before its
+# beginning. A live system would have to wait for it. The next cell checks this: it puts
+# a click at one moment into silence, and asks which segments change.
 
 
 # %%

@@ -13,7 +13,7 @@
 # 1. how an image becomes a code **and** maps at four sizes, the skips,
 # 2. how a factorised block doubles time first and space second,
 # 3. how a decoder of eight frames differs from one of 32,
-# 4. what the skips are for: you watch two streams learn, one without,
+# 4. what the skips are for: you watch streams learn with them and without,
 # 5. how a stream that gives only what changes need not learn to copy,
 # 6. why this "GAN" has no noise, and how to give it some.
 #

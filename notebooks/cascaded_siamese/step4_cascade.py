@@ -412,7 +412,11 @@ class Cascade(SiameseStreams):
 
 # %% [markdown]
 # On a CPU both take about as long, because the work is the same. On a GPU, which waits
-# for the next call most of the time at this size, a batch is faster. Now the gradients:
+# for the next call most of the time at this size, a batch is faster.
+#
+# The third switch decides how far the loss of a clip reaches. We ask how strongly the
+# last frame of the video depends on its first frame, as the gradients see it. If the
+# links are detached, no gradient passes a border between clips, so it is 0.
 
 # %% tags=["active-ipynb", "gradients"]
 # rows = []
@@ -422,8 +426,9 @@ class Cascade(SiameseStreams):
 #     made = net(first, segments, label)
 #     (flow,) = torch.autograd.grad(made[:, :, -1].sum(), first, allow_unused=True)
 #     size = 0.0 if flow is None else flow.abs().sum().item()
-#     rows.append({"detached": str(detached), "the last frame's gradient there": size})
-# show.table(rows)
+#     row = {"detached": "yes" if detached else "no"}
+#     rows.append(row | {"gradient of the last frame at the first": size})
+# show.table(rows, "sum of the gradient's absolute values")
 
 # %% [markdown]
 # ## Longer than in training

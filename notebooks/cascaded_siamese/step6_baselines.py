@@ -924,7 +924,8 @@ def run_generator(
 # ## Exercises
 #
 # 1. Build the factorised attention.
-# 2. Compute how many frames each parent makes of K motion vectors, and back.
+# 2. Compute how many frames a row of transposed convolutions makes, such as G3AN's of
+#    K motion vectors.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.cascaded_siamese import exercises

@@ -687,12 +687,16 @@ first, heard, letter = known[shown, :, 0], sounds[shown], letters[shown]
 strips = {"real": known[shown]}
 for key in (*chosen, *taken):
     net = load_generator(lesson, key, device)
+    counts[key] = sum(p.numel() for p in net.parameters())
     random = torch.Generator().manual_seed(lesson.seed)
     strips[METHODS[key].title] = generate(net, first, heard, letter, random)
 grid = [(x[0, :, ::4].permute(1, 2, 3, 0) + 1) / 2 for x in strips.values()]
 columns = [f"frame {t}" for t in range(0, FRAMES, 4)]
 figure = show.image_grid(grid, rows=list(strips), columns=columns, size=0.85)
 lesson.figure("samples", figure, "One held-out video by each network.")
+# Step 8 compares networks of equal size.
+sizes = {METHODS[key].title: count for key, count in counts.items()}
+lesson.record("weights", sizes, "Weights of each generator")
 
 # %% tags=["film"]
 films = [x[0].permute(1, 2, 3, 0) for x in list(strips.values())[:2]]

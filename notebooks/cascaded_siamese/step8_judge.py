@@ -65,6 +65,7 @@ from avnb_notebooks.cascaded_siamese.step1_data import (
     BESIDE,
     FPS,
     FRAMES,
+    QUANTITIES,
     SAMPLE_RATE,
     Clips,
     find_entrances,
@@ -160,7 +161,8 @@ parts["held out"] = load_clips(lesson.data, "test")
 train, test = parts.values()
 size, classes = train.frames.shape[2], len(train.classes)
 models = lesson.need("models", "step7_train")
-trained = [*lesson.load_results("step7_train")["methods"]]
+training_results = lesson.load_results("step7_train")
+trained = [*training_results["methods"]]
 METHODS = list_methods()
 print("trained:", *(METHODS[key].title for key in trained), sep="\n  ")
 
@@ -369,7 +371,7 @@ for name, found in curves.items():
         list(test.truth[name][index].double().numpy()), list(found.double().numpy()),
         of, name="r", seed=lesson.seed,
     )  # fmt: skip
-    rows.append({"what is read": name} | pair.as_row())
+    rows.append({"what is read": QUANTITIES[name]} | pair.as_row())
 lesson.table("reader", rows, "The reader on real held-out videos: r within a video")
 
 # %% tags=["read-curves"]
@@ -575,9 +577,9 @@ if enough:
 #
 # Other quantities change in every frame. For each video we correlate what is read with
 # the truth, within the video. **Shuffled**: the same with the truth of another video.
-# In a slide, things wobble on the beat: `pulse` is 1 on the beat and falls. (To which
-# side a letter leans cannot be read from pictures of this size.) In a head, the mouth
-# opens with the phones. What real videos have is the ceiling.
+# In a slide, things wobble on the beat: the pulse is 1 on the beat, and then it falls.
+# (To which side a letter leans cannot be read from pictures of this size.) In a head,
+# the mouth opens with the phones. What real videos have is the ceiling.
 
 # %%
 MOVING = [q for q in ("pulse", "mouth_open", "mouth_width") if q in quantities]
@@ -612,12 +614,13 @@ for name in answers if MOVING and moving.sum() > 1 else ():
             list(true), list(read[quantity].double().numpy()), units_moving,
             name="r", seed=lesson.seed,
         )  # fmt: skip
-        row = {"quantity": quantity, "videos": name} | pair.as_row()
+        row = {"quantity": QUANTITIES[quantity], "videos": name} | pair.as_row()
         if quantity == "mouth_open" and "phone" in test.truth:
             phones = test.truth["phone"][index[moving]]
             row["vowels minus m, b, p"] = read_phones(read[quantity], phones)
         motion.append(row)
-motion.sort(key=lambda row: MOVING.index(row["quantity"]))
+texts = [QUANTITIES[q] for q in MOVING]
+motion.sort(key=lambda row: texts.index(row["quantity"]))
 if motion:
     lesson.table("motion", motion, "Held out: what is read, against the truth")
 
@@ -763,9 +766,8 @@ lesson.table("table1", table1, f"Table 1, {count} videos of each part{note}")
 
 
 # %%
-def count_weights(key: str) -> int:
-    """The number of a generator's weights."""
-    return sum(p.numel() for p in load_generator(lesson, key).parameters())
+# Of each generator, as step 7 counted them.
+counts = {key: training_results["weights"][title] for key, title in TITLES.items()}
 
 
 def compare_sizes(key: str) -> dict:
@@ -784,7 +786,6 @@ def compare_sizes(key: str) -> dict:
 
 
 # %% tags=["equal"]
-counts = {key: count_weights(key) for key in trained}
 equal = [compare_sizes(key) for key in (*TABLE1, "cascade") if key in TITLES]
 lesson.table("equal", equal, f"Equal steps, and equal weights; held out{note}")
 

@@ -139,13 +139,11 @@ def choose_class(name: str) -> Tensor:
     return torch.tensor([classes.index(name)])
 
 
-def animate(
-    sound: np.ndarray, picture: np.ndarray, name: str, seed: int = 0
-) -> np.ndarray:
+def animate(sound: np.ndarray, picture: np.ndarray, name: str) -> np.ndarray:
     """The frames (T, H, W, 3) that the cascade makes; as long as the sound."""
     first = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 127.5 - 1
-    random = torch.Generator().manual_seed(seed)
-    made = generate(net, first, cut_song(sound), choose_class(name), random)
+    # A cascade has no noise: the same inputs give the same film.
+    made = generate(net, first, cut_song(sound), choose_class(name))
     shown = max(1, round(len(sound) / A_FRAME))
     return as_bytes(made.clamp(-1, 1))[0].permute(1, 2, 3, 0).numpy()[:shown]
 
@@ -412,9 +410,8 @@ print(f"first clip of a short and of a long film: {difference:.3f} grey levels a
 
 # %%
 player = widgets.PictureAndSoundToFilm(
-    animate, sounds, cards, classes, SAMPLE_RATE, fps=FPS, seconds=settings.longest,
-    seed=lesson.seed,
-)  # fmt: skip
+    animate, sounds, cards, classes, SAMPLE_RATE, fps=FPS, seconds=settings.longest
+)
 display(player)
 
 # %% [markdown]
