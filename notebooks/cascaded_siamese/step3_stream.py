@@ -49,6 +49,7 @@ from avnb.errors import AvnbError
 
 # %% tags=["active-ipynb"]
 # import numpy as np
+# from avnb_notebooks.cascaded_siamese.step1_data import FPS
 # from avnb_notebooks.cascaded_siamese.step2_sound import SegmentCutter, film_speaker
 #
 # from avnb import course
@@ -57,7 +58,8 @@ from avnb.errors import AvnbError
 # cutter = SegmentCutter()
 # video, sound = film_speaker(3)
 # segments = cutter(sound[None])[0]
-# show.image_grid([(video[:, :8].permute(1, 2, 3, 0) + 1) / 2], title="the first clip")
+# first_clip = (video[:, :CLIP].permute(1, 2, 3, 0) + 1) / 2
+# show.film_strip(first_clip, np.arange(CLIP) / FPS, title="the first clip")
 
 # %%
 SLOPE = 0.2  # of every LeakyReLU

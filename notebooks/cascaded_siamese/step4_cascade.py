@@ -47,13 +47,12 @@ from torch import Tensor, nn
 from avnb.errors import AvnbError
 
 # %% tags=["active-ipynb"]
-# import time
-#
 # from avnb_notebooks.cascaded_siamese.step1_data import FPS
 # from avnb_notebooks.cascaded_siamese.step2_sound import SegmentCutter, film_speaker
 # from torch.nn import functional as F
 #
 # from avnb import course
+# from avnb.course.speed import measure_work
 # from avnb.viz import show
 #
 # films = [film_speaker(player) for player in (3, 8)]
@@ -399,20 +398,25 @@ class Cascade(SiameseStreams):
 # label = F.one_hot(torch.tensor([0, 1]), 26).float()
 # cascade = Cascade(Stream(26, width=4, size=32, hidden=16), link="teacher").eval()
 # starts = pick_starts(video, order, link="teacher")
+# clips = heard.unflatten(1, (CLIPS, CLIP))
+# ways = {
+#     "as one batch": lambda: cascade(starts[:, 0], heard, label, starts),
+#     "in turn": lambda: cascade.make_in_turn(starts[:, 0], clips, label, starts),
+# }
+# rows = []
 # with torch.no_grad():
-#     began = time.perf_counter()
-#     at_once = cascade(starts[:, 0], heard, label, starts)
-#     middle = time.perf_counter()
-#     sounds = heard.unflatten(1, (4, 8))
-#     in_turn = cascade.make_in_turn(starts[:, 0], sounds, label, starts)
-#     end = time.perf_counter()
-# assert torch.allclose(at_once, in_turn, atol=1e-5)
-# seconds = {"as one batch": middle - began, "in turn": end - middle}
-# print(*(f"{name}: {1e3 * value:.0f} ms" for name, value in seconds.items()))
+#     at_once, in_turn = (way() for way in ways.values())
+#     assert torch.allclose(at_once, in_turn, atol=1e-5)
+#     for name, way in ways.items():
+#         gflop, seconds = measure_work(way, video.device)
+#         rows.append({"streams": name, "GFLOP": gflop, "ms": 1000 * seconds})
+# show.table(rows, "two videos")
 
 # %% [markdown]
-# On a CPU both take about as long, because the work is the same. On a GPU, which waits
-# for the next call most of the time at this size, a batch is faster.
+# The work is the same to the last product. But the loop makes four times as many calls
+# with a quarter of the work in each, and every call has a cost of its own. So at this
+# small size the batch is faster, above all on a GPU, which waits for the next call most
+# of the time.
 #
 # The third switch decides how far the loss of a clip reaches. We ask how strongly the
 # last frame of the video depends on its first frame, as the gradients see it. If the
@@ -439,11 +443,13 @@ class Cascade(SiameseStreams):
 # before, so errors add up. Step 8 measures this drift.
 
 # %% tags=["active-ipynb", "longer"]
+# rows = []
 # for count in (1, 4, 7):
 #     sounds = segments.repeat(1, 2, 1, 1)[:, : CLIP * count]
 #     with torch.no_grad():
-#         made = net(video[:, :, 0], sounds, label)
-#     print(f"{count} streams: {made.shape[2]} frames, {made.shape[2] / FPS:.2f} s")
+#         frames = net(video[:, :, 0], sounds, label).shape[2]
+#     rows.append({"streams": count, "frames": frames, "seconds": frames / FPS})
+# show.table(rows)
 
 # %% [markdown]
 # ## What came out

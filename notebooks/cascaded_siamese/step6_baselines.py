@@ -397,7 +397,7 @@ class SoundG3AN(nn.Module):
 #         made = net(torch.randn(1, 128), torch.randn(1, K, 10))
 #     assert made.shape[2] == 4 * (K + 3)
 #     rows.append({"motion vectors": K, "frames": made.shape[2]})
-# show.table(rows)
+# show.table(rows, "frames that G3AN makes")
 
 # %% [markdown]
 # Five vectors for 32 frames: one vector speaks for about a quarter of a second of

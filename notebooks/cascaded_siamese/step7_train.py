@@ -202,7 +202,11 @@ if unknown := set(settings.methods) - set(METHODS):
     )
 chosen = {key: METHODS[key] for key in settings.methods}
 rows = [{"key": key} | asdict(method) for key, method in chosen.items()]
-show.table(rows, "what is trained")
+words = {True: "yes", False: "no"}
+rows = [
+    {k: words[v] if isinstance(v, bool) else v for k, v in row.items()} for row in rows
+]
+show.table(rows, "What is trained; step 6 explains the columns at `Method`")
 
 # %% [markdown]
 # With `weights="reference"` the rivals are those that the reference run publishes, once
@@ -512,7 +516,7 @@ for key, run in runs.items():
         held_out=list(zip(at, errors, strict=True)),
         training=run.average_log("G L1", at),
         better="lower",
-        unit="error where held-out videos move [grey levels]",
+        unit="error where it moves [grey levels]",
         training_unit="loss L1, with its weight",
         negligible=0.2,  # grey levels, of about 30
     )
@@ -521,13 +525,13 @@ lesson.record("networks_taken", taken)
 
 # %% tags=["listening"]
 GROUPS = {
-    "table1": [*TABLE1, "cascade"],
-    "equal": [*EQUAL, "cascade"],
-    "table3": [*TABLE3],
-    "missing": ["cascade", *MISSING],
-    "ours": ["cascade", *OURS],
+    "table1": ("Table 1", [*TABLE1, "cascade"]),
+    "equal": ("Table 1, equal weights", [*EQUAL, "cascade"]),
+    "table3": ("Table 3", [*TABLE3]),
+    "missing": ("missing in Table 3", ["cascade", *MISSING]),
+    "ours": ("ours", ["cascade", *OURS]),
 }
-for group, keys in GROUPS.items():
+for group, (about, keys) in GROUPS.items():
     errors, gains = {}, {}
     for key in (key for key in keys if key in runs):
         at, own = runs[key].read_log("own_sound")
@@ -538,14 +542,17 @@ for group, keys in GROUPS.items():
         continue  # nothing to compare it with
     lines, y = {"first frame held": still_error}, "error [grey levels]"
     figure = show.curves(errors, y=y, lines=lines)
-    lesson.figure(f"held_out_{group}", figure, "Error where held-out videos move.")
-    figure = show.curves(gains, y="what its own sound gains", lines={"deaf": 0})
-    lesson.figure(f"gain_{group}", figure, "Error by another's sound minus by its own.")
+    caption = f"Error where held-out videos move: {about}."
+    lesson.figure(f"held_out_{group}", figure, caption)
+    y = "gain by its own sound [grey levels]"
+    figure = show.curves(gains, y=y, lines={"deaf": 0})
+    caption = f"Error by another's sound minus that by its own: {about}."
+    lesson.figure(f"gain_{group}", figure, caption)
 
 # %% [markdown]
-# The first figure is the error where something moves. The second says by how much the
-# error is smaller with the video's own sound than with another's. A network that is
-# deaf stays at 0, however good its pictures are.
+# The first figure of each pair is the error where something moves. The second says by
+# how much the error is smaller with the video's own sound than with another's. A
+# network that is deaf stays at 0, however good its pictures are.
 
 # %% tags=["networks"]
 rows = []
@@ -561,7 +568,8 @@ for key, run in runs.items():
     rows.append(row)
 rows.append({"network": "first frame held still", "error, own sound": still_error})
 rows.append({"network": "chance", "order of real clips named": 1 / 24})
-lesson.table("networks", rows, "Held-out videos, means over the last quarter")
+caption = "Held-out videos, error in grey levels: means over the last quarter"
+lesson.table("networks", rows, caption)
 
 # %% [markdown]
 # The rivals once more, in two columns: at **equal steps** all networks have the same
@@ -632,13 +640,14 @@ title = METHODS[main].title
 lesson.figure("pulls", figure, f"Gradients of each term at the videos: {title}.")
 rows = []
 for key, run in runs.items():
-    row = {"network": METHODS[key].title}
+    row = {}
     for name in TERMS:
         _, values = run.read_log(f"pull of {name}")
-        if len(values):
-            row[name] = values[-max(len(values) // 4, 1) :].mean()
-    total = sum(v for k, v in row.items() if k != "network")
-    rows.append(row | {"L1, of all [%]": 100 * row["L1"] / total})
+        # Not all have an order head, but all have the columns in the same order.
+        row[name] = values[-max(len(values) // 4, 1) :].mean() if len(values) else None
+    total = sum(value for value in row.values() if value is not None)
+    row |= {"L1, of all [%]": 100 * row["L1"] / total}
+    rows.append({"network": METHODS[key].title} | row)
 lesson.table("pulls_table", rows, "Norms of the terms' gradients, last quarter")
 
 # %% [markdown]
@@ -647,10 +656,12 @@ lesson.table("pulls_table", rows, "Norms of the terms' gradients, last quarter")
 # critics never hear: they can ask for a likely video, and not for the right one.
 
 # %% tags=["losses"]
-names = [f"D {name}" for name in ("image", "clip", "order")]
-losses = {name: runs[main].read_log(name) for name in names}
+names = {"image": "image critic", "clip": "clip critic", "order": "order head"}
+losses = {text: runs[main].read_log(f"D {name}") for name, text in names.items()}
 losses = {name: curve for name, curve in losses.items() if len(curve[0])}
-lines = {"knows nothing": 2 * np.log(2), "no order": np.log(24)}
+lines = {"a critic that knows nothing": 2 * np.log(2)}
+if "order head" in losses:
+    lines["an order head that knows nothing"] = np.log(24)
 smooth = max(1, settings.steps // 40)
 figure = show.curves(losses, y="loss", lines=lines, smooth=smooth)
 lesson.figure("losses", figure, f"The losses of the critics: {title}.")

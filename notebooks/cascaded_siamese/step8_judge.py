@@ -347,7 +347,10 @@ else:
 
 # %% [markdown]
 # What the reader can do, on real held-out videos. This is the **ceiling** of everything
-# that it reads from generated ones.
+# that it reads from generated ones. For each quantity the table has three numbers.
+# *Pairs* is the correlation r of what is read with the truth, within a video, as a mean
+# over the videos. *Shuffled* is the same with the truth of another video, which is what
+# luck gives. *Gain* is their difference.
 
 
 # %%
@@ -380,10 +383,11 @@ figure, axes = show.subplots(1, min(3, len(index)), width=2.6, height=1.6)
 for k, place in enumerate(axes[0]):
     for name, colour in zip(drawn, ("C0", "C1"), strict=False):
         place.plot(test.truth[name][index[k]], color=colour, linestyle="--")
-        place.plot(curves[name][k], color=colour, label=name)
+        place.plot(curves[name][k], color=colour, label=QUANTITIES[name])
     place.set(xlabel="frame", ylim=(-0.4, 1.4))
 if drawn:
     axes[0, -1].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+axes[0, 0].set_ylabel("share, or pulse")
 lesson.figure("read_curves", figure, "The truth (dashed), and what is read.")
 
 # %% [markdown]
@@ -551,8 +555,9 @@ else:
 # %% tags=["entrance-figure"]
 held = [row for row in entrances if row["part"] == "held out"]
 if held:
-    shown = {r["videos"]: r["r, own sound"] for r in held}
-    marks = {r["videos"]: r["r, foreign sound, own onset"] for r in held}
+    drawn = [r for r in held if r["videos"] in rows1]  # all would be too many bars
+    shown = {r["videos"]: r["r, own sound"] for r in drawn}
+    marks = {r["videos"]: r["r, foreign sound, own onset"] for r in drawn}
     style = {"marks": marks, "marked": "with a foreign sound", "lines": {"0.5": 0.5}}
     figure = show.bars(shown, y="r with the word's onset", **style)
     lesson.figure("entrance_r", figure, "Held out: does it enter with its word?")
@@ -576,10 +581,10 @@ if enough:
 # ## 2 · Beat and mouth
 #
 # Other quantities change in every frame. For each video we correlate what is read with
-# the truth, within the video. **Shuffled**: the same with the truth of another video.
-# In a slide, things wobble on the beat: the pulse is 1 on the beat, and then it falls.
-# (To which side a letter leans cannot be read from pictures of this size.) In a head,
-# the mouth opens with the phones. What real videos have is the ceiling.
+# the truth, within the video, and name the columns as in the reader's table. In a
+# slide, things wobble on the beat: the pulse is 1 on the beat, and then it falls. (To
+# which side a letter leans cannot be read from pictures of this size.) In a head, the
+# mouth opens with the phones. What real videos have is the ceiling.
 
 # %%
 MOVING = [q for q in ("pulse", "mouth_open", "mouth_width") if q in quantities]
@@ -757,13 +762,11 @@ columns = ("FID", "KID", "FVD", "SSIM", "LPIPS")
 table1 = tabulate(rows1, columns)
 lesson.table("table1", table1, f"Table 1, {count} videos of each part{note}")
 
-
 # %% [markdown]
 # Table 1's networks differ in size. Here each held-out number stands twice: at **equal
 # steps**, with the same width for all, and at **equal weights**, where a rival's width
 # is chosen for as many weights as the cascade has (± 10 %). A rival that is near enough
 # anyway has the same number in both columns.
-
 
 # %%
 # Of each generator, as step 7 counted them.
