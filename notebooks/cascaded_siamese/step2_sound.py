@@ -237,7 +237,7 @@ def find_hearing_frames(moment: float, frames: int = FRAMES) -> list[int]:
 # print(f"a click in frame {int(moment * FPS)} changes the segments of", *changed)
 # figure, axes = show.subplots(width=5.5, height=2.0)
 # axes[0, 0].bar(range(FRAMES), change, color=show.COLOURS[0])
-# axes[0, 0].set(xlabel="segment of frame", ylabel="largest change [log energy]")
+# axes[0, 0].set(xlabel="segment of frame", ylabel="change [log energy]")
 # figure
 
 # %% [markdown]
