@@ -36,7 +36,8 @@ from avnb.viz import letters
 # Okabe and Ito's colours: readers who are colour-blind can tell them apart too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 STYLE: Any = {
-    "axes.prop_cycle": cycler(color=COLOURS),
+    # Where the colours are used up, they come again with another kind of line.
+    "axes.prop_cycle": cycler(linestyle=["-", "--", ":", "-."]) * cycler(color=COLOURS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -56,6 +57,9 @@ STYLE: Any = {
 # The layout of a widget around a picture. Without it, a picture that is wider than its
 # place gets a scrolling box, or is cut.
 UNCUT = {"max_width": "100%", "flex": "0 1 auto", "overflow": "visible"}
+
+# Where a legend stands beside its axes.
+BESIDE: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
 
 
 class Plot(Figure):
@@ -239,12 +243,18 @@ def image_grid(
                 if c < len(row) and row[c] is not None:
                     place.imshow(to_uint8(row[c]))
             if r < len(rows):
-                axes[r, 0].set_ylabel(rows[r], rotation=0, ha="right", va="center")
+                name = _spell_name(rows[r])
+                axes[r, 0].set_ylabel(name, rotation=0, ha="right", va="center")
         for place, caption in zip(axes[0], columns, strict=False):
-            place.set_title(caption, fontsize=8)
+            place.set_title(_spell_name(caption), fontsize=8)
         if title:
             figure.suptitle(title)
     return figure
+
+
+def _spell_name(name: str) -> str:
+    """The name of a class, which may be that of a folder, as a reader expects it."""
+    return name.replace("_", " ")
 
 
 def film_strip(frames: Any, times: Any = (), *, title: str = "") -> Plot:
@@ -375,7 +385,10 @@ def curves(
             place.set_yscale("log")
         if percent:
             place.yaxis.set_major_formatter(PercentFormatter(1))
-        if place.lines:  # matplotlib warns of a legend of nothing
+        if len(place.lines) > 5:  # so many names would lie on the curves
+            figure.set_size_inches(7.5, 3.0)
+            place.legend(fontsize=8, **BESIDE)
+        elif place.lines:  # matplotlib warns of a legend of nothing
             place.legend(fontsize=8)
     return figure
 
@@ -405,9 +418,9 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str = "") -> Plot:
     with mpl.rc_context(STYLE):
         place.imshow(shares, vmin=0, vmax=1, cmap="Blues")
         place.grid(False)
-        ticks = range(len(classes))
-        place.set_xticks(ticks, classes, rotation=90)
-        place.set_yticks(ticks, classes)
+        names = [*map(_spell_name, classes)]
+        place.set_xticks(range(len(names)), names, rotation=90)
+        place.set_yticks(range(len(names)), names)
         # Less would be printed as 0.
         for r, c in np.argwhere(shares >= 0.005):
             colour = "white" if shares[r, c] > 0.5 else "black"
@@ -471,7 +484,7 @@ def bars(
         if percent:
             place.yaxis.set_major_formatter(PercentFormatter(1))
         if lines or heights:
-            place.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+            place.legend(fontsize=8, **BESIDE)
     return figure
 
 

@@ -159,7 +159,10 @@ figure = show.spectrograms(
     columns=5,
 )
 instrument = train.classes[train.labels[0]]
-caption = f"One sound of the class {instrument}. Rows are bins; each has its own scale."
+caption = (
+    f"One sound of the class {instrument}. Rows are bins; each has its own scale. "
+)
+caption += "Without a logarithm (MS, STFT) only the strongest bins are seen."
 lesson.figure("representations", figure, caption)
 
 # %% [markdown]
@@ -432,9 +435,11 @@ def record_stacks(run: training.Run) -> None:
         for level in range(4)
         for split in ("train", "test")
     }
-    shown = {name: tuple(points.T) for name, points in curves.items()}
+    # The two curves of a stack nearly cover each other: those on training data are left
+    # out, except those of the last stack below.
+    shown = {k: tuple(v.T) for k, v in curves.items() if "test" in k}
     figure = show.curves(shown, y=y, logarithmic=True)
-    caption = "The errors of four stacks, trained one after the other."
+    caption = "The errors of four stacks on held-out sounds, one trained after another."
     lesson.figure("autoencoder", figure, caption)
     last = {k: curves[f"stack 4, {k}"] - [3 * each, 0] for k in ("train", "test")}
     lesson.record_training(

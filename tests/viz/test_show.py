@@ -187,6 +187,23 @@ def test_smooth_curves_are_means_of_neighbours(points: int, smooth: int) -> None
     assert not found
 
 
+def test_no_two_curves_look_alike() -> None:
+    many = {f"network {k}": [0.0, float(k)] for k in range(20)}
+    figure = show.curves(many)
+    place = figure.axes[0]
+    looks = {(line.get_color(), line.get_linestyle()) for line in place.lines}
+    assert len(looks) == len(many)
+    # So many names stand beside the curves, not on them.
+    figure.draw_without_rendering()
+    assert place.get_legend().get_window_extent().x0 >= place.bbox.x1
+
+
+def test_a_confusion_matrix_names_classes_in_words() -> None:
+    place = show.confusion(np.eye(2), ["double_bass", "oboe"]).axes[0]
+    for labels in (place.get_xticklabels(), place.get_yticklabels()):
+        assert [label.get_text() for label in labels] == ["double bass", "oboe"]
+
+
 def test_spectrograms_with_a_unit_share_one_scale_and_its_bar() -> None:
     pictures = [np.linspace(-80, -40, 12).reshape(4, 3), np.zeros((4, 3))]
     figure = show.spectrograms(pictures, hop=0.1, unit="dB")
