@@ -412,9 +412,10 @@ def add_change(
 #     for t in range(8):
 #         change[:, :, t, 12:20, : 4 * t] = 1.0  # a white bar grows
 # moved = add_change(video[None, :, 0], change)
-# show.image_grid([(moved[0].detach().permute(1, 2, 3, 0) + 1) / 2])
 # moved.sum().backward()
 # assert (change.grad == 2).all()  # where it is clipped, too
+# frames = (moved[0].detach().permute(1, 2, 3, 0) + 1) / 2
+# show.image_grid([frames], title="the first frame, and a change that grows")
 
 # %% [markdown]
 # ## A stream
@@ -581,9 +582,11 @@ def learn_clips(
 # show.image_grid(pictures, rows=list(last), title="the last frame of each clip")
 
 # %% [markdown]
-# This is the paper's reason why ImaGINator and its own model look better than the
-# others (Sec. 4.2). With the change alone the error begins far lower, because the image
-# is there from the first step on.
+# With skips the error falls sooner, and more of the picture is there. This is the
+# paper's reason why ImaGINator and its own model look better than the others (Sec.
+# 4.2). With the change alone the error begins far lower, because the image is there
+# from the first step on. After so few steps none of the three is below the dashed line:
+# none knows yet what moves.
 #
 # Both are also a danger: where it is easy to repeat the first frame, a network may do
 # nothing else. Step 8 therefore has a row "first frame held still" in each of its
