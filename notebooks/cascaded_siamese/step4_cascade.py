@@ -171,8 +171,8 @@ def shuffle_segments(
 # real, heard = shuffle_clips(video, order), shuffle_segments(segments, order)
 # assert torch.equal(real[0, :, :8], video[0, :, 16:24])
 # print(f"{ORDER} is order {number_order(order)[0].item()} of 0 … 23")
-# shown = (real[0, :, ::2].permute(1, 2, 3, 0) + 1) / 2
-# names = [f"clip {c}" if k == 0 else "" for c in ORDER for k in range(4)]
+# shown = (real[0, :, ::4].permute(1, 2, 3, 0) + 1) / 2  # every fourth frame
+# names = [f"clip {c}, frame {CLIP * c + t}" for c in ORDER for t in (0, 4)]
 # show.image_grid([shown], columns=names)
 
 # %% [markdown]
@@ -238,7 +238,7 @@ def measure_jumps(
 # which frame of the true video it starts from for π = (2, 0, 3, 1), and in brackets how
 # many frames that is away from the beginning of its clip: −1 would be right. The last
 # columns have the jump over all orders, of the first stream and of the others. Its unit
-# is the mean difference of two neighbouring frames.
+# is one step: the mean difference of two neighbouring frames.
 
 # %% tags=["active-ipynb", "switches"]
 # def describe_starts(order, identity, link):
@@ -260,7 +260,7 @@ def measure_jumps(
 #             row = {"identity": identity, "link": link, "detached": detached}
 #             row |= describe_starts(ORDER, identity, link)
 #             rows.append(row | {"first jump": jumps[0], "other jumps": jumps[-1]})
-# show.table(rows, "where the streams start, and the jump that L1 asks for")
+# show.table(rows, "where the streams start, and the jump that L1 asks for [steps]")
 
 # %% tags=["active-ipynb", "switches-ordered"]
 # rows = [{"link": k} | describe_starts((0, 1, 2, 3), "shuffled", k) for k in STARTS]
