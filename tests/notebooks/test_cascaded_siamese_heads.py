@@ -26,6 +26,9 @@ def test_heads_are_trained_on_and_judged_by_their_mouths(tmp_path: Path) -> None
     )
     assert [*trained["methods"]] == [*keys]
     found = run_step("cascaded_siamese", "step8_judge", tmp_path / "run", clips)
+    # Step 8 compares networks of equal size by what step 7 has counted.
+    for row in found["equal"]:
+        assert row["weights, equal steps"] == trained["weights"][row["videos"]]
     # No object enters, so nothing is said of entrances; mouths are read and compared.
     assert "entrances_made" not in found
     assert "spread" not in found
