@@ -520,8 +520,10 @@ for key, run in runs.items():
         training_unit="loss L1, with its weight",
         negligible=0.2,  # grey levels, of about 30
     )
-lesson.record("methods", {key: asdict(METHODS[key]) for key in (*chosen, *taken)})
-lesson.record("networks_taken", taken)
+methods = {key: asdict(METHODS[key]) for key in (*chosen, *taken)}
+lesson.record("methods", methods, "How each network is built and trained")
+names = ", ".join(METHODS[key].title for key in taken) or "none"
+lesson.record("networks_taken", names, "Networks taken from the reference run")
 
 # %% tags=["listening"]
 GROUPS = {
@@ -710,16 +712,19 @@ sizes = {METHODS[key].title: count for key, count in counts.items()}
 lesson.record("weights", sizes, "Weights of each generator")
 
 # %% tags=["film"]
-films = [x[0].permute(1, 2, 3, 0) for x in list(strips.values())[:2]]
-both = (torch.cat(films, dim=2).clamp(-1, 1) + 1) / 2
+# The paper's cascade and ours beside the real video, or what there is.
+titles = [METHODS[key].title for key in ("cascade", "cascade_residual")]
+titles = [title for title in titles if title in strips] or list(strips)[1:2]
+films = [strips[name][0].permute(1, 2, 3, 0) for name in ("real", *titles)]
+side = (torch.cat(films, dim=2).clamp(-1, 1) + 1) / 2
 sound = test.get_waveforms(held_out[shown])[0].cpu().numpy()
 beside = BESIDE * SAMPLE_RATE // FPS
 heard_now = sound[beside:-beside]
-film = show.encode_mp4(both.numpy(), heard_now, FPS, SAMPLE_RATE, zoom=4)
+film = show.encode_mp4(side.numpy(), heard_now, FPS, SAMPLE_RATE, zoom=4)
 path = lesson.run_dir / "step7" / "film.mp4"
 path.parent.mkdir(exist_ok=True)
 path.write_bytes(film)
-lesson.video("film", path, f"real, and {list(strips)[1]}")
+lesson.video("film", path, f"From the left: real, {', '.join(titles)}.")
 
 # %% [markdown]
 # ## What came out
