@@ -56,6 +56,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from einops import rearrange
 from IPython.display import display
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -543,7 +544,8 @@ for name, part in itertools.product(answers if enough else (), parts):
     row["near, foreign sound, its onset"] = found["follows"].near
     entrances.append(row)
 if enough:
-    lesson.table("entrances_made", entrances, "Entrance against onset, in frames")
+    caption = "Entrance against onset; errors in frames"
+    lesson.table("entrances_made", entrances, caption)
 else:
     print("No truth of entrances is known here, or too few videos have one.")
 
@@ -558,7 +560,8 @@ if held:
     drawn = [r for r in held if r["videos"] in rows1]  # all would be too many bars
     shown = {r["videos"]: r["r, own sound"] for r in drawn}
     marks = {r["videos"]: r["r, foreign sound, own onset"] for r in drawn}
-    style = {"marks": marks, "marked": "with a foreign sound", "lines": {"0.5": 0.5}}
+    style = {"marks": marks, "marked": "with a foreign sound"}
+    style["lines"] = {"what the claim needs": 0.5}
     figure = show.bars(shown, y="r with the word's onset", **style)
     lesson.figure("entrance_r", figure, "Held out: does it enter with its word?")
 
@@ -805,7 +808,11 @@ PAPER1 = {
     "the cascade": (0.0008, 27.56, 95.13, 0.0009, 26.05, 81.49),
 }
 heads = [f"{m}, {d}" for d in ("Phonics", "VidTIMIT") for m in ("IS", "FID", "FVD")]
-rows = [{"the paper": k} | dict(zip(heads, v, strict=True)) for k, v in PAPER1.items()]
+rows = []
+for name, values in PAPER1.items():
+    # As texts: the table's numbers would be rounded to three figures.
+    printed = [f"{x:.4f}" if x < 1 else f"{x:.2f}" for x in values]
+    rows.append({"the paper": name} | dict(zip(heads, printed, strict=True)))
 lesson.table(
     "paper_table1", rows, "Table 1 as printed: n, split and frames are not said"
 )
@@ -922,7 +929,7 @@ PAPER3 = {
     "one stream": 305.17, "+ shuffling": 95.80, "+ several generators": 480.53,
     "+ several critics": 366.01, "the cascade": 93.13,
 }  # fmt: skip
-rows = [{"the paper": name, "FVD": value} for name, value in PAPER3.items()]
+rows = [{"the paper": name, "FVD": f"{value:.2f}"} for name, value in PAPER3.items()]
 lesson.table(
     "paper_table3", rows, "Table 3 as printed; Table 1 has 95.13 for the last row"
 )
@@ -973,20 +980,29 @@ figure = show.image_grid(strips, rows=names4, columns=times)
 lesson.figure("figure4", figure, "Fig. 4: one held-out video, every third frame.")
 
 
+# %%
+def tile_videos(videos: list[Tensor], wide: int = 4) -> Tensor:
+    """Videos (T, 3, H, W) in rows of `wide`, black where none is left: (T, ·, ·, 3)."""
+    empty = [torch.zeros_like(videos[0])] * (-len(videos) % wide)
+    grid = torch.stack([*videos, *empty])
+    return rearrange(grid, "(r c) t rgb h w -> t (r h) (c w) rgb", c=wide)
+
+
 # %% tags=["figure4-film"]
 def save_film(name: str, videos: list[Tensor], sound: Tensor, caption: str) -> None:
-    """Show videos (T, 3, H, W) side by side with a sound, and keep the film."""
+    """Show videos (T, 3, H, W) in rows of four with a sound, and keep the film."""
     path = lesson.run_dir / "films" / f"{name}.mp4"
-    wide = torch.cat(videos, dim=3).movedim(1, -1).numpy()
+    tiled = tile_videos(videos).numpy()
     begin = BESIDE * SAMPLE_RATE // FPS
-    wave = sound[begin : begin + len(wide) * SAMPLE_RATE // FPS].cpu().numpy()
+    wave = sound[begin : begin + len(tiled) * SAMPLE_RATE // FPS].cpu().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(show.encode_mp4(wide, wave, FPS, SAMPLE_RATE, zoom=128 // size))
+    path.write_bytes(show.encode_mp4(tiled, wave, FPS, SAMPLE_RATE, zoom=128 // size))
     lesson.video(f"films_{name}", path, caption)
 
 
 sound = test.get_waveforms(example)[0]
-save_film("models", list(films.values()), sound, " · ".join(names4))
+caption = "Four in a row: " + " · ".join(names4)
+save_film("models", list(films.values()), sound, caption)
 
 # %% [markdown]
 # ## Fig. 5 and 6: same sound, same frame
