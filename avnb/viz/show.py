@@ -458,9 +458,10 @@ def bars(
         for i, measure in enumerate(measures.values()):
             value, low, high = interval(measure)
             place.bar(i, value, width=0.65, color=COLOURS[0])
-            # (2, 1): matplotlib wants the distances from the value, down and up.
-            span = [[value - low], [high - value]]
-            place.errorbar(i, value, yerr=span, color="black", capsize=3)
+            if low < high:  # a plain number has no interval to draw
+                # (2, 1): matplotlib wants the distances from the value, down and up.
+                span = [[value - low], [high - value]]
+                place.errorbar(i, value, yerr=span, color="black", capsize=3)
         heights = {
             i: interval(marks[name])[0]
             for i, name in enumerate(measures)
@@ -477,7 +478,8 @@ def bars(
         # Long names would run into each other.
         tilt = 30 if max(len(name) for name in measures) > 9 else 0
         align = "right" if tilt else "center"
-        place.set_xticks(range(len(measures)), list(measures), rotation=tilt, ha=align)
+        names = [*map(_spell_name, measures)]
+        place.set_xticks(range(len(names)), names, rotation=tilt, ha=align)
         place.grid(axis="x", visible=False)
         _draw_dashed_lines(place, lines)
         place.set(ylabel=y, title=title)

@@ -216,6 +216,12 @@ def test_spectrograms_with_a_unit_share_one_scale_and_its_bar() -> None:
     assert alone[0].images[0].get_clim() == (-80, -40)
 
 
+def test_a_bar_without_an_interval_has_no_error_bar() -> None:
+    place = show.bars({"with": (0.5, 0.4, 0.6), "with_out": 0.2}).axes[0]
+    assert len(place.containers) - len(place.patches) == 1
+    assert [t.get_text() for t in place.get_xticklabels()] == ["with", "with out"]
+
+
 def test_bars_show_what_they_are_compared_with() -> None:
     measures = {"ours": (0.5, 0.4, 0.6), "theirs": 0.2, "nobody's": 0.1}
     marks = {"ours": 0.8, "theirs": {"value": 0.3, "unit": "fraction"}}
