@@ -355,7 +355,9 @@ def curves(
         smooth: each point is the mean of so many neighbours, at most all.
         title: above the curves.
     """
-    figure, axes = subplots(width=5.5, height=3.0)
+    # One more inch or two where the legend stands beside the curves, see below.
+    count = len(history) + len(lines or {}) + (mark is not None)
+    figure, axes = subplots(width=5.5 if count <= 3 else 7.0, height=3.0)
     place: Axes = axes[0, 0]
     with mpl.rc_context(STYLE):
         for name, values in history.items():
@@ -377,7 +379,9 @@ def curves(
         if percent:
             place.yaxis.set_major_formatter(PercentFormatter(1))
         if place.lines:  # matplotlib warns of a legend of nothing
-            place.legend(fontsize=8)
+            # A long legend inside would cover curves, so that it stands beside them.
+            beside: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+            place.legend(fontsize=8, **(beside if count > 3 else {}))
     return figure
 
 
@@ -731,7 +735,9 @@ def format_number(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return str(value)
     plain = float(value)
-    if not np.isfinite(plain):
+    if np.isinf(plain):
+        return "∞" if plain > 0 else "−∞"
+    if np.isnan(plain):
         return str(plain)
     # Above 1e15 a float no longer tells neighbouring integers apart.
     if plain.is_integer() and abs(plain) < 1e15:
@@ -747,7 +753,8 @@ def _format_measure(measure: Mapping[str, Any]) -> str:
     unit = str(measure.get("unit") or "")
     scale, unit = PERCENTAGES.get(unit, (1, unit))
     text = format_number(scale * value)
-    if measure.get("low") is not None:
+    # Both ends infinite: too few units for an interval, which is not a number to read.
+    if measure.get("low") is not None and not np.isinf([low, high]).all():
         text += f" [{format_number(scale * low)}, {format_number(scale * high)}]"
     return f"{text} {unit}".strip()
 

@@ -222,6 +222,7 @@ JUDGES = {
     "judge_video": ("the judge that sees", metrics.VideoJudge, Clips.get_frames,
                     jitter_videos, 2000),
 }  # fmt: skip
+HELD_OUT = "accuracy on unmet players"  # the judges' curve, in the log and in figures
 
 
 # %%
@@ -285,7 +286,8 @@ def train_judge(file: str) -> training.Run:
         run.log(loss=loss)
         if step.is_due(every):
             named, _ = judge_clips(judge.eval(), take(test, held_out))
-            run.log(held_out=(named.argmax(1) == test.labels[held_out]).float().mean())
+            right = (named.argmax(1) == test.labels[held_out]).float().mean()
+            run.log(**{HELD_OUT: right})
     run.require_finished()
     training.save_model(models / f"{file}.safetensors", judge.eval(), **config)
     return run
@@ -302,10 +304,10 @@ for file, (name, *_) in JUDGES.items():
         name,
         epochs=run.steps_done * judge_batch / len(train),
         steps=run.steps_done,
-        held_out=np.transpose(run.read_log("held_out")),
+        held_out=np.transpose(run.read_log(HELD_OUT)),
         training=np.transpose(run.read_log("loss")),
         better="higher",
-        unit="accuracy on unmet players",
+        unit=HELD_OUT,
         training_unit="loss",
         negligible=0.01,
     )
@@ -328,7 +330,8 @@ chance = {"judge": "chance", "accuracy on unmet players": metrics.chance(classes
 if "onset" in test.truth:  # who guesses is right as often as something starts
     chance["starts: precision"] = test.get_onsets().float().mean().item()
 rows.append(chance)
-lesson.table("judges", rows, "What the judges know of real clips")
+caption = "What the judges know of real clips. A start is an onset, or a strike."
+lesson.table("judges", rows, caption)
 ear, eye = judges["judge_sound"], judges["judge_video"]
 
 # %% [markdown]
@@ -361,8 +364,36 @@ if unknown := set(settings.methods) - set(CATALOGUE):
         f"Give some of {[*CATALOGUE]}",
     )
 chosen = {name: CATALOGUE[name] for name in settings.methods}
-rows = [{"network": k} | asdict(m) | more for k, (m, more) in chosen.items()]
-show.table(rows, "what is trained")
+
+# %%
+# A field of a Method → the heading of its column.
+FIELDS = {
+    "pairs": "critics of pairs", "matched": "real pairs are of one clip",
+    "both_made": "they see (â, v̂)", "saturating": "Eq. 2 as printed",
+    "weight": "weight of the pairs", "form": "form", "coupling": "what is shared",
+    "sound_game": "game of D_a", "shuffle": "phase shuffle of D_a",
+    "pair_shuffle": "phase shuffle of the pairs' critics",
+}  # fmt: skip
+UNUSED = {  # critics → fields that then change nothing
+    "none": ("matched", "both_made", "saturating", "weight", "form"),
+    "alone": ("matched", "both_made", "saturating", "form"),
+}
+
+
+# %%
+def describe_method(name: str) -> dict:
+    """A network's method as a row of words, without what does not concern it."""
+    method, more = chosen[name]
+    row = asdict(method) | {"shuffle": settings.shuffle} | more
+    words = {True: "yes", False: "no"}
+    return {"network": name} | {
+        FIELDS[field]: words[x] if isinstance(x, bool) else x
+        for field, x in row.items()
+        if field not in UNUSED.get(method.pairs, ())
+    }
+
+
+show.table([describe_method(name) for name in chosen], "What is trained")
 
 
 # %%
@@ -624,8 +655,9 @@ CURVES = {
 for name, run in runs.items():
     for what, (key, better, unit, critic) in CURVES.items():
         at, values = run.read_log(key)
-        # BL has no critic of pairs.
-        term = f"loss {critic}" if chosen[name][0].pairs != "none" else "loss D_a"
+        term = f"loss {critic}"
+        if not len(run.read_log(term)[0]):  # BL has no critic of pairs
+            term = "loss D_a"
         lesson.record_training(
             f"{name}, {what}",
             epochs=run.steps_done * settings.batch / len(train),

@@ -214,7 +214,7 @@ JUDGED = {"sound": (heard, ear, "the ear"), "video": (seen, eye, "the eye")}
 #
 # A judge always names some class. How sure it is says more. A generated clip counts as
 # **recognisable** if the judge is surer of it than of the least sure tenth of held-out
-# real clips. So of real clips 90 % count by definition.
+# real clips. So of real clips about 90 % count by definition.
 
 
 # %% tags=["recognisable"]
@@ -259,8 +259,8 @@ for ax, what in zip(axes[0], JUDGED, strict=True):
     for i, (name, shares) in enumerate(bars.items()):
         ax.bar(np.arange(classes) + i * width, shares, width, label=name)
     ax.set_xticks(np.arange(classes) + 0.4, train.classes, rotation=20, fontsize=7)
-    ax.set(title=f"by the {what}", ylabel="share")
-axes[0, 1].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    ax.set(title=f"{what}s, as {JUDGED[what][2]} names them", ylabel="share")
+axes[0, 1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
 lesson.figure("class_histogram", figure, "Which classes are generated.")
 
 
@@ -506,10 +506,14 @@ lesson.table("coupling", coupling, "Pairs, the same pairs shuffled, and the gain
 # %% tags=["coupling-figure"]
 for measure in dict.fromkeys(row["measure"] for row in coupling):
     gains = {r["clips"]: r["gain"] for r in coupling if r["measure"] == measure}
+    points = next(iter(gains.values())).unit == "points"  # else a correlation
+    # No interval is known where there is one player only: then it is the whole range.
     drawn_gains = {
-        k: (g.value, max(g.low, -1.0), min(g.high, 1.0)) for k, g in gains.items()
+        name: tuple((100 if points else 1) * np.clip([g.value, g.low, g.high], -1, 1))
+        for name, g in gains.items()
     }
-    figure = show.bars(drawn_gains, lines={"shuffled": 0}, y="gain", title=measure)
+    unit = "gain [points]" if points else "gain of r"
+    figure = show.bars(drawn_gains, lines={"shuffled": 0}, y=unit, title=measure)
     name = f"coupling_{measure.replace(' ', '_')}"
     lesson.figure(name, figure, f"{measure}: gain over shuffled pairs.")
 

@@ -198,15 +198,14 @@ def turn(noise: dict[str, Tensor], other: dict[str, Tensor], knob: str) -> dict:
 def draw_rows(rows: dict[str, tuple[Tensor, Tensor]], most: int = 8) -> show.Plot:
     """For each clip its waveform, and below it some of its frames."""
     heights = [h for _ in rows for h in (0.45, 1.0)]
-    figure, axes = show.subplots(
-        2 * len(rows), 1, width=7.5, height=0.85,
-    )  # fmt: skip
+    figure, axes = show.subplots(2 * len(rows), 1, width=7.5, height=0.85)
     axes[0, 0].get_gridspec().set_height_ratios(heights)
     shown = np.linspace(0, frames - 1, min(most, frames)).round().astype(int)
     for k, (name, (sounds, videos)) in enumerate(rows.items()):
         above, below = axes[2 * k, 0], axes[2 * k + 1, 0]
         above.plot(sounds[0, 0, :RATE], linewidth=0.3)
-        above.set(xlim=(0, RATE), ylim=(-1, 1), title=name)
+        above.set(xlim=(0, RATE), ylim=(-1, 1))
+        above.set_title(name, fontsize=9)
         below.imshow(np.concatenate(to_pictures(videos)[0, shown], axis=1))
         for ax in (above, below):
             ax.set(xticks=[], yticks=[])
@@ -283,10 +282,10 @@ for name, G in networks.items():
 # %% [markdown]
 # ## How far does each knob reach?
 #
-# The table measures the same on many clips. Columns 2 and 3: how far sound and picture
-# move, compared with all knobs at once (100 %). The others: how often ear and eye name
-# another class than before. The row *all at once* says how often two clips of this
-# network are of two classes anyway.
+# The table measures the same on many clips. The columns *moves* say how far sound and
+# picture move, compared with all knobs at once (100 %). The last two say how often ear
+# and eye name another class than before. The row *all at once* says how often two clips
+# of this network are of two classes anyway.
 
 
 # %%
@@ -395,6 +394,7 @@ hz = torch.fft.rfftfreq(512, 1 / RATE)
 figure = show.spectrograms(
     spectra, hop=256 / RATE, hz=hz, captions=list(waves), columns=1, unit="dB"
 )
+figure.set_size_inches(8.0, 1.9 * len(waves))  # a second has an inch
 lesson.figure("walk_sounds", figure, "The sounds of the walks, a second each.")
 
 
