@@ -215,8 +215,9 @@ def spell_class(name: str) -> str:
 # print(report)
 
 # %% [markdown]
-# The recording had four clips, and three are left. The one in which the pair lay is
-# gone. The next begins where the numbers go on, and not a whole second later.
+# Both recordings had four clips. The one that lost a pair has three left: the clip in
+# which the pair lay is gone. The next clip begins where the numbers go on, and not a
+# whole second later.
 #
 # ## The clips as the later steps get them
 #
@@ -368,8 +369,8 @@ def require_clips(clips: Clips, count: int) -> None:
 # counted = {f"{split} clips": len(c) for split, c in data.items()}
 # rows.append({"class": "all"} | counted)
 # lesson.table("counts", rows, "Clips of each class")
-# silent = {split: c.silent for split, c in data.items()}
-# print(f"{train.fps} frames of {size} a clip; left out as silent: {silent}")
+# print(f"{train.fps} frames of {size[0]}×{size[1]} a clip; left out as silent:")
+# print(f"{train.silent} training clips and {test.silent} held-out ones")
 
 # %% [markdown]
 # ## What the paper counts

@@ -17,8 +17,9 @@
 #    cannot do anything,
 # 4. the game of Eq. 1, and why a sigmoid must not be in a Wasserstein critic.
 #
-# **Time:** about 35 minutes to read. The cells run in about a minute.
-# **Before you start:** you should know convolutions and what a GAN is (the series
+# **Time.** About 35 minutes to read. The cells run in about a minute.
+#
+# **Before you start.** You should know convolutions and what a GAN is (the series
 # `start_here`).
 #
 # **Letters.** B items · L samples · C channels · d width of the networks (64 in the

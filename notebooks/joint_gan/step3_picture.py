@@ -17,8 +17,9 @@
 # 4. what instance noise is for,
 # 5. how to see which part of the code does what: swap it.
 #
-# **Time:** about 25 minutes to read. The cells run in about a minute.
-# **Before you start:** step 2.
+# **Time.** About 25 minutes to read. The cells run in about a minute.
+#
+# **Before you start.** Read step 2.
 #
 # **Letters.** B items · T frames · M motion code (10) · Z content code (90) · N side of
 # a frame · g, n widths of generator and critics (64 in the paper).

@@ -17,8 +17,9 @@
 # 4. why the model learns both marginals and **no coupling**,
 # 5. that the joint critics even bend the marginals, and by how much.
 #
-# **Time:** about 40 minutes to read. The cells run in about a minute.
-# **Before you start:** steps 2 and 3.
+# **Time.** About 40 minutes to read. The cells run in about a minute.
+#
+# **Before you start.** Read steps 2 and 3.
 #
 # **Letters.** a, v real sound and video · â, v̂ generated ones · B items · T frames ·
 # K columns of logits · p class shares of the data · q, r those of generated sounds and
@@ -294,8 +295,8 @@ def pool_frames(x: Float[Tensor, "b c length"], frames: int) -> Tensor:
 # for frames in (10, 25):
 #     counts = find_frames(64, frames).bincount().tolist()
 #     print(f"64 places of 16 ms in {frames} frames:", *counts)
-# x = torch.arange(64.0)[None, None]
-# print(pool_frames(x, 10)[0, 0])
+# means = pool_frames(torch.arange(64.0)[None, None], 10)[0, 0].tolist()
+# print("numbers of the places, pooled to 10 frames:", *means)
 
 
 # %%
@@ -887,7 +888,7 @@ def count_corners(made: Float[Tensor, "n 2"]) -> dict[str, float]:
 # wrong, and $G_a$ can do nothing about it. It has to choose $\hat a$ *before* it knows
 # v. And about $(\hat a, \hat v)$ nobody ever says a word.
 #
-# The third row is a warning. With the non-saturating gradient, the critics' sure "no"
+# The last row is a warning. With the non-saturating gradient, the critics' sure "no"
 # at the wrong corners pulls hard at both generators. Each half of a pair is drawn to
 # where the *other* half would have fitted, and the samples collapse into **a wrong
 # corner**. With Eq. 2 as printed, a sure critic has no pull. So for the pairs our

@@ -14,8 +14,9 @@
 # 3. how one recurrent network can drive each frame and the sound, by FiLM,
 # 4. how to check who depends on whom before anything is trained.
 #
-# **Time:** about 20 minutes to read. The cells run in about a minute.
-# **Before you start:** step 4.
+# **Time.** About 20 minutes to read. The cells run in about a minute.
+#
+# **Before you start.** Read step 4.
 #
 # **Letters.** s shared latent (50 numbers) · e_a, e_v each side's own noise · T frames
 # · M motion code · C channels of the sound's maps · γ, β scale and shift.

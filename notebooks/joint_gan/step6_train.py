@@ -28,9 +28,10 @@
 # 3. which critic pulls how hard at them,
 # 4. what a training step costs.
 #
-# **Time:** about 20 minutes to read. The computing takes longer than in any other
+# **Time.** About 20 minutes to read. The computing takes longer than in any other
 # notebook of the series; the table of settings says how many steps it makes.
-# **Before you start:** steps 1 to 5.
+#
+# **Before you start.** Read steps 1 to 5.
 #
 # **Letters.** a, v real sound and video · â, v̂ generated ones · B clips of a batch · T
 # frames.

@@ -16,8 +16,9 @@
 # 3. how to measure coupling: pairs beside the same pairs shuffled,
 # 4. which claims of the paper a run may decide.
 #
-# **Time:** about 30 minutes to read. The cells run in some minutes at scale `laptop`.
-# **Before you start:** step 6 must have run.
+# **Time.** About 30 minutes to read. The cells run in some minutes at scale `laptop`.
+#
+# **Before you start.** Step 6 must have run.
 #
 # **Letters.** N clips · K bins or classes · T frames · q, r class shares of sounds and
 # of pictures.

@@ -15,8 +15,9 @@
 # 3. how to walk from one clip to another without leaving the noise's usual length,
 # 4. a game that only a coupled network can win: which of these belong together?
 #
-# **Time:** as long as you like. The cells run in about a minute at scale `laptop`.
-# **Before you start:** steps 4 and 5; step 6 must have run.
+# **Time.** As long as you like. The cells run in about a minute at scale `laptop`.
+#
+# **Before you start.** Read steps 4 and 5; step 6 must have run.
 #
 # **Letters.** N clips · T frames · s shared noise.
 
