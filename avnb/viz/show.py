@@ -749,12 +749,15 @@ def format_number(value: Any) -> str:
 def _format_measure(measure: Mapping[str, Any]) -> str:
     if measure["value"] is None:
         return "not measured"
-    value, low, high = interval(measure)
+    value, *_ = interval(measure)
+    # In JSON an infinite end is None. Both are where there are too few units for an
+    # interval, and then none is printed.
+    low = -np.inf if measure.get("low") is None else measure["low"]
+    high = np.inf if measure.get("high") is None else measure["high"]
     unit = str(measure.get("unit") or "")
     scale, unit = PERCENTAGES.get(unit, (1, unit))
     text = format_number(scale * value)
-    # Both ends infinite: too few units for an interval, which is not a number to read.
-    if measure.get("low") is not None and not np.isinf([low, high]).all():
+    if not np.isinf([low, high]).all():
         text += f" [{format_number(scale * low)}, {format_number(scale * high)}]"
     return f"{text} {unit}".strip()
 

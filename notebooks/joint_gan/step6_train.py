@@ -370,7 +370,7 @@ chosen = {name: CATALOGUE[name] for name in settings.methods}
 # A field of a Method → the heading of its column.
 FIELDS = {
     "pairs": "critics of pairs", "matched": "real pairs are of one clip",
-    "both_made": "they see (â, v̂)", "saturating": "Eq. 2 as printed",
+    "both_made": "(â, v̂) is seen", "saturating": "Eq. 2 as printed",
     "weight": "weight of the pairs", "form": "form", "coupling": "what is shared",
     "sound_game": "game of D_a", "shuffle": "phase shuffle of D_a",
     "pair_shuffle": "phase shuffle of the pairs' critics",
@@ -386,9 +386,9 @@ def describe_method(name: str) -> dict:
     """A network's method as a row of words, without what does not concern it."""
     method, more = chosen[name]
     row = asdict(method) | {"shuffle": settings.shuffle} | more
-    words = {True: "yes", False: "no"}
+    words = {True: "yes", False: "no", "log": "Eq. 1", "wasserstein": "WGAN-GP"}
     return {"network": name} | {
-        FIELDS[field]: words[x] if isinstance(x, bool) else x
+        FIELDS[field]: words.get(x, x) if isinstance(x, bool | str) else x
         for field, x in row.items()
         if field not in UNUSED.get(method.pairs, ())
     }

@@ -266,8 +266,9 @@ lesson.figure("class_histogram", figure, "Which classes are generated.")
 
 
 # %% [markdown]
-# A generator that drops a class has a lower pitch entropy and fewer different sounds,
-# and Table 3 would call that better. So read the next table beside this histogram.
+# A generator that drops a class makes fewer different pitches, and so its pitch entropy
+# is lower, which the paper's Table 3 counts as better. So read the next table beside
+# this histogram.
 #
 # ## Table 3: sounds
 #
@@ -556,9 +557,10 @@ lesson.figure(
 # %% [markdown]
 # ## Ask people
 #
-# The paper's raters gave 1 to 5 points, for sounds and for videos. The page below asks
-# for both, and a third question that the paper did not ask. The voter sees clips of all
-# networks and real ones in random order. TEACHING.md says how the votes come back.
+# The paper does not say what its raters were asked. Its scores, for sounds and for
+# videos, look like points from 1 to 5. The page below asks for both, and a third
+# question that the paper did not ask. The voter gets clips of the compared networks and
+# real ones in random order. TEACHING.md says how the votes come back.
 
 # %% tags=["vote"]
 POINTS = {1: "bad", 2: "", 3: "fair", 4: "", 5: "excellent"}
@@ -614,12 +616,9 @@ study.show_claims(lesson)
 for row in coupling:
     gain = row["gain"]
     told = "above shuffled pairs" if gain.low > 0 else "not shown to be above shuffled"
-    points = [f"{100 * x:.0f}" for x in (gain.value, gain.low, gain.high)]
     if row["measure"] == "class agreement" or "shuffled" in row["measure"]:
-        print(
-            f"{row['measure']}, {row['clips']}: {points[0]} points "
-            f"[{points[1]}, {points[2]}]: {told}."
-        )
+        gained = show.format_number(gain)
+        print(f"{row['measure']}, {row['clips']}: {gained}: {told}.")
 floor, *others = table3
 for row in others:
     if row["sounds"] in methods:

@@ -164,7 +164,7 @@ def save_film(name: str, sounds: Tensor, videos: Tensor, caption: str) -> None:
 
 for name, G in networks.items():
     made = make_clips(G, draw(G, settings.shown, 1))
-    save_film(name, *made, f"{settings.shown} clips of {name}.")
+    save_film(name, *made, f"{settings.shown} clips of the network {name}.")
 index = torch.arange(0, len(test), max(1, len(test) // settings.shown))[
     : settings.shown
 ]

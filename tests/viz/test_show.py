@@ -179,6 +179,10 @@ def test_no_interval_is_shown_where_none_is_known() -> None:
     unknown = {"value": 0.5, "low": -np.inf, "high": np.inf, "unit": "bits"}
     assert show.format_number(unknown) == "0.5 bits"
     assert show.format_number(unknown | {"low": 0.0}) == "0.5 [0, ∞] bits"
+    # JSON holds no infinite number.
+    half = {"value": 0.5, "low": None, "high": 0.75, "unit": "bits"}
+    assert show.format_number(half) == "0.5 [−∞, 0.75] bits"
+    assert show.format_number(half | {"high": None}) == "0.5 bits"
     assert show.format_number(-np.inf) == "−∞"
 
 
