@@ -788,7 +788,7 @@ for name, (method, _) in chosen.items():
 figure = show.image_grid(list(rows.values()), rows=list(rows), size=1.1)
 lesson.figure("samples", figure, "Frames: real ones, and of each network.")
 for name, wave in sounds.items():
-    lesson.audio(f"sounds_{name}", wave.numpy(), RATE, f"the sounds: {name}")
+    lesson.audio(f"sounds_{name}", wave.numpy(), RATE, f"{name}: one after another")
 
 # %% tags=["spectrograms"]
 window = torch.hann_window(512)

@@ -461,7 +461,8 @@ lesson.table("paper_table4", rows, "Table 4 as printed; the network of IS is not
 #    same frame. Each class has its own number of strokes a second. So a pair of one
 #    class matches better than a shuffled one, even where nobody strikes in time. The
 #    row *shuffled within classes* compares with pictures in which the eye sees the same
-#    class: what is left there is timing.
+#    class: what is left there is timing. (A pair in which nothing starts on either side
+#    counts as matched, shuffled or not. So read the gain.)
 # 3. **Motion and loudness**: the correlation of both curves in a clip.
 
 

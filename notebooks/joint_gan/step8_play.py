@@ -334,7 +334,9 @@ lesson.table("knobs", rows, f"What each knob changes, over {settings.varied} cli
 #
 # ## Swap content and motion
 #
-# MoCoGAN's picture: two contents and two motions, all four combinations.
+# Two contents and two motions give four combinations, as in a figure of the MoCoGAN
+# paper. The two rows of one content should show the same player, and the two rows of
+# one motion should move alike.
 
 # %% tags=["swap"]
 main = next(iter(networks))
