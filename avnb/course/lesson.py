@@ -1,6 +1,7 @@
 """One notebook's run: its folder, its settings, what it records and shows."""
 
 import glob
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -362,7 +363,10 @@ class Lesson:
 
     def save(self) -> None:
         """Write what was recorded so far, whole or not at all."""
-        minutes = (time.perf_counter() - self.began) / 60
+        seconds = time.perf_counter() - self.began
+        # What it went on with took time as well, in processes that were stopped.
+        if training := sys.modules.get("avnb.training.run"):
+            seconds += training.count_earlier_seconds(self.run_dir)
         self.records.save(
             {
                 "series": self.series,
@@ -372,7 +376,7 @@ class Lesson:
                 "data": self.chosen_data or "embedded",
                 "overrides": files.to_jsonable(self.overrides),
                 "commit": self.commit,
-                "minutes": round(minutes, 3),
+                "minutes": round(seconds / 60, 3),
                 "peak_memory_mb": round(measure_peak_memory()),
             }
         )

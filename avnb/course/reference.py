@@ -142,8 +142,8 @@ def describe_reference(found: Mapping[str, Any]) -> str:
     made = found["provenance"]
     # The code may have been updated between two steps.
     commits = [shorten_commit(step["commit"]) for step in found["steps"].values()]
-    # A training that was stopped goes on from its checkpoint, and the step then counts
-    # the minutes since alone. Runs of hours are stopped often.
+    # A training that was killed goes on from its checkpoint: what came after that is
+    # not counted. Runs of hours are stopped often.
     minutes = f"at least {sum(found['minutes']):.0f} minutes"
     return (
         f"the embedded data, scale {SCALE}, {_count('seed', found['seeds'])}, "

@@ -63,8 +63,9 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
 
     Args:
         folder: the run's folder of checkpoints.
-        content: what `read_checkpoint` gives back: "step" and "settings", "parts",
-            "state" and "random", each a dictionary of tensors and plain values.
+        content: what `read_checkpoint` gives back: "step", "seconds" (of training),
+            and "settings", "parts", "state" and "random", each a dictionary of tensors
+            and plain values.
 
     Raises:
         TypeError: a value that torch's restricted reader could not read again.

@@ -63,6 +63,20 @@ from avnb.training.stopping import StopRequest
 from avnb.viz import live as live_view
 from avnb.viz import show
 
+# The folder of each run that this process went on with -> the seconds that other
+# processes had trained it before.
+_EARLIER: dict[Path, float] = {}
+
+
+def count_earlier_seconds(folder: Path) -> float:
+    """Count the seconds that ended processes trained the runs of this process.
+
+    Args:
+        folder: only runs below it are counted.
+    """
+    here = folder.resolve()
+    return sum((s for run, s in _EARLIER.items() if run.is_relative_to(here)), 0.0)
+
 
 @dataclass(frozen=True)
 class TrainingStep:
@@ -423,6 +437,7 @@ class Run:
         if self.accelerator.is_main_process:
             content = {
                 "step": self._number,
+                "seconds": self._seconds + time.perf_counter() - self._resumed,
                 "settings": self.settings,
                 "parts": describe_parts(self._parts),
                 "state": {name: p.state_dict() for name, p in self._parts.items()},
@@ -435,7 +450,8 @@ class Run:
         """Go back to the newest checkpoint, or to the seeds of a fresh start."""
         parts = describe_parts(self._parts)  # an error now, not at the first save
         newest = find_newest(self.folder)
-        self._number = 0
+        self._number, self._seconds = 0, 0.0
+        self._resumed = time.perf_counter()
         if newest is None:
             # Whatever other cells drew before the loop, its random numbers are the
             # same.
@@ -454,6 +470,10 @@ class Run:
             mine = {name: states[rank] for name, states in saved["random"].items()}
             set_random_state(mine, self.generator)
             self._number = saved["step"]
+            # Checkpoints of earlier versions do not tell it.
+            self._seconds = saved.get("seconds", 0.0)
+            # Only once: after that, this process has trained some of them itself.
+            _EARLIER.setdefault(self.folder.resolve(), self._seconds)
         # What a killed process left goes now, since this run may end before it saves.
         if self.accelerator.is_main_process:
             delete_old(self.folder / "checkpoints", newest)

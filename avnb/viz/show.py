@@ -58,6 +58,9 @@ STYLE: Any = {
 # place gets a scrolling box, or is cut.
 UNCUT = {"max_width": "100%", "flex": "0 1 auto", "overflow": "visible"}
 
+# Where a legend stands beside its axes.
+BESIDE: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+
 
 class Plot(Figure):
     """A figure in the house style that a notebook shows by itself."""
@@ -240,12 +243,18 @@ def image_grid(
                 if c < len(row) and row[c] is not None:
                     place.imshow(to_uint8(row[c]))
             if r < len(rows):
-                axes[r, 0].set_ylabel(rows[r], rotation=0, ha="right", va="center")
+                name = _spell_name(rows[r])
+                axes[r, 0].set_ylabel(name, rotation=0, ha="right", va="center")
         for place, caption in zip(axes[0], columns, strict=False):
-            place.set_title(caption, fontsize=8)
+            place.set_title(_spell_name(caption), fontsize=8)
         if title:
             figure.suptitle(title)
     return figure
+
+
+def _spell_name(name: str) -> str:
+    """The name of a class, which may be that of a folder, as a reader expects it."""
+    return name.replace("_", " ")
 
 
 def film_strip(frames: Any, times: Any = (), *, title: str = "") -> Plot:
@@ -355,9 +364,7 @@ def curves(
         smooth: each point is the mean of so many neighbours, at most all.
         title: above the curves.
     """
-    # One more inch or two where the legend stands beside the curves, see below.
-    count = len(history) + len(lines or {}) + (mark is not None)
-    figure, axes = subplots(width=5.5 if count <= 3 else 7.0, height=3.0)
+    figure, axes = subplots(width=5.5, height=3.0)
     place: Axes = axes[0, 0]
     with mpl.rc_context(STYLE):
         for name, values in history.items():
@@ -378,10 +385,11 @@ def curves(
             place.set_yscale("log")
         if percent:
             place.yaxis.set_major_formatter(PercentFormatter(1))
-        if place.lines:  # matplotlib warns of a legend of nothing
-            # A long legend inside would cover curves, so that it stands beside them.
-            beside: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-            place.legend(fontsize=8, **(beside if count > 3 else {}))
+        if len(place.lines) > 3:  # so many names would lie on the curves
+            figure.set_size_inches(7.5, 3.0)
+            place.legend(fontsize=8, **BESIDE)
+        elif place.lines:  # matplotlib warns of a legend of nothing
+            place.legend(fontsize=8)
     return figure
 
 
@@ -410,7 +418,7 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str = "") -> Plot:
     with mpl.rc_context(STYLE):
         place.imshow(shares, vmin=0, vmax=1, cmap="Blues")
         place.grid(False)
-        names = [name.replace("_", " ") for name in classes]
+        names = [*map(_spell_name, classes)]
         place.set_xticks(range(len(names)), names, rotation=90)
         place.set_yticks(range(len(names)), names)
         # Less would be printed as 0.
@@ -450,9 +458,10 @@ def bars(
         for i, measure in enumerate(measures.values()):
             value, low, high = interval(measure)
             place.bar(i, value, width=0.65, color=COLOURS[0])
-            # (2, 1): matplotlib wants the distances from the value, down and up.
-            span = [[value - low], [high - value]]
-            place.errorbar(i, value, yerr=span, color="black", capsize=3)
+            if low < high:  # a plain number has no interval to draw
+                # (2, 1): matplotlib wants the distances from the value, down and up.
+                span = [[value - low], [high - value]]
+                place.errorbar(i, value, yerr=span, color="black", capsize=3)
         heights = {
             i: interval(marks[name])[0]
             for i, name in enumerate(measures)
@@ -469,14 +478,15 @@ def bars(
         # Long names would run into each other.
         tilt = 30 if max(len(name) for name in measures) > 9 else 0
         align = "right" if tilt else "center"
-        place.set_xticks(range(len(measures)), list(measures), rotation=tilt, ha=align)
+        names = [*map(_spell_name, measures)]
+        place.set_xticks(range(len(names)), names, rotation=tilt, ha=align)
         place.grid(axis="x", visible=False)
         _draw_dashed_lines(place, lines)
         place.set(ylabel=y, title=title)
         if percent:
             place.yaxis.set_major_formatter(PercentFormatter(1))
         if lines or heights:
-            place.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+            place.legend(fontsize=8, **BESIDE)
     return figure
 
 

@@ -15,6 +15,7 @@ import threading
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -31,6 +32,7 @@ from avnb import training
 from avnb.errors import AvnbError, CheckpointError, WriteError
 from avnb.training import BatchSampler, Run
 from avnb.training.log import RunLog
+from avnb.training.run import count_earlier_seconds
 
 LOOP = Path(__file__).parents[1] / "helpers" / "training_loop.py"
 
@@ -74,6 +76,28 @@ def test_killed_anywhere_and_resumed_is_equal_to_the_last_bit(tmp_path: Path) ->
     done = script(str(LOOP), "kill", str(tmp_path))
     assert done.returncode == 0, done.stderr[-3000:]
     assert "equal" in done.stdout
+
+
+def test_time_counts_over_all_processes_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(0, 100)  # each look at the clock is 100 s after the last
+
+    def look() -> float:
+        return float(next(clock))
+
+    folder = tmp_path / "run" / "net"
+    fake = SimpleNamespace(perf_counter=look, monotonic=time.monotonic)
+    monkeypatch.setattr("avnb.training.run.time", fake)
+    for earlier, total in ((0, 2), (100, 4), (200, 6)):
+        # What follows happens in a process of its own.
+        monkeypatch.setattr("avnb.training.run._EARLIER", {})
+        go(small(folder), total)
+        assert count_earlier_seconds(tmp_path / "run") == earlier
+        assert count_earlier_seconds(tmp_path / "other") == 0
+    # Going on twice in one process counts no second twice.
+    go(small(folder), 8)
+    assert count_earlier_seconds(tmp_path) == 200
 
 
 @pytest.mark.slow

@@ -200,9 +200,13 @@ def test_smooth_curves_are_means_of_neighbours(points: int, smooth: int) -> None
 
 def test_no_two_curves_look_alike() -> None:
     many = {f"network {k}": [0.0, float(k)] for k in range(20)}
-    lines = show.curves(many).axes[0].lines
-    looks = {(line.get_color(), line.get_linestyle()) for line in lines}
+    figure = show.curves(many)
+    place = figure.axes[0]
+    looks = {(line.get_color(), line.get_linestyle()) for line in place.lines}
     assert len(looks) == len(many)
+    # So many names stand beside the curves, not on them.
+    figure.draw_without_rendering()
+    assert place.get_legend().get_window_extent().x0 >= place.bbox.x1
 
 
 @pytest.mark.parametrize(("count", "covers"), [(3, True), (4, False), (9, False)])
@@ -231,6 +235,12 @@ def test_spectrograms_with_a_unit_share_one_scale_and_its_bar() -> None:
     alone = show.spectrograms(pictures[:1] * 2, hop=0.1).axes
     assert len(alone) == 2
     assert alone[0].images[0].get_clim() == (-80, -40)
+
+
+def test_a_bar_without_an_interval_has_no_error_bar() -> None:
+    place = show.bars({"with": (0.5, 0.4, 0.6), "with_out": 0.2}).axes[0]
+    assert len(place.containers) - len(place.patches) == 1
+    assert [t.get_text() for t in place.get_xticklabels()] == ["with", "with out"]
 
 
 def test_bars_show_what_they_are_compared_with() -> None:
