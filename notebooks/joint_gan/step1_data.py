@@ -126,8 +126,7 @@ def spell_class(name: str) -> str:
 #     take = record_hands(name, 40 + number, seconds=3.0, seed=seed, fps=10)
 #     rows.append([take.draw(1 + k / 10, settings.size) for k in range(6)])
 # columns = [f"{1 + k / 10:.1f} s" for k in range(6)]
-# names = [spell_class(name) for name in hmmd.TABLE_2]
-# figure = show.image_grid(rows, rows=names, columns=columns, size=1.25)
+# figure = show.image_grid(rows, rows=[*hmmd.TABLE_2], columns=columns, size=1.25)
 # lesson.figure("world", figure, "HMMD's seven instruments, six frames of each.")
 
 # %% [markdown]

@@ -320,16 +320,16 @@ for file, (name, kind, take, *_) in JUDGES.items():
     everything = torch.arange(len(test), device=device)
     named, starts = judge_clips(judges[file], take(test, everything))
     right = metrics.accuracy(named.argmax(1), test.labels, test.units)
-    row = {"judge": name, "accuracy on unmet players": right}
+    row = {"judge": name, HELD_OUT: right}
     if "onset" in test.truth:
         known, found = test.get_onsets(), starts > 0
         hits = (known & found).sum().item()
-        row["starts: precision"] = hits / max(found.sum().item(), 1)
-        row["starts: recall"] = hits / max(known.sum().item(), 1)
+        row["starts: precision [%]"] = 100 * hits / max(found.sum().item(), 1)
+        row["starts: recall [%]"] = 100 * hits / max(known.sum().item(), 1)
     rows.append(row)
-chance = {"judge": "chance", "accuracy on unmet players": metrics.chance(classes)}
+chance = {"judge": "chance", HELD_OUT: metrics.chance(classes)}
 if "onset" in test.truth:  # who guesses is right as often as something starts
-    chance["starts: precision"] = test.get_onsets().float().mean().item()
+    chance["starts: precision [%]"] = 100 * test.get_onsets().float().mean().item()
 rows.append(chance)
 caption = "What the judges know of real clips. A start is an onset, or a strike."
 lesson.table("judges", rows, caption)
