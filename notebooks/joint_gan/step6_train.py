@@ -189,9 +189,9 @@ print(f"{frames} frames of {size}×{size}; units held out: {len(set(test.units))
 #
 # Both judges learn from the training part and are measured on players that they have
 # not met. Their features also give the distances below. Every generator is measured by
-# them, so they should be good ones, and the demo has better things to do than to train
-# them: at scale `laptop` this notebook takes those of the reference run, which has the
-# same data.
+# them, so they should be good ones. Training them would take much of the demo's time:
+# at scale `laptop` this notebook takes those of the reference run, which has the same
+# data.
 
 # %%
 display(course.show_source(metrics.SoundJudge, metrics.VideoJudge))
@@ -300,6 +300,7 @@ taken = wanted and reference.copy_models(lesson, *JUDGES)
 for file, (name, *_) in JUDGES.items():
     if taken:
         continue
+    print(f"{name}, {settings.judge_steps} steps:")
     run = train_judge(file)
     lesson.record_training(
         name,
@@ -640,7 +641,10 @@ lesson.table(
 # ## Train
 
 # %%
-runs = {name: train_network(name) for name in chosen}
+runs = {}
+for name in chosen:
+    print(f"{name}, {settings.steps} steps:")
+    runs[name] = train_network(name)
 
 # %%
 # What is measured: (in the log, which way is better, what it is, whose loss beside it)
