@@ -242,7 +242,7 @@ def test_the_top_is_for_who_has_thirty_seconds() -> None:
     prose = re.sub(r"\]\([^)]*\)", "]", re.sub(badges, "", top, flags=re.M))
     for word in ("GAN", "VAE", "epoch", "checkpoint", "notebook", "bandstand"):
         assert word not in prose, word
-    assert top.index("A neural network is") < top.index("trained for")
+    assert top.index("A neural network is") < top.index("were trained")
 
 
 def test_the_film_is_drawn_small_and_can_be_heard() -> None:
