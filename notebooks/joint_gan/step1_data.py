@@ -614,14 +614,17 @@ def name_by_nearest(
 # %% [markdown]
 # Split by clip, the wallpaper names the instrument. Nothing that is measured on such a
 # test part says what a network has understood. (`avnb prepare hmmd --split clip` makes
-# such clips, for this demonstration alone.)
+# such clips, for this demonstration alone.) Split by video, the reader can only be
+# lucky. All clips of a video are right or wrong together, and there are few videos, so
+# that luck may carry this one number far from chance.
 #
 # ## Shortcuts
 #
-# By player and by video the corners should tell nothing. And what else could? Readers
-# look for the nearest clip **of another player** in one property, and answer with its
-# class. Where the drawn data allow it, they also read pictures that were drawn again
-# with the instrument left out, or with the player as well.
+# How much do the corners tell, beyond luck? And what else could tell? Readers look for
+# the nearest clip **of another player** in one property, and answer with its class.
+# Where the drawn data allow it, they also read pictures that were drawn again with the
+# instrument left out, or with the player as well. The unit of the intervals is the
+# player. Where chance lies within an interval, nothing is shown beyond luck.
 
 # %% tags=["active-ipynb", "shortcuts"]
 # units = [*train.units, *test.units]
@@ -801,8 +804,8 @@ def take_clips(clips: Clips, count: int) -> Clips:
 # - A clip has the frames of one second and 16,384 samples, 1.024 s, of real sound.
 # - Sound and picture have one clock: what is heard at t is seen in frame
 #   floor(t · fps).
-# - A split by clip lets the room name the instrument. A split by video and by player
-#   does not.
+# - A split by clip lets the room name the instrument. By video and by player the room
+#   tells little or nothing: its interval says how much.
 # - The sound says when a hand strikes and how much moves. A joint model can learn it,
 #   and steps 4 and 7 ask whether the paper's does.
 #
