@@ -455,7 +455,7 @@ def learn_discs(steps: int = 250, width: int = 8, seed: int = 0) -> PictureGener
 
 # %% tags=["active-ipynb", "swap"]
 # G = learn_discs()
-# torch.manual_seed(5)
+# torch.manual_seed(139)  # picked of 200: its two motions differ clearly
 # _, noise, start = draw_picture_noise(2, 8, 4, 4)
 # content = torch.tensor([[1.5, -1.0, -1.0, 1.5], [-1.5, 0.0, 1.5, -1.5]])
 # which = [(0, 0), (0, 1), (1, 0), (1, 1)]  # (content, motion)
