@@ -273,6 +273,16 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_lines_are_short(page: str) -> None:
+    """Rows of tables, pictures and long links cannot be broken into lines."""
+    text = (ROOT / page).read_text()
+    text = re.sub(r"<!-- reference.*?<!-- end -->", "", text, flags=re.S)
+    free = re.compile(r"\||!?\[.*\]\(.*\)( ·|\.)?$")
+    long = [x for x in text.splitlines() if len(x) > 88 and not free.match(x)]
+    assert not long
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text())
     for link in links:
@@ -352,6 +362,24 @@ WORDS = [
     "reference run",
     "claim",
 ]
+
+
+def test_contributors_are_told_the_names_that_are_read() -> None:
+    """Of a series' module, as `avnb.course.series` lists them, and of a data script."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    told = {
+        what: re.split(r"^##", text.split(f"### Add a {what}\n")[1], flags=re.M)[0]
+        for what in ("series", "data set")
+    }
+    names = re.compile(r"`([A-Z_]{4,}|evidence|headlines)`")
+    listed = importlib.import_module("avnb.course.series").__doc__ or ""
+    read = set(names.findall(listed.replace(" = True", "")))
+    assert set(names.findall(told["series"])) == read
+    functions = re.findall(r"`(\w+)\(", told["data set"])
+    assert {"find_sources", "download"} == set(functions)
+    for name in ("NAME", "ABOUT", "SETTINGS", "find_sources"):
+        assert f"`{name}" in told["data set"]
+        assert hasattr(scripts.load_script("folder"), name)
 
 
 def test_the_glossary_explains_our_words() -> None:

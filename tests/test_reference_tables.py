@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import reference_tables
 
-from avnb.course.reference import load_reference
+from avnb.course import speed
+from avnb.course.reference import describe_reference, load_reference
 from avnb.course.series import list_series, load_series
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,7 +19,7 @@ ROWS = [{"who": "A", "x": MEASURE}]
 FOUND = {
     "series": "toy",
     "seeds": [0, 1],
-    "minutes": [60.0, 61.0],
+    "minutes": [60.0, 62.0],
     "provenance": {"hardware": "x", "date": "2026-01-02", "commit": "c" * 40},
     "claims": [
         {
@@ -72,8 +73,8 @@ def test_readme_holds_what_the_reference_runs_found() -> None:
         ("table1", "| who | x |\n| --- | --- |\n| A | 23.2 [9.5, 37] points |\n"),
         (
             "about",
-            "Source: the embedded data, scale reference, seeds 0, 1, at least 121 "
-            "minutes, x, 2026-01-02, commit cccccccccccc.\n",
+            "Source: the embedded data, scale reference, seeds 0, 1, at least 61 "
+            "minutes each, x, 2026-01-02, commit cccccccccccc.\n",
         ),
     ],
 )
@@ -88,11 +89,11 @@ def test_the_minutes_are_those_of_the_series_and_of_the_published_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own = types.SimpleNamespace(MINUTES={"laptop": (22.6, 107.0)})
-    monkeypatch.setattr(reference_tables, "load_series", lambda name: own)
+    monkeypatch.setattr(speed, "load_series", lambda name: own)
     monkeypatch.setattr(reference_tables, "list_series", lambda: {"toy": ""})
     text = "<!-- reference all minutes -->\nold\n<!-- end -->\n"
     head = "| series | `laptop` | `reference` |\n| --- | --- | --- |\n"
-    row = "| `toy` | 22.6 minutes at 107 GFLOP/s | at least 60 minutes |\n"
+    row = "| `toy` | 22.6 min at 107 GFLOP/s | at least 61 minutes |\n"
     assert reference_tables.write_blocks(text) == text.replace("old\n", head + row)
     del own.MINUTES
     monkeypatch.setattr(reference_tables, "load_reference", lambda series: None)
@@ -100,7 +101,10 @@ def test_the_minutes_are_those_of_the_series_and_of_the_published_run(
     assert reference_tables.write_blocks(text) == text.replace("old\n", head + row)
     hours = FOUND | {"minutes": [120.0, 150.0]}
     monkeypatch.setattr(reference_tables, "load_reference", lambda series: hours)
-    assert reference_tables.list_minutes("toy")["`reference`"] == "at least 2.2 hours"
+    took = reference_tables.list_minutes("toy")["`reference`"]
+    assert took == "at least 2.2 hours"
+    # README says the time of one run in both places.
+    assert f", {took} each, " in describe_reference(hours)
 
 
 @pytest.mark.usefixtures("made")

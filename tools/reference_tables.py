@@ -13,15 +13,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avnb.course.reference import describe_reference, load_reference
+from avnb.course.reference import (
+    describe_length,
+    describe_reference,
+    load_reference,
+)
 from avnb.course.report import list_claims, name_column
-from avnb.course.series import list_series, load_series
+from avnb.course.series import list_series
+from avnb.course.speed import NOT_MEASURED, describe_minutes
 from avnb.viz import show
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BLOCK = re.compile(r"(<!-- reference (\w+) (\S+) -->\n).*?(<!-- end -->)", re.S)
 NONE = "The reference run of this series is not published yet.\n"
-UNKNOWN = "not measured yet"
 
 
 def write_blocks(text: str) -> str:
@@ -54,20 +58,13 @@ def render_block(series: str, what: str) -> str:
 
 
 def list_minutes(series: str) -> dict[str, str]:
-    """How long a whole run takes: at laptop as its series.py says, and as published."""
-    row = {"series": f"`{series}`", "`laptop`": UNKNOWN, "`reference`": UNKNOWN}
-    measured = getattr(load_series(series), "MINUTES", {})
-    if "laptop" in measured:
-        minutes, gflops = measured["laptop"]
-        row["`laptop`"] = f"{minutes:g} minutes at {gflops:g} GFLOP/s"
-    if found := load_reference(series):
-        # Of one seed: several may have been published.
-        minutes = sum(found["minutes"]) / len(found["minutes"])
-        long = minutes >= 120
-        took = f"{minutes / 60:.1f} hours" if long else f"{minutes:.0f} minutes"
-        # What was computed before a stop is not counted: see `describe_reference`.
-        row["`reference`"] = f"at least {took}"
-    return row
+    """How long one run takes: at laptop as its series.py says, and as published."""
+    found = load_reference(series)
+    return {
+        "series": f"`{series}`",
+        "`laptop`": describe_minutes(series, "laptop"),
+        "`reference`": NOT_MEASURED if found is None else describe_length(found),
+    }
 
 
 def render_rows(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -138,18 +138,29 @@ def read_file(folder: Path, entry: Mapping[str, Any]) -> bytes:
 
 
 def describe_reference(found: Mapping[str, Any]) -> str:
-    """One line on a reference run: data, scale, seeds, hardware, date and commit."""
+    """One line on a reference run: data, scale, seeds, hardware, date and commit.
+
+    Its time is that of one run, as `describe_length` gives it.
+    """
     made = found["provenance"]
     # The code may have been updated between two steps.
     commits = [shorten_commit(step["commit"]) for step in found["steps"].values()]
-    # A training that was killed goes on from its checkpoint: what came after that is
-    # not counted. Runs of hours are stopped often.
-    minutes = f"at least {sum(found['minutes']):.0f} minutes"
+    each = " each" if len(found["seeds"]) > 1 else ""
     return (
         f"the embedded data, scale {SCALE}, {_count('seed', found['seeds'])}, "
-        f"{minutes}, {made['hardware']}, {made['date']}, "
+        f"{describe_length(found)}{each}, {made['hardware']}, {made['date']}, "
         f"{_count('commit', dict.fromkeys(commits))}"
     )
+
+
+def describe_length(found: Mapping[str, Any]) -> str:
+    """How long one run of a reference run took: the mean where several seeds ran."""
+    minutes = sum(found["minutes"]) / len(found["minutes"])
+    long = minutes >= 120
+    took = f"{minutes / 60:.1f} hours" if long else f"{minutes:.0f} minutes"
+    # A training that was killed goes on from its checkpoint: what came after that is
+    # not counted. Runs of hours are stopped often.
+    return f"at least {took}"
 
 
 def _count(noun: str, values: Collection[Any]) -> str:

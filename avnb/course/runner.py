@@ -123,7 +123,7 @@ def run_series(
     chosen = [step for step in everything if step in chosen or step in needed]
     _say_what_overrides_reach(console, chosen, changed)
     with lock_run(folder, partial(_print_line, console)):
-        began = time.perf_counter()
+        began, clock = time.perf_counter(), time.time()
         # Read behind the lock: another run may have done some of the steps meanwhile.
         done = DoneSteps(folder, series, everything)
         if not again and any(step.name not in done.steps for step in chosen):
@@ -134,11 +134,13 @@ def run_series(
                 # A needed step may be done while a file that it made was deleted.
                 _run_step(step, parameters, done, progress, again or step in needed)
         minutes = (time.perf_counter() - began) / 60
-        _write_results(folder, series, everything, common, changed, minutes)
+        first = find_first_media(folder, clock)
+        _write_results(folder, series, everything, common, changed, minutes, first)
         page = report.build_report(folder)
+    shown = f" (the first picture or sound after {first:.1f})" if first else ""
     _print_line(
         console,
-        f"The run is done, after {minutes:.1f} minutes. Open\n"
+        f"The run is done, after {minutes:.1f} minutes{shown}. Open\n"
         f"  {page}  (pictures, sounds, curves, tables)\n"
         f"  {folder / 'notebooks'}  (the executed notebooks)\n"
         f"  {folder / 'results.json'}  (every number)",
@@ -369,6 +371,21 @@ def execute_notebook(
     failed.unlink(missing_ok=True)
 
 
+def find_first_media(folder: Path, since: float) -> float | None:
+    """How long a run took to its first picture, sound or film.
+
+    Args:
+        folder: of the run.
+        since: when the run began, s, as `time.time` gives it.
+
+    Returns:
+        The minutes; None where nothing was made since then.
+    """
+    written = [path.stat().st_mtime for path in (folder / "report").glob("*/*")]
+    first = min((when for when in written if when >= since), default=None)
+    return None if first is None else (first - since) / 60
+
+
 def _explain(
     step: SeriesStep, error: PapermillExecutionError | DeadKernelError, failed: Path
 ) -> LessonError:
@@ -402,6 +419,7 @@ def _write_results(
     common: Mapping[str, Any],
     overrides: Mapping[str, Any],
     minutes: float,
+    first: float | None,
 ) -> None:
     # All steps that are done, and not only those of this call: the report is the run's.
     found = {}
@@ -420,6 +438,7 @@ def _write_results(
             "overrides": files.to_jsonable(overrides),
             "provenance": collect_provenance(),
             "minutes_of_this_run": round(minutes, 2),
+            "minutes_to_first_media": None if first is None else round(first, 2),
             "minutes": round(sum(r["minutes"] for r in found.values()), 2),
             "peak_memory_mb": max(memory, default=0),
             "steps": found,

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from avnb.course.series import load_series
 from avnb.course.settings import PURPOSES
 
+NOT_MEASURED = "not measured yet"  # where a table says how long a run takes
 SIZE = 2048  # rows and columns of the matrices
 LOOK = 0.8  # seconds that the measurement takes
 
@@ -61,7 +62,7 @@ def estimate_minutes(series: str, scale: str, speed: float) -> float | None:
     Returns:
         The minutes, or None where nobody has measured this series at this scale.
     """
-    measured = getattr(load_series(series), "MINUTES", {}).get(scale)
+    measured = _read_minutes(series, scale)
     if measured is None:
         return None
     minutes, gflops = measured
@@ -77,14 +78,26 @@ def describe_estimate(series: str, scale: str, speed: float) -> str:
     return f"{text}, without a GPU and in float32; bfloat16 in hardware is faster"
 
 
+def describe_minutes(series: str, scale: str) -> str:
+    """How long a whole series took at a scale, and on how fast a machine."""
+    measured = _read_minutes(series, scale)
+    if measured is None:
+        return NOT_MEASURED
+    minutes, gflops = measured
+    return f"{minutes:g} min at {gflops:g} GFLOP/s"
+
+
 def tabulate_minutes(series: str) -> list[str]:
     """One line a scale: what it is for, and how long the whole series took there."""
-    measured = getattr(load_series(series), "MINUTES", {})
-    lines = []
-    for scale, purpose in PURPOSES.items():
-        took = "not measured yet"
-        if scale in measured:
-            minutes, gflops = measured[scale]
-            took = f"{minutes:g} min at {gflops:g} GFLOP/s"
-        lines.append(f"{scale:<10} {purpose:<42} {took}")
-    return lines
+    return [
+        f"{scale:<10} {purpose:<42} {describe_minutes(series, scale)}"
+        for scale, purpose in PURPOSES.items()
+    ]
+
+
+def _read_minutes(series: str, scale: str) -> tuple[float, float] | None:
+    """Minutes and GFLOP/s, as the series declares them; None where nobody measured."""
+    found: tuple[float, float] | None = getattr(load_series(series), "MINUTES", {}).get(
+        scale
+    )
+    return found

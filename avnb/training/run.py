@@ -41,6 +41,7 @@ from torch import Tensor, nn
 
 from avnb import files
 from avnb.errors import AvnbError, CheckpointError
+from avnb.layers.memory_format import use_channels_last
 from avnb.media import write_audio
 from avnb.training.checkpoints import (
     delete_old,
@@ -192,10 +193,7 @@ class Run:
                 )
             if isinstance(part, nn.Module):
                 part.to(self.device)
-                for module in part.modules():
-                    # One by one: the kernels of 3-d convolutions have no such format.
-                    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                use_channels_last(part)
                 broadcast_from_first(self.accelerator, part.state_dict().values())
             self._parts[name] = part
         found = tuple(parts.values())

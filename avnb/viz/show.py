@@ -20,7 +20,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import soundfile
-import torch
 from cycler import cycler
 from IPython.display import HTML
 from matplotlib.axes import Axes
@@ -77,7 +76,13 @@ def figure_to_png(figure: Figure) -> bytes:
     # which matplotlib makes when it first draws them.
     with mpl.rc_context(STYLE):
         letters.spell_figure(figure)
-        figure.savefig(buffer, format="png", bbox_inches=_find_overhang(figure))
+        box, layout = _find_overhang(figure), figure.get_layout_engine()
+        # Finding the box has laid the figure out, and savefig would do it once more.
+        figure.set_layout_engine("none")
+        try:
+            figure.savefig(buffer, format="png", bbox_inches=box)
+        finally:
+            figure.set_layout_engine(layout)
     return buffer.getvalue()
 
 
@@ -176,12 +181,27 @@ def to_picture(value: Any, columns: int | None = None) -> np.ndarray:
     array = _to_numpy(value)
     if array.ndim != 4:
         return to_uint8(array, slack=0.05)
-    from torchvision.utils import make_grid
-
     pictures = np.stack([to_uint8(picture, slack=0.05) for picture in array])
-    batch = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-    grid = make_grid(batch, nrow=columns or math.ceil(math.sqrt(len(batch))))
-    tiled: np.ndarray = grid.permute(1, 2, 0).numpy()
+    return _tile(pictures, columns or math.ceil(math.sqrt(len(pictures))))
+
+
+def _tile(pictures: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Pictures (N, H, W, 3) as one, row by row, with black lines `gap` pixels wide.
+
+    The picture is that of torchvision's `make_grid`, whose import takes over a second.
+    """
+    count, height, width, _ = pictures.shape
+    if count == 1:
+        return pictures.reshape(height, width, 3)  # alone it needs no lines
+    columns = min(columns, count)
+    # Each tile has its lines above and to the left. Two last lines close the grid.
+    down, across = height + gap, width + gap
+    size = (-(-count // columns) * down + gap, columns * across + gap, 3)
+    tiled = np.zeros(size, np.uint8)
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        y, x = row * down + gap, column * across + gap
+        tiled[y : y + height, x : x + width] = picture
     return tiled
 
 

@@ -160,6 +160,7 @@ real = {
 }
 
 
+# %%
 @torch.no_grad()
 def run_in_batches(f, *inputs: Tensor) -> Tensor:
     """Apply `f` to batches of 256 and collect the results on the CPU."""
@@ -167,22 +168,34 @@ def run_in_batches(f, *inputs: Tensor) -> Tensor:
     return torch.cat([f(*(x.to(device) for x in part)).float().cpu() for part in parts])
 
 
+def predict_classes(net: nn.Module, x: Tensor) -> Tensor:
+    """Predict the class of each item, on the CPU."""
+    return run_in_batches(net, x).argmax(dim=1)
+
+
 # %%
-def encode_sounds(encoding: str, split: str, index: Tensor) -> Tensor:
-    """Encode the sounds at `index`, standardised: (n, 128)."""
+def transform_sounds(split: str) -> Tensor:
+    """Compute the spectrograms of all sounds of a split: (n, 128, 44)."""
+    index = torch.arange(len(pairs[split]), device=device)
+    return run_in_batches(lambda i: lms(pairs[split].get_waveforms(i)), index)
+
+
+def encode_sounds(encoding: str, sounds: Tensor) -> Tensor:
+    """Encode spectrograms (n, 128, 44), standardised: (n, 128)."""
     encoder, standardize = encoders[encoding], standardizers[encoding]
-
-    def encode(part: Tensor) -> Tensor:
-        return standardize(encoder.encode(lms(pairs[split].get_waveforms(part))))
-
-    return run_in_batches(encode, index)
+    return run_in_batches(lambda part: standardize(encoder.encode(part)), sounds)
 
 
+# Computed once: each evaluation below needs some of them.
+spectrograms = {split: transform_sounds(split) for split in pairs}
+heard = {split: spectrograms[split][chosen[split].cpu()] for split in pairs}
 codes = {
-    (encoding, split): encode_sounds(encoding, split, chosen[split])
+    (encoding, split): encode_sounds(encoding, heard[split])
     for encoding in sorted(set(variants.values()))
     for split in pairs
 }
+
+# %%
 generated = {}
 for variant, encoding in variants.items():
     G = load_network(variant.lower().replace("-", "_"), Generator)
@@ -204,17 +217,13 @@ for variant, encoding in variants.items():
 # do more than look things up.
 
 # %%
-everything = torch.arange(len(pairs["train"]), device=device)
-train_codes = encode_sounds("classifier", "train", everything)
-
-
+train_codes = encode_sounds("classifier", spectrograms["train"])
 taught = pairs["train"].labels.cpu()
 
 
 def pick_named(split: str) -> Tensor:
     """Pick a training pair of the instrument that the sound encoder names."""
-    heard = lms(pairs[split].get_waveforms(chosen[split]))
-    named = run_in_batches(encoders["classifier"], heard).argmax(dim=1)
+    named = predict_classes(encoders["classifier"], heard[split])
     return metrics.retrieve_by_class(named, taught, seed=lesson.seed)
 
 
@@ -234,7 +243,6 @@ train_pictures = normalize_pictures(pairs["train"].pictures).cpu()
 shown = generated | {where: train_pictures[at] for where, at in picked.items()}
 shown |= {("real", split): real[split] for split in pairs}
 
-
 # %% [markdown]
 # ## Table 5: is it the right instrument?
 #
@@ -242,13 +250,6 @@ shown |= {("real", split): real[split] for split in pairs}
 # of the sound. Two classifiers are used. The **EvalClassifier** was not used in
 # training. Γ is the paper's way, but Γ has also chosen the best epoch, so we do not
 # know what its accuracy means. The intervals come from resampling people.
-
-
-# %%
-def predict_classes(net: nn.Module, x: Tensor) -> Tensor:
-    """Predict the class of each item, on the CPU."""
-    return run_in_batches(net, x).argmax(dim=1)
-
 
 # %% tags=["table5"]
 PAPER = {  # Table 5
@@ -565,27 +566,15 @@ def choose_other(truth: Tensor, groups: list) -> Tensor:
 
 
 # %%
-def transform_sounds(split: str, index: Tensor) -> Tensor:
-    """Compute the spectrograms (n, 128, 44) of real sounds."""
-    return run_in_batches(
-        lambda i: lms(pairs[split].get_waveforms(i)), index.to(device)
-    )
+def read_by_oracle(label: Tensor, sounds: Tensor, known: Tensor) -> Tensor:
+    """Read the poses of test pairs from their spectrograms.
 
-
-examples = transform_sounds("train", everything)
-
-
-# %%
-def read_by_oracle(label: Tensor, index: Tensor, known: Tensor) -> Tensor:
-    """Read the poses of test pairs from their sounds.
-
-    `known` holds the poses of the training pairs, whose spectrograms are `examples`.
-    The poses of an instrument with under 10 examples are nan.
+    `known` holds the poses of the training pairs. The poses of an instrument with under
+    10 training pairs are nan.
     """
     # Quarters of the half second: where in time something sounds may matter.
     asked_of, taught_by = (
-        F.adaptive_avg_pool1d(x, 4).flatten(1)
-        for x in (transform_sounds("test", index), examples)
+        F.adaptive_avg_pool1d(x, 4).flatten(1) for x in (sounds, spectrograms["train"])
     )
     found = torch.full((len(label), known.shape[1]), torch.nan)
     for instrument in label.unique().tolist():
@@ -634,12 +623,13 @@ def measure_pose(name: str, x: Tensor, index: Tensor) -> tuple[list[dict], Measu
     truth, label = truth[places], of.labels[places].cpu()
     moment = choose_other(truth, [of.recordings[i] for i in places])
     another = choose_other(truth, label.tolist())
-    sounds = encode_sounds("classifier", "test", index)
-    nearest = known[metrics.retrieve_nearest(sounds, train_codes)]
+    sounds = spectrograms["test"][index.cpu()]
+    asked = encode_sounds("classifier", sounds)
+    nearest = known[metrics.retrieve_nearest(asked, train_codes)]
     (estimate, seen), whose = read_poses(x, index), [of.units[i] for i in places]
     rows = {
         "generated": (estimate, truth),
-        "oracle": (read_by_oracle(label, index, known), truth),
+        "oracle": (read_by_oracle(label, sounds, known), truth),
         MEAN_POSE: (metrics.average_class(label, known, taught), truth),
         "nearest sound (cheater)": (nearest, truth),
         "generated, another moment": (estimate, moment),
@@ -661,7 +651,8 @@ if (models / "pose_estimator.safetensors").exists():
         index = torch.nonzero(pairs["test"].labels == classes.index(name))[:, 0]
         G, called = load_network(f"pose_{name}", Generator), f"pose-oriented, {name}"
         z = torch.randn(len(index), G.noise, generator=fixed)
-        x = run_in_batches(G, z, encode_sounds("classifier", "test", index))
+        asked = encode_sounds("classifier", spectrograms["test"][index.cpu()])
+        x = run_in_batches(G, z, asked)
         rows, gains[called] = measure_pose(called, x, index)
         pose += rows
     lesson.table("pose", pose, "Errors of the pose")
@@ -716,9 +707,9 @@ by_eye = metrics.retrieve_by_class(named, taught, seed=lesson.seed)
 EYE, LIKE = "cheater: its class by eye", "cheater: nearest picture"
 sounds = {
     "I2S": run_in_batches(lambda x, z: resize_to_frames(G(z, x)), seen, z),
-    EYE: transform_sounds("train", by_eye),
-    LIKE: transform_sounds("train", nearest),
-    "real": transform_sounds("test", chosen["test"]),
+    EYE: spectrograms["train"][by_eye],
+    LIKE: spectrograms["train"][nearest],
+    "real": heard["test"],
 }
 squeezed = resize_to_34_frames(sounds["real"])
 sounds["real, 44 → 34 → 44 frames"] = resize_to_frames(squeezed)
@@ -755,7 +746,7 @@ def extract_sounds(x: Tensor) -> Tensor:
 
 
 reference_sounds = extract_sounds(sounds["real"])
-known_sounds = extract_sounds(examples)
+known_sounds = extract_sounds(spectrograms["train"])
 noise = torch.rand(sounds["real"].shape, generator=fixed) * 2 - 1
 rows = [
     {"sounds": what} | describe_set(extract_sounds(x), reference_sounds, known_sounds)

@@ -810,8 +810,17 @@ class Standardizer(nn.Module):
 # Half a second of sound becomes an LMS of 128×44 numbers in [-1, 1]. `SoundClassifier`
 # and `StackedAutoencoder` reduce it to 128 numbers, with and without labels.
 # `lms_to_waveform` makes an LMS audible again. Step 3 trains the networks and compares
-# the representations.
-#
+# the representations. What the examples above measured, in sentences:
+
+# %% tags=["active-ipynb", "came-out"]
+# print(f"An LMS that becomes a sound and an LMS again is off by {error:.1f} dB.")
+# in_loss, decoupled = left["penalty in the loss"], left["decoupled decay"]
+# print(f"After 500 steps the penalty in the loss has left {in_loss} of the norm of")
+# print(f"the weights. Decoupled decay, with the same number, has left {decoupled}.")
+# print("In 60 steps the mean squared error of the first stack went from", end=" ")
+# print(f"{losses[0]:.3f} to {losses[-1]:.4f}.")
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Write LMS in numpy: from the magnitudes of an STFT and the matrix $M$ to numbers

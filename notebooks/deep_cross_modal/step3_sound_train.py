@@ -278,7 +278,9 @@ def train_classifier(
     training.seed_everything(lesson.seed)  # all ten classifiers start alike
     net = SoundClassifier(rows, frames, classes, layers, settings.width)
     optimizer = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
-    folder = f"sound_{name}_{layers}_{steps}"
+    # Another penalty is another training, and no checkpoint says which one it had.
+    _, changed = settings.fix(*(key for key in settings.as_dict() if key != "l2"))
+    folder = f"sound_{name}_{layers}_{steps}{changed}"
     how = dict(seed=lesson.seed, l2=settings.l2)
     run = train_on_sounds(folder, net, optimizer, transforms[name], steps, **how)
     record_curve(network, run)

@@ -658,6 +658,7 @@ def measure_gradients(
 #     terms["Eq. 3, for G"] = generator_loss(logits - gap)
 #     norms = measure_gradients(terms, weights)
 #     rows.append({"": what} | {f"norm, {k}": v.item() for k, v in norms.items()})
+# not_won, won = rows
 # show.table(rows)
 
 # %% [markdown]
@@ -813,8 +814,18 @@ def sample_wrong_moment(
 # `Generator` and `Discriminator` are the networks of Fig. 2(a), `generator_loss` and
 # `discriminator_loss` are Eq. 3 and 4, and `sample_wrong_class` and
 # `sample_wrong_moment` are ω of Eq. 5 and 6. Step 7 trains S2I with them, and step 8
-# uses most of them for I2S.
-#
+# uses most of them for I2S. What the examples above measured, in sentences:
+
+# %% tags=["active-ipynb", "came-out"]
+# for name, strength in strengths.items():
+#     print(f"With {name}, the encoding has {strength / noise.std().item():.0%} of the")
+#     print("strength of the noise before any training.")
+# print("Where D has won, the norms of the gradients are these shares of those where")
+# print("it has not won:")
+# for name in list(won)[1:]:  # the first column says which row it is
+#     print(f"  {name.removeprefix('norm, ')}: {won[name] / not_won[name]:.1%}")
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Write Eq. 4 as a loss of logits, without torch's own losses, finite for logits of

@@ -635,6 +635,17 @@ def count_weights(network: nn.Module) -> int:
 #   has as many weights as the released one. A seventh has everything but the
 #   prediction.
 #
+# The next cell writes from the numbers above how much the sound changes:
+
+# %% tags=["active-ipynb", "came-out"]
+# print("Another sound in the norms alone changes the maps of one block by", end=" ")
+# print(f"{100 * change:.0f} %.")
+# print("Another sound in the last frame changes its picture by")
+# for row in sorted(rows, key=lambda row: -row["picture changes by"]):
+#     print(f"  {row['picture changes by']:.2%}: {row['network']}")
+# print("None of these networks is trained. Step 7 measures the trained ones.")
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Build the audio-conditional norm of Eq. 2.

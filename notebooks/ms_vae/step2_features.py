@@ -239,10 +239,9 @@ def check_features(features: VideoFeatures, place: str | Path) -> VideoFeatures:
 #   \mathrm{pool5}(\text{frame}_{t,f})[c, y, x], \qquad c = 1 \dots 512 .$$
 #
 # The weights come inside a package of the Python index. They are the "normalised" ones
-# of Huang & Belongie (2017): each channel is scaled so that its mean over many pictures
-# is
-# 1. The scaling does not change which pattern a channel responds to. It only keeps a
-#    few large channels from dominating when two rows are compared.
+# of Huang & Belongie (2017): each channel is scaled to a mean of 1 over many pictures.
+# The scaling does not change which pattern a channel responds to. It only keeps a few
+# large channels from dominating when two rows are compared.
 
 # %% tags=["active-ipynb"]
 # boxes = {
@@ -535,8 +534,8 @@ def synthesize_sounds(
 # %% [markdown]
 # The network has four convolutions, each of which halves the picture, and then a linear
 # layer to 128 numbers with a ReLU. So, as with VGGish, no number is negative and many
-# are
-# 0. A last linear layer names the kind of sound. It is used in training only.
+# of them are 0. A last linear layer names the kind of sound. It is used in training
+# only.
 #
 # $$\text{log-mel} \xrightarrow{\;4 \times (\text{convolution, batch norm, ReLU})\;}
 #   \text{maps} \xrightarrow{\;\text{linear, ReLU}\;} \text{row of } 128

@@ -824,10 +824,9 @@ lesson.record("released", released)
 display(show.table(released, "One draw; MRR by correct ranks and by the released ones"))
 
 # %% [markdown]
-# Read the two lines in the middle. With the released ranks a perfect model does not
-# reach
-# 1. In A-V its score depends on one query alone: the class of the last picture. If the
-#    paper's tables were made with the released script, its A-V is such a number.
+# Read the two lines in the middle. With the released ranks a perfect model scores less
+# than 1. In A-V its score depends on one query alone: the class of the last picture. If
+# the paper's tables were made with the released script, its A-V is such a number.
 #
 # ## 4 · The latents
 #

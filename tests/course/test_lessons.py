@@ -3,6 +3,7 @@
 import html
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from avnb import course, files
 from avnb.course import exercises, kernels
 from avnb.course.embedded import CLIP_OPTIONS, make_embedded_data
 from avnb.course.folders import default_run_dir
+from avnb.course.runner import find_first_media
 from avnb.course.series import list_series, load_series
 from avnb.course.settings import Settings
 from avnb.data.scripts import load_script
@@ -322,6 +324,23 @@ def test_a_run_ends_in_results_with_their_origin(ran: Toy) -> None:
     assert all(step["peak_memory_mb"] > 10 for step in results["steps"].values())
     assert answers(ran)["count"] == 5
     assert answers(ran)["answer"] == 10
+
+
+def test_a_run_says_when_its_first_picture_was_there(ran: Toy) -> None:
+    results = json.loads((folder(ran) / "results.json").read_text())
+    first = results["minutes_to_first_media"]
+    assert 0 < first < results["minutes_of_this_run"]
+
+
+def test_the_first_picture_is_the_oldest_of_this_run(tmp_path: Path) -> None:
+    assert find_first_media(tmp_path, 1000.0) is None
+    for name, when in (("a/1.png", 900), ("a/2.wav", 1300), ("b/3.mp4", 1090)):
+        path = tmp_path / "report" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (when, when))
+    assert find_first_media(tmp_path, 1000.0) == pytest.approx(1.5)
+    assert find_first_media(tmp_path, 2000.0) is None  # all of it was there before
 
 
 def test_the_report_holds_everything_itself(ran: Toy) -> None:

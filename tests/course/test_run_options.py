@@ -207,6 +207,9 @@ def test_the_estimate_is_scaled_by_the_speed(monkeypatch: pytest.MonkeyPatch) ->
     assert "about 40 minutes here" in speed.describe_estimate("ms_vae", "laptop", 50.0)
     assert speed.estimate_minutes("ms_vae", "gpu", 50.0) is None
     assert "nobody has measured" in speed.describe_estimate("ms_vae", "gpu", 50.0)
+    lines = [line for line in speed.tabulate_minutes("ms_vae") if "GFLOP/s" in line]
+    assert [line.split()[0] for line in lines] == ["laptop"]
+    assert lines[0].endswith(speed.describe_minutes("ms_vae", "laptop"))
     monkeypatch.setattr(runner, "measure_speed", lambda: 200.0)
     page = io.StringIO()
     runner._say_how_long(Console(file=page), "ms_vae", "laptop")

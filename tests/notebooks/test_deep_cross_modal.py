@@ -23,6 +23,8 @@ from scipy import stats
 from torch import nn
 from torch.nn import functional as F
 
+from avnb.course.settings import Settings
+
 
 def random(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
@@ -748,6 +750,26 @@ def test_the_pose_of_another_moment_is_of_the_same_recording() -> None:
     against = found["measure_gain"](moved, truth, moved, whose)
     assert against.high < 0
     assert against.value == pytest.approx(-follows.value)
+
+
+def test_another_penalty_is_another_training() -> None:
+    """Its checkpoints lie elsewhere, or the old network would be taken for the new."""
+    found = find_functions("step3_sound_train", "train_classifier")
+    table = {"l2": (0.015,) * 5, "width": (4,) * 5, "learning_rate": (1e-3,) * 5}
+    folders: list[str] = []
+    found["space"] |= {
+        "lesson": type("Lesson", (), {"seed": 0}),
+        "pictures": {"LMS": torch.zeros(1, 128, 44)},
+        "transforms": {"LMS": nn.Identity()},
+        "classes": 3,
+        "train_on_sounds": lambda folder, *_, **__: folders.append(folder),
+        "record_curve": lambda network, run: None,
+    }
+    for overrides in ({}, {"l2": 0.5}, {"l2": 0.015}):
+        found["space"]["settings"] = Settings("smoke", overrides, table)
+        found["train_classifier"]("LMS, 4 layers", "LMS", 4, 7)
+    usual = "sound_LMS_4_7"  # where the checkpoints of the scale's own penalty lie
+    assert folders == [usual, f"{usual},l2=0.5", usual]
 
 
 def test_the_fall_of_the_accuracy_is_explained_by_the_scores() -> None:

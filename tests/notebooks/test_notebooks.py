@@ -55,6 +55,14 @@ def test_no_output_is_committed(series: str, path: Path) -> None:
 
 
 @each_step
+def test_no_sentence_becomes_a_list(series: str, path: Path) -> None:
+    """A line that begins with "1." begins a list, also in the middle of a sentence."""
+    for cell in notebook(path).cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"^[^\s\d|>#-].*\n[01][.)] ", cell.source, re.M)
+
+
+@each_step
 def test_parameters_stand_first_and_colab_second(series: str, path: Path) -> None:
     cells = [cell for cell in notebook(path).cells if cell.cell_type == "code"]
     if read_step(path).records:

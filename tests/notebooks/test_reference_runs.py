@@ -22,7 +22,7 @@ from avnb_notebooks.ms_vae.step4_model import MSVAE
 from avnb_notebooks.ms_vae.step5_baselines import TITLES
 
 from avnb.course.convergence import find_convergence
-from avnb.course.reference import LARGEST
+from avnb.course.reference import LARGEST, load_reference
 from avnb.course.series import load_series, series_folder
 from avnb.course.settings import SCALES
 from avnb.course.steps import find_calls, read_step, walk_cells
@@ -170,6 +170,22 @@ def test_what_is_played_with_is_published(series: Any) -> None:
         loaded |= set(re.findall(r'with_name\("(\w+)\.safetensors"\)', text))
     assert len(loaded) >= 2
     assert loaded <= {Path(pattern).stem for pattern in series.PUBLISHED}
+
+
+def test_the_published_judge_of_pictures_reads_the_instrument() -> None:
+    """Of blurred pictures and of noise it tells nothing, and little of empty hands.
+
+    Arms that hold a trombone are not those that hold a horn, so a player without the
+    instrument may be named more often than by chance (step 1).
+    """
+    found = load_reference("deep_cross_modal")
+    assert found is not None
+    entries = found["steps"]["step5_image_train"]["entries"]
+    (rows,) = (entry["value"] for entry in entries if entry["name"] == "evaluator")
+    right = {row["pictures"]: row["accuracy"] for row in rows}
+    for shapeless in ("blurred", "noise"):
+        assert right[shapeless]["low"] <= 1 / 13 <= right[shapeless]["high"]
+    assert right["without the instrument"]["high"] < right["real"]["low"]
 
 
 def test_there_is_enough_to_play_with() -> None:

@@ -57,8 +57,11 @@ def test_a_part_may_hold_convolutions_of_two_and_three_dimensions(
     tmp_path: Path,
 ) -> None:
     """The kernels of 3-d convolutions have no channels_last, and stay as they are."""
-    part = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Conv3d(2, 3, 3))
+    part = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.Conv3d(2, 3, 3), nn.ConvTranspose2d(3, 2, 3)
+    )
     run = Run(tmp_path, precision="float32", live=False)
     run.prepare(part=part)
     assert part[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert part[1].weight.is_contiguous()
+    assert part[2].weight.is_contiguous(memory_format=torch.channels_last)

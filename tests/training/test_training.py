@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -354,6 +355,33 @@ def test_every_change_is_listed_with_a_remedy_for_a_notebook(tmp_path: Path) -> 
     assert error.remedy == wanted
     with pytest.raises(CheckpointError, match="RUN_DIR to a new folder, or delete"):
         go(small(tmp_path, settings={"rate": 0.1, "batch": 64, "norm": "batch"}), 1)
+
+
+@pytest.mark.parametrize("changed", ["settings", "steps"])
+def test_the_remedy_for_a_changed_setting_works_as_written(
+    tmp_path: Path, changed: str
+) -> None:
+    """Two networks share a RUN_DIR, as in steps that train several."""
+    for name in ("first", "second"):
+        go(small(tmp_path / name, settings={"rate": 0.1}), 3)
+    kept = (tmp_path / "second" / "history.jsonl").read_bytes()
+    rate, steps = (0.2, 3) if changed == "settings" else (0.1, 2)
+    with pytest.raises(CheckpointError) as caught:
+        go(small(tmp_path / "first", settings={"rate": rate}), steps)
+    # A new folder.
+    run = small(tmp_path / "new" / "first", settings={"rate": rate})
+    go(run, steps)
+    assert run.finished
+    # Or the folder that is named, and nothing else.
+    (named,) = re.findall(r"delete (\S+) to begin anew", caught.value.remedy)
+    shutil.rmtree(named)
+    run = small(tmp_path / "first", settings={"rate": rate})
+    go(run, steps)
+    assert (run.finished, run.steps_done) == (True, steps)
+    run = small(tmp_path / "second", settings={"rate": 0.1})
+    go(run, 3)
+    assert run.finished
+    assert (tmp_path / "second" / "history.jsonl").read_bytes() == kept
 
 
 def test_an_optimiser_of_an_unknown_module_is_refused(tmp_path: Path) -> None:

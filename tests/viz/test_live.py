@@ -6,6 +6,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from torchvision.utils import make_grid
 
 from avnb.viz import live, show, widgets
 from avnb.viz.colab import enable_colab_widgets
@@ -98,3 +99,14 @@ def test_one_conversion_of_pictures() -> None:
     assert grid.shape == (2 * 10 + 2, 3 * 10 + 2, 3)
     strips = show.to_picture(torch.zeros(24, 1, 8, 8), columns=8)
     assert strips.shape == (3 * 10 + 2, 8 * 10 + 2, 3)  # one row a strip
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 3), (2, 5), (5, None), (7, 3)])
+def test_a_batch_is_tiled_as_torchvision_does(
+    count: int, columns: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws = torch.Generator().manual_seed(count)
+    batch = torch.randint(256, (count, 3, 4, 6), dtype=torch.uint8, generator=draws)
+    grid = make_grid(batch, nrow=columns or 3).permute(1, 2, 0).numpy()
+    monkeypatch.setitem(sys.modules, "torchvision.utils", None)  # slow to import
+    assert np.array_equal(show.to_picture(batch, columns), grid)

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import torch
 from matplotlib.image import imread
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from avnb import media
 from avnb.viz import show
@@ -46,6 +47,27 @@ def test_no_title_is_cut_at_the_edge() -> None:
     assert wide.shape[1] > 1.2 * width
     for edge in (wide[:, 0], wide[:, -1], wide[0], wide[-1]):
         assert (edge == 255).all()  # no letter touches it
+
+
+def test_a_figure_is_laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+    lay_out = ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(
+        ConstrainedLayoutEngine,
+        "execute",
+        lambda engine, figure: done.append(lay_out(engine, figure)),
+    )
+    figure, axes = show.subplots(width=2.0)
+    # Ticks that are set: their number would depend on the size before the layout.
+    axes[0, 0].set(xticks=[0, 1], yticks=[0, 1])
+    axes[0, 0].set_title("wider than the two inches of this figure")
+    first = show.figure_to_png(figure)
+    assert len(done) == 1
+    # It is laid out anew where something has changed since.
+    assert show.figure_to_png(figure) == first
+    axes[0, 0].set_ylabel("two\nlines")
+    assert show.figure_to_png(figure) != first
+    assert len(done) == 3
 
 
 @pytest.mark.filterwarnings("error:Glyph")
