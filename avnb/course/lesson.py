@@ -352,6 +352,8 @@ class Lesson:
         """Copy an MP4 into the report and show its player."""
         self._add_media("video", name, ".mp4", Path(path).read_bytes(), caption)
         _display(show.video(path))
+        if caption:  # several players in a row must be told apart
+            _display(Markdown(f"*{caption}*"))
 
     def finish(self) -> None:
         """Say that the lesson ran to its end; keeps its minutes and peak memory."""

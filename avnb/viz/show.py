@@ -405,7 +405,7 @@ def curves(
             place.set_yscale("log")
         if percent:
             place.yaxis.set_major_formatter(PercentFormatter(1))
-        if len(place.lines) > 5:  # so many names would lie on the curves
+        if len(place.lines) > 3:  # so many names would lie on the curves
             figure.set_size_inches(7.5, 3.0)
             place.legend(fontsize=8, **BESIDE)
         elif place.lines:  # matplotlib warns of a legend of nothing
@@ -765,7 +765,9 @@ def format_number(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return str(value)
     plain = float(value)
-    if not np.isfinite(plain):
+    if np.isinf(plain):
+        return "∞" if plain > 0 else "−∞"
+    if np.isnan(plain):
         return str(plain)
     # Above 1e15 a float no longer tells neighbouring integers apart.
     if plain.is_integer() and abs(plain) < 1e15:
@@ -777,11 +779,15 @@ def format_number(value: Any) -> str:
 def _format_measure(measure: Mapping[str, Any]) -> str:
     if measure["value"] is None:
         return "not measured"
-    value, low, high = interval(measure)
+    value, *_ = interval(measure)
+    # In JSON an infinite end is None. Both are where there are too few units for an
+    # interval, and then none is printed.
+    low = -np.inf if measure.get("low") is None else measure["low"]
+    high = np.inf if measure.get("high") is None else measure["high"]
     unit = str(measure.get("unit") or "")
     scale, unit = PERCENTAGES.get(unit, (1, unit))
     text = format_number(scale * value)
-    if measure.get("low") is not None:
+    if not np.isinf([low, high]).all():
         text += f" [{format_number(scale * low)}, {format_number(scale * high)}]"
     return f"{text} {unit}".strip()
 

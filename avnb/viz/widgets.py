@@ -326,7 +326,8 @@ class SoundToFilm(_SoundChoice):
         rate: their sample rate, Hz; uploads are resampled to it.
         fps: frames a second of what `generate` gives.
         seconds: how long a film may be; longer sounds are cut.
-        seed: the first seed of the slider.
+        seed: the first seed of the slider; None for a `generate` that draws nothing
+            at random, whose films no seed would change: then there is no slider.
     """
 
     def __init__(
@@ -337,19 +338,21 @@ class SoundToFilm(_SoundChoice):
         *,
         fps: float | int,
         seconds: float | int = 20.0,
-        seed: int = 0,
+        seed: int | None = 0,
     ) -> None:
         super().__init__(sounds, rate, round(seconds * rate))
         # Cut as uploads are: what is played is what the film will be made of.
         self.sounds = {k: sound[: self.length] for k, sound in self.sounds.items()}
         self.generate, self.fps = generate, fps
-        self.seed = ui.IntSlider(seed, min=seed, max=seed + 20, description="seed")
+        first = seed or 0
+        self.seed = ui.IntSlider(first, min=first, max=first + 20, description="seed")
         self.button = ui.Button(description="Make film", icon="film")
         self.player, self.screen = ui.HTML(), ui.HBox()
         self.button.on_click(lambda _: self._make_film())
         self.choice.observe(lambda _: self._play_choice(), names="value")
         bring = ui.HBox([self.upload, ui.Label(f"at most {seconds:g} s")])
-        controls = [self.choice, self.player, bring, self.seed, self.button]
+        seeds = [] if seed is None else [self.seed]
+        controls = [self.choice, self.player, bring, *seeds, self.button]
         self.children = (ui.HBox([ui.VBox(controls), self.screen]), self.message)
         self._play_choice()
 
@@ -394,20 +397,19 @@ class PictureAndSoundToFilm(SoundToFilm):
     taken, on white.
 
     Args:
-        generate: (waveform (samples,) float32, picture (size, size, 3) uint8, class,
-            seed) -> frames (T, H, W, 3).
+        generate: (waveform (samples,) float32, picture (size, size, 3) uint8, class)
+            -> frames (T, H, W, 3); the same for the same choices, so there is no seed.
         sounds: name -> waveform (samples,), the bundled ones.
         pictures: name -> (picture (size, size, 3) uint8, its class).
         classes: the names that may be chosen. They are not checked against a picture.
         rate: the sample rate of the sounds, Hz.
         fps: frames a second of what `generate` gives.
         seconds: how long a film may be; longer sounds are cut.
-        seed: the first seed of the slider.
     """
 
     def __init__(
         self,
-        generate: Callable[[np.ndarray, np.ndarray, str, int], Any],
+        generate: Callable[[np.ndarray, np.ndarray, str], Any],
         sounds: Mapping[str, Any],
         pictures: Mapping[str, tuple[np.ndarray, str]],
         classes: Sequence[str],
@@ -415,7 +417,6 @@ class PictureAndSoundToFilm(SoundToFilm):
         *,
         fps: float | int,
         seconds: float | int = 20.0,
-        seed: int = 0,
     ) -> None:
         # All of it before the parent, which shows its first choice at once.
         self.make, self.pictures = generate, dict(pictures)
@@ -423,10 +424,8 @@ class PictureAndSoundToFilm(SoundToFilm):
         self.label = ui.Dropdown(options=list(classes), description="class")
         self.look, self.preview = ui.FileUpload(accept="image/*"), ui.HBox()
         super().__init__(
-            lambda sound, number: self.make(
-                sound, self.picture, self.label.value, number
-            ),
-            sounds, rate, fps=fps, seconds=seconds, seed=seed,
+            lambda sound, _: self.make(sound, self.picture, self.label.value),
+            sounds, rate, fps=fps, seconds=seconds, seed=None,
         )  # fmt: skip
         self.frame.observe(lambda _: self._show_frame(), names="value")
         self.look.observe(lambda _: self._take_picture(), names="value")

@@ -664,7 +664,7 @@ MEASURE_JUMP = Exercise(
     measure_jump,
     (
         "video[1:] - video[:-1] are all changes; the first leads to frame 1.",
-        "A change is at a border if the number of its frame divides by `every`.",
+        "A change is at a border if the number of its frame is a multiple of `every`.",
         "A mask (T - 1,) selects them; ~mask selects the others.",
     ),
 )

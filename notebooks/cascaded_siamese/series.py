@@ -85,6 +85,7 @@ RIVALS = (*WITHOUT_SKIPS, "ImaGINator")
 STILL = "first frame, held still"
 NO_PLACE = "not asked by the paper"
 FOREIGN = "foreign sound, own onset"  # a column of step 8's table of entrances
+MOUTH = "how far the mouth is open"  # as step 1 names it. A test compares
 
 CLAIMS = (
     Claim(
@@ -293,7 +294,7 @@ def evidence(results: dict[str, dict[str, Any]]) -> dict[str, float | None]:
     mouth = {
         row["videos"]: _number(row, "pairs")
         for row in judge.get("motion", ())
-        if row["quantity"] == "mouth_open"
+        if row["quantity"] == MOUTH
     }
 
     def find_gap(one: str, other: str, column: str = "FVD") -> float | None:

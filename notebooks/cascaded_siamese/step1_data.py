@@ -132,26 +132,28 @@ from avnb.errors import ClipsError
 #     lesson.audio(f"song_{take.film.letter}", take.synthesise(16000), 16000, name)
 
 # %% [markdown]
-# Below is one film above its sound. The orange lines are the beats. The word is sung
-# where the ground is grey, and the green curve says how much of the object has entered.
+# Below is one film above its sound: each picture is the middle of the time that it
+# covers. The orange lines are the beats. The word is sung where the ground is grey, and
+# the green curve says how much of the object has entered.
 
 # %% tags=["active-ipynb", "strip"]
 # take = takes[1]
 # times = np.arange(int(take.duration * 100)) / 100
 # known = take.measure(times)
-# figure, axes = show.subplots(2, 1, width=8.0, height=1.5)
-# shown = np.linspace(0, take.duration - 0.05, 12)
+# figure, (above, below) = show.subplots(2, 1, width=8.0, height=1.5)
+# wide, edges = take.duration, np.linspace(0, take.duration, 7)
+# shown = (edges[1:] + edges[:-1]) / 2
 # strip = np.concatenate([take.draw(float(t), settings.size) for t in shown], axis=1)
-# wide = take.duration
-# axes[0, 0].imshow(strip, extent=(0, wide, 0, 1), aspect="auto")
-# axes[0, 0].set(yticks=[], xticks=[])
+# above[0].imshow(strip, extent=(0, wide, 0, 1), aspect="auto")
+# above[0].vlines(edges, 0, 1, color="0.7", linewidth=0.8)
+# above[0].set(yticks=[], xticks=[], xlim=(0, wide), ylim=(0, 1))
 # sound = take.synthesise(16000)
-# axes[1, 0].plot(np.arange(len(sound)) / 16000, sound, color="0.6", linewidth=0.4)
-# axes[1, 0].plot(times, known["shown"], color="C2")
-# axes[1, 0].fill_between(times, -1, known["sung"] * 2 - 1, color="0.9", zorder=0)
-# for beat in take.song.beats:
-#     axes[1, 0].axvline(beat, color="C1", linewidth=0.8)
-# axes[1, 0].set(xlabel="s", xlim=(0, wide), ylim=(-1, 1.05))
+# below[0].plot(np.arange(len(sound)) / 16000, sound, color="0.6", linewidth=0.4)
+# below[0].plot(times, known["shown"], color=show.COLOURS[2])
+# below[0].fill_between(times, -1, known["sung"] * 2 - 1, color="0.9", zorder=0)
+# below[0].vlines(take.song.beats, -1, 1, color=show.COLOURS[1], linewidth=0.8)
+# limits = {"xlim": (0, wide), "ylim": (-1, 1.05)}
+# below[0].set(xlabel="s", ylabel="sound, entered", **limits)
 # caption = f"{take.film.letter} is for {take.word.text}: the picture above its sound."
 # lesson.figure("strip", figure, caption)
 
@@ -321,8 +323,10 @@ def load_clips(
 
 # %% tags=["active-ipynb", "heads-shown"]
 # some = heads["test"]
-# grid = [some.frames[i, ::4] for i in range(0, len(some), max(1, len(some) // 4))]
-# figure = show.image_grid(grid, columns=columns, size=0.85)
+# picked = range(0, len(some), max(1, len(some) // 4))
+# grid = [some.frames[i, ::4] for i in picked]
+# names = [some.classes[int(some.labels[i])] for i in picked]
+# figure = show.image_grid(grid, rows=names, columns=columns, size=0.85)
 # lesson.figure("heads", figure, "Speaking heads, every fourth frame.")
 # figure, axes = show.subplots(1, 1, width=6.0, height=1.6)
 # place = axes[0, 0]
@@ -330,9 +334,10 @@ def load_clips(
 # seconds = torch.arange(len(sound)) / SAMPLE_RATE - BESIDE / FPS
 # place.plot(seconds, sound / sound.abs().max(), color="0.7", linewidth=0.4)
 # moments = torch.arange(FRAMES) / FPS
-# place.plot(moments, some.truth["mouth_open"][0], color="C3")
-# place.set(xlabel="s", ylim=(-1, 1.05))
-# lesson.figure("mouth", figure, "A sentence, and how far the mouth is open (red).")
+# place.plot(moments, some.truth["mouth_open"][0], color=show.COLOURS[1])
+# place.set(xlabel="s", ylabel="sound, opening", ylim=(-1, 1.05))
+# caption = "A sentence (grey), and how far the mouth is open (orange)."
+# lesson.figure("mouth", figure, caption)
 
 # %% [markdown]
 # ## Splits, and what leaks
@@ -396,12 +401,13 @@ def cut_corners(
 # lesson.table("shortcuts", rows, caption)
 
 # %% [markdown]
-# Among films, the ground names the letter: another film of the same source video has
-# the same ground. Among other source videos it should be near chance, because the
-# ground is drawn without a look at the letter. So the split by source is ours, and a
-# split by film (or none) tells nothing of what a network has understood. The first
-# frame may tell the letter: it shows it, and the paper's model is given the letter
-# besides.
+# Another film of the same source video has the same ground. So where source videos have
+# several films, the ground names the letter among films. (At `smoke` most have only
+# one, and the table is too short to show it.) Among other source videos the ground
+# should be near chance, because it is drawn without a look at the letter. So the split
+# by source is ours, and a split by film (or none) tells nothing of what a network has
+# understood. The first frame may tell the letter: it shows it, and the paper's model is
+# given the letter besides.
 #
 # ## What the sound says of the picture
 #
@@ -511,20 +517,16 @@ def find_entrances(clips: Clips) -> Int64[Tensor, " N"]:
 #     frames_in = {split: find_entrances(clips) for split, clips in data.items()}
 #     middle = frames_in["train"][frames_in["train"] >= 0].float().median()
 #     entered = frames_in["test"][frames_in["test"] >= 0]
-#     rows = [
-#         {
-#             "videos with an entrance": len(entered),
-#             "share": len(entered) / len(test),
-#             "error of always the median, frames": (entered - middle)
-#             .abs()
-#             .mean()
-#             .item(),
-#         }
-#     ]
+#     error = (entered - middle).abs().mean().item()
+#     row = {"videos with an entrance": len(entered)}
+#     row |= {"of all [%]": 100 * len(entered) / len(test)}
+#     rows = [row | {"error of always the median [frames]": error}]
 #     lesson.table("entrances", rows, "Entrances of the test part")
 #     figure, axes = show.subplots(1, 1, width=5.0, height=1.5)
-#     axes[0, 0].hist(entered.numpy(), bins=range(FRAMES + 1), color="C2")
+#     bins, colour = range(FRAMES + 1), show.COLOURS[2]
+#     axes[0, 0].hist(entered.numpy(), bins=bins, color=colour)
 #     axes[0, 0].set(xlabel="frame of the entrance", ylabel="videos")
+#     axes[0, 0].yaxis.get_major_locator().set_params(integer=True)
 #     lesson.figure("entrances", figure, "When objects enter (test part).")
 
 # %% [markdown]
@@ -557,6 +559,13 @@ def find_entrances(clips: Clips) -> Int64[Tensor, " N"]:
 # avnb run cascaded_siamese --scale laptop --data my_clips
 # ```
 #
+# Without any recordings, the whole series also runs on drawn heads instead of slides:
+#
+# ```
+# avnb prepare heads --source drawn_heads --out heads_clips --size 32
+# avnb run cascaded_siamese --scale laptop --data heads_clips
+# ```
+#
 # The report names each film or folder that was left out, and why: no sound, a letter
 # that is none, frames missing in the middle. It counts stills, short films and leaking
 # borders.
@@ -567,7 +576,8 @@ def find_entrances(clips: Clips) -> Int64[Tensor, " N"]:
 #   head's mouth follows the phones.
 # - A video has 32 frames of 25 a second. Its sound begins 3 frames earlier and ends 3
 #   frames later. Short films are held and masked.
-# - Split by film, the ground names the letter. Split by source video, it does not.
+# - Where source videos have several films, the ground names the letter after a split
+#   by film. After a split by source video it does not.
 # - The sound says when the word is sung, where the beat is, and how far a mouth is
 #   open.
 #

@@ -50,6 +50,8 @@ from avnb.features import Mel
 from data_scripts import bandstand
 
 # %% tags=["active-ipynb"]
+# import librosa
+#
 # from avnb import course
 # from avnb.viz import show
 
@@ -141,7 +143,9 @@ class LogMelColumns(nn.Module):
 # %% tags=["active-ipynb", "columns"]
 # columns = LogMelColumns()(speech[None])[0]
 # assert columns.shape == (MELS, 152)
-# show.spectrograms([columns], hop=0.01, captions=["log-mel of 1.52 s"])
+# hz = librosa.mel_frequencies(MELS + 2, fmax=SAMPLE_RATE / 2)[1:-1]  # of the bands
+# scale = {"hop": 0.01, "hz": hz, "unit": "log energy"}
+# show.spectrograms([columns], captions=["log-mel of 1.52 s"], **scale)
 
 # %% [markdown]
 # ## Segments
@@ -198,7 +202,7 @@ class SegmentCutter(nn.Module):
 # assert torch.equal(segments[0], cut_segments_slow(columns))
 # shown = (8, 9, 10, 16)
 # captions = [f"frame {t}" for t in shown]
-# show.spectrograms(segments[0, list(shown)], hop=0.01, captions=captions, unit="log")
+# show.spectrograms(segments[0, list(shown)], captions=captions, **scale)
 
 # %% [markdown]
 # The segments of frames 8, 9 and 10 are the same picture, moved by four columns. That
@@ -206,11 +210,11 @@ class SegmentCutter(nn.Module):
 #
 # ## What a frame hears of the future
 #
-# A segment ends 80 ms behind its frame, and its last column looks half a window
-# beyond its middle, at 12.5 − 5 = 7.5 ms. So a frame hears the sound up to **87.5
-# ms** after its own end, and 87.5 ms before its beginning. A live system would have
-# to wait for it. The next cell does not believe this: it puts a click at one moment
-# into silence, and asks which segments change.
+# A segment ends 80 ms after its frame. The middle of its last column lies 5 ms before
+# that end, and the column's window reaches 12.5 ms beyond its middle. So a frame hears
+# the sound up to 80 − 5 + 12.5 = **87.5 ms** after its own end, and as far before its
+# beginning. A live system would have to wait for it. The next cell checks this: it puts
+# a click at one moment into silence, and asks which segments change.
 
 
 # %%
@@ -231,7 +235,10 @@ def find_hearing_frames(moment: float, frames: int = FRAMES) -> list[int]:
 # changed = torch.nonzero(change)[:, 0].tolist()
 # assert changed == find_hearing_frames(moment)
 # print(f"a click in frame {int(moment * FPS)} changes the segments of", *changed)
-# show.curves({"largest change of the segment": change}, x="frame")
+# figure, axes = show.subplots(width=5.5, height=2.0)
+# axes[0, 0].bar(range(FRAMES), change, color=show.COLOURS[0])
+# axes[0, 0].set(xlabel="segment of frame", ylabel="change [log energy]")
+# figure
 
 # %% [markdown]
 # ## A memory for eight segments

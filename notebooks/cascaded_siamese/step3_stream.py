@@ -13,7 +13,7 @@
 # 1. how an image becomes a code **and** maps at four sizes, the skips,
 # 2. how a factorised block doubles time first and space second,
 # 3. how a decoder of eight frames differs from one of 32,
-# 4. what the skips are for: you watch two streams learn, one without,
+# 4. what the skips are for: you watch streams learn with them and without,
 # 5. how a stream that gives only what changes need not learn to copy,
 # 6. why this "GAN" has no noise, and how to give it some.
 #
@@ -49,6 +49,7 @@ from avnb.errors import AvnbError
 
 # %% tags=["active-ipynb"]
 # import numpy as np
+# from avnb_notebooks.cascaded_siamese.step1_data import FPS
 # from avnb_notebooks.cascaded_siamese.step2_sound import SegmentCutter, film_speaker
 #
 # from avnb import course
@@ -57,7 +58,8 @@ from avnb.errors import AvnbError
 # cutter = SegmentCutter()
 # video, sound = film_speaker(3)
 # segments = cutter(sound[None])[0]
-# show.image_grid([(video[:, :8].permute(1, 2, 3, 0) + 1) / 2], title="the first clip")
+# first_clip = (video[:, :CLIP].permute(1, 2, 3, 0) + 1) / 2
+# show.film_strip(first_clip, np.arange(CLIP) / FPS, title="the first clip")
 
 # %%
 SLOPE = 0.2  # of every LeakyReLU
@@ -410,9 +412,10 @@ def add_change(
 #     for t in range(8):
 #         change[:, :, t, 12:20, : 4 * t] = 1.0  # a white bar grows
 # moved = add_change(video[None, :, 0], change)
-# show.image_grid([(moved[0].detach().permute(1, 2, 3, 0) + 1) / 2])
 # moved.sum().backward()
 # assert (change.grad == 2).all()  # where it is clipped, too
+# frames = (moved[0].detach().permute(1, 2, 3, 0) + 1) / 2
+# show.image_grid([frames], title="the first frame, and a change that grows")
 
 # %% [markdown]
 # ## A stream
@@ -579,9 +582,11 @@ def learn_clips(
 # show.image_grid(pictures, rows=list(last), title="the last frame of each clip")
 
 # %% [markdown]
-# This is the paper's reason why ImaGINator and its own model look better than the
-# others (Sec. 4.2). With the change alone the error begins far lower, because the image
-# is there from the first step on.
+# With skips the error falls sooner, and more of the picture is there. This is the
+# paper's reason why ImaGINator and its own model look better than the others (Sec.
+# 4.2). With the change alone the error begins far lower, because the image is there
+# from the first step on. After so few steps none of the three is below the dashed line:
+# none knows yet what moves.
 #
 # Both are also a danger: where it is easy to repeat the first frame, a network may do
 # nothing else. Step 8 therefore has a row "first frame held still" in each of its

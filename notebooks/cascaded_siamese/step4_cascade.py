@@ -47,13 +47,12 @@ from torch import Tensor, nn
 from avnb.errors import AvnbError
 
 # %% tags=["active-ipynb"]
-# import time
-#
 # from avnb_notebooks.cascaded_siamese.step1_data import FPS
 # from avnb_notebooks.cascaded_siamese.step2_sound import SegmentCutter, film_speaker
 # from torch.nn import functional as F
 #
 # from avnb import course
+# from avnb.course.speed import measure_work
 # from avnb.viz import show
 #
 # films = [film_speaker(player) for player in (3, 8)]
@@ -172,8 +171,8 @@ def shuffle_segments(
 # real, heard = shuffle_clips(video, order), shuffle_segments(segments, order)
 # assert torch.equal(real[0, :, :8], video[0, :, 16:24])
 # print(f"{ORDER} is order {number_order(order)[0].item()} of 0 … 23")
-# shown = (real[0, :, ::2].permute(1, 2, 3, 0) + 1) / 2
-# names = [f"clip {c}" if k == 0 else "" for c in ORDER for k in range(4)]
+# shown = (real[0, :, ::4].permute(1, 2, 3, 0) + 1) / 2  # every fourth frame
+# names = [f"clip {c}, frame {CLIP * c + t}" for c in ORDER for t in (0, 4)]
 # show.image_grid([shown], columns=names)
 
 # %% [markdown]
@@ -239,7 +238,7 @@ def measure_jumps(
 # which frame of the true video it starts from for π = (2, 0, 3, 1), and in brackets how
 # many frames that is away from the beginning of its clip: −1 would be right. The last
 # columns have the jump over all orders, of the first stream and of the others. Its unit
-# is the mean difference of two neighbouring frames.
+# is one step: the mean difference of two neighbouring frames.
 
 # %% tags=["active-ipynb", "switches"]
 # def describe_starts(order, identity, link):
@@ -261,7 +260,7 @@ def measure_jumps(
 #             row = {"identity": identity, "link": link, "detached": detached}
 #             row |= describe_starts(ORDER, identity, link)
 #             rows.append(row | {"first jump": jumps[0], "other jumps": jumps[-1]})
-# show.table(rows, "where the streams start, and the jump that L1 asks for")
+# show.table(rows, "where the streams start, and the jump that L1 asks for [steps]")
 
 # %% tags=["active-ipynb", "switches-ordered"]
 # rows = [{"link": k} | describe_starts((0, 1, 2, 3), "shuffled", k) for k in STARTS]
@@ -399,20 +398,29 @@ class Cascade(SiameseStreams):
 # label = F.one_hot(torch.tensor([0, 1]), 26).float()
 # cascade = Cascade(Stream(26, width=4, size=32, hidden=16), link="teacher").eval()
 # starts = pick_starts(video, order, link="teacher")
+# clips = heard.unflatten(1, (CLIPS, CLIP))
+# ways = {
+#     "as one batch": lambda: cascade(starts[:, 0], heard, label, starts),
+#     "in turn": lambda: cascade.make_in_turn(starts[:, 0], clips, label, starts),
+# }
+# rows = []
 # with torch.no_grad():
-#     began = time.perf_counter()
-#     at_once = cascade(starts[:, 0], heard, label, starts)
-#     middle = time.perf_counter()
-#     sounds = heard.unflatten(1, (4, 8))
-#     in_turn = cascade.make_in_turn(starts[:, 0], sounds, label, starts)
-#     end = time.perf_counter()
-# assert torch.allclose(at_once, in_turn, atol=1e-5)
-# seconds = {"as one batch": middle - began, "in turn": end - middle}
-# print(*(f"{name}: {1e3 * value:.0f} ms" for name, value in seconds.items()))
+#     at_once, in_turn = (way() for way in ways.values())
+#     assert torch.allclose(at_once, in_turn, atol=1e-5)
+#     for name, way in ways.items():
+#         gflop, seconds = measure_work(way, video.device)
+#         rows.append({"streams": name, "GFLOP": gflop, "ms": 1000 * seconds})
+# show.table(rows, "two videos")
 
 # %% [markdown]
-# On a CPU both take about as long, because the work is the same. On a GPU, which waits
-# for the next call most of the time at this size, a batch is faster. Now the gradients:
+# The work is the same to the last product. But the loop makes four times as many calls
+# with a quarter of the work in each, and every call has a cost of its own. So at this
+# small size the batch is faster, above all on a GPU, which waits for the next call most
+# of the time.
+#
+# The third switch decides how far the loss of a clip reaches. We ask how strongly the
+# last frame of the video depends on its first frame, as the gradients see it. If the
+# links are detached, no gradient passes a border between clips, so it is 0.
 
 # %% tags=["active-ipynb", "gradients"]
 # rows = []
@@ -422,8 +430,9 @@ class Cascade(SiameseStreams):
 #     made = net(first, segments, label)
 #     (flow,) = torch.autograd.grad(made[:, :, -1].sum(), first, allow_unused=True)
 #     size = 0.0 if flow is None else flow.abs().sum().item()
-#     rows.append({"detached": str(detached), "the last frame's gradient there": size})
-# show.table(rows)
+#     row = {"detached": "yes" if detached else "no"}
+#     rows.append(row | {"gradient of the last frame at the first": size})
+# show.table(rows, "sum of the gradient's absolute values")
 
 # %% [markdown]
 # ## Longer than in training
@@ -434,11 +443,13 @@ class Cascade(SiameseStreams):
 # before, so errors add up. Step 8 measures this drift.
 
 # %% tags=["active-ipynb", "longer"]
+# rows = []
 # for count in (1, 4, 7):
 #     sounds = segments.repeat(1, 2, 1, 1)[:, : CLIP * count]
 #     with torch.no_grad():
-#         made = net(video[:, :, 0], sounds, label)
-#     print(f"{count} streams: {made.shape[2]} frames, {made.shape[2] / FPS:.2f} s")
+#         frames = net(video[:, :, 0], sounds, label).shape[2]
+#     rows.append({"streams": count, "frames": frames, "seconds": frames / FPS})
+# show.table(rows)
 
 # %% [markdown]
 # ## What came out

@@ -221,7 +221,7 @@ class ClipCritic(nn.Module):
 # try:
 #     for layer in theirs:
 #         x = layer(x)
-#         print(f"{x.shape[2]} frames left")
+#         print(f"frames left: {x.shape[2]}")
 # except RuntimeError as error:
 #     print(type(error).__name__, str(error)[:150])
 
@@ -256,6 +256,9 @@ def vote(logits: Float[Tensor, "b s"]) -> Bool[Tensor, " b"]:
 # show.bars(agreement, y="vote and mean agree", percent=True, lines={"chance": 0.5})
 
 # %% [markdown]
+# Even for clips that know nothing of each other, the two agree far above chance. The
+# more the clips of a video agree, the less it matters which of the two is taken.
+#
 # ## The order head, Fig. 2
 #
 # It "shares weights with the clip discriminators" (Sec. 3.3): the trunk's maps of each
@@ -639,7 +642,7 @@ def measure_step(
 #         assert after < before
 #         change = {"before": before, "change": after - before}
 #         rows.append({"network": who, "loss": name} | change)
-# show.table(rows)
+# show.table(rows, "each loss before a step along its own gradient, and its change")
 
 # %% [markdown]
 # ## Can the order be learned?

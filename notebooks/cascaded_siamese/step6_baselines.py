@@ -397,7 +397,7 @@ class SoundG3AN(nn.Module):
 #         made = net(torch.randn(1, 128), torch.randn(1, K, 10))
 #     assert made.shape[2] == 4 * (K + 3)
 #     rows.append({"motion vectors": K, "frames": made.shape[2]})
-# show.table(rows)
+# show.table(rows, "frames that G3AN makes")
 
 # %% [markdown]
 # Five vectors for 32 frames: one vector speaks for about a quarter of a second of
@@ -924,7 +924,8 @@ def run_generator(
 # ## Exercises
 #
 # 1. Build the factorised attention.
-# 2. Compute how many frames each parent makes of K motion vectors, and back.
+# 2. Compute how many frames a row of transposed convolutions makes, such as G3AN's of
+#    K motion vectors.
 
 # %% tags=["active-ipynb"]
 # from avnb_notebooks.cascaded_siamese import exercises

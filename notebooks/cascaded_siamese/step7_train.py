@@ -202,7 +202,11 @@ if unknown := set(settings.methods) - set(METHODS):
     )
 chosen = {key: METHODS[key] for key in settings.methods}
 rows = [{"key": key} | asdict(method) for key, method in chosen.items()]
-show.table(rows, "what is trained")
+words = {True: "yes", False: "no"}
+rows = [
+    {k: words[v] if isinstance(v, bool) else v for k, v in row.items()} for row in rows
+]
+show.table(rows, "What is trained; step 6 explains the columns at `Method`")
 
 # %% [markdown]
 # With `weights="reference"` the rivals are those that the reference run publishes, once
@@ -512,22 +516,24 @@ for key, run in runs.items():
         held_out=list(zip(at, errors, strict=True)),
         training=run.average_log("G L1", at),
         better="lower",
-        unit="error where held-out videos move [grey levels]",
+        unit="error where it moves [grey levels]",
         training_unit="loss L1, with its weight",
         negligible=0.2,  # grey levels, of about 30
     )
-lesson.record("methods", {key: asdict(METHODS[key]) for key in (*chosen, *taken)})
-lesson.record("networks_taken", taken)
+methods = {key: asdict(METHODS[key]) for key in (*chosen, *taken)}
+lesson.record("methods", methods, "How each network is built and trained")
+names = ", ".join(METHODS[key].title for key in taken) or "none"
+lesson.record("networks_taken", names, "Networks taken from the reference run")
 
 # %% tags=["listening"]
 GROUPS = {
-    "table1": [*TABLE1, "cascade"],
-    "equal": [*EQUAL, "cascade"],
-    "table3": [*TABLE3],
-    "missing": ["cascade", *MISSING],
-    "ours": ["cascade", *OURS],
+    "table1": ("Table 1", [*TABLE1, "cascade"]),
+    "equal": ("Table 1, equal weights", [*EQUAL, "cascade"]),
+    "table3": ("Table 3", [*TABLE3]),
+    "missing": ("missing in Table 3", ["cascade", *MISSING]),
+    "ours": ("ours", ["cascade", *OURS]),
 }
-for group, keys in GROUPS.items():
+for group, (about, keys) in GROUPS.items():
     errors, gains = {}, {}
     for key in (key for key in keys if key in runs):
         at, own = runs[key].read_log("own_sound")
@@ -538,14 +544,17 @@ for group, keys in GROUPS.items():
         continue  # nothing to compare it with
     lines, y = {"first frame held": still_error}, "error [grey levels]"
     figure = show.curves(errors, y=y, lines=lines)
-    lesson.figure(f"held_out_{group}", figure, "Error where held-out videos move.")
-    figure = show.curves(gains, y="what its own sound gains", lines={"deaf": 0})
-    lesson.figure(f"gain_{group}", figure, "Error by another's sound minus by its own.")
+    caption = f"Error where held-out videos move: {about}."
+    lesson.figure(f"held_out_{group}", figure, caption)
+    y = "gain by its own sound [grey levels]"
+    figure = show.curves(gains, y=y, lines={"deaf": 0})
+    caption = f"Error by another's sound minus that by its own: {about}."
+    lesson.figure(f"gain_{group}", figure, caption)
 
 # %% [markdown]
-# The first figure is the error where something moves. The second says by how much the
-# error is smaller with the video's own sound than with another's. A network that is
-# deaf stays at 0, however good its pictures are.
+# The first figure of each pair is the error where something moves. The second says by
+# how much the error is smaller with the video's own sound than with another's. A
+# network that is deaf stays at 0, however good its pictures are.
 
 # %% tags=["networks"]
 rows = []
@@ -561,7 +570,8 @@ for key, run in runs.items():
     rows.append(row)
 rows.append({"network": "first frame held still", "error, own sound": still_error})
 rows.append({"network": "chance", "order of real clips named": 1 / 24})
-lesson.table("networks", rows, "Held-out videos, means over the last quarter")
+caption = "Held-out videos, error in grey levels: means over the last quarter"
+lesson.table("networks", rows, caption)
 
 # %% [markdown]
 # The rivals once more, in two columns: at **equal steps** all networks have the same
@@ -632,13 +642,14 @@ title = METHODS[main].title
 lesson.figure("pulls", figure, f"Gradients of each term at the videos: {title}.")
 rows = []
 for key, run in runs.items():
-    row = {"network": METHODS[key].title}
+    row = {}
     for name in TERMS:
         _, values = run.read_log(f"pull of {name}")
-        if len(values):
-            row[name] = values[-max(len(values) // 4, 1) :].mean()
-    total = sum(v for k, v in row.items() if k != "network")
-    rows.append(row | {"L1, of all [%]": 100 * row["L1"] / total})
+        # Not all have an order head, but all have the columns in the same order.
+        row[name] = values[-max(len(values) // 4, 1) :].mean() if len(values) else None
+    total = sum(value for value in row.values() if value is not None)
+    row |= {"L1, of all [%]": 100 * row["L1"] / total}
+    rows.append({"network": METHODS[key].title} | row)
 lesson.table("pulls_table", rows, "Norms of the terms' gradients, last quarter")
 
 # %% [markdown]
@@ -647,10 +658,12 @@ lesson.table("pulls_table", rows, "Norms of the terms' gradients, last quarter")
 # critics never hear: they can ask for a likely video, and not for the right one.
 
 # %% tags=["losses"]
-names = [f"D {name}" for name in ("image", "clip", "order")]
-losses = {name: runs[main].read_log(name) for name in names}
+names = {"image": "image critic", "clip": "clip critic", "order": "order head"}
+losses = {text: runs[main].read_log(f"D {name}") for name, text in names.items()}
 losses = {name: curve for name, curve in losses.items() if len(curve[0])}
-lines = {"knows nothing": 2 * np.log(2), "no order": np.log(24)}
+lines = {"a critic that knows nothing": 2 * np.log(2)}
+if "order head" in losses:
+    lines["an order head that knows nothing"] = np.log(24)
 smooth = max(1, settings.steps // 40)
 figure = show.curves(losses, y="loss", lines=lines, smooth=smooth)
 lesson.figure("losses", figure, f"The losses of the critics: {title}.")
@@ -687,24 +700,31 @@ first, heard, letter = known[shown, :, 0], sounds[shown], letters[shown]
 strips = {"real": known[shown]}
 for key in (*chosen, *taken):
     net = load_generator(lesson, key, device)
+    counts[key] = sum(p.numel() for p in net.parameters())
     random = torch.Generator().manual_seed(lesson.seed)
     strips[METHODS[key].title] = generate(net, first, heard, letter, random)
 grid = [(x[0, :, ::4].permute(1, 2, 3, 0) + 1) / 2 for x in strips.values()]
 columns = [f"frame {t}" for t in range(0, FRAMES, 4)]
 figure = show.image_grid(grid, rows=list(strips), columns=columns, size=0.85)
 lesson.figure("samples", figure, "One held-out video by each network.")
+# Step 8 compares networks of equal size.
+sizes = {METHODS[key].title: count for key, count in counts.items()}
+lesson.record("weights", sizes, "Weights of each generator")
 
 # %% tags=["film"]
-films = [x[0].permute(1, 2, 3, 0) for x in list(strips.values())[:2]]
-both = (torch.cat(films, dim=2).clamp(-1, 1) + 1) / 2
+# The paper's cascade and ours beside the real video, or what there is.
+titles = [METHODS[key].title for key in ("cascade", "cascade_residual")]
+titles = [title for title in titles if title in strips] or list(strips)[1:2]
+films = [strips[name][0].permute(1, 2, 3, 0) for name in ("real", *titles)]
+side = (torch.cat(films, dim=2).clamp(-1, 1) + 1) / 2
 sound = test.get_waveforms(held_out[shown])[0].cpu().numpy()
 beside = BESIDE * SAMPLE_RATE // FPS
 heard_now = sound[beside:-beside]
-film = show.encode_mp4(both.numpy(), heard_now, FPS, SAMPLE_RATE, zoom=4)
+film = show.encode_mp4(side.numpy(), heard_now, FPS, SAMPLE_RATE, zoom=4)
 path = lesson.run_dir / "step7" / "film.mp4"
 path.parent.mkdir(exist_ok=True)
 path.write_bytes(film)
-lesson.video("film", path, f"real, and {list(strips)[1]}")
+lesson.video("film", path, f"From the left: real, {', '.join(titles)}.")
 
 # %% [markdown]
 # ## What came out

@@ -56,6 +56,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from einops import rearrange
 from IPython.display import display
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -65,6 +66,7 @@ from avnb_notebooks.cascaded_siamese.step1_data import (
     BESIDE,
     FPS,
     FRAMES,
+    QUANTITIES,
     SAMPLE_RATE,
     Clips,
     find_entrances,
@@ -160,7 +162,8 @@ parts["held out"] = load_clips(lesson.data, "test")
 train, test = parts.values()
 size, classes = train.frames.shape[2], len(train.classes)
 models = lesson.need("models", "step7_train")
-trained = [*lesson.load_results("step7_train")["methods"]]
+training_results = lesson.load_results("step7_train")
+trained = [*training_results["methods"]]
 METHODS = list_methods()
 print("trained:", *(METHODS[key].title for key in trained), sep="\n  ")
 
@@ -345,7 +348,10 @@ else:
 
 # %% [markdown]
 # What the reader can do, on real held-out videos. This is the **ceiling** of everything
-# that it reads from generated ones.
+# that it reads from generated ones. For each quantity the table has three numbers.
+# *Pairs* is the correlation r of what is read with the truth, within a video, as a mean
+# over the videos. *Shuffled* is the same with the truth of another video, which is what
+# luck gives. *Gain* is their difference.
 
 
 # %%
@@ -369,7 +375,7 @@ for name, found in curves.items():
         list(test.truth[name][index].double().numpy()), list(found.double().numpy()),
         of, name="r", seed=lesson.seed,
     )  # fmt: skip
-    rows.append({"what is read": name} | pair.as_row())
+    rows.append({"what is read": QUANTITIES[name]} | pair.as_row())
 lesson.table("reader", rows, "The reader on real held-out videos: r within a video")
 
 # %% tags=["read-curves"]
@@ -378,10 +384,11 @@ figure, axes = show.subplots(1, min(3, len(index)), width=2.6, height=1.6)
 for k, place in enumerate(axes[0]):
     for name, colour in zip(drawn, ("C0", "C1"), strict=False):
         place.plot(test.truth[name][index[k]], color=colour, linestyle="--")
-        place.plot(curves[name][k], color=colour, label=name)
+        place.plot(curves[name][k], color=colour, label=QUANTITIES[name])
     place.set(xlabel="frame", ylim=(-0.4, 1.4))
 if drawn:
     axes[0, -1].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+axes[0, 0].set_ylabel("share, or pulse")
 lesson.figure("read_curves", figure, "The truth (dashed), and what is read.")
 
 # %% [markdown]
@@ -537,7 +544,8 @@ for name, part in itertools.product(answers if enough else (), parts):
     row["near, foreign sound, its onset"] = found["follows"].near
     entrances.append(row)
 if enough:
-    lesson.table("entrances_made", entrances, "Entrance against onset, in frames")
+    caption = "Entrance against onset; errors in frames"
+    lesson.table("entrances_made", entrances, caption)
 else:
     print("No truth of entrances is known here, or too few videos have one.")
 
@@ -549,9 +557,11 @@ else:
 # %% tags=["entrance-figure"]
 held = [row for row in entrances if row["part"] == "held out"]
 if held:
-    shown = {r["videos"]: r["r, own sound"] for r in held}
-    marks = {r["videos"]: r["r, foreign sound, own onset"] for r in held}
-    style = {"marks": marks, "marked": "with a foreign sound", "lines": {"0.5": 0.5}}
+    drawn = [r for r in held if r["videos"] in rows1]  # all would be too many bars
+    shown = {r["videos"]: r["r, own sound"] for r in drawn}
+    marks = {r["videos"]: r["r, foreign sound, own onset"] for r in drawn}
+    style = {"marks": marks, "marked": "with a foreign sound"}
+    style["lines"] = {"what the claim needs": 0.5}
     figure = show.bars(shown, y="r with the word's onset", **style)
     lesson.figure("entrance_r", figure, "Held out: does it enter with its word?")
 
@@ -574,10 +584,10 @@ if enough:
 # ## 2 · Beat and mouth
 #
 # Other quantities change in every frame. For each video we correlate what is read with
-# the truth, within the video. **Shuffled**: the same with the truth of another video.
-# In a slide, things wobble on the beat: `pulse` is 1 on the beat and falls. (To which
-# side a letter leans cannot be read from pictures of this size.) In a head, the mouth
-# opens with the phones. What real videos have is the ceiling.
+# the truth, within the video, and name the columns as in the reader's table. In a
+# slide, things wobble on the beat: the pulse is 1 on the beat, and then it falls. (To
+# which side a letter leans cannot be read from pictures of this size.) In a head, the
+# mouth opens with the phones. What real videos have is the ceiling.
 
 # %%
 MOVING = [q for q in ("pulse", "mouth_open", "mouth_width") if q in quantities]
@@ -612,12 +622,13 @@ for name in answers if MOVING and moving.sum() > 1 else ():
             list(true), list(read[quantity].double().numpy()), units_moving,
             name="r", seed=lesson.seed,
         )  # fmt: skip
-        row = {"quantity": quantity, "videos": name} | pair.as_row()
+        row = {"quantity": QUANTITIES[quantity], "videos": name} | pair.as_row()
         if quantity == "mouth_open" and "phone" in test.truth:
             phones = test.truth["phone"][index[moving]]
             row["vowels minus m, b, p"] = read_phones(read[quantity], phones)
         motion.append(row)
-motion.sort(key=lambda row: MOVING.index(row["quantity"]))
+texts = [QUANTITIES[q] for q in MOVING]
+motion.sort(key=lambda row: texts.index(row["quantity"]))
 if motion:
     lesson.table("motion", motion, "Held out: what is read, against the truth")
 
@@ -754,18 +765,15 @@ columns = ("FID", "KID", "FVD", "SSIM", "LPIPS")
 table1 = tabulate(rows1, columns)
 lesson.table("table1", table1, f"Table 1, {count} videos of each part{note}")
 
-
 # %% [markdown]
 # Table 1's networks differ in size. Here each held-out number stands twice: at **equal
 # steps**, with the same width for all, and at **equal weights**, where a rival's width
 # is chosen for as many weights as the cascade has (± 10 %). A rival that is near enough
 # anyway has the same number in both columns.
 
-
 # %%
-def count_weights(key: str) -> int:
-    """The number of a generator's weights."""
-    return sum(p.numel() for p in load_generator(lesson, key).parameters())
+# Of each generator, as step 7 counted them.
+counts = {key: training_results["weights"][title] for key, title in TITLES.items()}
 
 
 def compare_sizes(key: str) -> dict:
@@ -784,7 +792,6 @@ def compare_sizes(key: str) -> dict:
 
 
 # %% tags=["equal"]
-counts = {key: count_weights(key) for key in trained}
 equal = [compare_sizes(key) for key in (*TABLE1, "cascade") if key in TITLES]
 lesson.table("equal", equal, f"Equal steps, and equal weights; held out{note}")
 
@@ -801,7 +808,11 @@ PAPER1 = {
     "the cascade": (0.0008, 27.56, 95.13, 0.0009, 26.05, 81.49),
 }
 heads = [f"{m}, {d}" for d in ("Phonics", "VidTIMIT") for m in ("IS", "FID", "FVD")]
-rows = [{"the paper": k} | dict(zip(heads, v, strict=True)) for k, v in PAPER1.items()]
+rows = []
+for name, values in PAPER1.items():
+    # As texts: the table's numbers would be rounded to three figures.
+    printed = [f"{x:.4f}" if x < 1 else f"{x:.2f}" for x in values]
+    rows.append({"the paper": name} | dict(zip(heads, printed, strict=True)))
 lesson.table(
     "paper_table1", rows, "Table 1 as printed: n, split and frames are not said"
 )
@@ -918,7 +929,7 @@ PAPER3 = {
     "one stream": 305.17, "+ shuffling": 95.80, "+ several generators": 480.53,
     "+ several critics": 366.01, "the cascade": 93.13,
 }  # fmt: skip
-rows = [{"the paper": name, "FVD": value} for name, value in PAPER3.items()]
+rows = [{"the paper": name, "FVD": f"{value:.2f}"} for name, value in PAPER3.items()]
 lesson.table(
     "paper_table3", rows, "Table 3 as printed; Table 1 has 95.13 for the last row"
 )
@@ -969,20 +980,29 @@ figure = show.image_grid(strips, rows=names4, columns=times)
 lesson.figure("figure4", figure, "Fig. 4: one held-out video, every third frame.")
 
 
+# %%
+def tile_videos(videos: list[Tensor], wide: int = 4) -> Tensor:
+    """Videos (T, 3, H, W) in rows of `wide`, black where none is left: (T, ·, ·, 3)."""
+    empty = [torch.zeros_like(videos[0])] * (-len(videos) % wide)
+    grid = torch.stack([*videos, *empty])
+    return rearrange(grid, "(r c) t rgb h w -> t (r h) (c w) rgb", c=wide)
+
+
 # %% tags=["figure4-film"]
 def save_film(name: str, videos: list[Tensor], sound: Tensor, caption: str) -> None:
-    """Show videos (T, 3, H, W) side by side with a sound, and keep the film."""
+    """Show videos (T, 3, H, W) in rows of four with a sound, and keep the film."""
     path = lesson.run_dir / "films" / f"{name}.mp4"
-    wide = torch.cat(videos, dim=3).movedim(1, -1).numpy()
+    tiled = tile_videos(videos).numpy()
     begin = BESIDE * SAMPLE_RATE // FPS
-    wave = sound[begin : begin + len(wide) * SAMPLE_RATE // FPS].cpu().numpy()
+    wave = sound[begin : begin + len(tiled) * SAMPLE_RATE // FPS].cpu().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(show.encode_mp4(wide, wave, FPS, SAMPLE_RATE, zoom=128 // size))
+    path.write_bytes(show.encode_mp4(tiled, wave, FPS, SAMPLE_RATE, zoom=128 // size))
     lesson.video(f"films_{name}", path, caption)
 
 
 sound = test.get_waveforms(example)[0]
-save_film("models", list(films.values()), sound, " · ".join(names4))
+caption = "Four in a row: " + " · ".join(names4)
+save_film("models", list(films.values()), sound, caption)
 
 # %% [markdown]
 # ## Fig. 5 and 6: same sound, same frame

@@ -139,13 +139,11 @@ def choose_class(name: str) -> Tensor:
     return torch.tensor([classes.index(name)])
 
 
-def animate(
-    sound: np.ndarray, picture: np.ndarray, name: str, seed: int = 0
-) -> np.ndarray:
+def animate(sound: np.ndarray, picture: np.ndarray, name: str) -> np.ndarray:
     """The frames (T, H, W, 3) that the cascade makes; as long as the sound."""
     first = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 127.5 - 1
-    random = torch.Generator().manual_seed(seed)
-    made = generate(net, first, cut_song(sound), choose_class(name), random)
+    # A cascade has no noise: the same inputs give the same film.
+    made = generate(net, first, cut_song(sound), choose_class(name))
     shown = max(1, round(len(sound) / A_FRAME))
     return as_bytes(made.clamp(-1, 1))[0].permute(1, 2, 3, 0).numpy()[:shown]
 
@@ -204,9 +202,9 @@ for k, i in enumerate(own[:2]):
 # ## A card and a song that never were
 #
 # Draw a card: a letter in colours and on a ground that no training video has. Sing to
-# it: choose a word of the list, or write one of your own in phones. The voice and the
-# tune are new, too. The object of your word is in no training video. What enters, and
-# when?
+# it: write a word of your own and its phones into `ASKED` below. (The words of the
+# training videos and their phones are printed there.) The voice and the tune are new,
+# too. The object of your word is in no training video. What enters, and when?
 
 
 # %%
@@ -250,14 +248,14 @@ singable = [(k, w, p) for k, w, p in ASKED if k in classes]
 slides = "shown" in test.truth and bool(singable)
 if slides:
     print("phones:", *songs.PHONES)
-    print(
-        *(f"{k}: {', '.join(w.text for w in ws)}" for k, ws in WORDS.items()), sep="\n"
-    )
+    for letter in (k for k in WORDS if k in classes):
+        words = (f"{w.text} ({' '.join(w.phones)})" for w in WORDS[letter])
+        print(f"{letter}:", ", ".join(words))
 cards: dict[str, tuple[np.ndarray, str]] = {}
 sounds: dict[str, np.ndarray] = {}
 if slides:
     for k, (letter, word, phones) in enumerate(singable):
-        cards[f"new card {letter}"] = draw_card(letter, k), letter
+        cards[f"new card {k + 1}: {letter}"] = draw_card(letter, k), letter
         sounds[f"“{letter} is for {word}”"] = sing_phrase(letter, word, phones, k)
 for i in own:
     real, sound, name = get_own(i)
@@ -302,9 +300,11 @@ names = [f"first frame {i + 1}" for i in range(K)]
 one = [row[0] for row in grid]
 figure = show.image_grid([v[moments] for v in one], rows=names, columns=columns)
 lesson.figure("swap_frames", figure, "The same sound with other first frames.")
-save_film(
-    "swap_frames", np.concatenate(one, axis=2), mine[0][1], "One sound, all cards."
-)
+# Two cards in a row: four would be too flat to be seen.
+empty = [np.zeros_like(one[0])] * (K % 2)
+rows = [np.concatenate([*one, *empty][k : k + 2], axis=2) for k in range(0, K, 2)]
+film = np.concatenate(rows, axis=1)
+save_film("swap_frames", film, mine[0][1], "One sound, all cards.")
 
 
 # %% [markdown]
@@ -412,9 +412,8 @@ print(f"first clip of a short and of a long film: {difference:.3f} grey levels a
 
 # %%
 player = widgets.PictureAndSoundToFilm(
-    animate, sounds, cards, classes, SAMPLE_RATE, fps=FPS, seconds=settings.longest,
-    seed=lesson.seed,
-)  # fmt: skip
+    animate, sounds, cards, classes, SAMPLE_RATE, fps=FPS, seconds=settings.longest
+)
 display(player)
 
 # %% [markdown]

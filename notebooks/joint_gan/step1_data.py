@@ -66,6 +66,7 @@ from torch.nn import functional as F
 from avnb.data import clips as prepared
 from avnb.errors import ClipsError
 
+
 # %% tags=["active-ipynb"]
 # import numpy as np
 #
@@ -96,6 +97,13 @@ from avnb.errors import ClipsError
 #     ),
 # )
 # settings
+
+
+# %%
+def spell_class(name: str) -> str:
+    """The name of a class in words: acoustic guitar, and not acoustic_guitar."""
+    return name.replace("_", " ")
+
 
 # %% [markdown]
 # ## Two sets, both missing
@@ -132,7 +140,7 @@ from avnb.errors import ClipsError
 # for number, name in enumerate(hmmd.TABLE_2):
 #     seed = 100 * SEED + number
 #     take = record_hands(name, 40 + number, seconds=4.0, seed=seed, fps=10)
-#     lesson.audio(f"sound_{name}", take.synthesise(16000), 16000, name)
+#     lesson.audio(f"sound_{name}", take.synthesise(16000), 16000, spell_class(name))
 
 # %% [markdown]
 # And these are the 13 of Sub-URMP-Video, which other series of this course use as well.
@@ -144,8 +152,9 @@ from avnb.errors import ClipsError
 # ]
 # pictures = [bandstand.draw(one, 1.0, settings.size) for one in played]
 # figure = show.image_grid([pictures[:7], pictures[7:]], size=1.25)
-# names = ", ".join(bandstand.INSTRUMENTS)
-# lesson.figure("orchestra", figure, f"Sub-URMP-Video: {names}.")
+# for place, name in zip(figure.axes, bandstand.INSTRUMENTS, strict=False):
+#     place.set_title(spell_class(name), fontsize=8)
+# lesson.figure("orchestra", figure, "The 13 instruments of Sub-URMP-Video.")
 
 # %% [markdown]
 # ## What one second holds
@@ -167,16 +176,16 @@ from avnb.errors import ClipsError
 # figure, axes = show.subplots(1, 1, width=8.0, height=1.9)
 # ax = axes[0, 0]
 # for k in range(10):
-#     ax.barh(3, 0.085, left=k / 10, color=f"C{k % 2}", height=0.6)
+#     ax.barh(3, 0.085, left=k / 10, color=show.COLOURS[0], height=0.6)
 # for row, (start, used) in enumerate([(0.6, 1.0), (0.5, 0.5), (0.0, 0.0)]):
 #     ax.barh(row, 0.5, left=start, color="0.85", height=0.6)
-#     ax.barh(row, min(start + 0.5, 1.024) - used, left=used, color="C2", height=0.6)
+#     width = min(start + 0.5, 1.024) - used
+#     ax.barh(row, width, left=used, color=show.COLOURS[2], height=0.6)
 # ax.axvline(1.0, color="0.3", linestyle=":")
-# labels = ["chunk t + 600", "chunk t + 500", "chunk t", "pictures"]
+# labels = ["chunk t + 600 ms", "chunk t + 500 ms", "chunk t", "10 pictures"]
 # ax.set(yticks=range(4), yticklabels=labels, xlabel="s from t", xlim=(-0.02, 1.14))
-# caption = (
-#     "One clip from the released Sub-URMP. Green: the part of a chunk that is used."
-# )
+# caption = "One clip from the released Sub-URMP. Green: what is used of a chunk; "
+# caption += "grey: what is not. The dotted line is the end of the pictures' second."
 # lesson.figure("chunks", figure, caption)
 
 # %% [markdown]
@@ -205,8 +214,9 @@ from avnb.errors import ClipsError
 # print(report)
 
 # %% [markdown]
-# The recording had four clips, and three are left. The one in which the pair lay is
-# gone. The next begins where the numbers go on, and not a whole second later.
+# Both recordings had four clips. The one that lost a pair has three left: the clip in
+# which the pair lay is gone. The next clip begins where the numbers go on, and not a
+# whole second later.
 #
 # ## The clips as the later steps get them
 #
@@ -231,7 +241,7 @@ class ClipTensors:
     frames: UInt8[Tensor, "N T H W 3"]  # frame t is seen from t / fps s on
     waveforms: Float[Tensor, "N samples"]  # in [-1, 1]
     labels: Int64[Tensor, " N"]  # index into `classes`; no network is trained with it
-    classes: tuple[str, ...]  # names of the instruments
+    classes: tuple[str, ...]  # names of the instruments, in words
     units: list[str]  # N names of what is independent: the player, or the source video
     fps: int  # T, frames a second
     silent: int = 0  # clips of the split that were left out because they are silent
@@ -315,16 +325,16 @@ def load_clips(
     waveforms = loaded.waveform[:, 0].float() / 32767
     # The 24 ms of the next second say nothing of this one's picture.
     own = waveforms[:, :SAMPLE_RATE].square().mean(1).sqrt()
-    level = 20 * own.clamp(min=1e-6).log10()
-    heard = level > SILENCE
+    heard = 20 * own.clamp(min=1e-6).log10() > SILENCE
     if not heard.any():
         raise ClipsError(place, "all of its clips are silent", "Check their sound")
     kept = loaded.select(heard)
     count = int(loaded.fps)  # at 25 Hz, 1.024 s reach into a 26th frame
     truth = {name: values[:, :count] for name, values in kept.truth.items()}
     return Clips(
-        kept.frames[:, :count], waveforms[heard], kept.labels, tuple(kept.classes),
-        kept.units, count, len(loaded) - len(kept), truth,
+        kept.frames[:, :count], waveforms[heard], kept.labels,
+        tuple(spell_class(name) for name in kept.classes), kept.units, count,
+        len(loaded) - len(kept), truth,
     )  # fmt: skip
 
 
@@ -358,8 +368,8 @@ def require_clips(clips: Clips, count: int) -> None:
 # counted = {f"{split} clips": len(c) for split, c in data.items()}
 # rows.append({"class": "all"} | counted)
 # lesson.table("counts", rows, "Clips of each class")
-# silent = {split: c.silent for split, c in data.items()}
-# print(f"{train.fps} frames of {size} a clip; left out as silent: {silent}")
+# print(f"{train.fps} frames of {size[0]}×{size[1]} a clip; left out as silent:")
+# print(f"{train.silent} training clips and {test.silent} held-out ones")
 
 # %% [markdown]
 # ## What the paper counts
@@ -381,25 +391,25 @@ def require_clips(clips: Clips, count: int) -> None:
 #     ours[one.instrument, "videos"] += 1
 #     ours[one.instrument, "clips"] += one.clips
 # table1 = [
-#     {"class": name, "train": a, "ours, train": orchestra[name, False], "test": b}
-#     | {"ours, test": orchestra[name, True]}
+#     {"class": spell_class(name), "train": a, "ours, train": orchestra[name, False]}
+#     | {"test": b, "ours, test": orchestra[name, True]}
 #     for name, (a, b) in sub_urmp_video.TABLE_1.items()
 # ]
 # table2 = [
-#     {"class": name, "videos": videos, "ours, videos": ours[name, "videos"]}
+#     {"class": spell_class(name), "videos": n, "ours, videos": ours[name, "videos"]}
 #     | {"clips": clips, "ours, clips": ours[name, "clips"]}
-#     for name, (videos, clips) in hmmd.TABLE_2.items()
+#     for name, (n, clips) in hmmd.TABLE_2.items()
 # ]
 # lesson.table("table1", table1, "Sub-URMP-Video: Table 1 and our plan of it")
 # lesson.table("table2", table2, "HMMD: Table 2 and our plan of it")
 
 # %% [markdown]
 # Neither set is balanced, and the test part is not proportional to the training part: a
-# trumpet has 100 clips to train on and 49 to be tested on, a trombone 787 and 77. A
-# generator that makes only what is common lowers many of the
-# paper's measures, and step 4 shows that the critics of pairs even push it there. So
-# the smaller scales of this course use as many clips of each class, and any class that
-# is missing among the samples can be seen.
+# trumpet has 100 clips to train on and 49 to be tested on, a trombone 787 and 77. On
+# such data a generator that makes only the common classes is hardly noticed. The
+# paper's pitch entropy even calls it better (step 7), and the critics of pairs push it
+# there (step 4). So the smaller scales of this series have equally many clips of each
+# class: there one sees which classes are missing among the samples.
 
 # %% tags=["active-ipynb", "imbalance"]
 # figure, axes = show.subplots(1, 2, width=4.4, height=3.2)
@@ -409,10 +419,11 @@ def require_clips(clips: Clips, count: int) -> None:
 # }
 # for ax, (title, counted) in zip(axes[0], kinds.items(), strict=True):
 #     names = sorted(counted, key=counted.get)
-#     ax.barh(names, [counted[name] for name in names])
+#     ax.barh([spell_class(k) for k in names], [counted[name] for name in names])
 #     most, least = max(counted.values()), min(counted.values())
 #     ax.set(title=f"{title}: {most / least:.1f} to 1", xlabel="clips")
-# lesson.figure("imbalance", figure, "The most and the least common class.")
+# caption = "Clips of each class; above, the most common to the least common class."
+# lesson.figure("imbalance", figure, caption)
 
 # %% [markdown]
 # ## One clock
@@ -438,11 +449,12 @@ def find_frame(onsets: Float[Tensor, " n"], fps: float | int) -> Int64[Tensor, "
 
 
 # %% [markdown]
-# A camera gathers light as long as a frame lasts. A hand that strikes is fast, but for
-# the moment in which it touches, and so this moment is what the frame shows. In the
-# drawn world a stroke is therefore seen in the very frame in which it is heard, at each
-# rate of frames. Here is a clip of each class: its frames, and its sound below. The
-# lines are the true onsets, and the frames in which a hand touches have a mark.
+# A camera gathers light as long as a frame lasts. A hand that strikes moves fast and
+# leaves only a blur, but at the moment of the touch it stands still, and so this moment
+# is what the frame shows. In the drawn world a stroke is therefore seen in the very
+# frame in which it is heard, at each rate of frames. Here is a clip of each class: its
+# frames, and its sound below. A frame in which a hand touches has a red bar. Below it
+# the sound is shaded as long as this frame is seen: the onset lies somewhere in there.
 
 
 # %%
@@ -465,18 +477,20 @@ def mark_frames(
 #     strip = mark_frames(test.frames[one], marked)
 #     above, below = axes[2 * k, 0], axes[2 * k + 1, 0]
 #     above.imshow(strip, extent=(0, 1, 0, 1 / test.fps), aspect="auto")
-#     above.set(xlim=(0, 1), xticks=[], yticks=[], ylabel=name.split("_")[-1])
+#     above.set(xlim=(0, 1), xticks=[], yticks=[], ylabel=name.replace(" ", "\n"))
 #     below.plot(now, test.waveforms[one], linewidth=0.4)
 #     for frame in marked.nonzero()[:, 0].tolist():
 #         below.axvspan(frame / test.fps, (frame + 1) / test.fps, alpha=0.15)
 #     below.set(xlim=(0, 1), yticks=[])
-# caption = "A red bar: here a hand touches. Shaded: what starts lies in it."
+# below.set_xlabel("s")
+# caption = "A red bar: in this frame a hand touches. Shaded: the sound of that frame."
 # lesson.figure("one_clock", figure, caption)
 
 # %% [markdown]
 # Seen is not yet measured. We find the onsets **in the sound alone**, by the energy of
 # its high frequencies in windows of 10 ms, and ask how often they lie in a frame in
-# which something starts. The control shifts the sound by two frames.
+# which something starts. The control shifts the sound by two or three frames, to either
+# side.
 #
 # `waveforms (N, S) → rise (N, T)`
 
@@ -521,13 +535,14 @@ def match_clock(
 #     for name, one in examples.items():
 #         here = test.labels == test.labels[one]
 #         both = rise[here], starts[here]
-#         row = {"class": name, "heard in its frame": match_clock(*both)}
+#         row = {"class": name, "heard in its frame [%]": 100 * match_clock(*both)}
 #         shifted = [match_clock(*both, shift) for shift in (2, 3, -2, -3)]
-#         row["sound shifted"] = float(np.mean(shifted))
+#         row["sound shifted [%]"] = 100 * float(np.mean(shifted))
 #         if "right_height" in test.truth:
-#             height = test.truth["right_height"]
-#             row["hand's height there"] = float(height[here[:, None] & right].mean())
-#             row["elsewhere"] = float(height[here[:, None] & ~right].mean())
+#             height = 100 * test.truth["right_height"]
+#             for text, when in (("at its strokes", right), ("else", ~right)):
+#                 mean = float(height[here[:, None] & when].mean())
+#                 row[f"height of the right hand, {text} [%]"] = mean
 #         rows.append(row)
 #     lesson.table("clock", rows, "One clock: heard and seen in the same frame")
 
@@ -535,8 +550,9 @@ def match_clock(
 # Compare the first two numbers of each row. The sound alone, without the picture, leads
 # to a frame in which something starts far more often than the shifted sound does.
 # (Where strokes are frequent, a shifted sound meets another stroke now and then.) The
-# hand's height is in shares of the picture. Where it strikes it is 0: the hand touches
-# in that very frame.
+# hand's height above what it strikes is given in shares of the picture; a guitarist's
+# is its distance from the strings. In the frames of its strokes it is 0: there the hand
+# touches.
 #
 # ## Splits, and how a split by clip leaks
 #
@@ -587,24 +603,28 @@ def name_by_nearest(
 # order = torch.randperm(len(every), generator=torch.Generator().manual_seed(SEED))
 # asked, seen = order[: len(every) // 5], order[len(every) // 5 :]
 # by_clip = name_by_nearest(every[seen], labels[seen], every[asked], labels[asked])
+# shares = {"by video, and by player": by_video, "by clip": by_clip}
+# shares["chance"] = 1 / len(train.classes)
 # rows = [
-#     {"split": "by video, and by player", "right class from the corners": by_video},
-#     {"split": "by clip", "right class from the corners": by_clip},
-#     {"split": "chance", "right class from the corners": 1 / len(train.classes)},
+#     {"split": name, "right class from the corners [%]": 100 * share}
+#     for name, share in shares.items()
 # ]
 # lesson.table("splits", rows, "What the room alone tells of the class, in two splits")
 
 # %% [markdown]
 # Split by clip, the wallpaper names the instrument. Nothing that is measured on such a
 # test part says what a network has understood. (`avnb prepare hmmd --split clip` makes
-# such clips, for this demonstration alone.)
+# such clips, for this demonstration alone.) Split by video, the reader can only be
+# lucky. All clips of a video are right or wrong together, and there are few videos, so
+# that luck may carry this one number far from chance.
 #
 # ## Shortcuts
 #
-# By player and by video the corners should tell nothing. And what else could? Readers
-# look for the nearest clip **of another player** in one property, and answer with its
-# class. Where the drawn data allow it, they also read pictures that were drawn again
-# with the instrument left out, or with the player as well.
+# How much do the corners tell, beyond luck? And what else could tell? Readers look for
+# the nearest clip **of another player** in one property, and answer with its class.
+# Where the drawn data allow it, they also read pictures that were drawn again with the
+# instrument left out, or with the player as well. The unit of the intervals is the
+# player. Where chance lies within an interval, nothing is shown beyond luck.
 
 # %% tags=["active-ipynb", "shortcuts"]
 # units = [*train.units, *test.units]
@@ -750,6 +770,7 @@ def take_clips(clips: Clips, count: int) -> Clips:
 # One clip of each class, as the critics see and hear it.
 
 # %% tags=["active-ipynb", "films"]
+# (lesson.run_dir / "step1").mkdir(exist_ok=True)
 # for name, one in examples.items():
 #     film = show.encode_mp4(
 #         test.frames[one].numpy(),
@@ -758,10 +779,10 @@ def take_clips(clips: Clips, count: int) -> Clips:
 #         SAMPLE_RATE,
 #         zoom=3,
 #     )
-#     path = lesson.run_dir / "step1" / f"{name}.mp4"
-#     path.parent.mkdir(exist_ok=True)
+#     file = name.replace(" ", "_")
+#     path = lesson.run_dir / "step1" / f"{file}.mp4"
 #     path.write_bytes(film)
-#     lesson.video(name, path, f"one clip of {name}")
+#     lesson.video(file, path, f"A clip of the class {name}.")
 
 # %% [markdown]
 # ## Your own recordings
@@ -783,8 +804,8 @@ def take_clips(clips: Clips, count: int) -> Clips:
 # - A clip has the frames of one second and 16,384 samples, 1.024 s, of real sound.
 # - Sound and picture have one clock: what is heard at t is seen in frame
 #   floor(t · fps).
-# - A split by clip lets the room name the instrument. A split by video and by player
-#   does not.
+# - A split by clip lets the room name the instrument. By video and by player the room
+#   tells little or nothing: its interval says how much.
 # - The sound says when a hand strikes and how much moves. A joint model can learn it,
 #   and steps 4 and 7 ask whether the paper's does.
 #

@@ -17,8 +17,9 @@
 #    cannot do anything,
 # 4. the game of Eq. 1, and why a sigmoid must not be in a Wasserstein critic.
 #
-# **Time:** about 35 minutes to read. The cells run in about a minute.
-# **Before you start:** you should know convolutions and what a GAN is (the series
+# **Time.** About 35 minutes to read. The cells run in about a minute.
+#
+# **Before you start.** You should know convolutions and what a GAN is (the series
 # `start_here`).
 #
 # **Letters.** B items · L samples · C channels · d width of the networks (64 in the
@@ -281,12 +282,12 @@ def measure_lines(sound: Float[Tensor, "b 1 samples"]) -> dict[int, float]:
 # )
 
 # %% [markdown]
-# With transposed convolutions, horizontal lines stand in the spectrogram at 4,000 and
-# 1,000 Hz, for each noise at the same place. Training makes them weaker. (Copies leave
-# a gap at 4,000 Hz: the four equal samples of a copy cancel such a tone.) The lines
-# also come always with the same **phase**, since the layers start to count at sample 0.
-# This is where the paper's argument begins: the critic "needs to learn this trivial
-# policy".
+# With transposed convolutions, horizontal lines stand in the spectrogram at 4,000 Hz
+# and at multiples of 1,000 Hz, for each noise at the same place. Training makes them
+# weaker. (Copies leave a gap at 4,000 Hz: the four equal samples of a copy cancel such
+# a tone.) The lines also come always with the same **phase**, since the layers start to
+# count at sample 0. This is where the paper's argument begins: the critic "needs to
+# learn this trivial policy".
 #
 # ## The critic
 #
@@ -396,9 +397,9 @@ def shuffle_phase_slow(
 # figure, axes = show.subplots(1, 2, width=4.2, height=2.2)
 # for ax, k in zip(axes[0], (4, 0), strict=True):
 #     ax.plot(x[k, 0], "o-", label="before")
-#     ax.plot(fast[k, 0], "o--", label=f"shifted by {shifts[k].item()}")
-#     ax.set(xlabel="step")
-#     ax.legend()
+#     ax.plot(fast[k, 0], "o--", label=f"moved by {shifts[k].item():+d}")
+#     ax.set(xlabel="step", ylabel="one channel")
+#     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 # figure
 
 # %% [markdown]
@@ -467,12 +468,15 @@ def learn_phase(period: int, shuffle: int, steps: int = 80, seed: int = 0) -> fl
 
 # %% [markdown]
 # Without phase shuffle (n = 0) the critic finds the generated tones by their phase
-# alone. With it (n = 2) it is far less sure at 250 Hz. At 4,000 Hz, however, it changes
-# nothing. Why? After the first layer a step is 4 samples, and this is one whole period
-# of that tone. A tone of period 16 can be moved by a quarter of its period, so only
-# four phases become equal. **The artefact of the last up-layer has period 4: phase
-# shuffle cannot hide it**, only those of the layers before. That we can see this at all
-# is the reason for trying a method on data whose answer is known.
+# alone. With it (n = 2) the critic can hardly do more than guess at 250 Hz. At 1,000 Hz
+# it loses only a little, and at 4,000 Hz nothing. Why? The shuffle moves whole steps.
+# After the first layer a step is 4 samples, which is one whole period of the tone of
+# 4,000 Hz: a tone that moves by its period is the same tone. A tone of period 16 moves
+# by quarters of its period, so that only four phases become equal, and a random phase
+# is still told from these. **The artefact of the last up-layer has period 4: phase
+# shuffle cannot hide it.** It hides that of the layer before a little, and those of the
+# earlier layers well. That we can see this at all is the reason for trying a method on
+# data whose answer is known.
 #
 # ## The game, Eq. 1
 #
@@ -552,8 +556,8 @@ def train_wasserstein_critic(
 #   of the short signal, with the same numbers.
 # - Transposed convolutions leave tones at 4,000, 1,000 and 250 Hz at a fixed phase;
 #   copying samples leaves a gap at 4,000 Hz instead.
-# - Phase shuffle keeps the critic from knowing them by their phase, all but the tone of
-#   the last layer.
+# - Phase shuffle hides the phase of slow tones from the critic. It hides that of the
+#   last layer's tone not at all, and that of the layer before only a little.
 # - A critic with a sigmoid cannot play the Wasserstein game.
 #
 # ## Exercises

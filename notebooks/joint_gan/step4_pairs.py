@@ -17,8 +17,9 @@
 # 4. why the model learns both marginals and **no coupling**,
 # 5. that the joint critics even bend the marginals, and by how much.
 #
-# **Time:** about 40 minutes to read. The cells run in about a minute.
-# **Before you start:** steps 2 and 3.
+# **Time.** About 40 minutes to read. The cells run in about a minute.
+#
+# **Before you start.** Read steps 2 and 3.
 #
 # **Letters.** a, v real sound and video · â, v̂ generated ones · B items · T frames ·
 # K columns of logits · p class shares of the data · q, r those of generated sounds and
@@ -83,21 +84,21 @@ REAL, SOUND_MADE, PICTURE_MADE, BOTH_MADE = 0, 1, 2, 3  # kinds of pair
 # %% tags=["active-ipynb", "figure2"]
 # given = "#eeeeee"
 # boxes = {
-#     "e0": (0.05, 0.85, "ε₀"),
-#     "Ga": (0.2, 0.85, "Gₐ\nstep 2"),
+#     "e0": (0.05, 0.85, r"$\epsilon_0$"),
+#     "Ga": (0.2, 0.85, "$G_a$\nstep 2"),
 #     "a^": (0.36, 0.85, "â"),
 #     "a": (0.36, 0.62, "a"),
 #     "v": (0.36, 0.38, "v"),
 #     "v^": (0.36, 0.15, "v̂"),
-#     "GI": (0.2, 0.15, "G_I\nstep 3"),
-#     "eK": (0.05, 0.15, "ε₁ … ε_T\nZ_C"),
-#     "Da": (0.62, 0.9, "Dₐ"),
-#     "DV": (0.62, 0.1, "D_I, D_V"),
+#     "GI": (0.2, 0.15, "$G_I$\nstep 3"),
+#     "eK": (0.05, 0.15, "$\\epsilon_1$ … $\\epsilon_T$\n$Z_C$"),
+#     "Da": (0.62, 0.9, "$D_a$"),
+#     "DV": (0.62, 0.1, "$D_I$, $D_V$"),
 #     "p1": (0.62, 0.7, "(â, v)"),
 #     "p0": (0.62, 0.5, "(a, v)"),
 #     "p2": (0.62, 0.3, "(a, v̂)"),
-#     "D1": (0.88, 0.62, "D₁: recorded?"),
-#     "D2": (0.88, 0.3, "D₂: which is made?"),
+#     "D1": (0.88, 0.62, "$D_1$: recorded?"),
+#     "D2": (0.88, 0.3, "$D_2$: which is made?"),
 # }
 # arrows = [("e0", "Ga"), ("Ga", "a^"), ("eK", "GI"), ("GI", "v^"), ("a^", "Da")]
 # arrows += [("a", "Da"), ("v^", "DV"), ("v", "DV"), ("a^", "p1"), ("v", "p1")]
@@ -107,6 +108,9 @@ REAL, SOUND_MADE, PICTURE_MADE, BOTH_MADE = 0, 1, 2, 3  # kinds of pair
 # show.diagram(boxes, [(*a, "") for a in arrows], fills=fills, width=9.5, height=4.2)
 
 # %% [markdown]
+# Grey is what is drawn at random or recorded. Pairs stand in the third column: each is
+# judged by the critics to its right.
+#
 # Look at what is missing. The noises $\epsilon_0$ and $(\epsilon_1\dots\epsilon_T,
 # Z_C)$ are drawn independently, and **no critic ever sees the pair (â, v̂)**. Keep this
 # in mind.
@@ -291,8 +295,8 @@ def pool_frames(x: Float[Tensor, "b c length"], frames: int) -> Tensor:
 # for frames in (10, 25):
 #     counts = find_frames(64, frames).bincount().tolist()
 #     print(f"64 places of 16 ms in {frames} frames:", *counts)
-# x = torch.arange(64.0)[None, None]
-# print(pool_frames(x, 10)[0, 0])
+# means = pool_frames(torch.arange(64.0)[None, None], 10)[0, 0].tolist()
+# print("numbers of the places, pooled to 10 frames:", *means)
 
 
 # %%
@@ -399,9 +403,10 @@ class PairCritics(PairHalves):
 #         assert logits.shape == (2, 2)
 #         count = sum(p.numel() for p in PairCritics(2, 16, form, shared).parameters())
 #         trunks = "one trunk, two heads" if shared else "separate"
-#         rows.append({"form": form, "D₁, D₂": trunks, "maps": tuple(heard.shape)})
-#         rows[-1] |= {"weights at 16": count}
-# show.table(rows)
+#         maps = " × ".join(str(side) for side in heard.shape)
+#         row = {"form": form, "D₁ and D₂": trunks, "maps of the sounds": maps}
+#         rows.append(row | {"weights at width 16": count})
+# show.table(rows, "The joint critics; maps: networks, items, channels, steps in time")
 
 # %% [markdown]
 # For the first control (below) there must be as many critics that see **no** pairs.
@@ -727,10 +732,12 @@ class PlainRun:
 #     by_term = update_generators(PlainRun(), critics, opt_g, *step)
 #     both = by_critic | by_term
 #     rows.append({"method": name} | {k: value.item() for k, value in both.items()})
-# show.table(rows, "first step: critics that know nothing have 2 log 2, the pairs more")
+# caption = "The first step. loss: of a critic, about 2 log 2 where it knows nothing, "
+# caption += "more where it tells more kinds apart. G by: the generators' term of it."
+# show.table(rows, caption)
 
 # %% [markdown]
-# # The toy: what is learned when nothing couples the two?
+# ## The toy: what is learned when nothing couples the two?
 #
 # Let a and v be **numbers**. The data are two tight clusters: (-1, -1) and (1, 1), each
 # half of the time. The sound says everything about the picture. Two small generators
@@ -863,8 +870,9 @@ def count_corners(made: Float[Tensor, "n 2"]) -> dict[str, float]:
 #         ax.plot(*cloud.T, ".", markersize=2)
 #         ax.set(xlim=(-1.8, 1.8), ylim=(-1.8, 1.8), xticks=[-1, 1], yticks=[-1, 1])
 #         ax.set_title(title, fontsize=8)
-#     places[0].set_ylabel(name + "\nv", fontsize=7)
-#     places[2].set_xlabel("a")
+#     places[0].set_ylabel(name + "\nv", fontsize=8)
+# for ax in axes[-1]:
+#     ax.set_xlabel("a")
 # figure
 
 # %% tags=["active-ipynb", "corner-shares"]
@@ -880,13 +888,13 @@ def count_corners(made: Float[Tensor, "n 2"]) -> dict[str, float]:
 # wrong, and $G_a$ can do nothing about it. It has to choose $\hat a$ *before* it knows
 # v. And about $(\hat a, \hat v)$ nobody ever says a word.
 #
-# The third row is a warning. With the non-saturating gradient, the critics' sure "no"
+# The last row is a warning. With the non-saturating gradient, the critics' sure "no"
 # at the wrong corners pulls hard at both generators. Each half of a pair is drawn to
 # where the *other* half would have fitted, and the samples collapse into **a wrong
 # corner**. With Eq. 2 as printed, a sure critic has no pull. So for the pairs our
 # default is the printed, saturating form.
 #
-# # How far do the critics bend the marginals?
+# ## How far do the critics bend the marginals?
 #
 # There is more. Say that class 1 has a share of 80 % and class 2 one of 20 %, and sound
 # and picture always agree. $G_a$ chooses only its shares q. A sound of class k meets a
@@ -897,11 +905,13 @@ def count_corners(made: Float[Tensor, "n 2"]) -> dict[str, float]:
 # value with respect to $q(a)$ is then (the critics' own change drops out there)
 #
 # $$s(a) = \sum_v p(v)\,\log\frac{q(a)\,p(v)}{p(a,v) + q(a)p(v) + p(a)q(v)}
-#   \;\Big[{}+ \log\frac{q(a)}{p(a) + q(a)}\Big] ,$$
+#   \;\Big[{}+ \log\frac{q(a)}{p(a) + q(a)}\Big] .$$
 #
-# without the last part of the sum for a game with $D_1$ alone, and with the bracket if
-# $G_a$ has its own critic $D_a$ as well. $G_a$ moves its shares to where s is smaller,
-# until it is the same for all classes. Fifteen lines of plain Python:
+# (Sound and picture play alike here, so the generated videos have the same shares q.)
+# A game with $D_1$ alone, which is shown $(a, v)$ and $(\hat a, v)$, lacks the summand
+# $p(a)q(v)$ below the fraction bar. The bracket is there if $G_a$ has its own critic
+# $D_a$ as well. $G_a$ moves its shares to where s is smaller, until s is the same for
+# all classes. In plain Python:
 
 
 # %%

@@ -14,8 +14,9 @@
 # 3. how one recurrent network can drive each frame and the sound, by FiLM,
 # 4. how to check who depends on whom before anything is trained.
 #
-# **Time:** about 20 minutes to read. The cells run in about a minute.
-# **Before you start:** step 4.
+# **Time.** About 20 minutes to read. The cells run in about a minute.
+#
+# **Before you start.** Read step 4.
 #
 # **Letters.** s shared latent (50 numbers) · e_a, e_v each side's own noise · T frames
 # · M motion code · C channels of the sound's maps · γ, β scale and shift.
@@ -171,9 +172,9 @@ class ToySharedGenerator(nn.Module):
 # %% tags=["active-ipynb", "corners"]
 # both = Method(both_made=True)
 # variants = {
-#     "independent noises, (â, v̂) seen": (both, ToyGenerator()),
-#     "shared latent, (â, v̂) not seen": (Method(), ToySharedGenerator()),
-#     "shared latent, (â, v̂) seen": (both, ToySharedGenerator()),
+#     "independent noises,\n(â, v̂) seen": (both, ToyGenerator()),
+#     "shared latent,\n(â, v̂) not seen": (Method(), ToySharedGenerator()),
+#     "shared latent,\n(â, v̂) seen": (both, ToySharedGenerator()),
 # }
 # films = {name: train_toy(*variant) for name, variant in variants.items()}
 # figure, axes = show.subplots(len(films), 4, width=1.75, height=1.75)
@@ -182,13 +183,15 @@ class ToySharedGenerator(nn.Module):
 #         ax.plot(*cloud.T, ".", markersize=2)
 #         ax.set(xlim=(-1.8, 1.8), ylim=(-1.8, 1.8), xticks=[-1, 1], yticks=[-1, 1])
 #         ax.set_title(f"step {200 * (k + 1)}", fontsize=8)
-#     places[0].set_ylabel(name.replace(", ", ",\n"), fontsize=7)
+#     places[0].set_ylabel(f"{name}\nv", fontsize=8)
+# for ax in axes[-1]:
+#     ax.set_xlabel("a")
 # figure
 
 # %% tags=["active-ipynb", "corner-shares"]
 # rows = [{"pairs": "the data"} | count_corners(torch.cat(draw_pairs(500), dim=1))]
 # for name, moments in films.items():
-#     rows.append({"pairs": name} | count_corners(moments[-1]))
+#     rows.append({"pairs": name.replace("\n", " ")} | count_corners(moments[-1]))
 # show.table(rows, "share of pairs in each corner, (sound, picture)")
 
 # %% [markdown]
@@ -400,16 +403,16 @@ def measure_reach(
 #         heard, seen = measure_reach(G, name)
 #         row = {"coupling": coupling, "noise": name, "sound": heard.mean().item()}
 #         rows.append(row | {"picture": seen.mean().item()})
-# show.table(rows, "mean change; 0: this noise does not reach it")
+# show.table(rows, "mean change, in deviations; 0: this noise does not reach it")
 
 # %% tags=["active-ipynb", "reach-in-time"]
 # heard, seen = measure_reach(G, "motion")
 # show.curves(
 #     {"sound": heard, "picture": seen},
 #     x="frame",
-#     y="change",
+#     y="change / own deviation",
 #     mark=5,
-#     title="time-coupled: the motion noise is changed from frame 5 on",
+#     title="time-coupled: the motion noise is new from frame 5 on, counted from 0",
 # )
 
 # %% [markdown]

@@ -28,9 +28,10 @@
 # 3. which critic pulls how hard at them,
 # 4. what a training step costs.
 #
-# **Time:** about 20 minutes to read. The computing takes longer than in any other
+# **Time.** About 20 minutes to read. The computing takes longer than in any other
 # notebook of the series; the table of settings says how many steps it makes.
-# **Before you start:** steps 1 to 5.
+#
+# **Before you start.** Read steps 1 to 5.
 #
 # **Letters.** a, v real sound and video · â, v̂ generated ones · B clips of a batch · T
 # frames.
@@ -188,9 +189,9 @@ print(f"{frames} frames of {size}×{size}; units held out: {len(set(test.units))
 #
 # Both judges learn from the training part and are measured on players that they have
 # not met. Their features also give the distances below. Every generator is measured by
-# them, so they should be good ones, and the demo has better things to do than to train
-# them: at scale `laptop` this notebook takes those of the reference run, which has the
-# same data.
+# them, so they should be good ones. Training them would take much of the demo's time:
+# at scale `laptop` this notebook takes those of the reference run, which has the same
+# data.
 
 # %%
 display(course.show_source(metrics.SoundJudge, metrics.VideoJudge))
@@ -222,6 +223,7 @@ JUDGES = {
     "judge_video": ("the judge that sees", metrics.VideoJudge, Clips.get_frames,
                     jitter_videos, 2000),
 }  # fmt: skip
+HELD_OUT = "accuracy on unmet players"  # the judges' curve, in the log and in figures
 
 
 # %%
@@ -285,7 +287,8 @@ def train_judge(file: str) -> training.Run:
         run.log(loss=loss)
         if step.is_due(every):
             named, _ = judge_clips(judge.eval(), take(test, held_out))
-            run.log(held_out=(named.argmax(1) == test.labels[held_out]).float().mean())
+            right = (named.argmax(1) == test.labels[held_out]).float().mean()
+            run.log(**{HELD_OUT: right})
     run.require_finished()
     training.save_model(models / f"{file}.safetensors", judge.eval(), **config)
     return run
@@ -297,15 +300,16 @@ taken = wanted and reference.copy_models(lesson, *JUDGES)
 for file, (name, *_) in JUDGES.items():
     if taken:
         continue
+    print(f"{name}, {settings.judge_steps} steps:")
     run = train_judge(file)
     lesson.record_training(
         name,
         epochs=run.steps_done * judge_batch / len(train),
         steps=run.steps_done,
-        held_out=np.transpose(run.read_log("held_out")),
+        held_out=np.transpose(run.read_log(HELD_OUT)),
         training=np.transpose(run.read_log("loss")),
         better="higher",
-        unit="accuracy on unmet players",
+        unit=HELD_OUT,
         training_unit="loss",
         negligible=0.01,
     )
@@ -317,18 +321,19 @@ for file, (name, kind, take, *_) in JUDGES.items():
     everything = torch.arange(len(test), device=device)
     named, starts = judge_clips(judges[file], take(test, everything))
     right = metrics.accuracy(named.argmax(1), test.labels, test.units)
-    row = {"judge": name, "accuracy on unmet players": right}
+    row = {"judge": name, HELD_OUT: right}
     if "onset" in test.truth:
         known, found = test.get_onsets(), starts > 0
         hits = (known & found).sum().item()
-        row["starts: precision"] = hits / max(found.sum().item(), 1)
-        row["starts: recall"] = hits / max(known.sum().item(), 1)
+        row["starts: precision [%]"] = 100 * hits / max(found.sum().item(), 1)
+        row["starts: recall [%]"] = 100 * hits / max(known.sum().item(), 1)
     rows.append(row)
-chance = {"judge": "chance", "accuracy on unmet players": metrics.chance(classes)}
+chance = {"judge": "chance", HELD_OUT: metrics.chance(classes)}
 if "onset" in test.truth:  # who guesses is right as often as something starts
-    chance["starts: precision"] = test.get_onsets().float().mean().item()
+    chance["starts: precision [%]"] = 100 * test.get_onsets().float().mean().item()
 rows.append(chance)
-lesson.table("judges", rows, "What the judges know of real clips")
+caption = "What the judges know of real clips. A start is an onset, or a strike."
+lesson.table("judges", rows, caption)
 ear, eye = judges["judge_sound"], judges["judge_video"]
 
 # %% [markdown]
@@ -361,8 +366,36 @@ if unknown := set(settings.methods) - set(CATALOGUE):
         f"Give some of {[*CATALOGUE]}",
     )
 chosen = {name: CATALOGUE[name] for name in settings.methods}
-rows = [{"network": k} | asdict(m) | more for k, (m, more) in chosen.items()]
-show.table(rows, "what is trained")
+
+# %%
+# A field of a Method → the heading of its column.
+FIELDS = {
+    "pairs": "critics of pairs", "matched": "real pairs are of one clip",
+    "both_made": "(â, v̂) is seen", "saturating": "Eq. 2 as printed",
+    "weight": "weight of the pairs", "form": "form", "coupling": "what is shared",
+    "sound_game": "game of D_a", "shuffle": "phase shuffle of D_a",
+    "pair_shuffle": "phase shuffle of the pairs' critics",
+}  # fmt: skip
+UNUSED = {  # critics → fields that then change nothing
+    "none": ("matched", "both_made", "saturating", "weight", "form"),
+    "alone": ("matched", "both_made", "saturating", "form"),
+}
+
+
+# %%
+def describe_method(name: str) -> dict:
+    """A network's method as a row of words, without what does not concern it."""
+    method, more = chosen[name]
+    row = asdict(method) | {"shuffle": settings.shuffle} | more
+    words = {True: "yes", False: "no", "log": "Eq. 1", "wasserstein": "WGAN-GP"}
+    return {"network": name} | {
+        FIELDS[field]: words.get(x, x) if isinstance(x, bool | str) else x
+        for field, x in row.items()
+        if field not in UNUSED.get(method.pairs, ())
+    }
+
+
+show.table([describe_method(name) for name in chosen], "What is trained")
 
 
 # %%
@@ -608,7 +641,10 @@ lesson.table(
 # ## Train
 
 # %%
-runs = {name: train_network(name) for name in chosen}
+runs = {}
+for name in chosen:
+    print(f"{name}, {settings.steps} steps:")
+    runs[name] = train_network(name)
 
 # %%
 # What is measured: (in the log, which way is better, what it is, whose loss beside it)
@@ -624,8 +660,9 @@ CURVES = {
 for name, run in runs.items():
     for what, (key, better, unit, critic) in CURVES.items():
         at, values = run.read_log(key)
-        # BL has no critic of pairs.
-        term = f"loss {critic}" if chosen[name][0].pairs != "none" else "loss D_a"
+        term = f"loss {critic}"
+        if not len(run.read_log(term)[0]):  # BL has no critic of pairs
+            term = "loss D_a"
         lesson.record_training(
             f"{name}, {what}",
             epochs=run.steps_done * settings.batch / len(train),
@@ -755,7 +792,7 @@ for name, (method, _) in chosen.items():
 figure = show.image_grid(list(rows.values()), rows=list(rows), size=1.1)
 lesson.figure("samples", figure, "Frames: real ones, and of each network.")
 for name, wave in sounds.items():
-    lesson.audio(f"sounds_{name}", wave.numpy(), RATE, f"the sounds: {name}")
+    lesson.audio(f"sounds_{name}", wave.numpy(), RATE, f"{name}: one after another")
 
 # %% tags=["spectrograms"]
 window = torch.hann_window(512)

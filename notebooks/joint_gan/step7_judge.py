@@ -16,8 +16,9 @@
 # 3. how to measure coupling: pairs beside the same pairs shuffled,
 # 4. which claims of the paper a run may decide.
 #
-# **Time:** about 30 minutes to read. The cells run in some minutes at scale `laptop`.
-# **Before you start:** step 6 must have run.
+# **Time.** About 30 minutes to read. The cells run in some minutes at scale `laptop`.
+#
+# **Before you start.** Step 6 must have run.
 #
 # **Letters.** N clips · K bins or classes · T frames · q, r class shares of sounds and
 # of pictures.
@@ -214,7 +215,7 @@ JUDGED = {"sound": (heard, ear, "the ear"), "video": (seen, eye, "the eye")}
 #
 # A judge always names some class. How sure it is says more. A generated clip counts as
 # **recognisable** if the judge is surer of it than of the least sure tenth of held-out
-# real clips. So of real clips 90 % count by definition.
+# real clips. So of real clips about 90 % count by definition.
 
 
 # %% tags=["recognisable"]
@@ -259,14 +260,15 @@ for ax, what in zip(axes[0], JUDGED, strict=True):
     for i, (name, shares) in enumerate(bars.items()):
         ax.bar(np.arange(classes) + i * width, shares, width, label=name)
     ax.set_xticks(np.arange(classes) + 0.4, train.classes, rotation=20, fontsize=7)
-    ax.set(title=f"by the {what}", ylabel="share")
-axes[0, 1].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    ax.set(title=f"{what}s, as {JUDGED[what][2]} names them", ylabel="share")
+axes[0, 1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
 lesson.figure("class_histogram", figure, "Which classes are generated.")
 
 
 # %% [markdown]
-# A generator that drops a class has a lower pitch entropy and fewer different sounds,
-# and Table 3 would call that better. So read the next table beside this histogram.
+# A generator that drops a class makes fewer different pitches, and so its pitch entropy
+# is lower, which the paper's Table 3 counts as better. So read the next table beside
+# this histogram.
 #
 # ## Table 3: sounds
 #
@@ -459,7 +461,8 @@ lesson.table("paper_table4", rows, "Table 4 as printed; the network of IS is not
 #    same frame. Each class has its own number of strokes a second. So a pair of one
 #    class matches better than a shuffled one, even where nobody strikes in time. The
 #    row *shuffled within classes* compares with pictures in which the eye sees the same
-#    class: what is left there is timing.
+#    class: what is left there is timing. (A pair in which nothing starts on either side
+#    counts as matched, shuffled or not. So read the gain.)
 # 3. **Motion and loudness**: the correlation of both curves in a clip.
 
 
@@ -506,10 +509,14 @@ lesson.table("coupling", coupling, "Pairs, the same pairs shuffled, and the gain
 # %% tags=["coupling-figure"]
 for measure in dict.fromkeys(row["measure"] for row in coupling):
     gains = {r["clips"]: r["gain"] for r in coupling if r["measure"] == measure}
+    points = next(iter(gains.values())).unit == "points"  # else a correlation
+    # No interval is known where there is one player only: then it is the whole range.
     drawn_gains = {
-        k: (g.value, max(g.low, -1.0), min(g.high, 1.0)) for k, g in gains.items()
+        name: tuple((100 if points else 1) * np.clip([g.value, g.low, g.high], -1, 1))
+        for name, g in gains.items()
     }
-    figure = show.bars(drawn_gains, lines={"shuffled": 0}, y="gain", title=measure)
+    unit = "gain [points]" if points else "gain of r"
+    figure = show.bars(drawn_gains, lines={"shuffled": 0}, y=unit, title=measure)
     name = f"coupling_{measure.replace(' ', '_')}"
     lesson.figure(name, figure, f"{measure}: gain over shuffled pairs.")
 
@@ -551,9 +558,10 @@ lesson.figure(
 # %% [markdown]
 # ## Ask people
 #
-# The paper's raters gave 1 to 5 points, for sounds and for videos. The page below asks
-# for both, and a third question that the paper did not ask. The voter sees clips of all
-# networks and real ones in random order. TEACHING.md says how the votes come back.
+# The paper does not say what its raters were asked. Its scores, for sounds and for
+# videos, look like points from 1 to 5. The page below asks for both, and a third
+# question that the paper did not ask. The voter gets clips of the compared networks and
+# real ones in random order. TEACHING.md says how the votes come back.
 
 # %% tags=["vote"]
 POINTS = {1: "bad", 2: "", 3: "fair", 4: "", 5: "excellent"}
@@ -609,12 +617,9 @@ study.show_claims(lesson)
 for row in coupling:
     gain = row["gain"]
     told = "above shuffled pairs" if gain.low > 0 else "not shown to be above shuffled"
-    points = [f"{100 * x:.0f}" for x in (gain.value, gain.low, gain.high)]
     if row["measure"] == "class agreement" or "shuffled" in row["measure"]:
-        print(
-            f"{row['measure']}, {row['clips']}: {points[0]} points "
-            f"[{points[1]}, {points[2]}]: {told}."
-        )
+        gained = show.format_number(gain)
+        print(f"{row['measure']}, {row['clips']}: {gained}: {told}.")
 floor, *others = table3
 for row in others:
     if row["sounds"] in methods:

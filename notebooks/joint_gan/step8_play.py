@@ -15,8 +15,9 @@
 # 3. how to walk from one clip to another without leaving the noise's usual length,
 # 4. a game that only a coupled network can win: which of these belong together?
 #
-# **Time:** as long as you like. The cells run in about a minute at scale `laptop`.
-# **Before you start:** steps 4 and 5; step 6 must have run.
+# **Time.** As long as you like. The cells run in about a minute at scale `laptop`.
+#
+# **Before you start.** Read steps 4 and 5; step 6 must have run.
 #
 # **Letters.** N clips · T frames · s shared noise.
 
@@ -163,7 +164,7 @@ def save_film(name: str, sounds: Tensor, videos: Tensor, caption: str) -> None:
 
 for name, G in networks.items():
     made = make_clips(G, draw(G, settings.shown, 1))
-    save_film(name, *made, f"{settings.shown} clips of {name}.")
+    save_film(name, *made, f"{settings.shown} clips of the network {name}.")
 index = torch.arange(0, len(test), max(1, len(test) // settings.shown))[
     : settings.shown
 ]
@@ -198,15 +199,14 @@ def turn(noise: dict[str, Tensor], other: dict[str, Tensor], knob: str) -> dict:
 def draw_rows(rows: dict[str, tuple[Tensor, Tensor]], most: int = 8) -> show.Plot:
     """For each clip its waveform, and below it some of its frames."""
     heights = [h for _ in rows for h in (0.45, 1.0)]
-    figure, axes = show.subplots(
-        2 * len(rows), 1, width=7.5, height=0.85,
-    )  # fmt: skip
+    figure, axes = show.subplots(2 * len(rows), 1, width=7.5, height=0.85)
     axes[0, 0].get_gridspec().set_height_ratios(heights)
     shown = np.linspace(0, frames - 1, min(most, frames)).round().astype(int)
     for k, (name, (sounds, videos)) in enumerate(rows.items()):
         above, below = axes[2 * k, 0], axes[2 * k + 1, 0]
         above.plot(sounds[0, 0, :RATE], linewidth=0.3)
-        above.set(xlim=(0, RATE), ylim=(-1, 1), title=name)
+        above.set(xlim=(0, RATE), ylim=(-1, 1))
+        above.set_title(name, fontsize=9)
         below.imshow(np.concatenate(to_pictures(videos)[0, shown], axis=1))
         for ax in (above, below):
             ax.set(xticks=[], yticks=[])
@@ -283,10 +283,10 @@ for name, G in networks.items():
 # %% [markdown]
 # ## How far does each knob reach?
 #
-# The table measures the same on many clips. Columns 2 and 3: how far sound and picture
-# move, compared with all knobs at once (100 %). The others: how often ear and eye name
-# another class than before. The row *all at once* says how often two clips of this
-# network are of two classes anyway.
+# The table measures the same on many clips. The columns *moves* say how far sound and
+# picture move, compared with all knobs at once (100 %). The last two say how often ear
+# and eye name another class than before. The row *all at once* says how often two clips
+# of this network are of two classes anyway.
 
 
 # %%
@@ -334,7 +334,9 @@ lesson.table("knobs", rows, f"What each knob changes, over {settings.varied} cli
 #
 # ## Swap content and motion
 #
-# MoCoGAN's picture: two contents and two motions, all four combinations.
+# Two contents and two motions give four combinations, as in a figure of the MoCoGAN
+# paper. The two rows of one content should show the same player, and the two rows of
+# one motion should move alike.
 
 # %% tags=["swap"]
 main = next(iter(networks))
@@ -395,6 +397,7 @@ hz = torch.fft.rfftfreq(512, 1 / RATE)
 figure = show.spectrograms(
     spectra, hop=256 / RATE, hz=hz, captions=list(waves), columns=1, unit="dB"
 )
+figure.set_size_inches(8.0, 1.9 * len(waves))  # a second has an inch
 lesson.figure("walk_sounds", figure, "The sounds of the walks, a second each.")
 
 

@@ -54,6 +54,21 @@ def test_what_is_of_another_run_stands_apart_with_its_source(tmp_path: Path) -> 
     assert "a folder with faults" in others
 
 
+def test_every_player_of_a_notebook_has_its_caption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("avnb.course.lesson._display", shown.append)
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"no film")
+    lesson = make_lesson(tmp_path / "run")
+    lesson.video("film", film, "A clip of a tabla.")
+    lesson.audio("tone", [0.0] * 100, 8000, "A tone.")
+    text = " ".join(item.data for item in shown)
+    assert "A clip of a tabla." in text
+    assert "A tone." in text
+
+
 def test_no_text_of_the_results_acts_as_html(tmp_path: Path) -> None:
     bad = "'><script>alert(1)</script>"
     lesson = make_lesson(tmp_path)

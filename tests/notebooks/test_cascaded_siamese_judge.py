@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import step_runs
 from avnb_notebooks.cascaded_siamese import series
+from avnb_notebooks.cascaded_siamese import step1_data as data
 from avnb_notebooks.cascaded_siamese import step6_baselines as baselines
 
 REAL = "real videos"
@@ -48,7 +49,7 @@ def make_results() -> dict[str, dict[str, Any]]:
     ]
     deaf = [{"real videos with": k, "FVD": 7.0} for k in ("own", "others")]
     mouth = [
-        {"quantity": "mouth_open", "videos": name, "pairs": number(r)}
+        {"quantity": series.MOUTH, "videos": name, "pairs": number(r)}
         for name, r in ((series.CASCADE, 0.45), (series.OURS, 0.55))
     ]
     equal = [{"videos": "G3AN", "FVD, equal steps": number(3.0)}]
@@ -132,6 +133,10 @@ def test_titles_are_those_of_the_methods() -> None:
     rivals = {baselines.get_method(key).title for key in baselines.TABLE1}
     assert rivals == set(series.RIVALS)
     assert (*baselines.TABLE1, "cascade") == series.TABLE1
+
+
+def test_the_mouth_has_the_name_that_step_1_gives_it() -> None:
+    assert data.QUANTITIES["mouth_open"] == series.MOUTH
 
 
 def test_rows_that_always_have_distances_are_rows() -> None:

@@ -56,6 +56,9 @@ def test_a_training_cut_off_midway_ends_with_equal_weights(
     rows = {row["network"]: row for row in results["networks"]}
     assert rows["the cascade"]["steps"] == 6
     assert set(results["trainings"]) == {"the cascade"}
+    made = networks.load_generator(cut, "cascade")
+    count = sum(p.numel() for p in made.parameters())
+    assert results["weights"] == {"the cascade": count}
 
     # More steps go on; a setting that changes the training begins beside it.
     run_step(cut, data, **(TINY | {"steps": 8}))

@@ -126,6 +126,12 @@ def test_silent_clips_are_left_out_and_counted(tmp_path: Path) -> None:
     assert clips.classes == ("a", "b")
 
 
+def test_classes_are_named_in_words(tmp_path: Path) -> None:
+    labels = ("acoustic_guitar", "tabla")
+    folder = prepare_noise(tmp_path, levels=[0.1], labels=labels)
+    assert load_clips(folder, "train").classes == ("acoustic guitar", "tabla")
+
+
 def test_a_silent_split_is_an_error(tmp_path: Path) -> None:
     folder = prepare_noise(tmp_path, levels=[0.0, 0.0])
     with pytest.raises(ClipsError, match="all of its clips are silent"):

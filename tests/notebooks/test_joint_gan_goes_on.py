@@ -85,6 +85,16 @@ def test_clips_without_truth_are_judged_and_played(data: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_each_curve_has_the_loss_of_its_own_critic(data: Path, tmp_path: Path) -> None:
+    how = TINY | {"methods": ("BL",), "steps": 2, "judge_steps": 2}
+    trained = run_step("step6_train", tmp_path, data, **how)["trainings"]
+    beside = {name: row["training_measure"] for name, row in trained.items()}
+    assert beside["BL, sound"] == "loss of D_a"
+    assert beside["BL, picture"] == "loss of D_V"
+    assert beside["BL, coupling"] == "loss of D_a"  # it has no critic of pairs
+
+
+@pytest.mark.slow
 def test_what_step_6_cannot_train_on_is_an_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ClipsError, match="fewer than a batch of 999"):
         run_step("step6_train", tmp_path / "a", data, batch=999)

@@ -217,6 +217,38 @@ def test_cells_and_lines_and_classes_are_short(series: str, path: Path) -> None:
             assert (node.end_lineno or 0) - node.lineno < 50, node.name
 
 
+# What a function of `avnb.viz.show` gives back, a notebook shows only as a cell's end.
+GIVEN_BACK = {"image_grid", "film_strip", "spectrograms", "waveforms", "curves"}
+GIVEN_BACK |= {"confusion", "bars", "diagram", "feature_maps", "listen", "cards"}
+GIVEN_BACK |= {"video", "table"}
+
+
+def find_lost_pictures(source: str) -> list[str]:
+    """The calls whose picture nobody sees: statements that are not the cell's last."""
+    body = ast.parse(source).body
+    inner = (node for one in body for node in ast.walk(one) if node is not one)
+    return [
+        node.value.func.attr
+        for node in (*body[:-1], *inner)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Attribute)
+        and ast.unparse(node.value.func.value) == "show"
+        and node.value.func.attr in GIVEN_BACK
+    ]
+
+
+@each_step
+def test_no_picture_is_drawn_that_nobody_sees(series: str, path: Path) -> None:
+    assert not [lost for source in code(path) for lost in find_lost_pictures(source)]
+
+
+def test_the_guard_finds_a_picture_that_nobody_sees() -> None:
+    assert find_lost_pictures("show.curves(a)\nassert b") == ["curves"]
+    assert find_lost_pictures("for a in b:\n    show.table(a)") == ["table"]
+    assert not find_lost_pictures("b = show.curves(a)\nshow.table(c)")
+
+
 @each_step
 def test_every_setting_is_read(series: str, path: Path) -> None:
     dead = tools.unread_fields(code(path))

@@ -56,6 +56,8 @@ def test_the_panel_draws_what_was_logged() -> None:
     assert (found["a"][:, 0] == found["a"][:, 1]).all()
     assert axes[1].get_ylim()[1] < 2  # not flattened by the other
     assert not live.draw_history({}).axes[0].lines
+    (place,) = live.draw_history({0: {"own_sound": 1.0}}).axes
+    assert place.get_title() == "own sound"
     five = live.draw_history({0: dict.fromkeys("abcde", 1.0)}).axes
     assert [bool(place.lines) for place in five] == [True] * 5 + [False]
 

@@ -197,6 +197,17 @@ def test_tables_escape_and_round() -> None:
     assert page.count("<th>") == 5
 
 
+def test_no_interval_is_shown_where_none_is_known() -> None:
+    unknown = {"value": 0.5, "low": -np.inf, "high": np.inf, "unit": "bits"}
+    assert show.format_number(unknown) == "0.5 bits"
+    assert show.format_number(unknown | {"low": 0.0}) == "0.5 [0, ∞] bits"
+    # JSON holds no infinite number.
+    half = {"value": 0.5, "low": None, "high": 0.75, "unit": "bits"}
+    assert show.format_number(half) == "0.5 [−∞, 0.75] bits"
+    assert show.format_number(half | {"high": None}) == "0.5 bits"
+    assert show.format_number(-np.inf) == "−∞"
+
+
 @pytest.mark.parametrize(("points", "smooth"), [(1, 5), (4, 4), (9, 4), (9, 1), (3, 9)])
 def test_smooth_curves_are_means_of_neighbours(points: int, smooth: int) -> None:
     values = np.random.default_rng(0).standard_normal(points)
@@ -218,6 +229,16 @@ def test_no_two_curves_look_alike() -> None:
     # So many names stand beside the curves, not on them.
     figure.draw_without_rendering()
     assert place.get_legend().get_window_extent().x0 >= place.bbox.x1
+
+
+@pytest.mark.parametrize(("count", "covers"), [(3, True), (4, False), (9, False)])
+def test_a_long_legend_stands_beside_the_curves(count: int, covers: bool) -> None:
+    figure = show.curves({f"network {k}": [0.0, 1.0] for k in range(count)})
+    figure.draw_without_rendering()
+    (place,) = figure.axes
+    inside = place.get_legend().get_window_extent().x0 < place.bbox.x1
+    assert inside == covers
+    assert place.bbox.width > 400  # the curves keep their room
 
 
 def test_a_confusion_matrix_names_classes_in_words() -> None:

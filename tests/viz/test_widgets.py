@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import ipywidgets as ui
 import numpy as np
 import pytest
 from IPython.display import HTML
@@ -287,10 +288,8 @@ def test_what_goes_wrong_while_making_is_seen() -> None:
 def slides() -> tuple[widgets.PictureAndSoundToFilm, list]:
     calls: list = []
 
-    def generate(
-        sound: np.ndarray, picture: np.ndarray, label: str, seed: int
-    ) -> np.ndarray:
-        calls.append((sound, picture, label, seed))
+    def generate(sound: np.ndarray, picture: np.ndarray, label: str) -> np.ndarray:
+        calls.append((sound, picture, label))
         return np.repeat(picture[None], len(sound) * 20 // RATE, 0)
 
     pictures = {"red": (RED, "A"), "black": (RED * 0, "B")}
@@ -316,8 +315,8 @@ def test_first_frame_sound_and_class_make_the_film() -> None:
     play, calls = slides()
     assert not calls
     play.button.click()
-    sound, picture, label, seed = calls[-1]
-    assert (label, seed, len(sound)) == ("A", 0, RATE // 2)
+    sound, picture, label = calls[-1]
+    assert (label, len(sound)) == ("A", RATE // 2)
     assert np.array_equal(picture, RED)
     play.frame.value, play.choice.value = "black", "high"
     play.button.click()
@@ -327,6 +326,27 @@ def test_first_frame_sound_and_class_make_the_film() -> None:
     assert calls[-1][2] == "C"
     assert not calls[-1][1].any()
     assert np.allclose(calls[-1][0], tone(0.5, 880), atol=1e-6)
+
+
+def list_controls(widget: ui.Widget) -> list[ui.Widget]:
+    """What a reader can set in a widget, without its buttons and its pictures."""
+    inner = [
+        one for child in getattr(widget, "children", ()) for one in list_controls(child)
+    ]
+    kinds = (ui.Dropdown, ui.IntSlider, ui.FloatSlider, ui.FileUpload)
+    return [widget, *inner] if isinstance(widget, kinds) else inner
+
+
+def test_no_slider_stands_there_that_changes_nothing() -> None:
+    """A network without noise gives the same film for every seed."""
+    play, _ = slides()
+    wanted = {play.frame, play.look, play.label, play.choice, play.upload}
+    assert set(list_controls(play)) == wanted
+    seeded = widgets.SoundToFilm(
+        lambda sound, seed: np.zeros((2, 8, 8, 3), np.uint8),
+        {"low": tone(0.5)}, RATE, fps=20,
+    )  # fmt: skip
+    assert seeded.seed in list_controls(seeded)
 
 
 def test_an_uploaded_first_frame_is_cut_scaled_and_laid_on_white() -> None:
