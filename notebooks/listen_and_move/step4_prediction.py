@@ -526,7 +526,7 @@ def generate_video(
 # mask = result.mask[0, 1:, 0].mean(dim=0)  # (H, W), without the first frame
 # moving, still = (mask[where].mean().item() for where in (moves, ~moves))
 # print(f"The mean of the mask is {moving:.3f} in the fifth of the picture in which")
-# print(f"most moves, and {still:.3f} in the rest. So {moving / still:.2f} times as much")
+# print(f"most moves, and {still:.3f} in the rest: {moving / still:.2f} times as much")
 # print("of the input is kept where most moves.")
 # print(f"Mean square error: {before.item():.3f} of the input,", end=" ")
 # print(f"{loss.item():.3f} of the output.")
