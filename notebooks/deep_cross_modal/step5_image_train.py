@@ -151,6 +151,7 @@ def augment(x: Tensor, light: float, shift: int = 0, mirror: bool = False) -> Te
     return jitter(mirror_half(x) if mirror else x, shift, light)
 
 
+# %%
 def train_on_pictures(
     name: str, net: nn.Module, compute_loss, measure, *, seed, steps, augmentation
 ) -> training.Run:

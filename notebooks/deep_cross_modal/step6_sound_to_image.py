@@ -818,8 +818,9 @@ def sample_wrong_moment(
 
 # %% tags=["active-ipynb", "came-out"]
 # for name, strength in strengths.items():
-#     print(f"With {name}, the encoding has {strength / noise.std().item():.0%} of the")
-#     print("strength of the noise before any training.")
+#     share = strength / noise.std().item()
+#     print(f"Before any training, {name}: the encoding is {share:.0%} as strong as")
+#     print("the noise.")
 # print("Where D has won, the norms of the gradients are these shares of those where")
 # print("it has not won:")
 # for name in list(won)[1:]:  # the first column says which row it is

@@ -521,12 +521,13 @@ def generate_video(
 # %% tags=["active-ipynb", "came-out"]
 # slower = seconds["plain loops"] / seconds["avnb.layers"]
 # print(f"The plain loops took {slower:.1f} times as long as avnb.layers.")
-# moved = clean.diff(dim=1).abs().amax(dim=2, keepdim=True) > 0.2  # (1, T - 1, 1, H, W)
-# mask = result.mask[:, 1:]
-# moving, still = (mask[where].mean().item() for where in (moved, ~moved))
-# print(f"The mean of the mask is {moving:.2f} where the picture has just changed,")
-# print(f"and {still:.2f} elsewhere. So the frame is kept more where", end=" ")
-# print("something moves." if moving > still else "nothing moves.")
+# spread = clean[0].std(dim=0).mean(dim=0)  # over the frames, then the colours: (H, W)
+# moves = spread > spread.quantile(0.8)
+# mask = result.mask[0, 1:, 0].mean(dim=0)  # (H, W), without the first frame
+# moving, still = (mask[where].mean().item() for where in (moves, ~moves))
+# print(f"The mean of the mask is {moving:.3f} in the fifth of the picture in which")
+# print(f"most moves, and {still:.3f} in the rest. So {moving / still:.2f} times as much")
+# print("of the input is kept where most moves.")
 # print(f"Mean square error: {before.item():.3f} of the input,", end=" ")
 # print(f"{loss.item():.3f} of the output.")
 
