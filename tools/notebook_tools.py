@@ -42,7 +42,7 @@ DATA = ""  # {data}
 SEED = 0  # of every random number: a whole number; each seed has a run of its own
 RUN_DIR = ""  # "" is the usual folder of this run, below runs/{series}/
 OVERRIDES = {{}}  # {{"field": value}} of the table of settings below: your own values
-# scale      for                                        the whole series took
+# scale      for                                       the whole series took
 {minutes}
 # `avnb check` measures the GFLOP/s of your machine, and says how long it will take."""
 NO_DATA = 'leave it "": this series draws what it needs'

@@ -9,9 +9,9 @@ from avnb.errors import LessonError
 
 # A scale -> what it is for.
 PURPOSES = {
-    "smoke": "tests: every line runs, nothing is learned",
+    "smoke": "tests: every line runs, nothing learned",
     "laptop": "two cores, no GPU: the networks do learn",
-    "reference": "two cores for hours: until curves are flat",
+    "reference": "two cores for hours: what claims rest on",
     "gpu": "a GPU with 16 GB, as in Colab",
     "paper": "the paper's own setting, as far as known",
 }

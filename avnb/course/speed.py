@@ -90,7 +90,7 @@ def describe_minutes(series: str, scale: str) -> str:
 def tabulate_minutes(series: str) -> list[str]:
     """One line a scale: what it is for, and how long the whole series took there."""
     return [
-        f"{scale:<10} {purpose:<42} {describe_minutes(series, scale)}"
+        f"{scale:<10} {purpose:<40}  {describe_minutes(series, scale)}"
         for scale, purpose in PURPOSES.items()
     ]
 

@@ -32,12 +32,12 @@ DATA = ""  # "" is the embedded data; or a folder of clips, see `avnb prepare --
 SEED = 0  # of every random number: a whole number; each seed has a run of its own
 RUN_DIR = ""  # "" is the usual folder of this run, below runs/cascaded_siamese/
 OVERRIDES = {}  # {"field": value} of the table of settings below: your own values
-# scale      for                                        the whole series took
-# smoke      tests: every line runs, nothing is learned not measured yet
-# laptop     two cores, no GPU: the networks do learn   not measured yet
-# reference  two cores for hours: until curves are flat not measured yet
-# gpu        a GPU with 16 GB, as in Colab              not measured yet
-# paper      the paper's own setting, as far as known   not measured yet
+# scale      for                                       the whole series took
+# smoke      tests: every line runs, nothing learned   not measured yet
+# laptop     two cores, no GPU: the networks do learn  not measured yet
+# reference  two cores for hours: what claims rest on  not measured yet
+# gpu        a GPU with 16 GB, as in Colab             not measured yet
+# paper      the paper's own setting, as far as known  not measured yet
 # `avnb check` measures the GFLOP/s of your machine, and says how long it will take.
 
 # %% tags=["active-ipynb"]
