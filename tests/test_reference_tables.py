@@ -90,17 +90,18 @@ def test_the_minutes_are_those_of_the_series_and_of_the_published_run(
 ) -> None:
     own = types.SimpleNamespace(MINUTES={"laptop": (22.6, 107.0)})
     monkeypatch.setattr(speed, "load_series", lambda name: own)
+    monkeypatch.setattr(speed, "load_reference", lambda series: FOUND)
     monkeypatch.setattr(reference_tables, "list_series", lambda: {"toy": ""})
     text = "<!-- reference all minutes -->\nold\n<!-- end -->\n"
     head = "| series | `laptop` | `reference` |\n| --- | --- | --- |\n"
     row = "| `toy` | 22.6 min at 107 GFLOP/s | at least 61 minutes |\n"
     assert reference_tables.write_blocks(text) == text.replace("old\n", head + row)
     del own.MINUTES
-    monkeypatch.setattr(reference_tables, "load_reference", lambda series: None)
+    monkeypatch.setattr(speed, "load_reference", lambda series: None)
     row = "| `toy` | not measured yet | not measured yet |\n"
     assert reference_tables.write_blocks(text) == text.replace("old\n", head + row)
     hours = FOUND | {"minutes": [120.0, 150.0]}
-    monkeypatch.setattr(reference_tables, "load_reference", lambda series: hours)
+    monkeypatch.setattr(speed, "load_reference", lambda series: hours)
     took = reference_tables.list_minutes("toy")["`reference`"]
     assert took == "at least 2.2 hours"
     # README says the time of one run in both places.

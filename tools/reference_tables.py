@@ -13,14 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avnb.course.reference import (
-    describe_length,
-    describe_reference,
-    load_reference,
-)
+from avnb.course.reference import describe_reference, load_reference
 from avnb.course.report import list_claims, name_column
 from avnb.course.series import list_series
-from avnb.course.speed import NOT_MEASURED, describe_minutes
+from avnb.course.speed import describe_minutes
 from avnb.viz import show
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -58,13 +54,9 @@ def render_block(series: str, what: str) -> str:
 
 
 def list_minutes(series: str) -> dict[str, str]:
-    """How long one run takes: at laptop as its series.py says, and as published."""
-    found = load_reference(series)
-    return {
-        "series": f"`{series}`",
-        "`laptop`": describe_minutes(series, "laptop"),
-        "`reference`": NOT_MEASURED if found is None else describe_length(found),
-    }
+    """How long one run takes at the scales that need no GPU."""
+    took = {f"`{s}`": describe_minutes(series, s) for s in ("laptop", "reference")}
+    return {"series": f"`{series}`"} | took
 
 
 def render_rows(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from avnb.course.reference import SCALE as PUBLISHED
+from avnb.course.reference import describe_length, load_reference
 from avnb.course.series import load_series
 from avnb.course.settings import PURPOSES
 
@@ -79,12 +81,12 @@ def describe_estimate(series: str, scale: str, speed: float) -> str:
 
 
 def describe_minutes(series: str, scale: str) -> str:
-    """How long a whole series took at a scale, and on how fast a machine."""
-    measured = _read_minutes(series, scale)
-    if measured is None:
-        return NOT_MEASURED
-    minutes, gflops = measured
-    return f"{minutes:g} min at {gflops:g} GFLOP/s"
+    """How long a whole series took at a scale: as measured, or as it was published."""
+    if measured := _read_minutes(series, scale):
+        minutes, gflops = measured
+        return f"{minutes:g} min at {gflops:g} GFLOP/s"
+    published = load_reference(series) if scale == PUBLISHED else None
+    return NOT_MEASURED if published is None else describe_length(published)
 
 
 def tabulate_minutes(series: str) -> list[str]:
