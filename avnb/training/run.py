@@ -152,6 +152,8 @@ class Run:
         self._panel: live_view.Panel | None = None
         self._parts: dict[str, Any] = {}
         self._number = 0  # of steps done
+        self._seconds = 0.0  # that they took until the run was last resumed
+        self._resumed = time.perf_counter()
         self._total = 0  # steps of the whole run, as the loop was told
         self._log = RunLog(self.folder, self.accelerator)
         self._stop = StopRequest(self.folder, self.accelerator, log_every)
