@@ -303,11 +303,12 @@ def faults(count=8):
     for _ in range(count):
         torch.ones(2**24)  # 64 MB, and gone again
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults(1)
-freed = faults()
+def least():  # the system may take pages away between two tensors
+    faults(1)
+    return min(faults() for _ in range(4))
+freed = least()
 training.keep_freed_memory()
-faults(1)
-print(freed, faults())
+print(freed, least())
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
