@@ -353,7 +353,7 @@ class Lesson:
         self._add_media("video", name, ".mp4", Path(path).read_bytes(), caption)
         _display(show.video(path))
         if caption:  # several players in a row must be told apart
-            _display(Markdown(f"*{caption}*"))
+            _display_caption(caption)
 
     def finish(self) -> None:
         """Say that the lesson ran to its end; keeps its minutes and peak memory."""
@@ -475,6 +475,10 @@ def _display_png(content: bytes, caption: str) -> None:
     # The caption is the alternative text as well, for readers who hear the page. An
     # Image keeps its pixels out of the page's text; Markdown stands below it.
     _display(Image(data=content, alt=caption))
+    _display_caption(caption)
+
+
+def _display_caption(caption: str) -> None:
     _display(Markdown(f"*{caption}*"))
 
 

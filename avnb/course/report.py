@@ -227,7 +227,7 @@ def list_claims(rows: Sequence[Entry], column: str) -> list[dict[str, Any]]:
 
 def _read_caption(entry: Entry) -> str:
     """What stands beside an entry; its name in words where it has no caption."""
-    words = str(entry["name"]).replace("_", " ")
+    words = show.spell_name(str(entry["name"]))
     # table1 → Table 1
     words = re.sub(r"(?<=[a-z])(?=\d)", " ", words)
     return str(entry.get("caption") or words[:1].upper() + words[1:])

@@ -197,9 +197,7 @@ def draw_history(rows: History) -> show.Plot:
         steps = [step for step, row in rows.items() if name in row]
         steps = steps[:: max(1, len(steps) // POINTS)]
         place.plot(steps, [rows[step][name] for step in steps], linewidth=1.2)
-        # What is logged by a keyword has underscores in its name.
-        title = textwrap.fill(name.replace("_", " "), 24)
-        place.set_title(title, fontsize=9)
+        place.set_title(textwrap.fill(show.spell_name(name), 24), fontsize=9)
         place.tick_params(labelsize=7)
     for place in axes.flat[len(names) :]:
         place.set_axis_off()

@@ -263,17 +263,17 @@ def image_grid(
                 if c < len(row) and row[c] is not None:
                     place.imshow(to_uint8(row[c]))
             if r < len(rows):
-                name = _spell_name(rows[r])
+                name = spell_name(rows[r])
                 axes[r, 0].set_ylabel(name, rotation=0, ha="right", va="center")
         for place, caption in zip(axes[0], columns, strict=False):
-            place.set_title(_spell_name(caption), fontsize=8)
+            place.set_title(spell_name(caption), fontsize=8)
         if title:
             figure.suptitle(title)
     return figure
 
 
-def _spell_name(name: str) -> str:
-    """The name of a class, which may be that of a folder, as a reader expects it."""
+def spell_name(name: str) -> str:
+    """A name in words: "acoustic guitar" for the folder or keyword acoustic_guitar."""
     return name.replace("_", " ")
 
 
@@ -438,7 +438,7 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str = "") -> Plot:
     with mpl.rc_context(STYLE):
         place.imshow(shares, vmin=0, vmax=1, cmap="Blues")
         place.grid(False)
-        names = [*map(_spell_name, classes)]
+        names = [*map(spell_name, classes)]
         place.set_xticks(range(len(names)), names, rotation=90)
         place.set_yticks(range(len(names)), names)
         # Less would be printed as 0.
@@ -498,7 +498,7 @@ def bars(
         # Long names would run into each other.
         tilt = 30 if max(len(name) for name in measures) > 9 else 0
         align = "right" if tilt else "center"
-        names = [*map(_spell_name, measures)]
+        names = [*map(spell_name, measures)]
         place.set_xticks(range(len(names)), names, rotation=tilt, ha=align)
         place.grid(axis="x", visible=False)
         _draw_dashed_lines(place, lines)

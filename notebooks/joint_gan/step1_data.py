@@ -65,7 +65,7 @@ from torch.nn import functional as F
 
 from avnb.data import clips as prepared
 from avnb.errors import ClipsError
-
+from avnb.viz.show import spell_name
 
 # %% tags=["active-ipynb"]
 # import numpy as np
@@ -97,13 +97,6 @@ from avnb.errors import ClipsError
 #     ),
 # )
 # settings
-
-
-# %%
-def spell_class(name: str) -> str:
-    """The name of a class in words: acoustic guitar, and not acoustic_guitar."""
-    return name.replace("_", " ")
-
 
 # %% [markdown]
 # ## Two sets, both missing
@@ -140,7 +133,7 @@ def spell_class(name: str) -> str:
 # for number, name in enumerate(hmmd.TABLE_2):
 #     seed = 100 * SEED + number
 #     take = record_hands(name, 40 + number, seconds=4.0, seed=seed, fps=10)
-#     lesson.audio(f"sound_{name}", take.synthesise(16000), 16000, spell_class(name))
+#     lesson.audio(f"sound_{name}", take.synthesise(16000), 16000, spell_name(name))
 
 # %% [markdown]
 # And these are the 13 of Sub-URMP-Video, which other series of this course use as well.
@@ -153,7 +146,7 @@ def spell_class(name: str) -> str:
 # pictures = [bandstand.draw(one, 1.0, settings.size) for one in played]
 # figure = show.image_grid([pictures[:7], pictures[7:]], size=1.25)
 # for place, name in zip(figure.axes, bandstand.INSTRUMENTS, strict=False):
-#     place.set_title(spell_class(name), fontsize=8)
+#     place.set_title(spell_name(name), fontsize=8)
 # lesson.figure("orchestra", figure, "The 13 instruments of Sub-URMP-Video.")
 
 # %% [markdown]
@@ -333,7 +326,7 @@ def load_clips(
     truth = {name: values[:, :count] for name, values in kept.truth.items()}
     return Clips(
         kept.frames[:, :count], waveforms[heard], kept.labels,
-        tuple(spell_class(name) for name in kept.classes), kept.units, count,
+        tuple(spell_name(name) for name in kept.classes), kept.units, count,
         len(loaded) - len(kept), truth,
     )  # fmt: skip
 
@@ -391,12 +384,12 @@ def require_clips(clips: Clips, count: int) -> None:
 #     ours[one.instrument, "videos"] += 1
 #     ours[one.instrument, "clips"] += one.clips
 # table1 = [
-#     {"class": spell_class(name), "train": a, "ours, train": orchestra[name, False]}
+#     {"class": spell_name(name), "train": a, "ours, train": orchestra[name, False]}
 #     | {"test": b, "ours, test": orchestra[name, True]}
 #     for name, (a, b) in sub_urmp_video.TABLE_1.items()
 # ]
 # table2 = [
-#     {"class": spell_class(name), "videos": n, "ours, videos": ours[name, "videos"]}
+#     {"class": spell_name(name), "videos": n, "ours, videos": ours[name, "videos"]}
 #     | {"clips": clips, "ours, clips": ours[name, "clips"]}
 #     for name, (n, clips) in hmmd.TABLE_2.items()
 # ]
@@ -419,7 +412,7 @@ def require_clips(clips: Clips, count: int) -> None:
 # }
 # for ax, (title, counted) in zip(axes[0], kinds.items(), strict=True):
 #     names = sorted(counted, key=counted.get)
-#     ax.barh([spell_class(k) for k in names], [counted[name] for name in names])
+#     ax.barh([spell_name(k) for k in names], [counted[name] for name in names])
 #     most, least = max(counted.values()), min(counted.values())
 #     ax.set(title=f"{title}: {most / least:.1f} to 1", xlabel="clips")
 # caption = "Clips of each class; above, the most common to the least common class."
