@@ -17,7 +17,7 @@ from avnb.course.reference import find_reference
 from avnb.course.series import list_series
 
 NAME = "start.ipynb"
-KEPT = ("**Time", "**Before you start", "**Prerequisites")  # a head's paragraphs
+KEPT = ("**Time.**", "**Before you start.**")  # a head's paragraphs
 INTRODUCTION = """# avnb: a course you can run
 
 Each series is a set of notebooks, its steps: begin with step 1, and go on in their

@@ -25,7 +25,9 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from matplotlib.legend import Legend
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import Bbox
 from PIL import Image
@@ -67,6 +69,23 @@ class Plot(Figure):
     def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
         # The metadata is IPython's: the page's text for who cannot see the picture.
         return figure_to_png(self), {"alt": describe_figure(self)}
+
+
+class StyledAxes(Axes):
+    """Axes whose titles and legends have the house style, whenever they are made.
+
+    Matplotlib reads their style at the call, which comes after `subplots` has returned.
+    """
+
+    def set_title(self, *args: Any, **options: Any) -> Text:
+        """As matplotlib's."""
+        with mpl.rc_context(STYLE):
+            return super().set_title(*args, **options)
+
+    def legend(self, *args: Any, **options: Any) -> Legend:
+        """As matplotlib's."""
+        with mpl.rc_context(STYLE):
+            return super().legend(*args, **options)
 
 
 def figure_to_png(figure: Figure) -> bytes:
@@ -129,7 +148,9 @@ def subplots(
     with mpl.rc_context(STYLE):
         figure = Plot(figsize=(width * columns, height * rows), layout="constrained")
         # squeeze=False: always an array (rows, columns), also for one.
-        axes = figure.subplots(rows, columns, squeeze=False)
+        axes = figure.subplots(
+            rows, columns, squeeze=False, subplot_kw={"axes_class": StyledAxes}
+        )
     return figure, axes
 
 

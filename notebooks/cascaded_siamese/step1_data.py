@@ -19,7 +19,8 @@
 # 4. how a split **leaks**: what the ground of a slide says of its letter,
 # 5. what the sound says of the picture (an **oracle**).
 #
-# **Time.** About 20 minutes to read.
+# **Time.** About 25 minutes to read. The cells run in about a minute on two cores; the
+# first run also draws the embedded videos.
 #
 # **Before you start.** You need Python with NumPy and PyTorch tensors. You need no
 # earlier notebook.

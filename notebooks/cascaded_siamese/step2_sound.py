@@ -15,7 +15,9 @@
 # 3. how far into the future a frame hears, in milliseconds,
 # 4. what a GRU makes of a clip's eight segments, and why its state is reset.
 #
-# **Time:** about a minute. **Before you start:** step 1.
+# **Time.** About 15 minutes to read. The cells run in about a minute.
+#
+# **Before you start.** Read step 1.
 #
 # **Letters.** B videos · T frames (32) · n segments of a clip (8) · M mel bands (64) ·
 # A columns of a segment (20) · H numbers of the code (256).

@@ -17,7 +17,9 @@
 # 5. how a stream that gives only what changes need not learn to copy,
 # 6. why this "GAN" has no noise, and how to give it some.
 #
-# **Time:** about two minutes. **Before you start:** step 2.
+# **Time.** About 25 minutes to read. The cells run in about two minutes.
+#
+# **Before you start.** Read step 2.
 #
 # **Letters.** B items · N side of a frame · T frames of a clip (8) · I code of the
 # image (100) · H code of the sound (256) · C classes (26 letters, or 43 persons) · w

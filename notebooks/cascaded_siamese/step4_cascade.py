@@ -17,7 +17,9 @@
 # 4. why L1 asks for a jump at the start of shuffled clips, and how large it is,
 # 5. how to make videos longer than any in training.
 #
-# **Time:** about two minutes. **Before you start:** step 3.
+# **Time.** About 20 minutes to read. The cells run in about two minutes.
+#
+# **Before you start.** Read step 3.
 #
 # **Letters.** B videos · S clips or streams (4) · T frames of a clip (8) · π an order:
 # the stream k makes clip π[k].

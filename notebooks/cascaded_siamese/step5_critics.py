@@ -17,7 +17,9 @@
 # 4. how an order becomes a label of 24 classes,
 # 5. how the losses add up to one training step.
 #
-# **Time:** about two minutes. **Before you start:** step 4.
+# **Time.** About 25 minutes to read. The cells run in about two minutes.
+#
+# **Before you start.** Read step 4.
 #
 # **Letters.** B videos · S clips of a video (4) · T frames of a clip (8) · N side of a
 # frame · C classes · w width (64 in the paper) · j orders (24).

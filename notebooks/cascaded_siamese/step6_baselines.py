@@ -17,7 +17,9 @@
 #    the identity finds it,
 # 4. which of them can be compared fairly, and at how many weights.
 #
-# **Time:** about two minutes. **Before you start:** step 5.
+# **Time.** About 30 minutes to read. The cells run in about two minutes.
+#
+# **Before you start.** Read step 5.
 #
 # **Letters.** B videos · T frames (32) · N side of a frame · C classes · H code of the
 # sound (256) · K motion steps of G3AN (5) · w width (64 as published).

@@ -30,8 +30,10 @@
 # 3. whether the order head knows more than luck,
 # 4. what a training step costs.
 #
-# **Time:** this is the longest notebook of the series; the table of settings says how
-# many steps it makes. **Before you start:** steps 1 to 6.
+# **Time.** About 25 minutes to read. The computing takes longer than in any other
+# notebook of the series; the table of settings says how many steps it makes.
+#
+# **Before you start.** Read steps 1 to 6.
 #
 # **Letters.** B videos of a batch · T frames (32) · N side of a frame.
 

@@ -18,7 +18,9 @@
 # 4. what FVD says of real videos with swapped sounds,
 # 5. which claims of the paper a run may decide.
 #
-# **Time:** some minutes at scale `laptop`. **Before you start:** step 7 must have run.
+# **Time.** About 40 minutes to read. The cells run in some minutes at `laptop`.
+#
+# **Before you start.** Read steps 1 to 7; step 7 must have run.
 #
 # **Letters.** N videos · T = 32 frames · H, W pixels · K classes · Q quantities · r
 # Pearson's correlation.

@@ -17,8 +17,9 @@
 # 4. what happens beyond the 32 frames of training,
 # 5. how to try your own picture and your own sound.
 #
-# **Time:** about two minutes at scale `laptop`. **Before you start:** step 4; step 7
-# must have run.
+# **Time.** As long as you like. The cells run in about two minutes at `laptop`.
+#
+# **Before you start.** Read step 4; step 7 must have run.
 #
 # **Letters.** T frames · H, W pixels · K cards, and as many sounds.
 

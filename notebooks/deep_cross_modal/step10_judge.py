@@ -14,10 +14,10 @@
 # measure and when they mislead, how to test a pose against the truth, and what a single
 # run can and cannot show.
 #
-# **Time.** About 30 minutes of reading. The cells run in about two minutes at `laptop`
-# on two cores.
+# **Time.** About 30 minutes to read. The cells run in about two minutes at `laptop` on
+# two cores.
 #
-# **Prerequisites.** Steps 3, 5, 7 and 9 must have run, because this notebook loads
+# **Before you start.** Steps 3, 5, 7 and 9 must have run, because this notebook loads
 # their networks.
 
 # %% tags=["parameters"]

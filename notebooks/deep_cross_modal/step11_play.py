@@ -12,7 +12,7 @@
 #
 # **Time.** As long as you like. The cells run in about half a minute.
 #
-# **Prerequisites.** Steps 7 and 9 must have run, because this notebook loads their
+# **Before you start.** Steps 7 and 9 must have run, because this notebook loads their
 # networks.
 
 # %% tags=["parameters"]

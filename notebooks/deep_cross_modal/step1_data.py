@@ -19,10 +19,10 @@
 # why a data set must be split by player, and how to ask whether a data set gives its
 # answers away.
 #
-# **Time.** About 20 minutes of reading. The cells run in about a minute on two cores;
-# the first run also makes the embedded data set.
+# **Time.** About 20 minutes to read. The cells run in about a minute on two cores; the
+# first run also makes the embedded data set.
 #
-# **Prerequisites.** Python and PyTorch tensors. You need no other notebook.
+# **Before you start.** You need Python and PyTorch tensors. You need no other notebook.
 #
 # **Letters.** N pairs · T frames · C channels of sound · S samples in a chunk
 # (22,050) · H, W height and width (64).

@@ -12,10 +12,10 @@
 # each yourself; why the logarithm helps; how Griffin-Lim turns a spectrogram back into
 # sound; and how a classifier or an autoencoder gives an encoding.
 #
-# **Time.** About 40 minutes of reading. The cells run in about a minute on two cores.
+# **Time.** About 40 minutes to read. The cells run in about a minute on two cores.
 #
-# **Prerequisites.** Step 1 (what a pair is); convolutions, and the Fourier transform as
-# an idea.
+# **Before you start.** Read step 1, which says what a pair is. You should know
+# convolutions, and the Fourier transform as an idea.
 #
 # **Letters.** B batch · S samples (22,050 in half a second) · F rows of a
 # representation · N its frames (44) · C channels of a feature map · E encoding size

@@ -14,11 +14,12 @@
 # trained long enough to be compared, how to compute an interval for an accuracy, and
 # how to train a stacked autoencoder.
 #
-# **Time.** About 15 minutes of reading. At `laptop` the networks come from the
-# reference run, and the cells take about two minutes on two cores. Where no reference
-# weights are published they are trained here, which takes up to ten minutes.
+# **Time.** About 15 minutes to read. At `laptop` the networks come from the reference
+# run, and the cells take about two minutes on two cores. Where no reference weights are
+# published they are trained here, which takes up to ten minutes.
 #
-# **Prerequisites.** Step 2 defines the networks; step 4 defines `EvalClassifier`.
+# **Before you start.** Read step 2, which defines the networks, and of step 4 the
+# `EvalClassifier`.
 
 # %% tags=["parameters"]
 SCALE = "laptop"  # how large everything is: one of the scales below

@@ -12,9 +12,9 @@
 # the network that evaluates must not take part in training, and how a soft argmax finds
 # positions.
 #
-# **Time.** About 25 minutes of reading. The cells run in about half a minute.
+# **Time.** About 25 minutes to read. The cells run in about half a minute.
 #
-# **Prerequisites.** Step 2, whose classifier has the same form.
+# **Before you start.** Read step 2, whose classifier has the same form.
 #
 # **Letters.** B batch · E encoding size (128) · W width of the first layers ·
 # K classes · P points of a pose · h, w height and width of a map.

@@ -15,11 +15,11 @@
 # **You will learn** how to train with augmentation, how to find out what an evaluator
 # looks at, and how to train on targets that are partly unknown.
 #
-# **Time.** About 10 minutes of reading. At `laptop` the networks come from the
-# reference run, and the cells take about a minute on two cores. Where no reference
-# weights are published they are trained here, which takes up to eight minutes.
+# **Time.** About 10 minutes to read. At `laptop` the networks come from the reference
+# run, and the cells take about a minute on two cores. Where no reference weights are
+# published they are trained here, which takes up to eight minutes.
 #
-# **Prerequisites.** Step 4 defines the networks.
+# **Before you start.** Read step 4, which defines the networks.
 
 # %% tags=["parameters"]
 SCALE = "laptop"  # how large everything is: one of the scales below

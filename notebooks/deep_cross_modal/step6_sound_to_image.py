@@ -12,9 +12,9 @@
 # $\log S_f$, how to tell a healthy run from a sick one, and what batch norm,
 # augmentation and weight averaging do in a GAN.
 #
-# **Time.** About 40 minutes of reading. The cells run in about half a minute.
+# **Time.** About 40 minutes to read. The cells run in about half a minute.
 #
-# **Prerequisites.** Step 2 (the sound encoding) and step 4 (pictures as numbers,
+# **Before you start.** Read steps 2 (the sound encoding) and 4 (pictures as numbers,
 # jitter). If you have not met a GAN before, begin with the series `start_here`: there a
 # GAN learns points in a plane, in a minute.
 #

@@ -17,11 +17,12 @@
 # a GAN is healthy, how failures look, how to monitor a GAN by a classifier, how to
 # choose the weights without the test set, and how to continue from trained weights.
 #
-# **Time.** About 20 minutes of reading. At `laptop` S2I-C alone is trained, for about
+# **Time.** About 20 minutes to read. At `laptop` S2I-C alone is trained, for about
 # seven minutes on two cores; the first generated pictures appear within the first one.
 # The other three kinds are trained in the reference run.
 #
-# **Prerequisites.** Step 6, and the networks of steps 3 and 5.
+# **Before you start.** Read step 6. Steps 3 and 5 must have run, because this notebook
+# loads their networks.
 
 # %% tags=["parameters"]
 SCALE = "laptop"  # how large everything is: one of the scales below

@@ -12,9 +12,9 @@
 # how to resize a spectrogram correctly, how large a receptive field is, and why we
 # reduce the learning rate at the end.
 #
-# **Time.** About 25 minutes of reading. The cells run in about half a minute.
+# **Time.** About 25 minutes to read. The cells run in about half a minute.
 #
-# **Prerequisites.** Step 2 (LMS and Griffin-Lim) and step 6 (the GAN).
+# **Before you start.** Read step 2 (LMS and Griffin-Lim) and step 6 (the GAN).
 #
 # **Letters.** B batch · Z noise (100) · E encoding (128) · W base width · F mel bands
 # (128) · N spectrogram frames (34 inside the networks, 44 outside) · h, w height and

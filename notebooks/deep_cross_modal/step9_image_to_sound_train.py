@@ -10,10 +10,11 @@
 # **You will learn** how the training loop of step 7 changes for spectrograms, what a
 # falling learning rate does to the accuracy, and what Griffin-Lim itself costs.
 #
-# **Time.** About 10 minutes of reading. At `laptop` the training takes about four
-# minutes on two cores.
+# **Time.** About 10 minutes to read. At `laptop` the training takes about four minutes
+# on two cores.
 #
-# **Prerequisites.** Step 8, and the networks of steps 3 and 5.
+# **Before you start.** Read step 8. Steps 3 and 5 must have run, because this notebook
+# loads their networks.
 
 # %% tags=["parameters"]
 SCALE = "laptop"  # how large everything is: one of the scales below

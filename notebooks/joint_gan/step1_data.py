@@ -20,7 +20,8 @@
 # 5. what a **shortcut** could read of the data, and what the sound really says of the
 #    hands (an **oracle**).
 #
-# **Time.** About 25 minutes to read.
+# **Time.** About 30 minutes to read. The cells run in some minutes on two cores, most
+# of them for drawing the embedded videos.
 #
 # **Before you start.** You need Python with NumPy and PyTorch tensors. You need no
 # earlier notebook.

@@ -18,8 +18,9 @@
 # 4. what can be heard of the performer's motion, measured before anything is trained,
 # 5. which baselines and which control the later notebooks use.
 #
-# **Time:** about a minute on two cores. **You should know:** what a spectrogram is, and
-# a little PyTorch.
+# **Time.** About 30 minutes to read. The cells run in about a minute on two cores.
+#
+# **Before you start.** You should know what a spectrogram is, and a little PyTorch.
 #
 # **Letters.** T frames · B mel bands (64) · A columns of the spectrogram in a chunk (8)
 # · H columns from one frame to the next (5) · S samples · h, w height and width.

@@ -19,8 +19,10 @@
 # 4. how far back the network hears, measured with gradients,
 # 5. how its state is carried from window to window, and why a batch is one sequence.
 #
-# **Time:** less than a minute. **You should know:** step 1, and what a recurrent
-# network is. All equations of the GRU are below.
+# **Time.** About 25 minutes to read. The cells run in less than a minute.
+#
+# **Before you start.** Read step 1. You should know what a recurrent network is; all
+# equations of the GRU are below.
 #
 # **Letters.** T frames · B sound features (64) · E noise (2) · M = B + E motion (66) ·
 # d dilation · l layer · N batch.

@@ -16,8 +16,9 @@
 # **You will learn** how each path is built (Eq. 2 line by line), what the layers of the
 # generator compute, and how the paper's six networks of Table 1 differ.
 #
-# **Time:** less than a minute. **You should know:** step 2, convolutions and batch
-# norm.
+# **Time.** About 20 minutes to read. The cells run in less than a minute.
+#
+# **Before you start.** Read step 2. You should know convolutions and batch norm.
 #
 # **Letters.** T frames · B sound features (64) · M motion (66) · Z input of the
 # generator (66 or 130) · s layer · C channels · N side of the frame · h, w height and

@@ -19,8 +19,9 @@
 # 4. how the fast layers of `avnb.layers` compute the same numbers,
 # 5. how to generate a video of any length, window by window.
 #
-# **Time:** about a minute. **You should know:** the GRU of step 2 and the generator of
-# step 3.
+# **Time.** About 20 minutes to read. The cells run in about a minute.
+#
+# **Before you start.** Read steps 2 (the GRU) and 3 (the generator).
 #
 # **Letters.** B batch · T frames · C channels of a frame · P hidden channels (= C) ·
 # K = 2k + 1 kernel size · d direction: h+, h-, c, v+, v- · H, W height and width.

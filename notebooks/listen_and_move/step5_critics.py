@@ -19,8 +19,11 @@
 # 4. what the perceptual loss compares,
 # 5. why batch norm does not fit into WGAN-GP.
 #
-# **Time:** about a minute. **You should know:** what a GAN is (the series `start_here`
-# shows one in the plane, and this loss in its step 3), and the up-block of step 3.
+# **Time.** About 25 minutes to read. The cells run in about a minute.
+#
+# **Before you start.** Read step 3, whose up-block comes again. You should know what a
+# GAN is: the series `start_here` shows one in the plane, and the loss of this notebook
+# in its step 3.
 #
 # **Letters.** B items (1 in the paper) · T frames · C channels · N side of the frame ·
 # λ, α weights of terms (10 and 10).

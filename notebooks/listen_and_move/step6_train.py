@@ -25,8 +25,10 @@
 # whose gradient R and G follow through the training, and how to see whether a critic
 # has learned anything.
 #
-# **Time:** this is the longest notebook of the series. The table of settings below says
-# how many steps it makes. **You should know:** steps 1 to 5.
+# **Time.** About 25 minutes to read. The computing takes longer than in any other
+# notebook of the series; the table of settings says how many steps it makes.
+#
+# **Before you start.** Read steps 1 to 5.
 
 # %% tags=["parameters"]
 SCALE = "laptop"  # how large everything is: one of the scales below

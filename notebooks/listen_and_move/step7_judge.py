@@ -20,8 +20,9 @@
 # bias, why a detector of turns needs hysteresis, and how to find out whether a
 # generative model uses its input.
 #
-# **Time:** a few minutes at scale `laptop`. **You should know:** steps 1 to 6;
-# step 6 must have run.
+# **Time.** About 35 minutes to read. The cells run in a few minutes at `laptop`.
+#
+# **Before you start.** Read steps 1 to 6; step 6 must have run.
 
 # %% tags=["parameters"]
 SCALE = "laptop"  # how large everything is: one of the scales below
@@ -108,7 +109,7 @@ settings = lesson.settings(
         #             smoke laptop reference gpu paper
         frames=(32, 960, 1920, 4000, 4000),  # of the test part, at most
         shifts=(2, 7, 7, 7, 7),  # other moments whose sound is the control
-        clips=(4, 256, 256, 256, 2048),  # for FVD, at most: all that there are
+        clips=(4, 32, 256, 256, 2048),  # of each video for FVD, at most
         clip_frames=(9, 16, 16, 16, 16),  # frames of each
         sounds=(2, 6, 60, 60, 500),  # foreign sounds
         seconds=(1.0, 5.0, 5.0, 5.0, 5.0),  # of each, at most
@@ -435,9 +436,13 @@ i3d = networks.CachedFeatures(judges["i3d"])
 
 
 def sample_clips(frames: Tensor) -> Tensor:
-    """Clips (C, T, 3, N, N) at even distances; in a short video they overlap."""
+    """Clips (C, T, 3, N, N) at even distances; in a short video they overlap.
+
+    Every video gives as many clips as the test part has, because FVD falls with their
+    number: the floor from the longer training part would be lower for that alone.
+    """
     n = settings.clip_frames
-    number = min(settings.clips, max(len(frames) // n, 4))
+    number = min(settings.clips, max(count // n, 4))
     starts = torch.linspace(0, len(frames) - n, number).long().tolist()
     return torch.stack([frames[t : t + n] for t in starts]).permute(0, 1, 4, 2, 3)
 

@@ -17,8 +17,9 @@
 # 4. how to try your own sound,
 # 5. how to generate a video of any length.
 #
-# **Time:** about a minute at scale `laptop`. **You should know:** steps 1 to 4; step 6
-# must have run.
+# **Time.** As long as you like. The cells run in about a minute at `laptop`.
+#
+# **Before you start.** Read steps 1 to 4; step 6 must have run.
 #
 # **Letters.** S samples · T frames · N side of the frame.
 

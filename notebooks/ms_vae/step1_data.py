@@ -20,7 +20,8 @@
 #    it lies, and what the place looks like,
 # 5. which faults the files of AVE have as they are downloaded.
 #
-# **Time.** About 20 minutes to read.
+# **Time.** About 25 minutes to read. The cells run in about four minutes on two cores,
+# most of them for drawing the embedded videos.
 #
 # **Before you start.** You need Python with NumPy and PyTorch tensors. You need no
 # earlier notebook.

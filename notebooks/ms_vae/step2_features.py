@@ -17,7 +17,7 @@
 #    before it compares two rows,
 # 4. how to read AVE's own feature files, if you have them.
 #
-# **Time.** About 30 minutes to read.
+# **Time.** About 30 minutes to read. The cells run in about a minute.
 #
 # **Before you start.** You should know what a convolution and a spectrogram are. The
 # data comes from step 1, but this notebook also makes it where it is missing.

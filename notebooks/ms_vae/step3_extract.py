@@ -14,7 +14,8 @@
 # 3. whether our rows look like those of the real VGGish,
 # 4. how much of the answer the features alone already hold, before any model.
 #
-# **Time.** About 15 minutes to read.
+# **Time.** About 15 minutes to read. The cells run in some minutes at `laptop`, most of
+# them for the features of all videos.
 #
 # **Before you start.** Read step 2.
 #

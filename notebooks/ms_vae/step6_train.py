@@ -20,7 +20,8 @@
 #    encoders follow,
 # 4. what a healthy run looks like, and one whose latents collapse.
 #
-# **Time.** About 15 minutes to read.
+# **Time.** About 20 minutes to read. The computing takes longer than in any other
+# notebook of the series; the table of settings says how many epochs it makes.
 #
 # **Before you start.** Read steps 4 and 5. The features come from step 3.
 #

@@ -19,7 +19,7 @@
 # 5. what each metric gives to an answer that knows nothing,
 # 6. which of the paper's claims hold here.
 #
-# **Time.** About 30 minutes to read.
+# **Time.** About 35 minutes to read. The cells run in about two minutes at `laptop`.
 #
 # **Before you start.** Read steps 4 and 5. The features come from step 3 and the
 # trained networks from step 6.

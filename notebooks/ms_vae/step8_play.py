@@ -15,7 +15,7 @@
 # 4. when an event happens: the distances within one video, with the model's answers,
 # 5. which videos are alike: retrieval, with right and wrong answers marked.
 #
-# **Time.** As long as you like.
+# **Time.** As long as you like. The cells run in about a minute at `laptop`.
 #
 # **Before you start.** Read step 4. The features come from step 3 and the network from
 # step 6.

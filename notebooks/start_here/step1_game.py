@@ -15,8 +15,10 @@
 # 3. which discriminator is the best one against a given generator, in closed form, and
 #    how near a trained one comes to it.
 #
-# **Time:** 15 minutes of reading, a few seconds of computing. **You should know:**
-# PyTorch's training loop, and what a probability density is.
+# **Time.** About 15 minutes to read. The cells run in a few seconds.
+#
+# **Before you start.** You should know PyTorch's training loop, and what a probability
+# density is.
 #
 # **Letters.** K networks side by side · B points of a batch · M centres · H width of a
 # layer · x a point (2) · z noise (2) · s a logit.

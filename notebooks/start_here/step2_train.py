@@ -16,8 +16,9 @@
 #    run,
 # 4. what the average of the generator's weights (EMA) can do, and what it cannot.
 #
-# **Time:** 15 minutes of reading, half a minute of computing. **You should know:**
-# step 1.
+# **Time.** About 20 minutes to read. The cells run in half a minute.
+#
+# **Before you start.** Read step 1.
 #
 # **Letters.** K networks side by side · B points of a batch · M modes · x a point (2) ·
 # z noise (2) · n points that are judged.

@@ -16,8 +16,9 @@
 # 4. how a Wasserstein GAN learns a grid of 25, why its critic gets more updates, and
 #    when the curve of its loss is a distance.
 #
-# **Time:** 20 minutes of reading, half a minute of computing. **You should know:**
-# steps 1 and 2.
+# **Time.** About 20 minutes to read. The cells run in half a minute.
+#
+# **Before you start.** Read steps 1 and 2.
 #
 # **Letters.** K networks side by side · B points of a batch · x a point (2) · λ the
 # weight of the penalty · ε a random share.

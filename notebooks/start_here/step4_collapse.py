@@ -14,8 +14,9 @@
 # 3. two cures, and a control that shows what in them cures,
 # 4. for each loss: what a healthy run looks like, what a sick one does, and what to do.
 #
-# **Time:** 15 minutes of reading, a minute of computing. **You should know:** steps 1
-# to 3.
+# **Time.** About 15 minutes to read. The cells run in a minute.
+#
+# **Before you start.** Read steps 1 to 3.
 #
 # **Letters.** K networks side by side · B points of a batch · x a point (2) · z noise.
 

@@ -17,8 +17,9 @@
 #    end at 1/2,
 # 4. how to read the curves of $S_r$, $S_f$ and $S_w$.
 #
-# **Time:** 10 minutes of reading, half a minute of computing. **You should know:**
-# steps 1 and 2.
+# **Time.** About 15 minutes to read. The cells run in half a minute.
+#
+# **Before you start.** Read steps 1 and 2.
 #
 # **Letters.** K networks side by side · B pairs of a batch · C classes (8) · x a
 # picture (32 numbers) · c its condition (8 numbers) · S a probability.

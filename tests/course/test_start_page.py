@@ -42,8 +42,10 @@ def test_every_step_is_there_with_what_it_teaches_and_needs(folder: Path) -> Non
         assert step.count("**You will learn**") == 1, step
         listed = re.search(r"learn\*\*\n\n1\. .{20}", step)
         assert listed or re.search(r"learn\*\* .{20}", step), step
-        assert "**Time" in step, step
-        assert re.search(r"\*\*(Before you|Prerequisites|You should know)", step), step
+        assert re.search(
+            r"\n\n\*\*Time\.\*\* (About \d+ minutes to read|As long as)", step
+        )
+        assert re.search(r"\n\n\*\*Before you start\.\*\* .{9}", step), step
     for series in list_series():
         order = [path.stem for path in step_files(series)]
         assert re.findall(rf"\]\(avnb_notebooks/{series}/(step\w+)\.", text) == order

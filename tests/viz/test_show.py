@@ -36,6 +36,18 @@ def test_png_holds_the_pixels() -> None:
     assert np.array_equal(np.round(read[::2, ::2] * 255).astype(np.uint8), picture)
 
 
+def test_what_is_added_later_has_the_house_style_too() -> None:
+    _, axes = show.subplots(1, 2)
+    first, second = axes[0]
+    first.plot([0, 1], label="loss")
+    first.set(title="Generator")
+    second.set_title("Critic", fontsize=7)
+    assert first.title.get_fontsize() == show.STYLE["axes.titlesize"]
+    assert second.title.get_fontsize() == 7
+    assert not first.legend().get_frame_on()
+    assert first.legend(frameon=True).get_frame_on()
+
+
 def test_no_title_is_cut_at_the_edge() -> None:
     """A wide title widens the picture; nothing else changes its size."""
     figure, axes = show.subplots(width=2.0, height=2.0)
