@@ -562,14 +562,16 @@ def select_window(step: int, frames: int, length: int, seed: int) -> tuple[slice
 # %% tags=["active-ipynb"]
 # figure, axes = show.subplots(2, 1, width=9, height=1.9)
 # normalised = (m - m.mean(dim=0)) / m.std(dim=0)
-# for ax, name, values in zip(
+# for ax, name, unit, values in zip(
 #     axes[:, 0],
 #     ("feature", "motion"),
+#     ("from −1 to 1", "deviations"),
 #     (features, normalised.clamp(-3, 3)),
 #     strict=True,
 # ):
 #     extent = (0, 8, 0, values.shape[1])
-#     ax.imshow(values.T, origin="lower", aspect="auto", extent=extent)
+#     drawn = ax.imshow(values.T, origin="lower", aspect="auto", extent=extent)
+#     figure.colorbar(drawn, ax=ax, label=unit)
 #     ax.set(ylabel=name, xlabel="s")
 #     ax.grid(False)
 # figure

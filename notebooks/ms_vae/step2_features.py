@@ -371,7 +371,8 @@ def label_events(clips: ClipBatch) -> Bool[Tensor, "n t"]:
 # lesson.figure("video", strip, f"{name}, one frame a second.")
 # figure, axes = show.subplots(1, 1, width=3.8, height=3.2)
 # distance = torch.cdist(visual[one], visual[one])
-# axes[0, 0].imshow(distance, cmap="viridis")
+# drawn = axes[0, 0].imshow(distance, cmap="viridis")
+# figure.colorbar(drawn, ax=axes[0, 0], label="distance")
 # marked = event[one].nonzero()[:, 0]
 # axes[0, 0].plot(marked, marked * 0 + t - 0.3, "_", color=show.COLOURS[1], ms=16)
 # axes[0, 0].set(xlabel="second (marked: the event)", ylabel="second")
@@ -395,7 +396,7 @@ def label_events(clips: ClipBatch) -> Bool[Tensor, "n t"]:
 # axes[0, 0].legend()
 # for k, number in enumerate(label[in_event].unique().tolist()[:7]):
 #     points = plane[in_event & (label == number)]
-#     title = films.classes[number][:14]
+#     title = films.classes[number].partition(",")[0]  # "Violin, fiddle"
 #     axes[0, 1].plot(*points.T, "o", ms=4, color=show.COLOURS[k], label=title)
 # axes[0, 1].legend(fontsize=7)
 # for ax in axes[0]:
@@ -476,6 +477,7 @@ def compute_log_mel_slow(wave: Float[Tensor, " samples"]) -> Float[Tensor, "96 6
 #     hz=mel.hz,
 #     captions=[f"second {k}{' *' * bool(event[one, k])}" for k in range(t)],
 #     columns=5,
+#     unit="ln(mel + 0.01)",
 # )
 # lesson.figure("mels", figure, f"{name}, second by second. *: the event.")
 # lesson.audio("video", wave.numpy(), films.sample_rate, name)

@@ -415,7 +415,8 @@ inside = test.event[one].nonzero()[:, 0]
 for ax, kind in zip(axes[:, 0], ("visual", "audio"), strict=True):
     x = scale_rows(getattr(test, kind)[one])
     most = x.var(dim=0).topk(60).indices  # the 60 numbers that change most
-    ax.imshow(x[:, most.sort().values].T, aspect="auto", cmap="magma")
+    drawn = ax.imshow(x[:, most.sort().values].T, aspect="auto", cmap="magma")
+    figure.colorbar(drawn, ax=ax, label="of the largest")
     for edge in (inside.min() - 0.5, inside.max() + 0.5):
         ax.axvline(edge, color="white", linestyle="--")
     ax.set(ylabel=f"{kind}, 60 of {x.shape[1]}", xlabel="second")

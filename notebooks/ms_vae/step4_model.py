@@ -990,7 +990,8 @@ class MSVAE(PairVAE):
 
 # %% tags=["active-ipynb"]
 # figure, axes = show.subplots(1, 1, width=4, height=2)
-# axes[0, 0].imshow(distance)
+# drawn = axes[0, 0].imshow(distance)
+# figure.colorbar(drawn, ax=axes[0, 0], label="distance")
 # axes[0, 0].set(xlabel="picture of a second", ylabel="sound of a second")
 # axes[0, 0].grid(False)
 # figure
