@@ -405,7 +405,7 @@ def curves(
         smooth: each point is the mean of so many neighbours, at most all.
         title: above the curves.
     """
-    figure, axes = subplots(width=5.5, height=3.0)
+    figure, axes = subplots(width=7.5, height=3.0)
     place: Axes = axes[0, 0]
     with mpl.rc_context(STYLE):
         for name, values in history.items():
@@ -426,11 +426,8 @@ def curves(
             place.set_yscale("log")
         if percent:
             place.yaxis.set_major_formatter(PercentFormatter(1))
-        if len(place.lines) > 3:  # so many names would lie on the curves
-            figure.set_size_inches(7.5, 3.0)
-            place.legend(fontsize=8, **BESIDE)
-        elif place.lines:  # matplotlib warns of a legend of nothing
-            place.legend(fontsize=8)
+        if place.lines:  # matplotlib warns of a legend of nothing
+            place.legend(fontsize=8, **BESIDE)  # on the curves it would hide some
     return figure
 
 

@@ -379,7 +379,7 @@ def count_pairs(pairs: Pairs) -> dict[str, int]:
 #     ]
 #     for _ in range(4)
 # ]
-# columns = [train.classes[k] for k in present]
+# columns = [show.spell_name(train.classes[k]) for k in present]
 # figure = show.image_grid(grid, columns=columns)
 # lesson.figure("pairs", figure, "Training pictures, four a class.")
 
@@ -568,7 +568,7 @@ def find_nearest_distances(
 #     for name, d in far.items():
 #         ax.hist(d, bins, alpha=0.7, label=f"{name}: median {d.median():.1f}")
 #     ax.set(xlabel=f"to the nearest training {kind}", ylabel="test chunks")
-#     ax.legend()
+#     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
 # lesson.figure("leak", fig, "A random split has near copies in both sets.")
 
 # %% [markdown]

@@ -238,18 +238,14 @@ def test_no_two_curves_look_alike() -> None:
     place = figure.axes[0]
     looks = {(line.get_color(), line.get_linestyle()) for line in place.lines}
     assert len(looks) == len(many)
-    # So many names stand beside the curves, not on them.
-    figure.draw_without_rendering()
-    assert place.get_legend().get_window_extent().x0 >= place.bbox.x1
 
 
-@pytest.mark.parametrize(("count", "covers"), [(3, True), (4, False), (9, False)])
-def test_a_long_legend_stands_beside_the_curves(count: int, covers: bool) -> None:
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_the_legend_stands_beside_the_curves(count: int) -> None:
     figure = show.curves({f"network {k}": [0.0, 1.0] for k in range(count)})
     figure.draw_without_rendering()
     (place,) = figure.axes
-    inside = place.get_legend().get_window_extent().x0 < place.bbox.x1
-    assert inside == covers
+    assert place.get_legend().get_window_extent().x0 >= place.bbox.x1
     assert place.bbox.width > 400  # the curves keep their room
 
 
