@@ -393,7 +393,7 @@ def count_pairs(pairs: Pairs) -> dict[str, int]:
 #         f"pair_{train.classes[k]}",
 #         train.get_waveforms(torch.tensor([i]))[0].numpy(),
 #         train.sample_rate,
-#         train.classes[k],
+#         show.spell_name(train.classes[k]),
 #     )
 
 # %% [markdown]

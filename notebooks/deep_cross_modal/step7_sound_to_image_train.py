@@ -589,13 +589,14 @@ grid = [
     generate_bytes(files[name], codes[encoder]["test"][first])
     for name, (encoder, _) in variants.items()
 ]
+names = [show.spell_name(test.classes[k]) for k in present]
 rows = [
     f"{name}, {run.steps_done / per_epoch:.2g} epochs" for name, run in runs.items()
 ]
 figure = show.image_grid(
     [*grid, test.pictures[first].cpu()],
     rows=[*rows, "real"],
-    columns=[test.classes[k] for k in present],
+    columns=names,
 )
 lesson.figure("figure1", figure, "Pictures generated from sounds of unheard people.")
 
@@ -609,7 +610,7 @@ rows = [
     generate_bytes("s2i_c", codes["classifier"]["test"][first], seed)
     for seed in range(1, 5)
 ]
-figure = show.image_grid(rows, columns=[test.classes[k] for k in present])
+figure = show.image_grid(rows, columns=names)
 lesson.figure("noise", figure, "S2I-C, four draws of noise for each held-out sound.")
 
 

@@ -324,14 +324,13 @@ with torch.no_grad():
     generated = resize_to_frames(G(z.to(device), codes["test"][first])).cpu()
     real = lms(test.get_waveforms(first.to(device))).cpu()
 shown = range(min(5, len(first)))
+names = [show.spell_name(test.classes[k]) for k in present]
 top = test.sample_rate / 2
 figure = show.spectrograms(
     [features.unscale_db(x[i]) for x in (generated, real) for i in shown],
     hop=512 / test.sample_rate,
     hz=librosa.mel_frequencies(130, fmin=0, fmax=top)[1:-1],
-    captions=[
-        f"{test.classes[present[i]]}: {w}" for w in ("I2S", "real") for i in shown
-    ],
+    captions=[f"{names[i]}: {w}" for w in ("I2S", "real") for i in shown],
     columns=len(shown),
     unit="dB",
 )
@@ -356,8 +355,7 @@ figure = show.spectrograms(
     columns=5,
     unit="dB",
 )
-name = test.classes[present[k]]
-lesson.figure("noise", figure, f"Five sounds for one picture of a {name}.")
+lesson.figure("noise", figure, f"Five sounds for one picture of a {names[k]}.")
 
 # %% [markdown]
 # ## Listen
@@ -368,7 +366,7 @@ lesson.figure("noise", figure, f"Five sounds for one picture of a {name}.")
 
 # %% tags=["listen"]
 for i in list(shown)[:4]:
-    name = test.classes[present[i]]
+    name = names[i]
     for what, picture in (("generated", generated[i]), ("real via LMS", real[i])):
         sound = lms_to_waveform(picture[None].float(), test.sample_rate)[0]
         lesson.audio(
