@@ -364,10 +364,15 @@ known = test.get_frames(held_out).cpu()
 sounds = cutter(test.get_waveforms(held_out)).cpu()
 letters = test.labels[held_out].cpu()
 moving = ((known - known[:, :, :1]).abs().amax(dim=(1, 2)) > 0.1)[:, None, None]
-# The video whose frames are kept through the training: its object enters in the middle.
-entrance = test.truth.get("onset_entrance", torch.zeros(test.held.shape)).cpu()
-entrance = entrance[held_out.cpu()]
-shown = [int(entrance[:, FRAMES // 4 : -FRAMES // 4].any(1).float().argmax())]
+# The video whose frames are kept through the training: its object enters in the middle,
+# and no frame is of the slide before or after.
+none = torch.zeros(test.held.shape)
+entrance, leak = (
+    test.truth.get(name, none).cpu()[held_out.cpu()] != 0
+    for name in ("onset_entrance", "leak")
+)
+clear = entrance[:, FRAMES // 4 : -FRAMES // 4].any(1) & ~leak.any(1)
+shown = [int(clear.float().argmax())]
 
 
 # %%
