@@ -32,7 +32,7 @@ from avnb.metrics.distances import (
 )
 from avnb.metrics.entrances import MomentMatch, find_entrances, moment_match
 from avnb.metrics.human import MethodScores, human_scores
-from avnb.metrics.inception import fid, fvd, kid
+from avnb.metrics.inception import fid, fvd, kid, video_inception_score
 from avnb.metrics.judges import Features, FrameReader, SoundJudge, VideoJudge
 from avnb.metrics.latents import (
     active_units,
@@ -135,5 +135,6 @@ __all__ = [
     "ssim",
     "state_checksum",
     "verdict",
+    "video_inception_score",
     "window_costs",
 ]

@@ -1,4 +1,4 @@
-"""FID, KID and FVD on the networks that these names stand for."""
+"""FID, KID, FVD and videos' inception score on the networks that are usual for them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +13,7 @@ from avnb.metrics.distances import (
     compute_frechet,
     extract_features,
     frechet_distance,
+    inception_score,
     kernel_distance,
 )
 from avnb.metrics.intervals import Units, jackknife_interval, t_interval
@@ -135,6 +136,27 @@ def fvd(
     else:
         raise ValueError(f"protocol is {protocol!r}: give 'canonical' or 'redondo2024'")
     return measure.annotate_network(network, network_name)
+
+
+def video_inception_score(
+    clips: Clips, network: nn.Module, *, batch: int = 64, **how: Any
+) -> Measure:
+    """Compute the inception score of videos, from I3D's 400 logits of each clip.
+
+    Args:
+        clips: uint8 or floats in [−1, 1], 9 frames or more.
+        network: `load_network("i3d")`.
+        batch: how many clips' logits are computed before they go to the CPU.
+        how: further arguments of `inception_score`: units, seed, network_name.
+
+    Source: Salimans et al. 2016, Sec. 4; Carreira & Zisserman 2017 for the network.
+    """
+    how = {"network_name": "I3D Kinetics-400"} | how
+    resized = _ResizedI3D(network, "bilinear")
+    measure = inception_score(clips, resized, batch=batch, **how)
+    # The checksum is that of the network itself, as in `fvd`.
+    measure = measure.annotate_network(network, how["network_name"])
+    return measure.annotate(counted="clips", resize="bilinear to 224")
 
 
 def _measure_redondo2024(

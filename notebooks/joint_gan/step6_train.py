@@ -80,6 +80,7 @@ from avnb_notebooks.joint_gan.step1_data import (
     find_examples,
     load_clips,
     require_clips,
+    require_splits,
 )
 from avnb_notebooks.joint_gan.step2_sound import RATE
 from avnb_notebooks.joint_gan.step3_picture import set_instance_noise
@@ -172,7 +173,8 @@ WEIGHT_DECAY = 1e-5  # of Adam
 # %%
 device = training.get_device()
 train, test = (load_clips(lesson.data, split, device) for split in ("train", "test"))
-require_clips(train, settings.batch)
+require_splits(train, test)
+require_clips(train, settings.batch, "a batch")
 size, frames, classes = train.frames.shape[2], train.fps, len(train.classes)
 models = lesson.run_dir / "models"
 print(f"{len(train)} training and {len(test)} held-out clips of {classes} classes,")
@@ -630,7 +632,7 @@ for name in chosen:
     speed = row["GFLOP a step"] / row["s a step"]
     rows.append(row | {"GFLOP/s": speed})
     if device.type == "cpu":  # the peak is that of the processor
-        rows[-1]["part of the peak"] = speed / peak
+        rows[-1]["of the peak [%]"] = 100 * speed / peak
 lesson.table(
     "cost",
     rows,
@@ -777,20 +779,27 @@ for name in runs:
 # ## Look and listen
 #
 # Six generated clips of each network: the frame in the middle of each, and the six
-# sounds one after another. A real clip of each class stands above them.
+# sounds one after another. A real clip of each class stands above them. The figure
+# behind it is the paper's Fig. 3: one clip of each, frame by frame. Does it move, and
+# does it stay the same player?
 
 # %% tags=["samples"]
 index = torch.tensor([*find_examples(test).values()][:6], device=device)
 rows = {"real": list(test.frames[index, frames // 2].cpu().numpy())}
+strips = {"real": list(test.frames[index[0]].cpu().numpy())}
 sounds = {"real": test.waveforms[index].flatten().cpu()}
 for name, (method, _) in chosen.items():
     G = load_generator(models / f"{name}.safetensors", method).to(device)
     waves, videos = generate_clips(G, 6, frames, lesson.seed)
-    middle = (videos[:, :, frames // 2] + 1) / 2
-    rows[name] = list(middle.permute(0, 2, 3, 1).clamp(0, 1).numpy())
+    pictures = ((videos + 1) / 2).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()
+    rows[name], strips[name] = list(pictures[:, frames // 2]), list(pictures[0])
     sounds[name] = waves[:, 0].flatten()
 figure = show.image_grid(list(rows.values()), rows=list(rows), size=1.1)
 lesson.figure("samples", figure, "Frames: real ones, and of each network.")
+some = np.linspace(0, frames - 1, min(frames, 10)).round().astype(int)
+grid = [[strip[k] for k in some] for strip in strips.values()]
+figure = show.image_grid(grid, rows=list(strips))
+lesson.figure("fig3", figure, "One clip of each, frame by frame (the paper's Fig. 3).")
 for name, wave in sounds.items():
     lesson.audio(f"sounds_{name}", wave.numpy(), RATE, f"{name}: one after another")
 

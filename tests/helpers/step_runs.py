@@ -1,10 +1,11 @@
-"""A step's text half run as a script, and a training that is cut off in it."""
+"""A step run as a script or whole, and a training that is cut off in it."""
 
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from avnb import training
@@ -15,16 +16,26 @@ class PowerCut(Exception):
     """What ends the training in the middle of a step."""
 
 
-def read_text(series: str, step: str) -> str:
+def read_text(series: str, step: str, *, whole: bool = False) -> str:
+    """The text half of a step; or `whole`, with the cells that only show."""
     (path,) = (path for path in step_files(series) if path.stem == step)
-    return path.read_text()
+    if not whole:
+        return path.read_text()
+    cells = nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "code")
 
 
 def run_step(
-    series: str, step: str, run_dir: Path, data: Path, **overrides: Any
+    series: str,
+    step: str,
+    run_dir: Path,
+    data: Path,
+    *,
+    whole: bool = False,
+    **overrides: Any,
 ) -> dict[str, Any]:
-    """What a step records at scale smoke, its text half run as a script."""
-    text = read_text(series, step)
+    """What a step records at scale smoke; see `read_text` for what is run."""
+    text = read_text(series, step, whole=whole)
     given = {"SCALE": "smoke", "RUN_DIR": str(run_dir), "DATA": str(data)}
     for name, value in (given | {"OVERRIDES": overrides}).items():
         text, found = re.subn(rf"^{name} = .*", f"{name} = {value!r}", text, flags=re.M)

@@ -24,6 +24,7 @@ from avnb.metrics import (
     real_against_real,
     ssim,
     state_checksum,
+    video_inception_score,
 )
 from avnb.metrics.alignment import (
     find_motion_peaks,
@@ -258,6 +259,29 @@ def test_fvd_canonical() -> None:
     assert floor.value < measure.value
     assert (floor.n, floor.name) == (12, "FVD, real against real")
     assert floor.network == measure.network == "I3D Kinetics-400"
+
+
+def test_the_inception_score_of_videos_by_a_loop() -> None:
+    """Films of one brightness each, so that resizing leaves their logits alone."""
+    grey = torch.tensor([0, 40, 90, 130, 200, 255], dtype=torch.uint8)
+    clips = grey.view(-1, 1, 1, 1, 1).repeat(1, 9, 3, 12, 10)
+    clips[:, :, 1:] //= 2  # green and blue are darker: three kinds of logits
+    network = Tiny()
+    measure = video_inception_score(clips, network)
+    assert set(network.seen) <= {(k, 3, 9, 224, 224) for k in (2, 4)}
+    rows = []
+    for clip in clips[:, 0, :, 0, 0].double() / 127.5 - 1:
+        e = clip.repeat_interleave(4).exp()  # each colour in four quarters
+        rows.append(e / e.sum())
+    mean = sum(rows) / len(rows)
+    gain = sum(float((p * (p / mean).log()).sum()) for p in rows) / len(rows)
+    assert measure.value == pytest.approx(math.exp(gain), rel=1e-5)
+    assert measure.value > 1.001
+    assert (measure.n, measure.counted) == (6, "clips")
+    assert measure.checksum == state_checksum(network)
+    assert (measure.network, "224" in measure.resize) == ("I3D Kinetics-400", True)
+    with_units = video_inception_score(clips, network, units=list("aabbcc"))
+    assert "jackknife over units" in with_units.note
 
 
 def test_fvd_as_the_released_code_has_it() -> None:

@@ -24,6 +24,7 @@ from avnb_notebooks.joint_gan.step1_data import (
     measure_rise,
     name_by_nearest,
     require_clips,
+    require_splits,
     take_clips,
 )
 from hypothesis import given
@@ -91,27 +92,31 @@ def test_examples_are_the_first_clips_of_the_classes_that_are_there() -> None:
 def prepare_noise(
     root: Path,
     *,
-    levels: list[float],
+    levels: list[float] | dict[str, list[float]],
     labels: tuple[str, ...] = ("a", "b"),
     settings: ClipSettings | None = None,
 ) -> Path:
-    """Prepared clips of noise: in each class one video a split, one level a second."""
+    """Prepared clips of noise: in each class one video a split, one level a second.
+
+    With a dict, class -> levels, the videos of the classes differ in length.
+    """
+    each = levels if isinstance(levels, dict) else dict.fromkeys(labels, levels)
     settings = settings or ClipSettings(
         1.024, hop=1.0, fps=10.0, size=16, sample_rate=SAMPLE_RATE
     )
     random = np.random.default_rng(1)
     sources = []
-    for label in labels:
+    for label, own in each.items():
         for split in ("train", "test"):
-            noise = random.standard_normal((len(levels) + 1, 16000))
-            noise *= np.array([*levels, levels[-1]])[:, None]
+            noise = random.standard_normal((len(own) + 1, 16000))
+            noise *= np.array([*own, own[-1]])[:, None]
             path = root / f"{label}_{split}.mp4"
-            frames = np.zeros((10 * (len(levels) + 1), 16, 16, 3), np.uint8)
+            frames = np.zeros((10 * (len(own) + 1), 16, 16, 3), np.uint8)
             wave = noise.reshape(1, -1).astype(np.float32)
             write_frames(path, frames, wave, 10, 16000)
             sources.append(
                 Source(path.name, path.stem, label, path, split=split,
-                       duration=len(levels) + 0.03)
+                       duration=len(own) + 0.03)
             )  # fmt: skip
     prepare(sources, root / "clips", settings, workers=1)
     return root / "clips"
@@ -156,9 +161,16 @@ def test_clips_of_another_length_or_rate_are_an_error(
 
 
 def test_fewer_clips_than_a_batch_are_an_error() -> None:
-    require_clips(make_clips(6), 6)
-    with pytest.raises(ClipsError, match="there are 6, fewer than a batch of 7"):
-        require_clips(make_clips(6), 7)
+    require_clips(make_clips(6), 6, "a batch")
+    with pytest.raises(ClipsError, match="a batch: it needs 7 clips, and there are 6"):
+        require_clips(make_clips(6), 7, "a batch")
+
+
+def test_splits_of_which_no_distance_can_be_measured_are_an_error() -> None:
+    require_splits(make_clips(8), make_clips(8))
+    for sizes, part in (((7, 8), "training"), ((8, 7), "held-out")):
+        with pytest.raises(ClipsError, match=f"{part} part: it needs 8 clips.* are 7"):
+            require_splits(*(make_clips(n) for n in sizes))
 
 
 def test_the_26th_frame_of_25_a_second_is_dropped(tmp_path: Path) -> None:
