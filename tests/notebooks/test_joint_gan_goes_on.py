@@ -1,5 +1,7 @@
-"""Step 6 of joint_gan: a training that was cut off ends with the same weights."""
+"""joint_gan: trainings that were cut off, and clips that were not drawn here."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,14 @@ import step_runs
 from avnb_notebooks.joint_gan import series
 from step_runs import PowerCut, read_steps
 from test_joint_gan_data import prepare_noise
+from whole_series import find_unnamed, recording_steps
 
 from avnb import files
+from avnb.course import runner
+from avnb.data.shards import prepare
 from avnb.data.sources import ClipSettings
 from avnb.errors import ClipsError, LessonError
+from data_scripts import hmmd
 
 TINY = {"methods": ("timed",), "steps": 6, "points": 2, "measured": 8}
 SETTINGS = ClipSettings(1.024, hop=1.0, fps=10.0, size=32, sample_rate=16000)
@@ -101,6 +107,44 @@ def test_clips_without_truth_are_judged_and_played(tmp_path: Path) -> None:
     assert set(rows) == {"real", "timed", "chance"}
     assert rows["chance"]["value"] == 0.25
     assert "units" in rows["real"]["note"]  # people, and not questions
+
+
+# Real videos of three classes: several rates of frames and of sound, and for one class
+# a single video, which is cut in time.
+RECORDINGS = {
+    "events/drums.mp4": "events/vas/video_02480.mp4",
+    "events/bag.mp4": "events/condfoley/hitting_bag.mp4",
+    "music/keys.mp4": "music/piano_hand/piano_full.mp4",
+    "talking/face.mp4": "talking/pcavs/00015.mp4",
+    "talking/suit.mp4": "talking/retalking/1.mp4",
+}
+
+
+@pytest.mark.slow
+def test_real_recordings_come_to_their_report(
+    media_folder: Path, tmp_path: Path
+) -> None:
+    """As README says: avnb prepare hmmd, then avnb run joint_gan --data."""
+    for name, of in RECORDINGS.items():
+        path = tmp_path / "my_videos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(media_folder / of)
+    made = replace(hmmd.SETTINGS, fps=10.0, size=32)
+    found, problems = hmmd.find_sources(tmp_path / "my_videos", made)
+    report = prepare(found, tmp_path / "seconds", made, problems=problems, workers=1)
+    assert not report.problems
+    steps = [number for number, _ in recording_steps("joint_gan")]
+    folder = runner.run_series(
+        "joint_gan", scale="smoke", data=tmp_path / "seconds", steps=steps,
+        overrides={"methods": ("JM", "timed")}, run_dir=tmp_path / "run",
+    )  # fmt: skip
+    results = json.loads((folder / "results.json").read_text())["steps"]
+    assert list(results) == [name for _, name in recording_steps("joint_gan")]
+    recorded = {e["name"] for step in results.values() for e in step["entries"]}
+    # What only the drawn world knows: when something starts.
+    assert set(series.RECORDED) - recorded == {"clock"}
+    assert "data:image/png" in (folder / "report.html").read_text()
+    assert find_unnamed(folder) == []
 
 
 @pytest.mark.slow
