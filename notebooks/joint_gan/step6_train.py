@@ -590,7 +590,8 @@ def train_network(name: str) -> training.Run:
 # torch counts the floating-point operations of one step. Divided by its time and by the
 # speed of a large matrix product on this machine, they give the part of the machine's
 # peak that is used. `benchmarks/joint_gan.py` compares the step with one that is
-# written with the parents' modules.
+# written as the parents' code does it, and keeps what it measured in
+# `benchmarks/results/joint_gan.json`.
 
 
 # %%
@@ -632,7 +633,7 @@ for name in chosen:
     speed = row["GFLOP a step"] / row["s a step"]
     rows.append(row | {"GFLOP/s": speed})
     if device.type == "cpu":  # the peak is that of the processor
-        rows[-1]["of the peak [%]"] = 100 * speed / peak
+        rows[-1]["part of the peak [%]"] = 100 * speed / peak
 lesson.table(
     "cost",
     rows,
@@ -799,7 +800,7 @@ lesson.figure("samples", figure, "Frames: real ones, and of each network.")
 some = np.linspace(0, frames - 1, min(frames, 10)).round().astype(int)
 grid = [[strip[k] for k in some] for strip in strips.values()]
 figure = show.image_grid(grid, rows=list(strips))
-lesson.figure("fig3", figure, "One clip of each, frame by frame (the paper's Fig. 3).")
+lesson.figure("fig3", figure, "One clip of each, frame by frame (as Fig. 3 has it).")
 for name, wave in sounds.items():
     lesson.audio(f"sounds_{name}", wave.numpy(), RATE, f"{name}: one after another")
 

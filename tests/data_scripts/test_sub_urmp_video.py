@@ -1,6 +1,7 @@
 """Clips of one second from the released Sub-URMP: the joins, and the gaps."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from avnb.data.clips import load_clips
 from avnb.data.shards import prepare
 from avnb.data.sources import format_problems
 from avnb.errors import ClipsError
+from avnb.media import write_frames
 from data_scripts import sub_urmp_video
 from data_scripts.bandstand.layouts.sub_urmp import perform_part
 from data_scripts.bandstand.layouts.sub_urmp_video import (
@@ -144,8 +146,6 @@ def test_chunks_of_two_rates_are_no_clip(tmp_path: Path) -> None:
 def test_what_the_pairs_do_not_hold_is_an_error(
     settings: dict, told: str, tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-
     write_song(tmp_path / "in", list(range(500, 1900, 100)))
     with pytest.raises(ClipsError, match=told):
         sub_urmp_video.find_sources(tmp_path / "in", replace(SETTINGS, **settings))
@@ -155,6 +155,43 @@ def test_an_empty_folder_says_what_belongs_there(tmp_path: Path) -> None:
     found, problems = sub_urmp_video.find_sources(tmp_path)
     assert not found
     assert "Give the folder that holds img/" in problems[0].remedy
+
+
+# ---------------------------------------------------------------------- from URMP
+
+
+def test_urmp_gives_clips_of_each_player(tmp_path: Path) -> None:
+    """Two players side by side: the left one gets brighter, the right one stays."""
+    piece = tmp_path / "in" / "01_Jupiter_vn_vc"
+    piece.mkdir(parents=True)
+    frames = np.full((32, 48, 96, 3), 120, np.uint8)
+    frames[:, :, :48] = (40 + 6 * np.arange(32)).astype(np.uint8)[:, None, None, None]
+    now = np.arange(round(3.2 * 16000)) / 16000
+    sounds = {"1_vn": 0.4 * np.sin(2 * np.pi * (200 * now + 90 * now**2))}
+    sounds["2_vc"] = 0.4 * np.sin(2 * np.pi * (900 * now - 90 * now**2))
+    mixed = sum(sounds.values())[None].astype(np.float32)
+    write_frames(piece / f"Vid_{piece.name}.mp4", frames, mixed, 10, 16000)
+    for part, sound in sounds.items():
+        soundfile.write(piece / f"AuSep_{part}_01_Jupiter.wav", sound, 16000)
+    settings = replace(SETTINGS, size=16)
+    found, problems = sub_urmp_video.find_sources(
+        tmp_path / "in", settings, layout="urmp"
+    )
+    report = prepare(found, tmp_path / "out", settings, problems=problems, workers=1)
+    assert not report.problems
+    clips = load_clips(tmp_path / "out", "train")
+    assert clips.frames.shape == (6, 10, 16, 16, 3)
+    assert clips.waveform.shape == (6, 1, 16384)
+    for i, label in enumerate(clips.labels.tolist()):
+        violin = clips.classes[label] == "violin"
+        start = round(float(clips.start[i]))
+        # The own track, and not the video's sound, from the clip's first moment on.
+        sound = sounds["1_vn" if violin else "2_vc"][16000 * start :][:16384]
+        heard = clips.waveform[i, 0].numpy() / 32767
+        assert np.abs(heard - sound).max() < 0.01
+        grey = clips.frames[i].float().mean((1, 2, 3)).numpy()
+        wanted = 40 + 6 * (10 * start + np.arange(10)) if violin else 120
+        assert np.abs(grey - wanted).max() < 4
 
 
 # ------------------------------------------------------------- the drawn stand-in

@@ -132,7 +132,7 @@ def test_real_recordings_come_to_their_report(
     made = replace(hmmd.SETTINGS, fps=10.0, size=32)
     found, problems = hmmd.find_sources(tmp_path / "my_videos", made)
     report = prepare(found, tmp_path / "seconds", made, problems=problems, workers=1)
-    assert not report.problems
+    assert sum(report.written.values()) > 25
     steps = [number for number, _ in recording_steps("joint_gan")]
     folder = runner.run_series(
         "joint_gan", scale="smoke", data=tmp_path / "seconds", steps=steps,
