@@ -144,6 +144,7 @@ settings = lesson.settings(
         pair_width=(2, 4, 8, 16, 16),  # of the pairs' critics
         trunks=("shared", "shared", "shared", "shared", "separate"),  # of D_1 and D_2
         shuffle=(2, 2, 2, 2, 2),  # radius of the phase shuffle in D_a
+        upsample=(*["transposed"] * 5,),  # of G_a; or nearest: copies, then convolved
         content=(90, 90, 90, 90, 90),  # numbers of Z_C
         noisy_steps=(2, 250, 800, 1000, 50000),  # until instance noise is gone
         lr=(2e-4, 4e-4, 4e-4, 4e-4, 2e-4),  # of Adam
@@ -405,7 +406,7 @@ def make_networks(method: Method, more: dict) -> tuple[JointGenerator, Critics, 
     """Generators and critics of a method, and the generators' arguments."""
     sizes = {
         "sound_width": settings.sound_width, "width": settings.width, "size": size,
-        "content": settings.content,
+        "content": settings.content, "upsample": settings.upsample,
     }  # fmt: skip
     G = make_generator(method, **sizes)
     torch.manual_seed(lesson.seed + 1)  # G draws more where the two are coupled

@@ -23,6 +23,7 @@ from data_scripts.bandstand.hands import (
     KINDS,
     SAME_HAND_GAP,
     STRIKERS,
+    STROKES,
     locate_bar,
     strike,
 )
@@ -206,6 +207,18 @@ def test_a_hand_touches_in_the_frame_of_its_stroke(instrument: str, fps: int) ->
             beside = {f + d for f in frames for d in (-1, 1)} - right
             beside = sorted(f for f in beside if 0 <= f < len(height))
             assert (height[beside] > 0.002).mean() > 0.9
+
+
+@each_striker
+def test_the_truth_names_the_last_stroke_of_each_hand(instrument: str) -> None:
+    take = record_hands(instrument, 4, seconds=8, seed=6, fps=10)
+    truth = take.measure(np.arange(80) / 10)
+    for hand in ("right", "left"):
+        own = [s for s in take.played.strokes if s.hand == hand]
+        for k, named in enumerate(truth[f"stroke_{hand}"].tolist()):
+            until = [s for s in own if math.floor(s.time * 10 + 1e-6) <= k]
+            assert named == (1 + STROKES.index(until[-1].name) if until else 0)
+    assert truth["stroke_right"].any()
 
 
 @each_striker

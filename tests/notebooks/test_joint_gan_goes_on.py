@@ -112,7 +112,7 @@ def test_clips_without_truth_are_judged_and_played(tmp_path: Path) -> None:
 # Real videos of three classes: several rates of frames and of sound, and for one class
 # a single video, which is cut in time.
 RECORDINGS = {
-    "events/drums.mp4": "events/vas/video_02480.mp4",
+    "events/drums.mp4": "events/diff_foley/drum.mp4",
     "events/bag.mp4": "events/condfoley/hitting_bag.mp4",
     "music/keys.mp4": "music/piano_hand/piano_full.mp4",
     "talking/face.mp4": "talking/pcavs/00015.mp4",
