@@ -288,8 +288,8 @@ lesson.figure("class_histogram", figure, "Which classes are generated.")
 # | JSD | divergence of the two histograms of bins, in bits | about 0 | 1 |
 # | FD, KD | Fréchet and kernel distance of the ear's features | of real clips | ∞ |
 # | IS | inception score of the ear's classes | the number of classes | 1 |
-# | PE, all | entropy of the pitches of all sounds together | of real clips | * |
-# | PE, each | mean entropy of each sound's own pitches | of real clips | * |
+# | PE, all | entropy of all sounds' pitches together | of real clips | see below |
+# | PE, each | mean entropy of each sound's own pitches | of real clips | see below |
 #
 # The bins are clusters of the ear's features of all training clips. The test of NDB
 # takes clips as independent. Those of one player are not, so that even real clips of
@@ -301,7 +301,7 @@ lesson.figure("class_histogram", figure, "Which classes are generated.")
 # classes of this data. So its distances cannot be compared with those of another paper.
 #
 # **Pitches** are counted in the 360 bins of CREPE, 20 cents wide. pYIN finds them. It
-# comes with librosa, and it also says which moments have a pitch at all. (*) An entropy
+# comes with librosa, and it also says which moments have a pitch at all. Their entropy
 # can be too low and too high. A tone that never changes has 0 bits, and random pitches
 # have up to log₂ 360 = 8.5 bits. The paper counts lower as better.
 #
