@@ -45,7 +45,7 @@ RECORDED = (
 
 # The entries with which the report opens: what was made, then the main tables.
 HIGHLIGHTS = (
-    *("samples", "fig3", "sounds_*", "films_*", "class_histogram"),
+    *("samples", "figure3", "sounds_*", "films_*", "class_histogram"),
     *("recognisable", "table3", "table4", "coupling", "nearest"),
 )
 

@@ -801,7 +801,7 @@ lesson.figure("samples", figure, "Frames: real ones, and of each network.")
 some = np.linspace(0, frames - 1, min(frames, 10)).round().astype(int)
 grid = [[strip[k] for k in some] for strip in strips.values()]
 figure = show.image_grid(grid, rows=list(strips))
-lesson.figure("fig3", figure, "One clip of each, frame by frame (as Fig. 3 has it).")
+lesson.figure("figure3", figure, "One clip of each, frame by frame (as Fig. 3 has it).")
 for name, wave in sounds.items():
     lesson.audio(f"sounds_{name}", wave.numpy(), RATE, f"{name}: one after another")
 
