@@ -62,3 +62,13 @@ def test_the_generated_cellist_resembles_the_real_one(
     # Grey pictures would agree with the real ones in the white between them alone.
     grey = np.where(made > 0.99, made, 0.5)
     assert correlate(real, made) > correlate(real, grey) + 0.1
+
+
+@pytest.mark.slow
+def test_the_generated_musicians_have_colours(run_notebook) -> None:
+    folder = run_notebook("deep_cross_modal", "step11_play")
+    for name in ("swap", "walk"):
+        (picture,) = cut_rows(folder / f"figure_{name}.png", 1)
+        # An untrained network gives grey noise.
+        coloured = picture.max(axis=-1) - picture.min(axis=-1) > 0.1
+        assert coloured.mean() > 0.2
