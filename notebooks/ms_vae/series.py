@@ -78,7 +78,7 @@ NO_MODEL = ("none", "where events lie")  # the supervision of rows without a mod
 COLLAPSED = 1.0  # nats; a latent with less information has collapsed: our threshold
 
 # The entries with which the report opens: what was made, then the main tables.
-HIGHLIGHTS = ("heard*", "walk", "dreams", "table1", "table2", "best_trivial")
+HIGHLIGHTS = ("heard*", "matrix*", "walk", "dreams", "table1", "table2", "best_trivial")
 
 # What the reference run publishes of its folder, for the playing notebook.
 PUBLISHED = ("models/audio_encoder.safetensors", "models/ms_vae_w.safetensors")
