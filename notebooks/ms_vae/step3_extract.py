@@ -30,7 +30,7 @@ OVERRIDES = {}  # {"field": value} of the table of settings below: your own valu
 # scale      for                                       the whole series took
 # smoke      tests: every line runs, nothing learned   not measured yet
 # laptop     two cores, no GPU: the networks do learn  22.6 min at 107 GFLOP/s
-# reference  two cores for hours: what claims rest on  not measured yet
+# reference  two cores for hours: what claims rest on  at least 100 minutes
 # gpu        a GPU with 16 GB, as in Colab             not measured yet
 # paper      the paper's own setting, as far as known  not measured yet
 # `avnb check` measures the GFLOP/s of your machine, and says how long it will take.
