@@ -72,3 +72,12 @@ def test_step_3_goes_on_with_more_steps(tmp_path: Path) -> None:
     run("step3_extract", tmp_path, overrides={"encoder_rate": 5e-4})
     assert (tmp_path / "audio_encoder,encoder_rate=0.0005").is_dir()
     assert hash_folder(tmp_path / "audio_encoder") == kept
+
+
+@pytest.mark.slow
+def test_step_3_takes_the_published_encoder(tmp_path: Path) -> None:
+    found = run("step3_extract", tmp_path, overrides={"weights": "reference"})
+    assert not (tmp_path / "audio_encoder").exists()  # nothing was trained
+    assert "trainings" not in found
+    row, chance = found["audio_encoder"]
+    assert row["accuracy"]["value"] > 0.9 > chance["accuracy"]["value"]
