@@ -20,11 +20,27 @@ def read_text(series: str, step: str) -> str:
     return path.read_text()
 
 
+def read_cells(series: str, step: str) -> str:
+    """All code of a step's notebook, also that which its text half leaves out."""
+    (path,) = (path for path in step_files(series) if path.stem == step)
+    cells = json.loads(path.with_suffix(".ipynb").read_text())["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+
+
 def run_step(
-    series: str, step: str, run_dir: Path, data: Path, **overrides: Any
+    series: str,
+    step: str,
+    run_dir: Path,
+    data: Path,
+    *,
+    cells: bool = False,
+    **overrides: Any,
 ) -> dict[str, Any]:
-    """What a step records at scale smoke, its text half run as a script."""
-    text = read_text(series, step)
+    """What a step records at scale smoke, its text half run as a script.
+
+    A notebook that defines shows nothing in its text half: `cells` runs the other half.
+    """
+    text = read_cells(series, step) if cells else read_text(series, step)
     given = {"SCALE": "smoke", "RUN_DIR": str(run_dir), "DATA": str(data)}
     for name, value in (given | {"OVERRIDES": overrides}).items():
         text, found = re.subn(rf"^{name} = .*", f"{name} = {value!r}", text, flags=re.M)
