@@ -383,16 +383,18 @@ lesson.table("reader", rows, "The reader on real held-out videos: r within a vid
 
 # %% tags=["read-curves"]
 drawn = [q for q in ("shown", "pulse", "mouth_open") if q in quantities]
-figure, axes = show.subplots(1, min(3, len(index)), width=2.6, height=1.6)
-for k, place in enumerate(axes[0]):
-    for name, colour in zip(drawn, ("C0", "C1"), strict=False):
-        place.plot(test.truth[name][index[k]], color=colour, linestyle="--")
-        place.plot(curves[name][k], color=colour, label=QUANTITIES[name])
-    place.set(xlabel="frame", ylim=(-0.4, 1.4))
 if drawn:
+    figure, axes = show.subplots(1, min(3, len(index)), width=2.6, height=1.6)
+    for k, place in enumerate(axes[0]):
+        for name, colour in zip(drawn, ("C0", "C1"), strict=False):
+            place.plot(test.truth[name][index[k]], color=colour, linestyle="--")
+            place.plot(curves[name][k], color=colour, label=QUANTITIES[name])
+        place.set(xlabel="frame", ylim=(-0.4, 1.4))
     axes[0, -1].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-axes[0, 0].set_ylabel("share, or pulse")
-lesson.figure("read_curves", figure, "The truth (dashed), and what is read.")
+    axes[0, 0].set_ylabel("share, or pulse")
+    lesson.figure("read_curves", figure, "The truth (dashed), and what is read.")
+else:
+    print("Nothing is known of these videos but their class, so no curve is read.")
 
 # %% [markdown]
 # ## Who answers
@@ -1175,6 +1177,9 @@ SEVEN = {k: "" for k in range(-3, 4)} | {
     0: "no preference",
     3: "the right",
 }
+
+# %%
+# Letters have songs; heads and your own recordings have sounds.
 songs = "shown" in train.truth or set(train.classes) <= set(string.ascii_uppercase)
 music = "song" if songs else "sound"
 asked_of_people = {

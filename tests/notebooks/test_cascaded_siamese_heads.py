@@ -15,9 +15,9 @@ from data_scripts.bandstand.layouts.vidtimit import write_vidtimit
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two persons with three sentences each."""
+    """Three persons with three sentences each, so that three are held out."""
     root = tmp_path_factory.mktemp("heads")
-    write_vidtimit(root / "set", persons=2, sentences=3, size=48, workers=1)
+    write_vidtimit(root / "set", persons=3, sentences=3, size=48, workers=1)
     found, problems = vidtimit.find_sources(root / "set")
     settings = replace(vidtimit.SETTINGS, size=32)
     prepare(found, root / "clips", settings, problems=problems, workers=1)
