@@ -277,8 +277,8 @@ def load_clips(
 #     rows.append(row)
 # lesson.table("counts", rows, "What the two splits hold")
 # # What this run's data are, as far as their truth says it.
-# kinds = {"shown": "slides", "mouth_open": "heads"}
-# kind = next((k for q, k in kinds.items() if q in train.truth), "your videos")
+# kinds = {"shown": "slide", "mouth_open": "head"}
+# kind = next((k for q, k in kinds.items() if q in train.truth), "your video")
 
 # %% [markdown]
 # A unit is what is independent of all others: a source video here, a person in the set
@@ -325,7 +325,7 @@ def load_clips(
 #     for split in ("train", "test")
 # }
 # sets = {kind: data}
-# sets.setdefault("heads", heads)  # this run's own may be heads as well
+# sets.setdefault("head", heads)  # this run's own may be heads as well
 
 # %% tags=["active-ipynb", "heads-shown"]
 # some = heads["test"]
@@ -501,7 +501,7 @@ def take_videos(clips: Clips, count: int) -> Clips:
 #     heard = [hear_frames(clips.waveforms) for clips in (first, second)]
 #     oracle = fit_oracle(heard[0], known[0], before=0)
 #     found = judge_oracle(oracle, heard[1], known[1], block=FRAMES, least=FRAMES)
-#     rows += [{"set": name, **row} for row in found]
+#     rows += [{"set": f"{name}s", **row} for row in found]
 # lesson.table("oracles", rows, "What 0.48 s of sound say of the frame within it")
 
 # %% [markdown]
