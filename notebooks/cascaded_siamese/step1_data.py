@@ -566,12 +566,14 @@ def find_entrances(clips: Clips) -> Int64[Tensor, " N"]:
 # ## Your own films
 #
 # Name films after the video that they were cut from, `62_5.mp4`, and write their
-# letters into `labels.csv` beside them. For persons, unpack VidTIMIT, or lay out your
-# own recordings in its folders.
+# letters into `labels.csv` beside them. Films of anything else, such as people who
+# speak, go into one folder a class, `my_videos/anna/1.mp4`. VidTIMIT is read as it is.
 #
 # ```
 # avnb prepare phonics --source my_films --out my_clips
-# avnb prepare vidtimit --source my_persons --out my_clips
+# avnb prepare folder --source my_videos --out my_clips --seconds 1.52 --fps 25 \
+#     --sample-rate 16000
+# avnb prepare vidtimit --source vidtimit --out my_clips
 # avnb run cascaded_siamese --scale laptop --data my_clips
 # ```
 #
