@@ -73,7 +73,6 @@ def test_frames_may_have_the_suffix_of_a_picture(tmp_path: Path, suffix: str) ->
         assert "holds no frames" in problems[0].problem
     else:
         (one,) = found
-        assert one.pictures is not None
         assert [p.name for p in one.pictures[:2]] == [f"001{suffix}", f"002{suffix}"]
 
 

@@ -67,6 +67,9 @@ def test_heads_are_trained_on_judged_and_played_with(
     assert mouth["here"]["value"] == pytest.approx(ours["pairs"]["value"])
     (enters,) = (row for text, row in claims.items() if "Ours: the object" in text)
     assert enters["holds"] == "not compared"
+    # Whatever the reader says of real videos, it says the same of them once more.
+    kept = {row["videos"]: row for row in found["kept"]}
+    assert kept["real videos"]["read as the real one, held out"]["value"] == 1
     # A still has no moment of its own, so that any sound fits it equally well.
     aligned = {row["videos"]: row for row in found["av_align"]}
     assert {*aligned} <= videos
