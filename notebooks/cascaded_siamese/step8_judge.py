@@ -697,9 +697,9 @@ if len(index) > 1:
 # | read as the real one | it names the same class as in the real video | 1 |
 # | jump | change at the borders of clips (frames 8, 16, 24) by that elsewhere | 1 |
 #
-# The reader itself errs on slides that it has not seen, so a network cannot keep more
-# classes than are read right in real videos. "Read as the real one" leaves these errors
-# out. A jump above 1 is seen as a jerk. Below 1 the motion pauses at the borders.
+# The reader itself errs on slides that it has not seen, so not all real videos are read
+# right either. "Read as the real one" leaves these errors out. A jump above 1 is seen
+# as a jerk. Below 1 the motion pauses at the borders.
 #
 # **The floor** of the distances is that of one half of the real videos against the
 # other half, of other units. A Fréchet distance of few videos is too large, and the
