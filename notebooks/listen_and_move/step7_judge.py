@@ -108,12 +108,12 @@ settings = lesson.settings(
     dict(
         #             smoke laptop reference gpu paper
         frames=(32, 960, 1920, 4000, 4000),  # of the test part, at most
-        shifts=(2, 7, 7, 7, 7),  # other moments whose sound is the control
-        clips=(4, 32, 256, 256, 2048),  # of each video for FVD, at most
+        shifts=(2, 3, 7, 7, 7),  # other moments whose sound is the control
+        clips=(4, 16, 256, 256, 2048),  # of each video for FVD, at most
         clip_frames=(9, 16, 16, 16, 16),  # frames of each
         sounds=(2, 6, 60, 60, 500),  # foreign sounds
         seconds=(1.0, 5.0, 5.0, 5.0, 5.0),  # of each, at most
-        pictures=(8, 96, 500, 2000, 10000),  # real and generated, for FID and KID
+        pictures=(8, 64, 500, 2000, 10000),  # real and generated, for FID and KID
         foreign=("", "", "", "", ""),  # a folder of avnb prepare fsd50k, or drawn
         weights=("random", *["published"] * 4),  # of the networks
     ),
