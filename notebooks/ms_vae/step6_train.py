@@ -105,8 +105,8 @@ lesson = course.start(
 settings = lesson.settings(
     dict(
         #            smoke laptop reference gpu paper
-        epochs=(2, 150, 400, 60, 60),  # of the corrected mode
-        drop=(1, 100, 200, 40, 40),  # the epoch at which λ2 becomes 0.01
+        epochs=(2, 110, 400, 60, 60),  # of the corrected mode
+        drop=(1, 75, 200, 40, 40),  # the epoch at which λ2 becomes 0.01
         batch=(4, 32, 32, 32, 32),  # videos of a step
         rate=(1e-3, 1e-3, 1e-3, 1e-3, 1e-3),
         epochs_released=(1, 15, 30, 15, 15),  # as released: the paper's 15
