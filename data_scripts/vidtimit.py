@@ -50,7 +50,7 @@ been in the paper.
 RATE = 25.0  # frames a second of the recordings
 PERSONS, SENTENCES = 43, 10
 SILENT = re.compile(r"head\d*")
-FRAME = re.compile(r"(\d+)(\.jpe?g)?", re.IGNORECASE)
+FRAME = re.compile(r"(\d+)(\.jpe?g|\.png)?", re.IGNORECASE)
 
 
 def find_sources(

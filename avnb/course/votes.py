@@ -19,7 +19,7 @@ from typing import Any
 from avnb import files
 from avnb.course.report import CSS
 from avnb.errors import LessonError
-from avnb.metrics import MethodScores, human_scores
+from avnb.metrics import Measure, MethodScores, human_scores, rater_agreement
 from avnb.viz import show
 from avnb.viz.polls import KEY, PAGE, VOTES, draw_answers
 
@@ -51,6 +51,7 @@ class Result:
         scores: question -> method -> its ratings.
         preferences: question -> the two methods and their shares, for the questions
             that compare.
+        agreement: question -> how far the voters agree; None where it is not known.
         left_out: the files that do not count, and why.
         joined: what was taken as one person's, and why.
     """
@@ -59,6 +60,7 @@ class Result:
     voters: int
     scores: Mapping[str, Mapping[str, MethodScores]]
     preferences: Mapping[str, Sequence[Mapping[str, Any]]]
+    agreement: Mapping[str, Measure | None]
     left_out: Sequence[str]
     joined: Sequence[str]
 
@@ -91,13 +93,17 @@ def merge_votes(folder: Path, votes: Path | None = None) -> Result:
     people, joined = join_voters(found)
     scores: dict[str, dict[str, MethodScores]] = {}
     preferences: dict[str, list[dict[str, Any]]] = {}
+    agreement: dict[str, Measure | None] = {}
     for question in key["questions"]:
         records = _list_records(key["ballots"], question, people)
         points = [point for point, _ in question["answers"]]
         scores[question["name"]] = human_scores(records, scores=points)
+        agreement[question["name"]] = rater_agreement(records)
         if question["compares"]:
             preferences[question["name"]] = _compare_pairs(records)
-    result = Result(key["title"], len(people), scores, preferences, left_out, joined)
+    result = Result(
+        key["title"], len(people), scores, preferences, agreement, left_out, joined
+    )
     files.write_json(folder / NUMBERS, files.to_jsonable(result))
     files.write_bytes(folder / RESULT, _render(result, key).encode())
     return result
@@ -283,6 +289,7 @@ def _list_records(
                     "score": score,
                     "rater": voter,
                     "item": about["item"],
+                    "ballot": ballot,
                 }
             )
     return sorted(records, key=lambda record: str(record["method"]))
@@ -355,6 +362,9 @@ def _render(result: Result, key: Mapping[str, Any]) -> str:
             parts.append("<p>Nobody has answered this question.</p>")
             continue
         parts.append(show.table_html(tabulate(result, name)))
+        if (agreement := result.agreement[name]) is not None:
+            row = {"agreement of the voters (1: all the same, 0: by chance)": agreement}
+            parts.append(show.table_html([row]))
         figure = show.figure_to_png(
             draw_answers(
                 result.scores[name],

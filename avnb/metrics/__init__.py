@@ -31,7 +31,7 @@ from avnb.metrics.distances import (
     real_against_real,
 )
 from avnb.metrics.entrances import MomentMatch, find_entrances, moment_match
-from avnb.metrics.human import MethodScores, human_scores
+from avnb.metrics.human import MethodScores, human_scores, rater_agreement
 from avnb.metrics.inception import fid, fvd, kid, video_inception_score
 from avnb.metrics.judges import Features, FrameReader, SoundJudge, VideoJudge
 from avnb.metrics.latents import (
@@ -126,6 +126,7 @@ __all__ = [
     "pose_error",
     "pose_rows",
     "random_mrr",
+    "rater_agreement",
     "read_by_nearest_neighbour",
     "real_against_real",
     "reciprocal_ranks",

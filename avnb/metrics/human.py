@@ -1,4 +1,4 @@
-"""What people answer: their scores of samples, and which of two they prefer.
+"""What people answer: their scores, which of two they prefer, and how far they agree.
 
 Source: Chen et al. 2017, Table 4 and Fig. 8 (scores from 0 to 3).
 """
@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 
 from avnb.metrics.accuracy import score_fractions
-from avnb.metrics.intervals import bootstrap_interval, crossed_interval
+from avnb.metrics.intervals import (
+    bootstrap_interval,
+    crossed_interval,
+    jackknife_interval,
+)
 from avnb.metrics.measure import Measure
 
 SCORES = (0, 1, 2, 3)
@@ -71,6 +75,49 @@ def human_scores(
         )
         for name in names
     }
+
+
+def rater_agreement(
+    records: Sequence[Mapping[str, Any]], *, seed: int = 0
+) -> Measure | None:
+    """Compute Krippendorff's alpha: how far raters agree on what several have judged.
+
+    It is 1 minus the observed disagreement divided by that of chance, where two scores
+    disagree by the square of their difference. It is 1 where all give the same score to
+    the same thing, and about 0 where a score says nothing of the thing.
+
+    Args:
+        records: each holds "ballot", which names what was judged, and "score".
+        seed: of the jackknife's groups.
+
+    Returns:
+        None where no two raters judged the same thing, or where all scores are equal.
+
+    Source: Krippendorff 2011, Computing Krippendorff's Alpha-Reliability.
+    """
+    judged: dict[str, list[int]] = {}
+    for record in records:
+        judged.setdefault(str(record["ballot"]), []).append(int(record["score"]))
+    # What one rater alone has judged says nothing of agreement.
+    several = [scores for scores in judged.values() if len(scores) > 1]
+    if not several:
+        return None
+    sums = np.array([(len(s), sum(s), sum(x * x for x in s)) for s in several], float)
+
+    def compute(index: list[np.ndarray]) -> float:
+        n, total, squares = sums[index[0]].T
+        # Over all ordered pairs, Σ (x - y)² = 2 (n Σ x² - (Σ x)²); the 2 cancels.
+        within = ((n * squares - total**2) / (n - 1)).sum() / n.sum()
+        every = n.sum() * squares.sum() - total.sum() ** 2
+        chance = every / (n.sum() * (n.sum() - 1))
+        return float(1 - within / chance) if chance > 0 else float("nan")
+
+    value, low, high = jackknife_interval(compute, [len(sums)], None, seed=seed)
+    if np.isnan(value):
+        return None
+    count, over = int(sums[:, 0].sum()), f"jackknife over {len(sums)} things judged"
+    about: dict[str, Any] = {"counted": "ratings", "seed": seed, "note": over}
+    return Measure("Krippendorff's alpha", value, low, high, count, **about)
 
 
 def _summarise(

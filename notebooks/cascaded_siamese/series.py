@@ -45,7 +45,8 @@ RECORDED: tuple[str, ...] = (
     *("counts", "shortcuts", "oracles", "entrances"),
     *("cost", "trainings", "methods", "networks", "equal", "copies"),
     "pulls_table",
-    *("judged", "reader", "entrances_made", "motion", "loudness", "table1", "kept"),
+    *("judged", "reader", "entrances_made", "motion", "loudness", "av_align"),
+    *("table1", "kept"),
     *("deaf", "table3", "heldout", "spread", "drift", "claims"),
     "reactions",
 )

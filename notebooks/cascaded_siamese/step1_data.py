@@ -276,6 +276,9 @@ def load_clips(
 #             row[text] = int((clips.truth[name] == 1).any(1).sum())
 #     rows.append(row)
 # lesson.table("counts", rows, "What the two splits hold")
+# # What this run's data are, as far as their truth says it.
+# kinds = {"shown": "slide", "mouth_open": "head"}
+# kind = next((k for q, k in kinds.items() if q in train.truth), "your video")
 
 # %% [markdown]
 # A unit is what is independent of all others: a source video here, a person in the set
@@ -321,6 +324,8 @@ def load_clips(
 #     split: load_clips(folder.with_name("heads_clips"), split)
 #     for split in ("train", "test")
 # }
+# sets = {kind: data}
+# sets.setdefault("head", heads)  # this run's own may be heads as well
 
 # %% tags=["active-ipynb", "heads-shown"]
 # some = heads["test"]
@@ -378,23 +383,30 @@ def cut_corners(
     return torch.cat(corners, dim=1)  # (N, 12)
 
 
-# %% tags=["active-ipynb", "shortcuts"]
+# %% tags=["active-ipynb"]
 # whole = {split: prepared.load_clips(lesson.data, split) for split in data}
 # films = [name for one in whole.values() for name in one.recordings]
 # units = [*train.units, *test.units]
+# places = {"among films": films}
+# if len(set(units)) > len(train.classes):
+#     places["among source videos"] = units
+# else:  # a head's person is its class: nobody else could be right
+#     print("Each unit is a class of its own here, so only films can be compared.")
+
+# %% tags=["active-ipynb", "shortcuts"]
 # labels = torch.cat([train.labels, test.labels])
 # frames = torch.cat([train.frames, test.frames])
 # sound = torch.cat([train.waveforms, test.waveforms])
 # small = F.interpolate(frames[:, 0].movedim(-1, 1).float(), (16, 16), mode="area")
 # properties = {
 #     "the four corners": cut_corners(frames),
-#     "loudness": sound.square().mean(1, keepdim=True).sqrt().log10(),
+#     "loudness": (sound.square().mean(1, keepdim=True) + 1e-10).log10(),
 #     "the whole first frame": small.flatten(1),
 # }
 # rows = []
 # for name, x in properties.items():
 #     row = {"what is read": name}
-#     for text, others in (("among films", films), ("among source videos", units)):
+#     for text, others in places.items():
 #         row[text] = read_by_nearest_neighbour(x, labels, others, name=name, seed=SEED)
 #     rows.append(row)
 # chance = 1 / len(train.classes)
@@ -481,15 +493,15 @@ def take_videos(clips: Clips, count: int) -> Clips:
 
 # %% tags=["active-ipynb", "oracles"]
 # rows = []
-# for name, one in (("slides", data), ("heads", heads)):
+# for name, one in sets.items():
 #     first, second = (take_videos(one[s], settings.heard) for s in ("train", "test"))
-#     heard = [hear_frames(clips.waveforms) for clips in (first, second)]
 #     known = [list_quantities(clips) for clips in (first, second)]
 #     if not known[0] or len(second) < 3:
 #         continue  # nothing is known, or too little to be shifted by whole videos
+#     heard = [hear_frames(clips.waveforms) for clips in (first, second)]
 #     oracle = fit_oracle(heard[0], known[0], before=0)
 #     found = judge_oracle(oracle, heard[1], known[1], block=FRAMES, least=FRAMES)
-#     rows += [{"set": name, **row} for row in found]
+#     rows += [{"set": f"{name}s", **row} for row in found]
 # lesson.table("oracles", rows, "What 0.48 s of sound say of the frame within it")
 
 # %% [markdown]
@@ -538,25 +550,30 @@ def find_entrances(clips: Clips) -> Int64[Tensor, " N"]:
 
 # %% tags=["active-ipynb", "films"]
 # moves = take_videos(test, 4)
-# for name, one in (("slide", moves), ("head", heads["test"])):
+# if not len(moves):  # all of yours are held or still
+#     moves = test
+# for name in sets:
+#     one = moves if name == kind else heads["test"]
 #     span = slice(BESIDE * SAMPLE_RATE // FPS, (BESIDE + FRAMES) * SAMPLE_RATE // FPS)
 #     heard = one.waveforms[0, span].numpy()
 #     film = show.encode_mp4(one.frames[0].numpy(), heard, FPS, SAMPLE_RATE, zoom=4)
-#     path = lesson.run_dir / "step1" / f"{name}.mp4"
+#     path = lesson.run_dir / "step1" / f"{name.replace(' ', '_')}.mp4"
 #     path.parent.mkdir(exist_ok=True)
 #     path.write_bytes(film)
-#     lesson.video(name, path, f"one video: a {name}")
+#     lesson.video(path.stem, path, f"One video: {name}.")
 
 # %% [markdown]
 # ## Your own films
 #
 # Name films after the video that they were cut from, `62_5.mp4`, and write their
-# letters into `labels.csv` beside them. For persons, unpack VidTIMIT, or lay out your
-# own recordings in its folders.
+# letters into `labels.csv` beside them. Films of anything else, such as people who
+# speak, go into one folder a class, `my_videos/anna/1.mp4`. VidTIMIT is read as it is.
 #
 # ```
 # avnb prepare phonics --source my_films --out my_clips
-# avnb prepare vidtimit --source my_persons --out my_clips
+# avnb prepare folder --source my_videos --out my_clips --seconds 1.52 --fps 25 \
+#     --sample-rate 16000
+# avnb prepare vidtimit --source vidtimit --out my_clips
 # avnb run cascaded_siamese --scale laptop --data my_clips
 # ```
 #

@@ -160,9 +160,15 @@ def test_the_votes_of_a_class_are_merged(tmp_path: Path) -> None:
     assert found.scores["belong"]["sampled"].mean.value == 0.5
     told = json.loads((tmp_path / votes.NUMBERS).read_text())
     assert told["scores"]["quality"]["ours"]["mean"]["n"] == 24
+    # Nearly all like ours and dislike theirs; who says "belong" is the voter's habit.
+    assert found.agreement["quality"] is not None
+    assert found.agreement["quality"].value > 0.6
+    assert found.agreement["belong"] is not None
+    assert found.agreement["belong"].value < 0
     text = (tmp_path / votes.RESULT).read_text(encoding="utf-8")
     assert "A vote &lt;/script&gt;" in text
     assert "Voters: 6." in text
+    assert text.count("agreement of the voters") == 3
 
 
 def test_one_person_counts_once_and_the_last_answer_counts(tmp_path: Path) -> None:

@@ -63,6 +63,19 @@ def test_numbered_frames_become_clips(tmp_path: Path) -> None:
     assert np.abs(sound[1, -640:]).max() == pytest.approx(0.2 * 2.78, abs=0.02)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".txt"])
+def test_frames_may_have_the_suffix_of_a_picture(tmp_path: Path, suffix: str) -> None:
+    for path in write_sentence(tmp_path, "fadg0", "sa1", 38).iterdir():
+        path.rename(path.with_name(path.name + suffix))
+    found, problems = vidtimit.find_sources(tmp_path, SETTINGS)
+    if suffix == ".txt":
+        assert not found
+        assert "holds no frames" in problems[0].problem
+    else:
+        (one,) = found
+        assert [p.name for p in one.pictures[:2]] == [f"001{suffix}", f"002{suffix}"]
+
+
 def test_a_short_sentence_is_held(tmp_path: Path) -> None:
     write_sentence(tmp_path / "in", "fadg0", "sa1", 20)
     found, problems = vidtimit.find_sources(tmp_path / "in", SETTINGS)

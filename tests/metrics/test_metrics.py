@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from avnb.metrics import (
     paired_difference,
     pose_error,
     pose_rows,
+    rater_agreement,
     real_against_real,
     state_checksum,
     verdict,
@@ -419,6 +421,51 @@ def test_human_scores() -> None:
     assert (worst.fractions[0].low, worst.fractions[0].high) == wilson_interval(4, 4)
     with pytest.raises(ValueError, match="record 0: score 4"):
         human_scores([{"method": "x", "score": 4}])
+
+
+def test_agreement_is_krippendorffs_alpha() -> None:
+    """His own example of four observers and twelve units: 0.849 for interval data."""
+    rows = (
+        "1 2 3 3 2 1 4 1 2 . . .",
+        "1 2 3 3 2 2 4 1 2 5 . 3",
+        ". 3 3 3 2 3 4 2 2 5 1 .",
+        "1 2 3 3 2 4 4 1 2 5 1 .",
+    )
+    records = [
+        {"ballot": f"unit {k}", "rater": rater, "score": int(score)}
+        for rater, row in enumerate(rows)
+        for k, score in enumerate(row.split())
+        if score != "."
+    ]
+    found = rater_agreement(records)
+    assert found is not None
+    assert found.value == pytest.approx(0.849, abs=5e-4)
+    assert found.n == 40  # the last unit has a single observer, who counts nowhere
+    assert found.low < found.value < found.high
+
+
+def test_agreement_is_that_of_a_plain_loop_and_chance_is_0() -> None:
+    random = np.random.default_rng(0)
+    scores = random.integers(1, 10, (300, 4))
+    same = scores[:, :1].repeat(4, axis=1)
+    for table, wanted in ((scores, 0.0), (same, 1.0), (scores * [1, 1, 1, -1], None)):
+        every = table.flatten().astype(float)
+        pairs = [
+            np.mean([(a - b) ** 2 for a, b in permutations(row, 2)]) for row in table
+        ]
+        apart = (every[:, None] - every[None]) ** 2
+        alpha = 1 - np.mean(pairs) / (apart.sum() / (len(every) * (len(every) - 1)))
+        records = [
+            {"ballot": str(k), "score": int(x)} for k, r in enumerate(table) for x in r
+        ]
+        found = rater_agreement(records)
+        assert found is not None
+        assert found.value == pytest.approx(alpha)
+        if wanted is not None:
+            assert found.value == pytest.approx(wanted, abs=0.1)
+    alone = [{"ballot": str(k), "score": k} for k in range(5)]
+    assert rater_agreement(alone) is None
+    assert rater_agreement([{"ballot": "a", "score": 3}] * 4) is None
 
 
 def test_people_who_disagree_widen_the_shares_of_their_scores() -> None:

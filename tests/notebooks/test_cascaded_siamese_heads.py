@@ -1,4 +1,4 @@
-"""Steps 7 and 8 of cascaded_siamese on speaking heads: another truth than slides."""
+"""cascaded_siamese on speaking heads, whose truth is another than that of slides."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +13,36 @@ from data_scripts import vidtimit
 from data_scripts.bandstand.layouts.vidtimit import write_vidtimit
 
 
-@pytest.mark.slow
-def test_heads_are_trained_on_and_judged_by_their_mouths(tmp_path: Path) -> None:
-    write_vidtimit(tmp_path / "set", persons=2, sentences=3, size=48, workers=1)
-    found, problems = vidtimit.find_sources(tmp_path / "set")
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three persons with three sentences each, so that three are held out."""
+    root = tmp_path_factory.mktemp("heads")
+    write_vidtimit(root / "set", persons=3, sentences=3, size=48, workers=1)
+    found, problems = vidtimit.find_sources(root / "set")
     settings = replace(vidtimit.SETTINGS, size=32)
-    clips = tmp_path / "clips"
-    prepare(found, clips, settings, problems=problems, workers=1)
+    prepare(found, root / "clips", settings, problems=problems, workers=1)
+    return root / "clips"
+
+
+@pytest.mark.slow
+def test_heads_are_looked_at_as_heads(clips: Path, tmp_path: Path) -> None:
+    """Step 1 says what its data are, and compares nobody with other persons."""
+    found = run_step("cascaded_siamese", "step1_data", tmp_path, clips, whole=True)
+    assert {row["set"] for row in found["oracles"]} == {"heads"}
+    assert {row["quantity"] for row in found["oracles"]} == {
+        series.MOUTH,
+        QUANTITIES["mouth_width"],
+    }
+    for row in found["shortcuts"]:
+        assert "among films" in row
+        assert "among source videos" not in row  # 0 % by construction
+    assert "entrances" not in found
+
+
+@pytest.mark.slow
+def test_heads_are_trained_on_judged_and_played_with(
+    clips: Path, tmp_path: Path
+) -> None:
     keys = ("cascade", "cascade_residual", "mocogan")
     trained = run_step(
         "cascaded_siamese", "step7_train", tmp_path / "run", clips, methods=keys
@@ -44,3 +67,15 @@ def test_heads_are_trained_on_and_judged_by_their_mouths(tmp_path: Path) -> None
     assert mouth["here"]["value"] == pytest.approx(ours["pairs"]["value"])
     (enters,) = (row for text, row in claims.items() if "Ours: the object" in text)
     assert enters["holds"] == "not compared"
+    # Whatever the reader says of real videos, it says the same of them once more.
+    kept = {row["videos"]: row for row in found["kept"]}
+    assert kept["real videos"]["read as the real one, held out"]["value"] == 1
+    # A still has no moment of its own, so that any sound fits it equally well.
+    aligned = {row["videos"]: row for row in found["av_align"]}
+    assert {*aligned} <= videos
+    still = aligned[series.STILL]
+    assert still["AV-Align"]["value"] == pytest.approx(
+        still["with another's sound"]["value"]
+    )
+    played = run_step("cascaded_siamese", "step9_play", tmp_path / "run", clips)
+    assert played["reactions"][0]["other frame"] > 0
