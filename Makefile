@@ -14,9 +14,10 @@ demo: .venv/ready
 play: .venv/ready
 	$(BIN)/avnb play $(SERIES) $(LAB)
 
-# Every notebook is executed once: see tests/notebooks/test_whole_series.py.
+# Every notebook is executed once: see tests/notebooks/test_whole_series.py. To run what
+# it leaves out: .venv/bin/python -m pytest -m weekly tests
 test: check
-	$(PYTEST) --durations=20 --nbmake --nbmake-timeout=600 \
+	$(PYTEST) -m "not weekly" --durations=20 --nbmake --nbmake-timeout=600 \
 		tests $$($(BIN)/python tools/notebook_tools.py defining)
 
 # What to run before a commit: three minutes.

@@ -121,6 +121,7 @@ RECORDINGS = {
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_real_recordings_come_to_their_report(
     media_folder: Path, tmp_path: Path
 ) -> None:

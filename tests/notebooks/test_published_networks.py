@@ -69,7 +69,11 @@ def correlate(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("step", "figure", "rows"), [("step7_judge", "films", 4), ("step8_play", "own", 2)]
+    ("step", "figure", "rows"),
+    [
+        pytest.param("step7_judge", "films", 4, marks=pytest.mark.weekly),
+        ("step8_play", "own", 2),
+    ],
 )
 def test_the_generated_cellist_resembles_the_real_one(
     run_notebook, step: str, figure: str, rows: int
