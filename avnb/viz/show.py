@@ -66,6 +66,11 @@ BESIDE: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
 class Plot(Figure):
     """A figure in the house style that a notebook shows by itself."""
 
+    def legend(self, *args: Any, **options: Any) -> Legend:
+        """As matplotlib's, in the house style."""
+        with mpl.rc_context(STYLE):
+            return super().legend(*args, **options)
+
     def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
         # The metadata is IPython's: the page's text for who cannot see the picture.
         return figure_to_png(self), {"alt": describe_figure(self)}

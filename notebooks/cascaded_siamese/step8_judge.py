@@ -670,12 +670,19 @@ lesson.table("loudness", rows, "Held out: motion and loudness, r within a video"
 
 
 # %% tags=["av-align"]
+def trim_sound(sound: Tensor, frames: int = FRAMES) -> Tensor:
+    """The sound (…, S) of a video's frames, without what is heard beside them."""
+    begin = BESIDE * SAMPLE_RATE // FPS
+    return sound[..., begin : begin + frames * SAMPLE_RATE // FPS].cpu()
+
+
+own_sounds = trim_sound(test.get_waveforms(index))
+
+
 def align_peaks(name: str) -> dict:
     """A row: AV-Align of one answer, with its own sounds and with those of others."""
-    begin, end = (k * SAMPLE_RATE // FPS for k in (BESIDE, BESIDE + FRAMES))
-    heard = test.get_waveforms(index).cpu()[:, begin:end]
     own, other = metrics.av_align(
-        make_held_out(name), heard, FPS, SAMPLE_RATE, units, seed=lesson.seed
+        make_held_out(name), own_sounds, FPS, SAMPLE_RATE, units, seed=lesson.seed
     )
     return {"videos": name, "AV-Align": own, "with another's sound": other}
 
@@ -1046,8 +1053,7 @@ def save_film(name: str, videos: list[Tensor], sound: Tensor, caption: str) -> N
     """Show videos (T, 3, H, W) in rows of four with a sound, and keep the film."""
     path = lesson.run_dir / "films" / f"{name}.mp4"
     tiled = tile_videos(videos).numpy()
-    begin = BESIDE * SAMPLE_RATE // FPS
-    wave = sound[begin : begin + len(tiled) * SAMPLE_RATE // FPS].cpu().numpy()
+    wave = trim_sound(sound, len(tiled)).numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(show.encode_mp4(tiled, wave, FPS, SAMPLE_RATE, zoom=128 // size))
     lesson.video(f"films_{name}", path, caption)
@@ -1207,13 +1213,8 @@ asked_of_people = {
 def encode_video(name: str, i: int) -> Medium:
     """Held-out video i of an answer, as a film with its sound."""
     video = make_held_out(name)[i].movedim(1, -1).numpy()
-    begin = BESIDE * SAMPLE_RATE // FPS
-    wave = test.get_waveforms(judged["held out"][i : i + 1])[
-        0, begin : begin + FRAMES * SAMPLE_RATE // FPS
-    ]
-    film = show.encode_mp4(
-        video, wave.cpu().numpy(), FPS, SAMPLE_RATE, zoom=192 // size
-    )
+    wave = trim_sound(test.get_waveforms(judged["held out"][i : i + 1])[0]).numpy()
+    film = show.encode_mp4(video, wave, FPS, SAMPLE_RATE, zoom=192 // size)
     return Medium.of_film(film)
 
 

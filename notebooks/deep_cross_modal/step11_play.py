@@ -187,9 +187,7 @@ walks = [
     for name in chosen
 ]
 figure = show.image_grid(
-    walks,
-    rows=[show.spell_name(name) for name in chosen],
-    columns=[f"{share:.2f}" for share in shares],
+    walks, rows=chosen, columns=[f"{share:.2f}" for share in shares]
 )
 lesson.figure(
     "walk", figure, "One sound in each row; the noise changes from left to right."
@@ -206,7 +204,7 @@ swap = [
     [generate_picture(sound, noise) for sound in sounds.values()]
     for noise in rng.standard_normal((3, picture_generator.noise))
 ]
-figure = show.image_grid(swap, columns=[show.spell_name(name) for name in sounds])
+figure = show.image_grid(swap, columns=list(sounds))
 lesson.figure("swap", figure, "One noise in each row, one instrument in each column.")
 
 # %% [markdown]

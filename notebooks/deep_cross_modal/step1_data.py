@@ -379,7 +379,7 @@ def count_pairs(pairs: Pairs) -> dict[str, int]:
 #     ]
 #     for _ in range(4)
 # ]
-# columns = [show.spell_name(train.classes[k]) for k in present]
+# columns = [train.classes[k] for k in present]
 # figure = show.image_grid(grid, columns=columns)
 # lesson.figure("pairs", figure, "Training pictures, four a class.")
 

@@ -374,7 +374,7 @@ def make_representation(name: str, sample_rate: int = 44100) -> nn.Module:
 #     for harmonic in range(1, 7):
 #         ax.axvline(440 * harmonic, color="#bbbbbb", linestyle=":", linewidth=0.8)
 #     ax.set(xscale="log", xlim=(200, 16000), xlabel="frequency [Hz]", ylabel=label)
-# axes[0, 0].legend(frameon=False)
+# axes[0, 0].legend()
 # figure
 
 # %% [markdown]

@@ -592,7 +592,7 @@ def discriminator_loss(
 #     ax.set(xlabel="logit s of a pair", title=title)
 # axes[0, 1].text(-7.8, 0.5, "fakes that D\nrecognises", color="#666666")
 # handles = axes[0, 0].get_legend_handles_labels()
-# figure.legend(*handles, loc="outside lower center", frameon=False)
+# figure.legend(*handles, loc="outside lower center")
 # figure
 
 # %% [markdown]

@@ -589,7 +589,7 @@ grid = [
     generate_bytes(files[name], codes[encoder]["test"][first])
     for name, (encoder, _) in variants.items()
 ]
-names = [show.spell_name(test.classes[k]) for k in present]
+names = [test.classes[k] for k in present]
 rows = [
     f"{name}, {run.steps_done / per_epoch:.2g} epochs" for name, run in runs.items()
 ]

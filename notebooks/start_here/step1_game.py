@@ -304,7 +304,7 @@ def non_saturating_loss(
 #     ax.set(xlabel="logit s of a generated point", title=title)
 # axes[0, 1].text(-7.8, -0.5, "points that D\nrecognises", color="#666666")
 # handles = axes[0, 0].get_legend_handles_labels()
-# figure.legend(*handles, loc="outside lower center", frameon=False)
+# figure.legend(*handles, loc="outside lower center")
 # lesson.figure("saturating", figure, "The two losses of G, and their slopes.")
 
 # %% [markdown]

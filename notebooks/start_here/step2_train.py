@@ -478,7 +478,7 @@ def draw_looks(
         for ax, names in zip(row, panels.values(), strict=True):
             for number, (name, line) in enumerate(names.items()):
                 draw_curve(ax, looks, name, line, number)
-            ax.legend(fontsize=7, frameon=False)
+            ax.legend(fontsize=7)
             ax.set_xlabel("step of G")
     for column, title in zip(axes.T, panels, strict=True):
         column[0].set_title(title)
@@ -540,7 +540,7 @@ def draw_curve(ax: Any, looks: list, name: str, line: float, number: int) -> Non
 # axes[0, 0].plot(*np.transpose(places), label="x, y")
 # axes[0, 0].plot(*np.transpose(means), label="their average")
 # axes[0, 0].set(xlabel="x", ylabel="y", aspect="equal", ylim=(-1.2, 1.6))
-# axes[0, 0].legend(frameon=False, loc="upper left", ncols=2)
+# axes[0, 0].legend(loc="upper left", ncols=2)
 # lesson.figure("circle", figure, "The game xy: the players circle around (0, 0).")
 # far, near = (float(np.linalg.norm(place)) for place in (places[-1], means[-1]))
 # print(f"distance from (0, 0) in the end: {far:.2f}, of the average {near:.2f}")

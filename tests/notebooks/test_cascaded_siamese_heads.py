@@ -40,7 +40,6 @@ def test_heads_are_looked_at_as_heads(clips: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.weekly
 def test_heads_are_trained_on_judged_and_played_with(
     clips: Path, tmp_path: Path
 ) -> None:

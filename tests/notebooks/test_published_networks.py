@@ -13,7 +13,6 @@ import papermill
 import pytest
 
 from avnb.course import play
-from avnb.course.embedded import make_embedded_data
 from avnb.course.records import read_finished
 from avnb.course.series import step_files
 
@@ -29,8 +28,7 @@ def run_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             complete_models(folder)
         (notebook,) = (p for p in step_files(series) if p.stem == step)
         parameters = {"SCALE": "smoke", "RUN_DIR": str(folder)}
-        data = make_embedded_data("smoke", series, play.UNSEEN_SEED)
-        parameters["DATA"] = str(data)
+        parameters["DATA"] = play.choose_data(series)
         papermill.execute_notebook(
             notebook.with_suffix(".ipynb"),
             tmp_path / "executed.ipynb",

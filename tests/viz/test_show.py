@@ -37,7 +37,7 @@ def test_png_holds_the_pixels() -> None:
 
 
 def test_what_is_added_later_has_the_house_style_too() -> None:
-    _, axes = show.subplots(1, 2)
+    figure, axes = show.subplots(1, 2)
     first, second = axes[0]
     first.plot([0, 1], label="loss")
     first.set(title="Generator")
@@ -46,6 +46,7 @@ def test_what_is_added_later_has_the_house_style_too() -> None:
     assert second.title.get_fontsize() == 7
     assert not first.legend().get_frame_on()
     assert first.legend(frameon=True).get_frame_on()
+    assert not figure.legend().get_frame_on()
 
 
 def test_no_title_is_cut_at_the_edge() -> None:
