@@ -1,6 +1,8 @@
 """The blocks of which generator and critics are built (Redondo 2024, Fig. 3)."""
 
 import math
+import os
+from functools import cache
 from typing import Literal
 
 import torch
@@ -99,29 +101,34 @@ def _upsample(x: Tensor) -> Tensor:
 class Conv3d(nn.Conv3d):
     """A 3-d convolution that is right and fast on a CPU too.
 
-    It computes in float32 there, whatever autocast asks. A bug of torch 2.11: in
-    bfloat16 on a CPU the gradient of the weights is read from uninitialised memory,
-    without a message, where two frames are left and channels are 32 or more.
+    It computes in float32 there, whatever autocast asks, unless the processor has AMX.
+    A bug of torch 2.11: in bfloat16 the kernels for AVX-512 read the gradient of the
+    weights from uninitialised memory, without a message, where two frames are left and
+    channels are 32 or more. Those for AMX do not.
 
     And torch takes its slow kernel, which is two to six times slower, where a single
     item comes in. There the same sums are made by a 2-d convolution of all its frames.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """What `nn.Conv3d` gives; on a CPU in the weights' precision."""
+        """What `nn.Conv3d` gives; on a CPU without AMX in the weights' precision."""
         if input.device.type != "cpu":
             return super().forward(input)
+        if torch.is_autocast_enabled("cpu") and _computes_with_amx():
+            return self._convolve(input)
         with torch.autocast("cpu", enabled=False):
             # The input may be bfloat16 already, and without autocast nobody casts it.
-            x = input.to(self.weight.dtype)
-            plain = self.stride[0] == self.dilation[0] == self.groups == 1
-            plain &= self.padding_mode == "zeros"
-            # A kernel of one place is a matrix product in either case.
-            plain &= self.kernel_size[1:] != (1, 1)
-            single = x.ndim == 5 and len(x) == 1
-            if single and plain and not isinstance(self.padding, str):
-                return self._convolve_frames(x, *self.padding)
-            return super().forward(x)
+            return self._convolve(input.to(self.weight.dtype))
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        plain = self.stride[0] == self.dilation[0] == self.groups == 1
+        plain &= self.padding_mode == "zeros"
+        # A kernel of one place is a matrix product in either case.
+        plain &= self.kernel_size[1:] != (1, 1)
+        single = x.ndim == 5 and len(x) == 1
+        if single and plain and not isinstance(self.padding, str):
+            return self._convolve_frames(x, *self.padding)
+        return super().forward(x)
 
     def _convolve_frames(self, x: Tensor, before: int, *padding: int) -> Tensor:
         """The convolution of one item (1, in, T, H, W) by way of its frames."""
@@ -141,6 +148,15 @@ class Conv3d(nn.Conv3d):
         if self.bias is not None:
             out = out + self.bias[:, None, None]
         return out.transpose(0, 1)[None]
+
+
+@cache
+def _computes_with_amx() -> bool:
+    """Whether 3-d convolutions in bfloat16 run on AMX, Intel's unit for matrices."""
+    # Older versions of torch cannot tell. Both variables forbid the kernels for it.
+    has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    limits = {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"}
+    return bool(has.get("amx_bf16")) and limits.isdisjoint(os.environ)
 
 
 class DownBlock(nn.Module):
