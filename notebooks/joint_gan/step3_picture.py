@@ -248,7 +248,9 @@ class InstanceNoise(nn.Module):
         """The same shape as it came."""
         if not self.training or not self.sigma:
             return x
-        return x + self.sigma * torch.randn_like(x)
+        # Drawn in float32: a CPU draws bfloat16 in four times the time.
+        noise = self.sigma * torch.randn_like(x, dtype=torch.float32)
+        return x + noise.to(x.dtype)
 
 
 # %%

@@ -173,6 +173,7 @@ WEIGHT_DECAY = 1e-5  # of Adam
 
 # %%
 device = training.get_device()
+training.keep_freed_memory()
 train, test = (load_clips(lesson.data, split, device) for split in ("train", "test"))
 require_splits(train, test)
 require_clips(train, settings.batch, "a batch")
