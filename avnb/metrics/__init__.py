@@ -66,6 +66,7 @@ from avnb.metrics.shortcuts import (
     make_noise,
     read_by_nearest_neighbour,
 )
+from avnb.metrics.sync import SyncNet, find_offsets, sync_loss
 
 __all__ = [
     "BinComparison",
@@ -76,6 +77,7 @@ __all__ = [
     "MomentMatch",
     "PairGain",
     "SoundJudge",
+    "SyncNet",
     "VideoJudge",
     "accuracy",
     "active_units",
@@ -97,6 +99,7 @@ __all__ = [
     "fid",
     "find_entrances",
     "find_nearest",
+    "find_offsets",
     "find_pitch_bins",
     "frechet_distance",
     "fvd",
@@ -135,6 +138,7 @@ __all__ = [
     "shuffle_within",
     "ssim",
     "state_checksum",
+    "sync_loss",
     "verdict",
     "video_inception_score",
     "window_costs",

@@ -46,6 +46,7 @@ RECORDED: tuple[str, ...] = (
     *("cost", "trainings", "methods", "networks", "equal", "copies"),
     "pulls_table",
     *("judged", "reader", "entrances_made", "motion", "loudness", "av_align"),
+    "sync",
     *("table1", "kept"),
     *("deaf", "table3", "heldout", "spread", "drift", "claims"),
     "reactions",
