@@ -780,7 +780,7 @@ def format_number(value: Any) -> str:
         return _format_measure(value)
     # A Measure, known by its fields: this module does not import `avnb.metrics`.
     if hasattr(value, "low") and hasattr(value, "high"):
-        names = ("value", "low", "high", "unit")
+        names = ("value", "low", "high", "unit", "n")
         return _format_measure({name: getattr(value, name, None) for name in names})
     if value is None:
         return ""
@@ -810,7 +810,9 @@ def _format_measure(measure: Mapping[str, Any]) -> str:
     unit = str(measure.get("unit") or "")
     scale, unit = PERCENTAGES.get(unit, (1, unit))
     text = format_number(scale * value)
-    if not np.isinf([low, high]).all():
+    # What follows from a formula was counted on nothing, and has no interval.
+    exact = measure.get("n") == 0 and low == high
+    if not (exact or np.isinf([low, high]).all()):
         text += f" [{format_number(scale * low)}, {format_number(scale * high)}]"
     return f"{text} {unit}".strip()
 

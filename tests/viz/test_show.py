@@ -13,7 +13,7 @@ import torch
 from matplotlib.image import imread
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from avnb import media
+from avnb import media, metrics
 from avnb.viz import show
 
 RNG = np.random.default_rng(0)
@@ -219,6 +219,14 @@ def test_no_interval_is_shown_where_none_is_known() -> None:
     assert show.format_number(half) == "0.5 [−∞, 0.75] bits"
     assert show.format_number(half | {"high": None}) == "0.5 bits"
     assert show.format_number(-np.inf) == "−∞"
+
+
+def test_what_follows_from_a_formula_has_no_interval() -> None:
+    exact = metrics.chance(4)
+    for told in (exact, exact.as_dict()):
+        assert show.format_number(told) == "25 %"
+    counted = metrics.accuracy(torch.ones(9), torch.ones(9))
+    assert show.format_number(counted).endswith("100] %")
 
 
 @pytest.mark.parametrize(("points", "smooth"), [(1, 5), (4, 4), (9, 4), (9, 1), (3, 9)])
