@@ -225,7 +225,8 @@ def test_what_follows_from_a_formula_has_no_interval() -> None:
     exact = metrics.chance(4)
     for told in (exact, exact.as_dict()):
         assert show.format_number(told) == "25 %"
-    counted = metrics.accuracy(torch.ones(9), torch.ones(9))
+    named = torch.ones(9, dtype=torch.long)
+    counted = metrics.accuracy(named, named)
     assert show.format_number(counted).endswith("100] %")
 
 
