@@ -33,7 +33,13 @@ from avnb.metrics.distances import (
 from avnb.metrics.entrances import MomentMatch, find_entrances, moment_match
 from avnb.metrics.human import MethodScores, human_scores, rater_agreement
 from avnb.metrics.inception import fid, fvd, kid, video_inception_score
-from avnb.metrics.judges import Features, FrameReader, SoundJudge, VideoJudge
+from avnb.metrics.judges import (
+    Features,
+    FrameReader,
+    SoundJudge,
+    VideoJudge,
+    judge_loss,
+)
 from avnb.metrics.latents import (
     active_units,
     latent_information,
@@ -64,6 +70,7 @@ from avnb.metrics.retrieval import mean_reciprocal_rank, random_mrr, reciprocal_
 from avnb.metrics.shortcuts import (
     blur_pictures,
     make_noise,
+    randomise_phases,
     read_by_nearest_neighbour,
 )
 from avnb.metrics.sync import SyncNet, find_offsets, sync_loss
@@ -106,6 +113,7 @@ __all__ = [
     "human_scores",
     "inception_score",
     "is_localisable",
+    "judge_loss",
     "kernel_distance",
     "kid",
     "latent_information",
@@ -129,6 +137,7 @@ __all__ = [
     "pose_error",
     "pose_rows",
     "random_mrr",
+    "randomise_phases",
     "rater_agreement",
     "read_by_nearest_neighbour",
     "real_against_real",

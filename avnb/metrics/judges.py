@@ -9,7 +9,7 @@ second.
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -135,6 +135,41 @@ class VideoJudge(Judge):
         """The logits of the classes."""
         logits: Tensor = self.classes(self.features(video))
         return logits
+
+
+def judge_loss(
+    judge: Judge,
+    clips: Tensor,
+    labels: Int[Tensor, " b"],
+    spoilt: Tensor,
+    frames: int,
+    starts: Bool[Tensor, "b t"] | None = None,
+) -> Float[Tensor, ""]:
+    """What a judge minimises, so that it knows clips, and is unsure of all else.
+
+    A classifier that has met recordings alone is sure of whatever it gets. So it also
+    meets clips without an instrument, for which all classes are to be alike, and in
+    which nothing starts (Hendrycks et al. 2019, Deep Anomaly Detection with Outlier
+    Exposure).
+
+    Args:
+        judge: one of the two.
+        clips: sounds or videos.
+        labels: their classes.
+        spoilt: clips in which no instrument is left.
+        frames: of a video.
+        starts: in which frames of the clips something starts, where it is known.
+    """
+    named, begun = judge.judge(torch.cat([clips, spoilt]), frames)
+    known, unknown = named.split([len(clips), len(spoilt)])
+    # The cross-entropy with equal probabilities, which is smallest at log(classes).
+    loss: Tensor = F.cross_entropy(known, labels)
+    loss = loss - unknown.log_softmax(dim=1).mean()
+    if starts is None:
+        return loss
+    nothing = starts.new_zeros(len(spoilt), frames)
+    there = torch.cat([starts, nothing]).float()
+    return loss + F.binary_cross_entropy_with_logits(begun, there)
 
 
 class FrameReader(nn.Module):

@@ -3,8 +3,9 @@
 A network takes the easiest way to its score. If the place of the head names the
 instrument, a network may look at nothing else, and its accuracy says nothing of the
 instruments that it draws. So each thing that could give the answer away is asked for
-the class by itself, and must not know much more than chance. `blur_pictures` and
-`make_noise` give pictures in which there is no instrument left to be named.
+the class by itself, and must not know much more than chance. `blur_pictures`,
+`make_noise` and `randomise_phases` give pictures and sounds in which there is no
+instrument left to be named.
 """
 
 from __future__ import annotations
@@ -93,3 +94,21 @@ def make_noise(
     values = pictures.float()
     noise = values.mean().cpu() + values.std().cpu() * noise
     return noise.round().clamp(0, 255).to(pictures.device, torch.uint8)
+
+
+def randomise_phases(
+    sounds: Float[Tensor, "*n samples"], *, generator: torch.Generator | None = None
+) -> Float[Tensor, "*n samples"]:
+    """Give each frequency of a sound a random phase: its spectrum, and no beginning.
+
+    What is left is a wash as loud as the sound, in which nothing is struck or plucked.
+
+    Args:
+        sounds: to be spoilt.
+        generator: of the phases.
+    """
+    spectrum = torch.fft.rfft(sounds.float())
+    turns = torch.rand(spectrum.shape, generator=generator, device=sounds.device)
+    turned = torch.polar(spectrum.abs(), 2 * torch.pi * turns)
+    spoilt: Tensor = torch.fft.irfft(turned, n=sounds.shape[-1])
+    return spoilt

@@ -48,6 +48,7 @@ from torch.nn import functional as F
 
 from avnb import losses
 from avnb.errors import AvnbError
+from avnb.features import LogMel
 from avnb.layers import DownConv1d, PhaseShuffle, UpConv1d
 
 # %% tags=["active-ipynb"]
@@ -357,6 +358,73 @@ class SoundCritic(nn.Module):
 #     counts = {k: sum(p.numel() for p in net.parameters()) for k, net in nets.items()}
 #     rows.append({"d": width} | counts)
 # show.table(rows, "weights; the paper's are in the last row")
+
+# %% [markdown]
+# ### A critic that hears a spectrogram
+#
+# WaveGAN was trained for 200,000 steps of 64 sounds. A critic of raw samples has to
+# find out by itself what a tone is, and until then its gradient tells the generator
+# little. On two cores there is no time for that. So we can give $D_a$ a second half
+# (**ours**, `hears="both"`), which gets the log-mel spectrogram of the sound and looks
+# at it as at a picture: four convolutions with stride 2, and a logit for each of 16
+# patches. The spectrogram is a differentiable function of the samples, so its gradient
+# reaches the generator. Step 6 can train with either, and its table says with which.
+#
+# `sound (B, 1, 16384) → log-mel (B, 1, 64, 65) → (B, 8 d, 4, 4) → (B, 16)`
+
+
+# %%
+class SpectrogramCritic(nn.Module):
+    """The second half of D_a (ours): sound → logits of 16 patches of its log-mel."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.log_mel = LogMel(RATE, 1024, 256, 64, top_db=None)
+        widths = [1] + [width * 2**i for i in range(4)]
+        self.downs = nn.ModuleList(
+            nn.Conv2d(a, b, 4, 2, 1) for a, b in itertools.pairwise(widths)
+        )
+        self.decision = nn.Conv2d(widths[-1], 1, 3, 1, 1)
+
+    def forward(self, sound: Float[Tensor, "b 1 samples"]) -> Float[Tensor, "b p"]:
+        """One logit a patch of a quarter of the bands and of the time."""
+        with torch.autocast(sound.device.type, enabled=False):  # dB need the digits
+            x = (self.log_mel(sound[:, 0].float())[:, None] + 20) / 40
+        x = x.clamp(-1.5, 1.5)  # from -80 to 40 dB
+        for down in self.downs:
+            x = F.leaky_relu(down(x), SLOPE)
+        return self.decision(x).flatten(1)
+
+
+# %%
+class BothSoundCritics(nn.Module):
+    """D_a that hears waveform and spectrogram; each has half of the loss.
+
+    The arguments are those of SoundCritic.
+    """
+
+    def __init__(self, width: int = 64, shuffle: int = 2) -> None:
+        super().__init__()
+        self.waveform = SoundCritic(width, shuffle)
+        self.spectrogram = SpectrogramCritic(width)
+
+    def forward(self, sound: Float[Tensor, "b 1 samples"]) -> Float[Tensor, "b p"]:
+        """The logits of patches, and as many copies of the waveform's logit."""
+        # The losses take the mean over all logits of a sound.
+        patches = self.spectrogram(sound)
+        whole = self.waveform(sound)[:, None].expand(-1, patches.shape[1])
+        return torch.cat([whole, patches], dim=1)
+
+
+# %% tags=["active-ipynb", "both-critics"]
+# torch.manual_seed(0)
+# both = BothSoundCritics(width=8)
+# with torch.no_grad():
+#     logits = both(made)
+# assert logits.shape == (4, 2 * 16)  # 16 patches, and 16 copies of the waveform's
+# heard = [both.spectrogram.log_mel(x) for x in (cello, made[0, 0])]
+# names = ["a cellist", "the untrained generator"]
+# show.spectrograms(heard, hop=256 / RATE, captions=names, columns=2, unit="dB")
 
 # %% [markdown]
 # ## Phase shuffle

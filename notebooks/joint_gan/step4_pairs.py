@@ -45,6 +45,7 @@ import torch
 from avnb_notebooks.joint_gan.step2_sound import (
     RATE,
     SAMPLES,
+    BothSoundCritics,
     SoundCritic,
     SoundGenerator,
     SoundTrunk,
@@ -546,14 +547,16 @@ class Critics(nn.Module):
 def make_critics(
     method: Method, sound_width: int, width: int, pair_width: int = 16,
     size: int = 64, sigma: float = 0.0, shuffle: int = 2, shared: bool = True,
-    pair_shuffle: int = 0,
+    pair_shuffle: int = 0, hears: str = "waveform",
 ) -> Critics:  # fmt: skip
     """D_a, D_I, D_V and what the method has beside them.
 
     `shuffle` is the radius of D_a's phase shuffle, `pair_shuffle` that of the pairs'.
+    `hears`: what D_a gets: "waveform", or "both" (with a spectrogram).
     """
     # The pairs' critics come last, so that a seed gives the others equal weights.
-    own = [SoundCritic(sound_width, shuffle), ImageCritic(width, sigma)]
+    kind = {"waveform": SoundCritic, "both": BothSoundCritics}[hears]
+    own = [kind(sound_width, shuffle), ImageCritic(width, sigma)]
     own.append(VideoCritic(width, sigma, size))
     pairs: nn.Module | None = None
     if method.pairs == "alone":

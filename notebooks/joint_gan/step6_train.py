@@ -143,20 +143,20 @@ settings = lesson.settings(
         width=(2, 8, 16, 32, 64),  # of G_I, D_I and D_V
         pair_width=(2, 4, 8, 16, 16),  # of the pairs' critics
         trunks=("shared", "shared", "shared", "shared", "separate"),  # of D_1 and D_2
+        hears=(*["both"] * 4, "waveform"),  # what D_a gets; both: a spectrogram as well
         shuffle=(2, 2, 2, 2, 2),  # radius of the phase shuffle in D_a
         upsample=(*["transposed"] * 5,),  # of G_a; or nearest: copies, then convolved
         content=(90, 90, 90, 90, 90),  # numbers of Z_C
         noisy_steps=(2, 250, 800, 1000, 50000),  # until instance noise is gone
         lr=(2e-4, 4e-4, 4e-4, 4e-4, 2e-4),  # of Adam
         ema_decay=(0.5, 0.99, 0.995, 0.995, 0.0),  # 0: no average, as the parents
-        judge_steps=(4, 250, 1200, 3000, 6000),  # of each judge
-        judge_width=(4, 16, 16, 32, 32),
+        judge_steps=(4, 250, 1200, 3000, 6000), judge_width=(4, 16, 16, 32, 32),
         points=(2, 8, 16, 16, 50),  # moments at which each network is measured
         measured=(8, 96, 256, 512, 900),  # clips that are generated for it
         pulls_every=(1, 20, 50, 50, 500),  # steps between two looks at the gradients
         precision=("float32", "auto", "auto", "auto", "auto"),
     ),
-)
+)  # fmt: skip
 
 # %%
 settings
@@ -192,13 +192,19 @@ print(f"{frames} frames of {size}×{size}; units held out: {len(set(test.units))
 # have no such truth, and then step 7 finds onsets and motion without a network.
 #
 # Both judges learn from the training part and are measured on players that they have
-# not met. Their features also give the distances below. Every generator is measured by
+# not met. A classifier that has only met recordings is sure of its answer whatever it
+# gets: asked about white noise, it may say "guitar" with a probability near 1. So half
+# a batch more is **spoilt**, until no instrument is left: sounds with random phases,
+# white noise, silence; pictures that are blurred, or noise. Of these a judge is to be
+# as unsure as it can, and nothing starts in them. Step 7 shows how far it succeeds.
+#
+# The judges' features also give the distances below. Every generator is measured by
 # them, so they should be good ones. Training them would take much of the demo's time:
 # at scale `laptop` this notebook takes those of the reference run, which has the same
 # data.
 
 # %%
-display(course.show_source(metrics.SoundJudge, metrics.VideoJudge))
+display(course.show_source(metrics.SoundJudge, metrics.VideoJudge, metrics.judge_loss))
 
 
 # %%
@@ -220,12 +226,48 @@ def jitter_videos(x: Tensor, random: torch.Generator) -> Tensor:
 
 
 # %%
-# file: (name, class, how clips are taken, how they are changed, added to the seed)
+def pick_kinds(kinds, weights: tuple[int, ...], random: torch.Generator) -> Tensor:
+    """For each item one of its spoilt forms, with these weights."""
+    device = kinds[0].device
+    drawn = torch.tensor(weights, dtype=torch.float, device=device)
+    chosen = torch.multinomial(drawn, len(kinds[0]), True, generator=random)
+    return torch.stack(list(kinds))[chosen, torch.arange(len(chosen), device=device)]
+
+
+def spoil_sounds(x: Tensor, random: torch.Generator) -> Tensor:
+    """Sounds without an instrument: random phases, white noise, or silence."""
+    noise = torch.randn(x.shape, generator=random, device=x.device)
+    loudness = x.square().mean(2, keepdim=True).sqrt()
+    kinds = (
+        metrics.randomise_phases(x, generator=random),
+        loudness * noise,
+        1e-4 * noise,
+    )
+    return pick_kinds(kinds, (3, 2, 1), random)
+
+
+# %%
+def spoil_videos(x: Tensor, random: torch.Generator) -> Tensor:
+    """Videos without an instrument: blurred to 4 × 4 or 8 × 8 pixels, or noise."""
+    noise = (
+        torch.randn(x.shape, generator=random, device=x.device).mul(0.5).clamp(-1, 1)
+    )
+    flat = x.flatten(0, 1)
+    blurred = [
+        F.interpolate(F.adaptive_avg_pool2d(flat, n), x.shape[3:], mode="bilinear")
+        for n in (4, 8)
+    ]
+    kinds = [part.unflatten(0, x.shape[:2]) for part in blurred]
+    return pick_kinds([*kinds, noise], (1, 1, 1), random)
+
+
+# %%
+# file: (name, class, how clips are taken, changed, and spoilt, added to the seed)
 JUDGES = {
     "judge_sound": ("the judge that hears", metrics.SoundJudge, Clips.get_waveforms,
-                    jitter_sounds, 1000),
+                    jitter_sounds, spoil_sounds, 1000),
     "judge_video": ("the judge that sees", metrics.VideoJudge, Clips.get_frames,
-                    jitter_videos, 2000),
+                    jitter_videos, spoil_videos, 2000),
 }  # fmt: skip
 HELD_OUT = "accuracy on unmet players"  # the judges' curve, in the log and in figures
 
@@ -237,16 +279,6 @@ def judge_clips(judge: nn.Module, x: Tensor, batch: int = 64) -> tuple[Tensor, T
     parts = [judge.judge(part.to(device), frames) for part in x.split(batch)]
     named, starts = (torch.cat(p) for p in zip(*parts, strict=True))
     return named, starts
-
-
-def judge_loss(judge: nn.Module, x: Tensor, index: Tensor) -> Tensor:
-    """Cross-entropies: of the class, and of a start in each frame where it is known."""
-    named, starts = judge.judge(x, frames)
-    loss = F.cross_entropy(named, train.labels[index])
-    if "onset" not in train.truth:
-        return loss
-    known = train.get_onsets()[index].float()
-    return loss + F.binary_cross_entropy_with_logits(starts, known)
 
 
 # %%
@@ -278,15 +310,19 @@ def start_judge(file: str, config: dict) -> tuple:
 # %%
 def train_judge(file: str) -> training.Run:
     """Train one judge on jittered training clips, and save it."""
-    _, _, take, jitter, _ = JUDGES[file]
+    _, _, take, jitter, spoil, _ = JUDGES[file]
     config = {"classes": classes, "width": settings.judge_width}
     run, judge, adam, batches = start_judge(file, config)
     every = max(1, settings.judge_steps // settings.points)
+    onsets = train.get_onsets() if "onset" in train.truth else None
     for step in run.steps(settings.judge_steps):
         index = batches[step.number].to(device)
         judge.train()
+        clips, nothing = (f(take(train, index), run.generator) for f in (jitter, spoil))
+        given = clips, train.labels[index], nothing[: len(index) // 2 or 1], frames
         with run.autocast():
-            loss = judge_loss(judge, jitter(take(train, index), run.generator), index)
+            starts = None if onsets is None else onsets[index]
+            loss = metrics.judge_loss(judge, *given, starts)
         run.step(adam, loss)
         run.log(loss=loss)
         if step.is_due(every):
@@ -318,26 +354,45 @@ for file, (name, *_) in JUDGES.items():
         negligible=0.01,
     )
 
-# %% tags=["judges"]
-judges, rows = {}, []
-for file, (name, kind, take, *_) in JUDGES.items():
-    judges[file] = training.load_model(models / f"{file}.safetensors", kind).to(device)
-    everything = torch.arange(len(test), device=device)
-    named, starts = judge_clips(judges[file], take(test, everything))
+
+# %%
+def measure_confidence(named: Tensor) -> float:
+    """The mean probability of the class that is named, in per cent."""
+    return 100 * named.softmax(1).amax(1).mean().item()
+
+
+# %%
+def question_judge(file: str, judge: nn.Module) -> dict:
+    """A row: what a judge knows of held-out clips, and of spoilt ones."""
+    name, _, take, _, spoil, _ = JUDGES[file]
+    named, starts = judge_clips(judge, take(test, torch.arange(len(test)).to(device)))
     right = metrics.accuracy(named.argmax(1), test.labels, test.units)
+    random = torch.Generator(device).manual_seed(lesson.seed)
+    nothing, _ = judge_clips(judge, spoil(take(test, held_out), random))
     row = {"judge": name, HELD_OUT: right}
+    row["sure of clips [%]"] = measure_confidence(named)
+    row["sure of spoilt ones [%]"] = measure_confidence(nothing)
     if "onset" in test.truth:
         known, found = test.get_onsets(), starts > 0
         hits = (known & found).sum().item()
         row["starts: precision [%]"] = 100 * hits / max(found.sum().item(), 1)
         row["starts: recall [%]"] = 100 * hits / max(known.sum().item(), 1)
-    rows.append(row)
+    return row
+
+
+# %% tags=["judges"]
+judges = {
+    file: training.load_model(models / f"{file}.safetensors", kind).to(device)
+    for file, (_, kind, *_) in JUDGES.items()
+}
+rows = [question_judge(file, judge) for file, judge in judges.items()]
+# Who knows that nothing is there gives all classes the same probability.
 chance = {"judge": "chance", HELD_OUT: metrics.chance(classes)}
+chance["sure of spoilt ones [%]"] = 100 / classes
 if "onset" in test.truth:  # who guesses is right as often as something starts
     chance["starts: precision [%]"] = 100 * test.get_onsets().float().mean().item()
-rows.append(chance)
 caption = "What the judges know of real clips. A start is an onset, or a strike."
-lesson.table("judges", rows, caption)
+lesson.table("judges", [*rows, chance], caption)
 ear, eye = judges["judge_sound"], judges["judge_video"]
 
 # %% [markdown]
@@ -359,10 +414,12 @@ CATALOGUE |= {
     "shared, weight 10": (replace(COUPLED["shared"], weight=10.0), {}),
     "timed, weight 10": (replace(COUPLED["timed"], weight=10.0), {}),
     "JM, shuffled pairs": (Method(), {"pair_shuffle": 2}),
-    "BL, Wasserstein sound": (Method(pairs="none", sound_game="wasserstein"), {}),
+    "BL, Wasserstein sound": (
+        Method(pairs="none", sound_game="wasserstein"), {"hears": "waveform"}),
+    "BL, waveform alone": (Method(pairs="none"), {"hears": "waveform"}),
     "BL, no shuffle": (Method(pairs="none"), {"shuffle": 0}),
     "BL, shuffle 4": (Method(pairs="none"), {"shuffle": 4}),
-}
+}  # fmt: skip
 if unknown := set(settings.methods) - set(CATALOGUE):
     raise course.LessonError(
         "methods",
@@ -377,7 +434,8 @@ FIELDS = {
     "pairs": "critics of pairs", "matched": "real pairs are of one clip",
     "both_made": "(â, v̂) is seen", "saturating": "Eq. 2 as printed",
     "weight": "weight of the pairs", "form": "form", "coupling": "what is shared",
-    "sound_game": "game of D_a", "shuffle": "phase shuffle of D_a",
+    "sound_game": "game of D_a", "hears": "D_a hears",
+    "shuffle": "phase shuffle of D_a",
     "pair_shuffle": "phase shuffle of the pairs' critics",
 }  # fmt: skip
 UNUSED = {  # critics → fields that then change nothing
@@ -390,7 +448,8 @@ UNUSED = {  # critics → fields that then change nothing
 def describe_method(name: str) -> dict:
     """A network's method as a row of words, without what does not concern it."""
     method, more = chosen[name]
-    row = asdict(method) | {"shuffle": settings.shuffle} | more
+    row = asdict(method) | {k: getattr(settings, k) for k in ("hears", "shuffle")}
+    row |= more
     words = {True: "yes", False: "no", "log": "Eq. 1", "wasserstein": "WGAN-GP"}
     return {"network": name} | {
         FIELDS[field]: words.get(x, x) if isinstance(x, bool | str) else x
@@ -413,7 +472,8 @@ def make_networks(method: Method, more: dict) -> tuple[JointGenerator, Critics, 
     torch.manual_seed(lesson.seed + 1)  # G draws more where the two are coupled
     critics = make_critics(
         method, settings.sound_width, settings.width, settings.pair_width, size,
-        shared=settings.trunks == "shared", **{"shuffle": settings.shuffle} | more,
+        shared=settings.trunks == "shared",
+        **{"shuffle": settings.shuffle, "hears": settings.hears} | more,
     )  # fmt: skip
     return G, critics, sizes
 

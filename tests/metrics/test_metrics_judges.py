@@ -78,3 +78,26 @@ def test_the_ear_learns_two_tones() -> None:
     unseen, right = make_pulses(32, 1)
     found = ear.eval()(unseen).argmax(1)
     assert (found == right).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_loss_of_a_judge_is_the_sum_written_out(known: bool) -> None:
+    torch.manual_seed(0)
+    judge = metrics.VideoJudge(3, 2).eval()
+    clips, spoilt = torch.randn(4, 3, 5, 16, 16), torch.randn(2, 3, 5, 16, 16)
+    labels, starts = torch.tensor([0, 2, 1, 0]), torch.rand(4, 5) > 0.5
+    total = 0.0
+    for k in range(6):
+        named, begun = judge.judge((clips if k < 4 else spoilt)[k % 4][None], 5)
+        p, q = named[0].softmax(0), begun[0].sigmoid()
+        if k < 4:
+            total -= p[labels[k]].log().item() / 4
+        else:  # each of the three classes is wanted with a probability of 1/3
+            total -= sum(p[c].log().item() / 3 for c in range(3)) / 2
+        for t in range(5 if known else 0):
+            here = k < 4 and bool(starts[k, t])
+            total -= (q[t] if here else 1 - q[t]).log().item() / 30
+    found = metrics.judge_loss(
+        judge, clips, labels, spoilt, 5, starts if known else None
+    )
+    assert found.item() == pytest.approx(total, rel=1e-4)

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from avnb.metrics import blur_pictures, make_noise, read_by_nearest_neighbour
+from avnb.metrics import (
+    blur_pictures,
+    make_noise,
+    randomise_phases,
+    read_by_nearest_neighbour,
+)
 
 
 def read_slowly(x: np.ndarray, labels: np.ndarray, units: list[str]) -> float:
@@ -78,3 +83,15 @@ def test_spoilt_pictures_hold_no_shape() -> None:
     assert means.std() < 0.1 * pictures.float().mean((1, 2)).std()
     assert (make_noise(pictures) == noise).all()
     assert (make_noise(pictures, seed=1) != noise).any()
+
+
+def test_sounds_of_random_phases_keep_their_spectrum_and_lose_their_beginning() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sounds = torch.zeros(2, 1, 4096)
+    sounds[..., 1000:1400] = torch.randn(2, 1, 400, generator=generator)
+    spoilt = randomise_phases(sounds, generator=generator)
+    for one, other in zip(sounds.flatten(0, 1), spoilt.flatten(0, 1), strict=True):
+        before, after = (np.abs(np.fft.rfft(x.numpy()))[1:-1] for x in (one, other))
+        np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-2)
+        quarters = other.view(4, -1).square().mean(1)
+        assert quarters.max() < 2 * quarters.min()  # nowhere louder than elsewhere

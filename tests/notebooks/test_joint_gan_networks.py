@@ -1,5 +1,7 @@
 """The networks of joint_gan: sizes, shapes, and plain loops beside the fast forms."""
 
+import librosa
+import numpy as np
 import pytest
 import torch
 from avnb_notebooks.joint_gan import step2_sound as sound
@@ -9,7 +11,7 @@ from avnb_notebooks.joint_gan import step5_shared as shared
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avnb import training
+from avnb import losses, training
 from avnb.errors import AvnbError
 from avnb.layers import shuffle_phase
 
@@ -70,6 +72,37 @@ def test_the_critic_of_sound_is_torchs_layers() -> None:
     torch.testing.assert_close(net(given), wanted, atol=1e-4, rtol=1e-3)
     with pytest.raises(AvnbError, match="16000 samples cannot be divided"):
         sound.SoundCritic(2, samples=16000)
+
+
+def test_the_critic_of_spectrograms_sees_librosas_picture() -> None:
+    torch.manual_seed(0)
+    net, given = sound.SpectrogramCritic(2), 0.1 * random(3, 1, 16384)
+    mel = librosa.feature.melspectrogram(
+        y=given[:, 0].numpy(), sr=16000, n_fft=1024, hop_length=256, n_mels=64
+    )
+    x = torch.from_numpy((10 * np.log10(np.maximum(mel, 1e-10)) + 20) / 40)[:, None]
+    x = x.clamp(-1.5, 1.5)
+    for down in net.downs:
+        x = F.conv2d(x, down.weight, down.bias, 2, 1)
+        x = torch.where(x > 0, x, 0.2 * x)
+    wanted = F.conv2d(x, net.decision.weight, net.decision.bias, 1, 1).flatten(1)
+    assert wanted.shape == (3, 16)
+    torch.testing.assert_close(net(given), wanted, atol=1e-4, rtol=1e-3)
+
+
+def test_both_critics_of_sound_have_half_of_the_loss_each() -> None:
+    torch.manual_seed(0)
+    net = sound.BothSoundCritics(2, shuffle=0)
+    real, made = random(3, 1, 16384), 0.1 * random(3, 1, 16384, seed=1).requires_grad_()
+    found = losses.log_critic_loss(net(real), net(made))
+    halves = [
+        losses.log_critic_loss(part(real), part(made))
+        for part in (net.waveform, net.spectrogram)
+    ]
+    torch.testing.assert_close(found, torch.stack(halves).mean())
+    for half in halves:  # the gradient of either reaches the samples
+        (slope,) = torch.autograd.grad(half, made, retain_graph=True)
+        assert slope.abs().max() > 0
 
 
 def test_phase_shuffle_makes_the_critic_random_and_zero_does_not() -> None:
