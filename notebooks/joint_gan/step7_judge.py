@@ -223,9 +223,11 @@ JUDGED = {"sound": (heard, ear, "the ear"), "video": (seen, eye, "the eye")}
 # %% [markdown]
 # ## Is an instrument recognisable at all?
 #
-# A judge always names some class. How sure it is says more. A generated clip counts as
-# **recognisable** if the judge is surer of it than of the least sure tenth of held-out
-# real clips. So of real clips about 90 % count by definition.
+# A judge always names some class. How sure it is says more, since the judges have
+# learned to be unsure of clips without an instrument (step 6). A generated clip counts
+# as **recognisable** if the judge is surer of it than of the least sure tenth of
+# held-out real clips. So of real clips about 90 % count by definition, and of noise and
+# silence none should.
 
 
 # %% tags=["recognisable"]
