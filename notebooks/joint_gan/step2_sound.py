@@ -52,6 +52,8 @@ from avnb.features import LogMel
 from avnb.layers import DownConv1d, PhaseShuffle, UpConv1d
 
 # %% tags=["active-ipynb"]
+# import librosa
+#
 # from avnb import course, layers
 # from avnb.viz import show
 # from data_scripts import bandstand
@@ -424,7 +426,8 @@ class BothSoundCritics(nn.Module):
 # assert logits.shape == (4, 2 * 16)  # 16 patches, and 16 copies of the waveform's
 # heard = [both.spectrogram.log_mel(x) for x in (cello, made[0, 0])]
 # names = ["a cellist", "the untrained generator"]
-# show.spectrograms(heard, hop=256 / RATE, captions=names, columns=2, unit="dB")
+# mel = librosa.mel_frequencies(64 + 2, fmin=0, fmax=RATE / 2)[1:-1]  # of each band
+# show.spectrograms(heard, hop=256 / RATE, hz=mel, captions=names, columns=2, unit="dB")
 
 # %% [markdown]
 # ## Phase shuffle
