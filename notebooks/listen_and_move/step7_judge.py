@@ -687,6 +687,7 @@ class PoseRegression:
 # %%
 POSITIONS = ("along", "right_stick_x", "mouth_width", "cello_left_hand_y")
 TURNING = ("bow", "right_height", "mouth_open", "cello_right_hand_x")
+SPELLED = {"along": "place of the left hand", "bow": "place of the bow"}
 truth = {name: values[:count] for name, values in test.source.truth.items()}
 position, turning = (
     next((name for name in names if name in truth), None)
@@ -718,6 +719,11 @@ def read_motion(quantity: str) -> dict[str, np.ndarray]:
 
 
 # %%
+def spell_quantity(name: str) -> str:
+    """A quantity's name in words."""
+    return SPELLED.get(name, show.spell_name(name))
+
+
 def tabulate_correlation(quantity: str, curves: dict[str, np.ndarray]) -> list[dict]:
     """A row for each video: r, the share of the oracle's r, and r by luck."""
     right = truth[quantity].double().cpu().numpy()
@@ -739,13 +745,15 @@ hand = [row for name, curves in motion.items()
         for row in tabulate_correlation(name, curves)]  # fmt: skip
 if hand:
     lesson.record("hand", hand)
-    display(show.table(hand, f"r with the truth; blocks of {block / fps:g} s"))
+    told = [row | {"quantity": spell_quantity(row["quantity"])} for row in hand]
+    display(show.table(told, f"r with the truth; blocks of {block / fps:g} s"))
 for name, curves in motion.items():
     lines = {"truth": truth[name].double().cpu().numpy()}
     lines |= {key: curves[key][0] for key in ("oracle", "its own sound")}
     lines = {k: (at[:200], v[:200]) for k, v in lines.items()}
-    figure = show.curves(lines, x="s", y=name)
-    lesson.figure(f"motion_{name}", figure, f"{name}: the truth, heard, and generated.")
+    figure = show.curves(lines, x="s", y=spell_quantity(name))
+    caption = f"{spell_quantity(name)}: the truth, heard, and generated."
+    lesson.figure(f"motion_{name}", figure, caption.capitalize())
 
 # %% [markdown]
 # ### Turns

@@ -77,5 +77,7 @@ def test_heads_are_trained_on_judged_and_played_with(
     assert still["AV-Align"]["value"] == pytest.approx(
         still["with another's sound"]["value"]
     )
+    offsets = {row["videos"]: row for row in found["sync"]}
+    assert {*offsets} == {*aligned}
     played = run_step("cascaded_siamese", "step9_play", tmp_path / "run", clips)
     assert played["reactions"][0]["other frame"] > 0
