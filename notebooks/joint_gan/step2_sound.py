@@ -13,8 +13,8 @@
 # 1. how five layers of transposed convolution make a waveform of 16 numbers, and how to
 #    compute them faster with the same result,
 # 2. which artefacts they leave, seen in a spectrogram,
-# 3. how the critic is built, what **phase shuffle** is for, and for which tones it
-#    cannot do anything,
+# 3. how the critic is built, why it may hear a spectrogram as well, what **phase
+#    shuffle** is for, and for which tones it cannot do anything,
 # 4. the game of Eq. 1, and why a sigmoid must not be in a Wasserstein critic.
 #
 # **Time.** About 35 minutes to read. The cells run in about a minute.
@@ -370,7 +370,8 @@ class SoundCritic(nn.Module):
 # (**ours**, `hears="both"`), which gets the log-mel spectrogram of the sound and looks
 # at it as at a picture: four convolutions with stride 2, and a logit for each of 16
 # patches. The spectrogram is a differentiable function of the samples, so its gradient
-# reaches the generator. Step 6 can train with either, and its table says with which.
+# reaches the generator. Step 6 trains with the waveform alone, as the paper does; the
+# network `BL, spectrogram too` of its catalogue has both halves.
 #
 # `sound (B, 1, 16384) → log-mel (B, 1, 64, 65) → (B, 8 d, 4, 4) → (B, 16)`
 
@@ -630,6 +631,8 @@ def train_wasserstein_critic(
 # - Phase shuffle hides the phase of slow tones from the critic. It hides that of the
 #   last layer's tone not at all, and that of the layer before only a little.
 # - A critic with a sigmoid cannot play the Wasserstein game.
+# - A critic can hear a spectrogram as well as the samples. Its gradient goes through
+#   the spectrogram to the waveform.
 #
 # ## Exercises
 #

@@ -143,7 +143,7 @@ settings = lesson.settings(
         width=(2, 8, 16, 32, 64),  # of G_I, D_I and D_V
         pair_width=(2, 4, 8, 16, 16),  # of the pairs' critics
         trunks=("shared", "shared", "shared", "shared", "separate"),  # of D_1 and D_2
-        hears=(*["both"] * 4, "waveform"),  # what D_a gets; both: a spectrogram as well
+        hears=(*["waveform"] * 5,),  # what D_a gets; or both: a spectrogram as well
         shuffle=(2, 2, 2, 2, 2),  # radius of the phase shuffle in D_a
         upsample=(*["transposed"] * 5,),  # of G_a; or nearest: copies, then convolved
         content=(90, 90, 90, 90, 90),  # numbers of Z_C
@@ -416,7 +416,7 @@ CATALOGUE |= {
     "JM, shuffled pairs": (Method(), {"pair_shuffle": 2}),
     "BL, Wasserstein sound": (
         Method(pairs="none", sound_game="wasserstein"), {"hears": "waveform"}),
-    "BL, waveform alone": (Method(pairs="none"), {"hears": "waveform"}),
+    "BL, spectrogram too": (Method(pairs="none"), {"hears": "both"}),
     "BL, no shuffle": (Method(pairs="none"), {"shuffle": 0}),
     "BL, shuffle 4": (Method(pairs="none"), {"shuffle": 4}),
 }  # fmt: skip

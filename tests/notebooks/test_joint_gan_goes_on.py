@@ -150,12 +150,16 @@ def test_real_recordings_come_to_their_report(
 
 @pytest.mark.slow
 def test_each_curve_has_the_loss_of_its_own_critic(data: Path, tmp_path: Path) -> None:
-    how = TINY | {"methods": ("BL",), "steps": 2, "judge_steps": 2}
+    both = "BL, spectrogram too"
+    how = TINY | {"methods": ("BL", both), "steps": 2, "judge_steps": 2}
     trained = run_step("step6_train", tmp_path, data, **how)["trainings"]
     beside = {name: row["training_measure"] for name, row in trained.items()}
     assert beside["BL, sound"] == "loss of D_a"
     assert beside["BL, picture"] == "loss of D_V"
     assert beside["BL, coupling"] == "loss of D_a"  # it has no critic of pairs
+    # Equal batches and first weights: only what D_a hears is another.
+    heard = (trained[f"{name}, sound"]["training"] for name in ("BL", both))
+    assert len({str(curve) for curve in heard}) == 2
 
 
 @pytest.mark.slow
