@@ -318,8 +318,9 @@ def train_judge(file: str) -> training.Run:
     for step in run.steps(settings.judge_steps):
         index = batches[step.number].to(device)
         judge.train()
-        clips, nothing = (f(take(train, index), run.generator) for f in (jitter, spoil))
-        given = clips, train.labels[index], nothing[: len(index) // 2 or 1], frames
+        clips = take(train, index)
+        nothing = spoil(clips[: len(index) // 2 or 1], run.generator)
+        given = jitter(clips, run.generator), train.labels[index], nothing, frames
         with run.autocast():
             starts = None if onsets is None else onsets[index]
             loss = metrics.judge_loss(judge, *given, starts)

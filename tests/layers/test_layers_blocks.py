@@ -15,6 +15,7 @@ from avnb.layers import (
     NoiseInjection,
     PatchHead,
     UpBlock,
+    blocks,
 )
 from avnb.losses import gradient_penalty
 
@@ -350,9 +351,12 @@ def test_down_block_gradients(dims: int) -> None:
 
 
 @pytest.mark.parametrize("items", [1, 2])
-def test_3d_weights_learn_the_same_in_bfloat16(items: int) -> None:
+def test_3d_weights_learn_the_same_in_bfloat16(
+    items: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """torch's own 3-d convolution gives weights of 32 channels and two frames a
-    gradient of whatever memory held before."""
+    gradient of whatever memory held before, where the processor has no AMX."""
+    monkeypatch.setattr(blocks, "_computes_with_amx", lambda: False)
     worst = 0.0
     for trial in range(10):
         torch.manual_seed(trial)
@@ -365,8 +369,7 @@ def test_3d_weights_learn_the_same_in_bfloat16(items: int) -> None:
             total = block(picture, x)[0].float().sum()
         found = torch.autograd.grad(total, block.conv1.weight)[0]
         worst = max(worst, ((found - exact).norm() / exact.norm()).item())
-    # Two layers of bfloat16 leave 0.03; what memory held would give thousands.
-    assert worst < 0.05
+    assert worst < 0.02
 
 
 @pytest.mark.parametrize("frames", [2, 4, 7])
